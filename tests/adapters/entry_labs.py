@@ -87,7 +87,7 @@ class EntryLab:
         return connection
 
     def count(self) -> int:
-        """How many calls are in the outbox."""
+        """The number of calls in the outbox."""
         with self.engine.begin() as connection:
             request = sqlalchemy.text(f"SELECT count(*) FROM {self.prefix}outbox")
             return int(connection.execute(request).scalar_one())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 class Fragile:

@@ -32,7 +32,7 @@ class OfOnesOwn:
 async def waits_of_the_next(
     store: AsyncStateStorage, turns: Iterable[int], rule: Rule = LIMIT.rule
 ) -> list[int]:
-    """How long the next caller waits for a limit of one call a second, in microseconds.
+    """The wait of the next caller for a limit of one call a second, in microseconds.
 
     One call has gone before it, and one waiting caller was cancelled after so many turns of the
     loop. Cancellations that came too late are left out.

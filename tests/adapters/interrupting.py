@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 class Alarm:
-    """A signal that interrupts whoever armed it, at most once each time."""
+    """A signal that interrupts the code that armed it, at most once each time."""
 
     def __init__(self) -> None:
         self.armed = False

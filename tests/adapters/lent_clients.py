@@ -27,7 +27,7 @@ LACKS: Final = {
 
 @cache
 def trusting() -> ssl.SSLContext:
-    """Whom the system trusts; to load that takes longer than some timeouts are."""
+    """A context with the system's authorities; loading them may exceed short timeouts."""
     return ssl.create_default_context()
 
 

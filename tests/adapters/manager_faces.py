@@ -49,7 +49,7 @@ class Face:
         return made
 
     def ask(self, verb: Any, *options: object) -> Any:
-        """What a verb of either mode gives."""
+        """The result of a synchronous or asynchronous method."""
         return asyncio.run(verb(*options)) if self.awaited else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:

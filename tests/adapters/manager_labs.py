@@ -69,7 +69,7 @@ class Lab:
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
-        """What speaks to it."""
+        """The client of the tested secret manager."""
         raise NotImplementedError
 
     def handle(self, request: Received) -> Behaviour:
@@ -123,7 +123,7 @@ class VaultLab(Lab):
         self.began: dict[str, datetime] = {}
 
     def manager(self, **options: Any) -> HashiCorpVault:
-        """What speaks to it, as a role."""
+        """A client that logs in as an AppRole."""
         return HashiCorpVault(self.url, VaultAppRole("our-role", SECRET), **options)
 
     def put(self, name: str, content: str) -> None:
@@ -227,12 +227,12 @@ class AwsLab(Lab):
         self.role: str | None = "our-role"
 
     def manager(self, **options: Any) -> AwsSecretsManager:
-        """What speaks to it, with keys."""
+        """A client with access keys."""
         options = {"identity": AwsKeys("AKIDGIVEN", SECRET), "endpoint": self.url, **options}
         return AwsSecretsManager(self.region, **options)
 
     def revoke(self) -> None:
-        """Let no temporary key hold any longer."""
+        """Revoke every temporary key."""
         self.keys = {"AKIDGIVEN": self.keys["AKIDGIVEN"]}
 
     def handle(self, request: Received) -> Behaviour:
@@ -278,7 +278,7 @@ class AwsLab(Lab):
         return said({"Name": name, "SecretString": stored})
 
     def _unsigned(self, request: Received) -> str | None:
-        """What is wrong with the signature, worked out from AWS's description of it."""
+        """The fault of a request's signature, by AWS's documentation; None if it is valid."""
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
@@ -357,7 +357,7 @@ class GcpLab(Lab):
         return GcpServiceAccount("us@our-project.iam", PEM, "key-1", f"{self.url}/token")
 
     def manager(self, **options: Any) -> GcpSecretManager:
-        """What speaks to it, as a service account."""
+        """A client that logs in as a service account."""
         options = {"identity": self.account(), "endpoint": self.url, **options}
         return GcpSecretManager(self.project, **options)
 
@@ -454,7 +454,7 @@ class AzureLab(Lab):
         self.disabled: set[str] = set()
 
     def manager(self, **options: Any) -> AzureKeyVault:
-        """What speaks to it, as an application."""
+        """A client that logs in as an application."""
         options = {"identity": AzureClient("our-app", SECRET, authority=self.url), **options}
         return AzureKeyVault(self.url, **options)
 

@@ -57,7 +57,7 @@ class Storm:
         self.round = 0
 
     def post(self) -> None:
-        """What a signal handler or a finaliser does."""
+        """Post a command, like a signal handler or a finaliser."""
         self.posted += 1
         self.store.post(Number(-1, "posted", f"posted {self.posted}"))
 
@@ -97,7 +97,7 @@ def signals(storm: Storm) -> None:
 
 
 def handlers(storm: Storm) -> None:
-    """Let a signal handler post commands of its own in the middle of others."""
+    """A signal handler posts commands in the middle of others."""
 
     def strike(*_: object) -> None:
         storm.struck += 1
@@ -113,7 +113,7 @@ def handlers(storm: Storm) -> None:
 
 
 def finalisers(storm: Storm) -> None:
-    """Let what the garbage collector finds post commands in the middle of others."""
+    """Finalisers of collected garbage post commands in the middle of others."""
 
     class Lost:
         def __init__(self) -> None:

@@ -168,7 +168,7 @@ class Walk:
         )
 
     def step(self) -> Command[Any]:
-        """Let time pass, forget something, disturb something, and draw a command."""
+        """Advance the clock, expire or disturb something, and draw a command."""
         chance = self.chance
         if self.follow and chance.random() < 0.8:
             self.now += chance.choice((0, 0, 1, 999))

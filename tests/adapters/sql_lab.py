@@ -1,4 +1,4 @@
-"""What attacks on a store in a database server are made with."""
+"""Helpers for attacks on a store in a database server."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Meddled(Append):
 
 
 def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
-    """What is there."""
+    """The stored values of these keys."""
     return store.execute(Look(*keys))[1]
 
 
@@ -140,7 +140,7 @@ class Lab:
             return list(result) if result.returns_rows else []
 
     def waits(self) -> bool:
-        """Whether anybody waits for a row of ours."""
+        """Return whether any connection waits for one of our rows."""
         if self.kind == "postgresql":
             return bool(
                 self.run(
@@ -158,7 +158,7 @@ class Lab:
         )
 
     def until_somebody_waits(self) -> None:
-        """Return when somebody waits for a row of ours."""
+        """Return once a connection waits for one of our rows."""
         end = time.monotonic() + PATIENCE
         while not self.waits():
             assert time.monotonic() < end, "nobody waits"
@@ -296,7 +296,7 @@ def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
 
 
 def commits(kind: str) -> bytes:
-    """What a client sends when it commits, and not before."""
+    """The bytes that a client sends when it commits, and not before."""
     return b"moorage_commit\0" if kind == "postgresql" else b"; COMMIT"
 
 

@@ -1,4 +1,4 @@
-"""One of several processes that append under the same keys: prints what became of each command."""
+"""One of several processes that append under the same keys; prints the outcome of each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attacks on a store in a SQLite file are made with."""
+"""Helpers for attacks on a store in a SQLite file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Last(Put):
 
 
 def values(store: SqliteStorage, *keys: str) -> list[object]:
-    """What was put where."""
+    """The stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
 def inside(store: SqliteStorage) -> Engine:
-    """What nobody else can see or bring about."""
+    """The store's engine, for states that callers cannot see or cause."""
     return store._engine  # noqa: SLF001 - as it says
 
 

@@ -44,7 +44,7 @@ class Watch:
         self._wrong = timedelta(hours=hours)
 
     def utc(self) -> datetime:
-        """What the watch says."""
+        """The time that this wrong clock shows."""
         return datetime.now(UTC) + self._wrong
 
 
@@ -83,7 +83,7 @@ def tell_time(path: str, hours: float) -> None:
 
 
 class Struck(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 def be_struck(path: str) -> None:

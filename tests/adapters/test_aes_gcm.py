@@ -1,4 +1,4 @@
-"""What is sealed with AES-256-GCM opens as it was, or not at all."""
+"""AES-256-GCM: encrypted bytes decrypt to the original, or not at all."""
 
 from __future__ import annotations
 
@@ -59,18 +59,16 @@ GOLDEN = bytes.fromhex(
         ),
     ],
 )
-def test_the_primitive_is_the_standards(
-    key: str, nonce: str, plain: str, extra: str, sealed: str
-) -> None:
-    """What we build on gives the answers published with the mode (cases 13, 14 and 16)."""
+def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed: str) -> None:
+    """The underlying library gives the published results."""
     cipher = AESGCM(bytes.fromhex(key))
     given_ = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
 
     assert sealed == cipher.encrypt(*given_).hex()
 
 
-def test_what_was_sealed_long_ago_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The format is the first release's: header, nonce, text and tag, about the header too."""
+def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The format is that of the first release: header, nonce, text and tag."""
     nonce = bytes(range(12))
     monkeypatch.setattr(os, "urandom", lambda size: nonce[:size])
     head = GOLDEN[:12]
@@ -81,8 +79,8 @@ def test_what_was_sealed_long_ago_opens(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @given(st.binary(max_size=2000), st.binary(max_size=80))
-def test_what_is_sealed_opens_as_it_was(plain: bytes, of: bytes) -> None:
-    """Any bytes come back, and never look the same twice."""
+def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
+    """Any bytes are decrypted unchanged, and never encrypted to the same bytes twice."""
     once, twice = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
 
     assert plain == CIPHER.open(once, of) == CIPHER.open(twice, of)
@@ -118,8 +116,8 @@ def test_opening_is_total(anything: bytes) -> None:
 
 
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
-def test_a_text_stays_where_it_belongs(tenant: str | None, service: str, name: str) -> None:
-    """What was copied to another tenant, service or name does not open there."""
+def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
+    """Bytes copied to another tenant, service or name do not decrypt."""
     elsewhere = about(tenant, service, name)
     if elsewhere != HERE:
         with pytest.raises(InvalidData, match="belongs to another tenant"):
@@ -147,8 +145,8 @@ def test_keys_are_new_each_time() -> None:
     assert 1 == one.seals_with == other.seals_with
 
 
-def test_another_key_of_the_same_version_is_told() -> None:
-    """Two hosts that both made a first key are told so, and not that the store was changed."""
+def test_different_first_keys_are_reported() -> None:
+    """The error tells two hosts' different first keys from damaged bytes."""
     one, other = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
@@ -156,8 +154,8 @@ def test_another_key_of_the_same_version_is_told() -> None:
 
 
 @pytest.mark.parametrize("changed", [GOLDEN[:-1], GOLDEN[:-20], b"x"])
-def test_a_refusal_has_no_past(changed: bytes) -> None:
-    """What the library below raised is not shown."""
+def test_errors_have_no_cause(changed: bytes) -> None:
+    """The library's exception is not shown."""
     with pytest.raises(InvalidData) as caught:
         CIPHER.open(changed, HERE)
 
@@ -170,12 +168,12 @@ def test_a_refusal_has_no_past(changed: bytes) -> None:
 @pytest.mark.parametrize(
     "plain, of", [("sk_live_secret", HERE), (PLAIN, "acme"), (PLAIN + bytes(100), HERE)]
 )
-def test_what_cannot_be_sealed_is_not_shown(
+def test_encryption_errors_do_not_show_the_text(
     plain: Any,
     of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A refusal to seal holds nothing of what was to be sealed."""
+    """The error of a failed encryption and its frames do not show the text."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
     with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as caught:
         CIPHER.seal(plain, of)

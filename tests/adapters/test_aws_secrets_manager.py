@@ -72,8 +72,8 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
             aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
 
-def test_keys_are_asked_for_nearby_only() -> None:
-    """Without TLS, nothing but this machine and AWS's own places is asked for keys."""
+def test_container_credentials_need_tls_or_a_local_url() -> None:
+    """Without TLS, container credentials are requested only from this machine and AWS's addresses."""
     with Aws(awaited=False) as aws:
         for full in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
@@ -107,7 +107,7 @@ def test_the_usual_places() -> None:
             {},
         ):
             manager = aws.lab.manager(identity=AwsEnvironment(value), endpoint="https://x.invalid")
-            # What is asked of AWS itself is not signed as it wants it any more.
+            # Requests to AWS itself are now signed wrongly.
             with pytest.raises(ConnectorError):
                 aws.get(aws.provider(manager, http=elsewhere))
         requests = [url for url in elsewhere.urls if "x.invalid" not in url]
@@ -182,8 +182,8 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> Non
 
 
 @EITHER
-def test_a_binary_secret(awaited: bool) -> None:
-    """What was stored as bytes is read as text; and if it is no text, it is no credential."""
+def test_binary_secrets(awaited: bool) -> None:
+    """A binary secret is read as text; bytes that are no text are refused."""
     with Aws(awaited=awaited) as aws:
         aws.lab.secrets[NAME] = b"old"
         assert OLD == aws.get(aws.provider())
@@ -205,13 +205,13 @@ def test_a_binary_secret(awaited: bool) -> None:
         ({}, 400, ConfigurationError),
     ],
 )
-def test_what_aws_says(
+def test_aws_errors(
     fields: dict[str, str],
     status: int,
     kind: type[ConnectorError],
     awaited: bool,
 ) -> None:
-    """AWS answers 400 to most things: its own word tells which it is."""
+    """AWS's error code decides the exception, since most errors have status 400."""
     with Aws(awaited=awaited) as aws:
         aws.lab.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
         with pytest.raises(kind) as caught:

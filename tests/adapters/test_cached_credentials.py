@@ -1,4 +1,4 @@
-"""What was got once is given again without asking, as long as it may be."""
+"""The cache of credentials."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ OWNER = ("stripe", "acme")
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """What is cached keeps the contract of the port."""
+    """The synchronous cache conforms to the port."""
     check(lambda renew: CachedCredentials(MemoryCredentialProvider(renew=renew)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck) -> None:
-    """What is cached keeps the contract of the port when it is awaited."""
+    """The asynchronous cache conforms to the port."""
     asyncio.run(
         check(lambda renew: AsyncCachedCredentials(AsyncMemoryCredentialProvider(renew=renew)))
     )
@@ -63,11 +63,11 @@ class Face:
         self._awaited = awaited
 
     def ask(self, verb: Callable[..., Any], *options: object) -> Any:
-        """What a verb of either mode gives."""
+        """The result of a synchronous or asynchronous method."""
         return asyncio.run(verb(*options)) if self._awaited else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
-        """What the cached one gives."""
+        """The credential from the cache."""
         return self.ask(self.cached.get, service, tenant)
 
     @property
@@ -80,8 +80,8 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 @EITHER
-def test_is_asked_once_for_a_while(awaited: bool) -> None:
-    """Until its time is over, what changed elsewhere is not seen; then it is."""
+def test_cached_until_its_time_to_live(awaited: bool) -> None:
+    """A change elsewhere is seen after the time to live."""
     face = Face(awaited=awaited, ttl=10)
 
     assert OLD == face.get()
@@ -93,8 +93,8 @@ def test_is_asked_once_for_a_while(awaited: bool) -> None:
 
 
 @EITHER
-def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:
-    """A credential that is put in place through the cache is the next that it gives."""
+def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
+    """A credential rotated through the cache is the next one read."""
     face = Face(awaited=awaited)
 
     face.get()
@@ -106,8 +106,8 @@ def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:
 
 
 @EITHER
-def test_nothing_is_not_kept(awaited: bool) -> None:
-    """What was not there is found as soon as it is."""
+def test_missing_credentials_are_not_cached(awaited: bool) -> None:
+    """A missing credential is found as soon as it exists."""
     face = Face(awaited=awaited)
 
     with pytest.raises(CredentialNotFound):
@@ -119,8 +119,8 @@ def test_nothing_is_not_kept(awaited: bool) -> None:
 
 
 @EITHER
-def test_what_is_kept_is_there(awaited: bool) -> None:
-    """The provider is not asked whether it has what is kept; when that is too old, it is."""
+def test_has_uses_the_cache(awaited: bool) -> None:
+    """`has` uses the cached credential, and asks the provider once it has expired."""
     face = Face(awaited=awaited, ttl=10)
     requests: list[object] = []
 
@@ -169,7 +169,7 @@ class Away:
         self.asked = 0
 
     def get(self, *owner: Any) -> Any:
-        """What there is, unless it is away."""
+        """The stored credential, unless the provider is down."""
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -210,8 +210,8 @@ def test_an_outage_is_bridged(awaited: bool) -> None:
 
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
-def test_a_refusal_is_not_bridged(error: Exception, awaited: bool) -> None:
-    """Who is refused, or told that there is nothing, does not get what there was."""
+def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) -> None:
+    """A refusal or a missing credential is not replaced by an expired cached one."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
     away(face).error = error
@@ -250,8 +250,8 @@ class Overtaken:
         return getattr(self.behind, name)
 
 
-def test_what_was_overtaken_is_not_kept() -> None:
-    """What was asked for before a change and arrives after it is given once, and not kept."""
+def test_overtaken_reads_are_not_cached() -> None:
+    """A credential read before a change and received after it is not cached."""
     provider: Any = Overtaken()
     provider.cached = CachedCredentials(provider)
 

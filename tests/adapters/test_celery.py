@@ -64,7 +64,7 @@ def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
 
 
 def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
-    """What became of a task for each of these paths."""
+    """The outcome of a task for each of these paths."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
         capture_output=True,

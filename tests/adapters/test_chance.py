@@ -41,8 +41,8 @@ def test_two_generators_differ() -> None:
     assert SystemRandomness().fraction() != SystemRandomness().fraction()
 
 
-def test_starting_afresh_forgets_what_was_drawn() -> None:
-    """A generator that starts afresh does not go on where it was."""
+def test_fork_reseeds_the_generator() -> None:
+    """A generator in a forked child does not continue its parent's sequence."""
     randomness, twin = SystemRandomness(Random(1)), Random(1)
     before = randomness.fraction()
 

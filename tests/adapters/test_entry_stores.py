@@ -139,7 +139,7 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
 
 
 def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
-    """An entry that may have killed its worker costs no other entry an attempt."""
+    """An entry that may have killed its worker is claimed separately from others."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
@@ -183,7 +183,7 @@ def test_async_batches(lab: EntryLab) -> None:
 
 
 def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
-    """A worker does not wait for the rows that another is just taking."""
+    """A worker does not wait for rows that another is claiming."""
     store = server.outbox()
     for name in "ab":
         store.add(entry(name))
@@ -212,8 +212,8 @@ def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation:
     check(begin, store)
 
 
-def test_lanes_of_a_transaction_fill_no_table_of_locks(server: EntryLab) -> None:
-    """However many lanes a transaction adds to, its server holds no more locks for it."""
+def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
+    """A transaction over many lanes holds few locks in the server."""
     store = server.outbox()
     with server.engine.begin() as connection:
         for number in range(40):
@@ -367,7 +367,7 @@ def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
 
 
 def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
-    """Who adds an id again in a transaction of its own gets the entry that is there."""
+    """Adding an id again in a host's transaction returns the existing entry."""
     store = lab.outbox()
     first = store.add(entry("a"))
     with Session(lab.engine) as session:
@@ -443,8 +443,8 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
             server.outbox().within(automatic)
 
 
-def test_a_transaction_that_fails(lab: EntryLab, tmp_path: Path) -> None:
-    """What the host's database refuses is told, without its words."""
+def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:
+    """The error of a failed transaction does not quote the database."""
     store = lab.outbox()
     path = tmp_path / "other.db"
     other = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
@@ -485,8 +485,8 @@ def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}async_{name}")
 
 
-def test_the_statements_of_a_migration(lab: EntryLab) -> None:
-    """What `ddl` prints makes the tables of a host that has migrations of its own."""
+def test_ddl_creates_the_tables(lab: EntryLab) -> None:
+    """The statements of `ddl` create the tables for a host's own migrations."""
     kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
     value = () if lab.kind == "sqlite" else (lab.kind,)
     prefix = f"{lab.prefix}ddl_"
@@ -595,8 +595,8 @@ def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
 # --- waking -----------------------------------------------------------------------------
 
 
-def test_who_waits_is_woken(server: EntryLab) -> None:
-    """A worker that waits hears of what is committed, and of nothing that is rolled back."""
+def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
+    """A waiting worker wakes for committed entries, and not for rolled-back ones."""
     store = server.outbox()
     can = server.kind == "postgresql"
     assert store.wait(0.01) is can  # nobody has listened so far, so there may be something
@@ -613,8 +613,8 @@ def test_who_waits_is_woken(server: EntryLab) -> None:
     assert not store.wait(0.01)
 
 
-def test_who_waits_is_woken_awaited(server: EntryLab) -> None:
-    """The asynchronous store is woken too."""
+def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
+    """The asynchronous store wakes on commits too."""
 
     async def run() -> None:
         store = await server.later_outbox()

@@ -1,4 +1,4 @@
-"""What must start afresh in a forked child."""
+"""Objects that are reset in a forked child."""
 
 import gc
 import os
@@ -54,8 +54,8 @@ def test_an_owner_is_not_kept() -> None:
     assert gone() is None
 
 
-def test_who_asks_for_it_stands_still_around_a_fork() -> None:
-    """It goes on in the parent; the others never stopped."""
+def test_registered_owners_stop_around_a_fork() -> None:
+    """A registered owner stops before a fork and continues in the parent."""
     still, other = _Owner(), _Owner()
     around_fork(still, _Owner.stop, _Owner.start)
     in_child(other, _Owner.start)
@@ -67,8 +67,8 @@ def test_who_asks_for_it_stands_still_around_a_fork() -> None:
     assert (-1, 0, 0) == (stopped, still.started, other.started)
 
 
-def test_what_was_loaded_is_remembered() -> None:
-    """A module is inherited once it was there as the process was forked."""
+def test_inherited_modules() -> None:
+    """A module is inherited if it was loaded before the fork."""
     name = "a module of which nobody knows"
     before = inherited(name)
 
@@ -78,8 +78,8 @@ def test_what_was_loaded_is_remembered() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_child_knows_what_its_parent_had_loaded() -> None:
-    """It inherits every module of its parent, and none that it loads itself."""
+def test_child_knows_its_parents_modules() -> None:
+    """A child inherits its parent's modules, and none that it loads itself."""
 
     def ask() -> object:
         sys.modules["loaded by the child"] = sys

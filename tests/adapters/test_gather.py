@@ -134,7 +134,7 @@ class _Interrupted(Exception):
 
 @pytest.mark.parametrize("verb", ["every", "first"])
 def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
-    """What a signal's handler raises goes through, and steps that hang are left to themselves."""
+    """A signal handler's exception is raised without waiting for running steps."""
     gate, here = threading.Event(), threading.get_ident()
 
     def interrupt(*_: object) -> None:

@@ -48,8 +48,8 @@ def test_a_step_that_raises_ends_the_whole() -> None:
     assert ["hang", "hang"] == [name for name in ended if name == "hang"]
 
 
-def test_what_judges_may_raise() -> None:
-    """An exception of `good` is raised as it is."""
+def test_exception_of_the_judge_is_raised() -> None:
+    """An exception of `good` is raised unchanged."""
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().first([lambda: echo(0)], stagger=0, good=lambda n: 1 // n > 0))
 

@@ -84,8 +84,8 @@ def test_an_account_is_checked() -> None:
 
 
 @EITHER
-def test_a_secret_that_was_damaged(awaited: bool) -> None:
-    """What does not have its checksum is not used; what has none is."""
+def test_damaged_secret_is_refused(awaited: bool) -> None:
+    """A secret with a wrong checksum is refused; one without a checksum is used."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.checksum = "1"
         with pytest.raises(StorageUnavailable, match="damaged"):
@@ -110,8 +110,8 @@ def test_a_disabled_version(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:
-    """When two make a secret at once, both may write to it."""
+def test_concurrent_creation_of_a_secret(awaited: bool) -> None:
+    """If two processes create a secret at once, both can write to it."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
@@ -123,8 +123,8 @@ def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_secret_that_may_not_be_made(awaited: bool) -> None:
-    """Who may add versions but make no secrets is told which permission it takes."""
+def test_missing_permission_to_create_is_named(awaited: bool) -> None:
+    """The error names the permission that is missing to create a secret."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)

@@ -78,7 +78,7 @@ class LaterRebinding(Rebinding, Loops):
 
 
 def carrying(make: Callable[..., Engine]) -> Callable[[Settings, Any], Engine]:
-    """What makes an engine on a library's client of its own."""
+    """A maker of an engine over a library's client."""
     return lambda settings, network: make(None, settings, network)
 
 
@@ -208,8 +208,8 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(
     drive(once())
 
 
-def test_a_socket_is_made_for_what_is_allowed_only() -> None:
-    """Whatever aiohttp takes for an address without asking is looked at as it connects."""
+def test_aiohttp_sockets_are_guarded() -> None:
+    """The guard checks addresses that aiohttp connects to without resolving."""
     make = guarded_connector_options(GuardedResolver(guard(80), Loops()))["socket_factory"]
     make((*HERE, (ALLOWED, 80))).close()
 
@@ -231,8 +231,8 @@ def test_a_socket_is_made_for_what_is_allowed_only() -> None:
     ],
     ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
 )
-def test_who_cannot_keep_a_guard_is_not_made(refuse: Callable[[OutgoingGuard], object]) -> None:
-    """A client that connects by itself does not pretend to ask, and says who does."""
+def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
+    """A client that connects by itself refuses a guard, and names an alternative."""
     with pytest.raises(ConfigurationError) as caught:
         refuse(OutgoingGuard())
 
@@ -254,8 +254,8 @@ def test_who_cannot_keep_a_guard_is_not_made(refuse: Callable[[OutgoingGuard], o
     ],
 )
 @both
-async def test_what_leads_inside_is_not_asked(make: Make, url: str) -> None:
-    """It is refused by name, in every notation, and certainly nothing was sent."""
+async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
+    """An internal address is refused in every notation, and nothing is sent."""
     client = make(guard=OutgoingGuard())
     with pytest.raises(DestinationRefused) as caught:
         await client.send(POST, url, LONG)
@@ -265,8 +265,8 @@ async def test_what_leads_inside_is_not_asked(make: Make, url: str) -> None:
 
 
 @both
-async def test_what_is_allowed_is_asked(make: Make) -> None:
-    """A host may allow a network of its own; redirects are not followed anywhere."""
+async def test_allowed_networks_are_reachable(make: Make) -> None:
+    """An allowed network is reachable; redirects are not followed."""
     async with lab(make) as (vendor, _):
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         client = make(guard=guard(vendor.address[1]))
@@ -280,8 +280,8 @@ async def test_what_is_allowed_is_asked(make: Make) -> None:
     "options", [{"guard": "none"}, {"guard": OutgoingGuard(), "proxy": "http://p"}]
 )
 @both
-async def test_what_cannot_be_guarded_is_refused(make: Make, options: dict[str, Any]) -> None:
-    """A proxy looks names up itself, so no guard can know where it connects to."""
+async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]) -> None:
+    """A guard cannot be combined with a proxy, which resolves names itself."""
     with pytest.raises(ConfigurationError) as caught:
         make(**options)
 

@@ -97,8 +97,8 @@ def test_a_role_that_is_refused(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_token_that_was_given(awaited: bool) -> None:
-    """How long it holds is looked up once; then it is renewed while it still holds."""
+def test_given_token_is_renewed(awaited: bool) -> None:
+    """A given token's lifetime is looked up once, and the token renewed in time."""
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultToken(vault.lab.issue("given")))
         for _ in range(3):
@@ -126,8 +126,8 @@ def test_a_token_for_ever(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_token_that_somebody_else_renews(awaited: bool, tmp_path: Path) -> None:
-    """What an agent has put in place of a token is taken when Vault refuses the old one."""
+def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
+    """A token that an agent replaces in its file is read again when the old one fails."""
     token = tmp_path / "token"
     with Vault(awaited=awaited) as vault:
         token.write_text(vault.lab.issue("first"))

@@ -1,4 +1,4 @@
-"""What renews claims in the background: a thread, and a timer of an event loop."""
+"""The background renewal of claims: a thread, and a timer of an event loop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Work:
         self.done = threading.Event()
 
     def wanted(self) -> bool:
-        """Whether there is any left."""
+        """Return whether any work is left."""
         return self.left > 0
 
     def __call__(self) -> None:
@@ -54,7 +54,7 @@ class Work:
 
 
 def gone(threads: set[threading.Thread]) -> bool:
-    """Whether threads have ended by themselves."""
+    """Return whether these threads have ended."""
     for thread in threads:
         thread.join(PATIENCE)
     return not any(thread.is_alive() for thread in threads)
@@ -122,7 +122,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 
 def test_a_caller_who_is_overtaken_starts_no_second_thread() -> None:
-    """Of two callers who find no thread, the one that comes second leaves it to the first."""
+    """If two callers find no thread, only one starts it."""
     work = Work(1)
     heart = Heartbeat(work, work.wanted, OFTEN)
     custom = heart._lock  # noqa: SLF001 - two threads would rarely meet here
@@ -269,7 +269,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 
 
 def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
-    """Somebody else's loop is driven without one."""
+    """Outside an asyncio event loop no timer is set."""
     work = Work(1)
     heart: Any = AsyncHeartbeat(work.later, work.wanted, OFTEN)
     assert not heart.able()

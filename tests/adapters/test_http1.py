@@ -44,7 +44,7 @@ def read(
 
 
 def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
-    """What `read` returns or raises, as something to compare."""
+    """The result or the exception of `read`, for comparison."""
     try:
         return read(pieces, to_head=to_head)
     except (NotHttp, CutOff) as error:
@@ -89,8 +89,8 @@ def test_its_own_fields_go_out_as_they_are() -> None:
     assert [*expected, b"accept-encoding: br"] == fields_of(request)
 
 
-def test_a_range_is_asked_for_as_it_is_stored() -> None:
-    """A part of a compressed form could not be decompressed, so none is asked for."""
+def test_range_requests_ask_for_identity() -> None:
+    """A range request asks for no compression."""
     request = Request.get("/", headers={"Range": "bytes=0-9"})
 
     assert b"Accept-Encoding: identity" in fields_of(request)
@@ -175,7 +175,7 @@ def test_the_body_ends_where_the_table_says(answer: bytes, body: bytes, reusable
 
 
 def test_the_answer_to_head_has_no_body() -> None:
-    """Whatever it says about a body, none follows."""
+    """The response to HEAD has no body, whatever its headers say."""
     answer = OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     assert (b"", True, True) == read([answer], to_head=True)[1:]
@@ -245,8 +245,8 @@ def test_a_head_is_kept_as_it_came() -> None:
         (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\n\r\n", "header field"),
     ],
 )
-def test_what_is_no_answer_is_refused(answer: bytes, words: str) -> None:
-    """Whatever two readers could understand in two ways is no answer."""
+def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
+    """A response that two parsers could read differently is refused."""
     with pytest.raises(NotHttp, match=words) as caught:
         read([answer + b"\r\n"], ends=False)
 
@@ -274,8 +274,8 @@ def test_what_is_no_answer_is_refused(answer: bytes, words: str) -> None:
         ),
     ],
 )
-def test_what_is_too_large_is_refused(answer: bytes, words: str) -> None:
-    """Every part of an answer has its limit, and a size that is announced is refused at once."""
+def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
+    """Every part of a response has its limit, announced sizes included."""
     if not words:
         assert not read([answer], ends=False)[2]
         return
@@ -353,8 +353,8 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 
 
 @given(answers(), cuts)
-def test_an_answer_round_trips(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
-    """What was written is what is read, however it is cut."""
+def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
+    """A written response is read back, in whatever chunks it comes."""
     sent, fields, body = answer
     head, received, done, _ = read(cut(sent, places))
 

@@ -28,7 +28,7 @@ def bare(data: bytes) -> bytes:
 
 
 def inflate(coding: str, *pieces: bytes) -> bytes:
-    """What these pieces were before they were compressed."""
+    """The decompressed content of these chunks."""
     decompressor = decompressor_for(Headers({"Content-Encoding": coding}))
     assert decompressor is not None
     content: list[bytes] = []
@@ -90,10 +90,8 @@ def test_nothing_compressed_is_nothing() -> None:
     st.lists(st.integers(0, 500), max_size=6),
     st.sampled_from(["gzip", "deflate", "bare"]),
 )
-def test_no_content_depends_on_how_it_is_cut(
-    contents: list[bytes], places: list[int], form: str
-) -> None:
-    """However the compressed bytes are cut, the content is the same."""
+def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], form: str) -> None:
+    """Compressed bytes in any chunks give the same content."""
     content = b"".join(contents)
     forms: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
@@ -125,8 +123,8 @@ def test_no_content_depends_on_how_it_is_cut(
     ],
     ids=lambda value: value if isinstance(value, str) else "bytes",
 )
-def test_what_is_not_compressed_well_is_refused(coding: str, packed: bytes, words: str) -> None:
-    """A body that is not in the coding it names, or not all of it, is none."""
+def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) -> None:
+    """A body that is not in its stated coding is refused."""
     with pytest.raises(NotHttp, match=words):
         inflate(coding, packed)
 
@@ -143,6 +141,6 @@ def test_what_is_not_compressed_well_is_refused(coding: str, packed: bytes, word
         [("Content-Encoding", ", ")],
     ],
 )
-def test_what_nobody_asked_for_is_left_as_it_is(fields: list[tuple[str, str]]) -> None:
-    """A coding that we do not know, such as a stored file's, is the reader's to undo."""
+def test_unknown_codings_are_left_alone(fields: list[tuple[str, str]]) -> None:
+    """A body in a coding that we do not know is returned unchanged."""
     assert decompressor_for(Headers(fields)) is None

@@ -1,4 +1,4 @@
-"""What each HTTP client says when this machine has no sockets left."""
+"""The error of each HTTP client when this machine has no sockets left."""
 
 from __future__ import annotations
 

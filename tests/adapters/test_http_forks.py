@@ -50,7 +50,7 @@ def check(history: list[dict[str, Any]]) -> None:
 @forks
 @pytest.mark.parametrize("client", CLIENTS)
 def test_parent_children_and_pools_go_on(client: str) -> None:
-    """Whoever is forked, in the middle of whatever, works, and no call outlives its deadline."""
+    """After a fork at any moment both processes work, and no connection is shared."""
     with VendorServer() as vendor:
         vendor.always(answered)
         output = subprocess.run(

@@ -42,8 +42,8 @@ async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> Non
 
 
 @both
-async def test_whoever_introduces_himself_is_not_introduced(make: Make) -> None:
-    """A request that says itself who asks the proxy is sent as it is."""
+async def test_own_proxy_authorization_is_kept(make: Make) -> None:
+    """A request's own `Proxy-Authorization` is sent unchanged."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))
         client = make(proxy=f"http://me:{HIDDEN}@{proxy.url[7:]}")
@@ -143,10 +143,10 @@ async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path:
     ids=repr,
 )  # fmt: skip
 @both
-async def test_a_refusal_says_whose_it_is(
+async def test_proxy_errors_name_the_proxy(
     make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
 ) -> None:
-    """The error names the proxy and what it did, and says whether to come back."""
+    """The error names the proxy and its answer."""
     with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
         client = make(proxy=proxy.url)
         with pytest.raises(ConnectionFailed, match=words) as caught:
@@ -172,8 +172,8 @@ async def test_a_vendor_may_say_the_same(make: Make) -> None:
 
 
 @both
-async def test_failures_behind_a_proxy_say_so(make: Make) -> None:
-    """Who is not reached or does not answer through a proxy may be either, and both are named."""
+async def test_failures_through_a_proxy_name_it(make: Make) -> None:
+    """The error of a failure through a proxy names both the host and the proxy."""
     with VendorServer() as proxy:
         proxy.queue(Behaviour(raw=b"", then="close"), Behaviour(raw=b""))
         client = make(proxy=proxy.url)
@@ -189,10 +189,10 @@ async def test_failures_behind_a_proxy_say_so(make: Make) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("port", ["refusing", "open"])
 @both
-async def test_no_frame_shows_who_we_are(
+async def test_no_frame_shows_proxy_credentials(
     make: Make, scheme: str, port: Literal["refusing", "open"], body: bytes
 ) -> None:
-    """Neither a password for the proxy nor what is sent shows in what a crash reporter reads."""
+    """No traceback frame shows the proxy's password or the request."""
     request = Request.post("/", headers={"Authorization": f"Bearer {HIDDEN}"}, body=body)
     basic = b64encode(f"me:{HIDDEN}".encode()).decode()
     with VendorServer(port=port) as proxy:
@@ -243,20 +243,20 @@ async def test_a_proxy_that_is_none_is_refused(make: Make, value: str) -> None:
         ({"HTTPS_PROXY": "http://p", "REQUEST_METHOD": "GET"}, "https", "http://p", ()),
     ],
 )
-def test_the_environment_may_be_asked(
+def test_proxy_from_environment_variables(
     environ: dict[str, str],
     scheme: Literal["http", "https"],
     url: str | None,
     bypass: tuple[str, ...],
 ) -> None:
-    """The usual variables say through whom to go, and what a request brought along does not."""
+    """The usual variables give the proxy and the hosts to bypass."""
     expected = None if url is None else Proxy(url=url, bypass=bypass)
 
     assert expected == environment_proxy(scheme, environ=environ)
 
 
-def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever gives no other environment asks the process's own."""
+def test_default_environment_is_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the process's environment is read."""
     monkeypatch.setenv("https_proxy", f"http://me:{HIDDEN}@p:1")
     proxy = environment_proxy()
 
@@ -271,8 +271,8 @@ def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch)
         ({"https_proxy": f"http://{HIDDEN}:x@p", "no_proxy": "a:1"}, "no_proxy"),
     ],
 )
-def test_a_variable_that_is_wrong_is_named(environ: dict[str, str], path: str) -> None:
-    """What cannot be used is refused by the variable's name, without its value."""
+def test_invalid_variable_is_named(environ: dict[str, str], path: str) -> None:
+    """An invalid proxy variable is refused by its name, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
         environment_proxy(environ=environ)
 
@@ -280,8 +280,8 @@ def test_a_variable_that_is_wrong_is_named(environ: dict[str, str], path: str) -
     assert HIDDEN not in f"{caught.value!r}"
 
 
-def test_the_environment_is_not_asked_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client goes directly, whatever the environment says."""
+def test_clients_ignore_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client without a proxy connects directly, whatever the environment says."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - only here

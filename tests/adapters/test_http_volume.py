@@ -1,4 +1,4 @@
-"""How much memory a gigabyte takes: none of it."""
+"""The memory that a streamed gigabyte takes."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _flood() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_streamed_is_not_held(client: str, flood: str) -> None:
-    """A stream up or down takes the memory of a piece, whatever its size."""
+def test_streams_take_constant_memory(client: str, flood: str) -> None:
+    """An upload or download of any size takes the memory of a chunk."""
     output = subprocess.run(
         [sys.executable, "-m", "tests.adapters.http_volume", client, flood, str(SIZE)],
         capture_output=True,

@@ -44,8 +44,8 @@ def watches() -> list[Watch]:
 
 
 @in_loop
-async def test_wakes_when_something_comes(pair: Pair) -> None:
-    """Who waits to read is woken by a byte, and again by the next one."""
+async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
+    """A waiting reader wakes for a byte, and again for the next one."""
     ours, theirs = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
@@ -60,16 +60,16 @@ async def test_wakes_when_something_comes(pair: Pair) -> None:
 
 
 @in_loop
-async def test_what_is_ready_already_does_not_wait(pair: Pair) -> None:
-    """A socket with room can be written to at once, without any bound."""
+async def test_ready_socket_does_not_wait(pair: Pair) -> None:
+    """A writable socket is ready at once."""
     ours, _ = pair
     for watch in watches():
         await watch.ready(asyncio.get_running_loop(), ours, float("inf"), watch.writable)
 
 
 @in_loop
-async def test_ends_in_time(pair: Pair) -> None:
-    """Who waits in vain is told so at the bound, the earlier one first whoever came first."""
+async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
+    """Waits end at their deadlines, the earliest first."""
     ours, theirs = pair
     loop, order = asyncio.get_running_loop(), list[str]()
     for watch in watches():
@@ -86,8 +86,8 @@ async def test_ends_in_time(pair: Pair) -> None:
 
 
 @in_loop
-async def test_an_old_alarm_wakes_nobody(pair: Pair) -> None:
-    """A bound that was not reached has no say over who waits next, for longer or for ever."""
+async def test_old_alarm_does_not_wake_a_later_wait(pair: Pair) -> None:
+    """A deadline that was not reached does not affect the next wait."""
     ours, theirs = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -105,8 +105,8 @@ async def test_an_old_alarm_wakes_nobody(pair: Pair) -> None:
 
 
 @in_loop
-async def test_alarms_do_not_pile_up(pair: Pair) -> None:
-    """However many short waits end beside a long one, no more alarms are set than before."""
+async def test_alarms_do_not_accumulate(pair: Pair) -> None:
+    """Many short waits beside a long one leave no extra timers."""
     ours, theirs = pair
     loop: Any = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -122,8 +122,8 @@ async def test_alarms_do_not_pile_up(pair: Pair) -> None:
 
 
 @in_loop
-async def test_who_is_cancelled_is_forgotten(pair: Pair) -> None:
-    """After a wait that was cancelled the next one is woken, and nothing is left over."""
+async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
+    """After a cancelled wait the next one works, and nothing is left behind."""
     ours, theirs = pair
     loop = asyncio.get_running_loop()
     for watch in watches():
@@ -138,8 +138,8 @@ async def test_who_is_cancelled_is_forgotten(pair: Pair) -> None:
 
 
 @in_loop
-async def test_an_event_for_nobody_is_nothing(pair: Pair) -> None:
-    """What comes for a socket that nobody waits for any more disturbs nobody."""
+async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
+    """An event for a socket without a waiter is ignored."""
     ours, theirs = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -179,8 +179,8 @@ async def test_a_socket_that_takes_a_closed_ones_number(pair: Pair) -> None:
     os.close(stored)
 
 
-def test_a_loop_is_not_kept_by_what_watches_in_it() -> None:
-    """Loops that are closed and forgotten leave nothing behind, not even an epoll."""
+def test_watch_does_not_keep_its_loop_alive() -> None:
+    """A closed event loop is collected together with its watch."""
     loop = asyncio.new_event_loop()
     watch = watch_in(loop)
     assert isinstance(watch, EpollWatch)

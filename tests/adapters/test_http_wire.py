@@ -48,10 +48,10 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @ways
 @pytest.mark.parametrize("until", [inf, 1e15], ids=["ever", "ages"])
-def test_what_is_ready_is_not_waited_for(
+def test_ready_wire_does_not_wait(
     pair: tuple[socket.socket, socket.socket], wait: Callable[..., None], until: float
 ) -> None:
-    """Whoever may write, or has something to read, goes on at once, however long the bound."""
+    """A wire that can be written, or has bytes to read, is ready at once."""
     ours, theirs = pair
     wait(ours, until, writing=True)
     theirs.send(b"x")
@@ -59,12 +59,12 @@ def test_what_is_ready_is_not_waited_for(
 
 
 @ways
-def test_what_is_not_ready_in_time_is_late(
+def test_wait_ends_at_the_deadline(
     pair: tuple[socket.socket, socket.socket],
     wait: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A bound is kept, also where the system has to be asked several times."""
+    """A wait ends at its deadline, even if the system is polled repeatedly."""
     monkeypatch.setattr(_http_wait, "_MAX_WAIT", 0.004)
     start = monotonic()
     with pytest.raises(TimeIsUp):
@@ -73,8 +73,8 @@ def test_what_is_not_ready_in_time_is_late(
     assert monotonic() >= start + 0.02
 
 
-def test_blocking_never_suspends() -> None:
-    """What would need an event loop is a bug, and says so instead of being lost."""
+def test_blocking_flow_that_suspends_is_an_error() -> None:
+    """A flow that would need an event loop raises an error."""
 
     class Suspending:
         def __await__(self) -> Generator[None]:
@@ -109,8 +109,8 @@ def test_a_child_has_connections_of_its_own() -> None:
         assert [1, 2, 1] == [request.connection for request in vendor.requests]
 
 
-def test_starting_afresh_waits_for_nobody() -> None:
-    """A child waits for no thread of its parent's, and can give up what began there."""
+def test_forked_child_does_not_wait_for_locks() -> None:
+    """A forked child does not wait for its parent's threads."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -168,8 +168,8 @@ def test_a_context_that_trusts_anybody_is_refused(
 
 
 @both
-async def test_nobody_unknown_is_trusted_by_default(make: Make) -> None:
-    """Without a context of its own a client trusts whom the system trusts, and nobody else."""
+async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
+    """Without a context only the system's authorities are trusted."""
     async with lab(make, tls=tls_pair()[0]) as (vendor, client):
         for _ in range(2):
             with pytest.raises(ConnectionFailed, match="could not be reached: self-signed"):
@@ -193,7 +193,7 @@ async def test_a_connection_with_tls_is_used_again_while_it_stands(make: Make) -
 
 @both
 async def test_closing_ends_a_read_through_tls(make: Make) -> None:
-    """Whoever reads an answer that is closed by another is not left waiting."""
+    """A read through TLS ends when another task closes the response."""
     server, trusting = tls_pair()
     async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=0))
@@ -255,7 +255,7 @@ def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSid
 
 
 def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
-    """What TLS sends for itself is not taken for something unasked."""
+    """TLS session tickets do not make a connection stale."""
     wire, other = ends
     assert not wire.stale()
     other.flush()
@@ -271,19 +271,19 @@ def test_something_unasked_makes_a_connection_stale(ends: tuple[TlsWire, _OtherS
     assert wire.stale()
 
 
-def test_what_is_no_tls_makes_a_connection_stale(
+def test_undecryptable_bytes_make_a_connection_stale(
     ends: tuple[TlsWire, _OtherSide], pair: tuple[socket.socket, socket.socket]
 ) -> None:
-    """Bytes that nobody can decrypt end a connection."""
+    """Bytes that cannot be decrypted make a connection stale."""
     pair[1].sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
 
     assert ends[0].stale()
 
 
-def test_an_end_said_in_tls_is_an_end(
+def test_tls_close_notify_is_the_end(
     ends: tuple[TlsWire, _OtherSide], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However the system's TLS reports it, an end that was said is no failure."""
+    """A TLS close notification ends the stream, however the system reports it."""
     wire, other = ends
     with pytest.raises(ssl.SSLWantReadError):
         other.tls.unwrap()
@@ -297,10 +297,10 @@ def test_an_end_said_in_tls_is_an_end(
     assert b"" == run(wire.receive(inf))
 
 
-def test_a_certificate_is_refused_though_nobody_listens(
+def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """The reason for refusing is kept when the other side cannot be told any more."""
+    """The reason for refusing a certificate is kept even if the peer has closed."""
     server, _ = tls_pair()
     ours, theirs = pair
     ours.setblocking(False)

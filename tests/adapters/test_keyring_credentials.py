@@ -52,7 +52,7 @@ class Ring(KeyringBackend):
         self.error: Exception | None = None
 
     def get_password(self, service: str, username: str) -> str | None:
-        """What is kept."""
+        """The stored password."""
         if self.error is not None:
             raise self.error
         return self.passwords.get((service, username))
@@ -65,7 +65,7 @@ class Ring(KeyringBackend):
 
 
 def ask(provider: Any, verb: str, *options: object) -> Any:
-    """What a verb of either mode gives."""
+    """The result of a synchronous or asynchronous method."""
     answer = getattr(provider, verb)(*options)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
@@ -102,8 +102,8 @@ def _usual() -> Iterator[Ring]:
 
 
 @EITHER
-def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:
-    """What `keyring set moorage services/shop` wrote is read; what is put there is a table."""
+def test_default_keyring_is_used(usual: Ring, awaited: bool) -> None:
+    """Passwords set with `keyring set` are read, and rotated ones written there."""
     keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
     assert OLD == ask(provider, "get", "shop", None)
@@ -113,8 +113,8 @@ def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:
 
 
 @EITHER
-def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:
-    """What somebody else has put in place meanwhile stays."""
+def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
+    """A credential stored meanwhile is kept instead of the renewed one."""
     ring = Ring()
 
     def renewed(*_: object) -> Credentials:
@@ -165,13 +165,13 @@ def test_names_that_would_be_confused(awaited: bool) -> None:
         (OSError("s3cr3t"), StorageUnavailable, "failed with OSError"),
     ],
 )
-def test_a_keyring_that_fails(
+def test_keyring_errors_become_ours(
     error: Exception,
     kind: type[ConnectorError],
     message: str,
     awaited: bool,
 ) -> None:
-    """Whatever a keyring raises is one of ours, in our words, and shows no password."""
+    """Any exception of a keyring becomes one of ours, unquoted."""
     ring = Ring()
     ring.error = error
     provider = provider_of(ring, awaited=awaited)

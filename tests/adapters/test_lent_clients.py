@@ -145,8 +145,8 @@ async def test_a_session_of_aiohttp_stays_as_it_was() -> None:
 
 
 @each_given
-async def test_what_we_had_made_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
-    """What a function of the host's made for us is closed with us, and not before."""
+async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
+    """A client that a host's factory made for us is closed with ours, not before."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(body=b"x" * 99_999))
         ours = make()
@@ -164,7 +164,7 @@ async def test_what_we_had_made_is_closed(make: Callable[[], AsyncHttpClient]) -
 
 
 def test_a_closed_client_of_httpx2_is_refused() -> None:
-    """What its host has closed is not opened again."""
+    """A client that its host has closed is not opened again."""
     value = client()
     ours = Httpx2HttpClient(client=value)
     value.close()
@@ -177,7 +177,7 @@ def test_a_closed_client_of_httpx2_is_refused() -> None:
 
 @in_loop
 async def test_a_closed_client_is_refused_in_loops() -> None:
-    """What its host has closed is not opened again."""
+    """An asynchronous client that its host has closed is not opened again."""
     one, other = async_client(), async_session()
     ours = [AsyncHttpx2HttpClient(client=one), AsyncAiohttpHttpClient(session=other)]
     await one.aclose()
@@ -231,8 +231,8 @@ async def test_a_session_that_trusts_anybody_is_refused_in_loops() -> None:
                 AsyncAiohttpHttpClient(session=value, tls=UNVERIFIED)
 
 
-def test_who_trusts_anybody_is_found_out_as_it_connects() -> None:
-    """A session or a transport that hides whom it trusts is found out before anything is sent."""
+def test_hidden_unverified_client_is_refused_when_connecting() -> None:
+    """A client that hides its missing verification is refused when it connects."""
     server, _ = tls_pair()
     anybody = tls_pair()[1]
     anybody.check_hostname = False
@@ -294,10 +294,10 @@ class _Hidden(httpx2.BaseTransport):
     [({"proxy": "http://127.0.0.1:1"}, "proxy"), ({"tls": Tls(minimum="1.3")}, "tls")],
 )
 @plain_given
-def test_a_client_of_yours_has_its_own_settings(
+def test_settings_beside_a_borrowed_client_are_refused(
     make: Callable[..., Any], settings: dict[str, Any], path: str
 ) -> None:
-    """How to connect is said where the client is made, or it would be said in vain."""
+    """Connection settings belong where the borrowed client is made."""
     kind = type(make())
     name = "client" if kind is Httpx2HttpClient else "session"
     with pytest.raises(ConfigurationError, match="has its own") as caught:
@@ -393,10 +393,10 @@ def test_starting_afresh_needs_nothing_of_before(make: Callable[..., Any]) -> No
 
 
 @each
-async def test_an_idle_connection_is_kept_as_long_as_told(
+async def test_keep_alive_of_idle_connections(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """A connection is used again, unless it was idle for too long or none is to be kept."""
+    """A connection is reused unless it was idle for longer than `keep_alive`."""
     for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
         async with lab(partial(make, keep_alive=keep_alive)) as (vendor, ours):
             vendor.always(Behaviour(204))
@@ -409,10 +409,10 @@ async def test_an_idle_connection_is_kept_as_long_as_told(
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @each
-async def test_an_answer_that_nobody_closes_keeps_no_place(
+async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """An answer that is forgotten halfway costs its connection, but no later call."""
+    """An abandoned response costs its connection, but no slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, ours):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -424,8 +424,8 @@ async def test_an_answer_that_nobody_closes_keeps_no_place(
 
 
 @each
-async def test_statistics_are_told(make: Callable[..., AsyncHttpClient]) -> None:
-    """What is under way is counted; what is idle the library keeps to itself."""
+async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
+    """Active connections are counted; idle ones are unknown with this library."""
     async with lab(partial(make, max_connections=7)) as (vendor, ours):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await ours.open(GET, vendor.url, LONG)
@@ -487,8 +487,8 @@ def test_a_blocking_client_must_not_speak_http2() -> None:
             Httpx2HttpClient(client=value)
 
 
-def test_a_transport_of_any_kind_will_do() -> None:
-    """What has no connections answers too, and nobody knows what it did before it failed."""
+def test_custom_transports_work() -> None:
+    """A transport without connections works, and its errors may have acted."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/late":
@@ -533,8 +533,8 @@ def test_a_session_may_trust_the_environment(monkeypatch: pytest.MonkeyPatch) ->
             value.close()
 
 
-def test_a_proxy_that_nobody_sees_is_not_spoken_to() -> None:
-    """What goes through SOCKS is sent as if there were no proxy."""
+def test_socks_proxy_is_transparent() -> None:
+    """A request through SOCKS is sent as if there were no proxy."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}
         ours = RequestsHttpClient(session=value)
@@ -586,8 +586,8 @@ async def test_aiohttp_refuses_letters_it_would_change() -> None:
 
 
 @in_loop
-async def test_aiohttp_reads_past_extensions_no_longer_than_told() -> None:
-    """The extension of a chunk that has no end ends with the total timeout."""
+async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
+    """With aiohttp an endless chunk extension ends at the timeout."""
     async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
         vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))

@@ -1,4 +1,4 @@
-"""What each exception of a library means."""
+"""The meaning of each exception of a library."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
 
 
 def bare(kind: type[Exception]) -> Exception:
-    """One of them, however it wants to be made."""
+    """An instance made without calling its constructor."""
     return kind.__new__(kind)
 
 
@@ -165,8 +165,8 @@ def test_each_exception_has_a_meaning(
     ],
     ids=repr,
 )
-def test_what_comes_from_below_has_a_meaning(error: Exception, meaning: Meaning) -> None:
-    """What a library passes on is told apart as well."""
+def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: Meaning) -> None:
+    """Exceptions that a library passes on are classified too."""
     assert meaning is looping().meaning(error)
 
 
@@ -199,7 +199,7 @@ def test_a_trip_is_a_wire_of_its_own_kind() -> None:
 
 
 def test_a_wire_of_urllib3_looks_without_waiting() -> None:
-    """What is there already is seen, and so is that nothing is, or that it has ended."""
+    """A urllib3 connection is checked for staleness without waiting."""
     with VendorServer() as vendor, PoolManager() as manager:
         vendor.queue(Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="close"))
         host, port = vendor.address

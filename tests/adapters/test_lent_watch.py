@@ -16,8 +16,8 @@ from tests.adapters.forked import in_a_child
 PATIENCE = 20.0
 
 
-def test_an_alarm_rings_in_time() -> None:
-    """What goes on for too long is ended from another thread."""
+def test_alarm_runs_at_its_deadline() -> None:
+    """A block that takes too long is ended from another thread."""
     watch, expired = Watchdog(), Event()
     with watch.limit(monotonic() + 0.01, expired.set) as timer:
         assert expired.wait(PATIENCE)
@@ -35,8 +35,8 @@ def test_the_earliest_rings_first() -> None:
         assert not late.is_set()
 
 
-def test_what_ends_in_time_hears_nothing() -> None:
-    """After the block no alarm rings any more."""
+def test_no_alarm_after_the_block() -> None:
+    """After the block its alarm never runs."""
     watch, early, other = Watchdog(), Event(), Event()
     with watch.limit(monotonic() + 0.02, early.set):
         pass

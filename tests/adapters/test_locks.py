@@ -25,7 +25,7 @@ def test_conforms(check: kit.Check) -> None:
 
 @contextmanager
 def switching_often() -> Generator[None]:
-    """Let threads interrupt each other a thousand times as often as usual."""
+    """Switch threads a thousand times as often as usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(before / 1_000)
     try:
@@ -35,7 +35,7 @@ def switching_often() -> Generator[None]:
 
 
 def test_conforms_when_threads_switch_often() -> None:
-    """Nobody gets between two steps that belong together."""
+    """The kit passes under frequent thread switches."""
     with switching_often():
         kit.threads_never_crowd(ThreadLocks)
 
@@ -56,8 +56,8 @@ def test_an_interrupted_caller_holds_nothing() -> None:
 
 
 @pytest.mark.parametrize("releases", [1, 2, 3])
-def test_an_interrupted_wait_leaves_the_line(releases: int) -> None:
-    """Whoever is interrupted before, after or at the end of its wait is not in line any more."""
+def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
+    """A caller interrupted before, during or after its wait leaves the queue."""
     lock = Fragile()
     places = Places(lambda: lock)
     locks, holder = ThreadLocks(places), object()
@@ -103,7 +103,7 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 
 def test_a_child_holds_nothing() -> None:
-    """What the parent holds is free in a forked child, and stays held in the parent."""
+    """A slot held by the parent is free in a forked child, and stays held in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, places=1, queue=0, timeout=0)
 

@@ -39,7 +39,7 @@ def test_waits_longer_than_loops_can_count() -> None:
 
 
 def test_a_place_may_be_given_back_in_another_thread() -> None:
-    """Whoever waits is let in, though the place comes from a thread without an event loop."""
+    """A waiting task gets a slot that another thread released."""
 
     async def wait() -> bool:
         locks, holder, task = await taken()
@@ -67,7 +67,7 @@ def test_serves_one_event_loop_after_another() -> None:
 
 
 def test_places_are_not_given_to_a_loop_that_is_gone() -> None:
-    """Those who waited in an event loop that was closed under them are passed over."""
+    """Tasks of a closed event loop are skipped in the queue."""
     places = Places()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()

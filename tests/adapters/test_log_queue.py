@@ -50,8 +50,8 @@ def _fill(queue: LogQueue, number: int) -> None:
         queue.write(entry(one))
 
 
-def test_a_thread_writes_a_moment_later() -> None:
-    """Nobody has to ask, and the thread ends when nothing is left."""
+def test_background_thread_writes_and_ends() -> None:
+    """A thread writes the queue by itself, and ends when nothing is left."""
     table = Table()
     queue = LogQueue(table.insert, "here", every=0.01)
     queue.write(entry(1))
@@ -76,7 +76,7 @@ def test_entries_are_written_in_batches() -> None:
 
 
 def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
-    """The oldest entries go, with one warning."""
+    """Beyond the bound the oldest entries are lost and counted, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
     with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as reports:
@@ -148,7 +148,7 @@ def test_an_unfit_entry_holds_up_no_other() -> None:
 
 
 def test_close_writes_what_is_queued() -> None:
-    """Nothing waits any more after `close`, at the end of the process too."""
+    """After `close` nothing is queued, at the end of the process too."""
     table = Table()
     first = LogQueue(table.insert, "here", every=3_600.0)
     second = LogQueue(table.insert, "there", threads=False)
@@ -161,8 +161,8 @@ def test_close_writes_what_is_queued() -> None:
     assert ids(1, 2) == table.ids
 
 
-def test_close_tells_what_it_could_not_write() -> None:
-    """Entries of a closed log are lost if its table is away."""
+def test_close_reports_lost_entries() -> None:
+    """Entries of a closed log are lost if its table is unreachable."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)

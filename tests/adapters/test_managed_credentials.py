@@ -115,8 +115,8 @@ NAMED = {
 }
 
 
-def test_what_a_person_wrote_is_read(face: Face) -> None:
-    """A secret holds a token or a table, and is called after its owner."""
+def test_handwritten_secrets_are_read(face: Face) -> None:
+    """A secret holds a token or a table, and is named for its owner."""
     ours, theirs = NAMED[face.lab.kind]
     face.lab.put(ours, "a-token")
     face.lab.put(theirs, '{"method": "basic", "username": "u", "secret": "p"}')
@@ -128,8 +128,8 @@ def test_what_a_person_wrote_is_read(face: Face) -> None:
     assert not face.ask(provider.has, "shop", "acme-de")
 
 
-def test_everything_can_be_written(face: Face) -> None:
-    """What is put in place is read as it was, by another process too."""
+def test_rotated_credentials_are_shared(face: Face) -> None:
+    """A rotated credential of any kind is read by other processes."""
     stored = [
         Credentials.signed(
             HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
@@ -153,8 +153,8 @@ def test_a_refresh_looks_again(face: Face) -> None:
     assert NEW == face.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_a_renewal_is_written(face: Face) -> None:
-    """What a renewal gives is there for all processes, unless somebody was faster."""
+def test_renewed_credentials_are_shared(face: Face) -> None:
+    """A renewed credential is stored for all processes, unless another was faster."""
 
     def renewed(*_: object) -> Credentials:
         return NEW
@@ -201,15 +201,15 @@ def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> 
     assert OLD == face.ask(face.provider(names={owner: "ours-own"}).get, *owner)
 
 
-def test_nothing_there_is_told_where(face: Face) -> None:
-    """Who finds nothing is told which secret was looked for, and where."""
+def test_missing_secret_is_named(face: Face) -> None:
+    """The error names the missing secret and its place."""
     with pytest.raises(CredentialNotFound, match=f"no secret '{NAMED[face.lab.kind][1]}' in"):
         face.ask(face.provider().get, *OWNER)
 
 
 @LOGS_IN
 def test_one_login_serves_many(face: Face) -> None:
-    """Who we are is found out once, and renewed after two thirds of its time."""
+    """One login is used for many requests, and renewed after two thirds of its time."""
     provider = face.provider()
     for _ in range(3):
         face.ask(provider.has, *OWNER)
@@ -224,7 +224,7 @@ def test_one_login_serves_many(face: Face) -> None:
 
 @LOGS_IN
 def test_many_wait_for_one_login(face: Face) -> None:
-    """However many ask at first, one of them logs in."""
+    """Of many first callers one logs in."""
     provider, count = face.provider(), 6
     face.lab.put(NAMED[face.lab.kind][1], "old")
     if face.awaited:
@@ -252,7 +252,7 @@ def test_many_wait_for_one_login(face: Face) -> None:
 
 @LOGS_IN
 def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
-    """What is refused after it was held is asked for anew, once."""
+    """A revoked token is replaced once by a new login."""
     provider = face.provider()
     face.lab.put(NAMED[face.lab.kind][1], "old")
     assert OLD == face.ask(provider.get, *OWNER)
@@ -263,8 +263,8 @@ def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
 
 
 @LOGS_IN
-def test_a_renewal_that_fails_leaves_what_holds(face: Face) -> None:
-    """While a token still holds it is used, though no new one is to be had; and no longer."""
+def test_failed_login_renewal_keeps_the_valid_token(face: Face) -> None:
+    """While a token is valid it is used, even if no new one can be had."""
     provider = face.provider()
     face.lab.put(NAMED[face.lab.kind][1], "old")
     face.ask(provider.get, *OWNER)
@@ -292,8 +292,8 @@ def test_a_renewal_that_fails_leaves_what_holds(face: Face) -> None:
         face.ask(provider.get, *OWNER)
 
 
-def test_who_is_refused_is_told(face: Face) -> None:
-    """Who may not read or write is told what to allow, and the manager's words are not repeated."""
+def test_missing_permission_is_explained(face: Face) -> None:
+    """The error says which permission is missing, without the manager's text."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
@@ -370,8 +370,8 @@ def test_a_manager_that_sends_elsewhere(face: Face) -> None:
         face.ask(provider.get, *OWNER)
 
 
-def test_a_manager_that_does_not_understand(face: Face) -> None:
-    """What will never work is not tried again."""
+def test_unprocessable_requests_are_not_retried(face: Face) -> None:
+    """A request that can never work is not retried."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour(422))
@@ -381,8 +381,8 @@ def test_a_manager_that_does_not_understand(face: Face) -> None:
         face.ask(provider.rotate, *OWNER, NEW)
 
 
-def test_a_manager_that_cannot_be_reached(face: Face) -> None:
-    """Nobody there, nobody answering, and somebody who hangs up are outages that name it."""
+def test_unreachable_manager(face: Face) -> None:
+    """Refused, silent and dropped connections are outages."""
     provider = face.provider(timeout=0.2)
     face.lab.server.always(Behaviour(raw=b""))
     with pytest.raises(StorageUnavailable) as caught:
@@ -402,8 +402,8 @@ def test_neither_shows_a_secret(face: Face) -> None:
     assert "PRIVATE KEY" not in repr(face.lab.manager())
 
 
-def test_a_login_that_takes_too_long() -> None:
-    """Who waits for another's login is told in time."""
+def test_wait_for_a_login_is_bounded() -> None:
+    """A caller that waits for another's login gets a timeout."""
     lab = LABS["vault"]()
     with lab:
         lab.server.always(Behaviour(raw=b""))
@@ -421,7 +421,7 @@ def test_a_login_that_takes_too_long() -> None:
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:
-    """What somebody else opened, somebody else closes."""
+    """A client passed by the host is not closed."""
     with LABS["aws"]() as lab, StdlibHttpClient() as http:
         with ManagedCredentialProvider(lab.manager(), http=http) as provider:
             assert not provider.has("shop", None)
@@ -437,16 +437,16 @@ def test_a_client_of_the_hosts_stays_open() -> None:
         asyncio.run(run(lab))
 
 
-def test_a_closed_provider_is_closed() -> None:
-    """What is its own is closed with it."""
+def test_closing_a_provider_closes_its_client() -> None:
+    """A provider's own client is closed with it."""
     with LABS["aws"]() as lab:
         with ManagedCredentialProvider(lab.manager()) as provider:
             assert not provider.has("shop", None)
         lab.server.wait_for_closed(1)
 
 
-def test_a_step_of_the_watch_changes_nothing() -> None:
-    """How long a login holds is measured, and not read from a watch."""
+def test_clock_step_does_not_end_a_login() -> None:
+    """A login's lifetime is measured by the monotonic clock."""
     clock = VirtualClock(datetime(2026, 11, 20, tzinfo=UTC))
     with LABS["gcp"]() as lab:
         lab.now = clock.utc

@@ -1,4 +1,4 @@
-"""Who we say we are to a secret manager is refused without being shown."""
+"""Invalid identities for secret managers are refused without being shown."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ UNENCODABLE = f"{SECRET}\udc80"
         partial(GcpServiceAccount, "us@x", SECRET, token_uri="nowhere"),
     ],
 )
-def test_what_is_refused_is_not_shown(make: Callable[[], Any]) -> None:
-    """Neither the error, nor what it came from, nor a frame of either holds a secret."""
+def test_errors_do_not_show_the_identity(make: Callable[[], Any]) -> None:
+    """No error, cause or traceback frame shows a secret."""
     with pytest.raises(InvalidData) as caught:
         make()
     assert [] == [path for path, text in shown(caught.value, "error") if SECRET in text]

@@ -45,15 +45,15 @@ class Clock:
         self.watch = datetime(2026, 1, 1, tzinfo=UTC)
 
     def nanoseconds(self) -> int:
-        """How much time has passed."""
+        """The elapsed time."""
         return self.passed
 
     def utc(self) -> datetime:
-        """What the watch shows."""
+        """The wall clock's time."""
         return self.watch
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass, which the watch does not notice."""
+        """Advance the elapsed time, but not the wall clock."""
         self.passed += round(seconds * 1e9)
 
 
@@ -85,7 +85,7 @@ class Look(Put):
 
 
 def values(store: MemoryStorage, *keys: str) -> list[object]:
-    """What was put where."""
+    """The stored values of these keys."""
     return [state and state[2] for state in store.execute(Look(*keys))]
 
 
@@ -127,7 +127,7 @@ def test_conforms_awaited_in_time(check: Callable[..., Any]) -> None:
 
 
 def test_both_faces_may_use_one_store() -> None:
-    """What one face writes the other reads."""
+    """A value written synchronously is read asynchronously, and the reverse."""
     plain = MemoryStorage()
     awaited = AsyncMemoryStorage(plain)
 
@@ -137,8 +137,8 @@ def test_both_faces_may_use_one_store() -> None:
     assert ["later", "posted"] == values(plain, "a", "b")
 
 
-def test_an_asynchronous_store_is_bounded_as_it_is_told() -> None:
-    """Its own arguments are those of the store behind it."""
+def test_asynchronous_store_takes_the_same_arguments() -> None:
+    """The asynchronous store's arguments are those of the store behind it."""
     clock = Clock()
     store = AsyncMemoryStorage(clock=clock, max_entries=1)
     clock.pass_by(1)
@@ -188,7 +188,7 @@ class Meddled(Put):
 def test_a_command_that_was_overtaken_decides_again(
     before: str | None, keys: str, which: int
 ) -> None:
-    """Whatever another writes meanwhile is seen before a command is written over it."""
+    """A concurrent write is seen before the command's own write."""
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
@@ -249,8 +249,8 @@ def test_commands_decide_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc"])
-def test_what_is_unchanged_is_not_written(keys: str) -> None:
-    """A command that returns its states as they were makes nobody decide again."""
+def test_unchanged_states_are_not_written(keys: str) -> None:
+    """A command that changes nothing makes no other command decide again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = Meddled(lambda: store.execute(Look(*keys)), *keys)
@@ -281,7 +281,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 class Door:
@@ -300,7 +300,7 @@ class Door:
 
 
 def _interrupted(store: MemoryStorage, keys: str, happens: Callable[[], object]) -> list[object]:
-    """What is there after a command was written and its answer lost."""
+    """The stored values after a command was written and its answer lost."""
     store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interrupted):
         store.execute(Put("mine", *keys))
@@ -308,8 +308,8 @@ def _interrupted(store: MemoryStorage, keys: str, happens: Callable[[], object])
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc"])
-def test_what_nobody_hears_of_is_changed_back(keys: str) -> None:
-    """A command whose answer an interruption took along leaves what was there before."""
+def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
+    """A write whose answer an interruption took away is undone."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -317,14 +317,14 @@ def test_what_nobody_hears_of_is_changed_back(keys: str) -> None:
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc"])
-def test_what_nobody_hears_of_stays_where_nothing_was(keys: str) -> None:
-    """A state that is new cannot be taken away, because no command deletes."""
+def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
+    """A new state cannot be undone, since no command removes states."""
     assert ["mine"] * len(keys) == _interrupted(MemoryStorage(), keys, list)
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc"])
-def test_what_others_have_built_on_is_not_changed_back(keys: str) -> None:
-    """Who comes between a write and its interruption loses nothing of it."""
+def test_overwritten_state_is_not_undone(keys: str) -> None:
+    """A state that another command has changed meanwhile is not undone."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -333,8 +333,8 @@ def test_what_others_have_built_on_is_not_changed_back(keys: str) -> None:
     assert ["theirs", *["mine"] * (len(keys) - 1)] == left
 
 
-def test_a_forked_child_waits_for_nobody() -> None:
-    """A thread that was in the middle of something is not there in the child."""
+def test_forked_child_does_not_wait_for_locks() -> None:
+    """A forked child does not wait for a lock of its parent's threads."""
     store = MemoryStorage()
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
 
@@ -436,8 +436,8 @@ def test_a_new_state_sweeps_when_it_is_time() -> None:
     assert (held, still, len(store)) == (4, 4, 3)
 
 
-def test_only_what_cannot_matter_is_forgotten() -> None:
-    """A sweep leaves empty buckets, open circuits and claims, and takes the rest."""
+def test_sweep_removes_expired_states_only() -> None:
+    """A sweep removes expired states, and keeps used limits, open circuits and claims."""
     clock = Clock()
     store = MemoryStorage(clock)
     slow = Service("slow", limits=(RateLimitConfig.per_day(1),), circuit=None)
@@ -461,8 +461,8 @@ def test_only_what_cannot_matter_is_forgotten() -> None:
     assert (stored | dropped, stored) == (there, left)
 
 
-def test_a_full_store_changes_what_it_has() -> None:
-    """One new state beside an old one needs one place, not two."""
+def test_full_store_updates_existing_states() -> None:
+    """In a full store existing states can change, and one freed slot is enough for a new one."""
     store = MemoryStorage(max_entries=3)
     store.execute(Put(1, "a", "b"))
 
@@ -511,8 +511,8 @@ def test_claims_leave_room_for_limits_and_circuits() -> None:
 
 
 @pytest.mark.parametrize("kind", ["limit", "circuit", "budget", "bulkhead"])
-def test_a_full_class_of_guards_drops_what_stops_mattering_soonest(kind: str) -> None:
-    """A new tenant is never refused for want of room; the guard that matters longest stays."""
+def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
+    """A full store makes room for a new tenant by dropping the state that expires first."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key(kind, "vat", f"t{number}") for number in range(40)]
     longest = state_key(kind, "vat", None)
@@ -571,8 +571,8 @@ def test_a_store_that_fills_up_warns_once() -> None:
         store.execute(Put(1, *(state_key("limit", "vat", f"t{number}") for number in range(9))))
 
 
-def test_a_store_warns_of_what_still_matters_only() -> None:
-    """States that cannot matter any more are dropped before anybody is warned of them."""
+def test_full_store_warns_about_live_states_only() -> None:
+    """Expired states are dropped before the store warns of being full."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=10)
     for number in range(7):
@@ -608,7 +608,7 @@ class Plant(Put):
 
 @pytest.mark.parametrize("another", [None, "new"])
 def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -> None:
-    """What a sweep was about to drop is looked at once more before it is."""
+    """A sweep checks a state again before dropping it."""
     clock = Clock()
     store = MemoryStorage(clock)
     seen = Sly(0)
@@ -640,7 +640,7 @@ def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -
     ],
 )
 def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
-    """What an idle limiter or circuit takes, its key and its share of the table included."""
+    """An idle limiter or circuit takes little memory, its key included."""
     number = 5_500  # a little more than fits a table, so that it has just grown
     store = MemoryStorage()
     gates = _touched(store, "first", service).gates

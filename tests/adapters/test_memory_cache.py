@@ -37,8 +37,8 @@ def put(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> b
 SIZE = 256 + entry(1).size
 
 
-def test_what_was_used_longest_ago_goes_first() -> None:
-    """At its bound of entries it makes room by what nobody has looked at for longest."""
+def test_least_recently_used_entry_is_dropped() -> None:
+    """At the maximum of entries, the least recently used one is dropped."""
     cache = MemoryCache(max_entries=2)
     put(cache, "a", 1)
     put(cache, "b", 2)
@@ -63,8 +63,8 @@ def test_bytes_are_bounded() -> None:
     assert SIZE + 256 == cache.size
 
 
-def test_what_is_too_large_drives_nobody_out() -> None:
-    """What does not fit at all is not kept, and neither is what it was to replace."""
+def test_oversized_entry_drops_no_other() -> None:
+    """An entry that cannot fit is not stored, and drops no other entry."""
     cache = MemoryCache(max_bytes=SIZE + 256)
     put(cache, "a", 1)
     put(cache, "b")

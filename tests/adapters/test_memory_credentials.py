@@ -35,8 +35,8 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
     asyncio.run(check(lambda renew: AsyncMemoryCredentialProvider(renew=renew)))
 
 
-def test_starts_with_what_it_is_given() -> None:
-    """Credentials of either kind may be there from the start."""
+def test_initial_credentials() -> None:
+    """Credentials of either kind may be given at the start."""
     token = OAuthCredentials(access_token="a")
     provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})
 
@@ -45,8 +45,8 @@ def test_starts_with_what_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("new", [None, "token", b"token"])
-def test_keeps_credentials_only(new: object) -> None:
-    """What is no credential is refused, and what there is stays."""
+def test_other_values_are_refused(new: object) -> None:
+    """A value that is no credential is refused, and the stored one stays."""
     provider = MemoryCredentialProvider({OWNER: OLD})
 
     with pytest.raises(InvalidData, match="is no credential"):
@@ -105,7 +105,7 @@ def test_a_failure_says_when_to_come_back(
 
 
 def test_a_failure_keeps_its_cause() -> None:
-    """What went wrong stays with the error that stands for it, which shows nothing of it."""
+    """The exception of a renewal is the cause of the error, which does not quote it."""
 
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")
@@ -116,8 +116,8 @@ def test_a_failure_keeps_its_cause() -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_what_a_person_put_in_place_stays() -> None:
-    """A credential that is put in place during a renewal is not overwritten by its result."""
+def test_rotation_beats_a_running_renewal() -> None:
+    """A credential rotated during a renewal is not overwritten by it."""
 
     def renew(*_: object) -> Credentials:
         provider.rotate(*OWNER, OTHER)
@@ -130,7 +130,7 @@ def test_what_a_person_put_in_place_stays() -> None:
 
 
 class Interrupted(BaseException):
-    """What ends a renewal without an answer."""
+    """The exception that ends a renewal without an answer."""
 
 
 def test_an_interrupted_renewal_is_taken_over() -> None:
@@ -193,7 +193,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
 
 
 class Overtaken:
-    """What seems stale when it is looked at first, just before it is replaced."""
+    """A credential that seems stale at first, just before it is replaced."""
 
     def __init__(self, replace: Callable[[], None]) -> None:
         self._replace: Callable[[], None] | None = replace
@@ -208,8 +208,8 @@ class Overtaken:
     __hash__ = None  # type: ignore[assignment]  # nobody needs to
 
 
-def test_what_was_renewed_just_now_is_not_renewed() -> None:
-    """Who looks before and comes after another's renewal gets what came of it."""
+def test_fresh_renewal_is_not_repeated() -> None:
+    """A caller that arrives after another's renewal gets its result."""
     plain = MemoryCredentialProvider({OWNER: OLD})
     awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
 
@@ -224,8 +224,8 @@ def test_what_was_renewed_just_now_is_not_renewed() -> None:
     assert NEW == asyncio.run(awaited.refresh(*OWNER, stale_too))
 
 
-def test_nobody_is_told_who_has_gone() -> None:
-    """A renewal lands undisturbed by those who stopped waiting for it."""
+def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
+    """A renewal succeeds although its waiters have gone."""
 
     async def leave() -> object:
         renewing, may_end = asyncio.Event(), asyncio.Event()

@@ -47,8 +47,8 @@ def test_one_log_for_both_modes() -> None:
     assert log.find(LogQuery()) == asyncio.run(twin.find(LogQuery()))
 
 
-def test_a_page_must_be_one_of_ours() -> None:
-    """What no page of ours said is no way to a page."""
+def test_invalid_cursor_is_refused() -> None:
+    """A cursor that no page returned is refused."""
     with pytest.raises(InvalidData, match="leads to no page"):
         MemoryIntegrationLogger().find(LogQuery(after="tomorrow"))
 

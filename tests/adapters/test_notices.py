@@ -1,4 +1,4 @@
-"""What breaks no call is told all the same, whatever a host makes of warnings."""
+"""Problems that break no call are logged, however a host treats warnings."""
 
 from __future__ import annotations
 
