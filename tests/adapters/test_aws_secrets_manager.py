@@ -73,7 +73,7 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
 
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
-    """Without TLS, container credentials are requested only from this machine and AWS's addresses."""
+    """Without TLS, container credentials come only from this machine or AWS's addresses."""
     with Aws(awaited=False) as aws:
         for full in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):

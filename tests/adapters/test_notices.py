@@ -25,7 +25,7 @@ def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixt
 
 
 def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFixture) -> None:
-    """What it says stays as it is, a percent sign too."""
+    """The text is logged unchanged, percent signs included."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         give_notice("80 % of it.")

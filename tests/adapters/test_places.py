@@ -1,4 +1,4 @@
-"""Who is in and who waits."""
+"""The slots of a bulkhead, and its queue."""
 
 import ast
 import inspect
@@ -19,7 +19,7 @@ from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.concurrency.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
 from tests.adapters.fragile import Fragile, Interrupted
 
-# What a section may be made of: nothing that calls, loops, or makes a container.
+# The bytecodes allowed in a section: none that calls, loops, or makes a container.
 HARMLESS = (
     *(ast.If, ast.IfExp, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Pass),
     *(ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.expr_context),
@@ -46,14 +46,14 @@ def test_a_section_makes_no_call() -> None:
 
 @dataclass
 class Room:
-    """What a name should look like, told slowly."""
+    """A slow, obviously correct model of one name's slots and queue."""
 
     places: int = 0
     inside: list[Waiter] = field(default_factory=list)
     line: list[Waiter] = field(default_factory=list)
 
     def let_in(self) -> None:
-        """Let in who waits longest, as long as there is room."""
+        """Admit the callers that wait longest, as long as there is room."""
         while self.line and len(self.inside) < self.places:
             self.inside.append(self.line.pop(0))
 
@@ -128,7 +128,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """Nobody is in, waits or takes memory but those who should."""
+        """Exactly the model's callers are inside, wait or take memory."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.stand for waiter in room.line}
             assert {INSIDE} >= {waiter.stand for waiter in room.inside}
@@ -139,7 +139,7 @@ TestPlaces = PlacesMachine.TestCase
 
 
 def test_an_interrupted_entry_holds_nothing() -> None:
-    """Whoever is interrupted while going in is not in."""
+    """A caller interrupted while entering holds no slot."""
     lock = Fragile()
     places = Places(lambda: lock)
 
@@ -151,7 +151,7 @@ def test_an_interrupted_entry_holds_nothing() -> None:
 
 
 def test_an_interrupted_refusal_frees_nothing() -> None:
-    """Whoever is interrupted while being refused takes nobody's place away."""
+    """A caller interrupted while being refused frees no other caller's slot."""
     lock = Fragile()
     places = Places(lambda: lock)
     places.enter("a", object(), 1)
@@ -164,7 +164,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
 
 
 def test_an_interrupted_exit_wakes_the_next() -> None:
-    """Whoever was let in is woken, even if the one who went out is interrupted."""
+    """A caller that was admitted is woken even if the leaving one is interrupted."""
     lock, woken, holder = Fragile(), list[str](), object()
     places = Places(lambda: lock)
     places.enter("a", holder, 1)
@@ -178,8 +178,8 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
     assert (["next"], INSIDE) == (woken, waiter.stand)
 
 
-def test_who_is_in_already_stays_in_one_place() -> None:
-    """A holder that comes twice takes one place, and gives one back."""
+def test_entering_twice_takes_one_slot() -> None:
+    """A holder that enters twice takes one slot, and gives one back."""
     places, holder = Places(), object()
 
     assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
@@ -189,8 +189,8 @@ def test_who_is_in_already_stays_in_one_place() -> None:
     assert set() == places.names()
 
 
-def test_nobody_is_in_after_a_fork() -> None:
-    """A child starts with no place taken and nobody waiting."""
+def test_forked_child_starts_empty() -> None:
+    """A forked child starts with free slots and an empty queue."""
     places = Places()
     places.enter("a", object(), 1)
     places.join(Waiter("a", object(), list), 1, 1)
@@ -212,8 +212,8 @@ def test_idle_names_take_no_memory() -> None:
     assert set() == places.names()
 
 
-def test_a_holder_is_kept_while_it_is_in() -> None:
-    """Nobody can have the identity of a holder that its caller forgot."""
+def test_holder_object_is_kept_alive() -> None:
+    """A holder that its caller forgot is kept, so that its identity is not reused."""
     places = Places()
     entered = [places.enter("a", object(), 3) for _ in range(4)]
 

@@ -58,18 +58,18 @@ class Slow:
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to wait for."""
+        """Return whether any command is queued or running."""
         return bool(self.posts.kept or self.posts.sending)
 
 
 async def turns(number: int = 50) -> None:
-    """Let everybody else go on."""
+    """Let all other tasks run."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
-def test_a_task_executes_what_was_posted() -> None:
-    """In a running loop nobody need come for it, and the order stays."""
+def test_posts_are_executed_by_a_task() -> None:
+    """In a running loop posted commands are executed in order."""
 
     async def run() -> Slow:
         store = Slow()
@@ -82,8 +82,8 @@ def test_a_task_executes_what_was_posted() -> None:
     assert ([1, 2, 3], False) == (store.done, store.busy)
 
 
-def test_what_was_posted_can_be_waited_for() -> None:
-    """Who settles goes on when everything is executed, what another posted meanwhile included."""
+def test_settle_waits_for_posts() -> None:
+    """`settle` returns when every command is executed, later ones included."""
 
     async def run() -> list[int]:
         store = Slow()
@@ -97,8 +97,8 @@ def test_what_was_posted_can_be_waited_for() -> None:
     assert [1, 2, 3] == asyncio.run(run())
 
 
-def test_what_was_posted_without_a_loop_is_kept() -> None:
-    """It is executed when the first loop comes along that wants to execute something."""
+def test_posts_without_a_loop_are_kept() -> None:
+    """Commands posted without a loop are executed in the next loop."""
     store = Slow()
     store.post(1, 2)
     stored, done = len(store.posts.kept), [*store.done]
@@ -108,8 +108,8 @@ def test_what_was_posted_without_a_loop_is_kept() -> None:
     assert (2, [], [1, 2]) == (stored, done, store.done)
 
 
-def test_a_loop_that_ends_leaves_the_rest_to_the_next() -> None:
-    """What had begun is not begun again, and nothing else is lost."""
+def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
+    """A started command is not repeated, and no other is lost."""
 
     async def run(store: Slow) -> None:
         store.may.clear()
@@ -169,8 +169,8 @@ def test_one_loop_does_not_wait_for_another() -> None:
     assert ([2], [2, 1], False) == (meanwhile, store.done, store.busy)
 
 
-def test_a_command_that_raises_stops_no_other() -> None:
-    """Nobody hears of it."""
+def test_failing_post_does_not_stop_others() -> None:
+    """The exception of a posted command is dropped."""
     store = Slow(at1=InvalidData("no"), at2=RuntimeError("no"))
     store.post(1, 2, 3)
 
@@ -179,8 +179,8 @@ def test_a_command_that_raises_stops_no_other() -> None:
     assert [3] == store.done
 
 
-def test_an_outage_is_waited_for_once() -> None:
-    """What would wait in vain as well is kept for the next command."""
+def test_posts_wait_for_one_outage() -> None:
+    """After an outage the remaining commands are kept for the next time."""
     store = Slow(at1=StorageUnavailable("down"))
     store.post(1, 2, 3)
 
@@ -206,8 +206,8 @@ def test_waiting_has_an_end() -> None:
     assert ([1], []) == (store.begun, store.done)
 
 
-def test_who_gives_up_waiting_stops_nothing() -> None:
-    """A cancelled command leaves what was posted before it to be executed."""
+def test_cancelled_waiter_does_not_stop_posts() -> None:
+    """After a cancelled wait, posted commands are still executed."""
 
     async def run() -> list[int]:
         store = Slow()
@@ -233,8 +233,8 @@ def test_no_more_are_kept_than_fit() -> None:
     assert [*range(2, MOST + 2)] == store.done
 
 
-def test_a_forked_child_executes_nothing_of_its_parent() -> None:
-    """What both had would happen twice."""
+def test_forked_child_drops_its_parents_posts() -> None:
+    """A forked child drops its parent's commands, which would run twice."""
     store = Slow()
     store.post(1)
 

@@ -78,8 +78,8 @@ def pieces() -> Iterator[bytes]:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux to be measured")  # noqa: PTH110 - the same
 @both
-async def test_much_goes_through_little_memory(make: Make) -> None:
-    """What is streamed in either direction is not held."""
+async def test_streams_take_little_memory(make: Make) -> None:
+    """A stream in either direction is not held in memory."""
     with Sink() as url:
         client = make()
         before = resident()

@@ -38,7 +38,7 @@ STREAMED = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """A vendor that serves whoever comes."""
+    """A vendor server that answers every request."""
     with VendorServer() as server:
         server.always(Behaviour(200, body=b"x" * 99))
         yield server
@@ -73,8 +73,8 @@ async def test_the_standard_library_takes_its_place(make: Make, vendor: VendorSe
 
 
 @both
-async def test_whoever_streams_first_is_told_too(make: Make, vendor: VendorServer) -> None:
-    """The first call may be one that streams."""
+async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer) -> None:
+    """A first call that streams also warns of the fork."""
     client = make()
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -84,8 +84,8 @@ async def test_whoever_streams_first_is_told_too(make: Make, vendor: VendorServe
         await client.close()
 
 
-def test_who_cannot_be_made_was_forked() -> None:
-    """Where pyreqwest refuses to begin, the process counts as one that was forked."""
+def test_refused_runtime_means_a_fork() -> None:
+    """If pyreqwest refuses to start, the process counts as forked."""
 
     def refuse() -> None:
         raise RuntimeError("A runtime was initialized before fork()")
@@ -96,8 +96,8 @@ def test_who_cannot_be_made_was_forked() -> None:
 
 
 @pytest.mark.parametrize("builder", [blocking, suspending])
-def test_who_inherited_it_is_refused(builder: Callable[[], object]) -> None:
-    """A child whose parent had loaded pyreqwest does not begin to use it."""
+def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
+    """A child whose parent had loaded pyreqwest does not start it."""
 
     def ask() -> object:
         try:
@@ -111,8 +111,8 @@ def test_who_inherited_it_is_refused(builder: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["", "Async"])
-def test_who_lacks_it_is_told_so(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client is not made without its library, and the extra that brings it is named."""
+def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library the error names the extra to install."""
     kind = AsyncPyreqwestHttpClient if mode else PyreqwestHttpClient
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
 
@@ -233,8 +233,8 @@ async def _ask(client: AsyncPyreqwestHttpClient, url: str) -> int:
     ],
     ids=["unused", "loaded by the host", "used by the host"],
 )
-def test_who_has_not_used_it_may_fork(vendor: VendorServer, before: str, expected: str) -> None:
-    """A child of a process that has not loaded pyreqwest uses it; of any other, it cannot."""
+def test_fork_before_loading_is_allowed(vendor: VendorServer, before: str, expected: str) -> None:
+    """A child of a process that has not loaded pyreqwest can use it."""
     code = (
         "import os, sys, warnings\n"
         "warnings.simplefilter('ignore')\n"

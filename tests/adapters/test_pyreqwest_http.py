@@ -47,14 +47,14 @@ def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> N
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
-def test_trusts_whom_it_is_told(check: kit.TrustCheck) -> None:
-    """The blocking client trusts, and shows, what it is told in words."""
+def test_conforms_to_tls_settings(check: kit.TrustCheck) -> None:
+    """The blocking client follows the TLS settings."""
     check(lambda tls: PyreqwestHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
-def test_trusts_whom_it_is_told_asynchronously(check: kit.AsyncTrustCheck) -> None:
-    """The asynchronous client trusts, and shows, what it is told in words."""
+def test_conforms_to_tls_settings_asynchronously(check: kit.AsyncTrustCheck) -> None:
+    """The asynchronous client follows the TLS settings."""
     asyncio.run(check(lambda tls: AsyncPyreqwestHttpClient(tls=tls)))
 
 

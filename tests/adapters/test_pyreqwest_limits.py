@@ -59,8 +59,8 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
     ],
 )
 @both
-async def test_an_answer_with_two_ends_is_refused(make: Make, head: bytes, message: str) -> None:
-    """What pyreqwest lets pass is refused by what its headers say, and taints no other answer."""
+async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str) -> None:
+    """A response whose headers give two lengths is refused."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"HTTP/1.1 " + head + CHUNKS), Behaviour(201))
         with pytest.raises(VendorFailed, match=message):
@@ -71,8 +71,8 @@ async def test_an_answer_with_two_ends_is_refused(make: Make, head: bytes, messa
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 @both
-async def test_what_has_no_body_has_one_end(make: Make, method: str) -> None:
-    """Where no body can follow, its length in whatever form does not matter."""
+async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> None:
+    """Where no body can follow, a malformed length does not matter."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
     raw = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
     async with lab(make) as (vendor, client):
@@ -86,8 +86,8 @@ async def test_what_has_no_body_has_one_end(make: Make, method: str) -> None:
 
 @pytest.mark.parametrize("target", ["/a/../b", "/?q='x'", "/{id}", "/a\\b", "/a|b?c<d>"])
 @both
-async def test_what_would_be_tidied_is_refused(make: Make, target: str) -> None:
-    """A path or query that pyreqwest would change is refused, and does not show."""
+async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
+    """A path or query that pyreqwest would rewrite is refused."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="otherwise than it is written") as caught:
             await client.send(GET, vendor.url + target, LONG)
@@ -99,7 +99,7 @@ async def test_what_would_be_tidied_is_refused(make: Make, target: str) -> None:
 
 @both
 async def test_a_fragment_is_not_sent(make: Make) -> None:
-    """What stands behind a # is for readers."""
+    """A URL's fragment is not sent."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"{vendor.url}/a?b#c", LONG)
@@ -162,8 +162,8 @@ async def test_a_body_is_framed_once(make: Make, fields: dict[str, str], name: s
 
 
 @both
-async def test_a_length_may_be_said(make: Make) -> None:
-    """A length that is the body's own goes out once, and a range is asked for uncompressed."""
+async def test_explicit_content_length(make: Make) -> None:
+    """An explicit content length is sent once, and a range is requested uncompressed."""
     fields = {"Content-Length": "4", "Range": "bytes=0-3"}
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -180,8 +180,8 @@ async def test_a_length_may_be_said(make: Make) -> None:
 
 @pytest.mark.parametrize("coded", [False, True])
 @both
-async def test_a_body_may_be_too_large(make: Make, coded: bool) -> None:
-    """What `send` would hold, and what would be decompressed, ends at the limit."""
+async def test_body_limit(make: Make, coded: bool) -> None:
+    """Bodies and decompressed bodies end at the limit."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
     async with lab(partial(make, max_body=9_000)) as (vendor, client):
@@ -228,8 +228,8 @@ async def test_sending_is_no_silence(make: Make) -> None:
 
 
 @both
-async def test_what_is_to_be_streamed_is_bounded_from_its_beginning(make: Make) -> None:
-    """A stream whose answer does not begin ends with the total timeout; it may have acted."""
+async def test_stream_start_is_bounded(make: Make) -> None:
+    """A stream whose response does not begin ends with the total timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
         with pytest.raises(AttemptTimeout, match="did not answer within the total") as caught:
@@ -249,8 +249,8 @@ async def test_silence_in_a_body_is_bounded_for_a_stream(make: Make) -> None:
 
 
 @both
-async def test_what_is_not_taken_ends_with_the_write_timeout(make: Make) -> None:
-    """A vendor that stops reading is left, and the error names the step."""
+async def test_write_timeout(make: Make) -> None:
+    """If the vendor stops reading, the error names the write timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
@@ -319,8 +319,8 @@ async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
     assert bool(chunks) is caught.value.may_have_been_processed
 
 
-def test_a_source_is_read_by_whoever_sends() -> None:
-    """A source is read in the caller's thread, holds up nobody else, and interrupts its caller."""
+def test_source_is_read_in_the_callers_thread() -> None:
+    """A source is read in the caller's thread, blocks no other, and may interrupt."""
     began, go_on = Event(), Event()
 
     def blocked() -> Iterator[bytes]:
@@ -398,8 +398,8 @@ async def test_a_cancelled_upload_is_broken_off() -> None:
 
 
 @in_loop
-async def test_a_cancelled_read_is_no_end() -> None:
-    """Whoever is cancelled while they read is told so, and what is read then is no answer."""
+async def test_cancelled_read_is_not_the_end() -> None:
+    """After a cancelled read the stream is broken, not ended."""
     async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -414,8 +414,8 @@ async def test_a_cancelled_read_is_no_end() -> None:
 
 
 @both
-async def test_an_answer_that_nobody_closes_keeps_no_place(make: Make) -> None:
-    """An answer that is forgotten halfway costs its connection, but no later call."""
+async def test_abandoned_response_frees_its_slot(make: Make) -> None:
+    """An abandoned response costs its connection, but no slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -533,8 +533,8 @@ async def test_a_client_is_closed_by_async_with() -> None:
 
 
 @both
-async def test_bounds_of_many_kinds_are_kept(make: Make) -> None:
-    """However many bounds for connecting are asked for, clients for the last few are kept."""
+async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
+    """Only the clients for the latest connect timeouts are kept."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         for connect in range(1, 40):
@@ -606,8 +606,8 @@ def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
     return str(certificate), str(secret)
 
 
-def test_what_is_not_understood_may_have_been_processed() -> None:
-    """An exception that says nothing is taken for a request that was sent, and shows nothing."""
+def test_unknown_exceptions_may_have_been_processed() -> None:
+    """An unknown exception counts as a request that was sent."""
     meaning = meaning_of(ValueError("https://user:secret@vendor.example/"))
 
     assert (True, False, False, "") == (meaning.sent, meaning.late, meaning.answered, meaning.why)

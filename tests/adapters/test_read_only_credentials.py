@@ -69,7 +69,7 @@ class Place:
         new.rename(self.path)
 
     def ask(self, verb: str, *options: object) -> Any:
-        """What a verb gives."""
+        """The result of a method."""
         answer = getattr(self.provider, verb)
         return asyncio.run(answer(*options)) if "awaited" in self.kind else answer(*options)
 
@@ -83,8 +83,8 @@ def _place(
     return Place(request.param, tmp_path, monkeypatch)
 
 
-def test_owners_are_apart(place: Place) -> None:
-    """What is written for one is found for it alone, from then on."""
+def test_owners_are_separate(place: Place) -> None:
+    """A credential is found for its owner only."""
     for owner in OWNERS:
         assert not place.ask("has", *owner)
         with pytest.raises(CredentialNotFound):
@@ -97,8 +97,8 @@ def test_owners_are_apart(place: Place) -> None:
         assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
 
 
-def test_a_refresh_looks_again(place: Place) -> None:
-    """What somebody has replaced is given; what nobody has cannot be renewed."""
+def test_refresh_reads_again(place: Place) -> None:
+    """A replaced credential is returned; an unchanged one cannot be renewed."""
     place.put(OWNERS[1], "old")
     with pytest.raises(CredentialRefreshFailed, match="is still the one that was refused"):
         place.ask("refresh", *OWNERS[1], OLD)
@@ -116,8 +116,8 @@ def test_nothing_is_written(place: Place) -> None:
     assert OLD == place.ask("get", *OWNERS[0])
 
 
-def test_a_mistake_is_not_shown(place: Place) -> None:
-    """What cannot be a credential is refused, and no frame of ours holds it."""
+def test_invalid_credential_is_not_shown(place: Place) -> None:
+    """An invalid credential is refused, and no traceback frame of ours holds it."""
     place.put(OWNERS[0], "sk_live\n")
     with pytest.raises(InvalidData, match="white space") as caught:
         place.ask("get", *OWNERS[0])
@@ -252,8 +252,8 @@ def test_a_file_in_json(tmp_path: Path) -> None:
         provider.get("shop", "acme")
 
 
-def test_a_file_is_read_once(tmp_path: Path) -> None:
-    """What has not changed is not read again."""
+def test_unchanged_file_is_read_once(tmp_path: Path) -> None:
+    """An unchanged file is not read again."""
     path = tmp_path / "credentials.toml"
     path.write_text('[services]\nshop = "old"\n')
     path.chmod(0o600)

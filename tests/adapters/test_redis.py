@@ -31,7 +31,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def script(url: str) -> Iterator[Redis]:
-    """The script, to be run on states of one's own."""
+    """A server to run the script on, with states of its own."""
     server = Redis()
     yield server
     server.close()

@@ -48,7 +48,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
-    """How often the server was called by script or otherwise, since it was last asked."""
+    """The number of the server's calls since the last time."""
     client = redis.Redis(port=server.port)
 
     def since() -> int:
@@ -86,7 +86,7 @@ def protected(name: str, **options: Any) -> Service:
 
 
 def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
-    """Limit, circuit, retry and budget together cost one call of the script."""
+    """Limit, circuit, retry and budget together cost one round trip to the store."""
     with (
         RedisStorage(server.url, timeout=PATIENT) as store,
         ConnectorManager([protected("erp")], state=store) as manager,
@@ -98,10 +98,10 @@ def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[],
     assert 10 == calls()
 
 
-def test_a_good_call_is_one_round_trip_awaited(
+def test_a_good_call_is_one_round_trip_asynchronously(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """The asynchronous face asks no more."""
+    """An asynchronous call costs one round trip too."""
 
     async def work() -> int:
         return 1
@@ -133,8 +133,8 @@ def test_a_call_with_a_key_is_three_round_trips(
     assert 3 == calls()
 
 
-def test_waiting_costs_one_more(server: PrivateRedis, calls: Callable[[], int]) -> None:
-    """Whoever waited for a limit asks once more before it goes."""
+def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
+    """A call that waited for a limit costs one more round trip."""
     slow = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
     reports: list[object] = []
     with (
@@ -194,8 +194,8 @@ def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
     assert MANY - granted == answers.count(Answer.LIMITED)
 
 
-def test_a_cancelled_task_leaves_nobody_its_reply(server: PrivateRedis) -> None:
-    """Whoever asks after a cancelled task gets an answer to its own question."""
+def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> None:
+    """After a cancelled task each caller gets the reply to its own command."""
 
     async def confused() -> None:
         chance = random.Random(5)
@@ -215,7 +215,7 @@ def test_a_cancelled_task_leaves_nobody_its_reply(server: PrivateRedis) -> None:
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
-    """Whoever is cancelled while it asks for its turn leaves nothing standing in the queue."""
+    """A caller cancelled while asking for its slot leaves no gap."""
     limit = RateLimitConfig.per_second(1)
 
     async def next_waits() -> list[int]:
@@ -279,8 +279,8 @@ def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
     assert list(range(1, 61)) == sorted(seen)
 
 
-def test_what_is_posted_without_a_loop_goes_with_the_next(server: PrivateRedis) -> None:
-    """Outside of any loop nothing can be sent, so it is kept."""
+def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
+    """Commands posted outside a loop are executed in the next loop."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
     store.post(command)
@@ -321,7 +321,7 @@ def test_threads_take_each_token_once(server: PrivateRedis) -> None:
 
 
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
-    """What one store sets by hand, another reads."""
+    """A circuit set through one store is seen through another."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asks = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
@@ -334,8 +334,8 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_speaks_on_connections_of_its_own(mode: str, server: PrivateRedis) -> None:
-    """Neither hears the other's answers, whoever asks first."""
+def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -> None:
+    """Parent and child never read each other's replies."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         count = Count(new_key())
         face.execute(count)
@@ -368,7 +368,7 @@ class Overtaken(Count):
         self._times = times
 
     def apply(self, states: Any, now: int) -> Any:
-        """Let another count first."""
+        """Let another command count first."""
         if self._times:
             self._times -= 1
             with RedisStorage(self._url, timeout=PATIENT) as other:
@@ -376,14 +376,14 @@ class Overtaken(Count):
         return super().apply(states, now)
 
 
-def test_who_is_overtaken_decides_again(mode: str, server: PrivateRedis) -> None:
-    """A change that came in between is never written over."""
+def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> None:
+    """A concurrent change is never overwritten."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         assert 4 == face.execute(Overtaken(new_key(), server.url, 3))
 
 
-def test_who_is_always_overtaken_gives_up(mode: str, server: PrivateRedis) -> None:
-    """There is an end to trying again."""
+def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
+    """A command that is always overtaken ends with an error."""
     with Face(mode, server.url, timeout=0.05) as face:
         with pytest.raises(StorageUnavailable, match="faster"):
             face.execute(Overtaken(new_key(), server.url, 10**9))
@@ -396,8 +396,8 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_a_post_that_finds_nobody_in_the_middle(server: PrivateRedis) -> None:
-    """What was posted and lost on the way is sent again only if it may be."""
+def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
+    """A posted command lost on the way is sent again only if it may be repeated."""
 
     async def posting() -> int:
         with Proxy(server.port) as proxy:

@@ -102,7 +102,7 @@ def test_no_address_takes_the_time_of_those_after_it(
 def test_silent_addresses_end_by_the_deadline(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many silent addresses a name has, the caller waits no longer than it asked for."""
+    """Any number of silent addresses ends by the caller's deadline."""
     named(monkeypatch, [(silent, 6379) for silent in SILENT * 2])
     with (
         RedisStorage("redis://redis.example/0", timeout=HOUR) as store,

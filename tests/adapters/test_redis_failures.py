@@ -1,4 +1,4 @@
-"""What may happen to a store in Redis: nothing foreign passes, nothing happens twice."""
+"""Failures of a store in Redis: no foreign exception passes, and no command runs twice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def one_token(key: str) -> Admission:
 
 
 def tokens_taken(face: Face, command: Admission) -> int:
-    """How many tokens of the bucket are gone."""
+    """The number of tokens taken from the bucket."""
     _, (state,) = face.execute(read(*command.keys))
     rule: Any = command.gates.limits[0]
     return 0 if state is None else -((state[3] - rule.room) // rule.price)
@@ -69,8 +69,8 @@ def claim(key: str, owner: int = 1) -> Claim:
 # --- Redis goes away -------------------------------------------------------------
 
 
-def test_whatever_is_flushed_begins_anew(mode: str, server: PrivateRedis) -> None:
-    """States and the script itself may be gone at any moment."""
+def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
+    """States and the script may vanish at any time."""
     client = redis.Redis(port=server.port)
     with Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
@@ -92,7 +92,7 @@ def test_a_server_that_was_restarted_is_used_again(mode: str, server: PrivateRed
 
 
 def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -> None:
-    """Nobody there is said so, with where and what to do, and without the password."""
+    """The error names the address without its password, and a remedy."""
     where = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
     with Face(mode, where, timeout=PATIENT) as face:
         server.kill()
@@ -105,7 +105,7 @@ def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -
 
 
 def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
-    """Who is not answered in time is told so, asks nobody else, and hears the next answer right."""
+    """A silent server costs a caller one timeout."""
     with Face(mode, server.url, timeout=SHORT) as face:
         command = claim(new_key())
         face.execute(command)
@@ -122,8 +122,8 @@ def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRed
         assert Verdict.RUN is face.execute(command).verdict
 
 
-def test_who_waits_behind_silence_fails_with_it(server: PrivateRedis) -> None:
-    """A silent server costs every caller of a loop one timeout, however many there are."""
+def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
+    """A silent server costs all callers of a loop together one timeout."""
 
     async def callers() -> list[object]:
         store = AsyncRedisStorage(server.url, timeout=SHORT)
@@ -143,7 +143,7 @@ def test_who_waits_behind_silence_fails_with_it(server: PrivateRedis) -> None:
 
 
 @pytest.mark.parametrize("stored", [0, 3])
-def test_what_must_not_be_repeated_is_not(mode: str, stored: int, server: PrivateRedis) -> None:
+def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
     """A token whose grant was lost on the way is taken once."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = one_token(new_key())
@@ -156,10 +156,8 @@ def test_what_must_not_be_repeated_is_not(mode: str, stored: int, server: Privat
 
 
 @pytest.mark.parametrize("stored", [0, 3])
-def test_what_may_be_repeated_is_repeated_once(
-    mode: str, stored: int, server: PrivateRedis
-) -> None:
-    """A claim whose answer was lost is asked for again, and answered alike."""
+def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
+    """A claim whose answer was lost is sent once more."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         face.execute(claim(new_key()))
         command = claim(new_key())
@@ -173,8 +171,8 @@ def test_what_may_be_repeated_is_repeated_once(
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_what_is_decided_here_happens_once(mode: str, once: bool, server: PrivateRedis) -> None:
-    """A write whose reply was lost is repeated only where the command may be."""
+def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis) -> None:
+    """A write whose reply was lost is repeated only if the command allows it."""
     with Proxy(server.port) as proxy, Face(mode, proxy.url, timeout=PATIENT) as face:
         command = Count(new_key(), once=once)
         face.execute(command)
@@ -190,8 +188,8 @@ def test_what_is_decided_here_happens_once(mode: str, once: bool, server: Privat
     assert counted <= 4 if once else counted >= 2
 
 
-def test_what_was_posted_to_nobody_goes_with_the_next(mode: str, server: PrivateRedis) -> None:
-    """A store that is away when something is posted hears of it when it is back."""
+def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:
+    """Commands posted while the server is down are sent with the next command."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
         face.execute(command)
@@ -204,8 +202,8 @@ def test_what_was_posted_to_nobody_goes_with_the_next(mode: str, server: Private
         assert 1 == tokens_taken(face, command)
 
 
-def test_what_was_posted_before_a_close_is_sent(mode: str, server: PrivateRedis) -> None:
-    """Closing sends what could not be sent before; what is closed stays closed, and says so."""
+def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
+    """Closing sends the posted commands."""
     command = one_token(new_key())
     with Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
@@ -219,8 +217,8 @@ def test_what_was_posted_before_a_close_is_sent(mode: str, server: PrivateRedis)
         assert 1 == tokens_taken(face, command)
 
 
-def test_what_is_posted_after_a_close_is_left(mode: str, server: PrivateRedis) -> None:
-    """Who is done after the store was closed opens no connection that nobody would close."""
+def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> None:
+    """A command posted after closing opens no connection."""
     command = one_token(new_key())
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         face.execute(one_token(new_key()))
@@ -261,8 +259,8 @@ def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
     server.start()
 
 
-def test_what_is_in_use_at_a_close_is_closed_later(server: PrivateRedis) -> None:
-    """A connection that another thread has while the store is closed ends when it is done."""
+def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> None:
+    """A connection in use while the store closes is closed afterwards."""
     store = RedisStorage(f"redis://127.0.0.1:{server.port}/0?client_name=held", timeout=PATIENT)
     with redis.Redis(port=server.port) as client:
 
@@ -297,10 +295,10 @@ def test_what_is_in_use_at_a_close_is_closed_later(server: PrivateRedis) -> None
     ],
     ids=range(7),
 )
-def test_what_is_no_state_is_refused(
+def test_foreign_values_are_refused(
     mode: str, stored: bytes, message: str, server: PrivateRedis
 ) -> None:
-    """Whatever lies under a key, it is never taken for a state, and stays as it is."""
+    """A foreign value under a key is refused, and left unchanged."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
@@ -341,8 +339,8 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
 
 
-def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
-    """Of callers who share a round trip only the one whose state is bad hears of it."""
+def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
+    """Of callers that share a round trip only the one with the bad state fails."""
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
@@ -362,8 +360,8 @@ def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
     assert isinstance(four, StorageUnavailable)
 
 
-def test_what_cannot_be_stored_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
-    """A value of a kind that is not kept comes back as such, and nothing is written."""
+def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) -> None:
+    """A value of an unsupported type raises InvalidData."""
     with Face(mode, server.url, timeout=PATIENT) as face:
         key = new_key()
         with pytest.raises(InvalidData, match="object cannot be stored"):
@@ -390,8 +388,8 @@ def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> Non
         assert 1 == tokens_taken(face, command)
 
 
-def test_a_server_that_throws_out_what_matters_is_refused(mode: str, server: PrivateRedis) -> None:
-    """A policy that may take live states is found at the first use, unless it is wanted."""
+def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
+    """An eviction policy that may remove live states is refused."""
     with redis.Redis(port=server.port) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "volatile-lru")
@@ -407,8 +405,8 @@ def test_a_server_that_throws_out_what_matters_is_refused(mode: str, server: Pri
         client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_replica_is_not_written_to(mode: str, server: PrivateRedis) -> None:
-    """Who is given a replica's address is told so."""
+def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
+    """The error for a replica's address says so."""
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
@@ -462,8 +460,8 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
             assert Answer.GO is face.execute(one_token(new_key()))[0]
 
 
-def test_a_user_who_may_little_may_use_the_store(mode: str, server: PrivateRedis) -> None:
-    """EVALSHA, EVAL, GET, SET and TIME on our own keys are all that is needed."""
+def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
+    """A user needs few commands, on moorage's own keys only."""
     allowed = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "few", *allowed.split())

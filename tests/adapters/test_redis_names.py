@@ -1,4 +1,4 @@
-"""How a store in Redis is called in messages."""
+"""The name of a Redis store in messages."""
 
 from __future__ import annotations
 

@@ -75,14 +75,14 @@ def works(face: Face) -> None:
         "redis+cluster://me:12#word@host:1",
     ],
 )
-def test_what_is_no_address_is_refused(mode: str, url: str) -> None:
-    """What is wrong is said where it is written, and not at the first call."""
+def test_invalid_urls_are_refused(mode: str, url: str) -> None:
+    """An invalid URL is refused when the store is made."""
     with pytest.raises(ConfigurationError, match="this is no address of a Redis"):
         Face(mode, url)
 
 
-def test_what_is_no_client_is_refused(mode: str) -> None:
-    """A client of the other mode, or of something else, is named."""
+def test_other_clients_are_refused(mode: str) -> None:
+    """A client of the other mode, or any other value, is refused."""
     other: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
     for wrong in (other, 6379, None):
         with pytest.raises(ConfigurationError, match="is no place of a Redis"):
@@ -112,8 +112,8 @@ def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
     assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
 
 
-def test_nothing_is_durable_unless_somebody_says_so(mode: str) -> None:
-    """A store in Redis takes the word of whoever set it up."""
+def test_durability_must_be_declared(mode: str) -> None:
+    """A Redis store is durable only if its caller says so."""
     assert not Face(mode, "redis://host").store.durable
     assert Face(mode, "redis://host", durable=True).store.durable
 
@@ -141,8 +141,8 @@ def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
         assert look.exists(f"p:{key}")
 
 
-def test_a_socket_file_is_an_address(mode: str, server: PrivateRedis) -> None:
-    """What a URL calls unix is spoken to without a network."""
+def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
+    """A unix URL connects without a network."""
     with Face(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
         works(face)
     client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
@@ -264,7 +264,7 @@ def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
 
 
 def is_well(node: PrivateRedis) -> bool:
-    """Whether a node finds its cluster complete."""
+    """Return whether a node finds its cluster complete."""
     client: Any
     with redis.Redis(port=node.port) as client:
         result = client.execute_command("CLUSTER INFO")
@@ -380,8 +380,8 @@ def test_one_server_names_no_node(mode: str) -> None:
         assert "" == face.node_of(command)
 
 
-def test_a_node_of_a_cluster_alone_is_no_store(mode: str, cluster: list[PrivateRedis]) -> None:
-    """Who gives one node's address is told to give the cluster's."""
+def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+    """The error for one node's address says to give the cluster's URL."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
         Face(mode, cluster[0].url, timeout=PATIENT) as face,
@@ -402,10 +402,8 @@ def test_a_ready_cluster_client_says_where(mode: str, cluster: list[PrivateRedis
         client.close()
 
 
-def test_a_cluster_that_throws_out_what_matters_is_refused(
-    mode: str, cluster: list[PrivateRedis]
-) -> None:
-    """Its policy is looked at as that of a single server is."""
+def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+    """A cluster's eviction policy is checked like a single server's."""
     clients = [redis.Redis(port=node.port) for node in cluster]
     for client in clients:
         client.config_set("maxmemory", "1gb")
@@ -448,7 +446,7 @@ def _move(slot: int, cluster: list[PrivateRedis]) -> None:
 
 
 def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
-    """Nobody there is said so, and without the password."""
+    """The error names the unreachable cluster without its password."""
     where = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
     with Face(mode, where, timeout=1) as face:
         with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
@@ -458,13 +456,13 @@ def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
 
 
 def cluster_of_nobody() -> ClusterLinks:
-    """The connections to a cluster at an address where nobody listens."""
+    """Connections to a cluster at an address where nothing listens."""
     url = f"redis+cluster://127.0.0.1:{free_port()}"
     return ClusterLinks(Place(url, awaited=False, timeout=1, ca=None, may_evict=False))
 
 
-def test_who_learns_the_nodes_waits_for_others_until_its_deadline() -> None:
-    """A thread that another one keeps from learning the nodes ends in time, with nothing sent."""
+def test_wait_for_another_threads_discovery_is_bounded() -> None:
+    """A thread that waits for another's node discovery stops at its deadline."""
     links = cluster_of_nobody()
     busy = links._learning  # noqa: SLF001 - as another thread holds it
     with busy, pytest.raises(UnsentError) as caught:
@@ -473,7 +471,7 @@ def test_who_learns_the_nodes_waits_for_others_until_its_deadline() -> None:
 
 
 def test_nodes_that_another_thread_has_learned_are_not_asked_for_again() -> None:
-    """A thread whose node is known once it may learn asks nobody; here nobody would answer."""
+    """A thread uses the nodes that another thread has just discovered."""
     links = cluster_of_nobody()
     until = monotonic() + PATIENT
     with pytest.raises(UnsentError):
@@ -539,7 +537,7 @@ def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis
 
 
 def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
-    """Let all nodes know that the slots of one are another's; its states are not moved."""
+    """Assign one node's slots to another on every node, without moving states."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     try:
         of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")

@@ -81,10 +81,8 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_a_crowd_gives_back_is_granted_again(
-    order: str, mode: str, server: PrivateRedis
-) -> None:
-    """Of 1,000 callers in a queue 900 leave: the next waits for those who stay only."""
+def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
+    """If 900 of 1,000 queued callers leave, the next ones get their slots."""
     asked = question()
     with Face(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(asked)[3] for _ in range(CALLERS)]
@@ -263,10 +261,10 @@ def test_threads_that_give_up_in_masses_leave_the_limit_to_others(server: Privat
 # --- rules that the script does not know -----------------------------------------
 
 
-def test_grant_by_a_rule_of_ones_own_is_given_back_by_who_was_cancelled(
+def test_cancelled_grant_of_a_custom_rule_is_given_back(
     server: PrivateRedis,
 ) -> None:
-    """What is decided here for a caller who is cancelled meanwhile leaves nothing in the queue."""
+    """A grant decided here for a cancelled caller is given back."""
 
     async def waits() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

@@ -102,8 +102,8 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
         silent.resume()
 
 
-def test_a_call_without_time_asks_nobody(server: PrivateRedis) -> None:
-    """A deadline that is over is told as such, on a new connection and on an open one."""
+def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
+    """An expired deadline is reported, on a new and on a used connection."""
     with Face("plain", server.url, timeout=LONG) as face:
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="did not answer in time"):
@@ -137,7 +137,7 @@ def test_a_cluster_without_slots_is_down() -> None:
 
 
 def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
-    """Where no other node can be asked, the lost one is tried again."""
+    """If no other node can be asked, the lost one is tried again."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
             made: Any = client

@@ -60,8 +60,8 @@ def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
 
 
-def test_an_admission_of_another_kind_decides_itself(store: RedisStorage) -> None:
-    """Who derives from an admission may have other ideas."""
+def test_subclass_of_admission_decides_itself(store: RedisStorage) -> None:
+    """A subclass of Admission runs its own `apply`."""
 
     class Never(Admission):
         __slots__ = ()
@@ -75,16 +75,16 @@ def test_an_admission_of_another_kind_decides_itself(store: RedisStorage) -> Non
 
 
 def test_a_wrong_number_of_tickets_is_the_callers_error(store: RedisStorage) -> None:
-    """What the rules refuse to do is not sent."""
+    """A command that the rules reject is not sent."""
     gates = Gates(limits=[RateLimitConfig(1).rule], limit_keys=[new_key()])
     with pytest.raises(ValueError, match="argument 3 is shorter"):
         store.execute(GiveBack(gates, ()))
 
 
-def test_what_is_remembered_is_bounded(
+def test_remembered_commands_are_bounded(
     store: RedisStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program with endless plans does not grow, and answers stay right."""
+    """A program with endless plans does not grow, and answers stay correct."""
     monkeypatch.setattr(wire, "_REMEMBERED", 2)
     commands = [ask() for _ in range(5)]
     for command in (*commands, *commands):
@@ -98,8 +98,8 @@ def test_what_is_remembered_is_bounded(
     assert 2 >= max(map(len, existing))
 
 
-def test_an_answer_that_cannot_be_read_is_said_so(store: RedisStorage) -> None:
-    """An answer that somebody damaged replays as no answer at all."""
+def test_damaged_answer_is_reported(store: RedisStorage) -> None:
+    """A damaged stored answer raises an error instead of being replayed."""
     key = new_key()
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
     store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
@@ -122,7 +122,7 @@ def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
 
 
 def test_an_old_server_is_refused() -> None:
-    """What was never tried is not taken for tried."""
+    """A server of an untested old version is refused."""
     place = Place("redis://host", awaited=False, timeout=1, ca=None, may_evict=False)
     with pytest.raises(ConfigurationError, match=r"is of version 5\.0"):
         place.check(b"# Server\r\nredis_version:5.0.14\r\nmaxmemory:0\r\n")
@@ -131,8 +131,8 @@ def test_an_old_server_is_refused() -> None:
     assert place.checked
 
 
-def test_a_post_that_comes_to_nothing_is_kept() -> None:
-    """What was posted while Redis was away is sent when it is back, before anything else."""
+def test_posts_during_an_outage_are_kept() -> None:
+    """Posted commands are sent when Redis is back, before the next command."""
 
     async def posting() -> Any:
         command, other = ask(), ask()
@@ -175,8 +175,8 @@ def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
     assert None not in states
 
 
-def test_an_interruption_keeps_what_was_posted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever else falls in while posted commands are sent, they are tried again."""
+def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Posted commands survive an interruption while they are sent."""
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
         command = ask()
 
@@ -192,8 +192,8 @@ def test_an_interruption_keeps_what_was_posted(monkeypatch: pytest.MonkeyPatch) 
         assert Answer.GO is store.execute(command)[0]
 
 
-def test_two_who_wait_for_each_other_go_on(store: RedisStorage) -> None:
-    """A command that asks the store itself while it decides is answered all the same."""
+def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
+    """A command that uses the store while it decides gets an answer."""
 
     class Nested(Count):
         def apply(self, states: Any, now: int) -> Any:

@@ -102,14 +102,14 @@ def kept(cache: SealedCache, key: str = "key") -> bool:
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
-    """What lies in the store."""
+    """The stored bytes."""
     looked: Looked = storage.execute(Look(key))
     assert looked.content is not None
     return looked.content
 
 
-def test_nothing_lies_open() -> None:
-    """What is kept is never in the store as it is, and not twice the same."""
+def test_cache_content_is_encrypted() -> None:
+    """Cached responses are stored encrypted, differently each time."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert kept(cache)
@@ -121,8 +121,8 @@ def test_nothing_lies_open() -> None:
     assert first != content(storage)
 
 
-def test_what_is_moved_cannot_be_read() -> None:
-    """An answer that was put under another key by somebody else is not there."""
+def test_moved_content_cannot_be_read() -> None:
+    """A response moved to another key cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert kept(cache)
@@ -133,8 +133,8 @@ def test_what_is_moved_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", b"\x00" * 200])
-def test_what_is_damaged_cannot_be_read_and_is_replaced(damage: bytes) -> None:
-    """What is no sealed answer is not there, and another takes its place."""
+def test_damaged_content_is_replaced(damage: bytes) -> None:
+    """Damaged content cannot be read, and is replaced."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert storage.execute(Keep("key", 0, damage, 10**9))
@@ -144,8 +144,8 @@ def test_what_is_damaged_cannot_be_read_and_is_replaced(damage: bytes) -> None:
     assert 1 == len(cache.look("key").entries)
 
 
-def test_what_is_sealed_but_no_answer_cannot_be_read() -> None:
-    """What the same cipher sealed for the same key must still be an answer."""
+def test_encrypted_non_responses_cannot_be_read() -> None:
+    """Encrypted bytes that are no response cannot be read."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert kept(cache)
@@ -159,8 +159,8 @@ def test_what_is_sealed_but_no_answer_cannot_be_read() -> None:
         assert (packed == b"") or result.unreadable == "InvalidData"
 
 
-def test_keys_are_rotated() -> None:
-    """What an older key sealed is read while the key is there, and not there afterwards."""
+def test_key_rotation() -> None:
+    """Content of an older key is readable while that key is configured."""
     storage = MemoryStorage()
     old = generate_keys()
     new = generate_keys(old)
@@ -181,8 +181,8 @@ def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
 
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
-def test_there_is_no_cache_without_a_store(kind: Any) -> None:
-    """What is no store is refused, by name."""
+def test_invalid_store_is_refused(kind: Any) -> None:
+    """A value that is no store is refused by name."""
     with pytest.raises(ConfigurationError) as caught:
         kind({}, CIPHER)
     assert "storage" == caught.value.path
@@ -194,8 +194,8 @@ def test_it_shows_where_it_keeps() -> None:
     assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == shown
 
 
-def test_what_the_store_raises_is_raised() -> None:
-    """A store that is away is for the call to notice."""
+def test_store_errors_pass_through() -> None:
+    """The store's exceptions reach the call."""
     away = StorageUnavailable("away.")
 
     class Away:
@@ -222,8 +222,8 @@ def test_time_is_the_stores() -> None:
     assert () == cache.look("key").entries
 
 
-def test_store_hears_how_long_a_call_can_wait() -> None:
-    """What is left of a call's time, and no more than the policy says, reaches the store."""
+def test_store_gets_the_remaining_time() -> None:
+    """The store gets the rest of a call's time, at most the policy's wait."""
     clock = VirtualClock()
     storage = TimedStorage(clock)
     cached = Service("rates", base_url="https://rates.example", cache=CachePolicy(max_wait=0.5))
@@ -236,8 +236,8 @@ def test_store_hears_how_long_a_call_can_wait() -> None:
     assert [("Look", 0.25), ("Keep", 0.5)] == storage.timeouts
 
 
-def test_store_without_timeouts_is_asked_all_the_same() -> None:
-    """A store whose `execute` takes no timeout keeps answers as well."""
+def test_store_without_timeouts_works() -> None:
+    """A store whose `execute` takes no timeout works too."""
     memory = MemoryStorage()
 
     class Untimed:

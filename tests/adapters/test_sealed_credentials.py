@@ -69,8 +69,8 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-def test_owners_are_listed_and_let_go(*, awaited: bool) -> None:
-    """Whose credentials there are is told without opening any, and who is let go is forgotten."""
+def test_owners_are_listed_and_deleted(*, awaited: bool) -> None:
+    """Owners are listed without decrypting, and deleted credentials are gone."""
     rows = Dictionary()
     plain = SealedCredentialProvider(rows, CIPHER)
     provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain

@@ -78,7 +78,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
-    """Whoever is cancelled while it asks for its turn leaves nothing standing in the queue."""
+    """A caller cancelled while asking for its slot leaves no gap."""
 
     async def waits() -> list[int]:
         async with lab.awaited() as store:
@@ -104,7 +104,7 @@ class Recorder:
         self.sent += chunk
 
     def statements(self, kind: str) -> int:
-        """How many statements were sent: executions of prepared ones, or queries."""
+        """The number of statements sent: executions of prepared ones, or queries."""
         count, at = 0, 0
         while at < len(self.sent):
             if kind == "postgresql":
@@ -150,7 +150,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 
 @pytest.mark.parametrize("locked", [0, 1])
 def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
-    """Who waited for a row is given a time from after the wait, whichever row it was."""
+    """A command that waited for a row gets a time from after the wait."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     seen: list[int] = []
@@ -258,8 +258,8 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
 # --- what others do meanwhile -----------------------------------------------------
 
 
-def test_who_is_overtaken_at_a_new_key_decides_again(sql_store: SqlStorage) -> None:
-    """Where somebody else inserts the row first, a command sees what they wrote."""
+def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
+    """If another inserts the row first, the command decides again."""
     key = a_key()
     command = Meddled(lambda: sql_store.execute(Append(1, key)), 2, key)
 
@@ -269,7 +269,7 @@ def test_who_is_overtaken_at_a_new_key_decides_again(sql_store: SqlStorage) -> N
 
 
 def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
-    """A command over keys of which some are new sees and writes all of them."""
+    """A command over old and new keys sees and changes them together."""
     old, new = a_key(), a_key()
     sql_store.execute(Append(1, old))
 
@@ -278,8 +278,8 @@ def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) ->
     assert ((1, 2), (2,)) == values(sql_store, old, new)
 
 
-def test_what_is_only_read_is_not_stored(lab: Lab, sql_store: SqlStorage) -> None:
-    """A command that writes nothing leaves no row where there was none."""
+def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
+    """A command that writes nothing creates no row."""
     keys = [a_key(), a_key()]
 
     sql_store.execute(Look(*keys))
@@ -287,16 +287,16 @@ def test_what_is_only_read_is_not_stored(lab: Lab, sql_store: SqlStorage) -> Non
     assert [] == lab.run(f"SELECT 1 FROM {lab.table} WHERE name IN ('{keys[0]}', '{keys[1]}')")
 
 
-def test_a_command_without_keys_is_told_the_time(lab: Lab, sql_store: SqlStorage) -> None:
-    """Somebody who asks about nothing is answered."""
+def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> None:
+    """A command without keys gets the database's time."""
     with lab.engine.connect() as connection:
         before = lab.clock(connection)
 
         assert before <= sql_store.execute(Look())[0]
 
 
-def test_a_key_that_is_named_twice_is_one_key(sql_store: SqlStorage) -> None:
-    """Who names a key twice is told the same twice, and what comes last is written."""
+def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
+    """A key named twice has one state."""
     key = a_key()
 
     for number in (1, 2):
@@ -334,7 +334,7 @@ def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> N
 
 
 def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
-    """Somebody who locks our rows in the wrong order costs time and nothing else."""
+    """A deadlock with a foreign transaction costs time, but no command."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]
@@ -348,7 +348,7 @@ def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -
                 ours.start()
                 lab.until_somebody_waits()
             else:
-                # Who has written more is not the victim.
+                # The transaction that has written more is not the victim.
                 statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"
                 connection.execute(sqlalchemy.text(statement), {"name": step})
         connection.rollback()

@@ -39,14 +39,14 @@ class Refusing(Append):
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 class Interrupting(Append):
     """Is interrupted while it is decided."""
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Raise what is no error."""
+        """Raise an exception that is no error."""
         raise Interrupted
 
 
@@ -92,7 +92,7 @@ class Caller(Thread):
 
 
 def _waiting(store: SqlStorage | AsyncSqlStorage) -> int:
-    """How many commands wait for a trip."""
+    """The number of commands that wait for a shared transaction."""
     trips: set[Any] = set()
     for pool in store._engine._pools.values():  # noqa: SLF001 - nobody else could tell
         for first in pool.trips.values():
@@ -129,7 +129,7 @@ def _awaited(lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, No
 
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
-    """Whoever comes while a row is waited for is decided with the first, one after another."""
+    """Callers that arrive while a row is locked share one transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -161,8 +161,8 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     assert ((0, 1),) == values(store, key)
 
 
-def test_a_caller_who_is_late_is_taken_out(lab: Lab) -> None:
-    """Whose time is over before the rows are there leaves nothing behind; the others stay."""
+def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
+    """A caller whose time ends before the rows are free changes nothing."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -203,8 +203,8 @@ def test_caller_whose_trip_has_not_begun_waits_for_no_news_of_it(
     assert _GRACE not in waits
 
 
-def test_whoever_has_more_time_than_the_trip_goes_with_another(lab: Lab) -> None:
-    """A trip that ends with its first caller's time fails nobody who has more of it."""
+def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
+    """If a transaction fails for its first caller's deadline, others join the next one."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -219,8 +219,8 @@ def test_whoever_has_more_time_than_the_trip_goes_with_another(lab: Lab) -> None
     assert patient.error is None
 
 
-def test_whoever_shares_a_trip_that_is_interrupted_goes_with_another(lab: Lab) -> None:
-    """An interrupted thread takes nobody along."""
+def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
+    """An interrupted thread does not fail the others in its transaction."""
     store, key = lab.plain(), a_key()
     store.execute(Append(0, key))
     with holding(lab, key):
@@ -277,8 +277,8 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
     _awaited(lab, story)
 
 
-def test_nobody_is_left_when_the_rows_are_there(lab: Lab) -> None:
-    """A trip whose callers have all left writes nothing, nor does one that would follow it."""
+def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
+    """A transaction whose callers have all left writes nothing."""
     key, other = a_key(), a_key()
 
     async def story(store: AsyncSqlStorage) -> None:
@@ -313,8 +313,8 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
     _awaited(lab, story)
 
 
-def test_a_cut_connection_fails_only_what_must_not_be_repeated(lab: Lab) -> None:
-    """Of commands whose commit is not answered, those that may be repeated are."""
+def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
+    """After a lost commit, only commands that must not be repeated fail."""
     key = a_key()
 
     async def story(url: sqlalchemy.URL, word: list[bytes]) -> None:
@@ -342,8 +342,8 @@ def test_a_cut_connection_fails_only_what_must_not_be_repeated(lab: Lab) -> None
         asyncio.run(story(proxy.url, word))
 
 
-def test_a_trip_that_is_interrupted_in_its_commit_is_not_made_again(lab: Lab) -> None:
-    """Nobody knows the fate of a commit that was interrupted, so nothing is decided twice."""
+def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
+    """A transaction interrupted in its commit is not repeated, since its outcome is unknown."""
     key = a_key()
 
     async def story(url: sqlalchemy.URL, seen: threading.Event) -> None:
@@ -369,7 +369,7 @@ def test_a_trip_that_is_interrupted_in_its_commit_is_not_made_again(lab: Lab) ->
 
 
 def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
-    """Let two callers meet over a row, so that the store knows that it is a shared one."""
+    """Let two callers meet at a row, so that the store treats it as shared."""
     with holding(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)
@@ -414,8 +414,8 @@ def test_too_many_shared_rows_are_forgotten() -> None:
     assert rows.has_any([b"b", b"c"])
 
 
-def test_a_question_waits_for_no_lock(lab: Lab) -> None:
-    """What changes nothing is answered while others have locked the row."""
+def test_reads_wait_for_no_lock(lab: Lab) -> None:
+    """A command that changes nothing is answered while the row is locked."""
     store, key = lab.plain(), a_key()
     store.execute(Append(7, key))
 

@@ -50,7 +50,7 @@ class Base:
         self.prefix = self.new_prefix()
 
     def new_prefix(self) -> str:
-        """What the name of a table begins with that nobody has."""
+        """The unique prefix of a new table."""
         prefix = f"creds{uuid4().hex[:8]}_"
         SqlCredentialProvider(self.url, CIPHER, prefix=prefix).migrate()
         self._made.append(prefix)
@@ -73,7 +73,7 @@ class Base:
         return SqlCredentialProvider(self.url, cipher, **fields)
 
     def ask(self, verb: Any, *settings: object, **options: Any) -> Any:
-        """What a verb of either mode gives."""
+        """The result of a synchronous or asynchronous method."""
         return (
             asyncio.run(verb(*settings, **options)) if self.awaited else verb(*settings, **options)
         )
@@ -85,7 +85,7 @@ class Base:
             return list(result) if result.returns_rows else []
 
     def sealed(self) -> list[bytes]:
-        """What is in the table."""
+        """The encrypted contents of the table."""
         return [bytes(sealed) for (sealed,) in self.run(f"SELECT sealed FROM {self.table}")]
 
     def close(self) -> None:
@@ -146,8 +146,8 @@ def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
     asyncio.run(check(make))
 
 
-def test_another_process_finds_them(face: Base) -> None:
-    """What is put in place is there for whoever reaches the table with the key."""
+def test_credentials_are_shared_by_processes(face: Base) -> None:
+    """A rotated credential is found by any process with the key."""
     face.ask(face.provider().rotate, *OWNER, OLD)
 
     assert OLD == face.ask(face.provider().get, *OWNER)
@@ -155,8 +155,8 @@ def test_another_process_finds_them(face: Base) -> None:
     assert not face.ask(face.provider().has, "stripe", None)
 
 
-def test_the_table_shows_nothing(base: Base) -> None:
-    """Who has a credential is to be seen, and no secret."""
+def test_table_shows_owners_but_no_secrets(base: Base) -> None:
+    """The table shows who has a credential, and no secret."""
     base.plain().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
     base.plain().rotate("shop", None, Credentials.bearer("sk_live_secret"))
 
@@ -166,7 +166,7 @@ def test_the_table_shows_nothing(base: Base) -> None:
 
 
 def test_a_row_belongs_to_its_owner(face: Base) -> None:
-    """Whoever can write to the table cannot give one tenant what is another's."""
+    """A row copied to another tenant cannot be decrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
     to, mine = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
@@ -206,10 +206,10 @@ def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
         (CIPHER, 50, "was changed", InvalidData),
     ],
 )
-def test_what_does_not_open_says_why(
+def test_undecryptable_rows_say_why(
     face: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
 ) -> None:
-    """Another key, a key that is gone and a text that was cut off are told apart."""
+    """A wrong key, a missing key and a truncated text have different errors."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     (sealed,) = face.sealed()
     face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed[:cut])
@@ -220,8 +220,8 @@ def test_what_does_not_open_says_why(
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_all_are_sealed_anew(face: Base, batch: int) -> None:
-    """Whatever the size of a batch, each is sealed with the new key, once, and none is lost."""
+def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
+    """With any batch size each row is encrypted with the new key once."""
     assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
     older, newer = face.plain(), face.plain(NEWER)
     for number in range(7):
@@ -235,8 +235,8 @@ def test_all_are_sealed_anew(face: Base, batch: int) -> None:
         assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
 
 
-def test_others_read_and_write_meanwhile(face: Base) -> None:
-    """While everything is sealed anew, whoever has both keys reads and writes all the time."""
+def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
+    """During re-encryption, processes with both keys read and write."""
     both, older = face.plain(NEWER), face.plain()
     for number in range(20):
         older.rotate("stripe", f"{number}", OLD)
@@ -262,8 +262,8 @@ def test_others_read_and_write_meanwhile(face: Base) -> None:
     assert [2] * 20 == [*map(sealed_with, face.sealed())]
 
 
-def test_a_renewal_that_is_overtaken_yields(face: Base) -> None:
-    """What another process has put in place meanwhile stays."""
+def test_overtaken_renewal_is_discarded(face: Base) -> None:
+    """A credential stored meanwhile by another process is kept."""
 
     def renewed(*_: object) -> Credentials:
         face.plain().rotate(*OWNER, OTHER)
@@ -277,8 +277,8 @@ def test_a_renewal_that_is_overtaken_yields(face: Base) -> None:
     assert OTHER == face.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_a_table_that_is_missing(face: Base) -> None:
-    """Who forgot to make the table is told how to, and making it twice does no harm."""
+def test_missing_table_error(face: Base) -> None:
+    """The error for a missing table says how to create it; creating it twice is harmless."""
     provider = face.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
         face.ask(provider.has, *OWNER)
@@ -338,8 +338,8 @@ def test_an_engine_of_the_hosts(face: Base) -> None:
     assert OLD == face.ask(face.provider(url=engine).get, *OWNER)
 
 
-def test_a_user_who_may_not(base: Base) -> None:
-    """Who is not allowed to use the table is told which rights it takes."""
+def test_missing_rights_are_named(base: Base) -> None:
+    """The error names the rights that a database user lacks."""
     user = f"u{uuid4().hex[:10]}"
     base.run(f"CREATE USER {user}")
     try:
@@ -381,8 +381,8 @@ def test_a_server_that_falls_silent(face: Base) -> None:
             face.ask(provider.get, *OWNER)
 
 
-def test_rows_that_others_hold(face: Base) -> None:
-    """Who waits too long for a row is told, and not left waiting."""
+def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
+    """Waiting too long for a locked row raises an error."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     with face.engine.begin() as connection:
         connection.execute(sqlalchemy.text(f"SELECT id FROM {face.table} FOR UPDATE"))
@@ -401,8 +401,8 @@ def test_a_refused_url_is_not_shown(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])
-def test_what_is_no_database_is_refused(url: Any) -> None:
-    """What cannot be used is refused at once, without being shown."""
+def test_invalid_urls_are_refused(url: Any) -> None:
+    """An unusable URL is refused at once, without being shown."""
     with pytest.raises(ConfigurationError) as caught:
         SqlCredentialProvider(url, CIPHER)
     assert "url" == caught.value.path
@@ -416,8 +416,8 @@ def test_options_are_checked(base: Base) -> None:
         base.plain(timeout=0)
 
 
-def test_owners_are_listed_and_let_go(face: Base) -> None:
-    """Whose credentials there are is told without opening any; who is let go is forgotten."""
+def test_owners_are_listed_and_deleted(face: Base) -> None:
+    """Owners are listed without decrypting, and deleted credentials are gone."""
     face.plain().rotate("stripe", "acme", OLD)
     face.plain().rotate("stripe", None, OTHER)
     provider = face.provider()

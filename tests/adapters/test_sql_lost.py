@@ -52,8 +52,8 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("sent_once", [True, False])
-def test_what_was_not_committed_is_tried_again(lab: Lab, *, sent_once: bool) -> None:
-    """A connection that is lost before the commit costs nothing: nothing was executed."""
+def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
+    """A connection lost before the commit fails no command."""
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.plain().execute(Append(1, key))
@@ -66,8 +66,8 @@ def test_what_was_not_committed_is_tried_again(lab: Lab, *, sent_once: bool) -> 
         assert ((1, 2),) == values(store, key)
 
 
-def test_what_was_not_committed_is_tried_again_awaited(lab: Lab) -> None:
-    """A connection that is lost before the commit costs nothing: nothing was executed."""
+def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
+    """A connection lost before the commit fails no command."""
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
@@ -138,7 +138,7 @@ def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    """What cannot be reached is named, and what is secret is not."""
+    """The error names the unreachable server without its secrets."""
     for url in (
         "postgresql://me:hunter2@127.0.0.1:1/db?sslpassword=hunter3",
         "mysql://me:hunter2@127.0.0.1:1/db",
@@ -154,8 +154,8 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         assert "refused the connection" in shown
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password_awaited() -> None:
-    """What cannot be reached is named, and what is secret is not."""
+def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
+    """The error names the unreachable server without its secrets."""
 
     async def tried(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
@@ -167,8 +167,8 @@ def test_a_server_that_is_not_there_is_named_without_its_password_awaited() -> N
         asyncio.run(tried(f"{kind}://me:hunter2@127.0.0.1:1/db"))
 
 
-def test_a_wrong_password_or_user_is_said_to_be_so(lab: Lab) -> None:
-    """Who is not let in is told so, without the password."""
+def test_refused_login_is_reported(lab: Lab) -> None:
+    """The error says that the login was refused, without the password."""
     store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as caught:
@@ -178,7 +178,7 @@ def test_a_wrong_password_or_user_is_said_to_be_so(lab: Lab) -> None:
 
 
 def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
-    """Who posts hears of no error, and the next command tries again."""
+    """Posting raises no error, and the next command tries again."""
     store = SqlStorage("postgresql://127.0.0.1:1/db", timeout=0.2)
 
     store.post(Append(1, "a"))
@@ -191,8 +191,8 @@ def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
 # --- posts -----------------------------------------------------------------------
 
 
-def test_what_is_posted_in_the_middle_of_a_command_waits_for_its_end(sql_store: SqlStorage) -> None:
-    """A finaliser that posts while rows are locked does not wait for its own locks."""
+def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
+    """A finaliser may post while rows are locked."""
     key = a_key()
     sql_store.execute(Append(1, key))
 
@@ -201,8 +201,8 @@ def test_what_is_posted_in_the_middle_of_a_command_waits_for_its_end(sql_store: 
     assert ((1, 2, 3),) == values(sql_store, key)
 
 
-def test_what_fails_when_it_is_posted_does_not_stop_the_rest(sql_store: SqlStorage) -> None:
-    """A posted command that raises is forgotten, and the next one is executed."""
+def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
+    """A posted command that raises is dropped, and the others run."""
     key = a_key()
 
     def fail() -> None:
@@ -241,7 +241,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
-    """What a loop has left behind does not disturb the next."""
+    """Remains of one event loop do not disturb the next."""
     store, key = lab.awaited(), a_key()
 
     async def ended() -> tuple[Any, ...]:
@@ -293,7 +293,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
 
 
 def test_a_closed_store_says_so(lab: Lab) -> None:
-    """What is closed answers nothing, and has no connections."""
+    """A closed store refuses commands, and has no connections."""
     with lab.plain() as store:
         store.execute(Append(1, a_key()))
 
@@ -303,7 +303,7 @@ def test_a_closed_store_says_so(lab: Lab) -> None:
 
 
 def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
-    """What is under way is finished, and its connection is closed then."""
+    """A running command is finished before its connection closes."""
     store, key = lab.plain(), a_key()
 
     store.execute(Meddled(store.close, 1, key))
@@ -311,8 +311,8 @@ def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None
     assert ((1,),) == values(lab.plain(), key)
 
 
-def test_what_was_posted_is_executed_before_a_store_closes(lab: Lab) -> None:
-    """Leaving an asynchronous store waits for what was posted to it."""
+def test_close_waits_for_posts(lab: Lab) -> None:
+    """Closing an asynchronous store waits for its posted commands."""
     key = a_key()
 
     async def posted() -> None:
@@ -326,7 +326,7 @@ def test_what_was_posted_is_executed_before_a_store_closes(lab: Lab) -> None:
 
 @pytest.mark.parametrize("kind, many", [("postgresql", 10_000), ("mariadb", 1_000)])
 def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> None:
-    """However many ask at once, each is answered, and the server sees five connections."""
+    """Any number of tasks is answered over few connections."""
     keys = [a_key() for _ in range(100)]
 
     async def crowd() -> tuple[int, list[int]]:
@@ -339,8 +339,8 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
         assert (5, [many // 100] * 100) == asyncio.run(crowd())
 
 
-def test_who_finds_no_connection_in_time_is_told_so(lab: Lab) -> None:
-    """A queue that is too long for the timeout ends in an error and not in a wait."""
+def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
+    """A queue longer than the timeout ends in an error."""
     store = lab.plain(connections=1, timeout=0.1)
 
     def meanwhile() -> None:

@@ -55,8 +55,8 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(lab: Lab, stuc
     assert 1 == stuck.met
 
 
-def test_a_connection_that_nobody_waits_for_is_kept(lab: Lab, stuck: Proxy) -> None:
-    """Where no caller comes meanwhile, the next one finds the connection open."""
+def test_late_connection_is_kept(lab: Lab, stuck: Proxy) -> None:
+    """A connection that opens after its caller left is used by the next one."""
     store, key = lab.plain(_through(lab, stuck)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
@@ -71,7 +71,7 @@ def test_a_connection_that_nobody_waits_for_is_kept(lab: Lab, stuck: Proxy) -> N
 
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> None:
-    """What could not be opened, and nobody waited for, is opened anew."""
+    """A failed connection without a waiting caller is dropped."""
     store, key = lab.plain(_through(lab, stuck)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
@@ -102,7 +102,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_task(lab: Lab, stuck:
 
 
 def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(lab: Lab, stuck: Proxy) -> None:
-    """Whoever gives up while a connection is being opened does not throw it away."""
+    """A connection being opened for a cancelled task goes to the next one."""
     key = a_key()
 
     async def story() -> int:
@@ -116,8 +116,8 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(lab: Lab, st
     assert 1 == asyncio.run(story())
 
 
-def test_a_store_that_closes_opens_nothing_any_more(lab: Lab, stuck: Proxy) -> None:
-    """What is being opened when an asynchronous store closes is ended with it."""
+def test_closing_stops_opening_connections(lab: Lab, stuck: Proxy) -> None:
+    """Connections being opened when an asynchronous store closes are abandoned."""
 
     async def story() -> set[asyncio.Task[Any]]:
         async with lab.awaited(_through(lab, stuck)) as store:
@@ -131,8 +131,8 @@ def test_a_store_that_closes_opens_nothing_any_more(lab: Lab, stuck: Proxy) -> N
     assert set() == asyncio.run(story())
 
 
-def test_a_server_that_has_let_a_connection_in_is_slow_and_not_away(lab: Lab) -> None:
-    """Whose time is over while the session is being set up hears that the server is there."""
+def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
+    """A timeout while a session is prepared means a slow server, not a lost one."""
     received = threading.Event()
     word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
@@ -157,7 +157,7 @@ def test_a_server_that_has_let_a_connection_in_is_slow_and_not_away(lab: Lab) ->
 
 
 class Door:
-    """What opens a connection when it is told to."""
+    """An opener of connections that tests control."""
 
     def __init__(self, opening: Opening) -> None:
         opening.running = self
@@ -178,8 +178,8 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
     return opening
 
 
-def test_what_hangs_is_passed_over_until_there_are_too_many() -> None:
-    """A new connection is opened beside one that hangs; never more than the store may have."""
+def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
+    """A new connection is opened beside a hanging one, up to the limit."""
     pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging = _late(pool, stored, age=60)
 
@@ -188,8 +188,8 @@ def test_what_hangs_is_passed_over_until_there_are_too_many() -> None:
     assert pool.begun(1) is None
 
 
-def test_what_has_ended_meanwhile_is_not_waited_for() -> None:
-    """A caller who comes when the connection has just been put by opens or takes another."""
+def test_ended_opening_is_not_waited_for() -> None:
+    """A caller that comes just after a connection was opened uses it."""
     pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
     opening = _late(pool, stored)
 
@@ -202,8 +202,8 @@ def test_what_has_ended_meanwhile_is_not_waited_for() -> None:
     assert pool.begun(5) is None
 
 
-def test_who_is_interrupted_at_the_last_moment_leaves_the_connection() -> None:
-    """A connection that came while its caller was interrupted is kept, and closed by nobody."""
+def test_interrupted_caller_leaves_its_connection() -> None:
+    """A connection that opened while its caller was interrupted is kept."""
     stored: list[Any] = []
     pool = LinkPool()
     opening = Opening(lambda _, link: stored.append(link))

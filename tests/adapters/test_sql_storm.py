@@ -60,7 +60,7 @@ def test_processes_and_threads_append_in_one_order(
 def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
     lab: Lab, sql_store: SqlStorage, how: signal.Signals
 ) -> None:
-    """Whoever is killed, or stands still, with rows locked loses them, and has written nothing."""
+    """A process killed or stopped in a transaction does not block others."""
     key = a_key()
     sql_store.execute(Append(0, key))
     program = _program(lab, "hang", key)

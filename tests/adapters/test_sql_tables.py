@@ -42,8 +42,8 @@ def _there(lab: Lab, *keys: str) -> list[str]:
     return [key for key in keys if key in results]
 
 
-def test_what_cannot_matter_is_forgotten(lab: Lab, sql_store: SqlStorage) -> None:
-    """Rows past their time are deleted, so many at a time, and no others."""
+def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) -> None:
+    """Expired rows are deleted, up to a limit at a time, and no others."""
     keys = [a_key() for _ in range(6)]
     for key in keys:
         sql_store.execute(Append(1, key))
@@ -54,8 +54,8 @@ def test_what_cannot_matter_is_forgotten(lab: Lab, sql_store: SqlStorage) -> Non
     assert keys[4:] == _there(lab, *keys)
 
 
-def test_what_is_forgotten_is_new_again(lab: Lab, sql_store: SqlStorage) -> None:
-    """A key whose row was deleted begins anew."""
+def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
+    """A key whose row was deleted starts afresh."""
     key = a_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
@@ -66,8 +66,8 @@ def test_what_is_forgotten_is_new_again(lab: Lab, sql_store: SqlStorage) -> None
     assert ((2,),) == values(sql_store, key)
 
 
-def test_forgetting_waits_for_nobody(lab: Lab, sql_store: SqlStorage) -> None:
-    """A row that somebody has locked is in use, and stays."""
+def test_housekeeping_skips_locked_rows(lab: Lab, sql_store: SqlStorage) -> None:
+    """A locked row is in use, and stays."""
     key = a_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
@@ -78,8 +78,8 @@ def test_forgetting_waits_for_nobody(lab: Lab, sql_store: SqlStorage) -> None:
     assert [key] == _there(lab, key)
 
 
-def test_forgetting_looks_at_what_has_expired_only(lab: Lab) -> None:
-    """What can be forgotten is found by the index, and no other row is touched."""
+def test_housekeeping_uses_the_index(lab: Lab) -> None:
+    """Expired rows are found by the index, without reading others."""
     recorder: list[bytes] = []
     with Proxy(lab.url, recorder.append) as proxy:
         lab.plain(proxy.url).housekeep(limit=7)
@@ -94,8 +94,8 @@ def test_forgetting_looks_at_what_has_expired_only(lab: Lab) -> None:
         assert ("range", f"{lab.table}_expires") == (how, index)
 
 
-def test_more_than_a_batch_is_forgotten(lab: Lab) -> None:
-    """What is more than one batch takes several."""
+def test_housekeeping_takes_several_batches(lab: Lab) -> None:
+    """More expired rows than a batch are deleted in several."""
 
     async def forgotten() -> int:
         async with lab.awaited() as store:
@@ -138,14 +138,14 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
 
 
 def _written(lab: Lab, which: str) -> int:
-    """How far the server's journal is written."""
+    """The position up to which the server's journal is written."""
     ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
     return int(bytes_)
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_what_is_counted_waits_for_no_disk(*, durable: bool) -> None:
-    """The wait for the disk is a transaction of its own, for those who need it only."""
+def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
+    """Waiting for the disk is a separate transaction for durable commands."""
     sent: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent.append) as proxy:
         store, key = lab.plain(proxy.url), a_key()
@@ -156,8 +156,8 @@ def test_what_is_counted_waits_for_no_disk(*, durable: bool) -> None:
     assert durable is (b"moorage_flush\0" in b"".join(sent))
 
 
-def test_what_is_told_of_a_claim_is_on_the_disk() -> None:
-    """Who reads what another has just committed is answered when a crash cannot take it back."""
+def test_durable_reads_are_on_the_disk() -> None:
+    """A durable read of another's commit is answered once a crash cannot undo it."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         reader = Look(key)
@@ -171,8 +171,8 @@ def test_what_is_told_of_a_claim_is_on_the_disk() -> None:
             assert _written(lab, "pg_current_wal_flush_lsn()") >= before
 
 
-def test_a_flush_that_fails_leaves_a_fate_unknown() -> None:
-    """What was committed and may not be on the disk is said to be so, and not repeated."""
+def test_failed_flush_is_an_unknown_outcome() -> None:
+    """A commit that may not be on the disk is reported as unknown."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
@@ -189,7 +189,7 @@ def test_a_flush_that_fails_leaves_a_fate_unknown() -> None:
 
 
 def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
-    """What is missing is named, with the call and the statements that make it."""
+    """The error for missing tables names the call and the statements that create them."""
     store = lab.plain(prefix=f"{lab.prefix}none_")
 
     for _ in range(2):
@@ -197,8 +197,8 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
             store.execute(Look("a"))
 
 
-def test_tables_are_made_when_that_is_asked_for(lab: Lab) -> None:
-    """With `create` the first command makes them; making them again changes nothing."""
+def test_create_option_creates_tables(lab: Lab) -> None:
+    """With `create` the first command creates the tables; creating them again is harmless."""
     prefix = f"{lab.prefix}made_"
     store, key = lab.plain(prefix=prefix, create=True), a_key()
     try:
@@ -263,8 +263,8 @@ def test_a_host_makes_the_tables_with_its_own(lab: Lab) -> None:
         metadata.drop_all(lab.engine)
 
 
-def test_what_ddl_prints_makes_the_tables(lab: Lab) -> None:
-    """The statements are complete: a store runs on what they make."""
+def test_ddl_creates_the_tables(lab: Lab) -> None:
+    """The printed statements are complete."""
     prefix = f"{lab.prefix}ddl_"
     for statement in SqlStorage.ddl(lab.kind, prefix=prefix).split(";\n")[:-1]:
         lab.run(statement)
@@ -324,7 +324,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None
 
 
 def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
-    """What was all right before is away now, and is found when it is there again."""
+    """Tables dropped in use are an outage, which ends when they are back."""
     prefix = f"{lab.prefix}gone_"
     store = lab.plain(prefix=prefix)
     store.migrate()
@@ -372,8 +372,8 @@ def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
             lab.run(f"DROP DATABASE {room}")
 
 
-def test_who_may_not_use_the_tables_is_told_so(lab: Lab) -> None:
-    """A user without rights hears which are wanted."""
+def test_missing_rights_are_named(lab: Lab) -> None:
+    """The error for a user without rights names them."""
     user = f"{lab.prefix}poor"
     lab.run(f"CREATE ROLE {user} LOGIN" if lab.kind == "postgresql" else f"CREATE USER {user}")
     if lab.kind == "mariadb":
@@ -388,8 +388,8 @@ def test_who_may_not_use_the_tables_is_told_so(lab: Lab) -> None:
         lab.run(f"DROP {'ROLE' if lab.kind == 'postgresql' else 'USER'} {user}")
 
 
-def test_who_may_not_make_the_tables_is_told_so_awaited(lab: Lab) -> None:
-    """What cannot be made is named, with what to do instead."""
+def test_failed_migration_names_ddl(lab: Lab) -> None:
+    """The error for tables that cannot be created names the alternative."""
 
     async def made() -> None:
         async with lab.awaited(lab.url.set(database="nothing")) as store:
@@ -400,8 +400,8 @@ def test_who_may_not_make_the_tables_is_told_so_awaited(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_what_a_server_refuses_is_told_with_its_number(lab: Lab, code: int) -> None:
-    """A refusal that is the database's own passes on nothing of what it says but its number."""
+def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
+    """A refusal by the database has its code, and none of its text."""
     number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
     words = r"in time|takes no writes|lost its connection|no answer to its commit"
     prefix = f"{lab.prefix}refusing{code}_"
@@ -410,7 +410,7 @@ def test_what_a_server_refuses_is_told_with_its_number(lab: Lab, code: int) -> N
     _refuse(lab, f"{prefix}states", number)
     try:
         with pytest.raises(StorageUnavailable, match=words if code else f"refused with .*{number}"):
-            # What may pass is tried again until the time is over.
+            # A temporary error is retried until the time is over.
             lab.plain(prefix=prefix, timeout=0.2 if code else PATIENCE).execute(Append(2, "a"))
         assert ((1,),) == values(store, "a")
     finally:
@@ -444,7 +444,7 @@ def test_a_limit_of_the_server_means_that_it_is_slow(lab: Lab, code: int, words:
 
 
 def _refuse(lab: Lab, table: str, number: object) -> None:
-    """Let a table refuse every update."""
+    """Make a table refuse every update."""
     if lab.kind == "postgresql":
         lab.run(
             f"CREATE FUNCTION {table}_no() RETURNS trigger LANGUAGE plpgsql AS "
@@ -457,7 +457,7 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
 
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
-    """What does not fit into the buffers between here and a server is sent piece by piece."""
+    """A state larger than the network's buffers is stored."""
     key, big = a_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         store = lab.plain(proxy.url)
@@ -467,8 +467,8 @@ def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
         assert (big,) == values(store, key)
 
 
-def test_a_state_of_many_megabytes_is_stored_awaited(lab: Lab) -> None:
-    """What does not fit into the buffers between here and a server is sent piece by piece."""
+def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
+    """A state larger than the network's buffers is stored."""
     key, big = a_key(), bytes(7_000_000)
 
     async def stored(url: sqlalchemy.URL) -> object:
@@ -493,8 +493,8 @@ class Put(Append):
         return tuple((now, DAY, self._value) for _ in states), (now, ())
 
 
-def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlStorage) -> None:
-    """What is no state is refused, and blocks nobody."""
+def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
+    """A row that is no state is refused, and blocks no other."""
     key = a_key()
     sql_store.execute(Append(1, key))
     stranger = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
@@ -522,8 +522,8 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
     ],
     ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another mode"],
 )
-def test_what_is_no_such_database_is_refused(value: Any, words: str) -> None:
-    """What cannot be used is refused where it is given, with what to give instead."""
+def test_unsupported_databases_are_refused(value: Any, words: str) -> None:
+    """An unusable database is refused when the store is made."""
     with pytest.raises(ConfigurationError, match=words):
         SqlStorage(value)
 
@@ -539,17 +539,17 @@ def test_an_engine_of_the_other_mode_is_refused() -> None:
 @pytest.mark.parametrize(
     "options", [{"timeout": 0}, {"connections": 0}, {"prefix": "no-name"}, {"prefix": ""}]
 )
-def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
-    """An option that cannot be meant is refused where it is written."""
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
+    """An invalid option is refused when the store is made."""
     with pytest.raises(ConfigurationError):
         SqlStorage("postgresql://h/d", **options)
 
 
 @pytest.mark.parametrize("driver, url", [("psycopg", "postgresql://h/d"), ("pymysql", "mysql://h")])
-def test_a_driver_that_is_not_installed_is_named(
+def test_missing_driver_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, driver: str, url: str
 ) -> None:
-    """Who has no driver is told which extra brings one."""
+    """The error for a missing driver names the extra to install."""
     monkeypatch.setitem(sys.modules, driver, None)
 
     with pytest.raises(

@@ -37,8 +37,8 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @EACH_WAY
-def test_what_has_come_is_read(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """Waiting ends when there is something to read, also for who would write."""
+def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
+    """Waiting ends when there are bytes to read, for writers too."""
     here, there = ends
     there.send(b"x")
 
@@ -47,14 +47,16 @@ def test_what_has_come_is_read(wait: Wait, ends: tuple[socket.socket, socket.soc
 
 
 @EACH_WAY
-def test_what_can_be_sent_is_sent(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """Who would write waits for nothing while there is room."""
+def test_writable_socket_does_not_wait(
+    wait: Wait, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    """A writer does not wait while there is room."""
     asyncio.run(wait(ends[0].fileno(), monotonic() + 20, writing=True))
 
 
 @EACH_WAY
-def test_waiting_ends(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """What does not come in time is given up, and at once if the time is over."""
+def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
+    """A wait ends at its deadline, or at once if that is over."""
     for until in (monotonic() - 1, monotonic() + 0.01):
         with pytest.raises(TimeoutError):
             asyncio.run(wait(ends[0].fileno(), until, writing=False))
@@ -67,7 +69,7 @@ def test_the_plain_mode_never_suspends() -> None:
 
 
 class ServerError(Exception):
-    """What a driver raises."""
+    """The exception that a driver raises."""
 
 
 class Answers:
@@ -102,7 +104,7 @@ def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
-    """Where SYSDATE is NOW, no statement can read a clock after a lock."""
+    """A server with sysdate-is-now is refused, since it cannot show the time after a lock."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
     with pytest.raises(Misfit, match="sysdate-is-now"):
@@ -110,7 +112,7 @@ def test_a_server_whose_clock_stands_still_is_refused() -> None:
 
 
 def test_a_server_that_is_refused_is_named() -> None:
-    """What is wrong with a server is said to who configured it."""
+    """The error about an unsuitable server names it."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
     engine = Engine(
         cast("Any", OneLink(link)),
@@ -124,8 +126,8 @@ def test_a_server_that_is_refused_is_named() -> None:
         run_now(engine.housekeep(1))
 
 
-def test_who_has_no_time_for_a_command_leaves_a_new_connection_to_the_next() -> None:
-    """A transaction that could not end in time is not begun, or its connection would be lost."""
+def test_new_connection_without_time_is_kept() -> None:
+    """A caller without time for its command leaves its new connection to the next."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
     engine = Engine(
         cast("Any", OneLink(link)),
@@ -143,7 +145,7 @@ def test_who_has_no_time_for_a_command_leaves_a_new_connection_to_the_next() -> 
 
 
 def _nobody(*_: object) -> None:
-    """Take what nobody waits for."""
+    """Accept a connection that no caller waits for."""
 
 
 class OneLink:
@@ -155,11 +157,11 @@ class OneLink:
         self._link = link
 
     async def enter(self, *_: object) -> bool:
-        """Let in."""
+        """Admit the caller."""
         return True
 
     def leave(self, *_: object) -> None:
-        """Let out."""
+        """Let the caller leave."""
 
     async def connect(self) -> MysqlLink:
         """Give the link."""
@@ -191,8 +193,8 @@ def test_the_victim_of_a_deadlock_may_try_again() -> None:
     assert (True, False, True) == (caught.value.again, caught.value.lost, link.ready)
 
 
-def test_who_waited_too_long_does_not_try_again() -> None:
-    """MySQL bounds the wait for a row in whole seconds, and says so when they are over."""
+def test_lock_wait_timeout_is_not_retried() -> None:
+    """MySQL's lock wait timeout is not retried once the time is over."""
     link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
 
     with pytest.raises(NotDone, match="too long") as caught:
@@ -238,8 +240,8 @@ def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
         run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
 
 
-def test_rows_that_hold_nothing_yet_may_be_inserted_again() -> None:
-    """Whether the commit of a row without a state arrived is no question of fate."""
+def test_empty_rows_may_be_inserted_again() -> None:
+    """A lost commit of rows without a state is harmless."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotDone):
@@ -247,7 +249,7 @@ def test_rows_that_hold_nothing_yet_may_be_inserted_again() -> None:
 
 
 def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:
-    """What has come is left unread once the time of its reader is over."""
+    """Arrived bytes are left unread once the reader's time is over."""
     here, there = ends
     there.send(b"x")
 

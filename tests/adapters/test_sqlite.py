@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -54,7 +54,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 @pytest.fixture(name="stores")
 def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
-    """What makes stores, each with a file of its own."""
+    """A maker of stores, each with its own file."""
     made: list[SqliteStorage] = []
     numbers = count()
 
@@ -108,7 +108,7 @@ def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) ->
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """What one writes another reads, of whatever mode."""
+    """One store reads what another wrote, in either mode."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other:
@@ -122,8 +122,8 @@ def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
     assert ("mine", ["theirs"]) == (state[2], values(store, "b"))
 
 
-def test_a_restart_keeps_what_was_there(path: Path) -> None:
-    """A closed circuit, an empty bucket and a claimed key outlive the process."""
+def test_states_survive_a_restart(path: Path) -> None:
+    """Circuits, buckets and claims outlive the process."""
     service = Service("vat", limits=RateLimitConfig.per_hour(1, burst=1), retry=None)
     with SqliteStorage(path) as store:
         ConnectorManager([service], state=store).run("vat", lambda: None)
@@ -138,8 +138,8 @@ def test_a_restart_keeps_what_was_there(path: Path) -> None:
             manager.run("vat", lambda: None, timeout=1.0)
 
 
-def test_what_is_unchanged_is_not_written(path: Path, store: SqliteStorage) -> None:
-    """A command that changes nothing leaves no trace in the file, and no lock."""
+def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
+    """A command that changes nothing does not write to the file."""
     store.execute(Put("old", "a"))
     other = Other(path)
     before = other.ask("PRAGMA data_version")
@@ -170,8 +170,8 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
     assert [1] == values(store, "a")
 
 
-def test_a_state_of_somebody_elses_is_no_state(path: Path, store: SqliteStorage) -> None:
-    """Whatever lies under a key that is not ours is told from a state."""
+def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
+    """A foreign value under a key is told from a state."""
     store.execute(Put(1, "a"))
     other = Other(path)
     other.connection.execute("UPDATE state SET value = x'ff00'")
@@ -207,8 +207,8 @@ def test_a_closed_store_says_so(store: SqliteStorage) -> None:
         store.execute(Look("a"))
 
 
-def test_closing_waits_for_nobody(store: SqliteStorage) -> None:
-    """Who is in the middle of a command finishes it, and closes the connection."""
+def test_close_does_not_wait_for_commands(store: SqliteStorage) -> None:
+    """A running command finishes, and closes its connection."""
 
     class Closing(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -222,7 +222,7 @@ def test_closing_waits_for_nobody(store: SqliteStorage) -> None:
 
 
 def test_few_connections_are_kept(store: SqliteStorage) -> None:
-    """Those of a rush are closed when it is over."""
+    """The connections of a rush are closed afterwards."""
     together = threading.Barrier(12)
 
     class Meeting(Last):
@@ -258,21 +258,21 @@ def test_shows_where_it_is_and_promises_to_last(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", ":memory:", "a\0b", None, 7])
-def test_a_path_is_a_path(path: Any) -> None:
-    """What cannot be a file is refused when the store is made."""
+def test_invalid_paths_are_refused(path: Any) -> None:
+    """A path that cannot be a file is refused when the store is made."""
     with pytest.raises(ConfigurationError, match="path of a file"):
         SqliteStorage(path)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1"])
-def test_a_timeout_is_a_duration(timeout: Any, path: Path) -> None:
-    """What is no duration is refused when the store is made."""
+def test_invalid_timeouts_are_refused(timeout: Any, path: Path) -> None:
+    """A timeout that is no duration is refused when the store is made."""
     with pytest.raises(ConfigurationError, match="duration"):
         SqliteStorage(path, timeout=timeout)
 
 
-def test_a_store_that_nobody_closes_leaves_nothing_open(path: Path) -> None:
-    """Its connections are closed when it is not there any more, without a collector of garbage."""
+def test_abandoned_store_closes_its_connections(path: Path) -> None:
+    """The connections of an abandoned store are closed."""
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))
     connection = inside(store).idle[0].connection
@@ -287,7 +287,7 @@ def test_a_store_that_nobody_closes_leaves_nothing_open(path: Path) -> None:
 
 
 def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
-    """Its connections are closed before Python could warn of them, whoever refers to whom."""
+    """An abandoned store in a reference cycle closes before Python warns."""
     circle: list[object] = []
     store = SqliteStorage(path)
     store.execute(Put("old", "a"))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -70,13 +70,13 @@ def run(
 
 
 def left(path: Path, *keys: str) -> list[object]:
-    """What is in the file."""
+    """The stored values in the file."""
     with SqliteStorage(path) as store:
         return values(store, *keys)
 
 
-def test_what_takes_long_is_done_in_a_thread(path: Path) -> None:
-    """The file is opened, and large answers are written, where the loop need not wait for it."""
+def test_slow_work_is_done_in_a_thread(path: Path) -> None:
+    """Opening the file and writing large answers do not block the loop."""
     first, short, small = Where(1, "a"), Where(2, "a"), LastWhere(3, "a")
     large = LastWhere(b"x" * 100_000, "a")
 
@@ -123,8 +123,8 @@ def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
     assert (2, {"moorage-sqlite"}) == (len(flushed), set(flushed))
 
 
-def test_a_loop_goes_on_while_others_hold_the_lock(path: Path) -> None:
-    """Who finds the lock taken comes again, and other tasks run meanwhile."""
+def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
+    """A task that finds the lock taken comes back later, and others run meanwhile."""
 
     async def use(store: AsyncSqliteStorage) -> int:
         with Other(path) as other:
@@ -157,7 +157,7 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
-    """What is done in a thread comes again there when somebody else was faster."""
+    """A command in a thread retries there if another takes the lock first."""
     others: list[Other] = []
 
     class Raced(LastWhere):
@@ -180,8 +180,8 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     assert [b"x" * 100_000] == left(path, "a")
 
 
-def test_what_is_posted_is_executed_at_once_if_it_can_be(path: Path) -> None:
-    """While the lock is free nobody has to come for it."""
+def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
+    """While the lock is free a posted command runs at once."""
 
     async def use(store: AsyncSqliteStorage) -> list[object]:
         store.post(Put("posted", "a"))
@@ -190,8 +190,8 @@ def test_what_is_posted_is_executed_at_once_if_it_can_be(path: Path) -> None:
     assert ["posted"] == run(path, use)
 
 
-def test_what_is_posted_while_others_hold_the_lock_is_executed_later(path: Path) -> None:
-    """In the order in which it was posted, and before the next command."""
+def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
+    """Posted commands run in order, before the next command."""
 
     class Add(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -211,8 +211,8 @@ def test_what_is_posted_while_others_hold_the_lock_is_executed_later(path: Path)
     assert [(0, 1, 2, 3, 4, 5)] == left(path, "log")
 
 
-def test_a_store_that_is_closed_executes_what_was_posted(path: Path) -> None:
-    """What is kept for the next command is not forgotten when there is none."""
+def test_close_executes_posts(path: Path) -> None:
+    """Closing runs the commands kept for later."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with Other(path):
@@ -223,8 +223,8 @@ def test_a_store_that_is_closed_executes_what_was_posted(path: Path) -> None:
     assert ["posted"] == left(path, "a")
 
 
-def test_what_is_posted_before_the_first_command_waits_for_it(path: Path) -> None:
-    """Without a loop and without a connection it is kept."""
+def test_early_posts_wait_for_the_first_command(path: Path) -> None:
+    """Commands posted without a loop and a connection are kept."""
     store = AsyncSqliteStorage(path)
     store.post(Put("posted", "a"))
 
@@ -237,8 +237,8 @@ def test_what_is_posted_before_the_first_command_waits_for_it(path: Path) -> Non
     assert ["posted", "first"] == left(path, "a", "b")
 
 
-def test_what_is_posted_may_fail(path: Path) -> None:
-    """Nobody hears of it."""
+def test_failing_post_is_dropped(path: Path) -> None:
+    """The exception of a posted command is dropped."""
 
     class Failing(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:

@@ -68,7 +68,7 @@ def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
 
 
 def rows(path: Path) -> dict[bytes, bytes]:
-    """What is in the file."""
+    """The rows of the file."""
     with closing(sqlite3.connect(path)) as link:
         return dict(link.execute("SELECT about, sealed FROM credential").fetchall())
 
@@ -84,8 +84,8 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "credentials.db"
 
 
-def test_another_process_finds_them(path: Path) -> None:
-    """What is put in place is there for whoever opens the file with the key."""
+def test_credentials_are_shared_by_processes(path: Path) -> None:
+    """A rotated credential is found by any process with the key."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
 
     assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
@@ -102,7 +102,7 @@ def test_the_file_shows_nothing(path: Path) -> None:
 
 
 def test_a_row_belongs_to_its_owner(path: Path) -> None:
-    """Whoever can write to the file cannot give one tenant what is another's."""
+    """A row copied to another tenant cannot be decrypted."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     run(path, "UPDATE credential SET about = ?", about("other", "stripe", "credential"))
@@ -111,8 +111,8 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
         provider.get("stripe", "other")
 
 
-def test_another_key_is_told(path: Path) -> None:
-    """Who has another key is told so, and not that there is nothing."""
+def test_wrong_key_is_reported(path: Path) -> None:
+    """With another key the error says so, instead of "not found"."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
     other = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
@@ -125,7 +125,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
-    """How many are sealed anew under the newer key."""
+    """The number of rows re-encrypted with the newer key."""
     if awaited:
         return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
     return SqliteCredentialProvider(path, NEWER).reseal(**options)
@@ -133,8 +133,8 @@ def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
 
 @EITHER
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
-def test_all_are_sealed_anew(path: Path, batch: int, awaited: bool) -> None:
-    """Whatever the size of a batch, each is sealed with the new key, once."""
+def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None:
+    """With any batch size each row is encrypted with the new key once."""
     older, newer = SqliteCredentialProvider(path, CIPHER), SqliteCredentialProvider(path, NEWER)
     assert 0 == resealed(path, awaited=awaited, batch=batch)
     for number in range(7):
@@ -148,8 +148,8 @@ def test_all_are_sealed_anew(path: Path, batch: int, awaited: bool) -> None:
         assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
 
 
-def test_what_cannot_be_opened_does_not_hold_up_the_rest(path: Path) -> None:
-    """All others are sealed anew, and the failure is raised then."""
+def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
+    """All other rows are re-encrypted, and the failure is raised at the end."""
     provider = SqliteCredentialProvider(path, CIPHER)
     for tenant in ("a", "b", "c", "d"):
         provider.rotate("stripe", tenant, OLD)
@@ -179,8 +179,8 @@ class Slow:
         return getattr(NEWER, name)
 
 
-def test_what_was_put_meanwhile_stays(path: Path) -> None:
-    """A credential that is put in place while it is sealed anew is not undone."""
+def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
+    """A credential rotated during its re-encryption is not undone."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     slow: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
@@ -189,8 +189,8 @@ def test_what_was_put_meanwhile_stays(path: Path) -> None:
     assert NEW == provider.get(*OWNER)
 
 
-def test_others_read_meanwhile(path: Path) -> None:
-    """While everything is sealed anew, whoever has both keys reads all the time."""
+def test_reads_continue_during_reencryption(path: Path) -> None:
+    """During re-encryption, processes with both keys read all the time."""
     ring_with_both = SqliteCredentialProvider(path, NEWER)
     older = SqliteCredentialProvider(path, CIPHER)
     for number in range(30):
@@ -216,8 +216,8 @@ def test_others_read_meanwhile(path: Path) -> None:
     assert [] == wrong
 
 
-def test_a_renewal_meets_a_new_key(path: Path) -> None:
-    """What was sealed anew while it was renewed is replaced all the same."""
+def test_renewal_during_reencryption(path: Path) -> None:
+    """A credential re-encrypted during its renewal is still replaced."""
 
     def renew(*_: object) -> Credentials:
         assert 1 == resealed(path, awaited=False)
@@ -230,8 +230,8 @@ def test_a_renewal_meets_a_new_key(path: Path) -> None:
     assert NEW == provider.get(*OWNER)
 
 
-def test_a_renewal_that_is_overtaken_yields(path: Path) -> None:
-    """What another process has put in place meanwhile stays, whenever it did so."""
+def test_overtaken_renewal_is_discarded(path: Path) -> None:
+    """A credential stored meanwhile by another process is kept."""
     other = SqliteCredentialProvider(path, NEWER)
 
     def renew(*_: object) -> Credentials:
@@ -269,8 +269,8 @@ def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
         SqliteCredentialProvider(tmp_path / "gone" / "credentials.db", CIPHER).has(*OWNER)
 
 
-def test_a_file_that_is_locked(path: Path) -> None:
-    """Who waits too long for another's lock is told."""
+def test_wait_for_a_lock_is_bounded(path: Path) -> None:
+    """Waiting too long for another's lock raises an error."""
     provider = SqliteCredentialProvider(path, CIPHER, timeout=0.001)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -279,8 +279,8 @@ def test_a_file_that_is_locked(path: Path) -> None:
             provider.get(*OWNER)
 
 
-def test_whoever_reads_ends_no_lock_of_a_writer(path: Path) -> None:
-    """While one thread writes, no other process may, whoever of this one comes and goes."""
+def test_reading_keeps_a_writers_lock(path: Path) -> None:
+    """While one thread writes, no other process can, even if a thread here reads."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -302,8 +302,8 @@ def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
     assert {path, tmp_path / "elsewhere.db"} == {*tmp_path.iterdir()}
 
 
-def test_two_make_the_file_in_the_same_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has not seen the other's file leaves it as it is, and nothing of his own."""
+def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that loses the race to create the file uses the other's."""
     link, calls = os.link, list[Any]()
 
     def overtaken(made: Any, place: Any) -> None:
@@ -331,8 +331,8 @@ def test_another_programs_database_is_left_alone(path: Path, statement: str) -> 
     assert before == path.read_bytes()
 
 
-def test_two_make_the_file_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who finds the file made just before making it goes on with it."""
+def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that finds the file just created by another uses it."""
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     look: Any = module._application  # noqa: SLF001 - where the other one is quicker
@@ -359,8 +359,8 @@ def test_options_are_checked(path: Path) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-def test_owners_are_listed_and_let_go(tmp_path: Path, *, awaited: bool) -> None:
-    """Whose credentials there are is told without opening any; who is let go is forgotten."""
+def test_owners_are_listed_and_deleted(tmp_path: Path, *, awaited: bool) -> None:
+    """Owners are listed without decrypting, and deleted credentials are gone."""
     path = tmp_path / "credentials.db"
     plain = SqliteCredentialProvider(path, CIPHER)
     provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain

@@ -57,8 +57,8 @@ def test_only_its_owner_may_read_it(path: Path, store: SqliteStorage) -> None:
     assert {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600} == modes
 
 
-def test_a_file_that_is_there_keeps_its_mode(path: Path, store: SqliteStorage) -> None:
-    """Who wants a group to share it makes it first."""
+def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -> None:
+    """A file created beforehand for a group keeps its permissions."""
     path.touch(0o660)
     path.chmod(0o660)
     store.execute(Put(1, "a"))
@@ -97,8 +97,8 @@ def test_a_relative_path_stays_where_it_was(
     assert (tmp_path / "state.db").exists()
 
 
-def test_a_directory_must_be_there(tmp_path: Path) -> None:
-    """What is misspelt is not made, and made right it works at once."""
+def test_missing_directory_is_not_created(tmp_path: Path) -> None:
+    """A missing directory is an error, and works once it exists."""
     with SqliteStorage(tmp_path / "missing" / "state.db") as store:
         with pytest.raises(ConfigurationError, match="no such directory"):
             store.execute(Look("a"))
@@ -133,8 +133,8 @@ def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> 
         store.execute(Look("a"))
 
 
-def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    """What the system says of a path is said with the path."""
+def test_too_long_name_is_reported(tmp_path: Path) -> None:
+    """The system's error is raised with the path."""
     with (
         SqliteStorage(tmp_path / ("x" * 300)) as store,
         pytest.raises(StorageUnavailable, match="cannot be reached"),
@@ -163,7 +163,7 @@ def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
 def test_old_journals_are_not_taken_for_those_of_a_new_file(
     path: Path, store: SqliteStorage
 ) -> None:
-    """What a deleted file has left behind is never played into another."""
+    """The journal of a deleted file is never used for a new one."""
     with SqliteStorage(path) as old:
         old.execute(Put("old", "a"))
         for name in ("state.db-wal", "state.db-shm"):
@@ -175,8 +175,8 @@ def test_old_journals_are_not_taken_for_those_of_a_new_file(
     assert [None] == values(store, "a")
 
 
-def test_what_a_killed_process_was_making_is_made_anew(path: Path, store: SqliteStorage) -> None:
-    """Half of a file is never taken for one, and does not stay."""
+def test_half_made_file_is_replaced(path: Path, store: SqliteStorage) -> None:
+    """A half-made file is not used, and does not block a new one."""
     unfinished = path.with_name("state.db-new")
     unfinished.write_bytes(b"SQLite format 3\0 and no more")
 
@@ -186,8 +186,8 @@ def test_what_a_killed_process_was_making_is_made_anew(path: Path, store: Sqlite
     assert not unfinished.exists()
 
 
-def test_an_empty_file_is_made_use_of(path: Path, store: SqliteStorage) -> None:
-    """Who makes the file first may leave the rest to us."""
+def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
+    """An empty file created beforehand becomes the store."""
     path.touch()
 
     store.execute(Put(1, "a"))
@@ -223,7 +223,7 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
 
 
 def test_a_newer_schema_is_left_alone(path: Path) -> None:
-    """Who comes with an older release is told to upgrade."""
+    """An older release refuses a newer file, and asks to upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
     other = Other(path)
@@ -237,7 +237,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
 
 
 def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new release finds what the old one wrote, whoever opens the file first."""
+    """A new release migrates an old file, and finds its states."""
     with SqliteStorage(path) as old:
         old.execute(Put("old", "a"))
     newer = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
@@ -270,8 +270,8 @@ def test_a_migration_that_fails_changes_nothing(
 # --- what is broken --------------------------------------------------------------
 
 
-def test_a_file_that_is_no_database_is_told(path: Path, store: SqliteStorage) -> None:
-    """It is left as it is; moved away, it makes room for a new one."""
+def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
+    """A foreign file is left unchanged; moved away, it makes room for a new one."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
     with pytest.raises(StorageUnavailable, match="no file of moorage's") as caught:
@@ -285,8 +285,8 @@ def test_a_file_that_is_no_database_is_told(path: Path, store: SqliteStorage) ->
     assert [1] == values(store, "a")
 
 
-def test_a_damaged_file_is_told(path: Path, store: SqliteStorage) -> None:
-    """What cannot be read is not guessed."""
+def test_damaged_file_is_reported(path: Path, store: SqliteStorage) -> None:
+    """A damaged file raises an error."""
     with SqliteStorage(path) as old:
         for number in range(200):
             old.execute(Put("x" * 100, f"key-{number}"))
@@ -298,8 +298,8 @@ def test_a_damaged_file_is_told(path: Path, store: SqliteStorage) -> None:
         store.execute(Put("y", *(f"key-{number}" for number in range(200))))
 
 
-def test_a_file_that_may_not_be_written_is_told(path: Path, store: SqliteStorage) -> None:
-    """When it may be written again, all is well."""
+def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
+    """A read-only file raises an error, and works once it is writable."""
     with SqliteStorage(path) as old:
         old.execute(Put("old", "a"))
     content = bytearray(path.read_bytes())
@@ -313,8 +313,8 @@ def test_a_file_that_may_not_be_written_is_told(path: Path, store: SqliteStorage
     assert ["new"] == values(store, "a")
 
 
-def test_a_full_disk_is_told(path: Path, store: SqliteStorage) -> None:
-    """What does not fit is not half there, and when there is room again all is well."""
+def test_full_disk_is_reported(path: Path, store: SqliteStorage) -> None:
+    """A write that does not fit leaves nothing, and later ones work again."""
     store.execute(Put("old", "a"))
     link = inside(store).idle[-1]
     pages = link.run("PRAGMA page_count").fetchone()[0]
@@ -355,8 +355,8 @@ print("done")
 """
 
 
-def test_a_disk_that_takes_no_more_bytes_is_told(path: Path) -> None:
-    """Wherever a write is cut off, nothing is half there, and later all is well."""
+def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
+    """Wherever a write is cut off, nothing is half stored."""
     program = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],
         cwd=ROOT,
@@ -374,8 +374,8 @@ def test_a_disk_that_takes_no_more_bytes_is_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["all", "file"])
-def test_a_deleted_file_is_made_anew(which: str, path: Path, store: SqliteStorage) -> None:
-    """Nobody goes on writing to what nobody else can see."""
+def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage) -> None:
+    """After its file was deleted, a store does not go on writing to the old one."""
     store.execute(Put("old", "a"))
     path.unlink()
     if which == "all":
@@ -391,8 +391,8 @@ def test_a_deleted_file_is_made_anew(which: str, path: Path, store: SqliteStorag
         assert ["new"] == values(other, "b")
 
 
-def test_a_claim_looks_before_it_is_made(path: Path, store: SqliteStorage) -> None:
-    """What must last is not written to a file that was deleted a moment ago."""
+def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> None:
+    """A durable command is not written to a file that was just moved away."""
     store.execute(Put("old", "a"))
     path.rename(path.with_name("backup.db"))
     store.execute(Last("claimed", "claim"))
@@ -401,8 +401,8 @@ def test_a_claim_looks_before_it_is_made(path: Path, store: SqliteStorage) -> No
         assert ["claimed"] == values(other, "claim")
 
 
-def test_a_directory_that_goes_away_is_told(tmp_path: Path) -> None:
-    """A disk that is not mounted any more is an outage, and over when it is."""
+def test_vanished_directory_is_an_outage(tmp_path: Path) -> None:
+    """A vanished directory is an outage, which ends when it is back."""
     home = tmp_path / "home"
     home.mkdir()
     with SqliteStorage(home / "state.db", timeout=0.2) as store:
@@ -417,10 +417,10 @@ def test_a_directory_that_goes_away_is_told(tmp_path: Path) -> None:
         assert ["old", "new"] == values(store, "a", "b")
 
 
-def test_a_directory_that_may_not_be_entered_is_told(
+def test_forbidden_directory_is_reported(
     path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the system says of the path is an outage, and over when it is."""
+    """The system's error about the path is an outage."""
 
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -444,10 +444,8 @@ def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
     assert ["old"] == values(store, "a")
 
 
-def test_a_failure_while_the_time_is_found_out_is_told(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file without its clock is no file of ours."""
+def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without its clock table is refused."""
     with SqliteStorage(path) as old:
         old.migrate()
     other = Other(path)
@@ -458,8 +456,8 @@ def test_a_failure_while_the_time_is_found_out_is_told(
         store.execute(Look("a"))
 
 
-def test_every_failure_of_sqlites_has_words() -> None:
-    """Whatever SQLite says becomes an error that says what to do."""
+def test_every_sqlite_error_has_a_remedy() -> None:
+    """Every error code of SQLite becomes an error with a remedy."""
     file = files.StateFile("state.db")
     for code in range(1, 29):
         error = sqlite3.OperationalError("said")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -58,10 +58,8 @@ def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return flushed
 
 
-def test_only_what_an_effect_hangs_on_waits_for_the_disk(
-    store: SqliteStorage, flushed: list[int]
-) -> None:
-    """A claim is on the disk when it is answered; what a limit counts is not."""
+def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int]) -> None:
+    """A claim is on the disk when it is answered; counts are not."""
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
     without = len(flushed)
@@ -74,8 +72,8 @@ def test_only_what_an_effect_hangs_on_waits_for_the_disk(
     assert (0, 1, 1, 2) == (without, once, again, len(flushed))
 
 
-def test_what_is_posted_waits_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
-    """Nobody was told anything that a crash could make untrue; the next claim flushes it too."""
+def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
+    """Posted commands are not flushed until a durable command follows."""
     store.post(Last("posted", "a"))
     posted = len(flushed)
     store.execute(Look("a"))
@@ -85,10 +83,10 @@ def test_what_is_posted_waits_for_no_disk(store: SqliteStorage, flushed: list[in
     assert (0, 0, 1) == (posted, looked, len(flushed))
 
 
-def test_a_disk_that_fails_is_told(
+def test_failed_flush_fails_the_claim(
     store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim that may not be on the disk is no claim; asking again flushes again."""
+    """A claim that may not be on the disk fails."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     def broken(file: int) -> None:
