@@ -73,8 +73,8 @@ def _settled(store: SqlOutbox) -> None:
     with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(
             f"INSERT INTO {table} (id, target, operation, added_at, content, state, holds, fence,"
-            " attempts, turn, error, settled_at) SELECT 'old-' || n, 'shop', 'call', n,"
-            " decode(repeat('ab', 200), 'hex'), 'done', false, 2, 1, 0, '', n"
+            " attempts, turn, error, settled_at, priority) SELECT 'old-' || n, 'shop', 'call', n,"
+            " decode(repeat('ab', 200), 'hex'), 'done', false, 2, 1, 0, '', n, 0"
             f" FROM generate_series(1, {SETTLED}) AS n"
         )
         connection.execute(f"VACUUM ANALYZE {table}")
