@@ -1,4 +1,4 @@
-"""Resolves names for other libraries, so that they only connect where the guard allows."""
+"""Resolves names for other libraries: in time, and only to where the guard allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,57 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-class GuardedResolver:
+class Resolver:
+    """Resolves names, and has a library connect to one address after another.
+
+    Libraries that block give each address of a name the whole of the time, and resolving has no
+    bound at all.
+
+    Args:
+        network: resolves names.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    async def addresses(self, host: str, port: int, until: float) -> list[Address]:
+        """Resolve a name.
+
+        Raises:
+            TimeIsUp: there was no response in time.
+            OSError, ValueError: the name does not exist, or is not valid.
+        """
+        return await self._network.resolve(host, port, until)
+
+    async def reach(
+        self,
+        host: str,
+        port: int,
+        until: float,
+        connect: Callable[[tuple[str, int], float], Awaitable[_Answer]],
+    ) -> _Answer:
+        """Connect to the addresses of a host in turn, each in its share of the time.
+
+        Raises:
+            DestinationRefused: an address of the host is not allowed.
+            TimeIsUp: there was no response in time.
+            OSError, ValueError: the name does not exist, or is not valid.
+            Exception: the last error of `connect`.
+        """
+        addresses = await self.addresses(host, port, until)
+        failure: Exception = OSError("the name has no address")
+        for remaining_addresses, address in zip(
+            range(len(addresses), 0, -1), addresses, strict=True
+        ):
+            now = monotonic()
+            try:
+                return await connect(address[4][:2], now + (until - now) / remaining_addresses)
+            except Exception as error:  # noqa: BLE001 - each library has its own
+                failure = error
+        raise failure
+
+
+class GuardedResolver(Resolver):
     """Resolves names to addresses that the guard allows.
 
     Args:
@@ -29,8 +79,8 @@ class GuardedResolver:
     """
 
     def __init__(self, guard: OutgoingGuard, network: Network) -> None:
+        super().__init__(network)
         self._guard = guard
-        self._network = network
 
     def check(self, origin: Origin) -> None:
         """Raise an error for a host that must not even be resolved, or a refused IP address.
@@ -59,35 +109,8 @@ class GuardedResolver:
             TimeIsUp: there was no response in time.
             OSError, ValueError: the name does not exist, or is not valid.
         """
-        resolved = await self._network.resolve(host, port, until)
+        resolved = await super().addresses(host, port, until)
         return allowed_addresses(self._guard, Origin(host, port, secure=False), resolved)
-
-    async def reach(
-        self,
-        host: str,
-        port: int,
-        until: float,
-        connect: Callable[[tuple[str, int], float], Awaitable[_Answer]],
-    ) -> _Answer:
-        """Connect to the addresses of a host in turn, each in its share of the time.
-
-        Raises:
-            DestinationRefused: an address of the host is not allowed.
-            TimeIsUp: there was no response in time.
-            OSError, ValueError: the name does not exist, or is not valid.
-            Exception: the last error of `connect`.
-        """
-        addresses = await self.addresses(host, port, until)
-        failure: Exception = OSError("the name has no address")
-        for remaining_addresses, address in zip(
-            range(len(addresses), 0, -1), addresses, strict=True
-        ):
-            now = monotonic()
-            try:
-                return await connect(address[4][:2], now + (until - now) / remaining_addresses)
-            except Exception as error:  # noqa: BLE001 - each library has its own
-                failure = error
-        raise failure
 
 
 def resolver_for(settings: Settings, network: Network) -> GuardedResolver | None:

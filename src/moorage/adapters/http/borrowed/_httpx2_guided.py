@@ -1,4 +1,4 @@
-"""Makes httpx2 connect only to addresses that the guard allows."""
+"""Makes httpx2 connect in time, and only to addresses that the guard allows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moorage.adapters.http.connections._wire import TimeIsUp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from moorage.adapters.http.borrowed._guide import GuardedResolver
+    from moorage.adapters.http.borrowed._guide import GuardedResolver, Resolver
 
     Where: TypeAlias = tuple[str, int]
     Options: TypeAlias = Iterable[
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _Stream = TypeVar("_Stream")
 
 
-class GuardedBackend(httpcore2.NetworkBackend):
+class ResolvingBackend(httpcore2.NetworkBackend):
     """Connects for the synchronous client.
 
     Args:
@@ -34,7 +34,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
         resolver: says where to.
     """
 
-    def __init__(self, backend: httpcore2.NetworkBackend, resolver: GuardedResolver) -> None:
+    def __init__(self, backend: httpcore2.NetworkBackend, resolver: Resolver) -> None:
         self._backend = backend
         self._resolver = resolver
 
@@ -46,13 +46,13 @@ class GuardedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect to an address that the guard allows."""
+        """Connect to one address after another in time."""
 
         async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
             left = seconds_left(None, until)
             return self._backend.connect_tcp(*where, left, local_address, socket_options)
 
-        return run(_connect_guarded(self._resolver, host, port, timeout, connect))
+        return run(_connect_in_turn(self._resolver, host, port, timeout, connect))
 
 
 class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -81,11 +81,11 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
             left = seconds_left(None, until)
             return await self._backend.connect_tcp(*where, left, local_address, socket_options)
 
-        return await _connect_guarded(self._resolver, host, port, timeout, connect)
+        return await _connect_in_turn(self._resolver, host, port, timeout, connect)
 
 
-async def _connect_guarded(
-    resolver: GuardedResolver,
+async def _connect_in_turn(
+    resolver: Resolver,
     host: str,
     port: int,
     timeout: float | None,

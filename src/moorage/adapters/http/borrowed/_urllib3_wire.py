@@ -18,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     EmptyPoolError,
@@ -26,8 +27,9 @@ from urllib3.exceptions import (
 from urllib3.util.connection import create_connection
 from urllib3.util.ssltransport import SSLTransport
 
+from moorage.adapters.http.borrowed._guide import Resolver
 from moorage.adapters.http.borrowed._trip import WATCHDOG, seconds_left, system_error, unverified
-from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.errors import ConnectorError
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
 Urllib3Connection: TypeAlias = Any  # the same
+_USUAL: Final = HTTPConnection._new_conn  # noqa: SLF001 - what is derived from it may go another way
+_ANYWHERE: Final = Resolver(Threads())
 _READ_SIZE: Final = 65_536
 _REFUSED: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
@@ -110,8 +114,8 @@ class Connections:
         """Connect with urllib3, and shut the connection down at the deadline."""
         connection.timeout = seconds_left(None, until)
         make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
-        if self._guide is not None:
-            make = partial(_connect_guarded, self._guide, connection, until)
+        if self._guide is not None or type(connection)._new_conn is _USUAL:  # noqa: SLF001 - the same
+            make = partial(_connect_in_turn, self._guide or _ANYWHERE, connection, until)
         made = _NewConnection(make)
         connection._new_conn = made  # noqa: SLF001 - the same
         try:
@@ -131,10 +135,10 @@ class Connections:
             made.close()
 
 
-def _connect_guarded(
-    resolver: GuardedResolver, connection: Urllib3Connection, until: float
+def _connect_in_turn(
+    resolver: Resolver, connection: Urllib3Connection, until: float
 ) -> socket.socket:
-    """Connect to an address that the guard allows, with the options of urllib3."""
+    """Connect to one address after another in time, with the options of urllib3."""
 
     async def connect(where: tuple[str, int], until: float) -> socket.socket:
         return create_connection(

@@ -16,8 +16,8 @@ from moorage.adapters.http.borrowed._client import (
     refuse_settings,
 )
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
-from moorage.adapters.http.borrowed._guide import resolver_for
-from moorage.adapters.http.borrowed._httpx2_guided import AsyncGuardedBackend, GuardedBackend
+from moorage.adapters.http.borrowed._guide import Resolver, resolver_for
+from moorage.adapters.http.borrowed._httpx2_guided import AsyncGuardedBackend, ResolvingBackend
 from moorage.adapters.http.borrowed._httpx2_trips import (
     AsyncHttpx2Exchange,
     SyncHttpx2Exchange,
@@ -228,11 +228,13 @@ class _TransportSource:
             keepalive_expiry=settings.keep_alive,
         )
         make = partial(self._transport, verify=self._context, trust_env=False, limits=limits)
-        direct = make()
-        if self._guide is not None:
-            pool = direct._pool  # noqa: SLF001 - not an argument of the transport
-            guarded_backend = GuardedBackend if self._kind is httpx2.Client else AsyncGuardedBackend
-            pool._network_backend = guarded_backend(pool._network_backend, self._guide)  # noqa: SLF001 - the same
+        direct, blocks = make(), self._kind is httpx2.Client
+        pool = direct._pool  # noqa: SLF001 - not an argument of the transport
+        if blocks:
+            resolver = self._guide or Resolver(Threads())
+            pool._network_backend = ResolvingBackend(pool._network_backend, resolver)  # noqa: SLF001 - the same
+        elif self._guide is not None:
+            pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._guide)  # noqa: SLF001 - the same
         if proxy is None:
             return _Transports(None, lambda _: direct, (direct,))
         through = make(proxy=_proxy(proxy, settings.tls or Tls()))

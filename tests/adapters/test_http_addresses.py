@@ -1,0 +1,117 @@
+"""Host names with several addresses, of which some are silent: no address takes another's time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import Request
+from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+from moorage.adapters.http.connections import _resolve, _threads
+from moorage.domain.http.timeouts import Timeouts
+from moorage.errors import AttemptTimeout, ConnectionFailed
+from moorage.testing import VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONG, SHORT = 60.0, 0.3
+SILENT = ("192.0.2.1", "192.0.2.2")
+CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Blocking clients whose libraries connect for themselves."""
+    made = CLIENTS[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long silent addresses were to be waited for; nobody does."""
+    noted: list[float] = []
+
+    class Socket(socket.socket):
+        def connect(self, address: Any, /) -> None:
+            if address[0] not in SILENT:
+                return super().connect(address)
+            noted.append(self.gettimeout() or 0.0)
+            raise TimeoutError
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    return noted
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of vendor.example."""
+    addresses: list[str] = []
+    usual = socket.getaddrinfo
+
+    def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if host != "vendor.example":
+            return usual(host, port, *args, **options)
+        kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kinds, (address, int(port))) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return addresses
+
+
+def test_silent_addresses_leave_time_for_the_next(
+    client: Any, waits: list[float], named: list[str]
+) -> None:
+    """Each address is waited for in its part of the time, and the one that answers is reached."""
+    named += [*SILENT, "127.0.0.1"]
+    with VendorServer() as vendor:
+        vendor.respond(200)
+        url = vendor.url.replace("127.0.0.1", "vendor.example") + "/"
+        answer = client.send(Request.get("/"), url, Timeouts(total=LONG))
+    assert 200 == answer.status
+    assert 2 == len(waits)
+    assert 0 < waits[0] <= LONG / 3
+    assert 0 < waits[1] <= LONG / 2
+
+
+def test_silent_addresses_together_end_in_time(
+    client: Any, waits: list[float], named: list[str]
+) -> None:
+    """All addresses together are waited for no longer than the exchange may take."""
+    named += SILENT
+    with pytest.raises(AttemptTimeout):
+        client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
+    assert 2 == len(waits)
+    assert waits[0] <= LONG / 2
+
+
+def test_name_without_addresses_is_not_reached(client: Any, named: list[str]) -> None:
+    """A name that stands for nothing is told as a failed connection, and nothing was sent."""
+    assert [] == named
+    with pytest.raises(ConnectionFailed) as caught:
+        client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
+    assert not caught.value.may_have_been_processed
+
+
+def test_name_that_is_resolved_for_ever_ends_in_time(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system bounds no look-up; the exchange does."""
+    over = threading.Event()
+
+    def look_up(*_: object) -> list[Any]:
+        over.wait(LONG)
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(_threads, "numeric", lambda *_: [])
+    monkeypatch.setattr(_resolve, "_look_up", look_up)
+    try:
+        with pytest.raises(AttemptTimeout):
+            client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=SHORT))
+    finally:
+        over.set()
