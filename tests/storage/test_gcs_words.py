@@ -143,7 +143,7 @@ def test_chunks_are_sent_once() -> None:
     )
     end = requests.chunk("b", "id", 5, b"", total=5, md5=None)
     assert "bytes */5" == end.headers.get("content-range")
-    asking = requests.asking("b", "id")
+    asking = requests.progress("b", "id")
     assert ("bytes */*", True) == (asking.headers.get("content-range"), asking.repeatable)
 
 

@@ -160,7 +160,7 @@ def test_xml_is_read() -> None:
         result.text("c"),
         result.text("none"),
     )
-    assert {"b": "1 & 2", "c": "", "d": {"e": "3"}} == result.told()
+    assert {"b": "1 & 2", "c": "", "d": {"e": "3"}} == result.as_dict()
 
 
 @pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
@@ -252,9 +252,9 @@ def test_put_headers() -> None:
         "Content-type": "c/d",
         "x-amz-website-redirect-location": "/",
     }
-    assert expected == requests.kept_as(options)
+    assert expected == requests.object_headers(options)
     with pytest.raises(InvalidData, match="is not a text"):
-        requests.kept_as(PutOptions(extra={"s3": {"x": 1}}))
+        requests.object_headers(PutOptions(extra={"s3": {"x": 1}}))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors.payments._paypal_events import classify, read_news
+from moorage.vendors.payments._paypal_events import classify, read_events
 from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_shop import EUROS, Shop
 from tests.vendors.subjects.paypal import paypal_says
@@ -65,7 +65,7 @@ def news(kind: str, data: Any) -> list[PaymentEvent]:
     event = WebhookEvent(
         vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data
     )
-    return list(read_news(event, ref))
+    return list(read_events(event, ref))
 
 
 # --- webhooks --------------------------------------------------------------

@@ -26,7 +26,7 @@ from moorage.hub.hub import Hub
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from moorage.vendors.payments._stripe_events import read_news
+from moorage.vendors.payments._stripe_events import read_events
 from moorage.vendors.payments.stripe import Stripe
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def test_a_charge_that_failed_says_why() -> None:
     """News of a charge that failed say so, and why, as exactly as the bank did."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
-    [event] = read_news(failed({**fields, "payment_intent": "pi_1", **why}), ref)
-    [silent] = read_news(failed(fields), ref)
+    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **why}), ref)
+    [silent] = read_events(failed(fields), ref)
 
     assert event.decline is not None
     assert silent.decline is not None
@@ -130,7 +130,7 @@ def test_a_decline_shows_nothing_that_is_secret() -> None:
     """What Stripe says of a decline is masked, as that of any vendor is."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     words = "Card 4242 4242 4242 4242 was declined."
-    [event] = read_news(failed({**fields, "failure_message": words}), ref)
+    [event] = read_events(failed({**fields, "failure_message": words}), ref)
 
     assert event.decline is not None
     assert "4242 4242" not in str(event.decline.vendor_message)

@@ -70,34 +70,34 @@ class Answer:
 
     def value(self, path: str) -> Any:
         """The value, of any type."""
-        found: Any = self.raw
+        node: Any = self.raw
         for name in path.split("."):
-            if is_list(found) and name.isdigit():
-                found = found[int(name)] if int(name) < len(found) else None
+            if is_list(node) and name.isdigit():
+                node = node[int(name)] if int(name) < len(node) else None
             else:
-                found = found.get(name) if is_object(found) else None
-        return found
+                node = node.get(name) if is_object(node) else None
+        return node
 
     def text(self, path: str) -> str | None:
         """A non-empty text that can be encoded; a number is converted to text."""
-        found = self.value(path)
-        if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
+        entry = self.value(path)
+        if isinstance(entry, bool) or not isinstance(entry, (str, int)) or entry == "":
             return None
-        return str(found).encode(errors="replace").decode()
+        return str(entry).encode(errors="replace").decode()
 
     def integer(self, path: str) -> int | None:
         """A whole number, also from text."""
-        found = self.value(path)
-        if isinstance(found, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", found):
-            return int(found)
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        number = self.value(path)
+        if isinstance(number, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", number):
+            return int(number)
+        return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     def flag(self, path: str) -> bool | None:
         """True or false, also from text."""
-        found = self.value(path)
-        if isinstance(found, str):
-            return {"true": True, "false": False}.get(found.lower())
-        return found if isinstance(found, bool) else None
+        flag = self.value(path)
+        if isinstance(flag, str):
+            return {"true": True, "false": False}.get(flag.lower())
+        return flag if isinstance(flag, bool) else None
 
     def decimal(self, path: str) -> Decimal | None:
         """An exact number."""
@@ -105,8 +105,8 @@ class Answer:
 
     def texts(self, path: str) -> tuple[str, ...]:
         """The texts of a list; empty without a list."""
-        found = self.value(path)
-        items = found if is_list(found) else []
+        entries = self.value(path)
+        items = entries if is_list(entries) else []
         return tuple(item for item in items if isinstance(item, str))
 
     def object(self, path: str) -> Answer:
@@ -115,9 +115,9 @@ class Answer:
 
     def objects(self, path: str) -> Iterator[Answer]:
         """The objects of a list; empty without a list."""
-        found = self.value(path)
-        if is_list(found):
-            yield from (Answer(item) for item in found if is_object(item))
+        entries = self.value(path)
+        if is_list(entries):
+            yield from (Answer(item) for item in entries if is_object(item))
 
     def time(self, path: str) -> datetime | None:
         """A time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""

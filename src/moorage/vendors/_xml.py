@@ -43,13 +43,14 @@ class Element:
 
     def text(self, name: str) -> str | None:
         """The text of the first child of this name; None if it is missing or empty."""
-        found = next(self.all(name), None)
-        return None if found is None else found.content or None
+        child = next(self.all(name), None)
+        return None if child is None else child.content or None
 
-    def told(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """The element as plain values; of several children of one name, the last."""
         return {
-            child.name: child.told() if child.children else child.content for child in self.children
+            child.name: child.as_dict() if child.children else child.content
+            for child in self.children
         }
 
 

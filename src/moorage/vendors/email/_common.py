@@ -87,10 +87,10 @@ def words_of(value: object) -> dict[str, str]:
     }
 
 
-def bare(written: str | None) -> str | None:
+def bare(address: str | None) -> str | None:
     """The bare address of one that may have a display name, such as `Ada <ada@example.com>`."""
-    found = _IN_BRACKETS.search(written or "")
-    return written if found is None else found[1]
+    match = _IN_BRACKETS.search(address or "")
+    return address if match is None else match[1]
 
 
 def id_of_ours(wire: Wire, key: str | None) -> str:
@@ -112,8 +112,8 @@ def name_at(name: str, taken: Callable[[str], bool]) -> str:
 
 def name_here(name: str, taken: Callable[[str], bool]) -> str:
     """The original name of a metadata entry, from the name that `name_at` made."""
-    own = name.removeprefix(_METADATA)
-    return own if taken(own) or own.startswith(_METADATA) else name
+    short_name = name.removeprefix(_METADATA)
+    return short_name if taken(short_name) or short_name.startswith(_METADATA) else name
 
 
 def _is_like_a_tag(name: str) -> bool:
@@ -209,10 +209,10 @@ async def in_parts(
     if len(parts) == 1:
         return await send(bulk, key)
     keys = [None if key is None else f"{key}/{number}" for number in range(1, len(parts) + 1)]
-    steps = [partial(send, part, own) for part, own in zip(parts, keys, strict=True)]
-    told = await wire.every(steps, at_once=at_once)
+    steps = [partial(send, part, part_key) for part, part_key in zip(parts, keys, strict=True)]
+    outcomes = await wire.every(steps, at_once=at_once)
     results: list[Result[EmailReceipt]] = []
-    for part, item in zip(parts, told, strict=True):
+    for part, item in zip(parts, outcomes, strict=True):
         results += item.unwrap() if item.ok else [Result(error=item.error) for _ in part.recipients]
     return results
 

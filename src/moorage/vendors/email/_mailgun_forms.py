@@ -69,7 +69,7 @@ def bulk_request(
     base = bulk.base
     names = sorted({name for recipient in bulk.recipients for name in recipient.metadata})
     numbers = {name: f"m_{number}" for number, name in enumerate(names)}
-    metadata = {**base.metadata, **{name: _place(own) for name, own in numbers.items()}}
+    metadata = {**base.metadata, **{name: _place(variable) for name, variable in numbers.items()}}
     message = attrs.evolve(
         base,
         to=[address for recipient in bulk.recipients for address in recipient.to],
@@ -90,7 +90,7 @@ def _own(bulk: BulkMessage, recipient: BulkRecipient, numbers: Mapping[str, str]
     return (
         {f"t_{name}": word for name, word in words.items()}
         | {f"h_{name}": escape(word) for name, word in words.items()}
-        | {own: metadata.get(name, "") for name, own in numbers.items()}
+        | {variable: metadata.get(name, "") for name, variable in numbers.items()}
     )
 
 
@@ -99,7 +99,7 @@ def _place(name: str) -> str:
 
 
 def _placed(text: str, kind: str) -> str:
-    return PLACE.sub(lambda found: _place(f"{kind}_{found[1]}"), text)
+    return PLACE.sub(lambda match: _place(f"{kind}_{match[1]}"), text)
 
 
 def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any]:
@@ -132,7 +132,10 @@ def _contents(message: EmailMessage) -> dict[str, str]:
     # Mailgun refuses a message that has only files.
     text = message.text or (None if message.html else " ")
     texts = {"text": text, "html": message.html}
-    return {"subject": message.subject, **{name: said for name, said in texts.items() if said}}
+    return {
+        "subject": message.subject,
+        **{name: content for name, content in texts.items() if content},
+    }
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -56,26 +56,26 @@ _INBOUND: Final = "Inbound"
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to events; none for received mail, or for a person without a message."""
-    told = read(event.payload)
-    id_, record, bounce = told.text("MessageID"), told.text("RecordType"), told.text("Type")
+    fields = read(event.payload)
+    id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
     if id_ is None or record in {None, _INBOUND}:
         return ()
-    tag = told.text("Tag")
+    tag = fields.text("Tag")
     return (
         EmailEvent(
             id=event.id,
             ref=ref(id_),
-            status=_status(told),
+            status=_status(fields),
             vendor_status=bounce or record,
-            at=_at(told),
-            email=bare(told.text("Email") or told.text("Recipient")),
-            code=bounce or told.text("SuppressionReason"),
-            reason=told.text("Details") or told.text("Description"),
+            at=_at(fields),
+            email=bare(fields.text("Email") or fields.text("Recipient")),
+            code=bounce or fields.text("SuppressionReason"),
+            reason=fields.text("Details") or fields.text("Description"),
             permanent=_PERMANENT.get(bounce or ""),
-            url=told.text("OriginalLink"),
+            url=fields.text("OriginalLink"),
             tags=() if tag is None else (tag,),
-            metadata=words_of(told.value("Metadata")),
-            raw=told.raw,
+            metadata=words_of(fields.value("Metadata")),
+            raw=fields.raw,
         ),
     )
 

@@ -107,16 +107,16 @@ COUNTS: Final = {
 
 def read_receipt(
     wire: Wire,
-    told: Answer,
+    fields: Answer,
     people: tuple[EmailAddress, ...],
     status: EmailStatus,
     response: Response,
 ) -> EmailReceipt:
     """Parse the receipt of an accepted message."""
-    id_ = told.text("id")
+    id_ = fields.text("id")
     if id_ is None:
         raise malformed(response, "id")
-    return receipt_of(wire, id_, people, status, told.raw)
+    return receipt_of(wire, id_, people, status, fields.raw)
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
@@ -132,9 +132,11 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
         if number in refused:
             results.append(Result(error=_refused_one(wire, refused[number])))
             continue
-        told = read(next(left, None))
+        fields = read(next(left, None))
         try:
-            receipt = read_receipt(wire, told, recipient.everybody, status_of(bulk.base), response)
+            receipt = read_receipt(
+                wire, fields, recipient.everybody, status_of(bulk.base), response
+            )
             results.append(Result(receipt))
         except ConnectorError as error:
             results.append(Result(error=error))
@@ -161,8 +163,8 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
         day = row.time("period")
         if day is None:
             raise malformed(response, "period")
-        told = {ours: row.integer(theirs) for ours, theirs in COUNTS.items()}
-        counted.append((day.date(), EmailCounts(**told)))
+        numbers = {ours: row.integer(theirs) for ours, theirs in COUNTS.items()}
+        counted.append((day.date(), EmailCounts(**numbers)))
     return EmailStatistics.of(query, counted, body.raw)
 
 
@@ -172,17 +174,17 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if is_success(status):
         return None
     try:
-        told = read(response.json())
+        refusal = read(response.json())
     except InvalidData:
         return None
-    name = told.text("name")
+    name = refusal.text("name")
     if name is None:
         return None
     if name == "concurrent_idempotent_requests":
         return IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
         return IdempotencyConflict("Resend knows this key from another request.")
-    words = _WORDS.words(told.text("message") or "", _LONGEST)
+    words = _WORDS.words(refusal.text("message") or "", _LONGEST)
     kind: Any = _KINDS.get(name, _by_status(status))
     fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
     error: ConnectorError = kind(
@@ -204,28 +206,28 @@ def _by_status(status: int) -> type[ConnectorError]:
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to an event for each recipient."""
-    told = read(event.payload)
-    kind, id_ = told.text("type"), told.text("data.email_id")
+    fields = read(event.payload)
+    kind, id_ = fields.text("type"), fields.text("data.email_id")
     if kind is None or kind == _INBOUND or id_ is None:
         return ()
-    people = told.texts("data.to")
-    bounce = told.object("data.bounce") or told.object("data.suppressed")
-    tags, metadata = tags_and_words(words_of(told.value("data.tags")))
+    people = fields.texts("data.to")
+    bounce = fields.object("data.bounce") or fields.object("data.suppressed")
+    tags, metadata = tags_and_words(words_of(fields.value("data.tags")))
     return tuple(
         EmailEvent(
             id=event.id if len(people) < 2 else f"{event.id}/{number}",
             ref=ref(id_),
             status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
             vendor_status=kind,
-            at=told.time("created_at"),
+            at=fields.time("created_at"),
             email=bare(email),
             code=bounce.text("subType") or bounce.text("reason"),
-            reason=bounce.text("message") or told.text("data.failed.reason"),
+            reason=bounce.text("message") or fields.text("data.failed.reason"),
             permanent=False if kind == _LATE else _PERMANENT.get(bounce.text("type") or ""),
-            url=told.text("data.click.link"),
+            url=fields.text("data.click.link"),
             tags=tags,
             metadata=metadata,
-            raw=told.raw,
+            raw=fields.raw,
         )
         for number, email in enumerate(people or (None,), 1)
     )

@@ -102,7 +102,7 @@ def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
     )
 
 
-def _said(text: str) -> dict[str, str]:
+def _text(text: str) -> dict[str, str]:
     return {"Data": text, "Charset": "UTF-8"}
 
 
@@ -111,8 +111,8 @@ def _simple(message: EmailMessage) -> dict[str, Any]:
     text = message.text or (None if message.html else " ")
     parts = {"Text": text, "Html": message.html}
     return {
-        "Subject": _said(message.subject),
-        "Body": {name: _said(value) for name, value in parts.items() if value},
+        "Subject": _text(message.subject),
+        "Body": {name: _text(value) for name, value in parts.items() if value},
     }
 
 
@@ -134,9 +134,9 @@ def _inline(base: EmailMessage) -> dict[str, Any]:
 
 def _placed(text: str, suffix: str) -> str:
     parts = PLACE.split(text)
-    kept = [part.replace("{{", f"{{{{{_BRACES}}}}}") for part in parts[::2]]
+    literals = [part.replace("{{", f"{{{{{_BRACES}}}}}") for part in parts[::2]]
     named = [f"{{{{{name}{suffix}}}}}" for name in parts[1::2]]
-    return "".join(a + b for a, b in zip(kept, [*named, ""], strict=True))
+    return "".join(a + b for a, b in zip(literals, [*named, ""], strict=True))
 
 
 def _beside(message: EmailMessage) -> dict[str, Any]:

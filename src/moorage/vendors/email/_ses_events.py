@@ -47,17 +47,21 @@ _PARTS: Final = {
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to an event for each recipient."""
     try:
-        told = read(json.loads(event.data))
+        fields = read(json.loads(event.data))
     except (TypeError, ValueError):
         return ()
-    kind = told.text("eventType") or told.text("notificationType") or ""
-    id_ = told.text("mail.messageId")
+    kind = fields.text("eventType") or fields.text("notificationType") or ""
+    id_ = fields.text("mail.messageId")
     if id_ is None:
         return ()
-    part, whose = _PARTS.get(kind, ("", ""))
-    own = told.object(part)
-    people = _people(own.value(whose)) or _people(told.value("mail.destination")) or [read({})]
-    words = read(told.value("mail.tags"))
+    part, recipients_field = _PARTS.get(kind, ("", ""))
+    details = fields.object(part)
+    people = (
+        _people(details.value(recipients_field))
+        or _people(fields.value("mail.destination"))
+        or [read({})]
+    )
+    words = read(fields.value("mail.tags"))
     tags, metadata = tags_and_words(
         {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
     )
@@ -65,27 +69,30 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         EmailEvent(
             id=event.id if len(people) == 1 else f"{event.id}/{number}",
             ref=ref(id_),
-            status=_status(kind, own),
+            status=_status(kind, details),
             vendor_status=kind,
-            at=own.time("timestamp") or told.time("mail.timestamp"),
+            at=details.time("timestamp") or fields.time("mail.timestamp"),
             email=bare(address.text("emailAddress")),
             code=next(
-                (code for name in _CODES if (code := address.text(name) or own.text(name))), None
+                (code for name in _CODES if (code := address.text(name) or details.text(name))),
+                None,
             ),
-            reason=address.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
-            permanent=False if kind == "DeliveryDelay" else _permanent(own.text("bounceType")),
-            url=own.text("link"),
+            reason=address.text("diagnosticCode")
+            or details.text("reason")
+            or details.text("errorMessage"),
+            permanent=False if kind == "DeliveryDelay" else _permanent(details.text("bounceType")),
+            url=details.text("link"),
             tags=tags,
             metadata=metadata,
-            raw=told.raw,
+            raw=fields.raw,
         )
         for number, address in enumerate(people, 1)
     )
 
 
-def _status(kind: str, own: Answer) -> EmailStatus:
+def _status(kind: str, details: Answer) -> EmailStatus:
     # A recipient on a suppression list was not even tried.
-    if kind == "Bounce" and own.text("bounceSubType") in _SUPPRESSED:
+    if kind == "Bounce" and details.text("bounceSubType") in _SUPPRESSED:
         return EmailStatus.REJECTED
     return _STATUSES.get(kind, EmailStatus.UNKNOWN)
 

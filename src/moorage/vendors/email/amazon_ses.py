@@ -140,13 +140,15 @@ class AmazonSes(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = signed("ses", self.region, self.access_key_id, self.credentials, self.session_token)
+        credentials = signed(
+            "ses", self.region, self.access_key_id, self.credentials, self.session_token
+        )
         return {
             "": Service(
                 "amazon_ses",
                 self.base_url or f"https://email.{self.region}.amazonaws.com",
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
             )
         }
@@ -157,8 +159,8 @@ class AmazonSes(Vendor):
         """Send one message."""
         body = mail_body(message, self.sender, self.configuration_set)
         request = Request.post("/v2/email/outbound-emails", json=body)
-        id_, told = await wire.send(request, key=key, parse=read_sent)
-        return _receipt(wire, id_, message.everybody, None, told)
+        id_, fields = await wire.send(request, key=key, parse=read_sent)
+        return _receipt(wire, id_, message.everybody, None, fields)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -187,11 +189,11 @@ class AmazonSes(Vendor):
 
 def read_sent(response: Response) -> tuple[str, Answer]:
     """The id of an accepted message, and the complete answer."""
-    told = answer(response)
-    id_ = told.text("MessageId")
+    fields = answer(response)
+    id_ = fields.text("MessageId")
     if id_ is None:
         raise malformed(response, "MessageId")
-    return id_, told
+    return id_, fields
 
 
 def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
@@ -212,7 +214,7 @@ def _receipt(
     id_: str,
     people: tuple[EmailAddress, ...],
     vendor_status: str | None,
-    told: Answer,
+    fields: Answer,
 ) -> EmailReceipt:
     status = EmailStatus.QUEUED
     return EmailReceipt(
@@ -220,7 +222,7 @@ def _receipt(
         status=status,
         vendor_status=vendor_status,
         recipients=outcomes(people, status),
-        raw=told.raw,
+        raw=fields.raw,
     )
 
 
@@ -251,13 +253,13 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
     body = answer(response)
-    told = body.object("MailboxValidation")
-    verdict = told.text("IsValid.ConfidenceVerdict")
+    validation = body.object("MailboxValidation")
+    verdict = validation.text("IsValid.ConfidenceVerdict")
     if verdict is None:
         raise malformed(response, "MailboxValidation.IsValid")
 
     def sure(name: str) -> bool | None:
-        return _SURE.get(told.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
+        return _SURE.get(validation.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
 
     against = {
         "HasValidSyntax": False,
@@ -352,12 +354,12 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 def error_code(response: Response) -> str | None:
     """The name of an error, from a header or the body, without its namespace."""
-    told = response.headers.get("x-amzn-errortype")
-    if told is None:
+    code = response.headers.get("x-amzn-errortype")
+    if code is None:
         try:
-            told = json.loads(response.body).get("__type")
+            code = json.loads(response.body).get("__type")
         except (AttributeError, ValueError):
             return None
-    if not isinstance(told, str):
+    if not isinstance(code, str):
         return None
-    return told.partition(":")[0].rpartition("#")[2] or None
+    return code.partition(":")[0].rpartition("#")[2] or None

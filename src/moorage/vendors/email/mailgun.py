@@ -234,38 +234,38 @@ class Mailgun(Vendor):
             body = metrics_body(self.domain, query, len(rows))
             request = Request.post("/v1/analytics/metrics", json=body).evolve(idempotent=True)
             response = await wire.send(request)
-            told = answer(response)
-            found = read_rows(told, response)
-            rows += found
+            fields = answer(response)
+            page_rows = read_rows(fields, response)
+            rows += page_rows
             # Mailgun may allow a shorter page than requested, and states its length.
-            page = told.integer("pagination.limit") or _PAGE
-            if len(found) < page or len(rows) >= days:
+            page = fields.integer("pagination.limit") or _PAGE
+            if len(page_rows) < page or len(rows) >= days:
                 return read_metrics(query, rows, response)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
-        told = read(event.payload).object("event-data")
-        id_, kind = told.text("message.headers.message-id"), told.text("event")
+        fields = read(event.payload).object("event-data")
+        id_, kind = fields.text("message.headers.message-id"), fields.text("event")
         if id_ is None or kind in {None, _INBOUND}:
             return ()
-        status, severity = told.object("delivery-status"), told.text("severity") or ""
+        status, severity = fields.object("delivery-status"), fields.text("severity") or ""
         return (
             EmailEvent(
                 id=event.id,
                 ref=ref(_bare(id_)),
-                status=_status(told),
+                status=_status(fields),
                 vendor_status=kind,
-                at=told.time("timestamp"),
-                email=bare(told.text("recipient")),
-                code=status.text("enhanced-code") or status.text("code") or told.text("reason"),
+                at=fields.time("timestamp"),
+                email=bare(fields.text("recipient")),
+                code=status.text("enhanced-code") or status.text("code") or fields.text("reason"),
                 reason=status.text("description")
                 or status.text("message")
-                or told.text("reject.reason"),
+                or fields.text("reject.reason"),
                 permanent=_PERMANENT.get(severity),
-                url=told.text("url"),
-                tags=told.texts("tags"),
-                metadata=words_of(told.value("user-variables")),
-                raw=told.raw,
+                url=fields.text("url"),
+                tags=fields.texts("tags"),
+                metadata=words_of(fields.value("user-variables")),
+                raw=fields.raw,
             ),
         )
 
@@ -278,42 +278,42 @@ def _bare(id_: str) -> str:
     return id_.strip("<>")
 
 
-def _status(told: Answer) -> EmailStatus:
-    kind = told.text("event") or ""
+def _status(fields: Answer) -> EmailStatus:
+    kind = fields.text("event") or ""
     if kind == "failed":
         # A recipient on a suppression list was not even tried.
-        if (told.text("reason") or "").startswith(_SUPPRESSED):
+        if (fields.text("reason") or "").startswith(_SUPPRESSED):
             return EmailStatus.REJECTED
-        return _FAILED.get(told.text("severity") or "", EmailStatus.FAILED)
+        return _FAILED.get(fields.text("severity") or "", EmailStatus.FAILED)
     return _EVENTS.get(kind, EmailStatus.UNKNOWN)
 
 
 def read_id(response: Response) -> tuple[str, Any]:
     """The id of an accepted message, and the complete answer."""
-    told = answer(response)
-    id_ = _bare(told.text("id") or "")
+    fields = answer(response)
+    id_ = _bare(fields.text("id") or "")
     if not id_:
         raise malformed(response, "id")
-    return id_, told.raw
+    return id_, fields.raw
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
-    told = answer(response)
-    verdict = told.text("result")
+    fields = answer(response)
+    verdict = fields.text("result")
     if verdict is None:
         raise malformed(response, "result")
-    reasons = told.texts("reason")
+    reasons = fields.texts("reason")
     return AddressCheck(
         email=address.email,
         verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
         vendor_verdict=verdict,
         reasons=reasons,
-        did_you_mean=told.text("did_you_mean"),
-        disposable=told.flag("is_disposable_address"),
-        role=told.flag("is_role_address"),
+        did_you_mean=fields.text("did_you_mean"),
+        disposable=fields.flag("is_disposable_address"),
+        role=fields.flag("is_role_address"),
         mx=False if _NO_MX.intersection(reasons) else None,
-        raw=told.raw,
+        raw=fields.raw,
     )
 
 
@@ -342,11 +342,11 @@ def _moment(day: date, at: time) -> str:
     return format_datetime(datetime.combine(day, at, UTC))
 
 
-def read_rows(told: Answer, response: Response) -> list[Answer]:
+def read_rows(fields: Answer, response: Response) -> list[Answer]:
     """The rows of a page of statistics."""
-    if not is_list(told.value("items")):
+    if not is_list(fields.value("items")):
         raise malformed(response, "items")
-    return list(told.objects("items"))
+    return list(fields.objects("items"))
 
 
 def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response) -> EmailStatistics:
@@ -370,18 +370,18 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if is_success(response.status):
         return _astray(response)
     try:
-        told = read(response.json())
+        error = read(response.json())
     except InvalidData:
         return None
-    said = told.text("message") or ""
+    message = error.text("message") or ""
     fields: dict[str, Any] = {
         "status": response.status,
-        "vendor_message": _WORDS.words(said, _LONGEST),
+        "vendor_message": _WORDS.words(message, _LONGEST),
         "response": response,
     }
-    if response.status in {400, 403} and _BARRED in said:
+    if response.status in {400, 403} and _BARRED in message:
         return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
-    at = as_time(said.partition(_AGAIN)[2])
+    at = as_time(message.partition(_AGAIN)[2])
     if response.status == _TOO_MANY and at is not None:
         return RateLimitExceeded(
             f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields

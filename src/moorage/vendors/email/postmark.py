@@ -153,15 +153,15 @@ class Postmark(Vendor):
     def services(self) -> Mapping[str, Service]:
         """The API."""
         token = self.credentials
-        own = None
+        credentials = None
         if token is not None:
-            own = Credentials.api_key(token, header="X-Postmark-Server-Token")
+            credentials = Credentials.api_key(token, header="X-Postmark-Server-Token")
         return {
             "": Service(
                 "postmark",
                 self.base_url,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 headers={"Accept": "application/json"},
                 classify=classify,
             )
@@ -194,17 +194,17 @@ class Postmark(Vendor):
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days, in Eastern Time."""
-        asked = {
+        dates = {
             "fromdate": query.start.isoformat(),
             "todate": query.end.isoformat(),
             "messagestream": self.message_stream,
         }
         counted: list[tuple[date, EmailCounts]] = []
         raw: dict[str, Any] = {}
-        for what, names in _COUNTED.items():
-            response = await wire.send(Request.get(f"/stats/outbound/{what}", query=asked))
+        for report, names in _COUNTED.items():
+            response = await wire.send(Request.get(f"/stats/outbound/{report}", query=dates))
             counted += read_days(response, names)
-            raw[what] = response.json()
+            raw[report] = response.json()
         return EmailStatistics.of(query, counted, raw)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
@@ -287,10 +287,10 @@ def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
 
 
 def read_sent(
-    wire: Wire, told: Answer, people: tuple[EmailAddress, ...], response: Response
+    wire: Wire, fields: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> EmailReceipt:
     """Parse the receipt of a message accepted for at least one recipient."""
-    id_, words = told.text("MessageID"), told.text("Message") or _OK
+    id_, words = fields.text("MessageID"), fields.text("Message") or _OK
     if id_ is None:
         raise malformed(response, "MessageID")
     named = words.partition(_INACTIVE)[2].replace(",", " ").split()
@@ -305,7 +305,7 @@ def read_sent(
             for address in people
         ),
         warnings=() if words == _OK else (_WORDS.words(words, _LONGEST),),
-        raw=told.raw,
+        raw=fields.raw,
     )
 
 
@@ -355,22 +355,22 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
 def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for the `ErrorCode` of an answer, which is more specific than its status."""
     try:
-        told = read(response.json())
+        error = read(response.json())
     except InvalidData:
         return None
     says_itself = response.status >= 500 or response.status == _TOO_MANY
     otherwise = None if says_itself else VendorRejected
-    return _refusal(told, otherwise, status=response.status, response=response)
+    return _refusal(error, otherwise, status=response.status, response=response)
 
 
 def _refusal(
-    told: Answer, otherwise: type[ConnectorError] | None, **fields: Any
+    body: Answer, otherwise: type[ConnectorError] | None, **fields: Any
 ) -> ConnectorError | None:
-    code = told.integer("ErrorCode")
+    code = body.integer("ErrorCode")
     kind: Any = _KINDS.get(code or 0, otherwise)
     if not code or kind is None:
         return None
-    words = _WORDS.words(told.text("Message") or "", _LONGEST)
+    words = _WORDS.words(body.text("Message") or "", _LONGEST)
     more = {"by_vendor": True} if kind is RateLimitExceeded else {}
     error: ConnectorError = kind(
         f"Postmark refused: {words or code}",

@@ -155,10 +155,10 @@ class Resend(Vendor):
         request = Request.post("/emails", json=mail_body(self, message))
 
         def parse(response: Response) -> EmailReceipt:
-            told, status = answer(response), status_of(message)
-            return read_receipt(wire, told, message.everybody, status, response)
+            fields, status = answer(response), status_of(message)
+            return read_receipt(wire, fields, message.everybody, status, response)
 
-        return await wire.send(request, key=_told_key(wire, key), parse=parse)
+        return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -182,25 +182,25 @@ class Resend(Vendor):
         headers = {"x-batch-validation": "permissive"}
         request = Request.post("/emails/batch", json=bodies, headers=headers)
         parse = partial(read_batch, wire, bulk)
-        return await wire.send(request, key=_told_key(wire, key), parse=parse)
+        return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
-        asked = {
+        period = {
             "start_date": query.start.isoformat(),
             "end_date": query.end.isoformat(),
             "granularity": "daily",
             "dimensions": "period",
             "metrics": ",".join(COUNTS.values()),
         }
-        return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=asked)))
+        return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=period)))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to an event for each recipient."""
         return read_events(event, ref)
 
 
-def _told_key(wire: Wire, key: str | None) -> str | None:
+def _vendor_key(wire: Wire, key: str | None) -> str | None:
     return None if key is None else key_at(wire, key, _KEY)
 
 

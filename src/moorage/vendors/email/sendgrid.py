@@ -214,12 +214,12 @@ class SendGrid(Vendor):
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        whole = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
-        body = mail_body(self, message, [personalization(whole)])
+        recipient = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
+        body = mail_body(self, message, [personalization(recipient)])
         request = Request.post("/v3/mail/send", json=body)
 
         def parse(response: Response) -> EmailReceipt:
-            return read_taken(wire, body, response, key).receipt(whole, status_of(message))
+            return read_taken(wire, body, response, key).receipt(recipient, status_of(message))
 
         return await wire.send(request, key=key, parse=parse)
 
@@ -250,56 +250,56 @@ class SendGrid(Vendor):
             days = {"start_date": query.start.isoformat(), "end_date": query.end.isoformat()}
             page = {"aggregated_by": "day", "limit": str(_PAGE), "offset": str(len(rows))}
             response = await wire.send(Request.get("/v3/stats", query={**days, **page}))
-            found = answers(response)
-            rows += found
-            if len(found) < _PAGE:
+            page_rows = answers(response)
+            rows += page_rows
+            if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
-        told = read(event.payload)
-        whole, kind = told.text("sg_message_id"), told.text("event")
-        id_ = message_id(whole or "", told.text("smtp-id") or "")
+        fields = read(event.payload)
+        full_id, kind = fields.text("sg_message_id"), fields.text("event")
+        id_ = message_id(full_id or "", fields.text("smtp-id") or "")
         if not id_:
             return ()
-        category = told.value("category")
-        blocked = kind == "bounce" and told.text("type") == "blocked"
+        category = fields.value("category")
+        blocked = kind == "bounce" and fields.text("type") == "blocked"
         return (
             EmailEvent(
                 id=event.id,
-                ref=ref(id_, message=whole),
+                ref=ref(id_, message=full_id),
                 status=_EVENTS.get(kind or "", EmailStatus.UNKNOWN),
                 vendor_status=kind,
-                at=told.time("timestamp"),
-                email=bare(told.text("email")),
-                code=told.text("status"),
-                reason=told.text("reason") or told.text("response"),
+                at=fields.time("timestamp"),
+                email=bare(fields.text("email")),
+                code=fields.text("status"),
+                reason=fields.text("reason") or fields.text("response"),
                 permanent={"bounce": not blocked, "deferred": False}.get(kind or ""),
-                url=told.text("url"),
-                tags=(category,) if isinstance(category, str) else told.texts("category"),
+                url=fields.text("url"),
+                tags=(category,) if isinstance(category, str) else fields.texts("category"),
                 metadata={
                     name_here(name, _is_own): value
-                    for name, value in told.raw.items()
+                    for name, value in fields.raw.items()
                     if name not in _OWN_FIELDS and isinstance(value, str)
                 },
-                raw=told.raw,
+                raw=fields.raw,
             ),
         )
 
 
-def message_id(told: str, at_the_gate: str = "") -> str:
+def message_id(id_: str, at_the_gate: str = "") -> str:
     """The id of a message, extracted from the ids in an event.
 
     Args:
-        told: id in the event, followed by names of servers. A message that was dropped early has
+        id_: id in the event, followed by names of servers. A message that was dropped early has
             only server names, which many messages share.
         at_the_gate: id that SendGrid's receiving server gave the message, which begins with its id.
     """
-    station = _STATION.search(told)
+    station = _STATION.search(id_)
     if station is None:
-        return told.partition(".")[0]
+        return id_.partition(".")[0]
     named = _AT_THE_GATE.fullmatch(at_the_gate)
-    return told[: station.start()] or (told if named is None else named[1])
+    return id_[: station.start()] or (id_ if named is None else named[1])
 
 
 def _is_own(name: str) -> bool:
@@ -340,15 +340,15 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
 def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
     """The body that sends a message to each recipient."""
     base = bulk.base
-    own = [personalization(recipient) for recipient in bulk.recipients]
-    for mine, recipient in zip(own, bulk.recipients, strict=True):
+    personalizations = [personalization(recipient) for recipient in bulk.recipients]
+    for fields, recipient in zip(personalizations, bulk.recipients, strict=True):
         # A table in the personalization replaces the one of the whole message.
         if recipient.headers:
-            mine["headers"] = _headers({**base.headers, **recipient.headers})
+            fields["headers"] = _headers({**base.headers, **recipient.headers})
         if base.template is not None:
-            mine["dynamic_template_data"] = {**base.template.data, **recipient.data}
+            fields["dynamic_template_data"] = {**base.template.data, **recipient.data}
         elif bulk.places:
-            mine["substitutions"] = _substitutions(recipient, bulk.places)
+            fields["substitutions"] = _substitutions(recipient, bulk.places)
     if bulk.places:
         base = attrs.evolve(
             base,
@@ -356,7 +356,7 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
             text=None if base.text is None else PLACE.sub(r"{{\1}}", base.text),
             html=None if base.html is None else PLACE.sub(r"{{html:\1}}", base.html),
         )
-    return mail_body(vendor, base, own)
+    return mail_body(vendor, base, personalizations)
 
 
 def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str, str]:
@@ -365,7 +365,9 @@ def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str
     return plain | {f"{{{{html:{name}}}}}": escape(word) for name, word in words.items()}
 
 
-def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]) -> dict[str, Any]:
+def mail_body(
+    vendor: SendGrid, message: EmailMessage, personalizations: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The body that sends a message."""
     sender = sender_of(message, vendor.sender)
     if len(message.tags) > _MOST_TAGS:
@@ -376,14 +378,16 @@ def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]
         )
     template = message.template
     if template is not None:
-        own = [{"dynamic_template_data": dict(template.data), **item} for item in own]
+        personalizations = [
+            {"dynamic_template_data": dict(template.data), **item} for item in personalizations
+        ]
     several = len(message.reply_to) > 1
     tracking = {
         "open_tracking": message.track_opens,
         "click_tracking": message.track_clicks,
     }
     body = {
-        "personalizations": own,
+        "personalizations": personalizations,
         "from": _person(sender),
         "reply_to": _person(message.reply_to[0]) if len(message.reply_to) == 1 else None,
         "reply_to_list": _people(message.reply_to) if several else None,
@@ -469,12 +473,12 @@ def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
     body = answer(response)
-    told = body.object("result")
-    verdict = told.text("verdict")
+    result = body.object("result")
+    verdict = result.text("verdict")
     if verdict is None:
         raise malformed(response, "result.verdict")
-    domain, additional = told.object("checks.domain"), told.object("checks.additional")
-    suggested = told.text("suggestion")
+    domain, additional = result.object("checks.domain"), result.object("checks.additional")
+    suggested = result.text("suggestion")
     local = address.email.rpartition("@")[0]
     reasons = [name for name, value in additional.raw.items() if value is True]
     reasons += [
@@ -486,11 +490,11 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
         email=address.email,
         verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
         vendor_verdict=verdict,
-        score=told.decimal("score"),
+        score=result.decimal("score"),
         reasons=tuple(reasons),
         did_you_mean=None if suggested is None else f"{local}@{suggested}",
         disposable=domain.flag("is_suspected_disposable_address"),
-        role=told.flag("checks.local_part.is_suspected_role_address"),
+        role=result.flag("checks.local_part.is_suspected_role_address"),
         mx=domain.flag("has_mx_or_a_record"),
         raw=body.raw,
     )
@@ -507,8 +511,8 @@ def read_statistics(
             raise malformed(response, "date")
         for stats in row.objects("stats"):
             numbers = stats.object("metrics")
-            told = {ours: numbers.integer(theirs) for ours, theirs in _COUNTS.items()}
-            counted.append((day.date(), EmailCounts(**told)))
+            counts = {ours: numbers.integer(theirs) for ours, theirs in _COUNTS.items()}
+            counted.append((day.date(), EmailCounts(**counts)))
     return EmailStatistics.of(query, counted, [row.raw for row in rows])
 
 

@@ -114,12 +114,16 @@ class Smtp(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The protections of the sessions; it has no URL."""
-        own = Credentials.none()
+        credentials = Credentials.none()
         if self.credentials is not None:
-            own = Credentials.basic(self.username or "", self.credentials)
-        asked = self.login and self.credentials is None
+            credentials = Credentials.basic(self.username or "", self.credentials)
+        needs_password = self.login and self.credentials is None
         return {
-            "": Service("smtp", credentials=None if asked else own, needs_credentials=asked),
+            "": Service(
+                "smtp",
+                credentials=None if needs_password else credentials,
+                needs_credentials=needs_password,
+            ),
         }
 
     async def send_transactional(
@@ -141,7 +145,7 @@ class Smtp(Vendor):
             "recipients": [address.wire for address in message.everybody],
             "wide": wide(message, sender),
         }
-        told = await wire.act(
+        reply = await wire.act(
             "deliver",
             await wire.credentials(),
             envelope,
@@ -149,7 +153,7 @@ class Smtp(Vendor):
             key=key,
             payload={"envelope": envelope, "message": hashlib.sha256(written).hexdigest()},
         )
-        return read_receipt(wire, id_, message, told)
+        return read_receipt(wire, id_, message, reply)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -173,19 +177,19 @@ def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
 
 
 def read_receipt(
-    wire: Wire, id_: str, message: EmailMessage, told: Mapping[str, Any]
+    wire: Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
 ) -> EmailReceipt:
     """Parse the answers of a server that accepted the message for at least one recipient."""
-    refused: Mapping[str, list[Any]] = told["refused"]
+    refused: Mapping[str, list[Any]] = reply["refused"]
     recipients = [_outcome(address, refused.get(address.wire)) for address in message.everybody]
     count = len(refused)
     return EmailReceipt(
         ref=wire.ref(id_),
         status=EmailStatus.QUEUED,
-        vendor_status=told["reply"],
+        vendor_status=reply["reply"],
         recipients=tuple(recipients),
         warnings=(f"The server refused {count} of the recipients.",) if count else (),
-        raw=dict(told),
+        raw=dict(reply),
     )
 
 

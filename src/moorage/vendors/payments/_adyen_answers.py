@@ -31,7 +31,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import Answer, answer, malformed
-from moorage.vendors.payments._common import in_words
+from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,38 +128,40 @@ def decline_of(code: str | None, words: str | None) -> Decline:
     if code not in _BY_CODE:
         code = _BY_WORDS.get((words or "").lower(), code)
     reason = _BY_CODE.get(code or "", DeclineReason.OTHER)
-    return Decline(reason=reason, vendor_code=code, vendor_message=in_words(words))
+    return Decline(reason=reason, vendor_code=code, vendor_message=safe_text(words))
 
 
 def read_payment(
-    wire: Wire, response: Response, asked: Money | None, *, known: Ref, taken: bool
+    wire: Wire, response: Response, requested: Money | None, *, payment_reference: Ref, taken: bool
 ) -> Payment:
     """Parse a payment.
 
     Args:
         wire: makes the payment's reference.
         response: Adyen's answer.
-        asked: requested amount, if known.
-        known: reference of the payment so far, if any.
+        requested: requested amount, if known.
+        payment_reference: reference of the payment so far, if any.
         taken: True if it is captured together with its authorisation.
     """
     body = answer(response)
     result = body.text("resultCode")
     if result is None:
         raise malformed(response, "resultCode")
-    state, said = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
+    state, new_reference = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
     open_ = state is PaymentState.REQUIRES_ACTION
     # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
-    psp = said or (known.id if open_ else None)
+    psp = new_reference or (payment_reference.id if open_ else None)
     if psp is None:
         raise malformed(response, "pspReference")
-    amount = asked or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
+    amount = requested or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
     authorized = None
     if state is PaymentState.AUTHORIZED:
-        authorized = UNITS.read(body.value("amount.value"), body.value("amount.currency")) or asked
+        authorized = (
+            UNITS.read(body.value("amount.value"), body.value("amount.currency")) or requested
+        )
     nothing = None if authorized is None else authorized * 0
     captured = authorized if taken else nothing
-    unnamed = known.other("unnamed") if said is None else None
+    unnamed = payment_reference.other("unnamed") if new_reference is None else None
     ref = payment_ref(
         wire.ref, psp, amount, unnamed=unnamed, capture="auto" if open_ and taken else None
     )
@@ -214,8 +216,8 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 def read_flat(body: Answer, name: str) -> dict[str, str]:
     """A table of texts whose names contain dots."""
-    found = body.value(name)
-    table: dict[str, Any] = found if is_object(found) else {}
+    field = body.value(name)
+    table: dict[str, Any] = field if is_object(field) else {}
     return {key: value for key, value in table.items() if isinstance(value, str) and value}
 
 

@@ -71,7 +71,7 @@ _TAKEN: Final = frozenset({"CHARGEBACK", "SECOND_CHARGEBACK"})
 _NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
 
 
-def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
+def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
     """Convert a notification to an event; one of an unknown type has no state.
 
     Args:
@@ -86,21 +86,21 @@ def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paymen
     money = UNITS.read(item.value("amount.value"), item.value("amount.currency"))
     original = item.text("originalReference")
     ref = _payment(make, psp, original, money)
-    said: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     if code in {"AUTHORISATION", "AUTHORISATION_ADJUSTMENT"}:
-        said = _authorised(item, money, success=success, first=code == "AUTHORISATION")
+        changes = _authorised(item, money, success=success, first=code == "AUTHORISATION")
     elif code in _CAPTURES:
         state = _CAPTURES[code] if success else MoveState.FAILED
-        said = {"capture": Capture(**_move(make(psp), ref, state, money, event))}
+        changes = {"capture": Capture(**_move(make(psp), ref, state, money, event))}
         if once and state is MoveState.SUCCEEDED:
-            said["authorized"] = money
+            changes["authorized"] = money
     elif code in _REFUNDS or (code == "CANCEL_OR_REFUND" and _action(item) == "refund"):
         state = _REFUNDS.get(code, MoveState.SUCCEEDED) if success else MoveState.FAILED
-        said = {"refund": Refund(**_move(make(psp), ref, state, money, event))}
+        changes = {"refund": Refund(**_move(make(psp), ref, state, money, event))}
     elif code in _ENDS or _action(item) == "cancel":
-        said = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
+        changes = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
     elif code in _DISPUTES:
-        said = _disputed(make(psp), ref if original else None, money, event)
+        changes = _disputed(make(psp), ref if original else None, money, event)
     return (
         PaymentEvent(
             id=event.id,
@@ -113,7 +113,7 @@ def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paymen
             if original and code not in _DISPUTES
             else item.text("merchantReference"),
             raw=item.raw,
-            **said,
+            **changes,
         ),
     )
 
@@ -137,12 +137,12 @@ def _authorised(
     if not success:
         decline = decline_of(None, item.text("reason"))
         return {"state": PaymentState.FAILED, "amount": money, "decline": decline}
-    told = {"amount": money, "authorized": money}
+    amounts = {"amount": money, "authorized": money}
     can = item.texts("operations")
     if can and "CAPTURE" not in can:
         # A payment that cannot be captured was captured before.
-        return {"state": PaymentState.CAPTURED, "captured": money, **told}
-    return {"state": PaymentState.AUTHORIZED, **told}
+        return {"state": PaymentState.CAPTURED, "captured": money, **amounts}
+    return {"state": PaymentState.AUTHORIZED, **amounts}
 
 
 def _move(

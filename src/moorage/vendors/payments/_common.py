@@ -21,28 +21,28 @@ _USUAL: Final = Redaction()
 _LONGEST: Final = 300
 
 
-async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
+async def named(wire: Wire, requested: Money | None, sending: Awaitable[A]) -> A:
     """Send a request; add the reference of the payment to a decline.
 
     Args:
         wire: makes the reference.
-        asked: requested amount, if known.
+        requested: requested amount, if known.
         sending: sends the request.
     """
     try:
         return await sending
     except PaymentDeclined as error:
         if error.payment is not None:
-            error.payment = str(payment_ref(wire.ref, error.payment, asked))
+            error.payment = str(payment_ref(wire.ref, error.payment, requested))
         raise
 
 
-def in_words(text: str | None) -> str | None:
+def safe_text(text: str | None) -> str | None:
     """A vendor's text, without secrets and shortened; None if it is empty."""
     return _USUAL.words(text or "", _LONGEST) or None
 
 
-def given_up(payment: Payment, *, word: str) -> Void:
+def void_of(payment: Payment, *, word: str) -> Void:
     """The void of a payment, where voids have no id.
 
     Args:
@@ -74,12 +74,12 @@ def left_of(payment: Payment) -> Money:
     )
 
 
-def is_before(query: PaymentQuery, made: datetime | None) -> bool:
+def is_before(query: PaymentQuery, created_at: datetime | None) -> bool:
     """True if an item was created before the time that the query starts at."""
-    return made is not None and query.since is not None and made < query.since
+    return created_at is not None and query.since is not None and created_at < query.since
 
 
-def is_within(query: PaymentQuery, made: datetime | None) -> bool:
+def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
     """True if the query includes an item of this time; one without a time is included."""
-    late = made is not None and query.until is not None and made >= query.until
-    return not late and not is_before(query, made)
+    late = created_at is not None and query.until is not None and created_at >= query.until
+    return not late and not is_before(query, created_at)

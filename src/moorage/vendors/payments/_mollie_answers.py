@@ -31,7 +31,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import Answer, answer, as_money, malformed, read
-from moorage.vendors.payments._common import in_words
+from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,13 +103,13 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     key, status, amount = body.text("id"), body.text("status"), money(body, "amount")
     if key is None or status is None or amount is None:
         return None
-    made = payment_ref(ref, key, amount)
+    reference = payment_ref(ref, key, amount)
     captured = _captured(body, status, amount)
     refunded = money(body, "amountRefunded") or amount * 0
     action = _next_action(body) if status == "open" else None
     embedded = body.object("_embedded")
     return Payment(
-        ref=made,
+        ref=reference,
         state=_state(body, action)
         or state_of(amount, captured, refunded)
         or _STATES.get(status, PaymentState.UNKNOWN),
@@ -139,11 +139,11 @@ def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
 
 
 def _captured(body: Answer, status: str, amount: Money) -> Money | None:
-    said = money(body, "amountCaptured")
-    if status == "paid" and (said is None or said.minor == 0):
+    captured = money(body, "amountCaptured")
+    if status == "paid" and (captured is None or captured.minor == 0):
         # A separate capture need not be reported.
         return amount
-    return amount * 0 if said is None and status in _STATES else said
+    return amount * 0 if captured is None and status in _STATES else captured
 
 
 def money(body: Answer, name: str) -> Money | None:
@@ -175,7 +175,7 @@ def decline_of(body: Answer) -> Decline:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=in_words(
+        vendor_message=safe_text(
             details.text("failureMessage")
             or details.text("bankReason")
             or body.text("statusReason.message")
@@ -200,8 +200,8 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 
 def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:
-    found = (read_one(ref, item) for item in embedded.objects(name))
-    return tuple(item for item in found if item is not None)
+    results = (read_one(ref, item) for item in embedded.objects(name))
+    return tuple(item for item in results if item is not None)
 
 
 def capture_of(ref: MakeRef, body: Answer) -> Capture | None:

@@ -173,8 +173,8 @@ def capture_id(body: Answer) -> str | None:
 
 def _above(body: Answer, kind: str) -> str | None:
     """The id of the parent object, if it is of this kind."""
-    found = _LINK.fullmatch(_link(body, ("up",)) or "")
-    return unquote(found[2]) if found is not None and found[1].endswith(kind) else None
+    match = _LINK.fullmatch(_link(body, ("up",)) or "")
+    return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
 
 
 def _link(body: Answer, names: Iterable[str]) -> str | None:
@@ -199,7 +199,7 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         return None
     authorization = _last(unit.objects("payments.authorizations"))
     taken = list(unit.objects("payments.captures"))
-    given = list(unit.objects("payments.refunds"))
+    refund_bodies = list(unit.objects("payments.refunds"))
     ref = payment_ref(
         make,
         key,
@@ -208,8 +208,10 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         # While more may be captured, the capture of a later refund is unknown.
         capture=taken[0].text("id") if len(taken) == 1 and _is_final(taken[0]) else None,
     )
-    captures = [one for item in taken if (one := capture_of(make, ref, item)) is not None]
-    refunds = [back for item in given if (back := refund_of(make, ref, item)) is not None]
+    captures = [capture for item in taken if (capture := capture_of(make, ref, item)) is not None]
+    refunds = [
+        refund for item in refund_bodies if (refund := refund_of(make, ref, item)) is not None
+    ]
     captured, refunded = _done(captures, amount), _refunded(captures, refunds, amount)
     state = state_of(amount, captured, refunded) or _state(status, authorization, taken)
     open_ = state is PaymentState.REQUIRES_ACTION
@@ -238,8 +240,8 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _last(found: Iterable[Answer]) -> Answer:
-    return [Answer({}), *found][-1]
+def _last(answers: Iterable[Answer]) -> Answer:
+    return [Answer({}), *answers][-1]
 
 
 def _is_final(capture: Answer) -> bool:
@@ -335,24 +337,24 @@ def _stored(kind: str, vault_id: str | None) -> str | None:
 
 def capture_of(make: MakeRef, payment: Ref, body: Answer) -> Capture | None:
     """Parse a capture; None if it is malformed."""
-    said = _said(body, _CAPTURES)
-    if said is None:
+    fields = _move_fields(body, _CAPTURES)
+    if fields is None:
         return None
-    currency = None if said["amount"] is None else said["amount"].currency
+    currency = None if fields["amount"] is None else fields["amount"].currency
     ref = make(body.text("id") or "", order=payment.id, currency=currency)
-    return Capture(ref=ref, payment=payment, **said)
+    return Capture(ref=ref, payment=payment, **fields)
 
 
 def refund_of(make: MakeRef, payment: Ref | None, body: Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
-    said = _said(body, _REFUNDS)
-    if said is None:
+    fields = _move_fields(body, _REFUNDS)
+    if fields is None:
         return None
     ref = make(body.text("id") or "", order=None if payment is None else payment.id)
-    return Refund(ref=ref, payment=payment, **said)
+    return Refund(ref=ref, payment=payment, **fields)
 
 
-def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
+def _move_fields(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
     """The common fields of a capture and a refund."""
     status = body.text("status")
     if body.text("id") is None or status is None:

@@ -61,17 +61,19 @@ _AUTHORIZED: Final = {
 }
 
 
-def read_news(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events; one of an unknown type, or about nothing known, has none."""
     kind, body = event.vendor_type, read(event.data)
-    reader = next((read_one for start, read_one in _NEWS if kind.startswith(start)), None)
-    news = None if reader is None else reader(make, body, kind)
-    if news is None:
+    reader = next((read_one for start, read_one in _READERS if kind.startswith(start)), None)
+    payment_event = None if reader is None else reader(make, body, kind)
+    if payment_event is None:
         return ()
-    return (attrs.evolve(news, id=event.id, at=event.time, vendor_type=kind, raw=event.data),)
+    return (
+        attrs.evolve(payment_event, id=event.id, at=event.time, vendor_type=kind, raw=event.data),
+    )
 
 
-def _order_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _order_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     payment = payment_of(make, body)
     if payment is None:
         return None
@@ -90,7 +92,7 @@ def _order_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _reversal_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _reversal_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     """The event of a buyer who approved, while nobody captured in time."""
     key = body.text("order_id")
     if key is None:
@@ -98,7 +100,7 @@ def _reversal_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | Non
     return PaymentEvent(id=None, ref=make(key), state=PaymentState.EXPIRED, vendor_state=kind)
 
 
-def _authorization_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _authorization_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     key, status = body.text("id"), body.text("status")
     payment = _payment(make, order_id(body), authorization=key)
     if key is None or payment is None:
@@ -114,7 +116,7 @@ def _authorization_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent 
     )
 
 
-def _capture_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _capture_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     key = body.text("id")
     payment = _payment(make, order_id(body)) or _of_capture(make, key)
     capture = None if payment is None else capture_of(make, payment, body)
@@ -133,7 +135,7 @@ def _capture_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _refund_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     payment = _payment(make, refunded_order(body)) or _of_capture(make, capture_id(body))
     refund = refund_of(make, payment, body)
     if payment is None or refund is None:
@@ -147,11 +149,11 @@ def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     """The event of money that PayPal took back, reported with a refund or with the capture."""
     payment = _payment(make, order_id(body))
     if payment is None or capture_id(body) is not None:
-        return _refund_news(make, body, kind)
+        return _refund_event(make, body, kind)
     return PaymentEvent(
         id=None,
         ref=payment,
@@ -162,7 +164,7 @@ def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | Non
     )
 
 
-def _dispute_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     dispute = dispute_of(make, body)
     if dispute is None or dispute.payment is None:
         return None
@@ -190,21 +192,21 @@ def _is_capture(payment: Ref) -> bool:
     return payment.other("capture") == payment.id
 
 
-_NEWS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]], ...]] = (
-    ("CHECKOUT.ORDER.", _order_news),
-    ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", _reversal_news),
-    ("PAYMENT.AUTHORIZATION.", _authorization_news),
-    ("PAYMENT.CAPTURE.REFUNDED", _refund_news),
-    ("PAYMENT.CAPTURE.REVERSED", _reversed_news),
-    ("PAYMENT.CAPTURE.", _capture_news),
-    ("CUSTOMER.DISPUTE.", _dispute_news),
+_READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]], ...]] = (
+    ("CHECKOUT.ORDER.", _order_event),
+    ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", _reversal_event),
+    ("PAYMENT.AUTHORIZATION.", _authorization_event),
+    ("PAYMENT.CAPTURE.REFUNDED", _refund_event),
+    ("PAYMENT.CAPTURE.REVERSED", _reversed_event),
+    ("PAYMENT.CAPTURE.", _capture_event),
+    ("CUSTOMER.DISPUTE.", _dispute_event),
 )
 """Converters of events, by the beginning of their types."""
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
-    body = _told(response)
+    body = _error_body(response)
     if is_success(response.status):
         return _declined(body, response) if request.method is HttpMethod.POST else None
     details = body.object("details.0")
@@ -215,7 +217,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if response.status >= 500 or code is None:
         return None
     words = _USUAL.words(details.text("description") or body.text("message") or code, _LONGEST)
-    told: dict[str, Any] = {
+    error_fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,
         "vendor_message": words,
@@ -225,26 +227,26 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return IdempotencyInProgress(f"PayPal is still working on this: {words}")
     reason = decline_reason(code)
     if reason is not None:
-        return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **told)
+        return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **error_fields)
     wrong = InvalidRequest if details.text("field") is not None else VendorRejected
     kind = _KINDS.get(response.status, wrong)
     if kind is RateLimitExceeded:
-        told["by_vendor"] = True
-    return kind(f"PayPal refused: {words}", **told)
+        error_fields["by_vendor"] = True
+    return kind(f"PayPal refused: {words}", **error_fields)
 
 
-def declined(decline: Decline, payment: str | None, **told: Any) -> PaymentDeclined:
+def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDeclined:
     """The error of a payment that was attempted and declined."""
     return PaymentDeclined(
         f"The payment was declined ({decline.vendor_code}).",
         reason=decline.reason,
         payment=payment,
         vendor_code=decline.vendor_code,
-        **told,
+        **details,
     )
 
 
-def _told(response: Response) -> Answer:
+def _error_body(response: Response) -> Answer:
     try:
         body = response.json()
     except InvalidData:
@@ -254,9 +256,9 @@ def _told(response: Response) -> Answer:
 
 def _declined(body: Answer, response: Response) -> PaymentDeclined | None:
     """True if an order is complete although its capture or authorisation was declined."""
-    made = body.object("purchase_units.0.payments")
-    tries = [*made.objects("authorizations"), *made.objects("captures")]
+    payments = body.object("purchase_units.0.payments")
+    tries = [*payments.objects("authorizations"), *payments.objects("captures")]
     if not tries or tries[-1].text("status") not in _REFUSED:
         return None
-    told = {"status": response.status, "response": response}
-    return declined(decline_of(tries[-1]), body.text("id"), **told)
+    details = {"status": response.status, "response": response}
+    return declined(decline_of(tries[-1]), body.text("id"), **details)

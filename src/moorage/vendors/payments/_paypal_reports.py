@@ -95,16 +95,16 @@ async def reported(
     body = answer(response)
     if not is_list(body.raw.get("transaction_details", [])):
         raise malformed(response, "transaction_details")
-    told = (
+    elements = (
         transaction_detail.object("transaction_info")
         for transaction_detail in body.objects("transaction_details")
     )
-    found = (item for element in told if (item := read_one(wire.ref, element)) is not None)
+    results = (item for element in elements if (item := read_one(wire.ref, element)) is not None)
     # A report includes its last second, with which the next period begins.
     edge = query.until if after is None else stretch.until
     items = (
         element
-        for element in found
+        for element in results
         if is_within(attrs.evolve(query, until=edge), element.created_at)
     )
     following = stretch.following(query, body.integer("total_pages") or 0)
@@ -126,8 +126,8 @@ def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> Stretch
 
 
 def _read_next(after: Ref) -> tuple[datetime, int]:
-    told, _, number = after.id.rpartition(",")
-    end = as_time(told)
+    end_text, _, number = after.id.rpartition(",")
+    end = as_time(end_text)
     if end is None or not number.isdecimal():
         raise InvalidData(
             "The cursor leads to no page of PayPal's report.",
@@ -143,7 +143,7 @@ def _written(moment: datetime) -> str:
 
 def payment_in(make: MakeRef, info: Answer) -> Payment | None:
     """The payment of a capture in the report, named by the capture; else None."""
-    key, amount = _of(info, _PAYMENTS), money(info, "transaction_amount")
+    key, amount = _id_in_group(info, _PAYMENTS), money(info, "transaction_amount")
     if key is None or amount is None or amount.minor <= 0:
         return None
     status = info.text("transaction_status")
@@ -163,7 +163,7 @@ def payment_in(make: MakeRef, info: Answer) -> Payment | None:
 
 def payout_in(make: MakeRef, info: Answer) -> Payout | None:
     """The payout of a withdrawal in the report; None for other transactions."""
-    key, amount = _of(info, _WITHDRAWALS), money(info, "transaction_amount")
+    key, amount = _id_in_group(info, _WITHDRAWALS), money(info, "transaction_amount")
     if key is None:
         return None
     status = info.text("transaction_status")
@@ -178,7 +178,7 @@ def payout_in(make: MakeRef, info: Answer) -> Payout | None:
     )
 
 
-def _of(info: Answer, group: str) -> str | None:
+def _id_in_group(info: Answer, group: str) -> str | None:
     """The id of a transaction, if it is of this group of events."""
     code = info.text("transaction_event_code") or ""
     return info.text("transaction_id") if code.startswith(group) else None

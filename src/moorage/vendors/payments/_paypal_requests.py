@@ -145,9 +145,9 @@ def _short(text: str | None, field: str) -> str | None:
 
 def dispute_query(query: PaymentQuery, after: Ref | None, *, most: int) -> dict[str, Any]:
     """The query for disputes."""
-    asked = {
+    filters = {
         "page_size": min(query.limit, most),
         "start_time": None if query.since is None else query.since.isoformat(),
         "next_page_token": None if after is None else after.id,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in filters.items() if value is not None}

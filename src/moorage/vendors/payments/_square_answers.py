@@ -36,7 +36,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import Answer, answer, malformed, read
-from moorage.vendors.payments._common import in_words
+from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,14 +136,14 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     state = _STATES.get(status, PaymentState.UNKNOWN)
     captured = total if status == "COMPLETED" else total * 0
     refunded = money(body, "refunded_money") or total * 0
-    known = state is not PaymentState.UNKNOWN
+    is_known = state is not PaymentState.UNKNOWN
     return Payment(
         ref=payment_ref(ref, key, amount),
         state=state_of(amount, captured, refunded) or state,
         vendor_state=status,
         amount=amount,
-        authorized=total if status == "APPROVED" else captured if known else None,
-        captured=captured if known else None,
+        authorized=total if status == "APPROVED" else captured if is_known else None,
+        captured=captured if is_known else None,
         refunded=refunded,
         decline=_failure(body) if state is PaymentState.FAILED else None,
         means=_means(body),
@@ -171,7 +171,7 @@ def decline_of(error: Answer) -> Decline:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=in_words(error.text("detail")),
+        vendor_message=safe_text(error.text("detail")),
     )
 
 
@@ -252,18 +252,20 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
 # --- events ----------------------------------------------------------------
 
 
-def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
-    told = read(event.data)
-    for name, reader in _NEWS.items():
-        news = reader(ref, told.object(name))
-        if news is not None:
+    fields = read(event.data)
+    for name, reader in _READERS.items():
+        payment_event = reader(ref, fields.object(name))
+        if payment_event is not None:
             kind, at = event.vendor_type, event.time
-            return (attrs.evolve(news, id=event.id, at=at, vendor_type=kind, raw=event.data),)
+            return (
+                attrs.evolve(payment_event, id=event.id, at=at, vendor_type=kind, raw=event.data),
+            )
     return ()
 
 
-def _payment_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _payment_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     payment = payment_of(ref, body)
     if payment is None:
         return None
@@ -282,7 +284,7 @@ def _payment_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     )
 
 
-def _refund_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _refund_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     refund = refund_of(ref, body)
     if refund is None or refund.payment is None:
         return None
@@ -291,7 +293,7 @@ def _refund_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     )
 
 
-def _dispute_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _dispute_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
     if dispute is None or dispute.payment is None:
         return None
@@ -304,18 +306,18 @@ def _dispute_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     )
 
 
-def _payout_news(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _payout_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     payout = payout_of(ref, body)
     if payout is None:
         return None
     return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
 
 
-_NEWS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
-    "payment": _payment_news,
-    "refund": _refund_news,
-    "dispute": _dispute_news,
-    "payout": _payout_news,
+_READERS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
+    "payment": _payment_event,
+    "refund": _refund_event,
+    "dispute": _dispute_event,
+    "payout": _payout_event,
 }
 
 
@@ -332,9 +334,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return _failed_at_once(request, response, body)
     error = next(body.objects("errors"), Answer({}))
     category, code = error.text("category"), error.text("code")
-    words = in_words(error.text("detail"))
-    said: dict[str, Any] = {"status": response.status, "response": response}
-    said |= {"vendor_code": code, "vendor_message": words}
+    words = safe_text(error.text("detail"))
+    details: dict[str, Any] = {"status": response.status, "response": response}
+    details |= {"vendor_code": code, "vendor_message": words}
     if code == "IDEMPOTENCY_KEY_REUSED":
         return IdempotencyConflict(f"Square knows this key from another request: {words}")
     if category == "PAYMENT_METHOD_ERROR":
@@ -342,12 +344,14 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
             f"The payment was declined: {words or code}",
             reason=decline_of(error).reason,
             payment=body.text("payment.id"),
-            **said,
+            **details,
         )
     if category == "RATE_LIMIT_ERROR":
-        return RateLimitExceeded(f"Square's rate limit is reached: {words}", by_vendor=True, **said)
+        return RateLimitExceeded(
+            f"Square's rate limit is reached: {words}", by_vendor=True, **details
+        )
     kind = VendorRejected if code in _NOT_WRONG else _KINDS.get(category or "")
-    return None if kind is None else kind(f"Square refused: {words or code}", **said)
+    return None if kind is None else kind(f"Square refused: {words or code}", **details)
 
 
 _NOT_WRONG: Final = frozenset({"CONFLICT", "GONE", "NOT_FOUND"})
@@ -363,8 +367,8 @@ _KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
 
 def _failed_at_once(request: Request, response: Response, body: Answer) -> PaymentDeclined | None:
     payment = body.object("payment")
-    made = request.method is HttpMethod.POST and request.path == PAYMENTS
-    if not made or payment.text("status") != "FAILED":
+    is_charge = request.method is HttpMethod.POST and request.path == PAYMENTS
+    if not is_charge or payment.text("status") != "FAILED":
         return None
     decline = _failure(payment)
     return PaymentDeclined(

@@ -23,7 +23,7 @@ from moorage.contracts.payments import (
     state_of,
 )
 from moorage.vendors._reading import Answer, answer, malformed
-from moorage.vendors.payments._common import in_words
+from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money
@@ -198,7 +198,7 @@ def decline_of(error: Answer) -> Decline | None:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=in_words(error.text("message")),
+        vendor_message=safe_text(error.text("message")),
     )
 
 

@@ -59,18 +59,18 @@ _OUT_OF_STATE: Final = frozenset(
 )
 
 
-def read_news(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
-    told = read(event.data)
-    reader = _NEWS.get(told.text("object") or "")
-    news = None if reader is None else reader(ref, told, event.vendor_type)
-    if news is None:
+    fields = read(event.data)
+    reader = _READERS.get(fields.text("object") or "")
+    payment_event = None if reader is None else reader(ref, fields, event.vendor_type)
+    if payment_event is None:
         return ()
     kind, at = event.vendor_type, event.time
-    return (attrs.evolve(news, id=event.id, at=at, vendor_type=kind, raw=event.data),)
+    return (attrs.evolve(payment_event, id=event.id, at=at, vendor_type=kind, raw=event.data),)
 
 
-def _intent_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _intent_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     payment = payment_of(ref, body)
     if payment is None:
         return None
@@ -89,7 +89,7 @@ def _intent_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     key = body.text("payment_intent") or body.text("id")
     if key is None:
         return None
@@ -118,11 +118,11 @@ def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
 def _failure(charge: Answer) -> Decline:
     """The reason why a charge failed: the bank's reason is more specific than the code."""
     why, code = charge.text("outcome.reason"), charge.text("failure_code")
-    said = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
-    return decline_of(read(said)) or Decline(reason=DeclineReason.OTHER)
+    fields = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
+    return decline_of(read(fields)) or Decline(reason=DeclineReason.OTHER)
 
 
-def _refund_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _refund_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     refund = refund_of(ref, body)
     if refund is None or refund.payment is None:
         return None
@@ -131,7 +131,7 @@ def _refund_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _dispute_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _dispute_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
     if dispute is None or dispute.payment is None:
         return None
@@ -144,19 +144,19 @@ def _dispute_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _payout_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _payout_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     payout = payout_of(ref, body)
     if payout is None:
         return None
     return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
 
 
-_NEWS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
-    "payment_intent": _intent_news,
-    "charge": _charge_news,
-    "refund": _refund_news,
-    "dispute": _dispute_news,
-    "payout": _payout_news,
+_READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
+    "payment_intent": _intent_event,
+    "charge": _charge_event,
+    "refund": _refund_event,
+    "dispute": _dispute_event,
+    "payout": _payout_event,
 }
 
 
@@ -167,9 +167,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     _code, words = vendor_words(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
-        kept = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
-        return _failed(response, words) if kept else None
-    error = _said(response)
+        is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
+        return _failed(response, words) if is_final else None
+    error = _error_body(response)
     kind, code = error.text("type"), error.text("code")
     if code in {"idempotency_key_in_use", "lock_timeout"} or (
         response.status == 409 and kind == "idempotency_error"
@@ -209,7 +209,7 @@ def _failed(response: Response, words: str | None) -> VendorFailed:
     )
 
 
-def _said(response: Response) -> Answer:
+def _error_body(response: Response) -> Answer:
     try:
         body = response.json()
     except InvalidData:

@@ -42,7 +42,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
-from moorage.vendors.payments._adyen_events import read_news
+from moorage.vendors.payments._adyen_events import read_events
 from moorage.vendors.payments._common import named
 
 if TYPE_CHECKING:
@@ -166,15 +166,15 @@ class Adyen(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The Checkout API."""
-        own = None if self.credentials is None else Credentials.api_key(self.credentials)
+        credentials = None if self.credentials is None else Credentials.api_key(self.credentials)
         live = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
-        known = "https://checkout-test.adyen.com" if self.live_url_prefix is None else live
+        usual_url = "https://checkout-test.adyen.com" if self.live_url_prefix is None else live
         return {
             "": Service(
                 "adyen",
-                self.base_url or known,
-                credentials=own,
-                needs_credentials=own is None,
+                self.base_url or usual_url,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
                 **_KEYS.settings,
             )
@@ -194,7 +194,9 @@ class Adyen(Vendor):
         unnamed = payment_ref(wire.ref, charge.reference, charge.amount, unnamed="1")
 
         def parse(response: Response) -> Payment:
-            return read_payment(wire, response, charge.amount, known=unnamed, taken=taken)
+            return read_payment(
+                wire, response, charge.amount, payment_reference=unnamed, taken=taken
+            )
 
         sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
         return await named(wire, charge.amount, sending)
@@ -203,15 +205,15 @@ class Adyen(Vendor):
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
         """Continue a payment after the buyer has returned."""
-        asked, body = stated_amount(ref), details_body(returned)
+        requested, body = stated_amount(ref), details_body(returned)
         request = Request.post(f"/{_VERSION}/payments/details", json=body)
         taken = ref.other("capture") == "auto"
 
         def parse(response: Response) -> Payment:
-            return read_payment(wire, response, asked, known=ref, taken=taken)
+            return read_payment(wire, response, requested, payment_reference=ref, taken=taken)
 
         return await named(
-            wire, asked, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+            wire, requested, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
         )
 
     async def capture(
@@ -224,15 +226,15 @@ class Adyen(Vendor):
                 capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
             )
-        asked = _amount_of(ref, amount)
-        request = self._move(ref, "captures", asked)
+        requested = _amount_of(ref, amount)
+        request = self._move(ref, "captures", requested)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Capture(
             ref=wire.ref(psp),
             payment=ref,
             state=state,
             vendor_state=body.text("status"),
-            amount=asked,
+            amount=requested,
             raw=body.raw,
         )
 
@@ -242,8 +244,8 @@ class Adyen(Vendor):
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
-        known = key_at(wire, key, _KEY)
-        answered, psp, state = await wire.send(request, key=known, parse=read_move)
+        vendor_key = key_at(wire, key, _KEY)
+        answered, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
         return Void(
             ref=wire.ref(psp),
             payment=ref,
@@ -263,21 +265,21 @@ class Adyen(Vendor):
         key: str,
     ) -> Refund:
         """Request a refund."""
-        asked = _amount_of(ref, amount)
-        request = self._move(ref, "refunds", asked, reason)
+        requested = _amount_of(ref, amount)
+        request = self._move(ref, "refunds", requested, reason)
         body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Refund(
             ref=wire.ref(psp),
             payment=ref,
             state=state,
             vendor_state=body.text("status"),
-            amount=asked,
+            amount=requested,
             raw=body.raw,
         )
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events."""
-        return read_news(event, ref, once=not self.multiple_captures)
+        return read_events(event, ref, once=not self.multiple_captures)
 
     def _move(
         self, ref: Ref, verb: str, amount: Money | None, reason: RefundReason | None = None
@@ -296,14 +298,14 @@ def amount_body(amount: Money) -> dict[str, Any]:
 
 
 def _amount_of(ref: Ref, amount: Money | None) -> Money:
-    asked = amount or stated_amount(ref)
-    if asked is None:
+    requested = amount or stated_amount(ref)
+    if requested is None:
         raise InvalidData(
             "Adyen requires an amount, and this reference does not contain one.",
             field="amount",
             remedy="Give the amount.",
         )
-    return asked
+    return requested
 
 
 def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
@@ -324,11 +326,11 @@ def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any
     body |= {"captureDelayHours": 0} if taken else {"additionalData": {"manualCapture": "true"}}
     if charge.customer is not None:
         body |= _buyer(charge.customer)
-    kept = dict(charge.metadata)
+    metadata = dict(charge.metadata)
     if charge.description:
-        kept.setdefault("description", charge.description[:_LONGEST])
-    if kept:
-        body["metadata"] = kept
+        metadata.setdefault("description", charge.description[:_LONGEST])
+    if metadata:
+        body["metadata"] = metadata
     if charge.source is not None:
         body |= _source(charge.source)
     if charge.off_session:

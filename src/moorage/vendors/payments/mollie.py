@@ -42,7 +42,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.json_text import is_list
 from moorage.errors import InvalidData, InvalidRequest
 from moorage.vendors._reading import Answer, answer, malformed, read
-from moorage.vendors.payments._common import given_up, is_before, is_within, left_of, named
+from moorage.vendors.payments._common import is_before, is_within, left_of, named, void_of
 from moorage.vendors.payments._mollie_answers import (
     PAYMENTS,
     classify,
@@ -148,12 +148,12 @@ class Mollie(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
         service = Service(
             "mollie",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             classify=classify,
             **_KEYS.settings,
         )
@@ -203,8 +203,8 @@ class Mollie(Vendor):
         """Capture an authorised amount, and release the rest if this capture is final."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_at(ref.id, "captures"), json=body)
-        known, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
-        capture = await wire.send(request, key=known, parse=parse)
+        vendor_key, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
+        capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
             await _release(wire, ref, f"{key}/release")
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
@@ -213,15 +213,15 @@ class Mollie(Vendor):
         """Release an authorised amount, or cancel a payment that the buyer has not made."""
         if await _release(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        known, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
+        vendor_key, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
         try:
-            payment = await wire.send(Request.delete(_at(ref.id)), key=known, parse=parse)
+            payment = await wire.send(Request.delete(_at(ref.id)), key=vendor_key, parse=parse)
         except InvalidRequest:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "canceled":
                 raise
-        return given_up(payment, word="canceled")
+        return void_of(payment, word="canceled")
 
     async def refund(
         self,
@@ -240,8 +240,8 @@ class Mollie(Vendor):
             "metadata": None if reason is None else {"reason": reason.value},
         }
         request = Request.post(_at(ref.id, "refunds"), json=body)
-        known, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
-        refund = await wire.send(request, key=known, parse=parse)
+        vendor_key, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
+        refund = await wire.send(request, key=vendor_key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
@@ -277,8 +277,8 @@ class Mollie(Vendor):
 
         Mollie's newer, signed webhooks are read in the same way.
         """
-        data, told = read(event.data), read(event.payload)
-        for key in (told.text("entityId"), data.text("paymentId"), data.text("id")):
+        data, fields = read(event.data), read(event.payload)
+        for key in (fields.text("entityId"), data.text("paymentId"), data.text("id")):
             if key is not None and _PAYMENT.fullmatch(key) is not None:
                 return (
                     PaymentEvent(
@@ -385,8 +385,8 @@ def _check_released(response: Response) -> None:
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount, looked up once for a key, so that a repeat uses the same."""
     request = Request.get(_at(ref.id))
-    known, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
-    return left_of(await wire.send(request, key=known, parse=parse))
+    vendor_key, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
+    return left_of(await wire.send(request, key=vendor_key, parse=parse))
 
 
 async def _page(
@@ -397,16 +397,16 @@ async def _page(
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
     """Read a page and filter it by time, since Mollie cannot."""
-    asked = {
+    filters = {
         "limit": min(query.limit, Mollie.limits["page"]),
         "from": None if after is None else after.id,
     }
-    response = await wire.send(Request.get(path, query=asked))
+    response = await wire.send(Request.get(path, query=filters))
     body, name = answer(response), path.rpartition("/")[2]
     if not is_list(body.value(f"_embedded.{name}")):
         raise malformed(response, f"_embedded.{name}")
-    found = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
-    items = [item for item in found if item is not None]
+    results = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]
+    items = [item for item in results if item is not None]
     following = _FROM.search(body.text("_links.next.href") or "")
     if items and is_before(query, items[-1].created_at):
         # The newest come first: after one that is too old, all are.

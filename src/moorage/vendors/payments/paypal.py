@@ -51,7 +51,7 @@ from moorage.vendors.payments._paypal_answers import (
     refunded_order,
     unconfirmed,
 )
-from moorage.vendors.payments._paypal_events import classify, declined, read_news
+from moorage.vendors.payments._paypal_events import classify, declined, read_events
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
     AUTHORIZE,
@@ -169,8 +169,10 @@ class PayPal(Vendor):
 
     @property
     def _at(self) -> str:
-        known = "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
-        return self.base_url or known
+        usual_url = (
+            "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
+        )
+        return self.base_url or usual_url
 
     def mode(self) -> Mode | None:
         """Live or test, told by the options; None if unknown."""
@@ -198,8 +200,8 @@ class PayPal(Vendor):
 
     def verifying(self) -> Mapping[str, Any]:
         """The signature scheme of the sandbox or the live system, and the webhook's id."""
-        known = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
-        return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": known}
+        parameters = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
+        return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": parameters}
 
     # --- payments ------------------------------------------------------------
 
@@ -235,7 +237,7 @@ class PayPal(Vendor):
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
         request = posted(_path(_ORDERS, payment.ref.id, verb))
-        return await _tried(wire, request, payment.amount, key, known=payment.ref.id)
+        return await _tried(wire, request, payment.amount, key, known_order=payment.ref.id)
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
@@ -314,19 +316,19 @@ class PayPal(Vendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
-        asked = dispute_query(query, after, most=_PAGE)
-        response = await wire.send(Request.get("/v1/customer/disputes", query=asked))
+        filters = dispute_query(query, after, most=_PAGE)
+        response = await wire.send(Request.get("/v1/customer/disputes", query=filters))
         body = answer(response)
         if not is_list(body.raw.get("items", [])):
             raise malformed(response, "items")
-        found = (dispute_of(wire.ref, item) for item in body.objects("items"))
-        items = tuple(item for item in found if item is not None and _is_before(item, query))
+        results = (dispute_of(wire.ref, item) for item in body.objects("items"))
+        items = tuple(item for item in results if item is not None and _is_before(item, query))
         token = _next_page(body)
         return Page(items, None if token is None else wire.ref(token))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of orders, authorisations, captures, refunds and disputes."""
-        return read_news(event, ref)
+        return read_events(event, ref)
 
     def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
         return order_body(charge, intent, charge.return_url or self.return_url)
@@ -334,14 +336,16 @@ class PayPal(Vendor):
     # --- objects of an order ---------------------------------------------------
 
     async def _authorization(self, wire: Wire, ref: Ref) -> str:
-        known = ref.other("authorization") or (await self.get(wire, ref)).ref.other("authorization")
-        if known is None:
+        authorization = ref.other("authorization") or (await self.get(wire, ref)).ref.other(
+            "authorization"
+        )
+        if authorization is None:
             raise VendorRejected(
                 "The order has no authorisation.",
                 remedy="Complete the payment when the buyer has approved it; an order without"
                 " approval expires by itself.",
             )
-        return known
+        return authorization
 
     async def _captured(self, wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
         """The order, and the capture to refund this amount from."""
@@ -379,8 +383,8 @@ def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
 
 def _next_page(body: Answer) -> str | None:
     links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
-    asked = parse_qs(urlsplit(links.get("next", "")).query)
-    return next(iter(asked.get("next_page_token", ())), None)
+    parameters = parse_qs(urlsplit(links.get("next", "")).query)
+    return next(iter(parameters.get("next_page_token", ())), None)
 
 
 def _path(*parts: str) -> str:
@@ -413,14 +417,14 @@ async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str)
 
 
 async def _tried(
-    wire: Wire, request: Request, amount: Money | None, key: str, *, known: str | None = None
+    wire: Wire, request: Request, amount: Money | None, key: str, *, known_order: str | None = None
 ) -> Payment:
     """Send a request that makes a payment; add the payment's reference to a decline."""
     try:
         parse = partial(read_payment, wire)
         return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
     except PaymentDeclined as error:
-        order = error.payment or known
+        order = error.payment or known_order
         if order is not None:
             error.payment = str(payment_ref(wire.ref, order, amount))
         raise

@@ -40,7 +40,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.json_text import is_list
 from moorage.errors import InvalidData, VendorRejected
 from moorage.vendors._reading import Answer, answer, malformed
-from moorage.vendors.payments._common import given_up, is_within, left_of, named
+from moorage.vendors.payments._common import is_within, left_of, named, void_of
 from moorage.vendors.payments._square_answers import (
     PAYMENTS,
     UNITS,
@@ -48,7 +48,7 @@ from moorage.vendors.payments._square_answers import (
     dispute_of,
     payment_of,
     payout_of,
-    read_news,
+    read_events,
     read_payment,
     read_refund,
 )
@@ -149,12 +149,12 @@ class Square(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
         service = Service(
             "square",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             headers={"Square-Version": API_VERSION},
             classify=classify,
             **_KEYS.settings,
@@ -186,7 +186,7 @@ class Square(Vendor):
     ) -> Capture:
         """Complete a payment, or a part of it."""
         before = await _seen_first(wire, ref, key)
-        wanted = amount or before.authorized
+        requested = amount or before.authorized
         if amount is not None and amount != before.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
             request = _keyed(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
@@ -198,7 +198,7 @@ class Square(Vendor):
         except VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
-            if before.vendor_state != "APPROVED" or payment.captured != wanted:
+            if before.vendor_state != "APPROVED" or payment.captured != requested:
                 raise
         done = payment.vendor_state == "COMPLETED"
         return Capture(
@@ -206,7 +206,7 @@ class Square(Vendor):
             payment=payment.ref,
             state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
             vendor_state=payment.vendor_state,
-            amount=wanted,
+            amount=requested,
             after=payment,
             raw=payment.raw,
         )
@@ -220,7 +220,7 @@ class Square(Vendor):
             payment = await self.get(wire, ref)
             if payment.vendor_state != "CANCELED":
                 raise
-        return given_up(payment, word="CANCELED")
+        return void_of(payment, word="CANCELED")
 
     async def refund(
         self,
@@ -269,7 +269,7 @@ class Square(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, refunds, disputes and payouts."""
-        return read_news(event, ref)
+        return read_events(event, ref)
 
     async def _page(
         self,
@@ -278,18 +278,20 @@ class Square(Vendor):
         query: PaymentQuery,
         after: Ref | None,
         read_one: Callable[[MakeRef, Answer], Any],
-        **asked: Any,
+        **filters: Any,
     ) -> Page[Any]:
         cursor = None if after is None else after.id
-        asked |= {"cursor": cursor, "location_id": self.location_id}
-        response = await wire.send(Request.get(path, query=asked))
+        filters |= {"cursor": cursor, "location_id": self.location_id}
+        response = await wire.send(Request.get(path, query=filters))
         body, name = answer(response), path.rpartition("/")[2]
         if not is_list(body.raw.get(name, [])):
             raise malformed(response, name)
-        found = [read_one(wire.ref, item) for item in body.objects(name)]
+        results = [read_one(wire.ref, item) for item in body.objects(name)]
         following = body.text("cursor")
         return Page(
-            tuple(item for item in found if item is not None and is_within(query, item.created_at)),
+            tuple(
+                item for item in results if item is not None and is_within(query, item.created_at)
+            ),
             None if following is None else wire.ref(following),
         )
 
@@ -357,8 +359,12 @@ def _keyed(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
     """A request that Square executes once for the key in its body."""
-    known = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
-    request = Request.put(path, json=known) if method == "PUT" else Request.post(path, json=known)
+    keyed_body = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
+    request = (
+        Request.put(path, json=keyed_body)
+        if method == "PUT"
+        else Request.post(path, json=keyed_body)
+    )
     return attrs.evolve(request, idempotent=True)
 
 

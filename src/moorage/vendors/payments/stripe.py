@@ -47,7 +47,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData, PaymentDeclined, VendorRejected
 from moorage.vendors._reading import Answer, answer, malformed
-from moorage.vendors.payments._common import given_up, named
+from moorage.vendors.payments._common import named, void_of
 from moorage.vendors.payments._stripe_answers import (
     MINOR,
     dispute_of,
@@ -56,7 +56,7 @@ from moorage.vendors.payments._stripe_answers import (
     read_payment,
     read_refund,
 )
-from moorage.vendors.payments._stripe_events import classify, read_news
+from moorage.vendors.payments._stripe_events import classify, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -137,15 +137,15 @@ class Stripe(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
         headers = {"Stripe-Version": API_VERSION}
         if self.connected is not None:
             headers["Stripe-Account"] = self.connected
         service = Service(
             "stripe",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             headers=headers,
             classify=classify,
             **_KEYS.settings,
@@ -228,7 +228,7 @@ class Stripe(Vendor):
             payment = await self.get(wire, ref)
             if payment.vendor_state != _CANCELED:
                 raise
-        return given_up(payment, word=_CANCELED)
+        return void_of(payment, word=_CANCELED)
 
     async def refund(
         self,
@@ -267,8 +267,8 @@ class Stripe(Vendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List intents."""
-        asked = {**page_query(query, after), "expand[]": "data.latest_charge"}
-        return await _page(wire, _intents(), asked, payment_of)
+        filters = {**page_query(query, after), "expand[]": "data.latest_charge"}
+        return await _page(wire, _intents(), filters, payment_of)
 
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -282,7 +282,7 @@ class Stripe(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
-        return read_news(event, ref)
+        return read_events(event, ref)
 
 
 # --- requests --------------------------------------------------------------
@@ -376,13 +376,13 @@ def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
 
 
 async def _page(
-    wire: Wire, path: str, asked: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
+    wire: Wire, path: str, filters: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
 ) -> Page[Any]:
-    response = await wire.send(Request.get(path, query=asked))
+    response = await wire.send(Request.get(path, query=filters))
     body = answer(response)
     if not is_list(body.value("data")):
         raise malformed(response, "data")
-    found = list(body.objects("data"))
-    last = found[-1].text("id") if found and body.flag("has_more") else None
-    items = [item for element in found if (item := read_one(wire.ref, element)) is not None]
+    rows = list(body.objects("data"))
+    last = rows[-1].text("id") if rows and body.flag("has_more") else None
+    items = [item for element in rows if (item := read_one(wire.ref, element)) is not None]
     return Page(tuple(items), None if last is None else wire.ref(last))

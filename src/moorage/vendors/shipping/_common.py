@@ -135,13 +135,13 @@ def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
     """The error of a refusal, with the vendor's text but without secrets."""
-    said = None if words is None else _MASKED.words(words, _LONGEST)
+    message = None if words is None else _MASKED.words(words, _LONGEST)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(
-        f"{vendor} refused: {said or code or 'it does not say why'}",
+        f"{vendor} refused: {message or code or 'it does not say why'}",
         status=response.status,
         vendor_code=code,
-        vendor_message=said,
+        vendor_message=message,
         response=response,
         **fields,
     )
@@ -150,7 +150,10 @@ def refusal(
 def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
     """The events in order of time; those without a time come first."""
     return tuple(
-        sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
+        sorted(
+            events,
+            key=lambda event: (event.at is not None, (event.at and event.at.timestamp()) or 0),
+        )
     )
 
 
@@ -174,14 +177,14 @@ async def fetched(wire: Wire, url: str) -> bytes | None:
         return None
 
 
-def country_of(told: str | None, given: Address) -> str:
+def country_of(country: str | None, address: Address) -> str:
     """The country code of an answer, or the given one if the answer has none."""
-    return told if told is not None and _COUNTRY.fullmatch(told) else given.country
+    return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
-def changed(given: Address, suggested: Address) -> tuple[str, ...]:
+def changed(address: Address, suggested: Address) -> tuple[str, ...]:
     """The names of the fields in which two addresses differ, ignoring case and spaces."""
-    before, after = attrs.asdict(given), attrs.asdict(suggested)
+    before, after = attrs.asdict(address), attrs.asdict(suggested)
     return tuple(name for name in _COMPARED if _same(before[name]) != _same(after[name]))
 
 
@@ -205,7 +208,7 @@ def mark(wire: Wire, key: str) -> str:
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK]
 
 
-def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
+def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]:
     """The extra options for one of a carrier's two requests, "rates" or "shipment".
 
     Raises:
@@ -219,53 +222,55 @@ def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
             )
-    chosen: dict[str, Any] = options.get(which, {})
+    chosen: dict[str, Any] = options.get(section, {})
     return chosen
 
 
-def own_number(given: str | None, field: str) -> str | None:
+def own_number(number: str | None, field: str) -> str | None:
     """Our own reference, if it fits on a carrier's label.
 
     Raises:
         InvalidData: it is too long.
     """
-    if given is not None and len(given) > _MARKED:
+    if number is not None and len(number) > _MARKED:
         raise InvalidData(
             "This reference does not fit on a label.",
             field=field,
             remedy=f"Give one of at most {_MARKED} characters.",
         )
-    return given or None
+    return number or None
 
 
-def follows(carrier: str, asked: str) -> None:
+def check_carrier(carrier: str, requested_carrier: str) -> None:
     """Refuse to track a parcel of another carrier.
 
     Raises:
         UnsupportedByVendor: the carrier is another.
     """
-    if carrier_word(asked) != carrier:
-        raise UnsupportedByVendor(f"{carrier} tracks only its own parcels, not those of {asked}.")
+    if carrier_word(requested_carrier) != carrier:
+        raise UnsupportedByVendor(
+            f"{carrier} tracks only its own parcels, not those of {requested_carrier}."
+        )
 
 
-def known(asked: RateRequest | None) -> RateRequest:
+def required_request(request: RateRequest | None) -> RateRequest:
     """The shipment of a rate, at a carrier that stores no rates.
 
     Raises:
         UnsupportedByVendor: only the reference of the rate is known.
     """
-    if asked is None:
+    if request is None:
         raise UnsupportedByVendor(
             "This carrier stores no rates.",
             remedy="Buy the rate that get_rates returned, and not its reference alone.",
         )
-    return asked
+    return request
 
 
 def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
     """Numbers of pieces with their value each: two lines if the total does not divide evenly."""
-    each, more = divmod(item.value.minor, item.quantity)
-    for count, minor in ((item.quantity - more, each), (more, each + 1)):
+    unit_price, remainder = divmod(item.value.minor, item.quantity)
+    for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
             yield count, Money.from_minor(minor, item.value.currency)
 
@@ -290,18 +295,18 @@ async def on_its_day(
     wire: Wire,
     request: RateRequest,
     today: date,
-    asked: Callable[[date], Request],
+    request_for: Callable[[date], Request],
     *,
     key: str | None,
     parse: Callable[[Response], R],
 ) -> R:
     """Send a request that contains a date; a repeat on the next day keeps the first date."""
     try:
-        return await wire.send(asked(request.ship_date or today), key=key, parse=parse)
+        return await wire.send(request_for(request.ship_date or today), key=key, parse=parse)
     except IdempotencyConflict:
         if request.ship_date is not None:
             raise
-        return await wire.send(asked(today - _DAY), key=key, parse=parse)
+        return await wire.send(request_for(today - _DAY), key=key, parse=parse)
 
 
 def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:

@@ -80,11 +80,11 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     if "products" not in body.raw:
         raise malformed(response, "products")
     rates: list[Rate] = []
-    messages = [_said(text) for text in body.texts("warnings")]
+    messages = [_message(text) for text in body.texts("warnings")]
     for product in body.objects("products"):
         code, total = product.text("productCode"), _billed(product, "totalPrice")
         if code is None or total is None:
-            messages.append(_said("A rate could not be read."))
+            messages.append(_message("A rate could not be read."))
             continue
         name = product.text("productName")
         service = service_word(CARRIER, name or code)
@@ -110,7 +110,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
             )
         )
     if not rates and not messages:
-        messages.append(_said("DHL Express has no product for this shipment."))
+        messages.append(_message("DHL Express has no product for this shipment."))
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
@@ -123,14 +123,14 @@ def _billed(body: Answer, path: str) -> Money | None:
     return None
 
 
-def _said(text: str | None, code: str | None = None) -> CarrierMessage:
+def _message(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
 def no_rates(error: VendorRejected) -> RateResult:
     """DHL's message that it has no product."""
-    said = _said(error.vendor_message, error.vendor_code)
-    return RateResult(rates=(), messages=(said,))
+    message = _message(error.vendor_message, error.vendor_code)
+    return RateResult(rates=(), messages=(message,))
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
@@ -144,7 +144,7 @@ def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateReque
     ]
     numbers = tuple(pieces) if len(request.parcels) > 1 and pieces else (number,)
     labels = tuple(_labels(body, numbers))
-    warnings = [_said(text) for text in body.texts("warnings")]
+    warnings = [_message(text) for text in body.texts("warnings")]
     return Shipment(
         ref=wire.ref(number, label=labels[0].format.value if labels else None),
         state=ShipmentState.BOUGHT,
@@ -182,7 +182,7 @@ def found_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
         tracked_shipment(wire, body),
         service=offer.other("service"),
         cost=_quoted(offer),
-        warnings=(_said(_ONCE),),
+        warnings=(_message(_ONCE),),
     )
 
 
@@ -244,40 +244,43 @@ def address_query(address: Address) -> dict[str, str]:
     )
 
 
-def read_address(response: Response, asked: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the answer if DHL delivers to a place, and its spelling of the place."""
     body = answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
     first = next(body.objects("address"), None)
     if first is None:
-        why = [*map(_said, body.texts("warnings")), _said("DHL Express does not know this place.")]
-        return no_address(asked, *why)
+        why = [
+            *map(_message, body.texts("warnings")),
+            _message("DHL Express does not know this place."),
+        ]
+        return no_address(address, *why)
     suggested = attrs.evolve(
-        asked,
-        country=country_of(first.text("countryCode"), asked),
-        postal_code=first.text("postalCode") or asked.postal_code,
-        city=first.text("cityName") or asked.city,
+        address,
+        country=country_of(first.text("countryCode"), address),
+        postal_code=first.text("postalCode") or address.postal_code,
+        city=first.text("cityName") or address.city,
     )
-    changes = changed(asked, suggested)
+    changes = changed(address, suggested)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
-        given=asked,
+        given=address,
         suggested=suggested,
         changes=changes,
-        messages=tuple(_said(text) for text in body.texts("warnings")),
+        messages=tuple(_message(text) for text in body.texts("warnings")),
         raw=body.raw,
     )
 
 
-def no_address(asked: Address, *why: CarrierMessage) -> AddressResult:
+def no_address(address: Address, *why: CarrierMessage) -> AddressResult:
     """The result for a place that DHL does not deliver to."""
-    return AddressResult(verdict=AddressVerdict.INVALID, given=asked, messages=why)
+    return AddressResult(verdict=AddressVerdict.INVALID, given=address, messages=why)
 
 
-def refused_address(asked: Address, error: VendorRejected) -> AddressResult:
+def refused_address(address: Address, error: VendorRejected) -> AddressResult:
     """The result for a place that DHL does not know."""
-    return no_address(asked, _said(error.vendor_message, error.vendor_code))
+    return no_address(address, _message(error.vendor_message, error.vendor_code))
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
@@ -288,8 +291,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         body = read(response.json())
     except InvalidData:
         return None
-    said = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]
-    codes = [found[1] for text in said if (found := _CODE.match(text)) is not None]
-    words = " ".join(said) or body.text("title") or body.text("message")
+    texts = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]
+    codes = [match[1] for text in texts if (match := _CODE.match(text)) is not None]
+    words = " ".join(texts) or body.text("title") or body.text("message")
     code = codes[0] if codes else None
     return refusal(kind_of(response.status), "DHL Express", response, code, words)

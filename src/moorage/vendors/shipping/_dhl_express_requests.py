@@ -65,9 +65,9 @@ _REASONS: Final = {
 
 
 def _address(address: Address) -> dict[str, Any]:
-    known = attrs.asdict(address)
-    told = filled({theirs: known[ours] or None for ours, theirs in _ADDRESS.items()}.items())
-    return {"postalCode": "", **told}
+    values = attrs.asdict(address)
+    fields = filled({theirs: values[ours] or None for ours, theirs in _ADDRESS.items()}.items())
+    return {"postalCode": "", **fields}
 
 
 def _party(address: Address) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _services(request: RateRequest) -> list[dict[str, Any]] | None:
         _DUTIES_PAID: request.customs and request.customs.incoterm == "DDP",
     }
     services: list[dict[str, Any]] = [
-        {"serviceCode": code} for code, asked in codes.items() if asked
+        {"serviceCode": code} for code, wanted_service in codes.items() if wanted_service
     ]
     if request.insurance is not None:
         services.append({"serviceCode": _INSURANCE, **_worth(request.insurance)})
@@ -233,14 +233,14 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 def _lines(customs: Customs) -> Iterator[dict[str, Any]]:
     """The goods as lines, each with the value of a piece and the weight of all."""
     for item in customs.items:
-        for count, each in pieces(item):
+        for count, unit_price in pieces(item):
             share = item.weight * count / item.quantity
             weight = as_number(
                 converted(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
             )
             line = {
                 "description": item.description,
-                "price": as_number(each.amount),
+                "price": as_number(unit_price.amount),
                 "quantity": {"value": count, "unitOfMeasurement": "PCS"},
                 "commodityCodes": item.hs_code
                 and [{"typeCode": "outbound", "value": item.hs_code}],

@@ -101,8 +101,8 @@ FIELDS: Final = {
 
 def address_body(address: Address) -> dict[str, Any]:
     """An address in EasyPost's format."""
-    given = attrs.asdict(_in_two_lines(address))
-    body = {theirs: given[ours] for ours, theirs in FIELDS.items()}
+    values = attrs.asdict(_in_two_lines(address))
+    body = {theirs: values[ours] for ours, theirs in FIELDS.items()}
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -144,8 +144,8 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "carrier_accounts": list(request.carrier_accounts) or None,
         "reference": request.reference,
     }
-    given = {name: value for name, value in shipment.items() if value is not None}
-    return {"shipment": merged(given, extra_for("easypost", request.extra))}
+    fields = {name: value for name, value in shipment.items() if value is not None}
+    return {"shipment": merged(fields, extra_for("easypost", request.extra))}
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
@@ -226,9 +226,9 @@ def read_messages(body: Answer) -> tuple[CarrierMessage, ...]:
     )
 
 
-def read_label(body: Answer, found: LabelFormat, url: str, content: bytes | None) -> Label:
+def read_label(body: Answer, label_format: LabelFormat, url: str, content: bytes | None) -> Label:
     return Label(
-        format=found,
+        format=label_format,
         content=content,
         url=url,
         size=body.text("postage_label.label_size"),
@@ -278,34 +278,34 @@ def _place(body: Answer) -> Place | None:
     return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
-def read_address(response: Response, given: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the verification of an address."""
     body = answer(response)
-    known = {
+    fields = {
         ours: body.text(theirs)
         for ours, theirs in FIELDS.items()
         if ours not in {"country", "residential"}
     }
     valid = body.flag("verifications.delivery.success")
-    told = Address(
-        **known,
-        country=country_of(body.text("country"), given),
+    suggested = Address(
+        **fields,
+        country=country_of(body.text("country"), address),
         residential=body.flag("residential"),
     )
-    changes = changed(_in_two_lines(given), told) if valid else ()
+    changes = changed(_in_two_lines(address), suggested) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
     return AddressResult(
         verdict=verdict,
-        given=given,
-        suggested=told if valid else None,
+        given=address,
+        suggested=suggested if valid else None,
         changes=changes,
         messages=tuple(
             CarrierMessage(code=error.text("code"), text=error.text("message"))
             for error in body.objects("verifications.delivery.errors")
         ),
-        residential=told.residential,
+        residential=suggested.residential,
         raw=body.raw,
     )
 

@@ -139,9 +139,9 @@ def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessa
 
 def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
     """FedEx's message that it does not serve a route."""
-    said = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
+    message = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
     raw = None if error.response is None else answer(error.response).raw
-    return RateResult(rates=(), messages=(said,), ref=wire.ref("quote"), raw=raw)
+    return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw)
 
 
 def read_shipment(wire: Wire, response: Response) -> Shipment:
@@ -204,10 +204,10 @@ def _labels(piece: Answer) -> list[Label]:
     ]
 
 
-def found_shipment(wire: Wire, known: list[Answer], service: str) -> Shipment:
+def found_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
     """A bought shipment whose answer was lost: its numbers, without labels."""
-    numbers = [number for item in known if (number := _number(item))]
-    said = CarrierMessage(
+    numbers = [number for item in tracks if (number := _number(item))]
+    warning = CarrierMessage(
         carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
     )
     return Shipment(
@@ -216,18 +216,18 @@ def found_shipment(wire: Wire, known: list[Answer], service: str) -> Shipment:
         tracking_numbers=tuple(numbers),
         carrier=CARRIER,
         service=service_word(CARRIER, service),
-        warnings=(said,),
-        raw=[item.raw for item in known],
+        warnings=(warning,),
+        raw=[item.raw for item in tracks],
     )
 
 
 def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
     """A shipment from its tracking; its labels are not returned again."""
-    known = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
+    states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
     usual = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
     return Shipment(
         ref=ref,
-        state=known.get(tracking.status, usual),
+        state=states.get(tracking.status, usual),
         vendor_status=tracking.vendor_status,
         tracking_numbers=tuple((ref.other("parcels") or ref.id).split(",")),
         carrier=CARRIER,
@@ -287,13 +287,13 @@ def _status(word: str | None) -> TrackingStatus:
 
 def _event(body: Answer) -> TrackingEvent:
     word = body.text("derivedStatusCode") or body.text("eventType")
-    said = [body.text("eventDescription"), body.text("exceptionDescription")]
+    descriptions = [body.text("eventDescription"), body.text("exceptionDescription")]
     return TrackingEvent(
         status=_status(word),
         vendor_status=word,
         code=body.text("exceptionCode") or body.text("eventType"),
         at=body.time("date"),
-        text=": ".join(text for text in said if text) or None,
+        text=": ".join(text for text in descriptions if text) or None,
         location=_place(body.object("scanLocation")),
     )
 
@@ -306,24 +306,24 @@ def _place(body: Answer) -> Place | None:
     return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
-def read_address(response: Response, given: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = answer(response)
-    told = read(body.value("output.resolvedAddresses.0"))
-    if not told:
+    resolved = read(body.value("output.resolvedAddresses.0"))
+    if not resolved:
         raise malformed(response, "resolvedAddresses")
-    matched = _address(told, given)
-    valid = _deliverable(told, matched.country)
-    changes = changed(given, matched) if valid else ()
+    matched = _address(resolved, address)
+    valid = _deliverable(resolved, matched.country)
+    changes = changed(address, matched) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
-    messages = (*read_alerts(told, "customerMessages"), *read_alerts(body))
+    messages = (*read_alerts(resolved, "customerMessages"), *read_alerts(body))
     if verdict is AddressVerdict.INVALID and not messages:
         messages = (CarrierMessage(carrier=CARRIER, text="The address could not be resolved."),)
     return AddressResult(
         verdict=verdict,
-        given=given,
+        given=address,
         suggested=matched if valid else None,
         changes=changes,
         messages=messages,
@@ -332,29 +332,31 @@ def read_address(response: Response, given: Address) -> AddressResult:
     )
 
 
-def _address(told: Answer, given: Address) -> Address:
-    lines = [*told.texts("streetLinesToken"), None, None, None]
-    code = [told.text("parsedPostalCode.base"), told.text("parsedPostalCode.addOn")]
+def _address(resolved: Answer, address: Address) -> Address:
+    lines = [*resolved.texts("streetLinesToken"), None, None, None]
+    code = [resolved.text("parsedPostalCode.base"), resolved.text("parsedPostalCode.addOn")]
     return Address(
-        name=given.name,
-        company=given.company,
+        name=address.name,
+        company=address.company,
         line1=lines[0],
         line2=lines[1],
         line3=lines[2],
-        city=told.text("city"),
-        region=told.text("stateOrProvinceCode"),
-        postal_code="-".join(part for part in code if part) or told.text("postalCode"),
-        country=country_of(told.text("countryCode"), given),
-        phone=given.phone,
-        email=given.email,
-        residential={"RESIDENTIAL": True, "BUSINESS": False}.get(told.text("classification") or ""),
-        tax_id=given.tax_id,
+        city=resolved.text("city"),
+        region=resolved.text("stateOrProvinceCode"),
+        postal_code="-".join(part for part in code if part) or resolved.text("postalCode"),
+        country=country_of(resolved.text("countryCode"), address),
+        phone=address.phone,
+        email=address.email,
+        residential={"RESIDENTIAL": True, "BUSINESS": False}.get(
+            resolved.text("classification") or ""
+        ),
+        tax_id=address.tax_id,
     )
 
 
-def _deliverable(told: Answer, country: str) -> bool | None:
+def _deliverable(address: Answer, country: str) -> bool | None:
     """True if the address was resolved, in the United States to a point of delivery."""
-    resolved, point = told.flag("attributes.Resolved"), told.flag("attributes.DPV")
+    resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
     return point if resolved and country == "US" and point is not None else resolved
 
 
@@ -367,8 +369,8 @@ def read_cancel(response: Response) -> str:
     body = answer(response)
     if body.flag("output.cancelledShipment") is not True:
         raise malformed(response, "cancelledShipment")
-    said = body.text("output.message") or body.text("output.successMessage")
-    return said or "cancelledShipment"
+    message = body.text("output.message") or body.text("output.successMessage")
+    return message or "cancelledShipment"
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:

@@ -191,10 +191,10 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
 def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str, Any]:
     """A weight in the unit that all parcels of the shipment must share."""
     metric = request.parcels[0].weight_unit in _METRIC
-    told = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
+    stated_unit = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
         "units": "KG" if metric else "LB",
-        "value": as_number(converted(value, unit, told, places=_PLACES)),
+        "value": as_number(converted(value, unit, stated_unit, places=_PLACES)),
     }
 
 
@@ -224,8 +224,8 @@ def _commodity(request: RateRequest, item: CustomsItem) -> dict[str, Any]:
 
 def _each(item: CustomsItem) -> dict[str, Any] | None:
     """The value of one piece if the total divides evenly; the total is always stated."""
-    each, more = divmod(item.value.minor, item.quantity)
-    return None if more else _money(Money.from_minor(each, item.value.currency))
+    unit_price, remainder = divmod(item.value.minor, item.quantity)
+    return None if remainder else _money(Money.from_minor(unit_price, item.value.currency))
 
 
 def _clearance(request: RateRequest, customs: Customs) -> dict[str, Any]:

@@ -147,16 +147,16 @@ def _message(body: Answer) -> CarrierMessage:
 
 def price(body: Answer, first: str, *others: str) -> Money | None:
     """The sum of amounts, of which the first is required; None if it cannot be computed."""
-    found = [body.object(name) for name in (first, *others)]
+    amounts_sent = [body.object(name) for name in (first, *others)]
     amounts = [
         as_money(item.value("amount"), item.value("currency"))
-        for number, item in enumerate(found)
+        for number, item in enumerate(amounts_sent)
         if item or not number
     ]
-    known = [amount for amount in amounts if amount is not None]
-    if len(known) < len(amounts) or len({amount.currency for amount in known}) > 1:
+    stated = [amount for amount in amounts if amount is not None]
+    if len(stated) < len(amounts) or len({amount.currency for amount in stated}) > 1:
         return None
-    return Money.from_minor(sum(amount.minor for amount in known), known[0].currency)
+    return Money.from_minor(sum(amount.minor for amount in stated), stated[0].currency)
 
 
 def read_state(body: Answer) -> ShipmentState:
@@ -173,8 +173,8 @@ def read_format(body: Answer) -> LabelFormat:
 
 def read_tracking(body: Answer) -> Tracking:
     """Parse the progress of a shipment."""
-    known = [(_event(event), event.text("signer")) for event in body.objects("events")]
-    signers = [signer for item, signer in known if item.status is TrackingStatus.DELIVERED]
+    events = [(_event(event), event.text("signer")) for event in body.objects("events")]
+    signers = [signer for item, signer in events if item.status is TrackingStatus.DELIVERED]
     now = _event(body)
     carrier = body.text("carrier_code")
     at = body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
@@ -184,9 +184,9 @@ def read_tracking(body: Answer) -> Tracking:
         status=now.status,
         vendor_status=now.vendor_status,
         code=now.code,
-        events=in_order(item for item, _ in known),
+        events=in_order(item for item, _ in events),
         estimated_delivery=body.time("estimated_delivery_date"),
-        delivered_at=at or arrival(item for item, _ in known),
+        delivered_at=at or arrival(item for item, _ in events),
         signed_by=next((signer for signer in signers if signer), None),
         url=body.text("tracking_url"),
         raw=body.raw,
@@ -214,29 +214,29 @@ def _place(body: Answer) -> Place | None:
     return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
-def read_address(response: Response, given: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
-    found = answers(response)
-    if not found:
+    results = answers(response)
+    if not results:
         raise malformed(response, "address")
-    body, told = found[0], found[0].object("matched_address")
-    known = {ours: told.text(theirs) for ours, theirs in FIELDS.items() if ours != "country"}
-    home = {"yes": True, "no": False}.get(told.text("address_residential_indicator") or "")
+    body, match = results[0], results[0].object("matched_address")
+    fields = {ours: match.text(theirs) for ours, theirs in FIELDS.items() if ours != "country"}
+    home = {"yes": True, "no": False}.get(match.text("address_residential_indicator") or "")
     matched = Address(
-        **known,
-        country=country_of(told.text("country_code"), given),
+        **fields,
+        country=country_of(match.text("country_code"), address),
         residential=home,
-        tax_id=given.tax_id,
+        tax_id=address.tax_id,
     )
-    valid = bool(told) and body.text("status") in {"verified", "warning"}
-    changes = changed(given, matched) if valid else ()
+    valid = bool(match) and body.text("status") in {"verified", "warning"}
+    changes = changed(address, matched) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         wrong = body.text("status") == "error"
         verdict = AddressVerdict.INVALID if wrong else AddressVerdict.UNKNOWN
     return AddressResult(
         verdict=verdict,
-        given=given,
+        given=address,
         suggested=matched if valid else None,
         changes=changes,
         messages=tuple(
@@ -263,7 +263,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if error is None:
         return None
     code = error.text("error_code")
-    return refusal(_kind(error, response.status), "ShipEngine", response, code, _words(error))
+    return refusal(_kind(error, response.status), "ShipEngine", response, code, _error_text(error))
 
 
 def _refused(request: Request, response: Response, body: Answer) -> ConnectorError | None:
@@ -280,6 +280,6 @@ def _kind(error: Answer, status: int) -> Kind:
     return _CODES.get(error.text("error_code") or "") or by_type or kind_of(status)
 
 
-def _words(error: Answer) -> str | None:
-    said = [error.text("field_name"), error.text("message")]
-    return ": ".join(word for word in said if word) or None
+def _error_text(error: Answer) -> str | None:
+    texts = [error.text("field_name"), error.text("message")]
+    return ": ".join(word for word in texts if word) or None

@@ -64,11 +64,11 @@ def address_body(address: Address) -> dict[str, Any]:
     ShipEngine requires a name and a region in every address. A company's name serves as the name if
     there is no other; the city serves as the region in countries whose addresses have none.
     """
-    known = attrs.asdict(address)
-    known["name"] = address.name or address.company
+    values = attrs.asdict(address)
+    values["name"] = address.name or address.company
     if address.country not in _DIVIDED:
-        known["region"] = address.region or address.city
-    body = filled((theirs, known[ours]) for ours, theirs in FIELDS.items())
+        values["region"] = address.region or address.city
+    body = filled((theirs, values[ours]) for ours, theirs in FIELDS.items())
     return body | {"address_residential_indicator": _RESIDENTIAL[address.residential]}
 
 
@@ -170,14 +170,14 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
     """The goods, each line with the value of one piece."""
-    return [_product(item, count, each) for count, each in pieces(item)]
+    return [_product(item, count, unit_price) for count, unit_price in pieces(item)]
 
 
-def _product(item: CustomsItem, quantity: int, each: Money) -> dict[str, Any]:
+def _product(item: CustomsItem, quantity: int, unit_price: Money) -> dict[str, Any]:
     body = {
         "description": item.description,
         "quantity": quantity,
-        "value": money_body(each),
+        "value": money_body(unit_price),
         "weight": _weight(item.weight / item.quantity, item.weight_unit),
         "harmonized_tariff_code": item.hs_code,
         "country_of_origin": item.origin,

@@ -132,8 +132,8 @@ def mark(key: str) -> str:
 
 def address_body(address: Address) -> dict[str, Any]:
     """An address in Shippo's format."""
-    given = attrs.asdict(address)
-    return filled((theirs, given[ours]) for ours, theirs in _FIELDS.items())
+    values = attrs.asdict(address)
+    return filled((theirs, values[ours]) for ours, theirs in _FIELDS.items())
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
@@ -289,10 +289,10 @@ def read_track(body: Answer) -> Tracking:
 
 def _event(body: Answer) -> TrackingEvent:
     status, code = body.text("status"), body.text("substatus.code")
-    known = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
-    moving = known in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
+    progress = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
+    moving = progress in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
     return TrackingEvent(
-        status=_CLOSER.get(code or "", known) if moving else known,
+        status=_CLOSER.get(code or "", progress) if moving else progress,
         vendor_status=status,
         code=code,
         at=body.time("status_date"),
@@ -308,35 +308,35 @@ def _place(body: Answer) -> Place | None:
     return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
-def read_address(response: Response, given: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = answer(response)
-    known = {
+    fields = {
         ours: body.text(theirs)
         for ours, theirs in _FIELDS.items()
         if ours not in {"country", "residential"}
     }
-    told = Address(
-        **known,
-        country=country_of(body.text("country"), given),
+    suggested = Address(
+        **fields,
+        country=country_of(body.text("country"), address),
         residential=body.flag("is_residential"),
-        tax_id=given.tax_id,
+        tax_id=address.tax_id,
     )
     valid = body.flag("validation_results.is_valid")
-    changes = changed(given, told) if valid else ()
+    changes = changed(address, suggested) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
     return AddressResult(
         verdict=verdict,
-        given=given,
-        suggested=told if valid else None,
+        given=address,
+        suggested=suggested if valid else None,
         changes=changes,
         messages=tuple(
             CarrierMessage(code=message.text("code"), text=message.text("text"))
             for message in body.objects("validation_results.messages")
         ),
-        residential=told.residential,
+        residential=suggested.residential,
         raw=body.raw,
     )
 
@@ -349,21 +349,25 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return None
     buying = request.method.value == "POST" and request.path == "/transactions"
     if is_success(response.status) and buying and body.text("status") == "ERROR":
-        said = read_messages(body)
-        code = said[0].code if said else None
-        words = " ".join(message.text for message in said if message.text) or None
-        what = f"Shippo could not buy the label: {words or 'no reason is given.'}"
+        messages = read_messages(body)
+        code = messages[0].code if messages else None
+        words = " ".join(message.text for message in messages if message.text) or None
+        sentence = f"Shippo could not buy the label: {words or 'no reason is given.'}"
         kind: type[VendorRejected] = VendorRejected
     elif response.status == 400 and body.text("detail") is None:
         # An object with the names of the wrong fields and their errors.
-        code, told = next(((name, told) for name, told in body.raw.items()), (None, None))
-        words = " ".join(item for item in told if isinstance(item, str)) if is_list(told) else None
-        what, kind = f"Shippo refused {code}: {words}", InvalidRequest
+        code, details = next(((name, details) for name, details in body.raw.items()), (None, None))
+        words = (
+            " ".join(item for item in details if isinstance(item, str))
+            if is_list(details)
+            else None
+        )
+        sentence, kind = f"Shippo refused {code}: {words}", InvalidRequest
     else:
         return None
     words = None if words is None else _MASKED.words(words, _LONGEST)
     return kind(
-        _MASKED.words(what, _LONGEST),
+        _MASKED.words(sentence, _LONGEST),
         status=response.status,
         vendor_code=code,
         vendor_message=words,

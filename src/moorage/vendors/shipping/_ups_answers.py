@@ -97,7 +97,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
         listed = _money(rated_shipment, "TotalCharges")
         total = _money(rated_shipment, "NegotiatedRateCharges.TotalCharge") or listed
         if code is None or total is None:
-            messages.append(_said("A rate could not be read."))
+            messages.append(_message("A rate could not be read."))
             continue
         name = _SERVICES.get(code)
         service = service_word(CARRIER, name or code)
@@ -119,7 +119,7 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
             )
         )
     if not rates and not messages:
-        messages.append(_said("UPS has no service for this shipment."))
+        messages.append(_message("UPS has no service for this shipment."))
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
@@ -127,32 +127,32 @@ def _money(body: Answer, path: str) -> Money | None:
     return as_money(body.value(f"{path}.MonetaryValue"), body.value(f"{path}.CurrencyCode"))
 
 
-def _said(text: str | None, code: str | None = None) -> CarrierMessage:
+def _message(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
 def _alerts(body: Answer, path: str) -> Iterable[CarrierMessage]:
-    return (_said(item.text("Description"), item.text("Code")) for item in body.objects(path))
+    return (_message(item.text("Description"), item.text("Code")) for item in body.objects(path))
 
 
 def no_rates(error: VendorRejected) -> RateResult:
     """UPS's message that it has no service."""
-    return RateResult(rates=(), messages=(_said(error.vendor_message, error.vendor_code),))
+    return RateResult(rates=(), messages=(_message(error.vendor_message, error.vendor_code),))
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
     """Parse a bought shipment, with its labels in the format of the purchase."""
     body = answer(response)
-    told = body.object("ShipmentResponse.ShipmentResults")
-    number = told.text("ShipmentIdentificationNumber")
+    results = body.object("ShipmentResponse.ShipmentResults")
+    number = results.text("ShipmentIdentificationNumber")
     if number is None:
         raise malformed(response, "ShipmentIdentificationNumber")
-    labels = read_labels(told, "PackageResults", "ShippingLabel", "ImageFormat")
-    cost = _money(told, "NegotiatedRateCharges.TotalCharge")
-    bought = sold(wire, number, labels, offer)
+    labels = read_labels(results, "PackageResults", "ShippingLabel", "ImageFormat")
+    cost = _money(results, "NegotiatedRateCharges.TotalCharge")
+    bought = bought_shipment(wire, number, labels, offer)
     return attrs.evolve(
         bought,
-        cost=cost or _money(told, "ShipmentCharges.TotalCharges") or bought.cost,
+        cost=cost or _money(results, "ShipmentCharges.TotalCharges") or bought.cost,
         warnings=tuple(_alerts(body.object("ShipmentResponse.Response"), "Alert")),
         raw=body.raw,
     )
@@ -183,19 +183,21 @@ def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
     return lead, labels
 
 
-def sold(wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None) -> Shipment:
+def bought_shipment(
+    wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None
+) -> Shipment:
     """A bought shipment; its rate is added if known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
     written = labels[0].format if labels else LabelFormat.UNKNOWN
-    known = {} if offer is None else dict(offer.related)
+    related = {} if offer is None else dict(offer.related)
     return Shipment(
         ref=wire.ref(number, label=None if written is LabelFormat.UNKNOWN else written.value),
         state=ShipmentState.BOUGHT,
         tracking_numbers=numbers or (number,),
         tracking_url=f"{_PEOPLE}{number}",
         carrier=CARRIER,
-        service=known.get("service"),
-        cost=as_money(known.get("price"), known.get("currency")),
+        service=related.get("service"),
+        cost=as_money(related.get("price"), related.get("currency")),
         labels=labels,
     )
 
@@ -217,8 +219,8 @@ def read_track(response: Response, number: str) -> Tracking:
     """Parse the progress of a parcel."""
     body = answer(response)
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
-    own = [item for item in packages if item.text("trackingNumber") == number]
-    package = next(iter(own or packages), read(None))
+    matching = [item for item in packages if item.text("trackingNumber") == number]
+    package = next(iter(matching or packages), read(None))
     # The newest event comes first, and may have the same second as the one before it.
     newest = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest))
@@ -278,30 +280,30 @@ def _place(body: Answer) -> Place | None:
     return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
-def read_address(response: Response, asked: Address) -> AddressResult:
+def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
     body = answer(response)
-    told = body.object("XAVResponse")
-    if not told:
+    answer_body = body.object("XAVResponse")
+    if not answer_body:
         raise malformed(response, "XAVResponse")
-    first = next(told.objects("Candidate"), None)
+    first = next(answer_body.objects("Candidate"), None)
     kinds = {"1": False, "2": True}
-    residential = kinds.get(told.text("AddressClassification.Code") or "")
-    if "ValidAddressIndicator" not in told.raw or first is None:
-        unclear = "AmbiguousAddressIndicator" in told.raw
+    residential = kinds.get(answer_body.text("AddressClassification.Code") or "")
+    if "ValidAddressIndicator" not in answer_body.raw or first is None:
+        unclear = "AmbiguousAddressIndicator" in answer_body.raw
         text = "UPS knows several such addresses." if unclear else "UPS knows no such address."
         return AddressResult(
             verdict=AddressVerdict.UNKNOWN if unclear else AddressVerdict.INVALID,
-            given=asked,
-            messages=(_said(text),),
+            given=address,
+            messages=(_message(text),),
             residential=residential,
             raw=body.raw,
         )
-    suggested = _suggested(first.object("AddressKeyFormat"), asked, residential)
-    changes = changed(asked, suggested)
+    suggested = _suggested(first.object("AddressKeyFormat"), address, residential)
+    changes = changed(address, suggested)
     return AddressResult(
         verdict=AddressVerdict.CORRECTED if changes else AddressVerdict.VALID,
-        given=asked,
+        given=address,
         suggested=suggested,
         changes=changes,
         residential=residential,
@@ -309,18 +311,18 @@ def read_address(response: Response, asked: Address) -> AddressResult:
     )
 
 
-def _suggested(body: Answer, asked: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
+def _suggested(body: Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
     lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
     code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(
-        asked,
+        address,
         line1=lines[0],
         line2=lines[1],
         line3=lines[2],
         city=body.text("PoliticalDivision2"),
         region=body.text("PoliticalDivision1"),
         postal_code=f"{code}-{more}" if code and more else code,
-        country=country_of(body.text("CountryCode"), asked),
+        country=country_of(body.text("CountryCode"), address),
         residential=residential,
     )
 

@@ -73,19 +73,19 @@ def _lines(address: Address) -> list[str]:
 
 
 def _address(address: Address) -> dict[str, Any]:
-    known = attrs.asdict(address)
-    told = filled((theirs, known[ours] or None) for ours, theirs in _ADDRESS.items())
-    return {"AddressLine": _lines(address), **told}
+    values = attrs.asdict(address)
+    fields = filled((theirs, values[ours] or None) for ours, theirs in _ADDRESS.items())
+    return {"AddressLine": _lines(address), **fields}
 
 
 def _party(address: Address) -> dict[str, Any]:
     """The name and address of a party."""
-    told = {
+    fields = {
         "Name": address.company or address.name,
         "AttentionName": address.name or address.company,
         "Address": _address(address),
     }
-    return filled(told.items())
+    return filled(fields.items())
 
 
 def _reachable(address: Address) -> dict[str, Any]:
@@ -101,12 +101,12 @@ def _parties(
     goal = party(request.recipient)
     if request.recipient.residential:
         goal["Address"]["ResidentialAddressIndicator"] = _THERE
-    told = {
+    parties = {
         "Shipper": {**party(request.return_to or request.sender), "ShipperNumber": account},
         "ShipTo": goal,
         "ShipFrom": request.return_to and party(request.sender),
     }
-    return filled(told.items())
+    return filled(parties.items())
 
 
 def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
         if british
         else (WeightUnit.KILOGRAM, LengthUnit.CENTIMETRE)
     )
-    told: dict[str, Any] = {
+    package: dict[str, Any] = {
         "PackageWeight": {
             "UnitOfMeasurement": _unit("LBS" if british else "KGS"),
             "Weight": plain(converted(parcel.weight, parcel.weight_unit, weight, places=1)),
@@ -131,11 +131,11 @@ def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
             (converted(side, parcel.length_unit, length, places=0) for side in parcel.sides),
             reverse=True,
         )
-        told["Dimensions"] = {
+        package["Dimensions"] = {
             "UnitOfMeasurement": _unit("IN" if british else "CM"),
             **dict(zip(("Length", "Width", "Height"), map(plain, sides), strict=True)),
         }
-    return told
+    return package
 
 
 def _unit(code: str) -> dict[str, str]:
@@ -194,20 +194,22 @@ def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
         "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
         "Contacts": {"SoldTo": _reachable(request.recipient)},
         "Product": [
-            _product(item, count, each) for item in customs.items for count, each in pieces(item)
+            _product(item, count, unit_price)
+            for item in customs.items
+            for count, unit_price in pieces(item)
         ],
     }
     return filled(form.items())
 
 
-def _product(item: CustomsItem, count: int, each: Money) -> dict[str, Any]:
+def _product(item: CustomsItem, count: int, unit_price: Money) -> dict[str, Any]:
     words = item.description[: 3 * _LINE]
     product = {
         "Description": [words[at : at + _LINE] for at in range(0, len(words), _LINE)],
         "Unit": {
             "Number": str(count),
             "UnitOfMeasurement": {"Code": "PCS"},
-            "Value": str(each.amount),
+            "Value": str(unit_price.amount),
         },
         "CommodityCode": item.hs_code and re.sub(r"[^A-Za-z0-9]", "", item.hs_code),
         "PartNumber": item.sku,
@@ -268,8 +270,8 @@ def shipment_body(
         options = {**(options or {}), "InternationalForms": _forms(request, customs, day)}
     packages: list[dict[str, Any]] = []
     for package in _packages(request):
-        told = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
-        packages.append({**told, "ReferenceNumber": references} if home else told)
+        fields = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
+        packages.append({**fields, "ReferenceNumber": references} if home else fields)
     shipment = {
         "Description": goods[:50],
         **_parties(request, account, _reachable),
@@ -304,14 +306,14 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
     return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
 
 
-def recovery_body(label: LabelFormat, which: dict[str, Any]) -> dict[str, Any]:
+def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[str, Any]:
     """The request that recovers bought labels."""
     code = FORMATS.get(label)
     if code is None:
         raise UnsupportedByVendor(f"UPS prints no labels as {label}.")
     size = {"LabelStockSize": {"Height": "6", "Width": "4"}} if code != "PDF" else {}
     specification = {"LabelImageFormat": {"Code": code}, **size}
-    body = {"Request": {}, "LabelSpecification": specification, **which}
+    body = {"Request": {}, "LabelSpecification": specification, **identification}
     return {"LabelRecoveryRequest": body}
 
 
@@ -322,11 +324,11 @@ def by_mark(marked: str, account: str) -> dict[str, Any]:
 
 def address_body(address: Address) -> dict[str, Any]:
     """The request that checks an address."""
-    told = {
+    fields = {
         "AddressLine": _lines(address),
         "PoliticalDivision2": address.city,
         "PoliticalDivision1": address.region,
         "PostcodePrimaryLow": address.postal_code and address.postal_code[:5],
         "CountryCode": address.country,
     }
-    return {"XAVRequest": {"AddressKeyFormat": filled(told.items())}}
+    return {"XAVRequest": {"AddressKeyFormat": filled(fields.items())}}

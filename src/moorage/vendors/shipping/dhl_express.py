@@ -30,7 +30,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import Answer, answer
-from moorage.vendors.shipping._common import follows, known, mark, on_its_day
+from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
 from moorage.vendors.shipping._dhl_express_answers import (
     NO_OFFER,
     address_query,
@@ -150,15 +150,15 @@ class DhlExpress(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None
+        credentials = None
         if self.username is not None and self.credentials is not None:
-            own = Credentials.basic(self.username, self.credentials)
+            credentials = Credentials.basic(self.username, self.credentials)
         return {
             "": Service(
                 CARRIER,
                 self.base_url,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 headers={"x-version": str(self.api_version)},
                 classify=classify,
             )
@@ -182,10 +182,10 @@ class DhlExpress(Vendor):
             return no_rates(error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked = known(asked), mark(wire, key)
+        request, marked = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -205,10 +205,10 @@ class DhlExpress(Vendor):
         try:
             return await on_its_day(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown:
-            found = await self._found(wire, marked)
-            if found is None:
+            earlier = await self._marked(wire, marked)
+            if earlier is None:
                 raise unknown from None
-            return found_shipment(wire, found, rate)
+            return found_shipment(wire, earlier, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; its label is not returned again."""
@@ -226,7 +226,7 @@ class DhlExpress(Vendor):
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment that anybody bought."""
-        follows(CARRIER, carrier)
+        check_carrier(CARRIER, carrier)
         return read_track(await _tracked(wire, number), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
@@ -239,9 +239,9 @@ class DhlExpress(Vendor):
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check if DHL delivers to a place; it does not check streets."""
-        asked = Request.get("/address-validate", query=address_query(address))
+        request = Request.get("/address-validate", query=address_query(address))
         try:
-            return read_address(await wire.send(asked), address)
+            return read_address(await wire.send(request), address)
         except VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -249,14 +249,14 @@ class DhlExpress(Vendor):
 
     def _today(self, wire: Wire) -> date:
         """The current date where shipments are handed over."""
-        here = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
-        return wire.now().astimezone(here).date()
+        timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
+        return wire.now().astimezone(timezone).date()
 
     def _planned(self, day: date) -> str:
         """The time at which shipments are handed over on a date."""
         return when(day, self.ready, self.utc_offset)
 
-    async def _found(self, wire: Wire, marked: str) -> Answer | None:
+    async def _marked(self, wire: Wire, marked: str) -> Answer | None:
         """The shipment with this mark; None if there is none, or the search failed."""
         today = self._today(wire)
         query = {
@@ -288,14 +288,14 @@ async def _tracked(wire: Wire, number: str) -> Answer:
             raise
         response = await _ask(wire, number, "advance-shipment")
     body = answer(response)
-    found = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
-    if found is None:
+    result = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
+    if result is None:
         raise VendorRejected(
             "DHL Express does not know this shipment.",
             status=response.status,
             response=response,
         )
-    return found
+    return result
 
 
 async def _ask(wire: Wire, number: str, view: str) -> Response:

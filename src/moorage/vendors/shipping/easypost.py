@@ -120,12 +120,14 @@ class EasyPost(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        own = None if self.credentials is None else Credentials.basic(self.credentials.reveal(), "")
+        credentials = (
+            None if self.credentials is None else Credentials.basic(self.credentials.reveal(), "")
+        )
         api = Service(
             "easypost",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             classify=classify,
         )
         return {"": api, LABELS: label_service("easypost", self.label_hosts)}
@@ -134,18 +136,18 @@ class EasyPost(Vendor):
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
-        asked = Request.post("/v2/shipments", json=shipment_body(request))
+        quote = Request.post("/v2/shipments", json=shipment_body(request))
 
         def parse(response: Response) -> RateResult:
             return read_rates(wire, response, request)
 
-        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+        return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
         wire: Wire,
         rate: Ref,
-        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        rate_request: RateRequest | None,  # noqa: ARG002 - the offer knows
         /,
         *,
         key: str,
@@ -169,7 +171,7 @@ class EasyPost(Vendor):
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment."""
         request = Request.get(_path("shipments", ref.id))
-        return await _with_label(wire, await wire.send(request, parse=_whole))
+        return await _with_label(wire, await wire.send(request, parse=_identified))
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
@@ -191,8 +193,8 @@ class EasyPost(Vendor):
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment that anybody bought."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
-        asked = Request.post("/v2/trackers", json={"tracker": tracker})
-        return read_tracker(answer(await wire.send(asked.evolve(idempotent=True))))
+        request = Request.post("/v2/trackers", json={"tracker": tracker})
+        return read_tracker(answer(await wire.send(request.evolve(idempotent=True))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
@@ -227,18 +229,18 @@ class EasyPost(Vendor):
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""
         body = {"address": address_body(address), "verify": True}
-        asked = Request.post("/v2/addresses", json=body).evolve(idempotent=True)
-        return read_address(await wire.send(asked), address)
+        request = Request.post("/v2/addresses", json=body).evolve(idempotent=True)
+        return read_address(await wire.send(request), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to events of a tracker or a refund."""
-        told = read(event.data)
-        shipment = told.text("shipment_id")
+        fields = read(event.data)
+        shipment = fields.text("shipment_id")
         tracking = state = None
-        status = told.text("status")
-        if told.text("object") == "Tracker":
-            tracking = read_tracker(told)
-        elif told.text("object") == "Refund":
+        status = fields.text("status")
+        if fields.text("object") == "Tracker":
+            tracking = read_tracker(fields)
+        elif fields.text("object") == "Refund":
             state = REFUNDS.get(status or "", (None, ShipmentState.UNKNOWN))[1]
         else:
             return ()
@@ -250,7 +252,7 @@ class EasyPost(Vendor):
                 state=state,
                 vendor_status=status,
                 at=event.time,
-                raw=told.raw,
+                raw=fields.raw,
             ),
         )
 
@@ -265,7 +267,7 @@ def _path(kind: str, id: str | None) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-def _whole(response: Response) -> Answer:
+def _identified(response: Response) -> Answer:
     body = answer(response)
     if body.text("id") is None:
         raise malformed(response, "id")
@@ -273,7 +275,7 @@ def _whole(response: Response) -> Answer:
 
 
 def _bought(response: Response) -> Answer:
-    body = _whole(response)
+    body = _identified(response)
     if not _is_bought(body):
         raise malformed(response, "postage_label")
     return body
@@ -285,15 +287,15 @@ def _is_bought(body: Answer) -> bool:
 
 async def _with_label(wire: Wire, body: Answer) -> Shipment:
     url = body.text("postage_label.label_url")
-    found = FILES.get(body.text("postage_label.label_file_type") or "", LabelFormat.UNKNOWN)
+    label_format = FILES.get(body.text("postage_label.label_file_type") or "", LabelFormat.UNKNOWN)
     refund = body.text("refund_status")
-    known = REFUNDS.get(refund or "")
-    state = known[1] if known else ShipmentState.BOUGHT
+    refund_states = REFUNDS.get(refund or "")
+    state = refund_states[1] if refund_states else ShipmentState.BOUGHT
     number, carrier = body.text("tracking_code"), body.text("selected_rate.carrier")
     word = carrier_word(carrier) if carrier else None
     service = body.text("selected_rate.service")
     return Shipment(
-        ref=wire.ref(body.text("id") or "", label=found.value if url else None),
+        ref=wire.ref(body.text("id") or "", label=label_format.value if url else None),
         state=state if _is_bought(body) else ShipmentState.QUOTED,
         vendor_status=refund or body.text("status"),
         tracking_numbers=() if number is None else (number,),
@@ -301,7 +303,9 @@ async def _with_label(wire: Wire, body: Answer) -> Shipment:
         carrier=word,
         service=service_word(word, service) if word and service else None,
         cost=as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
-        labels=() if url is None else (read_label(body, found, url, await fetched(wire, url)),),
+        labels=()
+        if url is None
+        else (read_label(body, label_format, url, await fetched(wire, url)),),
         documents=tuple(
             form for item in body.objects("forms") if (form := item.text("form_url")) is not None
         ),

@@ -30,7 +30,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import malformed
-from moorage.vendors.shipping._common import follows, known, mark
+from moorage.vendors.shipping._common import check_carrier, mark, required_request
 from moorage.vendors.shipping._fedex_answers import (
     classify,
     found_shipment,
@@ -194,9 +194,9 @@ class FedEx(Vendor):
     ) -> RateResult:
         """Get rates."""
         body = rates_body(request, self.account_number, self.pickup)
-        asked = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
+        quote = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
         try:
-            return await wire.send(asked, key=key, parse=partial(read_rates, wire))
+            return await wire.send(quote, key=key, parse=partial(read_rates, wire))
         except VendorRejected as error:
             code = error.vendor_code or ""
             if not any(word in code for word in _NO_SERVICE):
@@ -204,12 +204,12 @@ class FedEx(Vendor):
             return no_rates(wire, error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
         marked = mark(wire, key)
         body = shipment_body(
-            known(asked),
+            required_request(rate_request),
             rate.id,
             account=self.account_number,
             pickup=self.pickup,
@@ -221,10 +221,10 @@ class FedEx(Vendor):
         try:
             return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
         except OutcomeUnknown as unknown:
-            found = await self._found(wire, marked, known(asked).ship_date)
-            if not found:
+            tracks = await self._marked(wire, marked, required_request(rate_request).ship_date)
+            if not tracks:
                 raise unknown from None
-            return found_shipment(wire, found, rate.id)
+            return found_shipment(wire, tracks, rate.id)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment's state; its label is not returned again."""
@@ -242,7 +242,7 @@ class FedEx(Vendor):
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel that anybody sent."""
-        follows(CARRIER, carrier)
+        check_carrier(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
         error = unheard_of(track, response)
         if error is not None:
@@ -278,26 +278,26 @@ class FedEx(Vendor):
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""
-        told = address_body(address)
-        told.pop("residential", None)
-        asked = Request.post(
-            "/address/v1/addresses/resolve", json={"addressesToValidate": [{"address": told}]}
+        fields = address_body(address)
+        fields.pop("residential", None)
+        request = Request.post(
+            "/address/v1/addresses/resolve", json={"addressesToValidate": [{"address": fields}]}
         )
-        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+        return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
     async def _tracked(self, wire: Wire, number: str) -> tuple[Answer, Response]:
         body = {
             "includeDetailedScans": True,
             "trackingInfo": [{"trackingNumberInfo": {"trackingNumber": number}}],
         }
-        asked = Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
-        response = await wire.send(asked, to=self._tracker)
+        request = Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
+        response = await wire.send(request, to=self._tracker)
         tracks = read_tracks(response)
         if not tracks:
             raise malformed(response, "trackResults")
         return tracks[0], response
 
-    async def _found(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
+    async def _marked(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
         """The parcels with this mark; empty if there are none, or the search failed."""
         today = wire.now().date()
         body = {
@@ -310,9 +310,9 @@ class FedEx(Vendor):
                 "shipDateEndDate": str(max(today, planned or today) + _DAY),
             },
         }
-        asked = Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)
+        request = Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)
         try:
-            tracks = read_tracks(await wire.send(asked, to=self._tracker))
+            tracks = read_tracks(await wire.send(request, to=self._tracker))
         except ConnectorError:
             return []
         return [track for track in tracks if track.text("trackingNumberInfo.trackingNumber")]

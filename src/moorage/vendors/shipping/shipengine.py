@@ -117,14 +117,14 @@ class ShipEngine(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        own = None
+        credentials = None
         if self.credentials is not None:
-            own = Credentials.api_key(self.credentials, header="API-Key")
+            credentials = Credentials.api_key(self.credentials, header="API-Key")
         api = Service(
             "shipengine",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             classify=classify,
         )
         return {"": api, LABELS: label_service("shipengine", self.label_hosts)}
@@ -137,18 +137,18 @@ class ShipEngine(Vendor):
         layout_of(request)
         rates_body(request, (), self.insurer)
         carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
-        asked = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
+        quote = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
 
         def parse(response: Response) -> RateResult:
             return read_rates(wire, response, request)
 
-        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+        return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
         wire: Wire,
         rate: Ref,
-        asked: RateRequest | None,  # noqa: ARG002 - ShipEngine knows it
+        rate_request: RateRequest | None,  # noqa: ARG002 - ShipEngine knows it
         /,
         *,
         key: str,
@@ -171,17 +171,17 @@ class ShipEngine(Vendor):
         path = f"{BUYING}{quote(rate.id, safe='')}"
         try:
             buying = Request.post(path, json=filled(body.items()))
-            bought = await wire.send(buying, key=key, parse=_whole)
+            bought = await wire.send(buying, key=key, parse=_identified)
         except OutcomeUnknown as unknown:
-            found = await _found(wire, rate.id, mark)
-            if found is None:
+            earlier = await _marked_label(wire, rate.id, mark)
+            if earlier is None:
                 raise unknown from None
-            bought = found
+            bought = earlier
         return await _shipment(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a bought label."""
-        return await _shipment(wire, _whole(await wire.send(Request.get(_path(ref)))))
+        return await _shipment(wire, _identified(await wire.send(Request.get(_path(ref)))))
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
@@ -189,7 +189,7 @@ class ShipEngine(Vendor):
         """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
             raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
-        bought = _whole(await wire.send(Request.get(_path(ref))))
+        bought = _identified(await wire.send(Request.get(_path(ref))))
         return await _labels(wire, bought, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
@@ -217,8 +217,8 @@ class ShipEngine(Vendor):
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""
-        asked = Request.post("/v1/addresses/validate", json=[address_body(address)])
-        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+        request = Request.post("/v1/addresses/validate", json=[address_body(address)])
+        return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to an event of a shipment."""
@@ -243,10 +243,12 @@ def _path(ref: Ref) -> str:
 
 
 async def _every_carrier(wire: Wire) -> Sequence[str]:
-    known = answer(await wire.send(Request.get("/v1/carriers")))
+    account = answer(await wire.send(Request.get("/v1/carriers")))
     # In sorted order, so that a repeat sends the same request.
     every = sorted(
-        own for carrier in known.objects("carriers") if (own := carrier.text("carrier_id"))
+        carrier_id
+        for carrier in account.objects("carriers")
+        if (carrier_id := carrier.text("carrier_id"))
     )
     if not every:
         raise VendorRejected(
@@ -256,24 +258,24 @@ async def _every_carrier(wire: Wire) -> Sequence[str]:
     return every
 
 
-def _whole(response: Response) -> Answer:
+def _identified(response: Response) -> Answer:
     body = answer(response)
     if body.text("label_id") is None:
         raise malformed(response, "label_id")
     return body
 
 
-async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
+async def _marked_label(wire: Wire, rate: str, mark: str) -> Answer | None:
     """The label of a rate with this mark; None if there is none, or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
-        known = answer(await wire.send(Request.get("/v1/labels", query=query)))
+        listing = answer(await wire.send(Request.get("/v1/labels", query=query)))
     except ConnectorError:
         return None
     return next(
         (
             label
-            for label in known.objects("labels")
+            for label in listing.objects("labels")
             if label.text(_MARK) == mark
             and label.text("label_id")
             and label.text("status") != "error"
@@ -314,28 +316,32 @@ def _parts(bought: Answer) -> list[Answer]:
     return several if len(several) > 1 else [bought]
 
 
-async def _labels(wire: Wire, bought: Answer, wanted: LabelFormat | None) -> tuple[Label, ...]:
+async def _labels(
+    wire: Wire, bought: Answer, label_format: LabelFormat | None
+) -> tuple[Label, ...]:
     parts = _parts(bought)
     if not any(item.object("label_download") for item in parts):
         parts = [bought] if bought.object("label_download") else []
-    return tuple([await _label(wire, bought, part, wanted) for part in parts])
+    return tuple([await _label(wire, bought, part, label_format) for part in parts])
 
 
-async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat | None) -> Label:
-    written = wanted or read_format(bought)
+async def _label(
+    wire: Wire, bought: Answer, part: Answer, label_format: LabelFormat | None
+) -> Label:
+    shown_format = label_format or read_format(bought)
     links = part.object("label_download")
-    url = links.text(written.value)
-    if url is None and wanted is not None:
+    url = links.text(shown_format.value)
+    if url is None and label_format is not None:
         raise VendorRejected(
-            f"ShipEngine has no label of this shipment in {wanted}.",
+            f"ShipEngine has no label of this shipment in {label_format}.",
             remedy="Take the format it was bought in: not every carrier has every format.",
         )
     url = url or links.text("href")
     return Label(
-        format=written,
+        format=shown_format,
         content=None if url is None else await fetched(wire, url),
         url=url,
         size=bought.text("label_layout"),
-        vendor_format=bought.text("label_format") if wanted is None else written.value,
+        vendor_format=bought.text("label_format") if label_format is None else shown_format.value,
         tracking_number=part.text("tracking_number"),
     )

@@ -108,15 +108,15 @@ class Shippo(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        own = None
+        credentials = None
         if self.credentials is not None:
             token = Secret(f"ShippoToken {self.credentials.reveal()}")
-            own = Credentials.api_key(token, header="Authorization")
+            credentials = Credentials.api_key(token, header="Authorization")
         api = Service(
             "shippo",
             self.base_url,
-            credentials=own,
-            needs_credentials=own is None,
+            credentials=credentials,
+            needs_credentials=credentials is None,
             headers={"SHIPPO-API-VERSION": str(self.api_version)},
             classify=classify,
         )
@@ -126,18 +126,18 @@ class Shippo(Vendor):
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
-        asked = Request.post("/shipments", json=shipment_body(request))
+        quote = Request.post("/shipments", json=shipment_body(request))
 
         def parse(response: Response) -> RateResult:
             return read_rates(wire, response, request)
 
-        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+        return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
         wire: Wire,
         rate: Ref,
-        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        rate_request: RateRequest | None,  # noqa: ARG002 - the offer knows
         /,
         *,
         key: str,
@@ -158,12 +158,12 @@ class Shippo(Vendor):
         }
         try:
             buying = Request.post("/transactions", json=body)
-            bought = await wire.send(buying, key=key, parse=_whole)
+            bought = await wire.send(buying, key=key, parse=_identified)
         except OutcomeUnknown as unknown:
-            found = await _found(wire, rate.id, mark(key))
-            if found is None:
+            earlier = await _marked_transaction(wire, rate.id, mark(key))
+            if earlier is None:
                 raise unknown from None
-            bought = found
+            bought = earlier
         return await _shipment(wire, bought, offer, rate.other("parcels"))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
@@ -202,35 +202,35 @@ class Shippo(Vendor):
         """Request a refund for every label; an earlier request's state is returned."""
         several = [ref.id]
         if ref.other("parcels") is not None:
-            known = await _of(wire, ref.other("rate"))
-            several = [own for item in known if (own := item.text("object_id"))] or several
-        told = [await _refunded(wire, item) for item in several]
-        states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in told]
+            transactions = await _transactions_of(wire, ref.other("rate"))
+            several = [id_ for item in transactions if (id_ := item.text("object_id"))] or several
+        refunds = [await _refunded(wire, item) for item in several]
+        states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in refunds]
         worst = min(states, key=_WORST.index)
         return CancelResult(
             ref=ref,
             state=worst,
-            vendor_status=told[states.index(worst)].text("status"),
-            raw=told[0].raw if len(told) == 1 else [item.raw for item in told],
+            vendor_status=refunds[states.index(worst)].text("status"),
+            raw=refunds[0].raw if len(refunds) == 1 else [item.raw for item in refunds],
         )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""
         body = {**address_body(address), "validate": True}
-        asked = Request.post("/addresses", json=body).evolve(idempotent=True)
-        return read_address(await wire.send(asked), address)
+        request = Request.post("/addresses", json=body).evolve(idempotent=True)
+        return read_address(await wire.send(request), address)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to an event of a shipment or a label."""
-        told = read(event.data)
+        fields = read(event.data)
         tracking = state = None
-        status = told.text("status")
+        status = fields.text("status")
         if event.vendor_type == "track_updated":
-            tracking, bought = read_track(told), told.text("transaction")
+            tracking, bought = read_track(fields), fields.text("transaction")
             status = tracking.vendor_status
         elif event.vendor_type in {"transaction_created", "transaction_updated"}:
             state = STATES.get(status or "", ShipmentState.UNKNOWN)
-            bought = told.text("object_id")
+            bought = fields.text("object_id")
         else:
             return ()
         return (
@@ -241,7 +241,7 @@ class Shippo(Vendor):
                 state=state,
                 vendor_status=status,
                 at=event.time,
-                raw=told.raw,
+                raw=fields.raw,
             ),
         )
 
@@ -258,24 +258,24 @@ def _path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-async def _of(wire: Wire, rate: str | None) -> list[Answer]:
+async def _transactions_of(wire: Wire, rate: str | None) -> list[Answer]:
     """All transactions of a rate."""
-    asked = Request.get("/transactions", query={"rate": rate, "results": 100})
-    return list(answer(await wire.send(asked)).objects("results"))
+    request = Request.get("/transactions", query={"rate": rate, "results": 100})
+    return list(answer(await wire.send(request)).objects("results"))
 
 
-async def _found(wire: Wire, rate: str, marked: str) -> Answer | None:
+async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | None:
     """The transaction with this mark; None if there is none, or the search failed."""
     try:
-        known = await _of(wire, rate)
+        transactions = await _transactions_of(wire, rate)
     except ConnectorError:
         return None
-    ours = [item for item in known if item.text("metadata") == marked]
+    ours = [item for item in transactions if item.text("metadata") == marked]
     return next((item for item in ours if item.text("status") != "ERROR"), None)
 
 
 async def _transaction(wire: Wire, ref: Ref) -> Answer:
-    return _whole(await wire.send(Request.get(_path("transactions", ref.id))))
+    return _identified(await wire.send(Request.get(_path("transactions", ref.id))))
 
 
 async def _offer(wire: Wire, bought: Answer) -> Answer:
@@ -286,7 +286,7 @@ async def _offer(wire: Wire, bought: Answer) -> Answer:
     return answer(await wire.send(Request.get(_path("rates", rate))))
 
 
-def _whole(response: Response) -> Answer:
+def _identified(response: Response) -> Answer:
     body = answer(response)
     if body.text("object_id") is None:
         raise malformed(response, "object_id")
@@ -294,14 +294,14 @@ def _whole(response: Response) -> Answer:
 
 
 async def _refunded(wire: Wire, transaction: str) -> Answer:
-    asked = Request.post("/refunds", json={"transaction": transaction, "async": False})
+    request = Request.post("/refunds", json={"transaction": transaction, "async": False})
     try:
-        return answer(await wire.send(asked.evolve(idempotent=True)))
+        return answer(await wire.send(request.evolve(idempotent=True)))
     except VendorRejected:
-        found = answer(await wire.send(Request.get(_path("transactions", transaction))))
-        if not (found.text("status") or "").startswith("REFUND"):
+        refund = answer(await wire.send(Request.get(_path("transactions", transaction))))
+        if not (refund.text("status") or "").startswith("REFUND"):
             raise
-        return found
+        return refund
 
 
 async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
@@ -310,7 +310,7 @@ async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | No
     several = [bought]
     if parcels is not None:
         try:
-            several = await _of(wire, offer.text("object_id"))
+            several = await _transactions_of(wire, offer.text("object_id"))
         except ConnectorError:
             several = [bought]
     labels = [

@@ -29,9 +29,10 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
-from moorage.vendors.shipping._common import follows, known, mark, on_its_day
+from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
 from moorage.vendors.shipping._ups_answers import (
     NO_OFFER,
+    bought_shipment,
     classify,
     no_rates,
     read_address,
@@ -40,7 +41,6 @@ from moorage.vendors.shipping._ups_answers import (
     read_shipment,
     read_track,
     recovered,
-    sold,
 )
 from moorage.vendors.shipping._ups_requests import (
     CARRIER,
@@ -150,20 +150,20 @@ class Ups(Vendor):
     ) -> RateResult:
         """Get rates."""
         body = rates_body(request, self.account_number)
-        asked = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
+        quote = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
         try:
             parse = partial(read_rates, wire)
-            return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
+            return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
             return no_rates(error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; after a lost answer, search for it."""
-        request, marked = known(asked), mark(wire, key)
+        request, marked = required_request(rate_request), mark(wire, key)
 
         def buying(day: date) -> Request:
             body = shipment_body(
@@ -183,10 +183,10 @@ class Ups(Vendor):
         try:
             bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown:
-            found = await _tried(wire, request.label, by_mark(marked, self.account_number))
-            if found is None:
+            earlier = await _tried(wire, request.label, by_mark(marked, self.account_number))
+            if earlier is None:
                 raise unknown from None
-            return sold(wire, *found, rate)
+            return bought_shipment(wire, *earlier, rate)
         if request.label is not LabelFormat.PDF:
             return bought
         return await _in_pdf(wire, bought)
@@ -200,11 +200,11 @@ class Ups(Vendor):
             if error.status != _NOT_FOUND:
                 raise
             # The tracking learns of a label some time after it is bought.
-            return sold(wire, ref.id, await self.get_labels(wire, ref, None))
+            return bought_shipment(wire, ref.id, await self.get_labels(wire, ref, None))
         void = tracking.status is TrackingStatus.CANCELED
-        found = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
+        recovered_label = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
         return attrs.evolve(
-            sold(wire, ref.id, () if found is None else found[1]),
+            bought_shipment(wire, ref.id, () if recovered_label is None else recovered_label[1]),
             state=ShipmentState.CANCELED if void else ShipmentState.BOUGHT,
             vendor_status=tracking.vendor_status,
             raw=tracking.raw,
@@ -219,13 +219,13 @@ class Ups(Vendor):
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel that anybody bought."""
-        follows(CARRIER, carrier)
-        asked = Request.get(
+        check_carrier(CARRIER, carrier)
+        request = Request.get(
             f"/api/track/v1/details/{quote(number, safe='')}",
             query={"locale": "en_US", "returnSignature": "false"},
             headers={"transId": wire.new_id()[:32]},
         )
-        return read_track(await wire.send(asked), number)
+        return read_track(await wire.send(request), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track the first parcel of a shipment that was bought here."""
@@ -251,24 +251,24 @@ class Ups(Vendor):
         """Check if an address exists, and if it is residential."""
         if address.country not in CHECKED:
             raise UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
-        asked = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
-        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+        request = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
+        return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
 
 async def _recovered(
-    wire: Wire, label: LabelFormat, which: dict[str, Any]
+    wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str | None, tuple[Label, ...]]:
     """The number of a bought shipment, and its labels."""
-    asked = Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
-    return recovered(await wire.send(asked.evolve(idempotent=True)))
+    request = Request.post("/api/labels/v1/recovery", json=recovery_body(label, identification))
+    return recovered(await wire.send(request.evolve(idempotent=True)))
 
 
 async def _tried(
-    wire: Wire, label: LabelFormat, which: dict[str, Any]
+    wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
     """The number and the labels; None if there are none, or the recovery failed."""
     try:
-        number, labels = await _recovered(wire, label, which)
+        number, labels = await _recovered(wire, label, identification)
     except ConnectorError:
         return None
     return None if number is None else (number, labels)
@@ -276,8 +276,8 @@ async def _tried(
 
 async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
     """The shipment with its labels in PDF; as images if UPS does not return PDF."""
-    found = await _tried(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
-    if found is None or not found[1]:
+    recovered_label = await _tried(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
+    if recovered_label is None or not recovered_label[1]:
         return bought
     ref = bought.ref.with_related(label=LabelFormat.PDF.value)
-    return attrs.evolve(bought, ref=ref, labels=found[1])
+    return attrs.evolve(bought, ref=ref, labels=recovered_label[1])

@@ -20,13 +20,13 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}")
 _LONG: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
-def sender_of(message: SmsMessage, own: str | None, vendor: str) -> str:
+def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
     """The sender of a message, at a vendor that requires one.
 
     Raises:
         InvalidData: neither the message nor the account has one.
     """
-    sender = message.sender or own
+    sender = message.sender or usual
     if sender:
         return sender
     raise InvalidData(
@@ -56,13 +56,13 @@ def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
     """The error of a refusal, with the vendor's text but without telephone numbers."""
-    said = None if words is None else _NUMBER.sub("(number)", words)
+    message = None if words is None else _NUMBER.sub("(number)", words)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(
-        f"{vendor} refused: {said or code}",
+        f"{vendor} refused: {message or code}",
         status=response.status,
         vendor_code=code,
-        vendor_message=said,
+        vendor_message=message,
         response=response,
         **fields,
     )

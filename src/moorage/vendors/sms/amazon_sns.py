@@ -98,13 +98,15 @@ class AmazonSns(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = signed("sns", self.region, self.access_key_id, self.credentials, self.session_token)
+        credentials = signed(
+            "sns", self.region, self.access_key_id, self.credentials, self.session_token
+        )
         return {
             "": Service(
                 "amazon_sns",
                 self.base_url or f"https://sns.{self.region}.amazonaws.com",
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
             )
         }
@@ -131,8 +133,8 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
     }
     for name, value in extra_for("amazon_sns", message.extra).items():
         (attributes if name.startswith(_ATTRIBUTE) else form)[name] = value
-    given = [(name, value) for name, value in attributes.items() if value is not None]
-    for number, (name, value) in enumerate(given, 1):
+    present = [(name, value) for name, value in attributes.items() if value is not None]
+    for number, (name, value) in enumerate(present, 1):
         entry = f"MessageAttributes.entry.{number}"
         form |= {
             f"{entry}.Name": name,
@@ -149,7 +151,7 @@ def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
     id_ = None if result is None else result.text("MessageId")
     if root is None or id_ is None:
         raise malformed(response, "MessageId")
-    return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.told())
+    return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.as_dict())
 
 
 def _read(response: Response) -> Element | None:

@@ -166,13 +166,13 @@ class Bird(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
         return {
             "": Service(
                 "bird",
                 self.base_url or f"https://{self.region}.platform.bird.com",
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
                 **_KEYS.settings,
             )
@@ -181,8 +181,8 @@ class Bird(Vendor):
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
         request = Request.post(_MESSAGES, json=message_body(self, message))
-        known = None if key is None else key_at(wire, key, _KEY)
-        return await wire.send(request, key=known, parse=partial(read_message, wire))
+        vendor_key = None if key is None else key_at(wire, key, _KEY)
+        return await wire.send(request, key=vendor_key, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         """Get the status of a message."""
@@ -210,8 +210,8 @@ class Bird(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event of a sent or a received message."""
-        told = read(event.data)
-        sms = told.text("sms_id")
+        fields = read(event.data)
+        sms = fields.text("sms_id")
         if sms is None or not event.vendor_type.startswith(_EVENT):
             return ()
         word = event.vendor_type.removeprefix(_EVENT)
@@ -223,10 +223,10 @@ class Bird(Vendor):
                 status=status,
                 vendor_status=word,
                 at=event.time,
-                sender=told.text("from") if status is SmsStatus.RECEIVED else None,
-                text=told.text("text"),
-                error_code=told.text("error.code"),
-                raw=told.raw,
+                sender=fields.text("from") if status is SmsStatus.RECEIVED else None,
+                text=fields.text("text"),
+                error_code=fields.text("error.code"),
+                raw=fields.raw,
             ),
         )
 
@@ -305,5 +305,5 @@ def _refused(response: Response, error: Answer) -> ConnectorError | None:
     if code == _OTHER_REQUEST:
         return IdempotencyConflict("Bird knows this key from another request.")
     words = vendor_words(response)[1]
-    found = _KINDS.get(kind, _OTHERWISE.get(response.status, VendorRejected))
-    return refusal(found, "Bird", response, code or kind, words)
+    error_type = _KINDS.get(kind, _OTHERWISE.get(response.status, VendorRejected))
+    return refusal(error_type, "Bird", response, code or kind, words)

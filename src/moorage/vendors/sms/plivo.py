@@ -149,15 +149,15 @@ class Plivo(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""
-        own = None
+        credentials = None
         if self.credentials is not None:
-            own = Credentials.basic(self.auth_id, self.credentials)
+            credentials = Credentials.basic(self.auth_id, self.credentials)
         return {
             to: Service(
                 "plivo",
                 url,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
             )
             for to, url in (("", self.base_url), (_LOOKUPS, self.lookups_url))
@@ -211,23 +211,23 @@ class Plivo(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event of a sent or a received message."""
-        told = read(event.data)
-        uuid = told.text("MessageUUID")
+        fields = read(event.data)
+        uuid = fields.text("MessageUUID")
         if uuid is None:
             return ()
-        status, text = told.text("Status"), told.text("Text")
+        status, text = fields.text("Status"), fields.text("Text")
         came_in = status is None and text is not None
-        known = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
+        delivery_status = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
         return (
             SmsEvent(
                 id=event.id,
                 ref=ref(uuid),
-                status=SmsStatus.RECEIVED if came_in else known,
+                status=SmsStatus.RECEIVED if came_in else delivery_status,
                 vendor_status=status,
-                sender=international(told.text("From")) if came_in else None,
+                sender=international(fields.text("From")) if came_in else None,
                 text=text,
-                error_code=_error(told.text("ErrorCode")),
-                raw=told.raw,
+                error_code=_error(fields.text("ErrorCode")),
+                raw=fields.raw,
             ),
         )
 

@@ -137,15 +137,15 @@ class Twilio(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""
-        own = None
+        credentials = None
         if self.credentials is not None:
-            own = Credentials.basic(self.api_key or self.account_sid, self.credentials)
+            credentials = Credentials.basic(self.api_key or self.account_sid, self.credentials)
         return {
             to: Service(
                 "twilio",
                 url,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
             )
             for to, url in (("", self.base_url), (_LOOKUPS, self.lookups_url))
@@ -197,21 +197,21 @@ class Twilio(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event of a sent or a received message."""
-        told = read(event.data)
-        sid = told.text("MessageSid") or told.text("SmsSid")
+        fields = read(event.data)
+        sid = fields.text("MessageSid") or fields.text("SmsSid")
         if sid is None:
             return ()
-        status = told.text("MessageStatus") or told.text("SmsStatus")
+        status = fields.text("MessageStatus") or fields.text("SmsStatus")
         return (
             SmsEvent(
                 id=event.id,
                 ref=ref(sid),
                 status=_STATUSES.get(status or "", SmsStatus.UNKNOWN),
                 vendor_status=status,
-                sender=told.text("From") if status == "received" else None,
-                text=told.text("Body"),
-                error_code=told.text("ErrorCode"),
-                raw=told.raw,
+                sender=fields.text("From") if status == "received" else None,
+                text=fields.text("Body"),
+                error_code=fields.text("ErrorCode"),
+                raw=fields.raw,
             ),
         )
 

@@ -142,15 +142,15 @@ class Vonage(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""
-        own = None
+        credentials = None
         if self.credentials is not None:
-            own = Credentials.basic(self.api_key, self.credentials)
+            credentials = Credentials.basic(self.api_key, self.credentials)
         return {
             to: Service(
                 "vonage",
                 url,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=classify,
             )
             for to, url in (("", self.base_url), (_INSIGHT, self.insight_url))
@@ -179,24 +179,24 @@ class Vonage(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event: a delivery receipt, or a received message."""
-        told = read(event.data)
-        part = told.text("messageId")
+        fields = read(event.data)
+        part = fields.text("messageId")
         if part is None:
             return ()
-        status, code = told.text("status"), told.text("err-code")
-        came_in = status is None and told.text("type") is not None
-        known = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
+        status, code = fields.text("status"), fields.text("err-code")
+        came_in = status is None and fields.text("type") is not None
+        delivery_status = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
         return (
             SmsEvent(
                 id=event.id,
                 ref=ref(part),
-                status=SmsStatus.RECEIVED if came_in else known,
+                status=SmsStatus.RECEIVED if came_in else delivery_status,
                 vendor_status=status,
-                at=told.time("message-timestamp"),
-                sender=international(told.text("msisdn")) if came_in else None,
-                text=told.text("text"),
+                at=fields.time("message-timestamp"),
+                sender=international(fields.text("msisdn")) if came_in else None,
+                text=fields.text("text"),
                 error_code=None if code == _TAKEN else code,
-                raw=told.raw,
+                raw=fields.raw,
             ),
         )
 
@@ -246,8 +246,8 @@ def _status(part: Answer) -> str | None:
 
 def _price(parts: list[Answer]) -> Price | None:
     prices = [part.decimal("message-price") for part in parts]
-    known = [price for price in prices if price is not None]
-    return as_price(sum(known), _CURRENCY) if len(known) == len(parts) else None
+    stated = [price for price in prices if price is not None]
+    return as_price(sum(stated), _CURRENCY) if len(stated) == len(parts) else None
 
 
 def read_number(response: Response) -> NumberCheck:

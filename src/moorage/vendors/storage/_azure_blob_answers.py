@@ -24,7 +24,7 @@ from moorage.errors import (
 from moorage.vendors._reading import as_time, malformed
 from moorage.vendors._xml import Element, NotXmlError, read_xml
 from moorage.vendors.storage._azure_blob_requests import META
-from moorage.vendors.storage._common import bare_etag, packing, plain_word, root, whole
+from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,34 +69,34 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
     if response.status < 400:
         return None
-    code, words = _said(request, response)
+    code, words = _failure_details(request, response)
     return None if code is None else _failure(code, words, response)
 
 
-def _said(request: Request, response: Response) -> tuple[str | None, str | None]:
+def _failure_details(request: Request, response: Response) -> tuple[str | None, str | None]:
     """The code and text of a failure; some failures have no body, and their code in a header."""
-    told = response.header("x-ms-error-code")
-    if told is None and request.method == "HEAD" and response.status == 404:
-        told = "BlobNotFound"
+    code = response.header("x-ms-error-code")
+    if code is None and request.method == "HEAD" and response.status == 404:
+        code = "BlobNotFound"
     try:
         error = read_xml(response.body)
     except NotXmlError:
-        return told, None
+        return code, None
     if error.name != "Error":
-        return told, None
-    return error.text("Code") or told, error.text("Message")
+        return code, None
+    return error.text("Code") or code, error.text("Message")
 
 
 def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
     """The error for a code of Azure."""
     # The first line is followed by the request's id and time, which the headers have too.
     first = (words or "").partition("\n")[0].strip()
-    said = _REDACTION.words(first, _LONGEST) if first else None
+    message = _REDACTION.words(first, _LONGEST) if first else None
     status = response.status
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": code,
-        "vendor_message": said,
+        "vendor_message": message,
         "response": response,
     }
     kind: type[ConnectorError] = VendorRejected
@@ -116,12 +116,12 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
         kind = InvalidRequest
     if code in _REMEDIES:
         fields["remedy"] = _REMEDIES[code]
-    return kind(f"Azure refused: {said or code}", **fields)
+    return kind(f"Azure refused: {message or code}", **fields)
 
 
 # --- delegation keys ----------------------------------------------------------
 
-_LENT: Final = {
+_DELEGATION_FIELDS: Final = {
     "skoid": "SignedOid",
     "sktid": "SignedTid",
     "skt": "SignedStart",
@@ -132,7 +132,7 @@ _LENT: Final = {
 
 
 @attrs.frozen
-class LentKey:
+class DelegationKey:
     """A user delegation key, which Azure issues to a client of Entra ID.
 
     Attributes:
@@ -144,19 +144,21 @@ class LentKey:
     named: Mapping[str, str]
 
 
-def lent_key(response: Response) -> LentKey:
+def delegation_key(response: Response) -> DelegationKey:
     """Parse the key in an answer.
 
     Raises:
         VendorFailed: the answer contains none.
     """
-    told = root(response, "UserDelegationKey")
-    named = {parameter: told.text(name) or "" for parameter, name in _LENT.items()}
-    key = Secret(told.text("Value") or "")
-    if not _is_key(key) or not all(named.values()):
+    root_element = root(response, "UserDelegationKey")
+    fields = {
+        parameter: root_element.text(name) or "" for parameter, name in _DELEGATION_FIELDS.items()
+    }
+    key = Secret(root_element.text("Value") or "")
+    if not _is_key(key) or not all(fields.values()):
         # The answer may contain the key, and an error would show it.
         raise malformed(response.evolve(body=b""), "Value")
-    return LentKey(key, named)
+    return DelegationKey(key, fields)
 
 
 def _is_key(key: Secret) -> bool:
@@ -169,10 +171,10 @@ def _is_key(key: Secret) -> bool:
 # --- blobs -------------------------------------------------------------------
 
 
-def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
+def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
     """The properties of a blob, from the headers of an answer."""
     fields: dict[str, Any] = {
-        "size": whole(headers.get("content-length")),
+        "size": byte_count(headers.get("content-length")),
         "checksums": _checksums(headers),
         "content_type": headers.get("content-type"),
         "content_encoding": packing(headers.get("content-encoding")),
@@ -189,33 +191,35 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
         last_modified=as_time(headers.get("last-modified")),
         version=headers.get("x-ms-version-id"),
         raw=dict(headers),
-        **{**fields, **known},
+        **{**fields, **overrides},
     )
 
 
-def put(wire: Wire, key: str, response: Response, kept: Headers, **known: Any) -> ObjectInfo:
+def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: Any) -> ObjectInfo:
     """The properties of a blob that was stored with these options."""
     return info(
         wire,
         key,
         response.headers,
-        content_type=kept.get("x-ms-blob-content-type"),
-        content_encoding=packing(kept.get("x-ms-blob-content-encoding")),
-        content_disposition=kept.get("x-ms-blob-content-disposition"),
-        content_language=kept.get("x-ms-blob-content-language"),
-        cache_control=kept.get("x-ms-blob-cache-control"),
-        metadata=_metadata(kept),
-        storage_class=kept.get("x-ms-access-tier"),
-        **known,
+        content_type=stored.get("x-ms-blob-content-type"),
+        content_encoding=packing(stored.get("x-ms-blob-content-encoding")),
+        content_disposition=stored.get("x-ms-blob-content-disposition"),
+        content_language=stored.get("x-ms-blob-content-language"),
+        cache_control=stored.get("x-ms-blob-cache-control"),
+        metadata=_metadata(stored),
+        storage_class=stored.get("x-ms-access-tier"),
+        **overrides,
     )
 
 
 def _checksums(headers: Headers) -> tuple[Checksum, ...]:
     """The checksum of the whole blob; the answer to a range may state that of the range instead."""
-    some = "content-range" in headers
-    told = headers.get("x-ms-blob-content-md5") or (None if some else headers.get("content-md5"))
-    found = Checksum.from_base64(ChecksumAlgorithm.MD5, told)
-    return () if found is None else (found,)
+    is_partial = "content-range" in headers
+    md5 = headers.get("x-ms-blob-content-md5") or (
+        None if is_partial else headers.get("content-md5")
+    )
+    checksum = Checksum.from_base64(ChecksumAlgorithm.MD5, md5)
+    return () if checksum is None else (checksum,)
 
 
 def _metadata(headers: Headers) -> dict[str, str]:
@@ -233,38 +237,40 @@ def _named(name: str) -> str:
 
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
-    told = root(response, "EnumerationResults")
-    listed = next(told.all("Blobs"), Element("Blobs", {}))
+    listing = root(response, "EnumerationResults")
+    blobs = next(listing.all("Blobs"), Element("Blobs", {}))
     objects = tuple(
-        _listed(wire, key, each) for each in listed.all("Blob") if (key := _name(each)) is not None
+        _listed(wire, key, element)
+        for element in blobs.all("Blob")
+        if (key := _name(element)) is not None
     )
-    prefixes = (_name(each) for each in listed.all("BlobPrefix"))
+    prefixes = (_name(element) for element in blobs.all("BlobPrefix"))
     return ListPage(
         objects=objects,
         prefixes=tuple(prefix for prefix in prefixes if prefix is not None),
-        next_cursor=told.text("NextMarker"),
-        raw=told.told(),
+        next_cursor=listing.text("NextMarker"),
+        raw=listing.as_dict(),
     )
 
 
 def _listed(wire: Wire, key: str, element: Element) -> ObjectInfo:
-    said = next(element.all("Properties"), Element("Properties", {}))
-    md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, said.text("Content-MD5"))
+    properties = next(element.all("Properties"), Element("Properties", {}))
+    md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, properties.text("Content-MD5"))
     return ObjectInfo(
         ref=wire.ref(key),
         key=key,
-        size=whole(said.text("Content-Length")),
-        etag=bare_etag(said.text("Etag")),
+        size=byte_count(properties.text("Content-Length")),
+        etag=bare_etag(properties.text("Etag")),
         checksums=() if md5 is None else (md5,),
-        content_type=said.text("Content-Type"),
-        content_encoding=packing(said.text("Content-Encoding")),
-        content_disposition=said.text("Content-Disposition"),
-        content_language=said.text("Content-Language"),
-        cache_control=said.text("Cache-Control"),
-        last_modified=as_time(said.text("Last-Modified")),
+        content_type=properties.text("Content-Type"),
+        content_encoding=packing(properties.text("Content-Encoding")),
+        content_disposition=properties.text("Content-Disposition"),
+        content_language=properties.text("Content-Language"),
+        cache_control=properties.text("Cache-Control"),
+        last_modified=as_time(properties.text("Last-Modified")),
         version=element.text("VersionId"),
-        storage_class=said.text("AccessTier"),
-        raw=element.told(),
+        storage_class=properties.text("AccessTier"),
+        raw=element.as_dict(),
     )
 
 
@@ -278,11 +284,11 @@ def _name(element: Element) -> str | None:
 
 def blocks(response: Response, kind: str) -> list[tuple[str, int]]:
     """The names and sizes of a blob's blocks of this kind."""
-    told = root(response, "BlockList")
-    listed = next(told.all(kind), Element(kind, {}))
+    listing = root(response, "BlockList")
+    group = next(listing.all(kind), Element(kind, {}))
     return [
         (name, size)
-        for each in listed.all("Block")
-        if (name := each.text("Name")) is not None
-        and (size := whole(each.text("Size"))) is not None
+        for block in group.all("Block")
+        if (name := block.text("Name")) is not None
+        and (size := byte_count(block.text("Size"))) is not None
     ]

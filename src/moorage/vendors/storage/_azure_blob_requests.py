@@ -19,11 +19,11 @@ from moorage.vendors.storage._common import (
     Fields,
     encoded_word,
     get_if,
-    given,
+    header_text,
     put_if,
     quoted_etag,
     with_own,
-    word,
+    without_empty,
 )
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def _named(name: str) -> str:
 
 def _value(text: str) -> str:
     """Encode characters that an intermediary could drop or change."""
-    return word(text) if text and "  " not in text else encoded_word(text)
+    return header_text(text) if text and "  " not in text else encoded_word(text)
 
 
-def kept_as(options: PutOptions) -> Fields:
+def object_headers(options: PutOptions) -> Fields:
     """The options of a blob as headers; the vendor's own options come last."""
-    fields = given(
+    fields = without_empty(
         {
             **_content(options),
             "x-ms-access-tier": options.storage_class,
@@ -122,14 +122,16 @@ def sum_of(data: bytes) -> Checksum:
     return Checksum.of(ChecksumAlgorithm.MD5, data)
 
 
-def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: Fields) -> Request:
+def put(
+    path: str, data: bytes, checksum: Checksum, options: PutOptions, stored_fields: Fields
+) -> Request:
     """The request that stores a blob."""
     headers = {
         "x-ms-blob-type": "BlockBlob",
         "Content-MD5": checksum.base64,
         **_BYTES,
         **put_if(options),
-        **kept,
+        **stored_fields,
     }
     return Request.put(path, headers=headers, body=data)
 
@@ -173,17 +175,19 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
                 "Azure copies a blob within an account only with the existing encryption.",
                 remedy="Leave encryption out, or download the object and upload it again.",
             )
-        kept = {name: text for name, text in kept_as(options).items() if name not in _CONTENT}
-        headers |= {**put_if(options), **kept}
+        stored_fields = {
+            name: text for name, text in object_headers(options).items() if name not in _CONTENT
+        }
+        headers |= {**put_if(options), **stored_fields}
     return Request.put(path, headers=headers)
 
 
-def said_anew(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
+def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
     """The headers that replace the copy's properties."""
-    same = given({"If-Match": copied.etag and quoted_etag(copied.etag)})
+    same = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
     # Properties that are not stated here are removed, but the checksum must stay.
-    content = given({**_content(options), _MD5: md5})
+    content = without_empty({**_content(options), _MD5: md5})
     requests = [Request.put(path, query={"comp": "properties"}, headers={**content, **same})]
     if not options.metadata:
         # Azure gives a copy without metadata the metadata of its source.
@@ -207,9 +211,11 @@ def delegation(now: datetime, until: datetime) -> Request:
 # --- blocks --------------------------------------------------------------------
 
 
-def put_block(path: str, block: str, data: bytes, checksum: Checksum, kept: Fields) -> Request:
+def put_block(
+    path: str, block: str, data: bytes, checksum: Checksum, stored_fields: Fields
+) -> Request:
     """The request that uploads a block."""
-    scope = given({SCOPE: kept.get(SCOPE)})
+    scope = without_empty({SCOPE: stored_fields.get(SCOPE)})
     return Request.put(
         path,
         query={"comp": "block", "blockid": block},
@@ -223,16 +229,16 @@ def blocks(path: str) -> Request:
     return Request.get(path, query={"comp": "blocklist", "blocklisttype": "all"})
 
 
-def commit(path: str, names: Sequence[str], options: PutOptions, kept: Fields) -> Request:
+def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
     """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
     listed = "".join(written("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
     whole = options.checksum
-    known = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
-    headers = {"Content-MD5": sum_of(body).base64, **_XML, **given({_MD5: known})}
+    md5 = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
+    headers = {"Content-MD5": sum_of(body).base64, **_XML, **without_empty({_MD5: md5})}
     return Request.put(
         path,
         query={"comp": "blocklist"},
-        headers={**headers, **put_if(options), **kept},
+        headers={**headers, **put_if(options), **stored_fields},
         body=body,
     )

@@ -36,11 +36,11 @@ class Grant:
     options: UrlOptions
     until: datetime
 
-    def signed(self, own: tuple[str, ...], sign: Callable[[str], str], **more: str) -> str:
+    def signed(self, leading: tuple[str, ...], sign: Callable[[str], str], **more: str) -> str:
         """The URL with its signature.
 
         Args:
-            own: lines that identify the signer, which follow the resource.
+            leading: lines that identify the signer, which follow the resource.
             sign: signs a text.
             more: further parameters that identify the signer.
         """
@@ -51,7 +51,7 @@ class Grant:
                 "",
                 fields["se"],
                 self.resource,
-                *own,
+                *leading,
                 "",
                 fields["spr"],
                 fields["sv"],
@@ -78,8 +78,8 @@ class Grant:
             "spr": "https" if self.url.startswith("https:") else "https,http",
         }
         if options.method in {"GET", "HEAD"}:
-            said = {"rscd": options.content_disposition, "rsct": options.content_type}
-            fields |= {name: value for name, value in said.items() if value}
+            response_fields = {"rscd": options.content_disposition, "rsct": options.content_type}
+            fields |= {name: value for name, value in response_fields.items() if value}
         return fields
 
 

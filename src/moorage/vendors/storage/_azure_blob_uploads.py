@@ -41,9 +41,9 @@ class BlockUpload:
     kept: Fields = attrs.field(repr=False)
 
     @classmethod
-    def begun(cls, new_id: str, kept: Fields) -> Self:
+    def begun(cls, new_id: str, stored_fields: Fields) -> Self:
         """A new upload."""
-        return cls(sha256(new_id.encode()).hexdigest()[:20], kept)
+        return cls(sha256(new_id.encode()).hexdigest()[:20], stored_fields)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,9 +53,9 @@ class BlockUpload:
             InvalidData: the text is malformed.
         """
         tag, _, rest = text.partition(".")
-        kept = _read(rest)
-        if _TAG.fullmatch(tag) and is_object(kept) and _are_headers(kept):
-            return cls(tag, kept)
+        stored_fields = _read(rest)
+        if _TAG.fullmatch(tag) and is_object(stored_fields) and _are_headers(stored_fields):
+            return cls(tag, stored_fields)
         raise InvalidData(
             "This is not the reference of an upload to Azure.",
             field="ref",
@@ -79,10 +79,10 @@ class BlockUpload:
 
     def part(self, block: str, size: int) -> Part | None:
         """The part of this name; None if it belongs to another upload."""
-        found = _NAME.fullmatch(_plain(block))
-        if found is None or found[3] != self.tag:
+        match = _NAME.fullmatch(_plain(block))
+        if match is None or match[3] != self.tag:
             return None
-        return part(int(found[2]), size, Checksum(ChecksumAlgorithm.MD5, found[1]))
+        return part(int(match[2]), size, Checksum(ChecksumAlgorithm.MD5, match[1]))
 
 
 def part(number: int, size: int, checksum: Checksum) -> Part:

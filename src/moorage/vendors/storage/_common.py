@@ -37,14 +37,14 @@ gzip is accepted.
 """
 
 
-def given(fields: Mapping[str, str | None]) -> Fields:
+def without_empty(fields: Mapping[str, str | None]) -> Fields:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value}
 
 
 def put_if(options: PutOptions) -> Fields:
     """The conditions of an upload as headers."""
-    return given(
+    return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
             "If-None-Match": options.if_none_match,
@@ -55,7 +55,7 @@ def put_if(options: PutOptions) -> Fields:
 def get_if(options: GetOptions) -> Fields:
     """The conditions of a download as headers."""
     since, until = options.if_modified_since, options.if_unmodified_since
-    return given(
+    return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
             "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
@@ -74,12 +74,12 @@ def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
                 field=f"extra.{vendor}.{name}",
                 remedy="Give the vendor's headers with their values as text.",
             )
-        fields = {known: text for known, text in fields.items() if known.lower() != name.lower()}
+        fields = {field: text for field, text in fields.items() if field.lower() != name.lower()}
         fields[name] = value
     return fields
 
 
-def word(text: str) -> str:
+def header_text(text: str) -> str:
     """Metadata as header values, encoded by RFC 2047 outside ASCII."""
     return text if text.isascii() else encoded_word(text)
 
@@ -91,9 +91,9 @@ def encoded_word(text: str) -> str:
 
 def plain_word(value: str) -> str:
     """Decode metadata to its original form."""
-    found = _ENCODED.fullmatch(value)
+    match = _ENCODED.fullmatch(value)
     try:
-        return value if found is None else b64decode(found[1], validate=True).decode()
+        return value if match is None else b64decode(match[1], validate=True).decode()
     except ValueError:
         return value
 
@@ -108,7 +108,7 @@ def bare_etag(text: str | None) -> str | None:
     return (text or "").strip('"') or None
 
 
-def whole(text: str | None) -> int | None:
+def byte_count(text: str | None) -> int | None:
     """A number of bytes."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
 
@@ -126,12 +126,12 @@ def root(response: Response, *names: str) -> Element:
         VendorFailed: the document is missing or of another name.
     """
     try:
-        found = read_xml(response.body)
+        element = read_xml(response.body)
     except NotXmlError:
         raise malformed(response) from None
-    if found.name not in names:
+    if element.name not in names:
         raise malformed(response, names[0])
-    return found
+    return element
 
 
 def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
@@ -146,11 +146,11 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
     start, length = 0, info.size
     if arriving.status == 206 or options.range is not None:
         # A vendor that sends all of an object instead of the range sends other bytes.
-        some = content_range(arriving.headers)
-        if some is None:
+        sent_range = content_range(arriving.headers)
+        if sent_range is None:
             arriving.settle()
             raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
-        start, length, size = some
+        start, length, size = sent_range
         info = attrs.evolve(info, size=size)
     if info.content_encoding is not None:
         # The bytes are decompressed in transit, and have another length.
@@ -160,8 +160,8 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
 
 def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
     """The first byte, the number of bytes, and the size of the object."""
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
-    if found is None:
+    match = _RANGE.fullmatch(headers.get("content-range", ""))
+    if match is None:
         return None
-    start, last = int(found[1]), int(found[2])
-    return None if last < start else (start, last - start + 1, whole(found[3]))
+    start, last = int(match[1]), int(match[2])
+    return None if last < start else (start, last - start + 1, byte_count(match[3]))

@@ -21,7 +21,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._reading import Answer, answer, as_time, malformed
-from moorage.vendors.storage._common import whole
+from moorage.vendors.storage._common import byte_count
 
 if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
@@ -69,7 +69,7 @@ def _kind(request: Request, response: Response) -> type[ConnectorError]:
     if reason in _KEPT:
         return VendorRejected
     if status == 404:
-        nowhere = _NO_BUCKET.search(_words(response))
+        nowhere = _NO_BUCKET.search(_error_text(response))
         of_object = _OF_OBJECT.fullmatch(request.path)
         return FileNotFound if of_object and not nowhere else VendorRejected
     if status in {401, 403}:
@@ -80,15 +80,15 @@ def _kind(request: Request, response: Response) -> type[ConnectorError]:
 
 
 def _reason(response: Response) -> str | None:
-    found = _said(response).text("error.errors.0.reason") or ""
-    return found if _WORD.fullmatch(found) else None
+    reason = _error_body(response).text("error.errors.0.reason") or ""
+    return reason if _WORD.fullmatch(reason) else None
 
 
-def _words(response: Response) -> str:
-    return (_said(response).text("error.message") or "").lower()
+def _error_text(response: Response) -> str:
+    return (_error_body(response).text("error.message") or "").lower()
 
 
-def _said(response: Response) -> Answer:
+def _error_body(response: Response) -> Answer:
     try:
         body = response.json()
     except InvalidData:
@@ -99,26 +99,26 @@ def _said(response: Response) -> Answer:
 # --- objects -----------------------------------------------------------------
 
 
-def info(wire: Wire, told: Answer, key: str) -> ObjectInfo:
+def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
     """Parse the properties of an object; its generation changes whenever the object does."""
-    metadata = told.value("metadata")
-    version = told.text("generation")
+    metadata = resource.value("metadata")
+    version = resource.text("generation")
     return ObjectInfo(
         ref=wire.ref(key),
         key=key,
-        size=told.integer("size"),
+        size=resource.integer("size"),
         etag=version,
-        checksums=_sums(crc32c=told.text("crc32c"), md5=told.text("md5Hash")),
-        content_type=told.text("contentType"),
-        content_encoding=told.text("contentEncoding"),
-        content_disposition=told.text("contentDisposition"),
-        content_language=told.text("contentLanguage"),
-        cache_control=told.text("cacheControl"),
-        last_modified=told.time("timeCreated") or told.time("updated"),
+        checksums=_sums(crc32c=resource.text("crc32c"), md5=resource.text("md5Hash")),
+        content_type=resource.text("contentType"),
+        content_encoding=resource.text("contentEncoding"),
+        content_disposition=resource.text("contentDisposition"),
+        content_language=resource.text("contentLanguage"),
+        cache_control=resource.text("cacheControl"),
+        last_modified=resource.time("timeCreated") or resource.time("updated"),
         metadata=_texts(metadata),
         version=version,
-        storage_class=told.text("storageClass"),
-        raw=told.raw,
+        storage_class=resource.text("storageClass"),
+        raw=resource.raw,
     )
 
 
@@ -128,32 +128,32 @@ def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
     Raises:
         VendorFailed: the answer contains none.
     """
-    return known(wire, answer(response), response, key)
+    return identified(wire, answer(response), response, key)
 
 
-def known(wire: Wire, told: Answer, response: Response, key: str) -> ObjectInfo:
+def identified(wire: Wire, resource: Answer, response: Response, key: str) -> ObjectInfo:
     """The properties of an object resource.
 
     Raises:
         VendorFailed: it has no generation, which every object has.
     """
-    found = info(wire, told, key)
-    if found.version is None:
+    object_info = info(wire, resource, key)
+    if object_info.version is None:
         raise malformed(response, "generation")
-    return found
+    return object_info
 
 
 def _texts(value: object) -> dict[str, str]:
-    found = value if is_object(value) else {}
-    return {name: text for name, text in found.items() if isinstance(text, str)}
+    table = value if is_object(value) else {}
+    return {name: text for name, text in table.items() if isinstance(text, str)}
 
 
 def _sums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
-    told = (
+    checksums = (
         Checksum.from_base64(ChecksumAlgorithm.CRC32C, crc32c),
         Checksum.from_base64(ChecksumAlgorithm.MD5, md5),
     )
-    return tuple(item for item in told if item is not None)
+    return tuple(item for item in checksums if item is not None)
 
 
 def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
@@ -168,7 +168,9 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
     return ObjectInfo(
         ref=wire.ref(key),
         key=key,
-        size=whole(headers.get("x-goog-stored-content-length") or headers.get("content-length")),
+        size=byte_count(
+            headers.get("x-goog-stored-content-length") or headers.get("content-length")
+        ),
         etag=version,
         checksums=_sums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
         content_type=headers.get("content-type"),
@@ -188,13 +190,13 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
 
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
-    told = answer(response)
-    found = ((item.text("name"), item) for item in told.objects("items"))
+    listing = answer(response)
+    entries = ((item.text("name"), item) for item in listing.objects("items"))
     return ListPage(
-        objects=tuple(info(wire, item, key) for key, item in found if key is not None),
-        prefixes=told.texts("prefixes"),
-        next_cursor=told.text("nextPageToken"),
-        raw=told.raw,
+        objects=tuple(info(wire, item, key) for key, item in entries if key is not None),
+        prefixes=listing.texts("prefixes"),
+        next_cursor=listing.text("nextPageToken"),
+        raw=listing.raw,
     )
 
 
@@ -208,13 +210,13 @@ def session(response: Response) -> str:
         VendorFailed: the answer contains none.
     """
     _, _, query = (response.header("location") or "").partition("?")
-    found = dict(parse_qsl(query)).get("upload_id")
-    if found is None:
+    upload_id = dict(parse_qsl(query)).get("upload_id")
+    if upload_id is None:
         raise malformed(response, "Location")
-    return found
+    return upload_id
 
 
-def upto(response: Response) -> int | None:
+def stored_size(response: Response) -> int | None:
     """The number of stored bytes; None if the upload is complete, so that the answer is the object.
 
     Raises:
@@ -223,10 +225,10 @@ def upto(response: Response) -> int | None:
     override = response.header("x-http-status-code-override")
     if response.status != _MORE and override != str(_MORE):
         return None
-    told = response.header("range")
-    if told is None:
+    sent_range = response.header("range")
+    if sent_range is None:
         return 0
-    found = _UPTO.fullmatch(told)
-    if found is None:
+    match = _UPTO.fullmatch(sent_range)
+    if match is None:
         raise malformed(response, "Range")
-    return int(found[1]) + 1
+    return int(match[1]) + 1

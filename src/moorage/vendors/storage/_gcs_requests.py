@@ -34,7 +34,7 @@ def objects(bucket: str) -> str:
     return f"/storage/v1/b/{bucket}/o"
 
 
-def of(bucket: str, key: str) -> str:
+def object_path(bucket: str, key: str) -> str:
     """The path of an object."""
     return f"{objects(bucket)}/{quote(key, safe='')}"
 
@@ -84,19 +84,19 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
         "metadata": dict(options.metadata) or None,
         "storageClass": options.storage_class,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
-    return merged({**given, **more}, extra_for("gcs", options.extra))
+    present = {name: value for name, value in fields.items() if value is not None}
+    return merged({**present, **more}, extra_for("gcs", options.extra))
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
     """The request that stores an object; Google refuses bytes without the stated MD5."""
     md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
-    said = encode_json(_resource(options, name=key, md5Hash=md5))
+    resource = encode_json(_resource(options, name=key, md5Hash=md5))
     kind = options.content_type or "application/octet-stream"
     body = b"".join(
         (
             f"--{boundary}\r\nContent-Type: {_JSON}\r\n\r\n".encode(),
-            said,
+            resource,
             f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode(),
             data,
             f"\r\n--{boundary}--\r\n".encode(),
@@ -113,27 +113,27 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
 
 def get(bucket: str, key: str, options: GetOptions) -> Request:
     """The request that downloads an object, or a range of it."""
-    same, some = None if options.if_match == "*" else options.if_match, options.range
+    etag, byte_range = None if options.if_match == "*" else options.if_match, options.range
     return Request.get(
-        of(bucket, key),
+        object_path(bucket, key),
         query={
             "alt": "media",
             "generation": options.version,
-            "ifGenerationMatch": generation(same, "if_match"),
+            "ifGenerationMatch": generation(etag, "if_match"),
             "ifGenerationNotMatch": generation(options.if_none_match, "if_none_match"),
         },
-        headers=AS_PUT if some is None else {**AS_PUT, "Range": some.header},
+        headers=AS_PUT if byte_range is None else {**AS_PUT, "Range": byte_range.header},
     )
 
 
 def about(bucket: str, key: str, version: str | None) -> Request:
     """The request for an object's properties."""
-    return Request.get(of(bucket, key), query={"generation": version})
+    return Request.get(object_path(bucket, key), query={"generation": version})
 
 
 def delete(bucket: str, key: str, version: str | None) -> Request:
     """The request that deletes an object, or one generation of it for good."""
-    return Request.delete(of(bucket, key), query={"generation": version})
+    return Request.delete(object_path(bucket, key), query={"generation": version})
 
 
 def listing(bucket: str, **query: Any) -> Request:
@@ -152,7 +152,7 @@ def rewrite(
             "destinationKmsKeyName": options.encryption,
             "ifGenerationMatch": _precondition(options),
         }
-    path = f"{of(bucket, source)}/rewriteTo/b/{bucket}/o/{quote(key, safe='')}"
+    path = f"{object_path(bucket, source)}/rewriteTo/b/{bucket}/o/{quote(key, safe='')}"
     if options is None:
         request = Request.post(path, query=query)
     else:
@@ -189,15 +189,15 @@ def chunk(
     headers = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}
     if md5 is not None:
         headers["X-Goog-Hash"] = f"md5={md5}"
-    return _told_plainly(bucket, id_, headers, data).evolve(idempotent=False)
+    return _with_plain_status(bucket, id_, headers, data).evolve(idempotent=False)
 
 
-def asking(bucket: str, id_: str) -> Request:
+def progress(bucket: str, id_: str) -> Request:
     """The request for the number of stored bytes."""
-    return _told_plainly(bucket, id_, {"Content-Range": "bytes */*"}, b"")
+    return _with_plain_status(bucket, id_, {"Content-Range": "bytes */*"}, b"")
 
 
-def _told_plainly(bucket: str, id_: str, headers: Mapping[str, str], data: bytes) -> Request:
+def _with_plain_status(bucket: str, id_: str, headers: Mapping[str, str], data: bytes) -> Request:
     """Add the header by which Google answers 200 instead of 308."""
     path, query = _session(bucket, id_)
     fields = {**headers, "X-GUploader-No-308": "yes"}

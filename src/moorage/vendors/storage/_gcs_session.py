@@ -76,7 +76,7 @@ class Session:
 
     async def ask(self) -> None:
         """Ask for the number of stored bytes."""
-        await self._send(requests.asking(self._bucket, self._id))
+        await self._send(requests.progress(self._bucket, self._id))
 
     async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
         """Send the bytes of a chunk that are not stored yet."""
@@ -119,7 +119,7 @@ class Session:
             if error.response is None or error.status != 308:
                 raise
             response = error.response
-        reached = answers.upto(response)
+        reached = answers.stored_size(response)
         if reached is None:
             self.object = response
         else:

@@ -46,7 +46,7 @@ class Signer:
     def url(self, base: str, path: str, options: UrlOptions, now: datetime) -> str:
         """The URL of an object with a signature in its query."""
         stamp, scope = _dated(now)
-        headers = {"host": urlsplit(base).netloc, **told_along(options)}
+        headers = {"host": urlsplit(base).netloc, **signed_headers(options)}
         lines = "".join(
             f"{name.lower()}:{headers[name]}\n" for name in sorted(headers, key=str.lower)
         )
@@ -128,13 +128,13 @@ def account_of(credentials: Secret) -> ServiceAccount:
         ConfigurationError: the text is not such a key.
     """
     try:
-        told = json.loads(credentials.reveal_bytes())
-        found = {
-            field: told[name]
+        key_file = json.loads(credentials.reveal_bytes())
+        fields = {
+            field: key_file[name]
             for name, field in _WRITTEN.items()
-            if isinstance(told.get(name), str) and told[name]
+            if isinstance(key_file.get(name), str) and key_file[name]
         }
-        account = ServiceAccount(**found)
+        account = ServiceAccount(**fields)
     except (AttributeError, TypeError, ValueError):
         pass  # raised below, where no frame holds the key
     else:
@@ -174,21 +174,21 @@ _WRITTEN: Final = {
 }
 
 
-def told_along(options: UrlOptions) -> dict[str, str]:
+def signed_headers(options: UrlOptions) -> dict[str, str]:
     """The headers that must be sent with a signed URL."""
-    said = options.content_type if options.method == "PUT" else None
-    return {} if said is None else {"Content-Type": said}
+    content_type = options.content_type if options.method == "PUT" else None
+    return {} if content_type is None else {"Content-Type": content_type}
 
 
 def _answered(options: UrlOptions) -> dict[str, str]:
     """The query parameters by which a signed URL sets headers of the answer."""
     if options.method not in {"GET", "HEAD"}:
         return {}
-    told = {
+    response_fields = {
         "response-content-type": options.content_type,
         "response-content-disposition": options.content_disposition,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in response_fields.items() if value is not None}
 
 
 def _dated(now: datetime) -> tuple[str, str]:

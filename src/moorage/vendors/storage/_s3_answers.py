@@ -21,7 +21,7 @@ from moorage.errors import (
 )
 from moorage.vendors._reading import as_time, malformed
 from moorage.vendors._xml import Element, NotXmlError, read_xml
-from moorage.vendors.storage._common import bare_etag, packing, plain_word, root, whole
+from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which may be a failure despite a status of 200."""
     if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
-    code, words, region = _said(request, response)
+    code, words, region = _failure_details(request, response)
     if code is None:
         return None
     return failure(
@@ -92,7 +92,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     )
 
 
-def _said(request: Request, response: Response) -> tuple[str | None, str | None, str | None]:
+def _failure_details(
+    request: Request, response: Response
+) -> tuple[str | None, str | None, str | None]:
     """The code, text and region of a failure; an answer to HEAD has only its status."""
     try:
         error = read_xml(response.body)
@@ -122,11 +124,11 @@ def failure(
     region: str | None = None,
 ) -> ConnectorError:
     """The error for a code of S3."""
-    said = _REDACTION.words(words, _LONGEST) if words else None
+    message = _REDACTION.words(words, _LONGEST) if words else None
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": code,
-        "vendor_message": said,
+        "vendor_message": message,
         "response": response,
     }
     kind: type[ConnectorError] = VendorRejected
@@ -150,19 +152,19 @@ def failure(
         fields["remedy"] = "Correct the name of the bucket, or create it."
     elif status in {400, 416}:
         kind = InvalidRequest
-    return kind(f"S3 refused: {said or code}", **fields)
+    return kind(f"S3 refused: {message or code}", **fields)
 
 
 def checksums(headers: Headers) -> tuple[Checksum, ...]:
     """The checksums that an answer states."""
-    told = (
+    checksums_sent = (
         Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
         for algorithm in ChecksumAlgorithm
     )
-    return tuple(item for item in told if item is not None)
+    return tuple(item for item in checksums_sent if item is not None)
 
 
-def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
+def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
     """The properties of an object, from the headers of an answer."""
     metadata = {
         name.lower().removeprefix(_META): plain_word(value)
@@ -170,7 +172,7 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
         if name.lower().startswith(_META)
     }
     fields: dict[str, Any] = {
-        "size": whole(headers.get("content-length")),
+        "size": byte_count(headers.get("content-length")),
         "etag": bare_etag(headers.get("etag")),
         "checksums": checksums(headers),
         "content_type": headers.get("content-type"),
@@ -184,36 +186,36 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
         "storage_class": headers.get("x-amz-storage-class"),
         "raw": dict(headers),
     }
-    return ObjectInfo(ref=wire.ref(key), key=key, **{**fields, **known})
+    return ObjectInfo(ref=wire.ref(key), key=key, **{**fields, **overrides})
 
 
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
-    told = root(response, "ListBucketResult")
-    encoded = told.text("EncodingType") == "url"
+    listing = root(response, "ListBucketResult")
+    encoded = listing.text("EncodingType") == "url"
     objects = tuple(
         ObjectInfo(
             ref=wire.ref(key),
             key=key,
-            size=whole(each.text("Size")),
-            etag=bare_etag(each.text("ETag")),
-            last_modified=as_time(each.text("LastModified")),
-            storage_class=each.text("StorageClass"),
-            raw=each.told(),
+            size=byte_count(element.text("Size")),
+            etag=bare_etag(element.text("ETag")),
+            last_modified=as_time(element.text("LastModified")),
+            storage_class=element.text("StorageClass"),
+            raw=element.as_dict(),
         )
-        for each in told.all("Contents")
-        if (key := plain(each.text("Key"), encoded=encoded))
+        for element in listing.all("Contents")
+        if (key := plain(element.text("Key"), encoded=encoded))
     )
     prefixes = (
         plain(common_prefixes.text("Prefix"), encoded=encoded)
-        for common_prefixes in told.all("CommonPrefixes")
+        for common_prefixes in listing.all("CommonPrefixes")
     )
-    more = told.text("NextContinuationToken") if told.text("IsTruncated") == "true" else None
+    more = listing.text("NextContinuationToken") if listing.text("IsTruncated") == "true" else None
     return ListPage(
         objects=objects,
         prefixes=tuple(prefix for prefix in prefixes if prefix),
         next_cursor=more,
-        raw=told.told(),
+        raw=listing.as_dict(),
     )
 
 
@@ -224,17 +226,19 @@ def plain(text: str | None, *, encoded: bool) -> str:
 
 def parts(response: Response) -> tuple[list[Part], str | None]:
     """Parse the parts of an upload, and the marker of the next page."""
-    told = root(response, "ListPartsResult", "ListPartsResponse")
-    found = [part for each in told.all("Part") if (part := _part(each)) is not None]
-    return found, told.text("NextPartNumberMarker") if told.text("IsTruncated") == "true" else None
+    listing = root(response, "ListPartsResult", "ListPartsResponse")
+    results = [part for element in listing.all("Part") if (part := _part(element)) is not None]
+    return results, listing.text("NextPartNumberMarker") if listing.text(
+        "IsTruncated"
+    ) == "true" else None
 
 
 def _part(element: Element) -> Part | None:
-    number, size = whole(element.text("PartNumber")), whole(element.text("Size"))
+    number, size = byte_count(element.text("PartNumber")), byte_count(element.text("Size"))
     etag = bare_etag(element.text("ETag"))
     if number is None or size is None or etag is None:
         return None
-    known = (
+    checksums = (
         Checksum.from_base64(algorithm, element.text(f"Checksum{algorithm.upper()}"))
         for algorithm in ChecksumAlgorithm
     )
@@ -242,44 +246,45 @@ def _part(element: Element) -> Part | None:
         number=number,
         size=size,
         etag=etag,
-        checksum=next((item for item in known if item is not None), None),
+        checksum=next((item for item in checksums if item is not None), None),
     )
 
 
 def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
     """Parse the unfinished uploads, and the parameters of the next page."""
-    told = root(response, "ListMultipartUploadsResult")
-    encoded = told.text("EncodingType") == "url"
-    found = [
+    listing = root(response, "ListMultipartUploadsResult")
+    encoded = listing.text("EncodingType") == "url"
+    results = [
         Upload(
             ref=wire.ref(key, upload=id_),
             key=key,
             id=id_,
-            started_at=as_time(each.text("Initiated")),
-            raw=each.told(),
+            started_at=as_time(element.text("Initiated")),
+            raw=element.as_dict(),
         )
-        for each in told.all("Upload")
-        if (key := plain(each.text("Key"), encoded=encoded)) and (id_ := each.text("UploadId"))
+        for element in listing.all("Upload")
+        if (key := plain(element.text("Key"), encoded=encoded))
+        and (id_ := element.text("UploadId"))
     ]
-    if told.text("IsTruncated") != "true":
-        return found, None
-    marker = plain(told.text("NextKeyMarker"), encoded=encoded)
+    if listing.text("IsTruncated") != "true":
+        return results, None
+    marker = plain(listing.text("NextKeyMarker"), encoded=encoded)
     if not marker:
         # It would lead back to the beginning, for ever.
         raise malformed(response, "NextKeyMarker")
-    return found, {
+    return results, {
         "key-marker": marker,
-        "upload-id-marker": told.text("NextUploadIdMarker"),
+        "upload-id-marker": listing.text("NextUploadIdMarker"),
     }
 
 
 def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
     """Parse the result of each deleted key."""
-    told = root(response, "DeleteResult")
-    done = {item.text("Key") for item in told.all("Deleted")}
+    result = root(response, "DeleteResult")
+    done = {item.text("Key") for item in result.all("Deleted")}
     failed = {
         error.text("Key"): failure(error.text("Code") or "InternalError", error.text("Message"))
-        for error in told.all("Error")
+        for error in result.all("Error")
     }
     return [
         Result() if key in done else Result(error=failed.get(key) or malformed(response, "key"))

@@ -13,11 +13,11 @@ from moorage.vendors.storage._common import (
     AS_PUT,
     Fields,
     get_if,
-    given,
+    header_text,
     put_if,
     quoted_etag,
     with_own,
-    word,
+    without_empty,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def path(key: str) -> str:
     return "/" + quote(key, safe="/")
 
 
-def kept_as(options: PutOptions) -> Fields:
+def object_headers(options: PutOptions) -> Fields:
     """The options of an object as headers; the vendor's own options come last."""
-    fields = given(
+    fields = without_empty(
         {
             "Content-Type": options.content_type,
             "Content-Encoding": options.content_encoding,
@@ -50,7 +50,7 @@ def kept_as(options: PutOptions) -> Fields:
         }
     )
     for name, text in options.metadata.items():
-        fields[f"x-amz-meta-{name}"] = word(text)
+        fields[f"x-amz-meta-{name}"] = header_text(text)
     return with_own(fields, "s3", options.extra)
 
 
@@ -60,13 +60,13 @@ def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | 
     fields = {"x-amz-content-sha256": sha.value}
     if algorithm is None:
         return None, fields
-    own = sha if algorithm is ChecksumAlgorithm.SHA256 else Checksum.of(algorithm, data)
-    return own, {**fields, f"x-amz-checksum-{algorithm}": own.base64}
+    checksum = sha if algorithm is ChecksumAlgorithm.SHA256 else Checksum.of(algorithm, data)
+    return checksum, {**fields, f"x-amz-checksum-{algorithm}": checksum.base64}
 
 
 def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
     """The request that stores an object."""
-    headers = {**fields, **put_if(options), **kept_as(options)}
+    headers = {**fields, **put_if(options), **object_headers(options)}
     return Request.put(path(key), headers=headers, body=data)
 
 
@@ -81,7 +81,9 @@ def get(key: str, options: GetOptions) -> Request:
 def shared(key: str, options: UrlOptions) -> Request:
     """The request that a signed URL allows."""
     gives = options.method in {"PUT", "DELETE"}
-    headers = given({"Content-Type": options.content_type if options.method == "PUT" else None})
+    headers = without_empty(
+        {"Content-Type": options.content_type if options.method == "PUT" else None}
+    )
     query = {
         "response-content-type": options.content_type,
         "response-content-disposition": options.content_disposition,
@@ -120,5 +122,7 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
 
 def _part(part: Part) -> str:
     sum_ = part.checksum
-    known = "" if sum_ is None else written(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
-    return f"{written('PartNumber', part.number)}{written('ETag', quoted_etag(part.etag))}{known}"
+    checksum = "" if sum_ is None else written(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
+    return (
+        f"{written('PartNumber', part.number)}{written('ETag', quoted_etag(part.etag))}{checksum}"
+    )

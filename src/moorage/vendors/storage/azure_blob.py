@@ -161,17 +161,17 @@ class AzureBlob(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The service of the account."""
-        own = None
+        credentials = None
         if self.credentials is not None:
-            own = Credentials.signed(AzureSharedKey(account=self.account), self.credentials)
+            credentials = Credentials.signed(AzureSharedKey(account=self.account), self.credentials)
         return {
             "": Service(
                 "azure_blob",
                 self.endpoint,
                 timeout=120.0,
                 attempt_timeout=60.0,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 headers={"x-ms-version": self.api_version or ""},
                 classify=answers.classify,
             )
@@ -198,29 +198,29 @@ class AzureBlob(Vendor):
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a blob."""
-        kept, checksum = requests.kept_as(options), requests.sum_of(data)
-        request = requests.put(self._place.blob(key), data, checksum, options, kept)
+        stored_fields, checksum = requests.object_headers(options), requests.sum_of(data)
+        request = requests.put(self._place.blob(key), data, checksum, options, stored_fields)
         try:
             response = await wire.send(request)
         except VendorRejected as error:
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
-            return await self._ours(wire, key, error, checksum)
+            return await self._stored_if_equal(wire, key, error, checksum)
         return answers.put(
-            wire, key, response, Headers(kept), size=len(data), checksums=(checksum,)
+            wire, key, response, Headers(stored_fields), size=len(data), checksums=(checksum,)
         )
 
-    async def _ours(
+    async def _stored_if_equal(
         self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
         """The stored blob if it has these bytes; otherwise raise the refusal."""
         try:
-            found = await self.head(wire, key, version=None)
+            stored = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if checksum in found.checksums:
-            return found
+        if checksum in stored.checksums:
+            return stored
         raise error
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
@@ -232,15 +232,15 @@ class AzureBlob(Vendor):
         return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
     async def _counted(
-        self, wire: Wire, key: str, options: GetOptions, wanted: ByteRange
+        self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
         """The same range counted from the start, because Azure does not count from the end."""
-        found = await self.head(wire, key, version=options.version)
-        start = max(0, (found.size or 0) + wanted.start)
-        same = options.if_match
-        if same is None and options.if_none_match is None:
-            same = found.etag
-        return attrs.evolve(options, range=ByteRange(start), if_match=same)
+        stored = await self.head(wire, key, version=options.version)
+        start = max(0, (stored.size or 0) + requested.start)
+        etag = options.if_match
+        if etag is None and options.if_none_match is None:
+            etag = stored.etag
+        return attrs.evolve(options, range=ByteRange(start), if_match=etag)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of a blob."""
@@ -283,7 +283,7 @@ class AzureBlob(Vendor):
         copied = await self._copied(wire, key)
         if options is None:
             return copied
-        for request in requests.said_anew(path, copied, options):
+        for request in requests.restated_headers(path, copied, options):
             await wire.send(request)
         return await self.head(wire, key, version=None)
 
@@ -346,12 +346,12 @@ class AzureBlob(Vendor):
     async def _delegated(self, wire: Wire, grant: Grant) -> str:
         """The URL signed with a delegation key that Azure issues."""
         response = await wire.send(requests.delegation(wire.now(), grant.until))
-        lent = answers.lent_key(response)
+        delegation = answers.delegation_key(response)
         signing = AzureSharedKey(account=self.account)
         return grant.signed(
-            (*lent.named.values(), "", "", ""),
-            partial(signing.signature, lent.key),
-            **lent.named,
+            (*delegation.named.values(), "", "", ""),
+            partial(signing.signature, delegation.key),
+            **delegation.named,
         )
 
     # --- blocks ------------------------------------------------------------
@@ -359,7 +359,7 @@ class AzureBlob(Vendor):
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload; nothing is sent."""
         self._place.blob(key)
-        begun = BlockUpload.begun(wire.new_id(), requests.kept_as(options))
+        begun = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
         return Upload(
             ref=wire.ref(key, upload=begun.id), key=key, id=begun.id, started_at=wire.now()
         )
@@ -388,7 +388,7 @@ class AzureBlob(Vendor):
                 remedy="Begin another.",
             )
         waiting = answers.blocks(response, "UncommittedBlocks")
-        return [found for block in waiting if (found := begun.part(*block)) is not None]
+        return [part for block in waiting if (part := begun.part(*block)) is not None]
 
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /

@@ -27,13 +27,13 @@ from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.service.settings import Service
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.errors import ConfigurationError, FileNotFound, VendorFailed, VendorRejected
-from moorage.vendors._conditions import Nothing, is_wanted
+from moorage.vendors._download_conditions import Nothing, is_wanted
 from moorage.vendors._reading import answer, malformed
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._common import opened
 from moorage.vendors.storage._gcs_session import Session, sent
-from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, told_along
+from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, signed_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,16 +127,16 @@ class Gcs(Vendor):
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
-            return await self._ours(wire, key, data, error)
+            return await self._stored_if_equal(wire, key, data, error)
         return answers.stored(wire, response, key)
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Download an object, or a range of it; conditions on time are checked before."""
         if options.if_modified_since is not None or options.if_unmodified_since is not None:
-            known = await self.head(wire, key, version=options.version)
-            if not is_wanted(known, options):
-                return Opened(info=known, length=0, modified=False, arriving=Nothing())
-            options = attrs.evolve(options, if_match=known.etag, if_none_match=None)
+            stored = await self.head(wire, key, version=options.version)
+            if not is_wanted(stored, options):
+                return Opened(info=stored, length=0, modified=False, arriving=Nothing())
+            options = attrs.evolve(options, if_match=stored.etag, if_none_match=None)
         arriving = await wire.open(requests.get(self.bucket, key, options))
         return opened(arriving, answers.opened(wire, key, arriving.headers), options)
 
@@ -179,10 +179,13 @@ class Gcs(Vendor):
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
             response = await wire.send(request)
-            told = answer(response)
-            if told.flag("done"):
-                return answers.known(wire, told.object("resource"), response, key)
-            token, done = told.text("rewriteToken"), told.integer("totalBytesRewritten") or 0
+            progress = answer(response)
+            if progress.flag("done"):
+                return answers.identified(wire, progress.object("resource"), response, key)
+            token, done = (
+                progress.text("rewriteToken"),
+                progress.integer("totalBytesRewritten") or 0,
+            )
             if token is None or done <= before:
                 raise malformed(response, "other rewriteToken")
             before = done
@@ -196,7 +199,7 @@ class Gcs(Vendor):
         return SignedUrl(
             url=signer.url(self.endpoint, path, options, now),
             method=options.method,
-            headers=told_along(options),
+            headers=signed_headers(options),
             expires_at=now + timedelta(seconds=options.expires),
         )
 
@@ -245,20 +248,20 @@ class Gcs(Vendor):
                 remedy="Start another upload to store the object again.",
             )
         response, size, md5 = await sent(session, pieces)
-        made = answers.stored(wire, response, upload.key)
+        stored = answers.stored(wire, response, upload.key)
         sums = {
             checksum.base64
-            for checksum in made.checksums
+            for checksum in stored.checksums
             if checksum.algorithm is ChecksumAlgorithm.MD5
         }
-        if made.size != size or sums - {md5}:
-            await self.delete(wire, upload.key, version=made.version)
+        if stored.size != size or sums - {md5}:
+            await self.delete(wire, upload.key, version=stored.version)
             raise VendorFailed(
                 "Google stored other bytes than were sent; the object was deleted.",
                 response=response,
                 remedy="Upload it again, and report this to Google.",
             )
-        return made
+        return stored
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
@@ -270,12 +273,14 @@ class Gcs(Vendor):
 
     # --- results -----------------------------------------------------------
 
-    async def _ours(self, wire: Wire, key: str, data: bytes, error: VendorRejected) -> ObjectInfo:
+    async def _stored_if_equal(
+        self, wire: Wire, key: str, data: bytes, error: VendorRejected
+    ) -> ObjectInfo:
         """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
-            found = await self.head(wire, key, version=None)
+            stored = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if Checksum.of(ChecksumAlgorithm.MD5, data) in found.checksums:
-            return found
+        if Checksum.of(ChecksumAlgorithm.MD5, data) in stored.checksums:
+            return stored
         raise error

@@ -31,7 +31,7 @@ from moorage.errors import (
     InvalidData,
     InvalidRequest,
 )
-from moorage.vendors._conditions import is_wanted
+from moorage.vendors._download_conditions import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,20 +101,24 @@ class LocalFiles(Vendor):
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a file."""
-        return info(wire, await wire.act("put", key, data, kept_as(options), _conditions(options)))
+        return info(
+            wire, await wire.act("put", key, data, object_fields(options), _conditions(options))
+        )
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Open a file."""
         file = await wire.act("open", key)
         try:
-            known = info(wire, file.entry)
-            wanted = is_wanted(known, options)
-            start, length = _some(known, options) if wanted else (0, 0)
+            stored = info(wire, file.entry)
+            is_modified = is_wanted(stored, options)
+            start, length = _requested_range(stored, options) if is_modified else (0, 0)
         except BaseException:
             file.close()
             raise
         reading = _Reading(wire, file, start, length)
-        return Opened(info=known, start=start, length=length, modified=wanted, arriving=reading)
+        return Opened(
+            info=stored, start=start, length=length, modified=is_modified, arriving=reading
+        )
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
         """Get the properties of a file."""
@@ -147,15 +151,15 @@ class LocalFiles(Vendor):
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
         """Copy a file."""
-        kept = None if options is None else kept_as(options)
+        fields = None if options is None else object_fields(options)
         conditions = (None, None) if options is None else _conditions(options)
-        return info(wire, await wire.act("copy", source, key, kept, conditions))
+        return info(wire, await wire.act("copy", source, key, fields, conditions))
 
     # --- uploads in parts --------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload."""
-        id_ = await wire.act("start", key, kept_as(options))
+        id_ = await wire.act("start", key, object_fields(options))
         return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
@@ -248,9 +252,9 @@ class LocalFiles(Vendor):
 
     def _signature(self, key: str, fields: Mapping[str, str]) -> str:
         self._served()
-        own = as_secret(self.signing_key or "").reveal_bytes()
+        key_bytes = as_secret(self.signing_key or "").reveal_bytes()
         text = json.dumps(["moorage files 1", key, sorted(fields.items())])
-        return hmac.new(own, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key_bytes, text.encode(), hashlib.sha256).hexdigest()
 
 
 @careful
@@ -304,12 +308,12 @@ def _not_signed() -> AuthenticationFailed:
     return AuthenticationFailed("The URL is not signed for this request.", vendor_code="signature")
 
 
-def kept_as(options: PutOptions) -> dict[str, Any]:
+def object_fields(options: PutOptions) -> dict[str, Any]:
     """The properties to store with a file."""
-    kept: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: value for name in _KEPT if (value := getattr(options, name)) is not None
     }
-    return {**kept, "metadata": dict(options.metadata)} if options.metadata else kept
+    return {**fields, "metadata": dict(options.metadata)} if options.metadata else fields
 
 
 def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
@@ -329,17 +333,17 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
     )
 
 
-def _some(known: ObjectInfo, options: GetOptions) -> tuple[int, int]:
+def _requested_range(stored: ObjectInfo, options: GetOptions) -> tuple[int, int]:
     """The first requested byte, and the number of bytes."""
-    size, wanted = known.size or 0, options.range
-    if wanted is None:
+    size, requested = stored.size or 0, options.range
+    if requested is None:
         return 0, size
-    start = max(0, size + wanted.start) if wanted.start < 0 else wanted.start
+    start = max(0, size + requested.start) if requested.start < 0 else requested.start
     if start >= size:
         raise InvalidRequest(
             "The file does not have this range.", status=416, vendor_code="InvalidRange"
         )
-    return start, min(size - start, wanted.length or size)
+    return start, min(size - start, requested.length or size)
 
 
 def _conditions(options: PutOptions) -> tuple[str | None, str | None]:

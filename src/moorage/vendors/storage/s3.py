@@ -141,7 +141,7 @@ class S3(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The service of the bucket."""
-        own = None
+        credentials = None
         if self.access_key_id is not None and self.credentials is not None:
             signing = AwsSigV4(
                 access_key_id=self.access_key_id,
@@ -149,15 +149,15 @@ class S3(Vendor):
                 service="s3",
                 session_token=self.session_token,
             )
-            own = Credentials.signed(signing, self.credentials)
+            credentials = Credentials.signed(signing, self.credentials)
         return {
             "": Service(
                 "s3",
                 self.base_url,
                 timeout=120.0,
                 attempt_timeout=60.0,
-                credentials=own,
-                needs_credentials=own is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 classify=answers.classify,
             )
         }
@@ -173,7 +173,7 @@ class S3(Vendor):
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
-            return await self._ours(wire, key, error, checksum=checksum)
+            return await self._stored_if_equal(wire, key, error, checksum=checksum)
         return self._kept(wire, key, response, options, size=len(data))
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
@@ -220,7 +220,7 @@ class S3(Vendor):
         headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
         if options is not None:
             headers["x-amz-metadata-directive"] = "REPLACE"
-            headers |= {**put_if(options), **requests.kept_as(options)}
+            headers |= {**put_if(options), **requests.object_headers(options)}
         await wire.send(Request.put(requests.path(key), headers=headers))
         return await self.head(wire, key, version=None)
 
@@ -273,18 +273,22 @@ class S3(Vendor):
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload."""
-        headers = requests.kept_as(options)
+        headers = requests.object_headers(options)
         if self.checksum is not None:
             headers["x-amz-checksum-algorithm"] = self.checksum.upper()
         request = Request.post(requests.path(key), query={"uploads": ""}, headers=headers)
         # A retry may orphan the first upload; list_stale_uploads() finds it.
         response = await wire.send(request.evolve(idempotent=True))
-        told = root(response, "InitiateMultipartUploadResult")
-        id_ = told.text("UploadId")
+        result = root(response, "InitiateMultipartUploadResult")
+        id_ = result.text("UploadId")
         if id_ is None:
             raise malformed(response, "UploadId")
         return Upload(
-            ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now(), raw=told.told()
+            ref=wire.ref(key, upload=id_),
+            key=key,
+            id=id_,
+            started_at=wire.now(),
+            raw=result.as_dict(),
         )
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
@@ -304,18 +308,18 @@ class S3(Vendor):
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded parts."""
-        found: list[Part] = []
+        parts: list[Part] = []
         following: str | None = "0"
         while following is not None:
             query = {"uploadId": upload.id, "part-number-marker": following}
             request = Request.get(requests.path(upload.key), query=query)
             response = await wire.send(request)
             before = following
-            more, following = answers.parts(response)
+            page, following = answers.parts(response)
             if following == before:
                 raise malformed(response, "other NextPartNumberMarker")
-            found += more
-        return found
+            parts += page
+        return parts
 
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
@@ -328,9 +332,9 @@ class S3(Vendor):
             # The upload is missing if an earlier attempt completed it and its answer was lost.
             if error.vendor_code != "NoSuchUpload" and error.status != 412:
                 raise
-            return await self._ours(wire, upload.key, error, parts=parts)
-        told = root(response, "CompleteMultipartUploadResult")
-        etag = bare_etag(told.text("ETag"))
+            return await self._stored_if_equal(wire, upload.key, error, parts=parts)
+        result = root(response, "CompleteMultipartUploadResult")
+        etag = bare_etag(result.text("ETag"))
         if etag is None:
             raise malformed(response, "ETag")
         size = sum(part.size for part in parts)
@@ -347,22 +351,22 @@ class S3(Vendor):
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
-        found: list[Upload] = []
+        uploads: list[Upload] = []
         following: dict[str, str | None] | None = {}
         while following is not None:
             query = {"uploads": "", "encoding-type": "url", "prefix": prefix or None, **following}
             response = await wire.send(Request.get("/", query=query))
             before = following
-            more, following = answers.uploads(wire, response)
+            page, following = answers.uploads(wire, response)
             if following == before:
                 raise malformed(response, "other NextKeyMarker")
-            found += more
-        return found
+            uploads += page
+        return uploads
 
     # --- results -----------------------------------------------------------
 
     def _kept(
-        self, wire: Wire, key: str, response: Response, options: PutOptions, **known: Any
+        self, wire: Wire, key: str, response: Response, options: PutOptions, **overrides: Any
     ) -> ObjectInfo:
         """The properties of an object that was stored."""
         return answers.info(
@@ -375,10 +379,10 @@ class S3(Vendor):
             content_language=options.content_language,
             cache_control=options.cache_control,
             metadata=dict(options.metadata),
-            **known,
+            **overrides,
         )
 
-    async def _ours(
+    async def _stored_if_equal(
         self,
         wire: Wire,
         key: str,
@@ -389,11 +393,11 @@ class S3(Vendor):
     ) -> ObjectInfo:
         """The stored object if it has these bytes; otherwise raise the refusal."""
         try:
-            found = await self.head(wire, key, version=None)
+            stored = await self.head(wire, key, version=None)
         except VendorRejected:
             raise error from None
-        if checksum in found.checksums or (parts and found.etag == _joined(parts)):
-            return found
+        if checksum in stored.checksums or (parts and stored.etag == _joined(parts)):
+            return stored
         raise error
 
 

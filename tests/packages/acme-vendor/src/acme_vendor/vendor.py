@@ -70,13 +70,13 @@ class Acme(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        custom = None if self.credentials is None else Credentials.bearer(self.credentials)
+        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
         return {
             "": Service(
                 "acme",
                 self.base_url,
-                credentials=custom,
-                needs_credentials=custom is None,
+                credentials=credentials,
+                needs_credentials=credentials is None,
                 **_KEYS.settings,
             )
         }
@@ -84,8 +84,8 @@ class Acme(Vendor):
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
         request = Request.post("/v1/messages", json=message_body(self, message))
-        existing = None if key is None else key_at(wire, key, _KEY)
-        return await wire.send(request, key=existing, parse=partial(read_message, wire))
+        vendor_key = None if key is None else key_at(wire, key, _KEY)
+        return await wire.send(request, key=vendor_key, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         """Ask what became of one."""

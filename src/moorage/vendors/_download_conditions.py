@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import GetOptions, ObjectInfo
 
 
-def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
+def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
     """True if the conditions allow the download, False if the object has not changed.
 
     Raises:
         VendorRejected: a condition forbids the download.
     """
-    modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
+    modified = stored.last_modified or datetime.min.replace(tzinfo=UTC)
     modified = modified.replace(microsecond=0)
     until, since = options.if_unmodified_since, options.if_modified_since
-    other = options.if_match not in {None, "*", known.etag}
+    no_match = options.if_match not in {None, "*", stored.etag}
     later = options.if_match is None and until is not None and modified > until
-    if other or later:
+    if no_match or later:
         raise VendorRejected(
             "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
         )
     if options.if_none_match is not None:
-        return options.if_none_match not in {"*", known.etag}
+        return options.if_none_match not in {"*", stored.etag}
     return since is None or modified > since
 
 
