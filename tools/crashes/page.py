@@ -62,7 +62,7 @@ _KEYLESS: Final = """
 SendGrid and Twilio take no idempotency key and cannot be asked what became of a key. So a request
 that may have arrived is not sent again, unless doing it twice does nothing more, as `cancel`. The
 worker that sent it may still learn the answer, if it was only stopped: then it settles the entry.
-All others in the table take keys.
+All other vendors of payments, mail and text messages in the table take keys.
 
 In the rows `look-up` the vendor is said to forget keys after a second. `settle_payments` finds the
 payment there by its reference and stores its receipt, and the next round of the outbox settles the
@@ -97,7 +97,7 @@ shows is where that is needed.
 
 ## Run it
 
-It needs the server programs of PostgreSQL, for a server of its own, and takes half an hour. The
+It needs the server programs of PostgreSQL, for a server of its own, and takes an hour. The
 other queues need Redis, and the interpreter that `make bench` makes.
 
 ```text
