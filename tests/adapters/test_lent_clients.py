@@ -554,7 +554,7 @@ def test_a_session_must_have_connections() -> None:
 
     with session() as value:
         value.mount("http://", Elsewhere())
-        with pytest.raises(ConfigurationError, match="Elsewhere, has no connections"):
+        with pytest.raises(ConfigurationError, match="Elsewhere has no connections"):
             RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
 
 

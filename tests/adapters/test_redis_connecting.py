@@ -5,6 +5,7 @@ The store's own timeout is longer than any test may take, so that whatever keeps
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from contextlib import suppress
@@ -15,7 +16,7 @@ import pytest
 from moorage import StorageUnavailable
 from moorage.adapters.http.connections import _resolve as _http_resolve
 from moorage.adapters.state import _redis_socket
-from moorage.adapters.state.redis import RedisStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.redis_faces import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
@@ -72,7 +73,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr(socket, "socket", Socket)
     monkeypatch.setattr("moorage.adapters.state.redis.time", watch)
     for module in ("_redis_socket", "_redis_links"):
-        monkeypatch.setattr(f"moorage.adapters.{module}.monotonic", watch.monotonic)
+        monkeypatch.setattr(f"moorage.adapters.state.{module}.monotonic", watch.monotonic)
     return watch
 
 
@@ -97,6 +98,37 @@ def test_no_address_takes_the_time_of_those_after_it(
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
         assert 1 == store.execute(Count(new_key()), LONG)
     assert [LONG / 3, LONG / 3] == watch.waits
+
+
+def test_silent_address_holds_up_no_task(
+    server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an event loop, another address of the name is tried beside one that is silent."""
+    port, connect = server.port, asyncio.SelectorEventLoop.sock_connect
+
+    async def never(loop: Any, connecting: socket.socket, address: Any) -> None:
+        if address[0] in SILENT:
+            await loop.create_future()
+        await connect(loop, connecting, address)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", never)
+    named(monkeypatch, [(SILENT[0], port), ("127.0.0.1", port)])
+
+    async def counted() -> int:
+        async with AsyncRedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
+            return await store.execute(Count(new_key()), LONG)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert 1 == runner.run(counted())
+
+
+def test_loop_that_is_not_asyncios_connects_as_usual(
+    server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another event loop does not take is not asked of it."""
+    monkeypatch.setattr(asyncio, "BaseEventLoop", str)
+    with Face("awaited", server.url, timeout=LONG) as store:
+        assert 1 == store.execute(Count(new_key()))
 
 
 def test_silent_addresses_end_by_the_deadline(

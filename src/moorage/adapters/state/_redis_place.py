@@ -23,7 +23,7 @@ import redis.sentinel
 from redis import exceptions as wrong
 from redis.backoff import NoBackoff
 
-from moorage.adapters.state._redis_socket import timed, timed_for
+from moorage.adapters.state._redis_socket import eager, timed, timed_for
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Place:
     def connection(self, timeout: float) -> Any:
         """A new connection, which has yet to connect, and takes so many seconds at most for it."""
         if self._service is None:
-            kind = self._class if self._awaited else timed(self._class)
+            kind = eager(self._class) if self._awaited else timed(self._class)
             return kind(**self._settings)
         tls: dict[str, Any] = {"ssl": True} if self._tls else {}
         settings = {name: value for name, value in self._settings.items() if name != "host"}
@@ -224,7 +224,7 @@ class Place:
                 asking.connection_class = timed_for(asking.connection_class, share)
         client = watch.master_for(self._service)
         pool = client.connection_pool
-        kind = pool.connection_class if self._awaited else timed(pool.connection_class)
+        kind = (eager if self._awaited else timed)(pool.connection_class)
         made = kind(**pool.connection_kwargs)
         made.followed = client, watch
         return made

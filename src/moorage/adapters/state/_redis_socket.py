@@ -7,12 +7,14 @@ what is left until then: looking the name up, its addresses one after another, T
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from functools import cache
 from threading import TIMEOUT_MAX
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from redis.asyncio.connection import Connection as AsyncConnection
 from redis.connection import Connection
 
 from moorage.adapters.http.connections._resolve import Lookup, numeric
@@ -130,6 +132,29 @@ def timed(kind: Any) -> Any:
             return TimedSocket(super()._connect(), self.until)  # pyright: ignore[reportUnknownMemberType] - the same
 
     return Timed
+
+
+_NEXT_ADDRESS: Final = 0.05
+"""Seconds after which another address of a name is tried beside the one before it."""
+
+
+@cache
+def eager(kind: Any) -> Any:
+    """The subclass of one of redis-py's asynchronous connections that no silent address holds up.
+
+    Its callers bound the whole of it. Loops that are not asyncio's own try one after another.
+    """
+    if not issubclass(kind, AsyncConnection):
+        return kind
+
+    class Eager(kind):  # type: ignore[misc]  # any of redis-py's
+        def _connection_arguments(self) -> Any:
+            arguments = super()._connection_arguments()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - the same
+            if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+                arguments["happy_eyeballs_delay"] = _NEXT_ADDRESS
+            return arguments  # pyright: ignore[reportUnknownVariableType] - the same
+
+    return Eager
 
 
 def timed_for(kind: Any, seconds: float) -> Any:
