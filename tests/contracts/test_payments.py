@@ -34,7 +34,7 @@ from moorage.contracts.payments import (
     stated_amount,
     told_buyer,
 )
-from moorage.contracts.payments.news import told_by
+from moorage.contracts.payments.events import completed_with
 from moorage.contracts.ref import Ref
 from moorage.errors import (
     AuthenticationFailed,
@@ -361,7 +361,7 @@ def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
     after = paid(
         PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
     )
-    result = told_by(hint, after)
+    result = completed_with(hint, after)
 
     assert before == advance(before, hint)
     assert (

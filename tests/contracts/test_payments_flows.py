@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
     PaymentState,
     Unsettled,
 )
-from moorage.contracts.payments.news import told_by
+from moorage.contracts.payments.events import completed_with
 from moorage.errors import InvalidData, OutcomeUnknown
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.payments import PaymentsFlows
@@ -66,7 +66,7 @@ def test_news_are_told_by_what_was_found() -> None:
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
     result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(news))
 
-    assert told_by(news, payment) == result
+    assert completed_with(news, payment) == result
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])

@@ -23,7 +23,7 @@ from moorage import (
     Safety,
     Service,
 )
-from moorage.contracts.effects import ASKING
+from moorage.contracts.effects import READ_OPERATIONS
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.sms import SmsMessage
@@ -114,8 +114,8 @@ def test_every_operation_asks_or_acts() -> None:
             for name, _ in inspect.getmembers(of, inspect.iscoroutinefunction)
             if not name.startswith("_")
         }
-        assert verbs == acting[kind] | ASKING[kind]
-        assert not acting[kind] & ASKING[kind]
+        assert verbs == acting[kind] | READ_OPERATIONS[kind]
+        assert not acting[kind] & READ_OPERATIONS[kind]
 
 
 @MODES

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moorage import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
-from moorage.contracts.routes import Asked, Directory, Prefer
+from moorage.contracts.routes import Directory, Prefer, RoutingRequest
 from moorage.contracts.sms import SmsCapability
 from moorage.vendors.sms.twilio import Twilio
 from tests.contracts.pigeon import Pigeon
@@ -21,7 +21,7 @@ def account(name: str, **options: Any) -> Account:
 
 def chosen(directory: Directory, **fields: Any) -> list[str]:
     """The accounts that an operation would be tried at."""
-    request = Asked(kind="sms", operation="send", **fields)
+    request = RoutingRequest(kind="sms", operation="send", **fields)
     return [one.name for one in directory.choose(request)]
 
 
@@ -122,7 +122,7 @@ def test_tenants_have_accounts_of_their_own() -> None:
 def test_things_stay_where_they_are() -> None:
     """What a reference names is done to there, whatever the routes say."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
-    request = Asked(kind="sms", operation="get")
+    request = RoutingRequest(kind="sms", operation="get")
 
     assert "a" == directory.find("pigeon:a:1", request)[0].name
     assert Ref("pigeon", "a", "1") == directory.find("pigeon:a:1", request)[1]
@@ -143,12 +143,14 @@ def test_strange_references(ref: str, kind: str, tenant: str | None) -> None:
     directory = Directory([account("a"), account("b", tenants=["acme"])], [Route("sms", "a")])
 
     with pytest.raises(InvalidData):
-        directory.find(ref, Asked(kind=kind, operation="get", tenant=tenant))
+        directory.find(ref, RoutingRequest(kind=kind, operation="get", tenant=tenant))
 
 
 def test_what_cannot_be_done_to_a_thing() -> None:
     """The vendor that has the thing must be able to."""
-    request = Asked(kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL}))
+    request = RoutingRequest(
+        kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL})
+    )
 
     with pytest.raises(UnsupportedByVendor):
         Directory([account("a")]).find("pigeon:a:1", request)

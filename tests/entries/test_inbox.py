@@ -24,7 +24,7 @@ from moorage import (
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.contracts.payments import Charge
-from moorage.contracts.payments.news import PaymentEvent
+from moorage.contracts.payments.events import PaymentEvent
 from moorage.domain.entries.inbox import pack_events
 from moorage.domain.state.sealing import about
 from moorage.domain.webhooks.events import WebhookEvent

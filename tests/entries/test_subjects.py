@@ -35,7 +35,7 @@ from tests.support.modes import run_plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.contracts.payments.news import PaymentEvent
+    from moorage.contracts.payments.events import PaymentEvent
 
 ADA, BOB = "customer-ada", "customer-bob"
 

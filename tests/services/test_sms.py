@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import InvalidData
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.domain.idempotency.claims import checked_key
 from moorage.services.contracts.sms import SmsFlows
@@ -61,9 +61,9 @@ class Desk:
         return [await step() for step in steps]
 
 
-def operation_request(operation: str, *needs: str, country: str | None = None) -> Asked:
+def operation_request(operation: str, *needs: str, country: str | None = None) -> RoutingRequest:
     """The dispatcher's request for an operation."""
-    return Asked(
+    return RoutingRequest(
         kind="sms", operation=operation, tenant="acme", needs=frozenset(needs), country=country
     )
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from moorage.contracts.kinds import is_maybe
+from moorage.contracts.validators import is_maybe
 from moorage.errors import InvalidData
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")

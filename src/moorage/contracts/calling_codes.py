@@ -34,5 +34,5 @@ def country_of(number: str) -> str | None:
     territory without a code of its own counts as the country whose code it shares.
     """
     digits = number.removeprefix("+")
-    found = (_COUNTRIES.get(digits[:length]) for length in range(_LONGEST, 0, -1))
-    return next((country for country in found if country), None)
+    candidates = (_COUNTRIES.get(digits[:length]) for length in range(_LONGEST, 0, -1))
+    return next((country for country in candidates if country), None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.contracts.kinds import OneOf, is_a, is_maybe_count
+from moorage.contracts.validators import OneOf, is_a, is_maybe_count
 from moorage.domain.values.crc32c import crc32c
 from moorage.errors import InvalidData
 

@@ -11,16 +11,16 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.routes import Asked
+    from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.vendor import Vendor
     from moorage.domain.service.settings import Service
 
-_STATE_IT: Final = (
+_STATEMENT_REMEDY: Final = (
     "State `idempotency = VendorKeys(memory=..., repeat=..., documentation=[...])` in the vendor's"
     " class."
 )
 
-ASKING: Final[Mapping[str, frozenset[str]]] = {
+READ_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     email.KIND: frozenset({"validate_address", "get_statistics"}),
     sms.KIND: frozenset({"get", "validate_number", "check_balance"}),
     payments.KIND: frozenset({"get", "get_refund", "payments", "disputes", "payouts"}),
@@ -32,13 +32,13 @@ ASKING: Final[Mapping[str, frozenset[str]]] = {
 """Names of the operations with an effect, by contract."""
 
 
-MOVING: Final[Mapping[str, Mapping[str, str | None]]] = {payments.KIND: payments.MOVING}
+PAYMENT_OPERATIONS: Final[Mapping[str, Mapping[str, str | None]]] = {payments.KIND: payments.MOVING}
 """Operations that move money, by contract, each with the capability it needs."""
 
 
 def moves_money(vendor: type[Vendor]) -> bool:
     """True if the vendor fills a contract that moves money; its keys must then survive a crash."""
-    return any(kind in MOVING for kind in vendor.kinds)
+    return any(kind in PAYMENT_OPERATIONS for kind in vendor.kinds)
 
 
 def check_vendor(vendor: type[Vendor]) -> None:
@@ -49,13 +49,13 @@ def check_vendor(vendor: type[Vendor]) -> None:
             again while the vendor states nothing about idempotency keys.
     """
     stated = vendor.unknown_outcomes
-    wanted = [
+    required = [
         operation
         for kind in vendor.kinds
-        for operation, capability in MOVING.get(kind, {}).items()
+        for operation, capability in PAYMENT_OPERATIONS.get(kind, {}).items()
         if capability is None or capability in vendor.capabilities
     ]
-    missing = [operation for operation in wanted if operation not in stated]
+    missing = [operation for operation in required if operation not in stated]
     if missing:
         raise ConfigurationError(
             f"The vendor {vendor.name} does not state what a repeat does after an unknown outcome"
@@ -63,13 +63,13 @@ def check_vendor(vendor: type[Vendor]) -> None:
             path="unknown_outcomes",
             remedy="State an UnknownOutcome for each in `unknown_outcomes` of the vendor's class.",
         )
-    asked = [item for item in stated if stated[item] is UnknownOutcome.ASKED_AGAIN]
-    if asked and vendor.idempotency is None:
+    repeated = [item for item in stated if stated[item] is UnknownOutcome.ASKED_AGAIN]
+    if repeated and vendor.idempotency is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} says that {', '.join(asked)} may be sent again after an"
+            f"The vendor {vendor.name} says that {', '.join(repeated)} may be sent again after an"
             f" unknown outcome, but does not state how it treats idempotency keys.",
             path="idempotency",
-            remedy=_STATE_IT,
+            remedy=_STATEMENT_REMEDY,
         )
 
 
@@ -88,7 +88,7 @@ def check_keys(vendor: Vendor, service: Service) -> None:
             f"The vendor {vendor.name} takes idempotency keys, but does not state how long it"
             " remembers them.",
             path="idempotency",
-            remedy=_STATE_IT,
+            remedy=_STATEMENT_REMEDY,
         )
     memory = service.idempotency_memory
     if memory is not None and memory > stated.memory:
@@ -100,8 +100,8 @@ def check_keys(vendor: Vendor, service: Service) -> None:
         )
 
 
-def has_effect(asked: Asked) -> bool:
+def has_effect(request: RoutingRequest) -> bool:
     """True if the operation changes something at a vendor."""
-    if asked.effect is not None:
-        return asked.effect
-    return asked.operation not in ASKING.get(asked.kind, frozenset())
+    if request.effect is not None:
+        return request.effect
+    return request.operation not in READ_OPERATIONS.get(request.kind, frozenset())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import attrs
 
 from moorage.contracts.email_address import EmailAddress, as_address, as_addresses, check_line
-from moorage.contracts.kinds import (
+from moorage.contracts.validators import (
     OneOf,
     are_all,
     are_texts,
@@ -272,7 +272,7 @@ class EmailMessage:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
         written = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
-        asked = {
+        requested = {
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
             EmailCapability.CUSTOM_HEADERS: self.headers,
@@ -285,7 +285,7 @@ class EmailMessage:
             EmailCapability.TRACK_OPENS: self.track_opens is not None,
             EmailCapability.TRACK_CLICKS: self.track_clicks is not None,
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
     @property
     def size(self) -> int:

@@ -37,12 +37,12 @@ def check_line(value: object, field: str) -> str:
 
 def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
     text = check_line(value, "email")
-    found = _ADDRESS.fullmatch(text)
+    match = _ADDRESS.fullmatch(text)
     if (
-        found is None
+        match is None
         or len(text) > _LONGEST
-        or len(found[1]) > _LOCAL
-        or _encoded(found[2]) is None
+        or len(match[1]) > _LOCAL
+        or _encoded(match[2]) is None
     ):
         raise InvalidData(
             "This is not an email address.",
@@ -87,10 +87,10 @@ class EmailAddress:
             InvalidData: the text has neither form.
         """
         check_line(text, "email")
-        found = _WRITTEN.fullmatch(text)
-        if found is None:
+        match = _WRITTEN.fullmatch(text)
+        if match is None:
             return cls(text.strip())
-        return cls(found[3].strip(), found[1] or found[2] or None)
+        return cls(match[3].strip(), match[1] or match[2] or None)
 
     @property
     def wide(self) -> bool:

@@ -16,7 +16,7 @@ from moorage.contracts.email import (
     check_words,
 )
 from moorage.contracts.email_address import EmailAddress, as_addresses
-from moorage.contracts.kinds import are_all, as_table, as_tuple, is_a, is_tuple
+from moorage.contracts.validators import are_all, as_table, as_tuple, is_a, is_tuple
 from moorage.contracts.vendor import no_options
 from moorage.errors import InvalidData
 
@@ -179,6 +179,6 @@ def _own_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[str]:
     ).needs
 
 
-def filled(text: str, data: Mapping[str, Any], written: Callable[[str], str] = str) -> str:
+def filled(text: str, data: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
     """A text with its placeholders replaced by these values."""
-    return PLACE.sub(lambda found: written(str(data[found[1]])), text)
+    return PLACE.sub(lambda match: escape(str(data[match[1]])), text)

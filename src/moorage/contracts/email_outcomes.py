@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.kinds import OneOf, is_day
 from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import OneOf, is_day
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -81,12 +81,12 @@ def check_modes(accounts: Iterable[Account], safety: Safety) -> None:
     for account in accounts:
         mode = account.vendor.mode()
         if not safety.suits(mode):
-            here = "real" if safety.live else "test"
+            system = "real" if safety.live else "test"
             raise ConfigurationError(
                 f"The credentials are for the vendor's {mode} system, but `safety.live` says that"
                 f" this {'is' if safety.live else 'is not'} production.",
                 path=path_of(account),
-                remedy=f"Give what the vendor has for its {here} system, or mend `safety.live`.",
+                remedy=f"Give what the vendor has for its {system} system, or mend `safety.live`.",
             )
 
 

@@ -46,9 +46,9 @@ _MODULES: Final = (
     "contracts.email_address",
     "contracts.email_bulk",
     "contracts.email_outcomes",
-    "contracts.payments.asking",
+    "contracts.payments.requests",
     "contracts.payments.buyers",
-    "contracts.payments.news",
+    "contracts.payments.events",
     "contracts.payments.states",
     "contracts.payments.unsettled",
     "contracts.payments.values",
@@ -98,16 +98,16 @@ def unpack(packed: bytes) -> Any:
 @cache
 def kinds() -> dict[str, type]:
     """Every class whose values can be encoded, by its name."""
-    found: dict[str, type] = {}
+    classes: dict[str, type] = {}
     for name in _MODULES:
         module = import_module(f"moorage.{name}")
         for kind in vars(module).values():
-            if isinstance(kind, type) and kind.__module__ == module.__name__ and _is_kept(kind):
-                found[kind.__name__] = kind
-    return found
+            if isinstance(kind, type) and kind.__module__ == module.__name__ and _is_stored(kind):
+                classes[kind.__name__] = kind
+    return classes
 
 
-def _is_kept(kind: type) -> bool:
+def _is_stored(kind: type) -> bool:
     return attrs.has(kind) or issubclass(kind, Enum)
 
 
@@ -118,7 +118,7 @@ def _lowered(value: Any, path: str) -> object:
         return value
     if kinds().get(name) is type(value):
         return _known(value, name, path)
-    lower = next((lower for known, lower in _LOWERED if isinstance(value, known)), None)
+    lower = next((lower for type_, lower in _LOWERED if isinstance(value, type_)), None)
     if lower is None:
         _refuse_kind(value, path)
     return lower(value, path)
@@ -168,8 +168,10 @@ def _refuse_kind(value: object, path: str) -> NoReturn:
     )
 
 
-def _refuse(what: str, path: str, remedy: str) -> NoReturn:
-    raise InvalidData(f"The value to store contains {what}.", field=path, remedy=remedy) from None
+def _refuse(content: str, path: str, remedy: str) -> NoReturn:
+    raise InvalidData(
+        f"The value to store contains {content}.", field=path, remedy=remedy
+    ) from None
 
 
 def _raised(lowered: Any) -> Any:

@@ -90,8 +90,8 @@ class Ref:
 
     def with_related(self, **related: str | None) -> Self:
         """A copy of this reference with these related ids added."""
-        known: dict[str, str | None] = {**dict(self.related), **related}
-        return attrs.evolve(self, related={name: value for name, value in known.items() if value})
+        merged: dict[str, str | None] = {**dict(self.related), **related}
+        return attrs.evolve(self, related={name: value for name, value in merged.items() if value})
 
     def __str__(self) -> str:
         more = "&".join(
@@ -101,9 +101,9 @@ class Ref:
         return f"{text}?{more}" if more else text
 
 
-def _unreadable(what: str, field: str) -> InvalidData:
+def _unreadable(text: str, field: str) -> InvalidData:
     return InvalidData(
-        f"{what} is not a reference.",
+        f"{text} is not a reference.",
         field=field,
         remedy="Give the `ref` of an earlier result, or the text that str(ref) made.",
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.kinds import OneOf
 from moorage.contracts.ref import Ref
+from moorage.contracts.validators import OneOf
 from moorage.contracts.vendor import Vendor, no_options
 from moorage.domain.idempotency.claims import Reach
 from moorage.domain.secrets.frames import careful
@@ -36,7 +36,7 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _some(value: str | Iterable[str] | None) -> frozenset[str] | None:
+def _optional_names(value: str | Iterable[str] | None) -> frozenset[str] | None:
     return None if value is None else frozenset(_names(value))
 
 
@@ -44,9 +44,9 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset(code.upper() for code in _names(value))
 
 
-def _all_of(some: frozenset[str], others: frozenset[str]) -> bool:
-    """True if `some` is a subset of `others`, where an empty set stands for all codes."""
-    return not others or (bool(some) and some <= others)
+def _includes(members: frozenset[str], required: frozenset[str]) -> bool:
+    """True if `members` is a subset of `required`, where an empty set stands for all codes."""
+    return not required or (bool(members) and members <= required)
 
 
 def _are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
@@ -104,7 +104,9 @@ class Account:
 
     name: str
     vendor: Vendor = attrs.field(validator=_is_vendor)
-    tenants: frozenset[str] | None = attrs.field(default=None, converter=_some, kw_only=True)
+    tenants: frozenset[str] | None = attrs.field(
+        default=None, converter=_optional_names, kw_only=True
+    )
     cost: Decimal | None = attrs.field(default=None, converter=_price, kw_only=True)
     webhook_secrets: tuple[Secret, ...] = attrs.field(
         default=(), converter=as_secrets, kw_only=True
@@ -163,13 +165,13 @@ class Route:
                 remedy="Name each account once, in the order in which they are to be tried.",
             )
 
-    def fits(self, asked: Asked) -> bool:
+    def fits(self, request: RoutingRequest) -> bool:
         """True if the route applies to this operation."""
         return (
-            self.kind == asked.kind
-            and self.tenant in (None, asked.tenant)
-            and (not self.countries or asked.country in self.countries)
-            and (not self.currencies or asked.currency in self.currencies)
+            self.kind == request.kind
+            and self.tenant in (None, request.tenant)
+            and (not self.countries or request.country in self.countries)
+            and (not self.currencies or request.currency in self.currencies)
         )
 
     def covers(self, later: Route) -> bool:
@@ -178,8 +180,8 @@ class Route:
             self.kind == later.kind
             and self.tenant == later.tenant
             and self.strictness == later.strictness
-            and _all_of(later.countries, self.countries)
-            and _all_of(later.currencies, self.currencies)
+            and _includes(later.countries, self.countries)
+            and _includes(later.currencies, self.currencies)
         )
 
     @property
@@ -189,7 +191,7 @@ class Route:
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class RoutingRequest:
     """The properties of an operation that determine the account it goes to.
 
     Attributes:
@@ -249,7 +251,7 @@ class Directory:
             route.tenant == tenant for route in self.routes
         )
 
-    def choose(self, asked: Asked) -> tuple[Account, ...]:
+    def choose(self, request: RoutingRequest) -> tuple[Account, ...]:
         """The accounts to try for an operation, in order; each has the capabilities.
 
         Raises:
@@ -257,13 +259,13 @@ class Directory:
                 that do.
             ConfigurationError: no account is configured for it.
         """
-        open_to = self._open_to(asked)
-        chosen = tuple(item for item in open_to if asked.needs <= item.vendor.capabilities)
+        open_to = self._open_to(request)
+        chosen = tuple(item for item in open_to if request.needs <= item.vendor.capabilities)
         if chosen:
             return chosen
-        raise self._unsupported(asked, open_to)
+        raise self._unsupported(request, open_to)
 
-    def find(self, ref: Ref | str, asked: Asked) -> tuple[Account, Ref]:
+    def find(self, ref: Ref | str, request: RoutingRequest) -> tuple[Account, Ref]:
         """The account of a reference, whatever the routes say.
 
         Raises:
@@ -279,51 +281,53 @@ class Directory:
                 field="ref",
                 remedy="Keep an account configured as long as its references are in use.",
             )
-        if asked.kind not in account.vendor.kinds or not account.open_to(asked.tenant):
+        if request.kind not in account.vendor.kinds or not account.open_to(request.tenant):
             raise InvalidData(
-                f"A reference of the account {account.name!r} cannot be used for {asked.kind}.",
+                f"A reference of the account {account.name!r} cannot be used for {request.kind}.",
                 field="ref",
                 remedy="Use it with the contract and the tenant that it came from.",
             )
-        if not asked.needs <= account.vendor.capabilities:
-            raise self._unsupported(asked, (account,))
+        if not request.needs <= account.vendor.capabilities:
+            raise self._unsupported(request, (account,))
         return account, ref
 
-    def _open_to(self, operation: Asked) -> tuple[Account, ...]:
-        route = next((route for route in self.routes if route.fits(operation)), None)
+    def _open_to(self, request: RoutingRequest) -> tuple[Account, ...]:
+        route = next((route for route in self.routes if route.fits(request)), None)
         if route is None:
             names = [
                 account.name
                 for account in self.accounts.values()
-                if operation.kind in account.vendor.kinds
+                if request.kind in account.vendor.kinds
             ]
         else:
             names = list(route.accounts)
         accounts = [self.accounts[name] for name in names]
-        accounts = [account for account in accounts if account.open_to(operation.tenant)]
+        accounts = [account for account in accounts if account.open_to(request.tenant)]
         if not accounts or (route is None and len(accounts) > 1):
             several = ", ".join(account.name for account in accounts)
             raise ConfigurationError(
-                f"Several accounts could do {operation.kind}: {several}."
+                f"Several accounts could do {request.kind}: {several}."
                 if accounts
-                else f"No account is configured for {operation.kind}{_of(operation.tenant)}.",
-                path=f"{operation.kind}.vendor",
+                else f"No account is configured for {request.kind}{_route_label(request.tenant)}.",
+                path=f"{request.kind}.vendor",
                 remedy="Name the account in a route.",
             )
         if route is not None and route.prefer is Prefer.COST:
             accounts.sort(key=lambda one: (one.cost is None, one.cost or 0))
         return tuple(accounts)
 
-    def _unsupported(self, operation: Asked, accounts: tuple[Account, ...]) -> UnsupportedByVendor:
-        lacks = sorted(operation.needs - accounts[0].vendor.capabilities)
-        able = self._able(operation.kind, operation.needs)
+    def _unsupported(
+        self, request: RoutingRequest, accounts: tuple[Account, ...]
+    ) -> UnsupportedByVendor:
+        lacks = sorted(request.needs - accounts[0].vendor.capabilities)
+        able = self._able(request.kind, request.needs)
         error = UnsupportedByVendor(
             f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
             f" ({', '.join(lacks)}).",
             capabilities=tuple(lacks),
             able=able,
             service=accounts[0].name,
-            operation=operation.operation,
+            operation=request.operation,
         )
         if able:
             error.remedy = f"Configure a vendor that can: {', '.join(able)}."
@@ -333,13 +337,13 @@ class Directory:
         for name in route.accounts:
             account = self.accounts.get(name)
             if account is None or route.kind not in account.vendor.kinds:
-                known = [
+                names = [
                     item.name for item in self.accounts.values() if route.kind in item.vendor.kinds
                 ]
                 raise ConfigurationError(
                     f"{name!r} is not an account for {route.kind}.",
                     path=f"{route.kind}.vendor",
-                    remedy=f"Use one of: {', '.join(sorted(known)) or 'none is configured'}.",
+                    remedy=f"Use one of: {', '.join(sorted(names)) or 'none is configured'}.",
                 )
             if not account.open_to(route.tenant):
                 raise ConfigurationError(
@@ -349,5 +353,5 @@ class Directory:
                 )
 
 
-def _of(tenant: str | None) -> str:
+def _route_label(tenant: str | None) -> str:
     return "" if tenant is None else f" of {tenant}"

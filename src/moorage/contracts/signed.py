@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.kinds import is_whole
+from moorage.contracts.validators import is_whole
 from moorage.domain.http.requests import HttpMethod, as_method
 from moorage.errors import InvalidData
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.contracts.kinds import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.replays import replay_field
+from moorage.contracts.validators import are_all, as_tuple, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
 from moorage.errors import InvalidData
 
@@ -150,14 +150,14 @@ class SmsMessage:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
-        asked = {
+        requested = {
             SmsCapability.SENDER_POOL: self.sender_pool,
             SmsCapability.MEDIA: self.media,
             SmsCapability.CALLBACK: self.callback_url,
             SmsCapability.SCHEDULED: self.send_at,
             SmsCapability.VALIDITY: self.validity,
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
 
 @attrs.frozen

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.kinds import OneOf, are_texts, as_table, is_a, is_maybe, is_moment
 from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions, is_header
+from moorage.contracts.validators import OneOf, are_texts, as_table, is_a, is_maybe, is_moment
 from moorage.contracts.vendor import no_options
 from moorage.errors import InvalidData
 
@@ -79,9 +79,9 @@ def check_key(value: object, field: str = "key") -> str:
     return value
 
 
-def _bad_key(what: str, field: str) -> InvalidData:
+def _bad_key(problem: str, field: str) -> InvalidData:
     return InvalidData(
-        f"The key {what}.",
+        f"The key {problem}.",
         field=field,
         remedy="Give a relative path with slashes, such as 'invoices/2041.pdf'.",
     )
@@ -201,7 +201,7 @@ class PutOptions:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to store an object with these options."""
-        asked: dict[StorageCapability, object] = {
+        requested: dict[StorageCapability, object] = {
             StorageCapability.CONDITIONAL_PUT: self.if_match or self.if_none_match,
             StorageCapability.METADATA: self.metadata,
             StorageCapability.VISIBILITY: self.visibility,
@@ -209,7 +209,7 @@ class PutOptions:
             StorageCapability.ENCRYPTION: self.encryption,
             StorageCapability.TAGS: self.tags,
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
 
 @attrs.frozen(kw_only=True)
@@ -239,14 +239,14 @@ class GetOptions:
             self.if_modified_since,
             self.if_unmodified_since,
         )
-        asked: dict[StorageCapability, object] = {
+        requested: dict[StorageCapability, object] = {
             StorageCapability.RANGE: self.range,
             StorageCapability.CONDITIONAL_GET: any(
                 condition is not None for condition in conditions
             ),
             StorageCapability.VERSIONS: self.version,
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
 
 @attrs.frozen(kw_only=True)
@@ -435,16 +435,16 @@ class TakesInOrder(Protocol):
     ) -> ObjectInfo: ...
 
 
-def part_size(length: int | None, wanted: int | None = None) -> int:
+def part_size(length: int | None, requested: int | None = None) -> int:
     """Bytes per part, chosen so that the object does not need too many parts."""
-    if wanted is not None and (type(wanted) is not int or wanted < 1):
+    if requested is not None and (type(requested) is not int or requested < 1):
         raise InvalidData(
             "The part size is not a positive whole number.",
             field="part_size",
             remedy="Give a number of bytes, at least the smallest part that the vendor accepts.",
         )
-    if length is None or wanted is not None:
-        return wanted or PART_SIZE
+    if length is None or requested is not None:
+        return requested or PART_SIZE
     least = -(-length // MOST_PARTS)
     return max(PART_SIZE, -(-least // PART_SIZE) * PART_SIZE)
 

@@ -210,10 +210,10 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     Raises:
         InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
     """
-    own: Any = extra.get(vendor, {})
-    wrong = _not_plain(own, f"extra.{vendor}")
-    if is_object(own) and wrong is None:
-        return own
+    fields: Any = extra.get(vendor, {})
+    wrong = _not_plain(fields, f"extra.{vendor}")
+    if is_object(fields) and wrong is None:
+        return fields
     raise InvalidData(
         f"The extra options for {vendor} are not a table of plain values.",
         field=wrong or f"extra.{vendor}",

@@ -92,7 +92,7 @@ class Wire(Protocol):
         ...
 
     async def act(
-        self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
+        self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
         """Execute an operation of the vendor's own transport, where it does not speak HTTP."""
         ...

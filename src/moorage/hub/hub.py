@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
 from moorage.domain.observation.events import Reloaded, ReloadFailed
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.service.safety import Safety
@@ -234,7 +234,9 @@ class _Hub:
             ConfigurationError: no account is configured for it.
         """
         return self._directory.choose(
-            Asked(kind=kind, operation="chosen", tenant=tenant, country=country, currency=currency)
+            RoutingRequest(
+                kind=kind, operation="chosen", tenant=tenant, country=country, currency=currency
+            )
         )
 
     def webhooks(self, account: str, **options: Any) -> WebhookVerifier:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.contracts.email_outcomes import EmailEvent
-from moorage.contracts.payments.news import PaymentEvent
+from moorage.contracts.payments.events import PaymentEvent
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.sms import SmsEvent
 from moorage.domain.entries.inbox import InboxEntry

@@ -7,7 +7,10 @@ reasons, `news` the events, `minor` amounts in minor units, `buyers` messages to
 
 from __future__ import annotations
 
-from moorage.contracts.payments.asking import (
+from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
+from moorage.contracts.payments.events import PaymentEvent, advance, state_of
+from moorage.contracts.payments.minor import MinorUnits
+from moorage.contracts.payments.requests import (
     KIND,
     Charge,
     Customer,
@@ -19,9 +22,6 @@ from moorage.contracts.payments.asking import (
     payment_ref,
     stated_amount,
 )
-from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
-from moorage.contracts.payments.minor import MinorUnits
-from moorage.contracts.payments.news import PaymentEvent, advance, state_of
 from moorage.contracts.payments.states import (
     DeclineReason,
     DisputeState,

@@ -112,13 +112,13 @@ def told_buyer(error: BaseException) -> BuyerNotice:
 def _may_be_charged(error: BaseException) -> bool:
     if not isinstance(error, Exception) or isinstance(error, _ALWAYS_UNKNOWN):
         return True
-    told = vars(error)
+    details = vars(error)
     if isinstance(error, (InvalidData, ConfigurationError)):
         # Before a call this is a wrong argument; after it, perhaps an answer that cannot be read.
-        return "_signature" in told or bool(told.get("_acted"))
-    if isinstance(error, DeadlineExceeded) and "_acted" not in told:
+        return "_signature" in details or bool(details.get("_acted"))
+    if isinstance(error, DeadlineExceeded) and "_acted" not in details:
         return True
-    return bool(told.get("_acted")) or may_have_acted(error)
+    return bool(details.get("_acted")) or may_have_acted(error)
 
 
 def _notice(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:

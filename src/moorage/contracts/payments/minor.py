@@ -35,8 +35,10 @@ class MinorUnits:
         Raises:
             InvalidData: the vendor cannot represent the amount.
         """
-        here, iso = self._exponents(money.currency)
-        minor, rest = divmod(money.minor * _ten(here - iso), _ten(iso - here))
+        vendor_digits, iso_digits = self._exponents(money.currency)
+        minor, rest = divmod(
+            money.minor * _ten(vendor_digits - iso_digits), _ten(iso_digits - vendor_digits)
+        )
         if rest or minor % self.steps.get(money.currency, 1):
             raise InvalidData(
                 f"{self.vendor} takes fewer decimals of {money.currency} than {money.amount} has.",
@@ -54,8 +56,10 @@ class MinorUnits:
         currency = currency.upper()
         if currency not in EXPONENTS:
             return Money.from_minor(minor, currency)
-        here, iso = self._exponents(currency)
-        exact, rest = divmod(minor * _ten(iso - here), _ten(here - iso))
+        vendor_digits, iso_digits = self._exponents(currency)
+        exact, rest = divmod(
+            minor * _ten(iso_digits - vendor_digits), _ten(vendor_digits - iso_digits)
+        )
         if rest:
             raise InvalidData(
                 f"{self.vendor} reported an amount of {currency} that the currency does not have.",

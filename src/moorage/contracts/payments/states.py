@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from moorage.contracts.kinds import OneOf
+from moorage.contracts.validators import OneOf
 
 
 class PaymentState(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments.asking import Charge, PaymentQuery
+    from moorage.contracts.payments.requests import Charge, PaymentQuery
     from moorage.contracts.payments.states import RefundReason
     from moorage.contracts.payments.values import (
         Capture,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.contracts.kinds import OneOf, are_all, as_tuple, is_a, is_maybe
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
+from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.address import Address
-from moorage.contracts.kinds import (
+from moorage.contracts.replays import replay_field
+from moorage.contracts.shipping.parcels import Customs, Parcel
+from moorage.contracts.validators import (
     OneOf,
     are_all,
     as_tuple,
@@ -18,8 +20,6 @@ from moorage.contracts.kinds import (
     is_maybe_day,
     is_maybe_whole,
 )
-from moorage.contracts.replays import replay_field
-from moorage.contracts.shipping.parcels import Customs, Parcel
 from moorage.contracts.vendor import no_options
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
@@ -156,7 +156,7 @@ class RateRequest:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this shipment."""
-        asked = {
+        requested = {
             ShippingCapability.MULTI_PARCEL: len(self.parcels) > 1,
             ShippingCapability.CUSTOMS: self.customs,
             ShippingCapability.INSURANCE: self.insurance,
@@ -166,7 +166,7 @@ class RateRequest:
             ShippingCapability.LABEL_EPL: self.label is LabelFormat.EPL,
             ShippingCapability.LABEL_PAPER: self.label_size not in {None, LabelSize.INCHES_4X6},
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
 
 @attrs.frozen(kw_only=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.kinds import is_a
 from moorage.contracts.replays import replay_field
 from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
+from moorage.contracts.validators import is_a
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address

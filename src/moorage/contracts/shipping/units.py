@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from moorage.contracts.kinds import OneOf
+from moorage.contracts.validators import OneOf
 from moorage.errors import InvalidData
 
 

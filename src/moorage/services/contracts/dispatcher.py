@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.contracts.ref import Ref
-    from moorage.contracts.routes import Account, Asked, Directory
+    from moorage.contracts.routes import Account, Directory, RoutingRequest
     from moorage.contracts.wire import Wire
     from moorage.errors import RecipientRefused
     from moorage.services.calling.attempts import AttemptStep
@@ -111,7 +111,7 @@ class Desk:
 
     async def ask(
         self,
-        asked: Asked,
+        asked: RoutingRequest,
         deed: Callable[[Any, Wire], Awaitable[R]],
         *,
         key: str | None = None,
@@ -136,7 +136,7 @@ class Desk:
     async def at(
         self,
         ref: Ref | str,
-        asked: Asked,
+        asked: RoutingRequest,
         deed: Callable[[Any, Wire, Ref], Awaitable[R]],
         *,
         key: str | None = None,
@@ -178,12 +178,12 @@ class Desk:
             use=use,
         )
 
-    def rehearses(self, asked: Asked) -> bool:
+    def rehearses(self, asked: RoutingRequest) -> bool:
         """True if the operation has an effect, and effects are only rehearsed."""
         return self.safety.dry_run and has_effect(asked)
 
     def _wire(
-        self, account: Account, operation: Asked, timeout: float | None, *, keyed: bool
+        self, account: Account, operation: RoutingRequest, timeout: float | None, *, keyed: bool
     ) -> VendorWire:
         rehearses = operation.operation if self.rehearses(operation) else None
         stated = account.vendor.unknown_outcomes.get(operation.operation)
@@ -197,7 +197,7 @@ class Desk:
 
     async def _by_turns(
         self,
-        operation: Asked,
+        operation: RoutingRequest,
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
@@ -234,7 +234,7 @@ class Desk:
 
     async def _once(
         self,
-        operation: Asked,
+        operation: RoutingRequest,
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         key: str,
@@ -260,7 +260,7 @@ class Desk:
         finally:
             turn.give_back()
 
-    async def _named(self, operation: Asked, wire: VendorWire, doing: Awaitable[R]) -> R:
+    async def _named(self, operation: RoutingRequest, wire: VendorWire, doing: Awaitable[R]) -> R:
         """Add the account and the operation to an error that names none.
 
         An error after a step with a possible effect never claims that nothing was done.
@@ -276,7 +276,7 @@ class Desk:
             raise
         return as_replay(done) if wire.replayed else done
 
-    def _known(self, name: str, operation: Asked) -> Account:
+    def _known(self, name: str, operation: RoutingRequest) -> Account:
         account = self.directory.accounts.get(name)
         if account is None:
             error = ConfigurationError(
@@ -289,7 +289,7 @@ class Desk:
         return account
 
     def _tell(
-        self, operation: Asked, account: Account, following: Account, error: ConnectorError
+        self, operation: RoutingRequest, account: Account, following: Account, error: ConnectorError
     ) -> None:
         core = self.calling.core
         if core.observers:

@@ -17,8 +17,8 @@ from moorage.contracts.email import (
 from moorage.contracts.email_address import as_address
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.kinds import check_kind
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
+from moorage.contracts.validators import check_kind
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -149,7 +149,7 @@ class EmailFlows:
         asked = self._asked("get_statistics", {EmailCapability.STATISTICS})
         return await self._desk.ask(asked, deed, timeout=timeout)
 
-    async def _batch(self, operation: Asked, key: str | None) -> int:
+    async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
         """The number of recipients per chunk; with a key, the number of its first use.
 
         So the chunks of a key stay the same, even if another vendor is configured by then.
@@ -172,7 +172,7 @@ class EmailFlows:
         return int(written)
 
     async def _chunk(
-        self, operation: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
+        self, operation: RoutingRequest, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
         refused: list[Result[EmailReceipt]] = []
 
@@ -204,8 +204,10 @@ class EmailFlows:
                 return refused
             return [Result(error=error) for _ in chunk.recipients]
 
-    def _asked(self, operation: str, needs: Any) -> Asked:
-        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+    def _asked(self, operation: str, needs: Any) -> RoutingRequest:
+        return RoutingRequest(
+            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
+        )
 
 
 async def _told(

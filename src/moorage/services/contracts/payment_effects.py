@@ -36,7 +36,7 @@ from moorage.services.calling.idempotency import NotSentError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moorage.contracts.routes import Account, Asked
+    from moorage.contracts.routes import Account, RoutingRequest
     from moorage.services.contracts.dispatcher import Desk
     from moorage.services.core.core import Core
 
@@ -85,9 +85,9 @@ class PaymentEffects:
     async def once(
         self,
         request: Request,
-        asked: Asked,
+        asked: RoutingRequest,
         accounts: tuple[Account, ...],
-        act: Callable[[Asked, float | None], Awaitable[R]],
+        act: Callable[[RoutingRequest, float | None], Awaitable[R]],
         *,
         key: str,
         timeout: float | None,

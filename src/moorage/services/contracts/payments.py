@@ -6,13 +6,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from moorage.contracts.kinds import (
-    as_table,
-    check_kind,
-    check_maybe,
-    check_texts,
-    several,
-)
 from moorage.contracts.payments import (
     KIND,
     Charge,
@@ -24,10 +17,17 @@ from moorage.contracts.payments import (
     capture_needs,
     check_currency,
 )
-from moorage.contracts.payments.asking import check_amount, stated_amount
-from moorage.contracts.payments.news import told_by
+from moorage.contracts.payments.events import completed_with
+from moorage.contracts.payments.requests import check_amount, stated_amount
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
+from moorage.contracts.validators import (
+    as_table,
+    check_kind,
+    check_maybe,
+    check_texts,
+    several,
+)
 from moorage.domain.idempotency.claims import Reach, checked_key
 from moorage.domain.idempotency.unsettled import ReadEffects, effect_name
 from moorage.domain.values.durations import count, maybe_seconds
@@ -279,7 +279,7 @@ class PaymentsFlows:
         check_kind(event, PaymentEvent, "event")
         if not event.ask:
             return event
-        return told_by(event, await self.get(event.ref, timeout=timeout))
+        return completed_with(event, await self.get(event.ref, timeout=timeout))
 
     async def settle(
         self,
@@ -378,7 +378,7 @@ class PaymentsFlows:
             payment: Payment = await getattr(vendor, operation)(wire, charge, key=key)
             return payment
 
-        asked = Asked(
+        asked = RoutingRequest(
             kind=KIND,
             operation=operation,
             tenant=self._tenant,
@@ -388,7 +388,7 @@ class PaymentsFlows:
         )
         key = _required(key)
 
-        async def act(operation: Asked, timeout: float | None) -> Payment:
+        async def act(operation: RoutingRequest, timeout: float | None) -> Payment:
             return await self._desk.ask(operation, deed, key=key, timeout=timeout)
 
         accounts = self._desk.directory.choose(asked)
@@ -398,7 +398,7 @@ class PaymentsFlows:
     async def _step(  # noqa: PLR0917 - all of one step
         self,
         ref: Ref | str,
-        asked: Asked,
+        asked: RoutingRequest,
         deed: Callable[[PaymentsVendor, Wire, Ref], Awaitable[R]],
         step: _Step,
         key: str,
@@ -409,7 +409,7 @@ class PaymentsFlows:
         key = _required(key)
         account, found = self._desk.directory.find(ref, asked)
 
-        async def act(operation: Asked, timeout: float | None) -> R:
+        async def act(operation: RoutingRequest, timeout: float | None) -> R:
             return await self._desk.at(found, operation, deed, key=key, timeout=timeout)
 
         request = Request(operation, (found, *values), options)
@@ -417,7 +417,7 @@ class PaymentsFlows:
 
     async def _page(
         self,
-        asked: Asked,
+        asked: RoutingRequest,
         query: PaymentQuery | None,
         after: Ref | str | None,
         account: str | None,
@@ -547,8 +547,10 @@ class PaymentsFlows:
             return core.utc() - timedelta(microseconds=known.age) - CLOCK_SKEW
         return None
 
-    def _asked(self, operation: str, needs: Iterable[str] = ()) -> Asked:
-        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+    def _asked(self, operation: str, needs: Iterable[str] = ()) -> RoutingRequest:
+        return RoutingRequest(
+            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
+        )
 
 
 def _is_same(payment: Payment, charge: Charge) -> bool:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.address import Address
-from moorage.contracts.kinds import check_kind, check_text, several
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.shipping.rates import (
     KIND,
     LabelFormat,
@@ -19,6 +18,7 @@ from moorage.contracts.shipping.rates import (
     ShippingCapability,
 )
 from moorage.contracts.shipping.shipments import ShipmentRequest
+from moorage.contracts.validators import check_kind, check_text, several
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -261,12 +261,12 @@ class ShippingFlows:
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
-    def _asked_for(self, operation: str, request: RateRequest) -> Asked:
+    def _asked_for(self, operation: str, request: RateRequest) -> RoutingRequest:
         check_kind(request, RateRequest, "request")
         return self._asked(operation, request.needs, request.recipient.country)
 
-    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> Asked:
-        return Asked(
+    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> RoutingRequest:
+        return RoutingRequest(
             kind=KIND,
             operation=operation,
             tenant=self._tenant,

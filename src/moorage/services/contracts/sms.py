@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.calling_codes import country_of
-from moorage.contracts.kinds import check_kind, check_text, several
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import KIND, SmsCapability, SmsMessage, check_number
+from moorage.contracts.validators import check_kind, check_text, several
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
@@ -154,8 +154,8 @@ class SmsFlows:
 
     def _asked(
         self, operation: str, needs: Iterable[str] = (), country: str | None = None
-    ) -> Asked:
-        return Asked(
+    ) -> RoutingRequest:
+        return RoutingRequest(
             kind=KIND,
             operation=operation,
             tenant=self._tenant,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.contracts.kinds import check_kind, check_maybe, check_whole, several
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Asked
+from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.storage import (
     KIND,
@@ -23,6 +22,7 @@ from moorage.contracts.storage import (
     check_key,
     check_prefix,
 )
+from moorage.contracts.validators import check_kind, check_maybe, check_whole, several
 from moorage.domain.values.durations import count
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError, FileNotFound, InvalidData
@@ -480,8 +480,10 @@ class StorageFlows:
 
         return await self._desk.ask(asked, here, timeout=timeout)
 
-    def _asked(self, operation: str, needs: Iterable[str]) -> Asked:
-        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+    def _asked(self, operation: str, needs: Iterable[str]) -> RoutingRequest:
+        return RoutingRequest(
+            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
+        )
 
 
 def _upload(ref: Ref) -> Upload:

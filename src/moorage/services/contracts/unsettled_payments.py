@@ -23,7 +23,7 @@ from moorage.contracts.payments import (
     Void,
     payment_ref,
 )
-from moorage.contracts.payments.asking import stated_amount
+from moorage.contracts.payments.requests import stated_amount
 from moorage.contracts.ref import Ref
 from moorage.contracts.vendor import UnknownOutcome
 from moorage.domain.idempotency.claims import Reach, checked_key

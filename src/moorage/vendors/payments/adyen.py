@@ -23,7 +23,7 @@ from moorage.contracts.payments import (
     payment_ref,
     stated_amount,
 )
-from moorage.contracts.payments.asking import looks_like_a_card
+from moorage.contracts.payments.requests import looks_like_a_card
 from moorage.contracts.vendor import (
     RepeatedKey,
     UnknownOutcome,

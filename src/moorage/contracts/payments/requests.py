@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.kinds import (
+from moorage.contracts.payments.vendor import PaymentsCapability
+from moorage.contracts.validators import (
     OneOf,
     are_texts,
     as_table,
@@ -17,7 +18,6 @@ from moorage.contracts.kinds import (
     is_maybe,
     is_moment,
 )
-from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.vendor import no_options
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.money import Money
@@ -137,19 +137,19 @@ class Charge:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this payment."""
-        asked = {
+        requested = {
             PaymentsCapability.OFF_SESSION: self.off_session,
             PaymentsCapability.STORE_METHOD: self.store_method,
             PaymentsCapability.STATEMENT_DESCRIPTOR: self.statement_descriptor,
             PaymentsCapability.THREE_DS: self.three_ds is not ThreeDs.AUTO,
         }
-        return frozenset(capability for capability, value in asked.items() if value)
+        return frozenset(capability for capability, value in requested.items() if value)
 
     @property
     def country(self) -> str | None:
         """The buyer's country code in capitals, if known."""
-        found = None if self.customer is None else self.customer.country
-        return None if found is None else found.upper()
+        code = None if self.customer is None else self.customer.country
+        return None if code is None else code.upper()
 
 
 def _is_key(_: object, __: object, value: Any) -> None:
@@ -231,8 +231,10 @@ def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str 
         amount: requested amount, if known.
         related: further ids that the vendor needs.
     """
-    known = {} if amount is None else {"amount": str(amount.amount), "currency": amount.currency}
-    return make(id, **known, **related)
+    amount_parts = (
+        {} if amount is None else {"amount": str(amount.amount), "currency": amount.currency}
+    )
+    return make(id, **amount_parts, **related)
 
 
 def stated_amount(ref: Ref) -> Money | None:

@@ -98,28 +98,28 @@ class PaymentEvent:
     ask: bool = False
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
-    def expect(self, asked: Money) -> None:
+    def expect(self, requested: Money) -> None:
         """Raise unless the event's amounts equal the requested amount; call it before booking.
 
         In a handler of the inbox the event is then kept, and waits for a person.
 
         Args:
-            asked: requested amount.
+            requested: requested amount.
 
         Raises:
             InvalidData: the amount, or the captured amount, differs.
         """
-        for told in (self.amount, self.captured):
-            if told is not None and told != asked:
+        for amount in (self.amount, self.captured):
+            if amount is not None and amount != requested:
                 raise InvalidData(
-                    f"The requested amount of {self.reference or self.ref.id} is {asked},"
-                    f" but the event says {told}.",
+                    f"The requested amount of {self.reference or self.ref.id} is {requested},"
+                    f" but the event says {amount}.",
                     field="amount",
                     remedy="Look at the payment at the vendor; book nothing until then.",
                 )
 
 
-def told_by(event: PaymentEvent, payment: Payment) -> PaymentEvent:
+def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
     """Complete an event that only hints at a change with the payment that the vendor returned."""
     return attrs.evolve(
         event,
@@ -150,94 +150,98 @@ def state_of(
     if captured is None or captured.minor <= 0:
         return None
     if refunded is not None and refunded.minor > 0:
-        whole = refunded.minor >= captured.minor
-        return PaymentState.REFUNDED if whole else PaymentState.PARTIALLY_REFUNDED
-    whole = amount is None or captured.minor >= amount.minor
-    return PaymentState.CAPTURED if whole else PaymentState.PARTIALLY_CAPTURED
+        complete = refunded.minor >= captured.minor
+        return PaymentState.REFUNDED if complete else PaymentState.PARTIALLY_REFUNDED
+    complete = amount is None or captured.minor >= amount.minor
+    return PaymentState.CAPTURED if complete else PaymentState.PARTIALLY_CAPTURED
 
 
-def advance(before: Payment, news: Payment | PaymentEvent) -> Payment:
+def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
     """The payment after an event or a newer answer, however late it arrives.
 
     Args:
         before: the known payment.
-        news: an event or an answer; of an event with a complete payment, that payment is used.
+        update: an event or an answer; of an event with a complete payment, that payment is used.
 
     Raises:
         InvalidData: the event is of another payment.
     """
-    if isinstance(news, PaymentEvent):
-        news = _as_payment(before, news)
-    if _thing(before.ref) != _thing(news.ref):
-        if not _is_named_by(before.ref, news):
+    if isinstance(update, PaymentEvent):
+        update = _as_payment(before, update)
+    if _identity(before.ref) != _identity(update.ref):
+        if not _is_same_payment(before.ref, update):
             raise InvalidData(
                 "The event belongs to another payment.",
-                field="news",
+                field="update",
                 remedy="Find the payment that the reference of the event names.",
             )
-        before = attrs.evolve(before, ref=news.ref)
-    later = _is_later(before, news)
-    captures = _joined(before.captures, news.captures, later=later)
-    refunds = _joined(before.refunds, news.refunds, later=later)
-    taken = attrs.evolve(
+        before = attrs.evolve(before, ref=update.ref)
+    later = _is_later(before, update)
+    captures = _merge_moves(before.captures, update.captures, later=later)
+    refunds = _merge_moves(before.refunds, update.refunds, later=later)
+    after = attrs.evolve(
         before,
         captures=captures,
         refunds=refunds,
         # A capture reduces the authorised amount, whenever it is reported.
-        authorized=(news.captures and news.authorized) or before.authorized,
+        authorized=(update.captures and update.authorized) or before.authorized,
         captured=_total(before.captured, before.captures, captures),
         refunded=_total(before.refunded, before.refunds, refunds),
     )
-    derived = state_of(before.amount, taken.captured, taken.refunded)
+    derived = state_of(before.amount, after.captured, after.refunded)
     moved = captures != before.captures or refunds != before.refunds
-    if derived is not None and moved and _goes_on(before.state, derived, later=later):
-        taken = attrs.evolve(taken, state=derived, next_action=None)
-    captured = _grown(taken.captured, news.captured)
-    lost = any(refund.state in _NOT_DONE for refund in refunds)
-    refunded = taken.refunded if lost else _grown(taken.refunded, news.refunded)
-    if news.state is PaymentState.UNKNOWN or not _goes_on(taken.state, news.state, later=later):
-        taken = attrs.evolve(taken, captured=captured, refunded=refunded)
-        return taken if moved or taken != before else before
-    said = {
+    if derived is not None and moved and _is_progress(before.state, derived, later=later):
+        after = attrs.evolve(after, state=derived, next_action=None)
+    captured = _larger_total(after.captured, update.captured)
+    has_failed_refund = any(refund.state in _NOT_DONE for refund in refunds)
+    refunded = (
+        after.refunded if has_failed_refund else _larger_total(after.refunded, update.refunded)
+    )
+    if update.state is PaymentState.UNKNOWN or not _is_progress(
+        after.state, update.state, later=later
+    ):
+        after = attrs.evolve(after, captured=captured, refunded=refunded)
+        return after if moved or after != before else before
+    stated = {
         name: value
         for name in ("vendor_state", "amount", "authorized", "captured", "refunded", "decline")
-        if (value := getattr(news, name)) is not None
+        if (value := getattr(update, name)) is not None
     }
     if later is not True:
-        said |= {"captured": captured, "refunded": refunded}
-    kept = {
-        name: getattr(news, name) or getattr(before, name)
+        stated |= {"captured": captured, "refunded": refunded}
+    completed = {
+        name: getattr(update, name) or getattr(before, name)
         for name in ("means", "client_token", "reference", "created_at", "authorized_until")
     }
     return attrs.evolve(
-        taken,
-        state=news.state,
-        next_action=news.next_action,
-        as_of=before.as_of if later is False else news.as_of or before.as_of,
-        raw=news.raw,
-        **said,
-        **kept,
+        after,
+        state=update.state,
+        next_action=update.next_action,
+        as_of=before.as_of if later is False else update.as_of or before.as_of,
+        raw=update.raw,
+        **stated,
+        **completed,
     )
 
 
-def _grown(known: Money | None, told: Money | None) -> Money | None:
+def _larger_total(before: Money | None, after: Money | None) -> Money | None:
     """A total after an event that may be older, or may not include the newest changes."""
-    if known is None or told is None:
-        return told if known is None else known
-    return max(known, told)
+    if before is None or after is None:
+        return after if before is None else before
+    return max(before, after)
 
 
-def _is_named_by(ref: Ref, news: Payment) -> bool:
+def _is_same_payment(ref: Ref, update: Payment) -> bool:
     """True if the event carries the vendor's id of a payment known only by our own reference."""
-    same = (ref.vendor, ref.account) == (news.ref.vendor, news.ref.account)
-    return same and ref.other("unnamed") is not None and ref.id == news.reference
+    same_account = (ref.vendor, ref.account) == (update.ref.vendor, update.ref.account)
+    return same_account and ref.other("unnamed") is not None and ref.id == update.reference
 
 
 def _as_payment(before: Payment, event: PaymentEvent) -> Payment:
     if event.payment is not None:
         return attrs.evolve(event.payment, as_of=event.payment.as_of or event.at)
     state = event.state or PaymentState.UNKNOWN
-    if _was_given_up(event.dispute) and before.state is PaymentState.DISPUTED:
+    if _is_withdrawn(event.dispute) and before.state is PaymentState.DISPUTED:
         state = state_of(before.amount, before.captured, before.refunded) or PaymentState.CAPTURED
     return Payment(
         ref=event.ref,
@@ -256,52 +260,56 @@ def _as_payment(before: Payment, event: PaymentEvent) -> Payment:
     )
 
 
-def _was_given_up(dispute: Dispute | None) -> bool:
+def _is_withdrawn(dispute: Dispute | None) -> bool:
     return dispute is not None and dispute.state in {DisputeState.WON, DisputeState.CLOSED}
 
 
-def _goes_on(before: PaymentState, after: PaymentState, *, later: bool | None) -> bool:
-    was, comes = _RANKS[before], _RANKS[after]
+def _is_progress(before: PaymentState, after: PaymentState, *, later: bool | None) -> bool:
+    rank_before, rank_after = _RANKS[before], _RANKS[after]
     if after is PaymentState.DISPUTED:
         return later is not False
-    if comes > was or before is after:
-        return later is not False or comes > was
-    if was == comes == _OPEN:
+    if rank_after > rank_before or before is after:
+        return later is not False or rank_after > rank_before
+    if rank_before == rank_after == _OPEN:
         return later is not False
-    return min(was, comes) >= _TAKEN and later is True
+    return min(rank_before, rank_after) >= _TAKEN and later is True
 
 
-def _is_later(before: Payment, news: Payment) -> bool | None:
+def _is_later(known: Payment, update: Payment) -> bool | None:
     """True if the event is newer than the known payment; None if that is unknown."""
-    if before.as_of is None or news.as_of is None or before.as_of == news.as_of:
+    if known.as_of is None or update.as_of is None or known.as_of == update.as_of:
         return None
-    return news.as_of > before.as_of
+    return update.as_of > known.as_of
 
 
-def _joined(known: tuple[M, ...], told: Iterable[M], *, later: bool | None) -> tuple[M, ...]:
+def _merge_moves(
+    earlier: tuple[M, ...], reported: Iterable[M], *, later: bool | None
+) -> tuple[M, ...]:
     """Merge captures or refunds by id; an old event does not reopen a finished one."""
-    by_id = {_thing(move.ref): move for move in known}
-    for move in told:
-        before = by_id.get(_thing(move.ref))
+    by_id = {_identity(move.ref): move for move in earlier}
+    for move in reported:
+        before = by_id.get(_identity(move.ref))
         if before is None or before.state not in _OVER or (move.state in _OVER and later):
-            by_id[_thing(move.ref)] = move
+            by_id[_identity(move.ref)] = move
     return tuple(by_id.values())
 
 
-def _total(said: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]) -> Money | None:
+def _total(
+    stated: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]
+) -> Money | None:
     """A total, updated by the changed states of single captures or refunds.
 
     The vendor's total may already include changes that the single entries do not show.
     """
-    known, total = _sum(before), _sum(after)
-    if known == total:
-        return said
-    if total is None:
-        total = known and known * 0
-    counted = 0 if known is None else known.minor
-    if said is None or total is None or said.minor == counted:
-        return total
-    return max(said, total)
+    sum_before, sum_after = _sum(before), _sum(after)
+    if sum_before == sum_after:
+        return stated
+    if sum_after is None:
+        sum_after = sum_before and sum_before * 0
+    counted = 0 if sum_before is None else sum_before.minor
+    if stated is None or sum_after is None or stated.minor == counted:
+        return sum_after
+    return max(stated, sum_after)
 
 
 def _sum(moves: tuple[_Move, ...]) -> Money | None:
@@ -313,5 +321,5 @@ def _sum(moves: tuple[_Move, ...]) -> Money | None:
     return sum(amounts[1:], amounts[0]) if amounts else None
 
 
-def _thing(ref: Ref) -> tuple[str, str, str]:
+def _identity(ref: Ref) -> tuple[str, str, str]:
     return ref.vendor, ref.account, ref.id
