@@ -101,10 +101,10 @@ def test_failed_flush_fails_the_claim(
     assert 1 == len(flushed)
 
 
-def test_one_flush_serves_all_who_wait(
+def test_one_flush_serves_all_waiting_commands(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever commits while the disk is busy is served by the next flush, all of them by one."""
+    """Commands that commit while the disk is busy share the next flush."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
@@ -134,8 +134,8 @@ def test_one_flush_serves_all_who_wait(
     assert 2 == len(flushed)
 
 
-def test_a_journal_that_is_gone_is_in_the_file(path: Path, store: SqliteStorage) -> None:
-    """Whoever closes last moves the journal into the file, and takes it away."""
+def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> None:
+    """After the last close the journal is in the file, so there is nothing to flush."""
     store.execute(Put("old", "a"))
     store.close()
 
@@ -147,7 +147,7 @@ def test_a_journal_that_is_gone_is_in_the_file(path: Path, store: SqliteStorage)
 def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told that its claim may be lost leaves nothing standing in the queue."""
+    """If a claim may not be on the disk, the call's other grants are given back."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -56,10 +56,10 @@ def test_a_forked_child_has_connections_of_its_own(store: SqliteStorage) -> None
     assert ["parent again"] == values(store, "a")
 
 
-def test_a_fork_waits_for_who_is_in_the_middle(
+def test_fork_waits_for_running_commands(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No child is made while a thread holds the lock, which the child would think held for ever."""
+    """A fork waits for a thread that holds the lock."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a busy machine
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 20)
@@ -83,8 +83,8 @@ def test_a_fork_waits_for_who_is_in_the_middle(
     timer.join(20)
 
 
-def test_a_child_of_a_fork_that_did_not_wait_opens_nothing(store: SqliteStorage) -> None:
-    """What it inherited could damage the file, so it says how to fork instead."""
+def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
+    """A child that inherited a busy connection refuses to use the file."""
     store.execute(Put("old", "a"))
 
     start_afresh()
@@ -95,10 +95,10 @@ def test_a_child_of_a_fork_that_did_not_wait_opens_nothing(store: SqliteStorage)
     link.close()
 
 
-def test_a_fork_in_the_middle_of_a_command_is_made_all_the_same(
+def test_fork_inside_a_command_does_not_wait_for_ever(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who forks where no fork can be waited for waits for a second, and the parent goes on."""
+    """A fork inside a command is made after a short wait."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
@@ -115,10 +115,10 @@ def test_a_fork_in_the_middle_of_a_command_is_made_all_the_same(
     assert ["new"] == values(store, "a")
 
 
-def test_a_fork_while_somebody_opens_the_file_harms_nobody(
+def test_fork_while_the_file_is_opened(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who takes longer over it than can be waited for keeps others from opening all the while."""
+    """A fork while a thread opens the file is made after a short wait."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_PATIENCE", 0.001)
@@ -133,8 +133,8 @@ def test_a_fork_while_somebody_opens_the_file_harms_nobody(
     assert ["new"] == values(store, "a")
 
 
-def test_a_forked_child_executes_nothing_of_its_parent(path: Path) -> None:
-    """What a parent has posted is the parent's to execute."""
+def test_forked_child_drops_its_parents_posts(path: Path) -> None:
+    """Commands that a parent has posted are executed by the parent."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
         with Other(path):

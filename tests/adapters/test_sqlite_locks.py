@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -45,8 +45,8 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 # --- whoever else holds the lock -------------------------------------------------
 
 
-def test_a_lock_that_is_given_back_is_waited_for(path: Path, store: SqliteStorage) -> None:
-    """Who finds the lock taken comes again until it is free."""
+def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
+    """A command that finds the lock taken retries until it is free."""
     store.execute(Put("old", "a"))
     with Other(path) as other:
         timer = threading.Timer(0.05, other.connection.rollback)
@@ -73,8 +73,8 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
         assert ["new"] == values(store, "a")
 
 
-def test_what_is_posted_while_others_hold_the_lock_is_kept(path: Path) -> None:
-    """Whoever posts is not held up; the next command that can executes it first."""
+def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
+    """Posting does not wait; the next command executes the posted ones first."""
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
         with Other(path):
@@ -86,8 +86,8 @@ def test_what_is_posted_while_others_hold_the_lock_is_kept(path: Path) -> None:
         assert ["posted", "x"] == values(store, "a", "b")
 
 
-def test_what_was_posted_may_fail(path: Path) -> None:
-    """It fails on its own, and nobody hears of it."""
+def test_failing_post_is_dropped(path: Path) -> None:
+    """The exception of a posted command is dropped."""
 
     class Failing(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:
@@ -102,8 +102,8 @@ def test_what_was_posted_may_fail(path: Path) -> None:
         assert ["old", "posted"] == values(store, "a", "b")
 
 
-def test_readers_hold_nobody_up(path: Path) -> None:
-    """A backup may read for as long as it likes."""
+def test_readers_do_not_block_writers(path: Path) -> None:
+    """A backup may read for any time."""
     with SqliteStorage(path, timeout=0.001) as store:
         store.execute(Put("old", "a"))
         other = Other(path)
@@ -122,14 +122,14 @@ def test_readers_hold_nobody_up(path: Path) -> None:
 
 
 class Struck(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 @pytest.mark.parametrize("where", ["apply", "commit"])
 def test_an_interruption_leaves_all_of_a_command_or_none(
     where: str, path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was not committed is taken back, and the lock with it."""
+    """An interrupted command is stored completely or not at all."""
 
     class Interrupted(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:

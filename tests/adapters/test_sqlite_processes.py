@@ -40,7 +40,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="workers")
 def _workers(path: Path) -> Iterator[Workers]:
-    """Processes, all of which end with the test."""
+    """Worker processes, which end with the test."""
     workers = Workers(path)
     yield workers
     workers.end()
@@ -71,8 +71,8 @@ class Workers:
             worker.stdout.close()
 
 
-def said(worker: subprocess.Popen[str]) -> str:
-    """What a worker said until it ended well."""
+def output_of(worker: subprocess.Popen[str]) -> str:
+    """The output of a worker that ended well."""
     output, _ = worker.communicate(timeout=120)
     assert 0 == worker.returncode
     return output
@@ -82,7 +82,7 @@ def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> No
     """Eight processes that make the file together count in eight threads each."""
     together = [workers.start("count", 8, 25) for _ in range(8)]
 
-    counted = sorted(int(number) for worker in together for number in said(worker).split())
+    counted = sorted(int(number) for worker in together for number in output_of(worker).split())
 
     assert [*range(8 * 8 * 25)] == counted
     with SqliteStorage(path) as store:
@@ -90,8 +90,8 @@ def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> No
     assert "ok" == Other(path).ask("PRAGMA integrity_check")
 
 
-def test_whoever_is_killed_leaves_all_of_a_command_or_none(path: Path, workers: Workers) -> None:
-    """Killed at any moment, a process loses nothing that it has said, and holds nobody up."""
+def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
+    """A process killed at any moment leaves each command stored completely or not at all."""
     chance, others = Random(1), workers.start("go_on")
     for _ in range(12):
         worker = workers.start("go_on")
@@ -118,7 +118,7 @@ def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
     """One whose watch is an hour fast or slow goes by the same time as the others."""
     with SqliteStorage(path) as store:
         before = store.execute(Add("time"))[1]
-        reports = [said(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
+        reports = [output_of(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
         after = store.execute(Add("time"))[1]
 
     times = [before, *(int(line.split()[0]) for line in reports), after]
@@ -151,8 +151,8 @@ def now(path: Path, clock: VirtualClock) -> int:
         return store.execute(Add("time"))[1]
 
 
-def test_a_boot_is_anchored_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes later goes by the boot clock, whatever the watch says by then."""
+def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later stores use the boot clock, whatever the wall clock shows."""
     boots(monkeypatch, "first")
     clock = VirtualClock()
     before = now(path, clock)
@@ -184,8 +184,8 @@ def test_another_boot_is_anchored_anew(
     assert 7 * SECOND == now(path, again) - after
 
 
-def test_two_who_come_first_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who finds that somebody was faster goes by what that one wrote."""
+def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that loses the race to anchor the time uses the other's anchor."""
     boots(monkeypatch, "first")
     slow, fast = VirtualClock(), VirtualClock()
     fast.step_utc(timedelta(hours=1))

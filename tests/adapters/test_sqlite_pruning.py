@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody prunes and moves the journal unless it is time."""
+    """Run housekeeping and journal moves only when they are due."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -39,7 +39,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def rows(path: Path) -> int:
-    """How many states the file holds."""
+    """The number of states in the file."""
     other = Other(path)
     try:
         return other.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
@@ -47,8 +47,8 @@ def rows(path: Path) -> int:
         other.connection.close()
 
 
-def test_housekeeping_forgets_what_cannot_matter(path: Path) -> None:
-    """It is done in batches, up to a limit, and leaves what still matters."""
+def test_housekeeping_removes_expired_states(path: Path) -> None:
+    """Expired states are removed in batches up to a limit, and the others stay."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         for number in range(500):
@@ -94,7 +94,7 @@ def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteS
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever writes prunes and moves the journal now and then, without being asked."""
+    """Writers now and then remove expired states and move the journal."""
     monkeypatch.setattr(engine, "TURN", 50)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
@@ -109,8 +109,8 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
         assert path.with_name("state.db-wal").stat().st_size < 1_000_000
 
 
-def test_a_turn_that_fails_harms_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pruning is nobody's command."""
+def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed housekeeping turn does not fail a command."""
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
         with Other(path):
@@ -120,7 +120,7 @@ def test_a_turn_that_fails_harms_nobody(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_large_answers_fill_the_journal_sooner(store: SqliteStorage) -> None:
-    """What counts is how much was written."""
+    """Journal moves depend on the amount written."""
     store.execute(Put("old", "a"))
     inside(store).writes = 0
 

@@ -108,8 +108,8 @@ def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> 
     asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
 
 
-def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
-    """A key whose password was not given is refused; OpenSSL would ask whoever started us."""
+def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
+    """An encrypted key without its password is refused instead of prompting."""
     certificate, key = certificate_files(tmp_path)
     sealed = load_pem_private_key(key.read_bytes(), None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
@@ -169,8 +169,8 @@ async def test_an_idle_connection_is_not_kept(
 
 
 @both
-async def test_what_was_idle_too_long_is_closed(make: Make) -> None:
-    """A new connection to anywhere is the occasion to close what nobody came back for."""
+async def test_expired_idle_connections_are_closed(make: Make) -> None:
+    """Opening any connection closes idle ones that have expired."""
     with VendorServer() as other:
         other.always(Behaviour(204))
         async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
@@ -221,8 +221,10 @@ async def test_a_reset_unnoticed_before_is_noticed_as_it_is_used(
 
 
 @both
-async def test_an_end_noticed_too_late_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the system took a byte nobody can say that the vendor did not."""
+async def test_late_close_may_have_been_processed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the vendor closes after a byte was sent, the request may have been processed."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="close"), Behaviour(201))
@@ -238,8 +240,8 @@ async def test_an_end_noticed_too_late_is_said(make: Make, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @both
-async def test_an_answer_that_nobody_closes_keeps_no_place(make: Make) -> None:
-    """An answer that is forgotten halfway costs its connection, but no later call."""
+async def test_abandoned_response_frees_its_slot(make: Make) -> None:
+    """An abandoned response costs its connection, but no slot."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -306,8 +308,8 @@ async def test_a_client_is_closed_by_async_with() -> None:
 
 
 @both
-async def test_what_connections_do_is_counted(make: Make) -> None:
-    """Exchanges under way, idle connections and callers who wait are counted at any moment."""
+async def test_pool_statistics(make: Make) -> None:
+    """Running exchanges, idle connections and waiting callers are counted."""
 
     def counted() -> tuple[int, int | None, int, int]:
         result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
@@ -330,8 +332,8 @@ async def test_what_connections_do_is_counted(make: Make) -> None:
 
 
 @both
-async def test_what_expired_is_not_idle(make: Make) -> None:
-    """A connection that will not be used again is not counted as kept."""
+async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
+    """A connection that will not be reused is not counted as idle."""
     async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, vendor.url, LONG)
@@ -369,8 +371,8 @@ def test_both_modes_are_made_alike() -> None:
         assert one.__doc__ == other.__doc__
 
 
-def test_what_is_not_used_is_not_loaded() -> None:
-    """A blocking client that has not met TLS has loaded neither that nor an event loop."""
+def test_unused_modules_are_not_loaded() -> None:
+    """A blocking client without TLS loads neither ssl nor asyncio."""
     code = (
         "import sys, moorage.adapters.http.stdlib.client as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"

@@ -79,7 +79,7 @@ async def test_a_timeout_of_the_source_is_its_own() -> None:
 
 
 async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
-    """Whether the call ends as cancelled when it is, a moment after it began."""
+    """Return whether the call, cancelled just after it began, ends as cancelled."""
     await asyncio.sleep(0.02)
     call.cancel()
     await asyncio.wait([call])
@@ -168,8 +168,8 @@ def test_loops_side_by_side_each_connect() -> None:
     assert [204] * 16 == answered
 
 
-def test_a_name_found_too_late_is_nobody_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that answers after the loop is closed finds nobody to tell."""
+def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that answers after its loop was closed disturbs nothing."""
     answer, result = Event(), Event()
 
     def look_up(*_: object, flags: int = 0, **__: object) -> list[Any]:
@@ -229,8 +229,8 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 
 @in_loop
-async def test_a_turn_comes_once() -> None:
-    """Whoever was called in time was not late, and the other way round."""
+async def test_turn_is_signalled_or_late() -> None:
+    """A turn is either signalled in time or late, not both."""
     turn = Loops().waiter()
     turn.call()
     turn.call()

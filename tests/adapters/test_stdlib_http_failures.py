@@ -56,8 +56,8 @@ LARGE = bytes(16_000_000)
     ],
 )
 @both
-async def test_a_url_that_is_none_is_refused(make: Make, url: str) -> None:
-    """What is no absolute URL is refused before anything is sent, and is not repeated."""
+async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
+    """A URL that is not absolute is refused before anything is sent, and not shown."""
     client = make()
     with pytest.raises(InvalidData, match="The URL") as caught:
         await client.send(GET, url, SOON)
@@ -77,10 +77,8 @@ async def test_a_url_that_is_none_is_refused(make: Make, url: str) -> None:
     ],
 )
 @both
-async def test_a_url_is_asked_for_without_its_fragment(
-    make: Make, rest: str, target: str, host: str
-) -> None:
-    """A path that is not there is a slash, and a fragment is nobody else's business."""
+async def test_request_target_of_a_url(make: Make, rest: str, target: str, host: str) -> None:
+    """A missing path is sent as a slash, and a fragment is not sent."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"HTTP://{vendor.url[7:]}{rest}", LONG)
@@ -116,8 +114,8 @@ def test_a_setting_that_is_none_is_refused(
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-def test_trust_is_said_once(kind: Callable[..., object]) -> None:
-    """Whom to trust is said in words or with a context, not both."""
+def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None:
+    """Trust is given as settings or as a context, not both."""
     with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as caught:
         kind(tls=Tls(), ssl_context=ssl.create_default_context())
 
@@ -125,8 +123,8 @@ def test_trust_is_said_once(kind: Callable[..., object]) -> None:
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-def test_whoever_trusts_anybody_is_named(kind: Callable[..., object]) -> None:
-    """The warning points to the line that makes a client which does not verify."""
+def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> None:
+    """The warning points to the line that makes an unverified client."""
     with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as reports:
         kind(tls=Tls(unverified=DangerouslyUnverified("a bench")))
 
@@ -137,7 +135,7 @@ def test_whoever_trusts_anybody_is_named(kind: Callable[..., object]) -> None:
 
 
 class Names:
-    """What names stand for: a resolver that tests decide about, in the place of the system's."""
+    """A name resolver that tests control."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.known: dict[str, Any] = {}
@@ -158,7 +156,7 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
-    """What a resolver says of a name that stands for all of these."""
+    """A resolver's answer for a name of all these vendors."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
 
 
@@ -227,7 +225,7 @@ async def test_looking_up_a_name_may_be_unbounded(make: Make, names: Names) -> N
 
 @both
 async def test_an_address_of_version_six_is_named_in_brackets(make: Make) -> None:
-    """Nobody listens there, and the error says where."""
+    """The error for an unreachable IPv6 address has it in brackets."""
     client = make()
     with pytest.raises(ConnectionFailed, match=r"\[::1\]:9 could not be reached"):
         await client.send(GET, "http://[::1]:9/", LONG)
@@ -235,8 +233,8 @@ async def test_an_address_of_version_six_is_named_in_brackets(make: Make) -> Non
 
 
 @both
-async def test_a_total_that_passes_at_once_reaches_nobody(make: Make) -> None:
-    """Time that is up before there is a place is up before anything was done."""
+async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
+    """A total timeout that ends before a slot is free sends nothing."""
     async with lab(make) as (vendor, client):
         with pytest.raises(AttemptTimeout, match="within the total timeout") as caught:
             await client.send(GET, vendor.url, Timeouts(total=1e-9))
@@ -272,10 +270,10 @@ def body(*chunks: Any, length: int | None = None, error: BaseException | None = 
     ],
 )
 @both
-async def test_a_source_that_fails_midway_may_have_done_something(
+async def test_source_that_fails_midway_may_have_been_processed(
     make: Make, request_: Request
 ) -> None:
-    """Whatever the source raises, part of the request has left by then."""
+    """If the body's source fails midway, the request may have been processed."""
     async with lab(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="did not receive all of the request") as caught:
             await client.send(request_, vendor.url, LONG)
@@ -287,10 +285,8 @@ async def test_a_source_that_fails_midway_may_have_done_something(
 
 @pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
 @both
-async def test_a_source_that_is_wrong_from_the_start_is_refused(
-    make: Make, request_: Request
-) -> None:
-    """What cannot be sent as it was announced is refused before anything is."""
+async def test_invalid_source_is_refused_before_sending(make: Make, request_: Request) -> None:
+    """A source that cannot be sent as announced is refused before anything is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="The body's stream"):
             await client.send(request_, vendor.url, LONG)
@@ -302,8 +298,8 @@ async def test_a_source_that_is_wrong_from_the_start_is_refused(
     "request_", [Request.post("/", body=LARGE), body(*([bytes(999_999)] * 16)), body(LARGE)]
 )
 @both
-async def test_an_early_answer_is_heard(make: Make, request_: Request) -> None:
-    """A vendor that refuses a large body before it has read it is understood."""
+async def test_early_response_is_read(make: Make, request_: Request) -> None:
+    """A response that comes before the whole body was sent is read."""
     early = Behaviour(413, body=b"too much", reads="head", then="close")
     async with lab(make) as (vendor, client):
         for count in (1, 2):
@@ -328,8 +324,8 @@ async def test_a_request_that_is_not_taken_may_have_done_something(make: Make) -
 
 
 @both
-async def test_what_is_held_in_memory_is_bounded(make: Make) -> None:
-    """An answer that is too large says so, with its status; a stream is its reader's to bound."""
+async def test_body_in_memory_is_bounded(make: Make) -> None:
+    """A body above the limit raises an error with its status; a stream is unlimited."""
     async with lab(partial(make, max_body=99)) as (vendor, client):
         for behaviour in (
             Behaviour(body=bytes(100)),
@@ -350,8 +346,8 @@ async def test_what_is_held_in_memory_is_bounded(make: Make) -> None:
 
 
 @both
-async def test_a_streamed_bomb_is_refused(make: Make) -> None:
-    """What becomes larger than is accepted as it is decompressed is refused in a stream too."""
+async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
+    """A stream that decompresses beyond the limit is refused."""
     async with lab(partial(make, max_body=100_000)) as (vendor, client):
         vendor.respond(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(9_999_999)))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -373,8 +369,8 @@ async def test_a_part_of_something_compressed_is_left_as_it_is(make: Make) -> No
 
 
 @both
-async def test_heads_are_bounded_as_told(make: Make) -> None:
-    """Bytes and number of the fields have limits of their own."""
+async def test_header_limits(make: Make) -> None:
+    """The size and the number of header fields have separate limits."""
     async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
         vendor.respond(200, {"A": "x" * 200})
         with pytest.raises(VendorFailed, match="a head of more than 200 bytes"):
@@ -397,7 +393,9 @@ async def test_heads_are_bounded_as_told(make: Make) -> None:
     ids=repr,
 )
 @both
-async def test_errors_say_what_happened(make: Make, behaviour: Behaviour, words: str) -> None:
+async def test_errors_name_the_vendor_and_the_fault(
+    make: Make, behaviour: Behaviour, words: str
+) -> None:
     """An error names the vendor and what it did."""
     async with lab(make) as (vendor, client):
         vendor.queue(behaviour)

@@ -181,7 +181,7 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
 
 
 def test_two_processes_write_one_log(lab: Lab) -> None:
-    """What another process has written is found."""
+    """Entries written by another process are found."""
     log, other = lab.log(), lab.another()
     other.write(entry(1))
     other.close()
@@ -202,8 +202,8 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
     assert "own_log" in kind.ddl(*args, prefix="own_")
 
 
-def test_a_missing_table_is_told(lab: Lab) -> None:
-    """Without a table a question says what to do."""
+def test_missing_table_error(lab: Lab) -> None:
+    """The error for a missing table says what to do."""
     log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
     with pytest.raises(ConfigurationError, match="table") as caught:
         log.find(LogQuery())
@@ -212,8 +212,8 @@ def test_a_missing_table_is_told(lab: Lab) -> None:
     assert "migrate()" in str(caught.value.remedy)
 
 
-def test_a_missing_table_is_told_by_the_thread(tmp_path: Path) -> None:
-    """Where nobody asks, a warning says that nothing can be written."""
+def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
+    """In the background a warning says that entries cannot be written."""
     log = open_log(f"sqlite:///{tmp_path}/log.db", threads=False)
     log.write(entry(1))
     with pytest.warns(RuntimeWarning, match="cannot be written: there is no file"):
@@ -243,8 +243,8 @@ def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
         assert (0, None) == (log.lost, log.find(LogQuery()).next)
 
 
-def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
-    """A question to a server that is away says so, and what is queued waits."""
+def test_unreachable_server_is_reported(tmp_path: Path) -> None:
+    """A query of an unreachable server raises an error, and queued entries wait."""
     log = open_log("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
     log.write(entry(1))
     with pytest.raises(StorageUnavailable):
@@ -294,8 +294,8 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
-def test_the_end_of_a_process_writes_what_is_queued(does: str, expected: int, lab: Lab) -> None:
-    """Nothing is lost or written twice at the end of a process, or of its child."""
+def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
+    """At the end of a process nothing is lost or written twice."""
     log = lab.log()
     with _process(lab, does) as process:
         assert 0 == process.wait()
@@ -306,7 +306,7 @@ def test_the_end_of_a_process_writes_what_is_queued(does: str, expected: int, la
 
 
 def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
-    """A thread has written the entry of a moment ago; what was queued since is lost."""
+    """Entries already written by the thread survive a kill; queued ones are lost."""
     log = lab.log()
     with _process(lab, "waits") as process:
         assert process.stdout is not None

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 def anew(module: ModuleType) -> Any:
-    """What a module has in it, made from its source once more."""
+    """The members of a module, made by running its source once more."""
     assert module.__file__ is not None
     return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Reply(NamedTuple):
-    """What the server answered."""
+    """A response of the authorisation server."""
 
     status: int
     headers: Message
@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 
     @property
     def members(self) -> dict[str, Any]:
-        """What it says, as JSON."""
+        """Its JSON members."""
         return json.loads(self.body)  # type: ignore[no-any-return]  # an object
 
     @property
@@ -155,7 +155,7 @@ class Signer:
 
     @property
     def public(self) -> PublicKey:
-        """What others verify with."""
+        """The public key with which others verify."""
         return self._key.public_key()  # type: ignore[no-any-return]  # a key of one of three kinds
 
     @property
@@ -176,7 +176,7 @@ class Signer:
 
     @property
     def thumbprint(self) -> str:
-        """How the key is known."""
+        """The thumbprint of the key."""
         return thumbprint(self.jwk)
 
     def jwt(self, claims: Mapping[str, Any], **header: Any) -> str:
@@ -237,7 +237,7 @@ def hs256(secret: bytes, claims: Mapping[str, Any]) -> str:
 
 
 def claims_of(client: str, audience: str, now: datetime, **others: Any) -> dict[str, Any]:
-    """What an assertion says of a client; a claim that is none is left out."""
+    """The claims of a client's assertion; a claim of None is left out."""
     moment = int(now.timestamp())
     usual = {"iss": client, "sub": client, "aud": audience, "iat": moment, "exp": moment + 60}
     return without_none(usual | {"jti": secrets.token_hex(8)} | others)

@@ -1,4 +1,4 @@
-"""What a token endpoint may be told to do wrong, once each: see `AuthorizationServer.order`.
+"""Faults that a token endpoint can be set to show, once each: see `AuthorizationServer.order`.
 
 Each is made by a function with a name of its own. Most let the request have its effect first, so
 that a refresh token that came with it is used up; where that is a choice, `processed` makes it.
@@ -79,7 +79,7 @@ def unread() -> Fault:
 
 
 def hanging(seconds: float, *, processed: bool = False) -> Fault:
-    """Let so many seconds pass, before doing what was asked or after; then answer.
+    """Wait this many seconds before or after acting, and then answer.
 
     It is done even for a client that has left meanwhile. `AuthorizationServer.release` ends the
     wait at once.

@@ -180,7 +180,7 @@ def _long_enough(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
-    """How a key is known (RFC 7638)."""
+    """The thumbprint of a key (RFC 7638)."""
     names = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
     needed = {name: jwk[name] for name in names[jwk["kty"]]}
     return digest(json.dumps(needed, separators=(",", ":"), sort_keys=True).encode())
@@ -227,7 +227,7 @@ def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
 
 
 class Replays:
-    """What may be seen once only."""
+    """A memory of values that may be used only once."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Papers(NamedTuple):
-    """What a client needs to be known by its certificate.
+    """A client's certificate, its key, and the thumbprint.
 
     Attributes:
         certificate: the file of its certificate,

@@ -1,4 +1,4 @@
-"""What people decide: codes that they send back with a browser, and devices that they approve.
+"""People's decisions: codes sent back by a browser, and approved devices.
 
 Codes are those of RFC 6749 (section 4.1) with RFC 7636, 9207 and 9449 (section 10); devices those
 of RFC 8628.
@@ -216,7 +216,7 @@ def _only(client: Client) -> str:
 
 
 def _same_place(request: str, existing: str) -> bool:
-    """Whether two URIs are the same; only the port of a loopback address is free (RFC 8252)."""
+    """Return whether two URIs are equal; only a loopback address may differ in its port."""
     one, other = urlsplit(request), urlsplit(existing)
     if other.scheme == "http" and other.hostname in _LOOPBACK:
         plain = one._replace(netloc=one.hostname or ""), other._replace(netloc=other.hostname)

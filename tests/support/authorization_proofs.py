@@ -1,4 +1,4 @@
-"""How a caller proves who it is, and that a token is its own.
+"""A caller's proof of its identity, and of possessing its token.
 
 Client authentication is that of RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proof of
 possession that of RFC 9449. An assertion or proof is good for once.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.authorization_values import Call, Client, PublicKey
 
-# What RFC 6749's appendix B leaves of an id or a secret; `*` and `~` are written either way.
+# An id or a secret as appendix B of RFC 6749 encodes it; `*` and `~` may be escaped or not.
 _FORM_ENCODED: Final = re.compile(r"(?:[A-Za-z0-9*\-._~+]|%[0-9A-Fa-f]{2})*")
 _CERTIFIED: Final = ("tls_client_auth", "self_signed_tls_client_auth")
 _BASE_PORTS: Final = {"http": 80, "https": 443}
@@ -55,7 +55,7 @@ class Doorkeeper:
     # --- clients -----------------------------------------------------------
 
     def client(self, call: Call, audiences: frozenset[str]) -> tuple[Client, str]:
-        """Who calls, and by which method it said so."""
+        """The calling client, and its authentication method."""
         basic = call.fields.get("authorization")
         ways = [
             ("client_secret_basic", basic is not None),
@@ -143,7 +143,7 @@ class Doorkeeper:
     # --- assertions --------------------------------------------------------
 
     def subject(self, call: Call, audiences: frozenset[str]) -> str:
-        """Whom an assertion that is presented for a grant is about."""
+        """The subject of an assertion that is presented as a grant."""
         try:
             jwt = jose.read(call.needed("assertion"))
             issuer = jose.text(jwt.claims, "iss")

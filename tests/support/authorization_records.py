@@ -1,4 +1,4 @@
-"""What an authorisation server remembers of those who called it."""
+"""The calls that an authorisation server has recorded."""
 
 from __future__ import annotations
 

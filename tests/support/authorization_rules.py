@@ -210,7 +210,7 @@ class Authority:
         return opened | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
-        """Whose token was presented; RFC 8693, section 2.2.2, has one error for all that fails."""
+        """The grant of a presented token; RFC 8693, section 2.2.2, has one error for every failure."""
         text, kind = call.needed(name), call.needed(f"{name}_type")
         opener, renewal = self.ledger.access.get(text), self.ledger.refresh.get(text)
         if kind in {ACCESS_TOKEN, JWT_TOKEN} and opener is not None and opener.good(call.now):
@@ -267,7 +267,7 @@ class Authority:
             return refusal.answer()
 
     def metadata(self) -> Answer:
-        """What the server can do (RFC 8414)."""
+        """The server's metadata (RFC 8414)."""
         methods = sorted({client.method for client in self.door.clients.values()})
         members = {
             "issuer": self.claimed,
@@ -289,7 +289,7 @@ class Authority:
     # --- the resource ------------------------------------------------------
 
     def resource(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer whoever has a token for it (RFC 6750, RFC 9449 section 7)."""
+        """Answer a request to the resource (RFC 6750, RFC 9449 section 7)."""
         scheme, _, text = (call.fields.get("authorization") or ("",))[0].partition(" ")
         kind = "DPoP" if scheme.lower() == "dpop" or "dpop" in call.fields else "Bearer"
         token = self.ledger.access.get(text.strip())
@@ -343,7 +343,7 @@ class Authority:
 
 
 def _check_form(call: Call) -> None:
-    """Refuse what is no form, or not one as RFC 6749, section 3.2, wants it."""
+    """Refuse a body that is no form by RFC 6749, section 3.2."""
     if not call.formed:
         raise Refusal("invalid_request", "the body is no application/x-www-form-urlencoded")
     if call.query:

@@ -118,12 +118,12 @@ class AuthorizationServer:
 
     @property
     def issuer(self) -> str:
-        """Who it really is."""
+        """The server's real issuer."""
         return self.authority.issuer
 
     @property
     def claimed_issuer(self) -> str:
-        """Who it says it is, in its metadata and to people who come back."""
+        """The issuer named in its metadata and in callbacks."""
         return self.authority.claimed
 
     @claimed_issuer.setter
@@ -137,7 +137,7 @@ class AuthorizationServer:
 
     @property
     def resource_url(self) -> str:
-        """What tokens are for."""
+        """The URL of the protected resource."""
         return f"{self.url}/resource"
 
     @property
@@ -190,12 +190,12 @@ class AuthorizationServer:
             self._ahead += timedelta(seconds=seconds)
 
     def expire_access_tokens(self) -> None:
-        """Let no access token that was given so far be good for anything any more."""
+        """Expire every access token issued so far."""
         with self._news:
             self._ledger.expire()
 
     def revoke_all(self) -> None:
-        """Let no token that was given so far be good for anything any more."""
+        """Revoke every token issued so far."""
         with self._news:
             for family in self._ledger.families:
                 family.live = False
@@ -216,7 +216,7 @@ class AuthorizationServer:
             self._door.renew_nonces(abruptly=abruptly)
 
     def release(self) -> None:
-        """Let whoever hangs go on at once."""
+        """End every hanging request at once."""
         with self._news:
             self._releases += 1
             self._news.notify_all()
@@ -241,46 +241,46 @@ class AuthorizationServer:
 
     @property
     def accepted(self) -> int:
-        """How often the resource answered 200."""
+        """The number of 200 responses of the resource."""
         return sum(200 == one.status for one in self.resources)
 
     @property
     def refused(self) -> int:
-        """How often the resource answered 401."""
+        """The number of 401 responses of the resource."""
         return sum(401 == one.status for one in self.resources)
 
     @property
     def reuses(self) -> int:
-        """How often a refresh token came back that had been used up, which revokes its family."""
+        """The number of reused refresh tokens, each of which revokes its family."""
         return self._told(lambda: self._ledger.reuses)
 
     @property
     def rotations(self) -> int:
-        """How often a refresh token was exchanged for the next one."""
+        """The number of refresh tokens exchanged for the next one."""
         return self._told(lambda: self._ledger.rotations)
 
     @property
     def live_families(self) -> int:
-        """How many grants could still be renewed."""
+        """The number of grants that can still be renewed."""
         return self._told(lambda: self._ledger.live_families)
 
     @property
     def hasty_polls(self) -> int:
-        """How often a device asked again too early."""
+        """The number of polls by devices before their interval was over."""
         return self._told(lambda: self.people.hasty)
 
     @property
     def most_at_once(self) -> int:
-        """How many token requests were under way together, at most."""
+        """The largest number of token requests under way at the same time."""
         return self._told(lambda: self._records.most_at_once)
 
     @property
     def connections(self) -> int:
-        """How often somebody connected."""
+        """The number of connections."""
         return self._listener.connections
 
     def usable(self, refresh_token: str) -> bool:
-        """Whether this refresh token is live and was not used up; asking changes nothing."""
+        """Return whether this refresh token is valid and unused, without using it."""
         with self._news:
             return self._ledger.fresh(refresh_token, self.now())
 
@@ -328,7 +328,7 @@ class AuthorizationServer:
             raise AssertionError("The server itself failed.") from self._listener.mistakes[0]
 
     def now(self) -> datetime:
-        """What its clock says."""
+        """The server's time."""
         return (datetime.now(UTC) if self._clock is None else self._clock.utc()) + self._ahead
 
     # --- how it answers ----------------------------------------------------
@@ -364,7 +364,7 @@ class AuthorizationServer:
         return answer
 
     def _pause(self, seconds: float) -> bool:
-        """Let time pass; whether to go on then."""
+        """Wait, and return whether to go on afterwards."""
         if not seconds:
             return True
         with self._news:

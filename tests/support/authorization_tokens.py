@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Binding:
-    """What a token is bound to: a key, by its thumbprint, and a certificate, by its own."""
+    """The thumbprints of the key and the certificate that a token is bound to."""
 
     jkt: str | None = None
     x5t: str | None = None
@@ -37,7 +37,7 @@ class Binding:
 
 @attrs.define(kw_only=True, eq=False)
 class Family:
-    """What grew from one grant.
+    """The tokens that stem from one grant.
 
     Attributes:
         number: counts them from one.
@@ -71,7 +71,7 @@ class AccessToken:
     live: bool = True
 
     def good(self, now: datetime) -> bool:
-        """Whether the resource takes it."""
+        """Return whether the resource accepts it."""
         return self.live and self.family.live and now < self.expires
 
 
@@ -191,7 +191,7 @@ class Ledger:
         return token
 
     def fresh(self, text: str, now: datetime) -> bool:
-        """Whether a refresh token is live and was not used up."""
+        """Return whether a refresh token is valid and unused."""
         token = self.refresh.get(text)
         if token is None or (token.expires is not None and now >= token.expires):
             return False
@@ -206,7 +206,7 @@ class Ledger:
         return self.renewal(token.family, now)
 
     def revoke(self, text: str, client: Client) -> None:
-        """Let a token of this client be good for nothing any more (RFC 7009)."""
+        """Revoke a token of this client (RFC 7009)."""
         token = self.refresh.get(text) or self.access.get(text)
         if token is None:
             return
@@ -218,11 +218,11 @@ class Ledger:
             token.live = False
 
     def expire(self) -> None:
-        """Let every access token there is be good for nothing any more."""
+        """Expire every access token."""
         for token in self.access.values():
             token.live = False
 
     @property
     def live_families(self) -> int:
-        """How many families could still go on."""
+        """The number of families that can still be renewed."""
         return sum(family.live and family.renewable for family in self.families)

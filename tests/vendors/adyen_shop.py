@@ -62,12 +62,12 @@ class Shop:
         return json.loads(self.sandbox.asked[-1].body)
 
     def news(self, *notices: Notice) -> list[PaymentEvent]:
-        """What webhooks mean: these, or those that come now."""
+        """The events of these notifications, or of the pending ones."""
         options = [notice.given() for notice in (notices or self.sandbox.settle())]
         webhooks = [webhook for one in options for webhook in self.verifier.verify(**one)]
         return [news for webhook in webhooks for news in self.hub.events("shop", webhook)]
 
     def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
-        """What it means that something happens."""
+        """The event of something that happens to a payment."""
         (news,) = self.news(self.sandbox.happens(event, psp, **fields))
         return news

@@ -59,7 +59,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | ConnectorError | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer, or do what was planned."""
+        """Answer with the planned response, or by the sandbox."""
         planned = self.planned.get(f"{request.method.value} {request.path}")
         if planned:
             self.sandbox.fail(planned.pop(0))

@@ -79,11 +79,11 @@ class Shop:
         return json.loads(self.sandbox.asked[-1].body)
 
     def paths(self) -> list[str]:
-        """What was asked for, in order."""
+        """The requests so far, in order."""
         return [f"{one.method} {one.path.rpartition('/')[2]}" for one in self.sandbox.asked]
 
     def news(self) -> list[PaymentEvent]:
-        """What all webhooks so far mean, by themselves."""
+        """The events of all webhooks so far, each by itself."""
         verifier = self.hub.webhooks("main")
         return [
             event

@@ -71,17 +71,17 @@ class Shop:
         return self.sandbox.asked[-1]
 
     def read(self, notice: Notice) -> list[PaymentEvent]:
-        """What a webhook means."""
+        """The events of a webhook."""
         verifier = self.hub.webhooks("main", replay_guard=False)
         results = verifier.verify(**notice.given())
         return [event for webhook in results for event in self.hub.events("main", webhook)]
 
     def news(self) -> list[PaymentEvent]:
-        """What all webhooks so far mean."""
+        """The events of all webhooks so far."""
         return [event for notice in self.sandbox.sent for event in self.read(notice)]
 
     def told(self, payment: Payment) -> Payment:
-        """A payment after all news of it."""
+        """A payment after all its events."""
         for event in self.news():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

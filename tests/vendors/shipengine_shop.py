@@ -55,7 +55,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | ConnectorError | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer, or do what was planned."""
+        """Answer with the planned response, or by the sandbox."""
         planned = self.planned.get(f"{request.method.value} {request.path}")
         if planned:
             self.sandbox.fail(planned.pop(0))
@@ -79,5 +79,5 @@ class Shop:
         return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
 
     def buying(self, rate: str) -> str:
-        """What buys this offer."""
+        """The request that buys this rate."""
         return f"POST /v1/labels/rates/{rate}"

@@ -73,7 +73,7 @@ class Shop:
         return json.loads(self.sandbox.asked[-1].body)
 
     def news(self) -> list[PaymentEvent]:
-        """What all webhooks so far mean."""
+        """The events of all webhooks so far."""
         verifier = self.hub.webhooks("main", secrets=self.sandbox.signature_key)
         return [
             event
@@ -83,7 +83,7 @@ class Shop:
         ]
 
     def told(self, payment: Payment) -> Payment:
-        """A payment after all news of it."""
+        """A payment after all its events."""
         for event in self.news():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

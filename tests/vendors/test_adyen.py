@@ -37,7 +37,7 @@ def shop() -> Shop:
 
 
 def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
-    """What is done to a payment is pending until a webhook says what became of it."""
+    """Captures and refunds are pending until their webhooks."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     assert (PaymentState.AUTHORIZED, EUR_149, EUR_149 * 0) == (
         payment.state,
@@ -76,7 +76,7 @@ def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
 
 
 def test_a_charge_is_captured_by_adyen(shop: Shop) -> None:
-    """What is charged is captured as soon as it is authorised, and its webhook says no less."""
+    """A charge is captured with its authorisation, and the webhook confirms it."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert (PaymentState.CAPTURED, EUR_149, 0) == (
         payment.state,
@@ -91,8 +91,8 @@ def test_a_charge_is_captured_by_adyen(shop: Shop) -> None:
     )
 
 
-def test_what_was_paid_with_is_told(shop: Shop) -> None:
-    """As much is told of the card as anybody may know."""
+def test_means_of_payment(shop: Shop) -> None:
+    """A payment has the card's brand, last digits and expiry."""
     means = shop.payments.charge(charge(), idempotency_key="k-1").means
     assert means is not None
     assert ("visa", "1111", (2030, 3)) == (means.brand, means.last4, means.expires)
@@ -101,8 +101,8 @@ def test_what_was_paid_with_is_told(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "date", ["", "3", "\u00b2/2030", "3/\u00b2\u00b2\u00b2\u00b2", "3/" + "9" * 5_000]
 )
-def test_what_is_no_expiry_date_is_none(shop: Shop, date: str) -> None:
-    """A payment that was taken is told of, whatever stands where a card's date belongs."""
+def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
+    """An invalid expiry date does not hide a successful payment."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
     more = {"paymentMethod": "visa", "expiryDate": date}
     shop.sandbox.fail(reply({**answer, "additionalData": more}))
@@ -113,7 +113,7 @@ def test_what_is_no_expiry_date_is_none(shop: Shop, date: str) -> None:
 
 
 def test_a_void_is_pending(shop: Shop) -> None:
-    """What is given up is given up when a webhook says so; a capture then fails."""
+    """A void is pending until its webhook, and a capture then fails."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
     assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
@@ -144,8 +144,8 @@ def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
     assert EUR_149 == refund.amount
 
 
-def test_how_much_must_be_known(shop: Shop) -> None:
-    """Where the reference does not know the amount, it has to be given."""
+def test_refund_without_a_known_amount_needs_one(shop: Shop) -> None:
+    """If the reference does not hold the amount, it must be given."""
     with pytest.raises(InvalidData) as caught:
         shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
     assert ("amount", 0) == (caught.value.field, len(shop.sandbox.asked))
@@ -159,15 +159,15 @@ def test_another_currency_is_refused(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.asked)
 
 
-def test_a_payment_cannot_be_asked_for(shop: Shop) -> None:
-    """There is no way to ask, which is said together with who can."""
+def test_payments_cannot_be_looked_up(shop: Shop) -> None:
+    """Looking up a payment is unsupported, and the error names vendors that can."""
     with pytest.raises(UnsupportedByVendor) as caught:
         shop.payments.get(Ref("adyen", "shop", "SBX1"))
     assert (("look_up",), True) == (caught.value.capabilities, "stripe" in caught.value.able)
 
 
-def test_several_captures_are_for_who_may(shop: Shop) -> None:
-    """A capture that is not the last is refused unless Adyen has allowed it."""
+def test_several_captures_need_a_setting(shop: Shop) -> None:
+    """A partial capture is refused unless the account allows several captures."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     with pytest.raises(UnsupportedByVendor, match="one capture per payment"):
         shop.payments.capture(payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2")
@@ -232,7 +232,7 @@ def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
 
 
 def test_a_buyer_who_cancels_has_declined() -> None:
-    """What is cancelled without a reason was cancelled by the buyer."""
+    """A cancellation without a reason counts as the buyer's."""
     error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
     assert isinstance(error, PaymentDeclined)
     assert DeclineReason.CANCELED_BY_BUYER == error.reason
@@ -248,14 +248,16 @@ def test_a_buyer_who_cancels_has_declined() -> None:
     ],
     ids=["code", "words", "new", "nothing"],
 )
-def test_why_is_told_by_code_or_words(code: str | None, words: str | None, expected: Json) -> None:
-    """The reason of a decline is known by its code, or else by its words."""
+def test_decline_reason_by_code_or_text(
+    code: str | None, words: str | None, expected: Json
+) -> None:
+    """The reason of a decline follows from its code, else from its text."""
     decline = decline_of(code, words)
     assert expected == (decline.vendor_code, decline.reason)
 
 
-def test_what_is_received_is_pending(shop: Shop) -> None:
-    """A payment that is only received is pending until its webhook."""
+def test_received_payment_is_pending(shop: Shop) -> None:
+    """A payment that was only received is pending until its webhook."""
     payment = shop.payments.authorize(charge("PENDING"), idempotency_key="k-1")
     assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
     (news,) = shop.news()
@@ -265,8 +267,8 @@ def test_what_is_received_is_pending(shop: Shop) -> None:
 # --- buyers who have something to do -----------------------------------------
 
 
-def test_a_buyer_who_is_sent_elsewhere_comes_back(shop: Shop) -> None:
-    """A payment that goes on elsewhere has our reference only, and Adyen's in the end."""
+def test_redirected_payment_is_completed(shop: Shop) -> None:
+    """A redirected payment has our reference until the buyer returns."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (payment.state, payment.ref.id)
     assert payment.next_action is not None
@@ -286,8 +288,8 @@ def test_a_buyer_who_is_sent_elsewhere_comes_back(shop: Shop) -> None:
     )
 
 
-def test_a_buyer_who_comes_back_may_have_declined(shop: Shop) -> None:
-    """What fails elsewhere is declined when the buyer comes back."""
+def test_redirected_payment_may_be_declined(shop: Shop) -> None:
+    """A payment refused elsewhere is declined when the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     back = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
@@ -299,21 +301,21 @@ def test_a_buyer_who_comes_back_may_have_declined(shop: Shop) -> None:
     )
 
 
-def test_a_buyer_brings_back_what_is_adyens(shop: Shop) -> None:
-    """Where nothing of Adyen's came back, nothing is sent."""
+def test_return_without_adyens_fields_is_refused(shop: Shop) -> None:
+    """Without Adyen's parameters nothing is sent."""
     with pytest.raises(InvalidData):
         shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
     assert [] == shop.sandbox.asked
 
 
-def test_payment_data_goes_back_too() -> None:
-    """What older flows have to bring back besides stands beside the details."""
+def test_payment_data_is_returned() -> None:
+    """The payment data of older flows is sent beside the details."""
     expected = {"details": {"redirectResult": "X"}, "paymentData": "Y"}
     assert expected == details_body({"redirectResult": "X", "paymentData": "Y"})
 
 
-def test_what_has_no_id_yet_is_cancelled_by_our_reference(shop: Shop) -> None:
-    """A payment that Adyen has not named is given up by our reference."""
+def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
+    """A payment without Adyen's id is cancelled by our reference."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
     assert ("INV-2041", MoveState.PENDING) == (shop.asked["paymentReference"], void.state)
@@ -321,8 +323,8 @@ def test_what_has_no_id_yet_is_cancelled_by_our_reference(shop: Shop) -> None:
     assert (PaymentState.VOIDED, "TECHNICAL_CANCEL") == (news.state, news.vendor_type)
 
 
-def test_a_card_holder_proves_who_they_are(shop: Shop) -> None:
-    """A challenge is for Adyen's component in the browser, which takes all of the action."""
+def test_native_3ds_challenge(shop: Shop) -> None:
+    """A 3-D Secure challenge has all that Adyen's browser component needs."""
     native = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
     request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
     payment = shop.payments.authorize(request, idempotency_key="k-1")
@@ -352,8 +354,8 @@ def test_a_card_holder_proves_who_they_are(shop: Shop) -> None:
     ],
     ids=["post", "display", "await", "new"],
 )
-def test_actions_are_told_apart(shop: Shop, action: Json, expected: Json) -> None:
-    """What a buyer has to do is in our words, and what is new is kept whole."""
+def test_next_actions(shop: Shop, action: Json, expected: Json) -> None:
+    """Known actions are translated, and unknown ones kept unchanged."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     result = payment.next_action

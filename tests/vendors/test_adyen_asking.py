@@ -1,4 +1,4 @@
-"""What is sent to Adyen, and where."""
+"""Requests to Adyen."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_amounts_are_written_as_adyen_does(shop: Shop, amount: Money, minor: int
     assert (amount, amount) == (payment.captured, UNITS.from_minor(minor, amount.currency))
 
 
-def test_what_adyen_cannot_write_is_refused(shop: Shop) -> None:
+def test_amounts_with_too_many_decimals_are_refused(shop: Shop) -> None:
     """An amount with more decimals than Adyen takes is refused, not rounded."""
     with pytest.raises(InvalidData):
         shop.payments.charge(charge(amount=Money("0.50", "IDR")), idempotency_key="k-1")
@@ -62,7 +62,7 @@ def test_what_adyen_cannot_write_is_refused(shop: Shop) -> None:
 
 
 def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
-    """What a charge says goes where Adyen wants it, and its own options in last."""
+    """Every field of a charge is sent in Adyen's form, its own options last."""
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
     )
@@ -103,8 +103,8 @@ def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
     } == shop.asked
 
 
-def test_a_buyer_who_is_not_there_confirms_nothing(shop: Shop) -> None:
-    """What is taken off session says so."""
+def test_off_session_charge(shop: Shop) -> None:
+    """An off-session charge is marked as such."""
     shop.payments.charge(
         charge(off_session=True, customer=Customer(id="buyer-1", name="Ada")),
         idempotency_key="k-1",
@@ -116,8 +116,8 @@ def test_a_buyer_who_is_not_there_confirms_nothing(shop: Shop) -> None:
     )
 
 
-def test_what_the_form_in_the_browser_made_is_sent(shop: Shop) -> None:
-    """The paymentMethod of Adyen's form goes on as it is."""
+def test_browser_payment_method_is_sent_unchanged(shop: Shop) -> None:
+    """The paymentMethod of Adyen's browser form is sent unchanged."""
     method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
     request = charge(json.dumps(method), customer=None)
     shop.payments.charge(request, idempotency_key="k-1")
@@ -135,8 +135,8 @@ def test_what_the_form_in_the_browser_made_is_sent(shop: Shop) -> None:
     ],
     ids=["no-json", "a-card", "nobodys", "for-nobody", "long"],
 )
-def test_what_adyen_would_refuse_is_refused_here(shop: Shop, changes: Json, field: str) -> None:
-    """What Adyen could not take is refused before anything is sent."""
+def test_invalid_charges_are_refused_before_sending(shop: Shop, changes: Json, field: str) -> None:
+    """A charge that Adyen could not take is refused before anything is sent."""
     with pytest.raises(InvalidData) as caught:
         shop.payments.charge(charge(**changes), idempotency_key="k-1")
     assert (field, []) == (caught.value.field, shop.sandbox.asked)
@@ -169,8 +169,8 @@ def test_the_live_platform_has_a_prefix() -> None:
     assert "https://checkout-test.adyen.com" == service.base_url
 
 
-def test_a_prefix_is_no_url() -> None:
-    """What is no prefix is refused while there is someone to tell."""
+def test_invalid_url_prefix_is_refused() -> None:
+    """A URL in place of a prefix is refused when the vendor is made."""
     with pytest.raises(ConfigurationError):
         vendor(live_url_prefix="https://evil.example/")
 
@@ -182,8 +182,8 @@ def test_the_live_platform_is_paid_at() -> None:
     assert "/checkout/v72/payments" == live.sandbox.asked[0].path
 
 
-def test_the_provider_is_asked_for_credentials() -> None:
-    """Without an API key the credential provider is asked."""
+def test_missing_key_uses_the_credential_provider() -> None:
+    """Without an API key the credential provider is used."""
     (service,) = vendor(credentials=None).services().values()
     assert (None, True) == (service.credentials, service.needs_credentials)
 
@@ -204,8 +204,8 @@ def test_it_works_over_a_socket() -> None:
     assert [payment.ref.id] == list(sandbox.payments)
 
 
-def test_it_is_awaited_too() -> None:
-    """The same works awaited."""
+def test_asynchronous_hub() -> None:
+    """An asynchronous hub works alike."""
 
     async def pay() -> PaymentState:
         sandbox = AdyenSandbox()

@@ -1,4 +1,4 @@
-"""What is sent to Adyen is what Adyen's own description says."""
+"""Requests to Adyen match Adyen's own API description."""
 
 from __future__ import annotations
 
@@ -138,6 +138,6 @@ def test_everything_is_as_adyen_describes_it() -> None:
     ],
     ids=["path", "missing", "type", "unknown"],
 )
-def test_what_is_wrong_is_found(path: str, body: Json, problem: str) -> None:
-    """A request that the description does not allow is told."""
+def test_checker_finds_mistakes(path: str, body: Json, problem: str) -> None:
+    """A request that the description does not allow is reported."""
     assert [problem] == problems(OURS, "POST", path, body)

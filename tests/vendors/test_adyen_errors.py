@@ -1,4 +1,4 @@
-"""What Adyen's errors and strange answers are taken for."""
+"""Adyen's errors and unusual answers."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_a_capture_that_has_no_reference_is_a_failure(shop: Shop) -> None:
         shop.payments.capture(Ref("adyen", "shop", "S"), EUR_149, idempotency_key="k-1")
 
 
-def test_what_is_new_is_kept(shop: Shop) -> None:
-    """Results and states that nobody knows are unknown, and the vendor's own word is kept."""
+def test_unknown_states_are_kept(shop: Shop) -> None:
+    """An unknown result becomes UNKNOWN, with the vendor's own word."""
     shop.sandbox.fail(
         reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
         reply({"status": "pondered", "pspReference": "T"}, 201),
@@ -98,7 +98,7 @@ def test_a_part_may_be_authorised(shop: Shop) -> None:
 
 
 def test_the_amount_may_be_unknown(shop: Shop) -> None:
-    """A payment of which neither the reference nor Adyen says the amount has none."""
+    """A payment whose amount neither the reference nor Adyen gives has none."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
     back = {"redirectResult": "X"}
     done = shop.payments.complete(Ref("adyen", "shop", "S"), back, idempotency_key="k-2")
@@ -135,8 +135,10 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_errors_are_told_apart(shop: Shop, response: Response, kind: type[ConnectorError]) -> None:
-    """What an error's own code and type say comes before its status."""
+def test_error_codes_come_before_the_status(
+    shop: Shop, response: Response, kind: type[ConnectorError]
+) -> None:
+    """An error's code and type decide before its status."""
     shop.sandbox.fail(response, response)
     with pytest.raises(ConnectorError) as caught:
         shop.payments.charge(charge(), idempotency_key="k-1")
@@ -155,24 +157,24 @@ def test_the_vendors_words_are_kept(shop: Shop) -> None:
     )
 
 
-def test_an_answer_that_is_lost_is_asked_for_again(shop: Shop) -> None:
-    """A payment whose answer was lost is asked for again with its key, and made once."""
+def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
+    """A payment whose answer was lost is requested again with its key."""
     shop.sandbox.fail(Lost())
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert [payment.ref.id] == list(shop.sandbox.payments)
     assert ["k-1", "k-1"] == [one.headers.get("idempotency-key") for one in shop.sandbox.asked]
 
 
-def test_what_is_under_way_elsewhere_is_waited_for(shop: Shop) -> None:
-    """While Adyen is at work on a key, the same is asked for again."""
+def test_key_in_progress_is_retried(shop: Shop) -> None:
+    """While Adyen works on a key, the request is repeated."""
     busy = error(409, "704", "validation", transient_error="true")
     shop.sandbox.fail(busy)
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert PaymentState.CAPTURED == payment.state
 
 
-def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
-    """Adyen takes 64 characters: a longer key is sent as its digest, always the same."""
+def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+    """A key of more than 64 characters is sent as its digest."""
     for key in ("k" * 64, "k" * 65, "k" * 65):
         shop.payments.charge(charge(), idempotency_key=key)
     first, second = (one.headers.get("idempotency-key") for one in shop.sandbox.asked)
@@ -188,8 +190,8 @@ def test_tenants_share_no_keys() -> None:
     assert 2 == len(shop.sandbox.payments)
 
 
-def test_no_secret_of_a_refusal_is_shown() -> None:
-    """What looks like a card's number in Adyen's words is masked."""
+def test_card_numbers_in_refusals_are_masked() -> None:
+    """A card number in Adyen's text is masked."""
     body = {"resultCode": "Refused", "refusalReason": "Refused 4111 1111 1111 1111"}
     error = classify(Request.post("/"), reply(body))
     assert "1111 1111" not in f"{error}{vars(error)['vendor_message']}"

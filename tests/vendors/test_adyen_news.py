@@ -1,4 +1,4 @@
-"""What Adyen's notifications mean."""
+"""Adyen's notifications."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_refunds_come_about_or_fail(
     assert state == news.refund.state
 
 
-def test_a_refund_that_failed_after_all_is_taken_back(shop: Shop) -> None:
-    """What was given back and came back is no longer counted as given back."""
+def test_failed_refund_is_undone(shop: Shop) -> None:
+    """A refund that failed later is no longer counted as refunded."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     for news in shop.news():
@@ -101,10 +101,10 @@ def test_a_refund_that_failed_after_all_is_taken_back(shop: Shop) -> None:
     ],
     ids=["void", "no-void", "expiry", "reversal", "more", "no-more", "new"],
 )
-def test_payments_end_and_go_on(
+def test_payment_events_have_states(
     shop: Shop, psp: str, event: str, fields: Json, state: Json
 ) -> None:
-    """What happens to a payment itself is a state, and what is new is none but is told."""
+    """Each event of a payment has its state."""
     news = shop.happens(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (news.state, news.vendor_type, news.ref.id)
 
@@ -150,15 +150,15 @@ def test_chargebacks_are_disputes(
     assert news.reference == "INV-2041"
 
 
-def test_a_dispute_may_not_say_what_it_is_about(shop: Shop, psp: str) -> None:
-    """A dispute that names no payment is told all the same."""
+def test_dispute_without_a_payment(shop: Shop, psp: str) -> None:
+    """A dispute that names no payment is still reported."""
     news = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
     assert news.dispute is not None
     assert (None, None, "why") == (news.state, news.dispute.payment, news.dispute.reason)
 
 
-def test_what_is_no_news_of_payments_is_none(shop: Shop, psp: str) -> None:
-    """A report that is ready is no news of a payment."""
+def test_other_notifications_give_no_events(shop: Shop, psp: str) -> None:
+    """A notification about a report gives no payment event."""
     assert [] == shop.news(shop.sandbox.happens("REPORT_AVAILABLE", psp))
 
 
@@ -172,7 +172,7 @@ def test_a_late_notification_rewinds_nothing(shop: Shop) -> None:
 
 
 def test_a_forged_notification_is_refused(shop: Shop, psp: str) -> None:
-    """What was not signed with the key is refused."""
+    """A notification signed with another key is refused."""
     shop.sandbox.hmac_key = "55" * 32
     with pytest.raises(ConnectorError):
         shop.happens("REFUND", psp)
@@ -186,8 +186,8 @@ def test_a_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
     assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost.state, won.state)
 
 
-def test_a_buyer_who_never_comes_back_may_have_paid(shop: Shop) -> None:
-    """News of our own reference names the payment that went on elsewhere."""
+def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
+    """An event with our reference names the redirected payment."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
@@ -197,8 +197,8 @@ def test_a_buyer_who_never_comes_back_may_have_paid(shop: Shop) -> None:
     assert None is paid.ref.other("unnamed")
 
 
-def test_news_of_another_reference_names_nothing(shop: Shop) -> None:
-    """News of another payment is refused, also by one that has no name yet."""
+def test_event_of_another_payment_is_refused(shop: Shop) -> None:
+    """An event of another payment is refused, also for a payment without an id."""
     unnamed = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
     (news,) = shop.news()
@@ -207,8 +207,8 @@ def test_news_of_another_reference_names_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
-def test_a_capture_sets_the_rest_free(several: Json, left: str) -> None:
-    """What a capture leaves can be captured only where several captures are allowed."""
+def test_remainder_after_a_capture(several: Json, left: str) -> None:
+    """The remainder can be captured only if several captures are allowed."""
     shop = Shop(multiple_captures=several)
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")

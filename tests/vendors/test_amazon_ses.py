@@ -122,7 +122,7 @@ def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> N
 
 
 def test_a_bulk_is_a_template_in_the_request() -> None:
-    """What looks like a place and is none stays as it is, and each has their own words."""
+    """A bulk is sent as an inline template, with each recipient's data."""
     base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
     custom = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom])
@@ -181,8 +181,8 @@ def test_a_bulk_ends_differently_for_each() -> None:
         ({"Status": "SUCCESS"}, VendorFailed),
     ],
 )
-def test_an_entry_that_was_not_taken_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
-    """Whatever is no success with an id is an error."""
+def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
+    """A bulk entry without a success and an id is an error."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
@@ -227,8 +227,8 @@ def test_whole_credentials_come_from_the_provider() -> None:
         ),
     ],
 )
-def test_an_address_is_checked(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
-    """What SES knows of an address is told in the contract's words."""
+def test_address_validation(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
+    """SES's verdict on an address is given in the contract's terms."""
     sandbox = AmazonSesSandbox()
     result = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
 
@@ -260,7 +260,7 @@ def test_metrics_are_counted() -> None:
 
 
 def test_metrics_of_another_name_or_time_are_left_out() -> None:
-    """What was not asked for, or of which nobody knows when, does not count."""
+    """Metrics with an unknown name or time are left out."""
     sandbox = AmazonSesSandbox()
     results = [
         {"Id": "NEW", "Timestamps": [1767312000], "Values": [1]},
@@ -323,8 +323,8 @@ def test_the_name_of_an_error_is_found(response: Response, code: str | None) -> 
 @pytest.mark.parametrize(
     "response", [reply({}), reply({"__type": "X"}, 500), Response(400, body=b"<html>")]
 )
-def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
-    """Where there is no error of SES's form, the status decides."""
+def test_other_errors_are_classified_by_status(response: Response) -> None:
+    """Without an error in SES's form, the status decides."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -350,8 +350,8 @@ MAIL = {
 }
 
 
-def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
-    """An event is of those whom it names, with the reasons of each."""
+def test_bounce_names_its_recipients() -> None:
+    """A bounce names its recipients, with each one's reason."""
     bounce = {
         "bounceType": "Permanent",
         "timestamp": "2026-03-01T12:00:01Z",
@@ -380,8 +380,8 @@ def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
         ("OnAccountSuppressionList", EmailStatus.REJECTED),
     ],
 )
-def test_what_was_never_tried_did_not_bounce(word: str, status: EmailStatus) -> None:
-    """Mail to somebody on a list of suppressions is rejected, and the list is named."""
+def test_suppressed_mail_is_rejected(word: str, status: EmailStatus) -> None:
+    """Mail to a suppressed address is rejected, not bounced."""
     people = [{"emailAddress": "bob@example.com"}]
     bounce = {"bounceType": "Permanent", "bounceSubType": word, "bouncedRecipients": people}
     (result,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
@@ -398,8 +398,8 @@ def test_a_delay_says_why() -> None:
     assert False is result.permanent
 
 
-def test_news_of_nobody_in_particular_are_told() -> None:
-    """An event that names no recipient is news of the message all the same."""
+def test_event_without_a_recipient() -> None:
+    """An event without a recipient is still an event of its message."""
     (result,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
 
     assert ("n1", EmailStatus.SENT, None) == (result.id, result.status, result.email)
@@ -429,8 +429,8 @@ def test_events_have_the_contracts_names(
 
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
-def test_what_is_no_event_is_none(event: dict[str, Any] | str | None) -> None:
-    """Other notices of the topic are none of ours."""
+def test_other_notices_give_no_events(event: dict[str, Any] | str | None) -> None:
+    """Other notices of the topic give no events."""
     assert () == _events(event)
 
 
@@ -466,7 +466,7 @@ def test_notices_are_signed_and_become_events() -> None:
     ],
 )
 def test_the_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
-    """What SES would refuse, the sandbox refuses."""
+    """The sandbox refuses what SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
     usual = mail_body(_message(), None, None) if path == "emails" else {}
@@ -493,27 +493,27 @@ def test_the_sandbox_knows_its_templates() -> None:
     assert 1 == len(sandbox.delivered)
 
 
-def test_the_sandbox_knows_who_signs() -> None:
-    """A request of a stranger, for another region, or of nobody is refused."""
+def test_sandbox_checks_signatures() -> None:
+    """A request with an unknown key, another region or no signature is refused."""
     sandbox = AmazonSesSandbox()
     stranger = AmazonSes(
         region=sandbox.region, access_key_id="AKIDX", credentials="x", sender="a@b.c"
     )
     with pytest.raises(AuthenticationFailed, match="token"):
         hub(stranger, sandbox).email().send_transactional(_message())
-    nobody = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_nobody())
+    nobody = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_no_credentials())
     with pytest.raises(AuthenticationFailed, match="signed"):
         nobody.email().send_transactional(_message())
 
 
-def _nobody() -> MemoryCredentialProvider:
+def _no_credentials() -> MemoryCredentialProvider:
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.none())
     return provider
 
 
-def test_nobody_sends_from_where_they_may_not() -> None:
-    """A sender who is not verified is rejected."""
+def test_unverified_sender_is_rejected() -> None:
+    """An unverified sender is rejected."""
     sandbox = AmazonSesSandbox()
     with pytest.raises(VendorRejected, match="verified"):
         hub(ses_vendor(sandbox), sandbox).email().send_transactional(

@@ -1,4 +1,4 @@
-"""What Amazon SNS is sent, what it says, and what that means.
+"""Amazon SNS: requests, answers and errors.
 
 AWS's own description is not part of this repository: a folder that has it as `sns.json`, which is
 `service-2.json` of `sns/2010-03-31` in botocore, is named by `MOORAGE_VENDOR_DESCRIPTIONS`.
@@ -43,7 +43,7 @@ SPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 
 
 def form(**fields: Any) -> dict[str, str]:
-    """What a message is sent as."""
+    """The form of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     return message_form(VENDOR, SmsMessage(**options))
 
@@ -116,7 +116,7 @@ def test_other_options_are_fields() -> None:
 
 
 def test_an_account_has_a_type_and_a_sender() -> None:
-    """What an account says of all of its messages is sent with each."""
+    """An account's message type and sender are sent with each message."""
     vendor = attrs.evolve(VENDOR, sender="ACME", message_type="Promotional")
     sent = message_form(vendor, SmsMessage(to=TO, text="Hello"))
 
@@ -158,8 +158,8 @@ def test_a_message_without_a_name_is_malformed(inside: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
-def test_what_is_no_xml_says_nothing(body: bytes) -> None:
-    """What cannot be read is no success, and a refusal by its status alone."""
+def test_unreadable_answers(body: bytes) -> None:
+    """An unreadable success fails, and an unreadable error is classified by its status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
     assert classify(SEND, Response(400, body=body)) is None
@@ -183,10 +183,10 @@ def test_what_is_no_xml_says_nothing(body: bytes) -> None:
         (500, "InternalError", None),
     ],
 )
-def test_a_refusal_is_told_by_its_code(
+def test_error_codes_come_before_the_status(
     status: int, code: str, kind: type[ConnectorError] | None
 ) -> None:
-    """The code of an error says what it is before its status does, and no number shows."""
+    """The error code decides before the status, and the number is masked."""
     error: Any = classify(SEND, sns_says(status, code))
 
     assert kind == (None if error is None else type(error))
@@ -197,13 +197,13 @@ def test_a_refusal_is_told_by_its_code(
 
 
 @pytest.mark.parametrize("body", [b"<ErrorResponse/>", b"<E><Error/></E>", b"<html></html>"])
-def test_a_refusal_without_a_code_is_left_to_its_status(body: bytes) -> None:
-    """What does not speak as SNS does is told by its status alone."""
+def test_other_errors_are_classified_by_status(body: bytes) -> None:
+    """An error without SNS's code is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
-def test_an_account_is_signed_for() -> None:
-    """A region says where SNS is, and a key of one's own signs, which nothing shows."""
+def test_account_service_and_signature() -> None:
+    """The region gives the URL, and the account's key signs without being shown."""
     service = attrs.evolve(
         VENDOR, access_key_id="AKID", credentials=Secret("s3cret"), session_token="t0ken"
     ).services()[""]
@@ -215,8 +215,8 @@ def test_an_account_is_signed_for() -> None:
         assert hidden not in repr(service)
 
 
-def test_what_is_sent_is_sent_as_it_is() -> None:
-    """Letters, signs and lines arrive as they were written, and the signature covers them."""
+def test_any_letters_are_sent_unchanged() -> None:
+    """Letters, symbols and line breaks are sent unchanged, and signed."""
     sandbox = AmazonSnsSandbox()
     text = "Grüße & 50 % = ½\n你好 +1"
     hub(sandbox).sms().send(SmsMessage(to=TO, text=text, sender="ACME"))
@@ -241,8 +241,8 @@ def test_what_is_sent_is_sent_as_it_is() -> None:
     ],
     ids=["key", "secret", "region"],
 )
-def test_the_sandbox_lets_nobody_else_in(options: dict[str, Any]) -> None:
-    """Whoever signs with another key, or for another region, is kept out."""
+def test_sandbox_refuses_other_keys_and_regions(options: dict[str, Any]) -> None:
+    """A signature with another key or region is refused."""
     sandbox = AmazonSnsSandbox()
     with pytest.raises(AuthenticationFailed):
         hub(sandbox, **options).sms().send(SmsMessage(to=TO, text="Hi"))
@@ -250,8 +250,8 @@ def test_the_sandbox_lets_nobody_else_in(options: dict[str, Any]) -> None:
     assert {} == sandbox.messages
 
 
-def test_the_sandbox_wants_a_signature() -> None:
-    """What is not signed is refused."""
+def test_sandbox_refuses_unsigned_requests() -> None:
+    """An unsigned request is refused."""
     url = "https://sns.eu-central-1.amazonaws.com/"
     answer = SandboxHttpClient(AmazonSnsSandbox()).send(SEND, url, Timeouts())
 
@@ -299,8 +299,8 @@ def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
         hub(AmazonSnsSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
-def test_it_only_sends() -> None:
-    """What SNS cannot do is refused before anything is sent."""
+def test_other_operations_are_unsupported() -> None:
+    """Operations that SNS lacks are refused before anything is sent."""
     sandbox = AmazonSnsSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))
@@ -331,8 +331,8 @@ def test_the_fields_are_as_described() -> None:
     assert {SPACE} == {result["metadata"]["xmlNamespace"]}
 
 
-def test_the_errors_are_as_described() -> None:
-    """What AWS describes as an error of publishing is told apart as its status suggests."""
+def test_documented_errors_are_classified() -> None:
+    """Every documented error of publishing has its exception."""
     result = description("sns.json")
     shapes = [result["shapes"][one["shape"]] for one in result["operations"]["Publish"]["errors"]]
     errors = [shape["error"] for shape in shapes if shape["error"]["httpStatusCode"] < 500]

@@ -1,4 +1,4 @@
-"""What Bird is sent, what it says, and what that means."""
+"""Bird: requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ DESCRIPTION = {
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """What a message is sent as."""
+    """The body of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     return message_body(VENDOR, SmsMessage(**options))
 
@@ -165,7 +165,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
     ],
 )
 def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """What Bird says of a message is read, and what is new is kept."""
+    """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"id": "sms_1"} | table, 202))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -191,7 +191,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
     ],
 )
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
-    """What a number belongs to is read, and what is new is unknown."""
+    """A number's fields are read, and an unknown line type becomes unknown."""
     fields = {"phone_number": TO, "country_code": "DE", "line_type": kind}
     result = read_number(reply(fields | {"network_info": {"carrier_name": "Telekom"}}))
 
@@ -206,8 +206,8 @@ def test_a_number_is_read(kind: str | None, line: LineType) -> None:
         read_number(reply({}))
 
 
-def test_a_number_that_is_none() -> None:
-    """What Bird refuses of a number makes it none; what it refuses otherwise is a refusal."""
+def test_invalid_number() -> None:
+    """A number that Bird refuses is invalid; other refusals are errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -262,10 +262,10 @@ def test_a_number_is_looked_up_in_international_form() -> None:
         (500, "internal_error", "E1", None),
     ],
 )
-def test_a_refusal_is_told_by_its_type(
+def test_error_types_come_before_the_status(
     status: int, kind: str, code: str, expected: type[ConnectorError] | None
 ) -> None:
-    """The type of an error says what it is before its status does, and no number shows."""
+    """The error type decides before the status, and the number is masked."""
     error: Any = classify(SEND, bird_says(status, kind, code))
 
     assert expected == (None if error is None else type(error))
@@ -276,14 +276,14 @@ def test_a_refusal_is_told_by_its_type(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"error": "no"}', b"{}"])
-def test_a_refusal_without_a_type_is_left_to_its_status(body: bytes) -> None:
-    """What does not speak as Bird does is told by its status alone."""
+def test_other_errors_are_classified_by_status(body: bytes) -> None:
+    """An error without Bird's type is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
 @pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
-def test_a_workspace_has_a_region(region: Any) -> None:
-    """What cannot be a region is refused, and where it stands is named."""
+def test_invalid_region_is_refused(region: Any) -> None:
+    """An invalid region is refused, and the setting is named."""
     with pytest.raises(ConfigurationError) as refused:
         Bird(region=region)
 
@@ -297,8 +297,8 @@ def test_the_region_says_where_it_is() -> None:
     assert ("https://eu1.platform.bird.com", True) == (service.base_url, service.needs_credentials)
 
 
-def test_a_lost_answer_is_asked_for_again() -> None:
-    """Bird knows the key: a message whose answer was lost is sent once."""
+def test_lost_answer_is_retried_with_its_key() -> None:
+    """A message whose answer was lost is sent once."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -330,7 +330,7 @@ def test_a_key_is_theirs_for_one_request() -> None:
 
 
 def test_a_message_is_looked_up() -> None:
-    """What became of a message can be asked, and what it cost."""
+    """A message's state and cost can be looked up."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="д" * 71))
@@ -349,8 +349,8 @@ def test_a_message_is_looked_up() -> None:
         sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example"))
 
 
-def test_what_came_in() -> None:
-    """A message that came in says from whom, what and when."""
+def test_incoming_message() -> None:
+    """An incoming message has its sender, text and time."""
     sandbox = BirdSandbox()
     ours = hub(sandbox)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -366,8 +366,8 @@ def test_what_came_in() -> None:
     )
 
 
-def test_why_it_failed() -> None:
-    """News of a failure keeps its code; whoever only was written to is no sender."""
+def test_failure_event_keeps_its_code() -> None:
+    """A failure event keeps its code, and has no sender."""
     sandbox = BirdSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -385,8 +385,8 @@ def test_why_it_failed() -> None:
 @pytest.mark.parametrize(
     "kind, data", [("email.delivered", {"sms_id": "1"}), ("sms.sent", {}), ("sms.sent", "text")]
 )
-def test_news_of_something_else(kind: str, data: object) -> None:
-    """A webhook that is about no message brings no news."""
+def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
+    """A webhook about no message gives no events."""
     result: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
 
     assert () == VENDOR.events(result, REFS.ref)
@@ -432,8 +432,8 @@ def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
         hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
-def test_the_sandbox_lets_nobody_else_in() -> None:
-    """A stranger is told so, and what is no object is refused."""
+def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
+    """An unknown key, and a body that is no object, are refused."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
     url = "https://eu1.platform.bird.com/v1/sms/messages"

@@ -1,4 +1,4 @@
-"""What a vendor says that it can do, it does; what it says that it cannot, it is never asked."""
+"""Every declared capability of a vendor works, and every other one is refused."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_every_capability_is_used() -> None:
 
 
 @pytest.mark.parametrize("kind, vendor, capability", FLAGS)
-def test_a_flag_is_true(kind: str, vendor: str, capability: str, tmp_path: Path) -> None:
-    """What has the flag is done; what has not is refused before anything is sent."""
+def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_path: Path) -> None:
+    """A declared capability works; any other is refused before anything is sent."""
     trade = trade_of(vendor, tmp_path)
     sandboxes = [] if trade.sandbox is None else [trade.sandbox]
     configuration = {"vendors": {vendor: trade.options}}

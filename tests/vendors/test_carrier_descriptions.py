@@ -1,4 +1,4 @@
-"""What is sent to DHL Express and UPS is what their own descriptions say."""
+"""Requests to DHL Express and UPS match the carriers' own API descriptions."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ STREET = table(
 
 
 def somebody(required: str = "Name Address", **more: Json) -> Json:
-    """Who sends or gets something."""
+    """The schema of a sender or recipient."""
     return table(required, Name=text(35), AttentionName=text(35), Address=STREET, **more)
 
 
@@ -435,24 +435,24 @@ OUR_UPS: Json = paths(
 
 
 @pytest.mark.parametrize("path, body", DHL)
-def test_dhl_is_told_what_it_describes(path: str, body: Any) -> None:
-    """Nothing that DHL does not know is sent, and nothing that it wants is left out."""
+def test_dhl_requests_match_our_excerpt(path: str, body: Any) -> None:
+    """Requests to DHL match the excerpt of its description."""
     assert [] == problems(OUR_DHL, "POST", path, body)
 
 
 @pytest.mark.parametrize("path, body", DHL)
-def test_dhl_is_told_what_its_whole_description_says(path: str, body: Any) -> None:
-    """The same holds against the file that DHL publishes, version 3.1.1, as JSON."""
+def test_dhl_requests_match_the_whole_description(path: str, body: Any) -> None:
+    """Requests to DHL match its published description."""
     assert [] == problems(description("mydhl.json"), "POST", path, body)
 
 
 @pytest.mark.parametrize("_, path, body", UPS)
-def test_ups_is_told_what_it_describes(_: str, path: str, body: Any) -> None:
-    """Nothing that UPS does not know is sent, and nothing that it wants is left out."""
+def test_ups_requests_match_our_excerpt(_: str, path: str, body: Any) -> None:
+    """Requests to UPS match the excerpt of its description."""
     assert [] == problems(OUR_UPS, "POST", path, body)
 
 
 @pytest.mark.parametrize("file, path, body", UPS)
-def test_ups_is_told_what_its_whole_description_says(file: str, path: str, body: Any) -> None:
-    """The same holds against the files that UPS publishes, as JSON."""
+def test_ups_requests_match_the_whole_descriptions(file: str, path: str, body: Any) -> None:
+    """Requests to UPS match its published descriptions."""
     assert set() == {*problems(description(file), "POST", path, body)} - QUIRKS

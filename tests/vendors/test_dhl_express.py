@@ -1,4 +1,4 @@
-"""What DHL Express is told of a shipment, in its own words."""
+"""Shipments in requests to DHL Express."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(**fields: Any) -> Any:
-    """What buys a shipment."""
+def shipment_request(**fields: Any) -> Any:
+    """The body that buys a shipment."""
     request = attrs.evolve(REQUEST, **fields)
     return shipment_body(
         request, OFFER, account="1", planned=PLANNED, goods="Merchandise", marked="key-1"
     )
 
 
-def test_a_shipment_is_told_in_kilograms_and_centimetres_rounded_up() -> None:
-    """Weights and sides are converted exactly, and never told smaller than they are."""
+def test_weights_and_sides_are_converted_and_rounded_up() -> None:
+    """Weights and sides are converted exactly to kg and cm, and rounded up."""
     parcel = Parcel(weight="2.5", weight_unit="lb", length=1, width=2, height=3, length_unit="in")
-    package = told(parcels=parcel)["content"]["packages"][0]
+    package = shipment_request(parcels=parcel)["content"]["packages"][0]
 
     assert {
         "weight": 1.134,
@@ -57,9 +57,9 @@ def test_a_parcel_without_sides_is_refused(shop: Shop) -> None:
     assert [] == shop.sandbox.asked
 
 
-def test_who_sends_is_told_with_how_to_reach_them() -> None:
-    """Who has no company is told as their own, and nobody's empty lines are told."""
-    customer = told()["customerDetails"]
+def test_sender_has_contact_details() -> None:
+    """A sender without a company is named as its own company; empty lines are left out."""
+    customer = shipment_request()["customerDetails"]
 
     assert {
         "postalAddress": {
@@ -85,16 +85,16 @@ def test_who_sends_is_told_with_how_to_reach_them() -> None:
     } == customer["receiverDetails"]["contactInformation"]
 
 
-def test_where_there_are_no_postal_codes_none_is_told() -> None:
-    """DHL wants an empty code of those that have none."""
-    place = told(recipient=attrs.evolve(THERE, postal_code=None))["customerDetails"]
+def test_missing_postal_code_is_empty() -> None:
+    """A country without postal codes gets an empty one."""
+    place = shipment_request(recipient=attrs.evolve(THERE, postal_code=None))["customerDetails"]
 
     assert "" == place["receiverDetails"]["postalAddress"]["postalCode"]
 
 
-def test_what_is_wished_is_told_as_services() -> None:
-    """Signatures, Saturdays, insurance and duties are told by DHL's codes."""
-    wished = told(
+def test_options_become_services() -> None:
+    """Signature, Saturday, insurance and duties are sent as DHL's services."""
+    wished = shipment_request(
         signature=Signature.ADULT,
         saturday=True,
         insurance=Money("100", "USD"),
@@ -108,16 +108,18 @@ def test_what_is_wished_is_told_as_services() -> None:
         {"serviceCode": "II", "value": 100, "currency": "USD"},
     ] == wished["valueAddedServices"]
     assert "DDP" == wished["content"]["incoterm"]
-    assert "valueAddedServices" not in told()
-    assert [{"serviceCode": "SF"}] == told(signature=Signature.ANYBODY)["valueAddedServices"]
+    assert "valueAddedServices" not in shipment_request()
+    assert [{"serviceCode": "SF"}] == shipment_request(signature=Signature.ANYBODY)[
+        "valueAddedServices"
+    ]
 
 
-def test_customs_are_told_piece_by_piece() -> None:
-    """DHL is told what one piece is worth, and what all of them weigh."""
+def test_customs_lines_are_per_piece() -> None:
+    """Customs lines have the value of one piece, and the weight of all."""
     customs = attrs.evolve(
         CUSTOMS, invoice_number="INV-1", contents=Contents.GIFT, explanation="A present"
     )
-    content = told(customs=customs)["content"]
+    content = shipment_request(customs=customs)["content"]
 
     assert {
         "lineItems": [
@@ -142,32 +144,34 @@ def test_customs_are_told_piece_by_piece() -> None:
         content["isCustomsDeclarable"],
     )
     assert {"lineItems"} == set(
-        told(customs=attrs.evolve(CUSTOMS, contents=Contents.OTHER))["content"]["exportDeclaration"]
+        shipment_request(customs=attrs.evolve(CUSTOMS, contents=Contents.OTHER))["content"][
+            "exportDeclaration"
+        ]
     )
 
 
-def test_a_value_that_does_not_come_out_even_is_told_in_two_lines() -> None:
-    """The sum of what all pieces are worth stays exact."""
+def test_uneven_value_is_split_in_two_lines() -> None:
+    """A value that does not divide evenly is split, so that the sum stays exact."""
     third = attrs.evolve(SHIRTS, quantity=3, value=Money("10.00", "EUR"))
     customs = attrs.evolve(CUSTOMS, items=[third])
-    lines = told(customs=customs)["content"]["exportDeclaration"]["lineItems"]
+    lines = shipment_request(customs=customs)["content"]["exportDeclaration"]["lineItems"]
 
     assert [(1, 3.33, 2), (2, 3.34, 1)] == [
         (line["number"], line["price"], line["quantity"]["value"]) for line in lines
     ]
 
 
-def test_a_value_that_cannot_be_told_is_refused() -> None:
-    """Two currencies are not added, and what has too many digits is not rounded."""
+def test_unsendable_values_are_refused() -> None:
+    """Mixed currencies and too many digits are refused."""
     dollars = attrs.evolve(SHIRTS, value=Money("46.50", "USD"))
     with pytest.raises(InvalidData):
-        told(customs=attrs.evolve(CUSTOMS, items=[SHIRTS, dollars]))
+        shipment_request(customs=attrs.evolve(CUSTOMS, items=[SHIRTS, dollars]))
     with pytest.raises(InvalidData):
-        told(insurance=Money("12345678901234567.89", "USD"))
+        shipment_request(insurance=Money("12345678901234567.89", "USD"))
 
 
-def test_what_is_sent_without_customs_has_a_description(shop: Shop) -> None:
-    """A shipment without a declaration contains what the account says that it sells."""
+def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
+    """A shipment without customs has the account's description of goods."""
     at_home = Shop(goods="Spare parts")
     at_home.bought(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
@@ -182,7 +186,7 @@ def test_what_is_sent_without_customs_has_a_description(shop: Shop) -> None:
 
 def test_references_go_with_the_mark_by_which_it_is_found() -> None:
     """Our own reference comes first, then the mark; what does not fit on a label is refused."""
-    body = told(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
+    body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 
     assert [
         {"value": "order 7", "typeCode": "CU"},
@@ -192,12 +196,12 @@ def test_references_go_with_the_mark_by_which_it_is_found() -> None:
         body["content"]["packages"][0]["customerReferences"]
     )
     with pytest.raises(InvalidData):
-        told(reference="o" * 36)
+        shipment_request(reference="o" * 36)
 
 
 def test_a_label_is_written_on_paper_that_dhl_has() -> None:
     """A4 and A6 have templates; what has none is refused before anything is sent."""
-    image = told(label_size=LabelSize.A4)["outputImageProperties"]
+    image = shipment_request(label_size=LabelSize.A4)["outputImageProperties"]
 
     assert {
         "encodingFormat": "pdf",
@@ -209,7 +213,7 @@ def test_a_label_is_written_on_paper_that_dhl_has() -> None:
         with pytest.raises(UnsupportedByVendor):
             rates_body(request, "1", PLANNED)
         with pytest.raises(UnsupportedByVendor):
-            told(**fields)
+            shipment_request(**fields)
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:

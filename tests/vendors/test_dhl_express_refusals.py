@@ -1,4 +1,4 @@
-"""Whom DHL Express and its sandbox let in, what is refused, and what its errors mean."""
+"""DHL Express: authentication, refusals and errors, in the sandbox too."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_what_dhl_does_not_do_is_refused_by_itself(shop: Shop) -> None:
-    """Whoever asks the vendor past its flags is refused all the same."""
+def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
+    """An unsupported operation is refused even if called on the vendor directly."""
     vendor = DhlExpress(account_number="1")
     wire: Any = None
     for doing in (
@@ -66,8 +66,8 @@ def test_an_error_keeps_its_code(body: object, code: str | None, words: str | No
     assert (InvalidRequest, code, words) == (type(error), error.vendor_code, error.vendor_message)
 
 
-def test_an_error_that_is_no_json_is_told_by_its_status() -> None:
-    """A page instead of an answer says no more than its status."""
+def test_other_errors_are_classified_by_status() -> None:
+    """An error that is no JSON is classified by its status."""
     assert None is classify(Request.get("/rates"), Response(502, body=b"<html>"))
     assert None is classify(Request.get("/rates"), Response(200, body=b"{}"))
 
@@ -99,7 +99,7 @@ def test_a_secret_may_come_from_a_provider() -> None:
 
 
 def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
-    """What the sandbox answers to who comes in."""
+    """The sandbox's answer to a request."""
     existing = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
     fields = {"Authorization": f"Basic {existing}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
@@ -198,8 +198,8 @@ def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -
     assert words in answer.text
 
 
-def test_a_sandbox_knows_who_comes_in(shop: Shop) -> None:
-    """A wrong secret is refused, and so is who names no version."""
+def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
+    """A wrong secret or a missing version is refused."""
     response = Request.post("/rates", json=GOOD)
 
     assert 200 == sent(shop.sandbox, response).status

@@ -1,4 +1,4 @@
-"""What DHL Express sells: offers, labels, days, and purchases whose answer was lost."""
+"""DHL Express: rates, labels, ship dates, and purchases whose answer was lost."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
 
 
 def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
-    """What was bought is found by its mark, and that its label is lost is said."""
+    """A lost purchase is found by its reference, and the missing label is reported."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -130,8 +130,8 @@ def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("odd", [reply({"shipments": [{}, 1]}), reply({}, 500)])
-def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
-    """If nobody can say whether it was bought, nobody says so."""
+def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
+    """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
     with pytest.raises(OutcomeUnknown):
@@ -158,7 +158,7 @@ def test_a_day_is_that_of_the_sender() -> None:
 
 
 def test_a_key_keeps_its_day_over_midnight(shop: Shop) -> None:
-    """Who repeats a purchase on the next day gets what was bought, and buys nothing."""
+    """A purchase repeated on the next day returns the first one."""
     first = shop.bought()
     shop.clock.advance(13 * 3_600)
     assert first == shop.bought()

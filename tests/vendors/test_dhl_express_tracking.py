@@ -1,4 +1,4 @@
-"""What DHL Express knows of parcels that are under way, and of places."""
+"""DHL Express: tracking and addresses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_what_happened_is_told_in_order(shop: Shop) -> None:
-    """Checkpoints come with their zone, from the first to the last, and who signed is not shown."""
+def test_tracking_events_are_in_order(shop: Shop) -> None:
+    """Checkpoints have their time zone, are in order, and name the signer."""
     bought = shop.bought()
     assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(bought.ref).status
     for code in ("PU", "OH", "OK"):
@@ -35,8 +35,8 @@ def test_what_happened_is_told_in_order(shop: Shop) -> None:
     assert "Leipzig-Germany" == (place and place.city)
 
 
-def test_what_a_checkpoint_does_not_say_is_not_known(shop: Shop) -> None:
-    """A checkpoint without a time or a place is read as far as it goes."""
+def test_incomplete_checkpoints(shop: Shop) -> None:
+    """A checkpoint without time or place is read as far as possible."""
     shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": [{}, 7]}]}))
     tracking = shop.shipping.track("1", "dhl_express")
 

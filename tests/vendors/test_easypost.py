@@ -86,8 +86,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_a_shipment_is_told_in_ounces_and_inches_rounded_up() -> None:
-    """Weights and sides are converted exactly, and never told smaller than they are."""
+def test_weights_and_sides_are_converted_and_rounded_up() -> None:
+    """Weights and sides are converted exactly to ounces and inches, and rounded up."""
     result = shipment_body(REQUEST)["shipment"]
 
     assert {"weight": "44.1", "length": "11.9", "width": "8.1", "height": "4"} == result["parcel"]
@@ -96,8 +96,8 @@ def test_a_shipment_is_told_in_ounces_and_inches_rounded_up() -> None:
     )["shipment"]["parcel"]
 
 
-def test_an_address_is_told_in_two_lines() -> None:
-    """A third line of the street is put to the second, for EasyPost has but two."""
+def test_third_address_line_joins_the_second() -> None:
+    """The third line of an address is joined to the second."""
     result = address_body(HERE)
 
     assert ("388 Townsend St", "Apt 20, Back door") == (result["street1"], result["street2"])
@@ -114,8 +114,8 @@ def test_an_address_is_told_in_two_lines() -> None:
     } == (address_body(THERE))
 
 
-def test_what_is_wished_is_told_as_options() -> None:
-    """The label, the signature and the rest are told in EasyPost's words."""
+def test_options_are_sent() -> None:
+    """Label, signature and other options are sent in EasyPost's terms."""
     request = attrs.evolve(
         REQUEST,
         label="zpl",
@@ -145,8 +145,8 @@ def test_what_is_wished_is_told_as_options() -> None:
     assert "4x6" == shipment_body(sized)["shipment"]["options"]["label_size"]
 
 
-def test_customs_are_told_in_whole_lines() -> None:
-    """What customs want is told with the value and the weight of each line together."""
+def test_customs_lines_have_totals() -> None:
+    """A customs line has the value and weight of all its pieces."""
     item = CustomsItem(
         description="Shirts",
         quantity=2,
@@ -190,8 +190,8 @@ def test_customs_are_told_in_whole_lines() -> None:
     assert ("DDP", "INV-1") == (result["options"]["incoterm"], result["options"]["invoice_number"])
 
 
-def test_insurance_goes_with_the_purchase(shop: Shop) -> None:
-    """What is insured is told when it is bought, in dollars; nothing else can be."""
+def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
+    """Insurance is sent with the purchase, in dollars only."""
     bought = shop.bought(insurance=Money("100", "USD"))
 
     assert "100.00" == shop.sandbox.shipments[bought.ref.id]["insurance"]
@@ -201,8 +201,8 @@ def test_insurance_goes_with_the_purchase(shop: Shop) -> None:
     assert count == len(shop.sandbox.asked)
 
 
-def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
-    """An offer that cannot be read is no offer, and is not passed over in silence."""
+def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
+    """A rate with an unreadable price becomes a message."""
     rates = [{"id": "rate_1", "carrier": "UPSDAP", "rate": "a lot", "currency": "USD"}]
     shop.sandbox.fail(reply({"id": "shp_1", "rates": rates}, 201))
     result = shop.shipping.get_rates(REQUEST)
@@ -268,8 +268,8 @@ def test_a_shipment_is_sold_once_by_one_offer(shop: Shop) -> None:
     assert "SHIPMENT.POSTAGE.EXISTS" == caught.value.vendor_code
 
 
-def test_only_an_offer_can_be_bought(shop: Shop) -> None:
-    """What is no offer's reference is refused before anything is sent."""
+def test_only_rates_can_be_bought(shop: Shop) -> None:
+    """A reference that is no rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
     assert [] == shop.sandbox.asked
@@ -297,7 +297,7 @@ def test_a_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -
 
 
 def test_a_lost_purchase_is_found(shop: Shop) -> None:
-    """Whoever asks again after a lost answer is given what was bought."""
+    """A repeat after a lost answer returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
@@ -308,8 +308,8 @@ def test_a_lost_purchase_is_found(shop: Shop) -> None:
     assert [code] == [*shop.sandbox.trackers]
 
 
-def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
-    """What was not bought can be looked at; it has no label and cannot be called back."""
+def test_unbought_shipment_is_quoted(shop: Shop) -> None:
+    """An unbought shipment has no label, and cannot be cancelled."""
     ref = shop.shipping.get_rates(REQUEST).ref
     assert ref is not None
     result = shop.shipping.get_shipment(ref)
@@ -337,10 +337,8 @@ def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
         ("pondered", CancelState.UNKNOWN, ShipmentState.BOUGHT),
     ],
 )
-def test_a_refund_is_told_as_it_stands(
-    shop: Shop, word: str, cancelled: CancelState, state: ShipmentState
-) -> None:
-    """What the carrier decided is told, in our word and in EasyPost's."""
+def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: ShipmentState) -> None:
+    """The carrier's decision on a refund is given as state and original word."""
     bought = shop.bought()
     shop.sandbox.settle_refund(bought.ref.id, word)
     result = shop.shipping.cancel(bought.ref)
@@ -349,8 +347,8 @@ def test_a_refund_is_told_as_it_stands(
     assert state is shop.shipping.get_shipment(bought.ref).state
 
 
-def test_a_refund_that_is_refused_later_is_told_as_it_stands(shop: Shop) -> None:
-    """What was called back once and moved since is told as the carrier left it."""
+def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
+    """A refund that is under review stays requested."""
     bought = shop.bought()
     shop.shipping.cancel(bought.ref)
     shop.sandbox.move(bought.tracking_numbers[0], "in_transit")
@@ -401,8 +399,8 @@ def test_a_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
     assert (None, "https://[") == (result.content, result.url)
 
 
-def test_a_label_is_fetched_from_nobody_else(shop: Shop) -> None:
-    """A label's URL elsewhere is given and not asked: whoever wrote it could be anybody."""
+def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
+    """A label URL of another host is returned, and not fetched."""
     bought = shop.bought()
     label = shop.sandbox.shipments[bought.ref.id]["postage_label"]
     label["label_url"] = "https://elsewhere.example/label.pdf"
@@ -445,8 +443,8 @@ def test_a_number_that_is_none_is_refused(shop: Shop) -> None:
         shop.shipping.track("", "usps")
 
 
-def test_what_a_tracker_does_not_say_is_not_known(shop: Shop) -> None:
-    """A tracker without a carrier, a place or a date is read as far as it goes."""
+def test_incomplete_trackers(shop: Shop) -> None:
+    """A tracker without carrier, place or date is read as far as possible."""
     shop.sandbox.fail(reply({"status": "error", "tracking_details": [{"status": "new"}]}))
     tracking = shop.shipping.track("EZ1000000001", "usps")
 
@@ -461,8 +459,8 @@ def test_what_a_tracker_does_not_say_is_not_known(shop: Shop) -> None:
     )
 
 
-def test_what_happened_is_told_from_the_first_to_the_last(shop: Shop) -> None:
-    """However events come, the first is first, and a parcel arrives when it first did."""
+def test_tracking_events_are_sorted(shop: Shop) -> None:
+    """Events are sorted by time, and the first delivery is the delivery."""
     happened = [
         {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
         {"status": "delivered"},
@@ -484,15 +482,15 @@ def test_a_third_line_is_no_correction(shop: Shop) -> None:
     assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
 
 
-def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
-    """What a vendor writes for a country is not held against who asked."""
+def test_country_name_is_no_change(shop: Shop) -> None:
+    """A country's full name in the answer is no change of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
-def test_an_address_is_compared(shop: Shop) -> None:
-    """What the post writes otherwise is named; case and spaces are no difference."""
+def test_address_changes_are_listed(shop: Shop) -> None:
+    """Corrected parts are listed; case and spaces are ignored."""
     checked = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
 
@@ -525,8 +523,8 @@ def event(**result: Any) -> WebhookEvent:
     return WebhookEvent(vendor="easypost", id="evt_1", type="new", vendor_type="new", data=result)
 
 
-def test_news_of_a_refund_is_news_of_its_shipment(shop: Shop) -> None:
-    """A refund that went through is told of the shipment; what is new is unknown."""
+def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
+    """A refund's event names its shipment."""
     reports = shop.hub.events(
         "easypost", event(object="Refund", status="refunded", shipment_id="shp_1")
     )

@@ -1,4 +1,4 @@
-"""What vendors of mail have in common: names of tags and metadata, and bare addresses."""
+"""Shared by e-mail vendors: names of tags and metadata, and bare addresses."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,256}")
     tags=st.lists(NAMES, unique=True),
     metadata=st.dictionaries(NAMES, st.sampled_from(["true", "7", "a"])),
 )
-def test_tags_and_metadata_come_back_as_they_were(
-    tags: list[str], metadata: dict[str, str]
-) -> None:
-    """Whatever their names are, no tag and no metadata is lost or taken for the other."""
+def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str]) -> None:
+    """Tags and metadata of any names are read back unchanged."""
     pairs = pairs_of(tags, metadata, ALLOWED, "Resend")
 
     assert (tuple(tags), metadata) == tags_and_words(pairs)
@@ -45,6 +43,6 @@ def test_tags_and_metadata_come_back_as_they_were(
         (None, None),
     ],
 )
-def test_an_address_is_told_without_its_name(written: str | None, address: str | None) -> None:
-    """Events tell addresses alone; what is none is told as it came."""
+def test_bare_addresses(written: str | None, address: str | None) -> None:
+    """An event has the address without its name; other texts are unchanged."""
     assert address == bare(written)

@@ -36,25 +36,25 @@ def _resend(request: Asked) -> WebhookEvent:
     tags = {one["name"]: one["value"] for one in request.json()["tags"]}
     data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
     payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
-    return _told(payload, data)
+    return _webhook_event(payload, data)
 
 
 def _amazon_ses(request: Asked) -> WebhookEvent:
     tags = {one["Name"]: [one["Value"]] for one in request.json()["EmailTags"]}
     mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
-    return _told({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
+    return _webhook_event({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
 
 
 def _sendgrid(request: Asked) -> WebhookEvent:
     body = request.json()
     fields = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
-    return _told({**body["custom_args"], **fields, "category": body["categories"]})
+    return _webhook_event({**body["custom_args"], **fields, "category": body["categories"]})
 
 
 def _postmark(request: Asked) -> WebhookEvent:
     body = request.json()
     fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
-    return _told({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
+    return _webhook_event({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
 
 
 def _mailgun(request: Asked) -> WebhookEvent:
@@ -66,10 +66,10 @@ def _mailgun(request: Asked) -> WebhookEvent:
         "tags": form.all("o:tag"),
         "user-variables": form.below("v:"),
     }
-    return _told({"event-data": data})
+    return _webhook_event({"event-data": data})
 
 
-def _told(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
+def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
 

@@ -1,4 +1,4 @@
-"""What FedEx is told of a shipment, in its own words."""
+"""Shipments in requests to FedEx."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(request: RateRequest) -> dict[str, Any]:
-    """What buys a shipment."""
+def shipment_request(request: RateRequest) -> dict[str, Any]:
+    """The body that buys a shipment."""
     body: dict[str, Any] = shipment_body(
         request,
         "FEDEX_GROUND",
@@ -50,8 +50,8 @@ def told(request: RateRequest) -> dict[str, Any]:
     return body
 
 
-def test_a_price_depends_on_places_and_parcels() -> None:
-    """Nobody's name or street is told to learn a price; sides are whole, rounded up."""
+def test_rate_request_has_no_names_or_streets() -> None:
+    """A rate request has places and parcels, and no names or streets."""
     body = rates_body(attrs.evolve(REQUEST, ship_date=date(2030, 1, 2)), "740561073", "PICKUP")
 
     assert {
@@ -91,10 +91,10 @@ def test_a_price_depends_on_places_and_parcels() -> None:
     } == body
 
 
-def test_all_weights_are_told_in_one_unit() -> None:
-    """A shipment whose first parcel is in pounds is told in pounds, rounded up."""
+def test_weights_use_the_first_parcels_system() -> None:
+    """Weights use the first parcel's unit system, rounded up."""
     first = Parcel(weight="0.001", weight_unit="oz", length=1, width=1, height=1, length_unit="ft")
-    body = told(attrs.evolve(REQUEST, parcels=[first, Parcel(weight=1)]))
+    body = shipment_request(attrs.evolve(REQUEST, parcels=[first, Parcel(weight=1)]))
 
     assert [{"units": "LB", "value": 0.01}, {"units": "LB", "value": 2.21}] == [
         one["weight"] for one in body["requestedPackageLineItems"]
@@ -106,10 +106,12 @@ def test_all_weights_are_told_in_one_unit() -> None:
     assert 2.4 == body["totalWeight"]
 
 
-def test_a_purchase_is_told_with_its_mark() -> None:
-    """Who sends and who gets it is told, and each parcel bears the mark and our own number."""
+def test_purchase_carries_its_mark() -> None:
+    """A purchase has sender and recipient, and each parcel the mark and our reference."""
     boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
-    body = told(attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2)))
+    body = shipment_request(
+        attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2))
+    )
 
     assert {
         "contact": {
@@ -140,8 +142,8 @@ def test_a_purchase_is_told_with_its_mark() -> None:
     )
 
 
-def test_what_is_wished_is_told() -> None:
-    """Signature, Saturday and return are told to both APIs; options go in last, each to its own."""
+def test_options_are_sent() -> None:
+    """Signature, Saturday and return are sent to both APIs, extra options last."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -150,7 +152,7 @@ def test_what_is_wished_is_told() -> None:
         extra={"fedex": {"shipment": {"requestedShipment": {"blockInsightVisibility": True}}}},
     )
     rated = rates_body(request, "1", "PICKUP")["requestedShipment"]
-    bought = told(request)
+    bought = shipment_request(request)
 
     for body in (rated, bought):
         assert {
@@ -166,11 +168,11 @@ def test_what_is_wished_is_told() -> None:
         rated.get("blockInsightVisibility"),
     )
     with pytest.raises(InvalidData):
-        told(attrs.evolve(request, extra={"fedex": {"requestedShipment": {}}}))
+        shipment_request(attrs.evolve(request, extra={"fedex": {"requestedShipment": {}}}))
 
 
-def test_customs_are_told_in_fedexs_words() -> None:
-    """What customs want is told with the exact sum of each line, and what each is worth if even."""
+def test_customs_fields() -> None:
+    """Customs lines have exact sums, in FedEx's terms."""
     customs = Customs(
         items=[SHIRTS, attrs.evolve(SHIRTS, quantity=7, sku=None)],
         signer="Steve Brule",
@@ -179,7 +181,7 @@ def test_customs_are_told_in_fedexs_words() -> None:
         invoice_number="INV-1",
         eel_pfc="NO EEI 30.37(a)",
     )
-    body = told(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
+    body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
     shirts = {
         "description": "Shirts",
         "countryOfManufacture": "DE",
@@ -218,18 +220,18 @@ def test_customs_are_told_in_fedexs_words() -> None:
     "contents, purpose",
     [(Contents.GIFT, "GIFT"), (Contents.DOCUMENTS, "NOT_SOLD"), (Contents.DONATION, "NOT_SOLD")],
 )
-def test_contents_have_a_purpose(contents: Contents, purpose: str) -> None:
-    """What FedEx has no purpose for was not sold; documents are told to be nothing else."""
+def test_customs_purpose(contents: Contents, purpose: str) -> None:
+    """Each kind of contents has its purpose; documents are marked as such."""
     customs = Customs(items=[SHIRTS], signer="Steve Brule", contents=contents)
-    body = told(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
+    body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]
 
     assert purpose == body["commercialInvoice"]["shipmentPurpose"]
     assert (contents is Contents.DOCUMENTS) is body["isDocumentOnly"]
     assert {"paymentType": "RECIPIENT"} == body["dutiesPayment"]
 
 
-def test_what_fedex_does_not_take_is_refused_before_anything_is_sent(shop: Shop) -> None:
-    """A way back to somebody else, a number that is too long: nobody is asked."""
+def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
+    """A foreign return address and too long a reference are refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=THERE))
     assert [] == shop.sandbox.asked
@@ -239,8 +241,8 @@ def test_what_fedex_does_not_take_is_refused_before_anything_is_sent(shop: Shop)
     assert {} == shop.sandbox.shipments
 
 
-def test_a_key_is_told_for_those_who_look_for_it(shop: Shop) -> None:
-    """FedEx gets the key as the customer's id of the transaction, in short if it is long."""
+def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
+    """The idempotency key is sent as the customer's transaction id, shortened."""
     shop.bought("order-1")
     shop.bought("k" * 200)
     told_of = [

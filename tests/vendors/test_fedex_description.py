@@ -1,4 +1,4 @@
-"""What is sent to FedEx is what FedEx's own descriptions say."""
+"""Requests to FedEx match FedEx's own API descriptions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def listed(items: Json) -> Json:
 
 
 def one_of(words: str) -> Json:
-    """One of these words."""
+    """The schema of an enumeration of these words."""
     return {"type": "string", "enum": words.split()}
 
 

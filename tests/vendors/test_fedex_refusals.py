@@ -1,4 +1,4 @@
-"""Whom FedEx and its sandbox let in, and what its errors mean."""
+"""FedEx: authentication, refusals and errors, in the sandbox too."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _shop() -> Shop:
         (500, None, VendorFailed),
     ],
 )
-def test_an_error_is_told_by_its_own_code(
+def test_error_codes_come_before_the_status(
     shop: Shop, status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
-    """What kind of failure it is, the body says before the status does."""
+    """The error code in the body decides before the status."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
     with pytest.raises(kind, match=r"No\.") as caught:
         shop.shipping.get_rates(REQUEST)
@@ -60,8 +60,8 @@ def test_an_error_is_told_by_its_own_code(
 @pytest.mark.parametrize(
     "body", [b"<html></html>", b"[]", b'{"errors": "no"}', b'{"errors": []}', b"null", b""]
 )
-def test_an_error_without_words_is_told_by_its_status(shop: Shop, body: bytes) -> None:
-    """What is no error of FedEx's is read as anybody's, and no success without what it is of."""
+def test_other_errors_are_classified_by_status(shop: Shop, body: bytes) -> None:
+    """An error without FedEx's code is classified by its status."""
     shop.wire.planned[RATES] = [Response(404, body=body), Response(200, body=body)]
     with pytest.raises(VendorRejected):
         shop.shipping.get_rates(REQUEST)
@@ -69,8 +69,8 @@ def test_an_error_without_words_is_told_by_its_status(shop: Shop, body: bytes) -
         shop.shipping.get_rates(REQUEST)
 
 
-def test_a_token_is_asked_for_once_and_again_when_it_is_refused(shop: Shop) -> None:
-    """One token serves until FedEx refuses it, and then another is got."""
+def test_token_is_reused_until_refused(shop: Shop) -> None:
+    """One token is used until FedEx refuses it."""
     shop.shipping.get_rates(REQUEST)
     shop.shipping.get_rates(REQUEST)
     assert 1 == shop.sandbox.desk.granted
@@ -155,7 +155,7 @@ def test_an_account_is_where_it_says() -> None:
     ],
 )
 def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
-    """What FedEx does not know, or takes in another form, the sandbox refuses."""
+    """The sandbox refuses unknown fields and wrong types like FedEx."""
     shop.bought()
     [sent] = [one for one in shop.sandbox.asked if one.path == "/ship/v1/shipments"]
     body = json.loads(sent.body)
@@ -169,8 +169,8 @@ def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object,
     assert 1 == len(shop.sandbox.shipments)
 
 
-def test_the_sandbox_knows_whom_it_lets_in(shop: Shop) -> None:
-    """Whoever has no token, or asks for nothing, or for weights that are none, is refused."""
+def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
+    """A missing token, an unknown path and a zero weight are refused."""
     shop.shipping.get_rates(REQUEST)
     body = json.loads(shop.sandbox.asked[-1].body)
     response = Request.post("/rate/v1/rates/quotes", json=body)
@@ -185,7 +185,7 @@ def test_the_sandbox_knows_whom_it_lets_in(shop: Shop) -> None:
 
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
-    """What the sandbox says to whoever has this token, or a good one."""
+    """The sandbox's answer to a request with this token, by default a valid one."""
     good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.desk.granted}"
     shown = request.with_header("Authorization", f"Bearer {good}")
     url = f"https://apis.fedex.com{request.path}"

@@ -1,4 +1,4 @@
-"""What FedEx sells and takes back: offers, labels, and purchases whose answer was lost."""
+"""FedEx: rates, labels, cancellations, and purchases whose answer was lost."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_an_offer_is_what_the_account_pays(shop: Shop) -> None:
-    """The price of the account is taken, beside the list's; what cannot be read is no offer."""
+def test_rates_have_the_accounts_price(shop: Shop) -> None:
+    """A rate has the account's price beside the list price."""
     rate = shop.shipping.get_rates(REQUEST).rates[1]
 
     assert (Money("24.42", "USD"), Money("29.42", "USD"), 2) == (
@@ -68,8 +68,8 @@ def test_an_offer_is_what_the_account_pays(shop: Shop) -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_where_fedex_does_not_carry_nothing_is_offered(shop: Shop) -> None:
-    """What FedEx says of a place or a weight is told; what is wrong otherwise is an error."""
+def test_no_service_becomes_a_message(shop: Shop) -> None:
+    """A place or weight without service gives a message instead of rates."""
     nowhere = shop.shipping.get_rates(
         attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
     )
@@ -136,8 +136,8 @@ def test_a_cancel_that_was_not_done_is_an_error(shop: Shop) -> None:
     assert "TRACKINGNUMBER.NOTFOUND" == caught.value.vendor_code
 
 
-def test_what_was_bought_is_read_as_far_as_it_goes(shop: Shop) -> None:
-    """Papers, warnings and odd labels are kept; a price that is missing is none."""
+def test_incomplete_purchase_answers(shop: Shop) -> None:
+    """Documents, warnings and unusual labels are kept; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
     other = {"contentType": "AUXILIARY"}
     sold = {
@@ -172,7 +172,7 @@ def test_what_was_bought_is_read_as_far_as_it_goes(shop: Shop) -> None:
 
 
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """What was bought and lost its answer is found by its reference, without its label."""
+    """A lost purchase is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
@@ -202,7 +202,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ids=["outage", "none", "odd", "list", "empty"],
 )
 def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
-    """What FedEx does not find, or cannot be asked for, is unknown; nothing is bought again."""
+    """A lost purchase that cannot be found has an unknown outcome."""
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
     with pytest.raises(OutcomeUnknown):
@@ -228,8 +228,8 @@ def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
 
 
-def test_a_reference_is_of_its_account() -> None:
-    """What was bought is known by its number at its account."""
+def test_reference_has_account_and_number() -> None:
+    """A shipment's reference has its account and tracking number."""
     bought = Shop().bought()
 
     assert Ref("fedex", "fedex", bought.tracking_numbers[0]) == bought.ref

@@ -1,4 +1,4 @@
-"""What FedEx knows of parcels that are under way, and of addresses."""
+"""FedEx: tracking and addresses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _shop() -> Shop:
 
 
 def tracked(**track: Any) -> Response:
-    """What FedEx knows of a parcel."""
+    """An answer with the tracking of a parcel."""
     return out(completeTrackResults=[{"trackResults": [track]}])
 
 
 def resolved(**address: Any) -> Response:
-    """What FedEx knows of an address."""
+    """An answer with a resolved address."""
     return out(resolvedAddresses=[address])
 
 
@@ -49,8 +49,8 @@ def resolved(**address: Any) -> Response:
         ("ZZ", TrackingStatus.UNKNOWN),
     ],
 )
-def test_parcels_are_followed(shop: Shop, word: str, status: TrackingStatus) -> None:
-    """A number is followed as far as FedEx says; its last news is the last event."""
+def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
+    """A parcel has its latest status and its events."""
     [number] = shop.bought().tracking_numbers
     shop.sandbox.move(number, "PU")
     shop.sandbox.move(number, word)
@@ -63,8 +63,8 @@ def test_parcels_are_followed(shop: Shop, word: str, status: TrackingStatus) -> 
     assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
-    """A track without times or places is read as far as it goes; who signed is told."""
+def test_incomplete_tracking(shop: Shop) -> None:
+    """Tracking without times or places is read as far as possible."""
     latest = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
     shop.wire.planned[TRACK] = [
@@ -88,16 +88,16 @@ def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
     assert [None, None] == [one.location for one in tracking.events]
 
 
-def test_an_arrival_is_told_by_its_event_alone(shop: Shop) -> None:
-    """When a parcel arrived is known though only the event of it says so."""
+def test_delivery_time_from_the_event(shop: Shop) -> None:
+    """The delivery time is taken from its event if it is nowhere else."""
     events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
     shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
 
     assert datetime(2030, 1, 5, 9, tzinfo=UTC) == shop.shipping.track("7", "FedEx").delivered_at
 
 
-def test_a_number_that_fedex_does_not_know_is_refused_unless_it_is_ours(shop: Shop) -> None:
-    """Of a label that was bought just now there is no news yet; of a stranger's, there is none."""
+def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
+    """An unknown number is refused; a label just bought has the status unknown."""
     bought = shop.bought()
     shop.sandbox.tracks.clear()
     with pytest.raises(VendorRejected) as caught:
@@ -132,8 +132,8 @@ def test_a_number_that_fedex_does_not_know_is_refused_unless_it_is_ours(shop: Sh
         ({"city": "X"}, AddressVerdict.UNKNOWN),
     ],
 )
-def test_an_address_is_judged(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
-    """What was not resolved, or has no point of delivery, is not valid, and that is said."""
+def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
+    """An unresolved or undeliverable address is not valid."""
     shop.wire.planned[RESOLVE] = [resolved(**told_of)]
     checked = shop.shipping.validate_address(THERE)
 

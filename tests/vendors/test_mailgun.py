@@ -1,4 +1,4 @@
-"""What Mailgun is sent: messages, where, and in whose name."""
+"""Mailgun: messages, URLs and sending on behalf of subaccounts."""
 
 from __future__ import annotations
 
@@ -124,15 +124,15 @@ def test_a_domain_is_in_a_region(region: str, host: str) -> None:
 @pytest.mark.parametrize(
     "options", [{"region": "moon"}, {"domain": "a/b"}, {"domain": ""}, {"domain": None}]
 )
-def test_what_leads_nowhere_is_no_configuration(options: dict[str, Any]) -> None:
-    """A slash in a domain would be taken for a path."""
+def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
+    """A domain with a slash is refused."""
     whole: dict[str, Any] = {"domain": "mail.example.com", **options}
     with pytest.raises(ConfigurationError):
         Mailgun(**whole)
 
 
-def test_the_greeting_of_mailgun_is_no_success() -> None:
-    """Whoever goes astray is answered as if all were well."""
+def test_greeting_page_is_no_success() -> None:
+    """Mailgun's greeting page at a wrong URL is a configuration error."""
     _, opened = mailgun_hub(base_url="https://api.mailgun.net/v2")
     with pytest.raises(ConfigurationError, match="no API at this URL"):
         opened.email().send_transactional(mail())
@@ -150,7 +150,7 @@ def test_the_key_comes_from_the_provider() -> None:
 
 
 def test_a_scheduled_message_is_scheduled() -> None:
-    """What is to be sent later is not queued yet, alone or in a batch."""
+    """A message for later has the status scheduled, alone or in a bulk."""
     _, opened = mailgun_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     bulk = BulkMessage(base=mail(to=(), send_at=at), recipients=["a@example.com"])

@@ -1,4 +1,4 @@
-"""What Mailgun's answers mean: refusals, limits, checks of addresses, and numbers by the day."""
+"""Mailgun's answers: refusals, limits, address checks and daily statistics."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
     assert caught.value.by_vendor
     assert words == caught.value.vendor_message
     if at is not None:
-        # Nobody waits for longer than an hour; what Mailgun said is told besides.
+        # The pause is capped at an hour; Mailgun's own value is in the error too.
         retry_at, message = caught.value.retry_at, caught.value.vendor_retry_after
         assert retry_at is not None
         assert message is not None
@@ -80,8 +80,8 @@ def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
         reply({"id": "<m>", "message": "Queued. Thank you."}),
     ],
 )
-def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
-    """Where the words do not matter, the status decides."""
+def test_other_errors_are_classified_by_status(response: Response) -> None:
+    """If the text does not matter, the status decides."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -103,7 +103,7 @@ def test_a_message_without_an_id_was_not_taken(answer: object) -> None:
         ("ada@gmial.com", Verdict.UNKNOWN, (), "ada@gmail.com", None),
     ],
 )
-def test_an_address_is_checked(
+def test_address_validation(
     *,
     address: str,
     verdict: Verdict,
@@ -111,7 +111,7 @@ def test_an_address_is_checked(
     intended: str | None,
     mx: bool | None,
 ) -> None:
-    """What Mailgun knows of an address is told in the contract's words."""
+    """Mailgun's verdict on an address is given in the contract's terms."""
     _, opened = mailgun_hub()
     result = opened.email().validate_address(address)
 
@@ -157,8 +157,8 @@ def test_days_come_in_pages() -> None:
     assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
 
 
-def test_days_that_were_not_asked_for_do_not_count() -> None:
-    """A vendor that begins a day too early, and does not know pages, is read all the same."""
+def test_other_days_are_left_out() -> None:
+    """Days outside the requested span do not count."""
     sandbox, opened = mailgun_hub()
     items = [
         {

@@ -16,7 +16,7 @@ from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
 
 
 def test_a_bulk_is_one_request_with_variables() -> None:
-    """What is each one's own stands in variables: for the text, for the HTML, and as metadata."""
+    """A bulk is one request, with each recipient's data as variables."""
     base = mail(
         to=(), subject="For {{name}}", html="<b>{{name}}</b>", metadata={"m": "0", "all": "x"}
     )
@@ -57,8 +57,8 @@ def test_a_bulk_without_anything_of_their_own_is_one_request_all_the_same() -> N
     assert 1 == len({one.value.ref for one in results})
 
 
-def test_metadata_of_a_bulk_is_each_ones_own() -> None:
-    """It comes back with news of each."""
+def test_bulk_metadata_is_per_recipient() -> None:
+    """Each recipient's metadata comes back with its events."""
     sandbox, opened = mailgun_hub()
     bulk = BulkMessage(
         base=mail(to=()),
@@ -91,10 +91,8 @@ def test_metadata_of_a_bulk_is_each_ones_own() -> None:
         ),
     ],
 )
-def test_what_one_request_cannot_say_goes_in_one_each(
-    base: dict[str, Any], recipients: list[Any]
-) -> None:
-    """Copies, headers, templates of one's own, and words that could be taken for variables."""
+def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list[Any]) -> None:
+    """Copies, headers and templates need one request per recipient."""
     sandbox, opened = mailgun_hub()
     bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
     results = opened.email().send_bulk(bulk, idempotency_key="news")
@@ -104,8 +102,8 @@ def test_what_one_request_cannot_say_goes_in_one_each(
     assert not any(read_form(one).all("recipient-variables") for one in sandbox.asked)
 
 
-def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
-    """What fills a template in for all is joined with what does for one."""
+def test_bulk_template_data_is_merged() -> None:
+    """Common template data is merged with each recipient's."""
     sandbox, opened = mailgun_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
     custom = BulkRecipient(to="a@example.com", data={"b": [2]})

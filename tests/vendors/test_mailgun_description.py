@@ -1,4 +1,4 @@
-"""What is sent to Mailgun is what its own descriptions say."""
+"""Requests to Mailgun match Mailgun's own API descriptions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _as_json(message: Json) -> Json:
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
-def test_what_is_sent_is_what_mailgun_describes(whose: str, template: TemplateRef | None) -> None:
+def test_requests_match_the_description(whose: str, template: TemplateRef | None) -> None:
     """Each field is known, and of its type."""
     text = _as_json(OURS if whose == "ours" else description("mailgun.json"))
     sandbox = MailgunSandbox()
