@@ -210,7 +210,7 @@ class Authority:
         return opened | {"issued_token_type": target}
 
     def _exchanged(self, call: Call, name: str) -> Family:
-        """The grant of a presented token; RFC 8693, section 2.2.2, has one error for every failure."""
+        """The grant of a presented token; every failure is one error (RFC 8693, section 2.2.2)."""
         text, kind = call.needed(name), call.needed(f"{name}_type")
         opener, renewal = self.ledger.access.get(text), self.ledger.refresh.get(text)
         if kind in {ACCESS_TOKEN, JWT_TOKEN} and opener is not None and opener.good(call.now):

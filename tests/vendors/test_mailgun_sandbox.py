@@ -53,7 +53,7 @@ def _post(**change: Any) -> Request:
     ],
 )
 def test_the_sandbox_is_strict(request_: Request) -> None:
-    """What Mailgun would refuse, the sandbox refuses."""
+    """The sandbox refuses what Mailgun would refuse."""
     _, opened = mailgun_hub()
     send = partial(opened.manager.call, "mail")
     assert 200 == send(_post()).status
@@ -75,8 +75,8 @@ def test_the_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
         opened.manager.call("mail", request_)
 
 
-def test_nobody_sends_from_where_they_may_not() -> None:
-    """A domain that is not verified may not send."""
+def test_unverified_domain_is_refused() -> None:
+    """An unverified domain may not send."""
     _, opened = mailgun_hub()
     with pytest.raises(VendorRejected, match="not allowed to send"):
         opened.email().send_transactional(mail(from_="a@unverified.example"))

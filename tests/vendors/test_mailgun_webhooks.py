@@ -1,4 +1,4 @@
-"""What Mailgun's webhooks tell of messages, and who is believed."""
+"""Mailgun's webhooks: signatures and events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _event(**fields: Any) -> dict[str, Any]:
 
 
 def test_webhooks_are_signed_and_become_events() -> None:
-    """News is of the message that was sent, and only who knows the key is believed."""
+    """A signed webhook gives an event of the sent message."""
     sandbox, opened = mailgun_hub()
     receipt = opened.email().send_transactional(mail())
     result = _event(
@@ -82,7 +82,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_every_kind_of_event_is_known(
     fields: dict[str, Any], status: EmailStatus, code: str | None
 ) -> None:
-    """What is new is unknown and kept."""
+    """Each event has its status, and an unknown one is kept as unknown."""
     payload = {"signature": {}, "event-data": _event(**fields)}
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = mailgun_hub()[1].events("mail", webhook)
@@ -102,8 +102,8 @@ def test_every_kind_of_event_is_known(
         [],
     ],
 )
-def test_what_is_of_no_message_is_no_event(payload: object) -> None:
-    """Mail that came in, and news of lists, are no news of a message."""
+def test_other_webhooks_give_no_events(payload: object) -> None:
+    """Incoming mail and list events are no events of a message."""
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == mailgun_hub()[1].events("mail", webhook)

@@ -1,4 +1,4 @@
-"""What Mollie is sent for a payment, and what becomes of it when the buyer pays."""
+"""Mollie: payments, and what happens when the buyer pays."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def _shop() -> Iterator[Shop]:
 # --- what is sent ----------------------------------------------------------
 
 
-def test_a_charge_is_called_what_its_books_call_it() -> None:
-    """Metadata of the host's never stand where the payment is found by its own reference."""
+def test_metadata_does_not_replace_the_reference() -> None:
+    """A host's metadata do not replace the payment's reference."""
     charge = order(metadata={"reference": "PO-7", "order": "7"}, return_url=BACK)
 
     assert {"reference": "INV-2041", "order": "7"} == payment_body(Mollie(), charge)["metadata"]
 
 
-def test_a_payment_is_all_that_was_asked_for() -> None:
-    """Every field of a charge has its place, and the vendor's own options go in last."""
+def test_every_field_of_a_charge_is_sent() -> None:
+    """Every field of a charge is sent, the vendor's own options last."""
     vendor = Mollie(return_url=BACK, webhook_url="https://shop.example/hook?token=t0k")
     charge = order(
         customer=Customer(id="cst_1", name="Ada", email="a@b.example", phone="+31", country="nl"),
@@ -101,8 +101,8 @@ def test_amounts_are_written_with_all_their_decimals(money: Money, value: str) -
     assert {"currency": money.currency, "value": value} == amount_body(money)
 
 
-def test_nobody_is_sent_away_without_a_way_back() -> None:
-    """Without a return URL nothing is opened; a buyer who is away needs none."""
+def test_redirect_payment_needs_a_return_url() -> None:
+    """Without a return URL no payment page is opened; off-session payments need none."""
     with pytest.raises(InvalidData) as caught:
         payment_body(Mollie(), order())
 
@@ -113,8 +113,8 @@ def test_nobody_is_sent_away_without_a_way_back() -> None:
 
 @pytest.mark.parametrize("wish", ["off_session", "store_method"])
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
-def test_what_is_kept_belongs_to_a_customer(wish: str, customer: Customer | None) -> None:
-    """A means of payment is kept for, and used of, a customer of Mollie's."""
+def test_stored_means_need_a_customer(wish: str, customer: Customer | None) -> None:
+    """Storing or reusing a means of payment needs a customer's id."""
     fields: dict[str, Any] = {wish: True}
     with pytest.raises(InvalidData) as caught:
         payment_body(Mollie(return_url=BACK), order(customer=customer, **fields))
@@ -122,8 +122,8 @@ def test_what_is_kept_belongs_to_a_customer(wish: str, customer: Customer | None
     assert "customer.id" == caught.value.field
 
 
-def test_every_request_says_who(shop: Shop) -> None:
-    """The key of an effect goes in Mollie's own header, the API key in the usual one."""
+def test_request_headers(shop: Shop) -> None:
+    """The idempotency key and the API key are sent in Mollie's headers."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.asked[0].headers
 
@@ -193,8 +193,8 @@ def test_a_buyer_comes_back_without_having_paid(
     assert str(payment.ref) == caught.value.payment
 
 
-def test_a_buyer_has_not_decided_yet(shop: Shop) -> None:
-    """What is under way is pending until it arrives."""
+def test_pending_payment(shop: Shop) -> None:
+    """A payment under way is pending until the money arrives."""
     payment = shop.pay("banktransfer")
     shop.sandbox.visit(payment.ref.id, "pending")
     waiting = shop.payments.complete(payment.ref, idempotency_key=shop.key())

@@ -1,4 +1,4 @@
-"""How Mollie's answers are read: payments, errors and lists."""
+"""Mollie's answers: payments, errors and lists."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def payment(**fields: Any) -> Payment:
     [{}, {"id": "x"}, {"id": "x", "status": "paid"}, {"paymentId": "tr_1"}, {"id": ["x"]}],
     ids=str,
 )
-def test_what_is_none_is_read_as_none(reader: Callable[..., object], message: Json) -> None:
-    """What lacks an id, a status, an amount or its payment is nothing."""
+def test_incomplete_answers_are_none(reader: Callable[..., object], message: Json) -> None:
+    """An answer without id, status, amount or payment is None."""
     assert reader(ref, read(message)) is None
 
 
-def test_what_is_new_is_unknown() -> None:
-    """A status that nobody knows is kept in Mollie's words, and nothing is made up of it."""
+def test_unknown_status_is_kept() -> None:
+    """An unknown status is kept in Mollie's word, and totals are None."""
     result = payment(status="teleported", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "teleported") == (result.state, result.vendor_state)
@@ -71,13 +71,13 @@ def test_what_is_new_is_unknown() -> None:
     assert {"x": 1} == result.raw["later"]
 
 
-def test_what_waits_without_a_page_is_pending() -> None:
-    """A payment that is open and leads nowhere is under way."""
+def test_open_payment_without_a_page_is_pending() -> None:
+    """An open payment without a payment page is pending."""
     assert PaymentState.PENDING == payment(status="open").state
 
 
-def test_what_is_paid_is_captured() -> None:
-    """A method that knows no captures says nothing of them; one that does may say less."""
+def test_captured_amount() -> None:
+    """A paid payment is captured, in part if the captures say so."""
     less = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
@@ -89,8 +89,8 @@ def test_what_is_paid_is_captured() -> None:
 
 
 @pytest.mark.parametrize("value", ["149.901", None, "NaN", "9" * 40, {"x": 1}, "", []], ids=str)
-def test_an_amount_that_is_none_is_not_made_up(value: object) -> None:
-    """What is no exact amount of the currency is none."""
+def test_inexact_amounts_are_none(value: object) -> None:
+    """An amount that is not exact in its currency is None."""
     fields = {"amount": {"currency": "EUR", "value": value}}
 
     assert money(read(fields), "amount") is None
@@ -105,16 +105,16 @@ def test_an_amount_that_is_none_is_not_made_up(value: object) -> None:
         ({}, DeclineReason.OTHER, "failed"),
     ],
 )
-def test_a_failure_says_why(fields: dict[str, Any], reason: DeclineReason, code: str) -> None:
-    """The reason is Mollie's, the bank's or the terminal's, whoever says one."""
+def test_decline_reasons(fields: dict[str, Any], reason: DeclineReason, code: str) -> None:
+    """The reason of a failure comes from Mollie, the bank or the terminal."""
     decline = payment(status="failed", **fields).decline
 
     assert decline is not None
     assert (reason, code) == (decline.reason, decline.vendor_code)
 
 
-def test_words_are_masked() -> None:
-    """What a decline quotes is no card's number, and no longer than it must be."""
+def test_decline_texts_are_masked() -> None:
+    """A card number in a decline's text is masked, and a long text is cut."""
     details = {"failureMessage": f"4111111111111111 {'x' * 999}"}
     decline = payment(status="failed", details=details).decline
 
@@ -123,8 +123,8 @@ def test_words_are_masked() -> None:
     assert len(decline.vendor_message or "") <= 301
 
 
-def test_a_means_says_what_it_can() -> None:
-    """A method without details is just a method, and a masked number ends in what is shown."""
+def test_means_of_payment() -> None:
+    """A means of payment has the details that Mollie gives."""
     assert MeansOfPayment(type="ideal") == payment(method="ideal").means
     details = {"cardNumber": "6703********5678", "cardExpiryDate": "soon", "wallet": "applepay"}
     means = payment(method="bancontact", details=details).means
@@ -145,10 +145,10 @@ PAY, BACK_AGAIN = Request.post("/v2/payments"), Request.post("/v2/payments/tr_1/
         (PAY, reply({"id": "tr_1", "status": "canceled"}, 201), PaymentDeclined),
     ],
 )
-def test_an_error_is_what_it_says(
+def test_error_bodies_come_before_the_status(
     request_: Request, answer: Response, kind: type[Exception]
 ) -> None:
-    """What an answer says goes before its status: a payment may have ended as it was made."""
+    """The body of an error decides before its status."""
     assert kind is type(classify(request_, answer))
 
 
@@ -208,8 +208,8 @@ def test_a_list_that_is_none_is_malformed(shop: Shop, body: dict[str, Any]) -> N
         shop.payments.payments()
 
 
-def test_a_link_that_leads_nowhere_ends_a_list(shop: Shop) -> None:
-    """What is in a list is read, and a link without an id is no further page."""
+def test_invalid_next_link_ends_a_list(shop: Shop) -> None:
+    """A list with an invalid next link ends there."""
     body = {
         "_embedded": {"payments": [None, {}, {"id": "tr_1"}]},
         "_links": {"next": {"href": "http://[elsewhere"}},

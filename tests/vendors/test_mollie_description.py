@@ -1,4 +1,4 @@
-"""What is sent to Mollie is what Mollie's own description says."""
+"""Requests to Mollie match Mollie's own API description."""
 
 from __future__ import annotations
 
@@ -122,13 +122,13 @@ def test_everything_is_as_it_is_described(whose: str) -> None:
         ("release-authorization", {"x": 1}, "body.x is not known."),
     ],
 )
-def test_what_is_wrong_is_found(path: str, body: Json, wrong: str) -> None:
-    """A request that the description does not allow is told."""
+def test_checker_finds_mistakes(path: str, body: Json, wrong: str) -> None:
+    """A request that the description does not allow is reported."""
     assert wrong in problems(OURS, "POST", f"/v2/payments/tr_1/{path}", body)
 
 
-def test_a_type_that_may_be_two_is_neither() -> None:
-    """What may be a text or nothing is no number."""
+def test_checker_handles_optional_types() -> None:
+    """A field that may be a text or null must not be a number."""
     body = {"amount": {"currency": "EUR", "value": "1"}, "description": "x", "redirectUrl": 1}
 
     assert ["body.redirectUrl is no string or null."] == problems(

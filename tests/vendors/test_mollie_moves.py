@@ -43,8 +43,8 @@ def _shop() -> Iterator[Shop]:
 # --- captures --------------------------------------------------------------
 
 
-def test_parts_are_captured_one_after_another(shop: Shop) -> None:
-    """What is not the last capture leaves the rest, and the last one releases it."""
+def test_partial_captures(shop: Shop) -> None:
+    """A capture that is not the last leaves the rest; the last releases it."""
     held = shop.hold()
     assert held.authorized_until is not None
     first = shop.payments.capture(held.ref, PART, final=False, idempotency_key=shop.key())
@@ -86,8 +86,8 @@ def test_the_last_part_leaves_nothing_to_release(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payments.get(held.ref).state
 
 
-def test_a_capture_whose_release_got_lost_is_repeated_whole(shop: Shop) -> None:
-    """Whoever repeats the key captures nothing twice, and the rest is released."""
+def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
+    """Repeating the key captures nothing twice, and releases the rest."""
     held, key = shop.hold(), shop.key()
     shop.sandbox.fail(Slow(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -114,8 +114,8 @@ def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
 # --- giving up -------------------------------------------------------------
 
 
-def test_an_open_payment_is_called_off(shop: Shop) -> None:
-    """What the buyer has not paid yet is called off, and there is an end of it."""
+def test_open_payment_is_cancelled(shop: Shop) -> None:
+    """An unpaid payment can be cancelled."""
     payment = shop.pay("ideal")
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
     assert void.after is not None
@@ -123,8 +123,8 @@ def test_an_open_payment_is_called_off(shop: Shop) -> None:
     assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
 
 
-def test_what_was_called_off_is_not_refused(shop: Shop) -> None:
-    """Whoever lost the answer that a payment was called off hears it when they ask again."""
+def test_lost_cancellation_is_repeated(shop: Shop) -> None:
+    """A repeat after a lost answer learns that the payment was cancelled."""
     payment, key = shop.pay("ideal"), shop.key()
     shop.sandbox.fail(Slow(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -142,8 +142,8 @@ def test_a_hold_is_released_a_little_later(shop: Shop) -> None:
     assert PaymentState.VOIDED == shop.payments.get(held.ref).state
 
 
-def test_what_is_paid_is_not_given_up(shop: Shop) -> None:
-    """What is past being given up is refused, and a repeat hears the same."""
+def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
+    """A paid payment cannot be voided, and a repeat gets the same refusal."""
     payment, key = shop.pay(), shop.key()
     for _ in range(2):
         with pytest.raises(VendorRejected):
@@ -163,8 +163,8 @@ def test_an_answer_that_is_no_end_is_unknown(shop: Shop) -> None:
 # --- giving back -----------------------------------------------------------
 
 
-def test_what_is_left_is_given_back(shop: Shop) -> None:
-    """Without an amount all that is left goes back, the same however often it is asked."""
+def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+    """A refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     key = shop.key()
@@ -207,8 +207,8 @@ def test_a_refund_is_found_by_its_payment(shop: Shop) -> None:
     assert [] == shop.sandbox.asked
 
 
-def test_a_second_equal_refund_is_told_as_such(shop: Shop) -> None:
-    """A refund that Mollie takes for the same one again is refused, with what to do."""
+def test_duplicate_refund_is_refused(shop: Shop) -> None:
+    """A refund that Mollie takes for a duplicate is refused."""
     payment = shop.pay()
     shop.sandbox.fail(reply({"status": 409, "detail": "Duplicate"}, 409))
 
@@ -239,8 +239,8 @@ def test_a_chargeback_takes_the_money(shop: Shop) -> None:
 
 @pytest.mark.parametrize("operation", ["capture", "refund"])
 @pytest.mark.parametrize("answer", [{}, [], {"id": "x"}, {"paymentId": "tr_1"}], ids=str)
-def test_what_is_malformed_is_unknown(shop: Shop, operation: str, answer: Json) -> None:
-    """An answer that says success and nothing else is a failure that may have moved money."""
+def test_malformed_success_is_a_failure(shop: Shop, operation: str, answer: Json) -> None:
+    """A success without the expected fields is a failure with unknown outcome."""
     payment = shop.hold()
     shop.sandbox.fail(reply(answer, 201))
 

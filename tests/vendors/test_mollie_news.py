@@ -1,4 +1,4 @@
-"""What Mollie's webhooks mean: that somebody should ask what is true."""
+"""Mollie's webhooks, which only say that a payment should be looked up."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _shop() -> Iterator[Shop]:
         yield shop
 
 
-def test_a_webhook_means_ask_again(shop: Shop) -> None:
-    """What a webhook says by itself changes nothing; followed up, it says what is true."""
+def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
+    """A webhook changes nothing by itself; following it up reads the payment."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
     (event,) = shop.news()
@@ -52,8 +52,8 @@ def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
     assert [payment.ref.id] * 2 == [event.ref.id for event in shop.news()]
 
 
-def test_a_stranger_makes_nothing_true(shop: Shop) -> None:
-    """Who does not know the token is not heard; who does can only have the truth looked up."""
+def test_forged_webhook_changes_nothing(shop: Shop) -> None:
+    """Without the token a webhook is refused; with it, it only causes a look-up."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, "failed")
     notice = shop.sandbox.sent[-1]
@@ -73,8 +73,8 @@ def test_a_stranger_makes_nothing_true(shop: Shop) -> None:
         shop.payments.follow_up(event)
 
 
-def test_nothing_but_news_is_followed_up(shop: Shop) -> None:
-    """What is no event is refused by name."""
+def test_only_events_are_followed_up(shop: Shop) -> None:
+    """Another value than an event is refused by name."""
     with pytest.raises(InvalidData):
         shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
 
@@ -103,8 +103,8 @@ def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -
     assert ("tr_1", True, "event_1") == (event.ref.id, event.ask, event.id)
 
 
-def test_the_id_of_a_payment_is_none_of_its_news() -> None:
-    """What is the same for all news of a payment does not tell them apart."""
+def test_event_id_differs_from_the_payment_id() -> None:
+    """The payment's id does not identify an event."""
     fields = {"id": "tr_1"}
     result = WebhookEvent(
         vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=fields, payload=fields
@@ -129,6 +129,6 @@ def test_the_id_of_a_payment_is_none_of_its_news() -> None:
     ],
     ids=str,
 )
-def test_news_of_nothing_is_none(data: object) -> None:
-    """Webhooks of other things, and of none, are no news."""
+def test_other_webhooks_give_no_events(data: object) -> None:
+    """Webhooks about other things give no events."""
     assert () == Mollie().events(webhook(data, data), ref)

@@ -1,4 +1,4 @@
-"""What Mollie's sandbox refuses, as Mollie would."""
+"""Mollie's sandbox refuses what Mollie would refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.vendors.mollie_shop import BACK
 
 
 def opened(**fields: Any) -> dict[str, Any]:
-    """What opens a payment, with something changed."""
+    """The body of a payment, with changes."""
     usual = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
@@ -27,7 +27,7 @@ def opened(**fields: Any) -> dict[str, Any]:
 def asked(
     sandbox: MollieSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """What the sandbox answers."""
+    """The sandbox's answer."""
     fields = {"Authorization": f"Bearer {sandbox.api_key}", **headers}
     http = SandboxHttpClient(sandbox)
     request = Request(method, path, headers=fields)
@@ -68,15 +68,15 @@ def asked(
         ),
     ],
 )
-def test_the_sandbox_refuses_what_mollie_would(body: object, field: str) -> None:
-    """What is missing, misspelt or of the wrong shape is refused, and the field named."""
+def test_sandbox_refuses_invalid_payments(body: object, field: str) -> None:
+    """Missing, misspelt or malformed fields are refused."""
     response = asked(MollieSandbox(), "POST", "/v2/payments", body)
 
     assert (422, field) == (response.status, response.json()["field"])
 
 
-def test_the_sandbox_refuses_more() -> None:
-    """What is not there, not allowed or not of this world is refused."""
+def test_sandbox_refuses_impossible_operations() -> None:
+    """Missing, forbidden and impossible operations are refused."""
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
     paid = asked(sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"]))
@@ -105,8 +105,8 @@ def test_the_sandbox_refuses_more() -> None:
     assert 200 == asked(sandbox, "DELETE", at).status
 
 
-def test_the_sandbox_keeps_what_it_said() -> None:
-    """A key brings the same answer, a refusal too, and no other request."""
+def test_sandbox_repeats_answers_by_key() -> None:
+    """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = asked(sandbox, "POST", "/v2/payments", opened(), **key)

@@ -132,8 +132,8 @@ def test_a_step_in_the_wrong_state_is_rejected(
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_what_was_given_up_is_given_up(vendor: str, mode: str, tmp_path: Path) -> None:
-    """To give up a payment once more changes nothing, and is no error."""
+def test_voiding_twice_changes_nothing(vendor: str, mode: str, tmp_path: Path) -> None:
+    """Voiding a payment again changes nothing."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -145,10 +145,8 @@ def test_what_was_given_up_is_given_up(vendor: str, mode: str, tmp_path: Path) -
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_refund_without_an_amount_is_of_what_is_left(
-    vendor: str, mode: str, tmp_path: Path
-) -> None:
-    """After a part the rest is asked for, and never more; who cannot know it has to be told."""
+def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_path: Path) -> None:
+    """After a partial refund, one without an amount returns the rest."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -202,8 +200,8 @@ def test_a_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["resource_missing", "payment_intent_unexpected_state"])
-def test_only_what_is_given_up_already_counts_as_given_up(code: str, tmp_path: Path) -> None:
-    """Another refusal by Stripe to give a payment up is a refusal."""
+def test_other_refusals_to_void_are_errors(code: str, tmp_path: Path) -> None:
+    """Another refusal by Stripe to void is an error."""
 
     async def check() -> None:
         shop = Shop("stripe", "sync", tmp_path)

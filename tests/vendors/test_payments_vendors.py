@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", payments_conformance.CHECKS, ids=name_of)
 def test_a_vendor_keeps_the_contract(check: Check, subject: Factory) -> None:
-    """What every vendor of payments must do, this one does."""
+    """Every payment vendor passes the contract's checks."""
     check(subject)
 
 

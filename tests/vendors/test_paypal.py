@@ -1,4 +1,4 @@
-"""What PayPal is sent, and in whose name."""
+"""PayPal: requests and authentication."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def test_an_app_that_is_not_known(shop: Shop) -> None:
     assert [] == shop.sandbox.asked
 
 
-def test_who_is_refused_with_a_new_token(shop: Shop) -> None:
-    """A second 401 is believed."""
+def test_second_401_is_final(shop: Shop) -> None:
+    """A 401 with a new token is an authentication failure."""
     shop.sandbox.fail(*[paypal_says(401, "AUTHENTICATION_FAILURE")] * 2)
     with pytest.raises(AuthenticationFailed) as caught:
         shop.charged()
@@ -226,10 +226,10 @@ MERCHANT = {
         ),
     ],
 )
-def test_what_is_paid_with(
+def test_payment_sources(
     source: str, fields: dict[str, Any], sent: dict[str, Any], shop: Shop
 ) -> None:
-    """Each kind of source is written as PayPal wants it."""
+    """Each kind of payment source is sent in PayPal's form."""
     shop.charged(source, **fields)
 
     assert sent == shop.sent()["payment_source"]
@@ -278,8 +278,10 @@ def test_an_intent_leaves_the_choice(
         ("card:visa-1", {"statement_descriptor": "x" * 23}, "statement_descriptor"),
     ],
 )
-def test_what_is_refused_here(source: str, fields: dict[str, Any], field: str, shop: Shop) -> None:
-    """What PayPal could not take is refused before anything is sent, by the field."""
+def test_invalid_charges_are_refused_before_sending(
+    source: str, fields: dict[str, Any], field: str, shop: Shop
+) -> None:
+    """A charge that PayPal could not take is refused before anything is sent."""
     with pytest.raises(InvalidData) as caught:
         shop.charged(source, **fields)
 

@@ -1,4 +1,4 @@
-"""What is sent to PayPal is what PayPal's own descriptions say."""
+"""Requests to PayPal match PayPal's own API descriptions."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ OURS_PAYMENTS: Json = {
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
-def test_what_moves_money(whose: str) -> None:
-    """Each field is known, and of its type; their descriptions are older than `verification`."""
+def test_payment_requests_match_the_descriptions(whose: str) -> None:
+    """Each field of a payment request is known, and of its type."""
     orders, payments = OURS_ORDERS, OURS_PAYMENTS
     charges: list[Any] = [
         order(

@@ -51,8 +51,8 @@ def test_parts_are_captured(shop: Shop) -> None:
     assert "AUTHORIZATION_ALREADY_CAPTURED" == caught.value.vendor_code
 
 
-def test_all_is_captured_of_what_is_whole(shop: Shop) -> None:
-    """Without an amount all is taken, unless a part was taken before: it would be too much."""
+def test_capture_without_an_amount(shop: Shop) -> None:
+    """A capture without an amount takes all, unless a part was captured before."""
     payment = shop.authorized()
     capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
     assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
@@ -62,8 +62,8 @@ def test_all_is_captured_of_what_is_whole(shop: Shop) -> None:
         shop.payments.capture(other.ref, final=False, idempotency_key="c-3")
 
 
-def test_a_capture_whose_answer_was_lost(shop: Shop) -> None:
-    """A capture is taken once, however often it is asked for."""
+def test_lost_capture_happens_once(shop: Shop) -> None:
+    """A capture happens once, however often it is repeated."""
     payment = shop.authorized()
     shop.payments.get(payment.ref)
     shop.sandbox.fail(Lost())
@@ -84,8 +84,8 @@ def test_the_authorisation_is_looked_up(shop: Shop) -> None:
         shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
 
 
-def test_a_capture_that_is_under_way(shop: Shop) -> None:
-    """What PayPal looks at first is pending until it says that the money is there."""
+def test_pending_capture(shop: Shop) -> None:
+    """A capture under review is pending until PayPal confirms it."""
     payment = shop.charged("card:pending-1")
     assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
     assert "PENDING_REVIEW" == payment.captures[0].reason
@@ -101,8 +101,8 @@ def test_a_capture_that_is_under_way(shop: Shop) -> None:
 # --- giving up -------------------------------------------------------------
 
 
-def test_a_void_needs_no_key(shop: Shop) -> None:
-    """What is given up twice is given up once: PayPal takes no key, and none is sent."""
+def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
+    """Voiding twice is voiding once, without a key."""
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     assert shop.last().headers.get("PayPal-Request-Id") is None
@@ -115,8 +115,8 @@ def test_a_void_needs_no_key(shop: Shop) -> None:
     assert PaymentState.VOIDED is shop.told(payment).state
 
 
-def test_a_void_whose_answer_was_lost() -> None:
-    """It is sent again at once, and what PayPal then refuses is what was wanted."""
+def test_lost_void_is_repeated() -> None:
+    """A void with a lost answer is sent again, and the refusal counts as success."""
     shop = Shop({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()
@@ -126,8 +126,8 @@ def test_a_void_whose_answer_was_lost() -> None:
     assert MoveState.SUCCEEDED is void.state
 
 
-def test_a_void_that_comes_too_late(shop: Shop) -> None:
-    """What was captured cannot be given up any more."""
+def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
+    """A captured payment cannot be voided."""
     payment = shop.authorized()
     shop.payments.capture(payment.ref, idempotency_key="c-1")
     with pytest.raises(VendorRejected) as caught:
@@ -183,8 +183,8 @@ def test_a_refund_knows_its_order(shop: Shop) -> None:
     assert PaymentState.REFUNDED is shop.told(payment).state
 
 
-def test_a_refund_of_nobody_in_particular(shop: Shop) -> None:
-    """A refund that was made elsewhere belongs to a payment that it does not name."""
+def test_refund_made_elsewhere(shop: Shop) -> None:
+    """A refund made elsewhere has a payment found by its capture."""
     payment = shop.charged()
     refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["custom_id"] = "by hand"
@@ -211,8 +211,8 @@ def test_refunds_of_several_captures(shop: Shop) -> None:
     assert TEN * 3 == shop.payments.get(small.ref).refunded
 
 
-def test_a_capture_of_which_nothing_else_is_known(shop: Shop) -> None:
-    """A payment is found by a capture, as news of disputes have it."""
+def test_payment_is_found_by_its_capture(shop: Shop) -> None:
+    """A payment can be looked up by its capture, as disputes name it."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
     lone = Ref("paypal", "main", capture, {"capture": capture})

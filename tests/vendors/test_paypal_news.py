@@ -1,4 +1,4 @@
-"""What PayPal's webhooks and errors mean."""
+"""PayPal's webhooks and errors."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def ref(id: str, /, **related: str | None) -> Ref:
     return Ref("paypal", "main", id, {name: value for name, value in related.items() if value})
 
 
-def news(kind: str, data: Any) -> list[PaymentEvent]:
-    """What a webhook of this type means."""
+def events_of(kind: str, data: Any) -> list[PaymentEvent]:
+    """The events of a webhook of this type."""
     now = datetime(2031, 5, 6, tzinfo=UTC)
     event = WebhookEvent(
         vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data
@@ -97,8 +97,8 @@ def test_a_webhook_has_an_id() -> None:
         hub.webhooks("main")
 
 
-def test_what_a_buyer_approved(shop: Shop) -> None:
-    """An approved order waits for us; one that nobody captures in time has expired."""
+def test_approved_and_expired_orders(shop: Shop) -> None:
+    """An approved order is pending; one not captured in time has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
     [approved] = shop.news()
@@ -134,10 +134,10 @@ def test_a_dispute_and_its_end(shop: Shop) -> None:
         assert existing == (end.state, end.dispute.state)
 
 
-def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
-    """News of a whole payment have its totals, as those of any vendor do."""
+def test_order_events_have_totals(shop: Shop) -> None:
+    """An event of a whole order has its totals."""
     payment = shop.charged()
-    [event] = news("CHECKOUT.ORDER.COMPLETED", payment.raw)
+    [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
 
     assert (EUROS, EUROS, EUROS * 0, None) == (
         event.authorized,
@@ -148,7 +148,7 @@ def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
     declined = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
     [taken] = payment.raw["purchase_units"][0]["payments"]["captures"]
     taken |= declined
-    [event] = news("CHECKOUT.ORDER.COMPLETED", payment.raw)
+    [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
     assert event.decline is not None
     assert (PaymentState.FAILED, DeclineReason.INSUFFICIENT_FUNDS) == (
         event.state,
@@ -159,7 +159,7 @@ def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
 def test_a_capture_that_was_declined() -> None:
     """A capture that fails says why, and the payment has failed if nothing else was taken."""
     fields = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
-    [event] = news(
+    [event] = events_of(
         "PAYMENT.CAPTURE.DENIED", {**fields, "processor_response": {"response_code": "5120"}}
     )
 
@@ -170,16 +170,16 @@ def test_a_capture_that_was_declined() -> None:
     assert (MoveState.FAILED, "5120") == (event.capture.state, event.capture.reason)
 
 
-def test_whose_news_it_is() -> None:
-    """The order is named in one place or the other; else the capture stands for the payment."""
+def test_reference_of_an_event() -> None:
+    """An event names the order if it can, else the capture."""
     capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
     related = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
-    [by_ids] = news("PAYMENT.CAPTURE.COMPLETED", {**capture, **related})
-    [by_link] = news("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
-    [lone] = news("PAYMENT.CAPTURE.COMPLETED", capture)
+    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related})
+    [by_link] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
+    [lone] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
     refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}
-    [ours] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
-    [by_hand] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
+    [ours] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
+    [by_hand] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
 
     results = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
     of_capture = ref("3C1", capture="3C1")
@@ -199,7 +199,7 @@ def test_a_refund_by_hand(shop: Shop) -> None:
     capture = payment.captures[0].ref.id
     refund |= {"custom_id": "by hand", "links": [{**CAPTURE_UP}]}
     refund["links"][0]["href"] = refund["links"][0]["href"].replace("3C1", capture)
-    [event] = news("PAYMENT.CAPTURE.REFUNDED", refund)
+    [event] = events_of("PAYMENT.CAPTURE.REFUNDED", refund)
     assert event.ref.id == capture
     result = shop.payments.follow_up(event)
 
@@ -209,9 +209,9 @@ def test_a_refund_by_hand(shop: Shop) -> None:
 def test_money_that_paypal_took_back() -> None:
     """A reversal tells of a refund, or of the capture itself."""
     fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
-    [refund] = news("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
+    [refund] = events_of("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
     capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
-    [whole] = news("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
+    [whole] = events_of("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
 
     assert refund.refund is not None
     assert EUROS == refund.refund.amount
@@ -222,15 +222,15 @@ def test_money_that_paypal_took_back() -> None:
 def test_a_word_of_the_hosts_own_is_no_order() -> None:
     """A payment that the host calls what our refunds are called is not taken for another."""
     fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
-    [event] = news("PAYMENT.CAPTURE.COMPLETED", fields)
+    [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)
 
     assert (ref("3C1", capture="3C1"), "order-1001") == (event.ref, event.reference)
 
 
-def test_news_of_an_authorisation() -> None:
-    """A new kind of news of an authorisation has no state of its own."""
+def test_unknown_authorisation_event() -> None:
+    """An unknown event of an authorisation has no state."""
     fields = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
-    [event] = news("PAYMENT.AUTHORIZATION.PONDERED", fields)
+    [event] = events_of("PAYMENT.AUTHORIZATION.PONDERED", fields)
 
     assert (None, None, "PENDING") == (event.state, event.authorized, event.vendor_state)
     assert "0A1" == event.ref.other("authorization")
@@ -261,9 +261,9 @@ def test_news_of_an_authorisation() -> None:
         {"id": "", "links": [{"rel": "up", "href": 7}]},
     ],
 )
-def test_news_of_nothing(kind: str, data: object) -> None:
-    """What is new, or holds nothing of what is known, has no meaning and breaks nothing."""
-    assert [] == news(kind, data)
+def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
+    """Unknown or incomplete webhooks give no events."""
+    assert [] == events_of(kind, data)
 
 
 # --- errors ----------------------------------------------------------------
@@ -284,10 +284,10 @@ WRONG = "UNPROCESSABLE_ENTITY"
         (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded, "RATE_LIMIT_REACHED", None),
     ],
 )
-def test_errors_by_what_they_say(
+def test_error_issues_come_first(
     response: Response, kind: type[Exception], code: str, outcome: str | None
 ) -> None:
-    """The issue is the code, or else the name; nothing of a refusal was charged."""
+    """The issue is the error's code, else its name."""
     error = classify(Request.post("/v2/checkout/orders"), response)
 
     assert error is not None
@@ -308,8 +308,8 @@ def test_errors_by_what_they_say(
         ("TRANSACTION_BLOCKED_BY_PAYEE", DeclineReason.FRAUD_SUSPECTED),
     ],
 )
-def test_issues_that_are_declines(issue: str, reason: DeclineReason) -> None:
-    """What is wrong with the buyer's means of payment is a decline."""
+def test_decline_issues(issue: str, reason: DeclineReason) -> None:
+    """Issues with the buyer's means of payment are declines."""
     error = classify(Request.post("/"), paypal_says(422, WRONG, issue))
 
     assert isinstance(error, PaymentDeclined)
@@ -317,8 +317,8 @@ def test_issues_that_are_declines(issue: str, reason: DeclineReason) -> None:
 
 
 @pytest.mark.parametrize("status", [409, 422])
-def test_a_request_that_is_under_way(status: int) -> None:
-    """Who comes while PayPal is still at work on the first request is told to come back."""
+def test_request_in_progress(status: int) -> None:
+    """A repeat while PayPal handles the first request is in progress."""
     for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
         error = classify(Request.post("/"), paypal_says(status, "X", issue))
         assert isinstance(error, IdempotencyInProgress)
@@ -353,8 +353,8 @@ def test_answers_that_say_nothing_themselves(response: Response) -> None:
     assert classify(Request.post("/"), response) is None
 
 
-def test_only_what_was_tried_is_declined() -> None:
-    """Looking at an order whose payment was declined is no decline."""
+def test_looking_up_a_declined_order_is_no_decline() -> None:
+    """Looking up an order with a declined payment is no decline."""
     captures = [{"status": "DECLINED"}]
     response = reply({"id": "5O1", "purchase_units": [{"payments": {"captures": captures}}]})
 

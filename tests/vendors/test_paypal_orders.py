@@ -1,4 +1,4 @@
-"""What becomes of PayPal's orders, and how far they are read to have come."""
+"""PayPal's orders, and the states read from them."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_a_card_in_paypals_form(shop: Shop) -> None:
     assert 2 == len(shop.sandbox.taken)
 
 
-def test_an_authorisation_is_completed_as_one(shop: Shop) -> None:
-    """What was asked to be set aside is set aside when the buyer is back."""
+def test_redirected_authorisation_is_completed(shop: Shop) -> None:
+    """A redirected authorisation is completed as an authorisation."""
     payment = shop.authorized("paypal")
     assert payment.next_action is not None
     returned = shop.sandbox.buyer(str(payment.next_action.url))
@@ -82,15 +82,15 @@ def test_an_authorisation_is_completed_as_one(shop: Shop) -> None:
     assert PaymentState.AUTHORIZED is shop.told(payment).state
 
 
-def test_another_buyer_comes_back(shop: Shop) -> None:
-    """Who comes back from another payment does not complete this one."""
+def test_return_from_another_payment_is_refused(shop: Shop) -> None:
+    """A return from another payment does not complete this one."""
     payment = shop.charged("paypal")
     with pytest.raises(InvalidData, match="another payment"):
         shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")
 
 
-def test_a_buyer_whose_means_are_refused(shop: Shop) -> None:
-    """What is declined when the buyer is back names the payment, each time it is asked."""
+def test_decline_after_the_return(shop: Shop) -> None:
+    """A decline after the buyer's return names the payment, on repeats too."""
     payment = shop.charged("card:confirms-1")
     returned = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
@@ -148,15 +148,15 @@ def test_a_decline_that_is_complete(shop: Shop) -> None:
         "COMPLETED",
     ],
 )
-def test_orders_that_are_none(body: object, shop: Shop) -> None:
-    """What holds no order is a failure whose outcome nobody knows."""
+def test_malformed_orders_are_failures(body: object, shop: Shop) -> None:
+    """An answer without an order is a failure with unknown outcome."""
     shop.sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
         shop.charged()
 
 
-def test_what_is_new_is_kept(shop: Shop) -> None:
-    """New words, new fields and fields of another shape break nothing."""
+def test_unknown_fields_are_kept(shop: Shop) -> None:
+    """Unknown words and fields break nothing."""
     body = {
         "id": "5O1",
         "status": "TRANSMOGRIFIED",
@@ -184,8 +184,8 @@ def test_what_is_new_is_kept(shop: Shop) -> None:
     assert body == payment.raw
 
 
-def test_a_card_that_was_used(shop: Shop) -> None:
-    """What may be known of a card is told."""
+def test_card_details(shop: Shop) -> None:
+    """A payment has the card's brand, last digits and expiry."""
     card = {"brand": "VISA", "last_digits": "7704", "expiry": "2031-05"}
     body = {
         "id": "5O1",
@@ -223,8 +223,8 @@ def test_an_order_that_names_no_means(shop: Shop) -> None:
         ("NEW WORD", PaymentState.UNKNOWN),
     ],
 )
-def test_how_far_an_authorisation_has_come(status: str, state: PaymentState, shop: Shop) -> None:
-    """An order is as far as what was authorised under it."""
+def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> None:
+    """An order's state follows from its authorisation."""
     payment = shop.authorized()
     [made] = shop.sandbox.authorizations.values()
     made["status"] = status

@@ -1,4 +1,4 @@
-"""What PayPal lists page by page: disputes, payments and payouts."""
+"""PayPal's lists of disputes, payments and payouts."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
         ({"status": "NEW WORD"}, DisputeState.UNKNOWN),
     ],
 )
-def test_how_far_a_dispute_has_come(
-    fields: dict[str, str], state: DisputeState, shop: Shop
-) -> None:
-    """Every status has a meaning, and one that is new is kept."""
+def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop) -> None:
+    """Every dispute status has a state, and an unknown one is kept."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
     [dispute] = shop.payments.disputes().items
@@ -81,8 +79,8 @@ def test_how_far_a_dispute_has_come(
 # --- reports ---------------------------------------------------------------
 
 
-def test_payments_are_reported(shop: Shop) -> None:
-    """What was captured is listed by its capture, from which everything else is found."""
+def test_payment_reports(shop: Shop) -> None:
+    """Payments are listed by capture, from which the payment can be looked up."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
     page = shop.payments.payments()
@@ -122,8 +120,8 @@ def test_a_report_goes_on(shop: Shop) -> None:
     assert {"fields": "transaction_info", "page_size": "2"}.items() <= requests[0].items()
 
 
-def test_what_lies_between_two_stretches_is_told_once(shop: Shop) -> None:
-    """A report has its last second, and so has the next: a payment of it belongs to one."""
+def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
+    """A payment in the last second of a report's span is listed once."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
     between = end - timedelta(days=31)
 
@@ -151,16 +149,16 @@ def test_what_lies_between_two_stretches_is_told_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
-def test_a_report_that_cannot_go_on(text: str, shop: Shop) -> None:
-    """What is no `next` of a page is refused before anything is sent."""
+def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
+    """An invalid cursor is refused before anything is sent."""
     with pytest.raises(InvalidData, match="no page"):
         shop.payments.payments(after=Ref("paypal", "main", text))
 
     assert [] == shop.sandbox.asked
 
 
-def test_a_report_of_long_ago(shop: Shop) -> None:
-    """Who goes back to before there was PayPal finds nothing, and no end of the calendar."""
+def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
+    """A span before PayPal existed is empty and ends."""
     long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
 
     assert () == shop.payments.payments(after=long_ago).items

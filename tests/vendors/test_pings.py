@@ -43,7 +43,7 @@ def calling(vendor: Vendor, trade: Any) -> ConnectorManager:
 
 @pytest.mark.parametrize("name", PINGED)
 def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
-    """The vendor answers it, and nothing has an effect."""
+    """A vendor's ping with a valid key succeeds, and has no effect."""
     vendor, trade = made(name, tmp_path)
     request = vendor.ping()
     assert isinstance(request, Request)
@@ -55,7 +55,7 @@ def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PINGED)
 def test_a_bad_key_is_refused(name: str, tmp_path: Path) -> None:
-    """Whoever has another key learns that it is refused."""
+    """A vendor's ping with another key fails to authenticate."""
     vendor, trade = made(name, tmp_path)
     wrong = Secret(b64encode(b"another key of the right length!").decode())
     other = attrs.evolve(cast("Any", vendor), credentials=wrong)

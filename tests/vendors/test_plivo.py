@@ -1,4 +1,4 @@
-"""What Plivo is sent, what it says, and what that means."""
+"""Plivo: requests, answers and webhooks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SEND, READ = Request.post("/v1/Account/MA/Message/", json={}), Request.get("/v1/
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """What a message is sent as."""
+    """The body of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     return message_body(VENDOR, SmsMessage(**options))
 
@@ -128,7 +128,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
     ],
 )
 def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """What Plivo says of a message is read, and what is new is kept."""
+    """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -142,8 +142,8 @@ def test_a_message_without_a_name_is_malformed() -> None:
 
 
 @pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
-def test_what_was_queued_has_a_name(uuids: Any) -> None:
-    """A message that was taken without a name was perhaps not taken, and is not sent again."""
+def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
+    """A queued message without an id is a failure with unknown outcome."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
     with pytest.raises(VendorFailed, match="no message_uuid") as failed:
@@ -164,7 +164,7 @@ def test_what_was_queued_has_a_name(uuids: Any) -> None:
     ],
 )
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
-    """What a number belongs to is read, and what is new is unknown."""
+    """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -227,10 +227,10 @@ def test_a_number_is_looked_up_in_international_form() -> None:
         (SEND, 500, None),
     ],
 )
-def test_a_refusal_is_told_by_its_status(
+def test_errors_are_classified_by_status(
     request_: Request, status: int, kind: type[ConnectorError] | None
 ) -> None:
-    """Plivo's errors have words and no code, so the status says what they are; no number shows."""
+    """Plivo's errors have no code, so the status decides."""
     answer = reply({"api_id": "a", "error": "19332631167 is not a valid phone number"}, status)
     error: Any = classify(request_, answer)
 
@@ -242,14 +242,14 @@ def test_a_refusal_is_told_by_its_status(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"api_id": "a"}', b'"no"'])
-def test_a_refusal_without_words_is_left_to_its_status(body: bytes) -> None:
-    """What does not speak as Plivo does is told by its status alone."""
+def test_other_errors_are_classified_by_status(body: bytes) -> None:
+    """An error without Plivo's text is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
 @pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
-def test_an_account_has_an_auth_id(auth_id: Any) -> None:
-    """What cannot be the auth id of an account is refused, and where it stands is named."""
+def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
+    """An invalid auth id is refused, and the setting is named."""
     with pytest.raises(ConfigurationError) as refused:
         Plivo(auth_id=auth_id)
 
@@ -262,7 +262,7 @@ def test_credentials_may_be_left_to_the_provider() -> None:
 
 
 def test_a_message_is_looked_up() -> None:
-    """What became of a message can be asked; of what is not there, that is said."""
+    """A message can be looked up; a missing one is refused."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
@@ -276,8 +276,8 @@ def test_a_message_is_looked_up() -> None:
         sms.cancel(receipt.ref)
 
 
-def test_a_balance() -> None:
-    """What is left may be finer than a cent; without it there is no answer."""
+def test_balance() -> None:
+    """A balance may be finer than a cent; an unreadable one fails."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
 
@@ -287,8 +287,8 @@ def test_a_balance() -> None:
         sms.check_balance()
 
 
-def test_what_came_in() -> None:
-    """A message that came in says from whom, and what."""
+def test_incoming_message() -> None:
+    """An incoming message has its sender and text."""
     sandbox = PlivoSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
@@ -298,8 +298,8 @@ def test_what_came_in() -> None:
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
 
-def test_why_it_failed() -> None:
-    """News of a failure keeps its code; a number that only was written to is no sender."""
+def test_failure_event_keeps_its_code() -> None:
+    """A failure event keeps its code, and has no sender."""
     sandbox = PlivoSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -312,8 +312,8 @@ def test_why_it_failed() -> None:
     assert not webhook.weak
 
 
-def test_the_older_signature_is_believed_if_one_says_so() -> None:
-    """What bears version 2 alone is refused as weaker, unless the account is configured for it."""
+def test_older_signature_needs_a_setting() -> None:
+    """A webhook with version 2 only is refused unless the account allows it."""
     sandbox = PlivoSandbox()
     notice = sandbox.receive(TO, "Yes", url="https://a.example/in")
     headers = {name: text for name, text in notice.headers.items() if "V3" not in name}
@@ -337,15 +337,15 @@ def test_a_signature_has_a_version(version: Any) -> None:
     assert "webhook_version" == refused.value.path
 
 
-def test_news_of_something_else() -> None:
-    """A webhook that is about no message brings no news."""
+def test_other_webhooks_give_no_events() -> None:
+    """A webhook about no message gives no events."""
     result: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
 
 
-def test_what_its_own_library_signs() -> None:
-    """The signature in the tests of Plivo's library for Python is accepted, from either header."""
+def test_signature_of_plivos_own_library() -> None:
+    """A signature from the tests of Plivo's library is accepted."""
     for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
         signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
         receiver = Receiver(preset("plivo-v2"), "my_auth_token", parameters={}, replay_guard=False)
@@ -402,8 +402,8 @@ def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
         hub(PlivoSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
-def test_the_sandbox_lets_nobody_else_in() -> None:
-    """A stranger is told so."""
+def test_sandbox_refuses_other_tokens() -> None:
+    """Another token is refused."""
     sandbox = PlivoSandbox()
     vendor = Plivo(auth_id=sandbox.auth_id, credentials="another token", sender=FROM)
     stranger = Hub([Account("texts", vendor)], http=SandboxHttpClient(sandbox))
@@ -413,8 +413,8 @@ def test_the_sandbox_lets_nobody_else_in() -> None:
     assert {} == sandbox.messages
 
 
-def test_the_sandbox_is_asked_properly() -> None:
-    """What is not there, no object, and a look-up of nothing are refused as Plivo refuses."""
+def test_sandbox_refuses_invalid_requests() -> None:
+    """Missing resources, other bodies and empty look-ups are refused."""
     client = SandboxHttpClient(sandbox := PlivoSandbox())
     who = {
         "Authorization": "Basic "

@@ -111,8 +111,8 @@ def test_a_message_is_written_as_postmark_wants_it() -> None:
 
 
 @pytest.mark.parametrize("query, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
-def test_links_are_followed_as_asked(*, query: bool | None, links: str | None) -> None:
-    """Who does not say leaves it to the server's settings."""
+def test_click_tracking(*, query: bool | None, links: str | None) -> None:
+    """Without a wish, click tracking follows the server's settings."""
     assert links == mail_body(Postmark(), _message(track_clicks=query)).get("TrackLinks")
 
 
@@ -151,8 +151,8 @@ def test_a_template_that_is_not_there_is_refused() -> None:
     assert "1101" == caught.value.vendor_code
 
 
-def test_a_bulk_by_template_has_what_is_each_ones_own() -> None:
-    """What fills a template in for all is joined with what does for one."""
+def test_bulk_template_data_is_merged() -> None:
+    """Common template data is merged with each recipient's."""
     base = _message(
         to=(),
         template=TemplateRef("welcome", {"a": 1}),
@@ -188,8 +188,8 @@ def test_a_bulk_by_template_arrives() -> None:
     assert ["/email/batchWithTemplates"] == [one.path for one in sandbox.asked]
 
 
-def test_one_of_a_bulk_is_refused() -> None:
-    """Who is inactive gets nothing, and the others get their message."""
+def test_inactive_recipient_of_a_bulk() -> None:
+    """An inactive recipient is refused, and the others get their message."""
     sandbox, opened = _opened()
     bulk = BulkMessage(
         base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -254,8 +254,8 @@ def test_too_much_is_refused_here(changes: dict[str, Any], field: str) -> None:
     assert [] == sandbox.asked
 
 
-def test_somebody_must_be_the_sender() -> None:
-    """Neither the message nor the account says who it is from."""
+def test_missing_sender_is_refused() -> None:
+    """A message without a sender, from an account without one, is refused."""
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(Postmark(), _message(from_=None))
 
@@ -271,8 +271,8 @@ def test_the_token_comes_from_the_provider() -> None:
     assert 1 == len(sandbox.delivered)
 
 
-def test_who_is_inactive_is_told_of() -> None:
-    """A message to several is taken if any of them is active, and the others are named in words."""
+def test_inactive_recipients_are_reported() -> None:
+    """A message to several is accepted if any recipient is active; others are rejected."""
     sandbox, opened = _opened()
     value = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
     receipt = opened.email().send_transactional(value)
@@ -313,8 +313,8 @@ def test_a_batch_is_answered_for_each(answer: Response) -> None:
     assert not any(one.error.retryable for one in results)
 
 
-def test_one_answer_of_a_batch_may_be_none() -> None:
-    """What is said of the others holds."""
+def test_malformed_entry_of_a_batch() -> None:
+    """A malformed entry does not affect the others."""
     sandbox, opened = _opened()
     sandbox.fail(
         reply(
@@ -372,8 +372,8 @@ def test_a_refusal_is_read(
         reply({"ErrorCode": True}, 422),
     ],
 )
-def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
-    """Where there is no code of Postmark's, the status decides."""
+def test_other_errors_are_classified_by_status(response: Response) -> None:
+    """Without Postmark's code the status decides."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -479,7 +479,7 @@ RECORDS: list[tuple[dict[str, Any], EmailStatus, str | None, bool | None]] = [
 def test_records_become_events(
     *, record: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
-    """Each kind of record, and each kind of bounce, is news of the contract."""
+    """Each kind of record and bounce has its status."""
     payload = {"MessageID": "m-1", **record}
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = _opened()[1].events("mail", webhook)
@@ -498,8 +498,8 @@ def test_records_become_events(
         None,
     ],
 )
-def test_what_is_of_no_message_is_no_event(payload: object) -> None:
-    """Mail that came in, and somebody suppressed by hand, are no news of a message."""
+def test_other_webhooks_give_no_events(payload: object) -> None:
+    """Incoming mail and manual suppressions are no events of a message."""
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == _opened()[1].events("mail", webhook)
@@ -535,7 +535,7 @@ def test_webhooks_have_a_password() -> None:
 
 
 def test_deliveries_in_the_same_second_are_told_apart() -> None:
-    """One message reaches several within a second, and each is news once."""
+    """Deliveries to several recipients within a second have different ids."""
     sandbox, opened = _opened()
     verifier = opened.webhooks("mail", secrets=sandbox.password)
     ids: set[str] = set()
@@ -556,8 +556,8 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
     assert not any("@" in one for one in ids)
 
 
-def test_somebody_suppressed_by_hand_is_a_webhook_all_the_same() -> None:
-    """It has no message, and is believed; what it says stands in its payload."""
+def test_manual_suppression_is_a_valid_webhook() -> None:
+    """A manual suppression is verified, although it has no message."""
     sandbox, opened = _opened()
     record = {"RecordType": "SubscriptionChange", "MessageID": None, "SuppressSending": True}
     verifier = opened.webhooks("mail", secrets=sandbox.password)
@@ -591,7 +591,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("change, code", WRONG)
 def test_the_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
-    """What Postmark would refuse, the sandbox refuses."""
+    """The sandbox refuses what Postmark would refuse."""
     _, opened = _opened()
     send = partial(opened.manager.call, "mail")
     assert 200 == send(Request.post("/email", json=USUAL)).status
@@ -630,14 +630,14 @@ def test_the_sandbox_wants_the_right_shape(path: str, body: object, code: str) -
         Request.post("/email", json=USUAL, headers={"Accept": "text/html"}),
     ],
 )
-def test_the_sandbox_knows_what_there_is(request_: Request) -> None:
-    """Other lists, parameters and types of answers are refused."""
+def test_sandbox_refuses_unknown_requests(request_: Request) -> None:
+    """Unknown paths, parameters and accept headers are refused."""
     _, opened = _opened()
     with pytest.raises((InvalidRequest, VendorRejected)):
         opened.manager.call("mail", request_)
 
 
-def test_nobody_sends_from_where_they_may_not() -> None:
+def test_unverified_sender_is_refused() -> None:
     """A sender without a signature is refused."""
     _, opened = _opened()
     with pytest.raises(VendorRejected) as caught:
@@ -707,8 +707,8 @@ OURS: Json = {
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 @pytest.mark.parametrize("template", [None, TemplateRef("7", {"total": "149.90"})])
-def test_what_is_sent_is_what_postmark_describes(whose: str, template: TemplateRef | None) -> None:
-    """Each field is known, and of its type; of metadata and streams their description is silent."""
+def test_requests_match_the_description(whose: str, template: TemplateRef | None) -> None:
+    """Each field is known, and of its type."""
     text = OURS if whose == "ours" else description("postmark-server.json")
     sandbox = PostmarkSandbox()
     vendor = Postmark(credentials=sandbox.token, sender="shop@acme.example")

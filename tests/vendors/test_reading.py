@@ -73,8 +73,8 @@ def test_an_object_is_read() -> None:
     assert "<Answer of 1 fields>" == repr(read({"secret": 1}))
 
 
-def test_what_is_missing_is_named() -> None:
-    """The error says what every success has."""
+def test_error_names_the_missing_field() -> None:
+    """The error names the field that every success has."""
     assert "has no sid" in str(malformed(Response(201), "sid"))
 
 
@@ -108,8 +108,8 @@ def test_what_is_missing_is_named() -> None:
         ("time", "null", None),
     ],
 )
-def test_a_field_is_what_it_can_be(how: str, path: str, expected: object) -> None:
-    """A field is read as what is wanted, or not at all."""
+def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
+    """A field is read as the wanted type, or as None."""
     assert expected == getattr(Answer(BODY), how)(path)
 
 

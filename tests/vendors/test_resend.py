@@ -144,8 +144,8 @@ def test_a_template_takes_texts_and_whole_numbers() -> None:
     assert [] == sandbox.asked
 
 
-def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
-    """What fills a template in for all is joined with what does for one."""
+def test_bulk_template_data_is_merged() -> None:
+    """Common template data is merged with each recipient's."""
     base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
     custom = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom, "b@example.com"])
@@ -170,8 +170,8 @@ def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
         ),
     ],
 )
-def test_what_would_be_lost_is_refused_here(changes: dict[str, Any], words: str) -> None:
-    """Words that Resend refuses, and files that it drops without a word."""
+def test_unsupported_content_is_refused(changes: dict[str, Any], words: str) -> None:
+    """Texts that Resend refuses, and files that it drops, are refused before sending."""
     sandbox, opened = _opened()
     with pytest.raises(InvalidData, match=words):
         opened.email().send_transactional(_message(**changes))
@@ -179,8 +179,8 @@ def test_what_would_be_lost_is_refused_here(changes: dict[str, Any], words: str)
     assert [] == sandbox.asked
 
 
-def test_the_sandbox_drops_what_resend_drops() -> None:
-    """A message with a file of an odd type is taken, and nothing arrives."""
+def test_sandbox_drops_odd_attachments() -> None:
+    """A message with an odd attachment is accepted and never delivered."""
     sandbox, opened = _opened()
     file = {"filename": "a.pdf", "content": "", "content_type": "text/plain"}
     body = {**USUAL, "attachments": [file]}
@@ -189,8 +189,8 @@ def test_the_sandbox_drops_what_resend_drops() -> None:
     assert [] == sandbox.delivered
 
 
-def test_a_lost_answer_without_a_key_is_not_asked_for() -> None:
-    """Without a key nothing may be asked for again."""
+def test_lost_answer_without_a_key_is_not_retried() -> None:
+    """Without a key nothing is sent again."""
     sandbox, opened = _opened()
     sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -199,8 +199,8 @@ def test_a_lost_answer_without_a_key_is_not_asked_for() -> None:
     assert 1 == len(sandbox.delivered)
 
 
-def test_a_lost_batch_is_asked_for_again() -> None:
-    """A batch goes under a key too, and nobody gets it twice."""
+def test_lost_batch_is_retried_with_its_key() -> None:
+    """A batch with a lost answer is sent again, and delivered once."""
     sandbox, opened = _opened()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
@@ -223,8 +223,8 @@ def test_a_tenants_key_is_its_own() -> None:
     assert 2 == len(sandbox.delivered)
 
 
-def test_one_of_a_bulk_is_refused() -> None:
-    """What is wrong with one message is told of it alone, in order."""
+def test_refused_message_of_a_bulk() -> None:
+    """An error of one message concerns it alone, in order."""
     sandbox, opened = _opened()
     bulk = BulkMessage(
         base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -282,8 +282,8 @@ def test_a_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
     assert not any(one.error.retryable for one in results)
 
 
-def test_one_answer_of_a_batch_may_be_none() -> None:
-    """What is said of the others holds, also if an error is of nobody."""
+def test_malformed_entry_of_a_batch() -> None:
+    """A malformed entry does not affect the others."""
     sandbox, opened = _opened()
     taken = ["odd", {"id": 7}, {"id": "."}]
     sandbox.fail(reply({"data": taken, "errors": [{"index": 9}, {"index": 1}]}))
@@ -297,7 +297,7 @@ def test_one_answer_of_a_batch_may_be_none() -> None:
 
 
 def test_a_scheduled_message_is_scheduled() -> None:
-    """What is to be sent later is not queued yet, alone or in a batch."""
+    """A message for later has the status scheduled, alone or in a bulk."""
     _, opened = _opened()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     receipt = opened.email().send_transactional(_message(send_at=at))
@@ -358,13 +358,13 @@ def test_a_refusal_is_read(status: int, name: str, kind: type[Any]) -> None:
         reply([], 400),
     ],
 )
-def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
-    """Where there is no name of an error, the status decides."""
+def test_other_errors_are_classified_by_status(response: Response) -> None:
+    """Without an error name the status decides."""
     assert None is classify(Request.get("/"), response)
 
 
-def test_resend_is_told_who_asks() -> None:
-    """A request that does not say so is forbidden."""
+def test_user_agent_is_sent() -> None:
+    """Each request has a user agent, without which Resend refuses it."""
     sandbox, opened = _opened()
     opened.email().send_transactional(_message())
 
@@ -474,7 +474,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_every_kind_of_event_is_known(
     table: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
 ) -> None:
-    """What is new is unknown and kept; who got it may not be said."""
+    """Each event has its status, and an unknown one is kept as unknown."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=table)
     [event] = _opened()[1].events("mail", webhook)
 
@@ -487,8 +487,8 @@ def test_every_kind_of_event_is_known(
     "payload",
     [_event("email.received"), {"type": "contact.created", "data": {"id": "c"}}, {"data": 1}, []],
 )
-def test_what_is_of_no_message_is_no_event(payload: object) -> None:
-    """Mail that came in, contacts and domains are no news of a message."""
+def test_other_webhooks_give_no_events(payload: object) -> None:
+    """Incoming mail, contacts and domains are no events of a message."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == _opened()[1].events("mail", webhook)
@@ -518,7 +518,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("change, name", WRONG)
 def test_the_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
-    """What Resend would refuse, the sandbox refuses."""
+    """The sandbox refuses what Resend would refuse."""
     _, opened = _opened()
     send = partial(opened.manager.call, "mail")
     assert 200 == send(Request.post("/emails", json=USUAL)).status
@@ -589,23 +589,23 @@ def test_the_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) ->
     "headers, status",
     [({"Authorization": "Bearer re_sandbox_key"}, 403), ({"User-Agent": "x"}, 401)],
 )
-def test_the_sandbox_asks_who_it_is(headers: dict[str, str], status: int) -> None:
-    """Without a key, or the name of a program, nobody is let in."""
+def test_sandbox_needs_a_key_and_a_user_agent(headers: dict[str, str], status: int) -> None:
+    """A request without a key or a user agent is refused."""
     request = Request.post("/emails", json=USUAL, headers=headers)
     client = SandboxHttpClient(ResendSandbox())
 
     assert status == client.send(request, "https://api.resend.com/emails", Timeouts()).status
 
 
-def test_the_sandbox_knows_what_it_counts() -> None:
-    """Other parameters are refused."""
+def test_sandbox_refuses_unknown_parameters() -> None:
+    """Unknown parameters of metrics are refused."""
     _, opened = _opened()
     with pytest.raises(InvalidRequest):
         opened.manager.call("mail", Request.get("/emails/metrics", query={"from": "x"}))
 
 
-def test_nobody_sends_from_where_they_may_not() -> None:
-    """A domain that is not verified is refused."""
+def test_unverified_domain_is_refused() -> None:
+    """An unverified domain is refused."""
     _, opened = _opened()
     with pytest.raises(VendorRejected) as caught:
         opened.email().send_transactional(_message(from_="a@unverified.example"))
@@ -668,7 +668,7 @@ OURS: Json = {
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
-def test_what_is_sent_is_what_resend_describes(whose: str, template: TemplateRef | None) -> None:
+def test_requests_match_the_description(whose: str, template: TemplateRef | None) -> None:
     """Each field is known, and of its type."""
     text = OURS if whose == "ours" else description("resend.json")
     sandbox = ResendSandbox()

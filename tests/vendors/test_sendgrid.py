@@ -118,8 +118,8 @@ def test_too_many_tags_are_refused_here() -> None:
         _body(_message(tags=[f"t{number}" for number in range(11)]))
 
 
-def test_a_bulk_is_written_with_what_is_each_ones_own() -> None:
-    """Headers are joined, since SendGrid would replace them; so is what fills a template in."""
+def test_bulk_headers_are_merged() -> None:
+    """Common headers are merged with each recipient's, since SendGrid would replace them."""
     base = _message(
         to=(), headers={"X-A": "1"}, template=TemplateRef("d-1", {"a": 1}), subject="", text=None
     )
@@ -150,7 +150,7 @@ def test_headers_are_written_in_ascii() -> None:
 
 
 def test_a_bulk_without_places_has_no_substitutions() -> None:
-    """What is the same for everybody is sent once."""
+    """Text without placeholders is sent once."""
     body = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=["a@example.com"]))
 
     assert [{"to": [{"email": "a@example.com"}]}] == body["personalizations"]
@@ -167,7 +167,7 @@ def test_a_bulk_may_be_html_alone() -> None:
     assert words == body["personalizations"][0]["substitutions"]
 
 
-def test_the_sandbox_mode_of_sendgrid_is_told() -> None:
+def test_sandbox_mode_receipt() -> None:
     """In sandbox mode the receipt says that nothing was sent."""
     sandbox = SendGridSandbox()
     vendor = SendGrid(credentials=sandbox.api_key, sandbox=True)
@@ -179,7 +179,7 @@ def test_the_sandbox_mode_of_sendgrid_is_told() -> None:
 
 
 def test_a_scheduled_message_is_scheduled() -> None:
-    """What is to be sent later is not queued yet."""
+    """A message for later has the status scheduled."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     receipt = email.send_transactional(_message(send_at=NOW))
@@ -213,10 +213,10 @@ def test_the_key_comes_from_the_provider() -> None:
         ("ada@gmial.com", Verdict.DELIVERABLE, (), "ada@gmail.com"),
     ],
 )
-def test_an_address_is_checked(
+def test_address_validation(
     address: str, verdict: Verdict, reasons: tuple[str, ...], intended: str | None
 ) -> None:
-    """What SendGrid knows of an address is told in the contract's words."""
+    """SendGrid's verdict on an address is given in the contract's terms."""
     sandbox = SendGridSandbox()
     result = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address(address)
 
@@ -286,10 +286,10 @@ def test_a_day_without_a_date_is_malformed() -> None:
         (429, {"errors": [{"message": "many"}]}, RateLimitExceeded, None),
     ],
 )
-def test_a_refusal_is_read(
+def test_errors_have_code_and_text(
     status: int, body: dict[str, Any], kind: type[Any], code: str | None
 ) -> None:
-    """What SendGrid names as wrong stands beside our own words."""
+    """SendGrid's code and text are in the error."""
     error: Any = classify(Request.get("/"), reply(body, status))
 
     assert type(error) is kind
@@ -307,8 +307,8 @@ def test_a_refusal_is_read(
         reply([], 400),
     ],
 )
-def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
-    """Where there is no error of SendGrid's form, the status decides."""
+def test_other_errors_are_classified_by_status(response: Response) -> None:
+    """Without an error in SendGrid's form the status decides."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -324,7 +324,7 @@ def _event(**fields: Any) -> dict[str, Any]:
 
 
 def test_webhooks_are_signed_and_become_events() -> None:
-    """One delivery tells of many things, each of which is an event of the contract."""
+    """A signed webhook with several records gives an event for each."""
     sandbox = SendGridSandbox()
     opened = hub(sendgrid_vendor(sandbox), sandbox)
     now = datetime.now(UTC)
@@ -458,8 +458,8 @@ def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
     ]
 
 
-def test_sandbox_mode_of_one_message_is_told() -> None:
-    """A message that turns the sandbox mode on by itself was only checked; a 202 was sent."""
+def test_sandbox_mode_of_one_message() -> None:
+    """A message with its own sandbox mode was only checked."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
@@ -470,8 +470,8 @@ def test_sandbox_mode_of_one_message_is_told() -> None:
     assert ("accepted", "abc", ()) == (sent.vendor_status, sent.ref.id, sent.warnings)
 
 
-def test_mail_that_is_late_may_yet_arrive() -> None:
-    """What SendGrid tries again is not in vain."""
+def test_deferred_mail_is_not_permanent() -> None:
+    """Deferred mail is no permanent failure."""
     webhook = WebhookEvent(
         vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=_event(event="deferred")
     )
@@ -482,7 +482,7 @@ def test_mail_that_is_late_may_yet_arrive() -> None:
 
 
 def test_an_event_is_of_the_message_that_was_sent() -> None:
-    """What a webhook tells of has the id that the receipt had."""
+    """An event has the id of the message's receipt."""
     sandbox = SendGridSandbox()
     opened = hub(sendgrid_vendor(sandbox), sandbox)
     receipt = opened.email().send_transactional(_message())
@@ -511,7 +511,7 @@ def test_an_event_is_of_the_message_that_was_sent() -> None:
     ],
 )
 def test_the_sandbox_is_strict(body: dict[str, Any]) -> None:
-    """What SendGrid would refuse, the sandbox refuses."""
+    """The sandbox refuses what SendGrid would refuse."""
     sandbox = SendGridSandbox()
     usual = {
         "personalizations": [{"to": [{"email": "a@example.com"}]}],
@@ -530,15 +530,15 @@ def test_the_sandbox_is_strict(body: dict[str, Any]) -> None:
     "request_",
     [Request.get("/v3/stats"), Request.post("/v3/validations/email", json={})],
 )
-def test_the_sandbox_wants_what_is_required(request_: Request) -> None:
-    """A day to begin with, and an address."""
+def test_sandbox_refuses_missing_parameters(request_: Request) -> None:
+    """A missing start day or address is refused."""
     sandbox = SendGridSandbox()
     with pytest.raises(InvalidRequest, match="required"):
         hub(sendgrid_vendor(sandbox), sandbox).manager.call("mail", request_)
 
 
-def test_nobody_sends_from_where_they_may_not() -> None:
-    """A sender who is not verified is forbidden."""
+def test_unverified_sender_is_refused() -> None:
+    """An unverified sender is refused."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     with pytest.raises(AuthenticationFailed, match="verified"):

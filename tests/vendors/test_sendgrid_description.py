@@ -1,4 +1,4 @@
-"""What is sent to SendGrid is what SendGrid's own description says."""
+"""Requests to SendGrid match SendGrid's own API description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ShipEngine is told of a shipment, in its own words."""
+"""Shipments in requests to ShipEngine."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(request: RateRequest, insurer: str = "carrier") -> dict[str, Any]:
-    """What a shipment is told as."""
+def shipment_request(request: RateRequest, insurer: str = "carrier") -> dict[str, Any]:
+    """The shipment of a rate request."""
     shipment: dict[str, Any] = rates_body(request, ["se-1"], insurer)["shipment"]
     return shipment
 
 
-def test_a_shipment_is_told_in_numbers_with_units() -> None:
-    """Measures go in units that ShipEngine knows, rounded up to four decimals."""
+def test_measures_have_units() -> None:
+    """Measures are sent in ShipEngine's units, rounded up."""
     small = Parcel(
         weight="0.00001", weight_unit="lb", length=1, width=2, height=3, length_unit="mm"
     )
@@ -74,12 +74,12 @@ def test_a_shipment_is_told_in_numbers_with_units() -> None:
             "dimensions": {"unit": "inch", "length": 12, "width": 12, "height": 12},
         },
         {"weight": {"value": 5, "unit": "gram"}},
-    ] == told(value)["packages"]
+    ] == shipment_request(value)["packages"]
 
 
-def test_an_address_is_told_in_shipengines_words() -> None:
-    """Every field has its name there, and whether people live there is always said."""
-    shipment = told(REQUEST)
+def test_address_fields() -> None:
+    """An address has ShipEngine's field names, and says if it is residential."""
+    shipment = shipment_request(REQUEST)
 
     assert {
         "name": "Jack Sparrow",
@@ -122,8 +122,8 @@ def test_a_company_is_a_name() -> None:
     assert ("ACME", "ACME") == (body["name"], body["company_name"])
 
 
-def test_what_is_wished_is_told() -> None:
-    """Insurance, signature and the rest are told in ShipEngine's words; options go in last."""
+def test_options_are_sent() -> None:
+    """Insurance, signature and other options are sent, extra options last."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -152,8 +152,8 @@ def test_what_is_wished_is_told() -> None:
     assert "no_validation" == shipment["validate_address"]
 
 
-def test_customs_are_told_what_each_thing_is_worth() -> None:
-    """A line whose value does not come out even is told as two, so that nothing is lost."""
+def test_customs_lines_have_unit_values() -> None:
+    """A line whose value does not divide evenly is split in two."""
     customs = Customs(
         items=[SHIRTS],
         signer="Steve Brule",
@@ -161,7 +161,7 @@ def test_customs_are_told_what_each_thing_is_worth() -> None:
         incoterm="DDP",
         invoice_number="INV-1",
     )
-    shipment = told(attrs.evolve(REQUEST, recipient=ABROAD, customs=customs))
+    shipment = shipment_request(attrs.evolve(REQUEST, recipient=ABROAD, customs=customs))
     product = {
         "description": "Shirts",
         "weight": {"value": 0.1, "unit": "kilogram"},
@@ -190,11 +190,11 @@ def test_customs_are_told_what_each_thing_is_worth() -> None:
         (Contents.GIFT, "gift", None),
     ],
 )
-def test_contents_have_words_of_their_own(contents: Contents, word: str, why: str | None) -> None:
-    """What ShipEngine has no word for is something else, with an explanation."""
+def test_customs_contents(contents: Contents, word: str, why: str | None) -> None:
+    """Each kind of contents has its word; others are explained."""
     even = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even], signer="Steve Brule", contents=contents)
-    shipment = told(attrs.evolve(REQUEST, customs=customs))
+    shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))
 
     assert (word, why) == (
         shipment["customs"]["contents"],
@@ -212,10 +212,10 @@ def test_contents_have_words_of_their_own(contents: Contents, word: str, why: st
     ],
     ids=["paper", "insurance", "exemption"],
 )
-def test_what_it_does_not_take_is_refused_before_anything_is_sent(
+def test_unsupported_shipments_are_refused_before_sending(
     shop: Shop, fields: dict[str, Any]
 ) -> None:
-    """A wish that ShipEngine has no field for is refused, and nobody is asked."""
+    """An unsupported option is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, **fields))
 
@@ -226,13 +226,13 @@ def test_what_it_does_not_take_is_refused_before_anything_is_sent(
     "value, expected",
     [("3", 3), ("3.00", 3), ("0.1", 0.1), ("123456789.1234", 123456789.1234)],
 )
-def test_a_number_is_told_exactly(value: str, expected: float) -> None:
-    """A number of JSON has the digits that it was given in."""
+def test_json_numbers_are_exact(value: str, expected: float) -> None:
+    """A JSON number has exactly the digits of the decimal."""
     assert expected == as_number(Decimal(value))
     assert Decimal(value) == Decimal(json.dumps(as_number(Decimal(value))))
 
 
 def test_a_number_of_too_many_digits_is_refused() -> None:
-    """What a reader of JSON would round is not told."""
+    """A number that a JSON reader would round is refused."""
     with pytest.raises(InvalidData):
         as_number(Decimal("12345678901234567.89"))

@@ -1,4 +1,4 @@
-"""What is sent to ShipEngine is what ShipEngine's own description says."""
+"""Requests to ShipEngine match ShipEngine's own API description."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listed(items: Json) -> Json:
 
 
 def one_of(words: str) -> Json:
-    """One of these words."""
+    """The schema of an enumeration of these words."""
     return {"type": "string", "enum": words.split()}
 
 

@@ -1,4 +1,4 @@
-"""What ShipEngine sells and takes back: offers, labels, and purchases whose answer was lost."""
+"""ShipEngine: rates, labels, cancellations, and purchases whose answer was lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _shop() -> Shop:
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
-    """The list of carriers is asked for where neither the account nor the shipment names any."""
+    """All connected carriers are asked unless the account names some."""
     listing, named = Shop(), Shop(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     named.shipping.get_rates(REQUEST)
@@ -48,22 +48,22 @@ def test_all_carriers_are_asked_unless_some_are_named() -> None:
     assert ["/v1/rates"] == [one.path for one in named.sandbox.asked]
 
 
-def test_what_is_too_heavy_is_not_offered(shop: Shop) -> None:
-    """Who carries nothing so heavy says so."""
+def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
+    """A carrier that refuses the weight gives a message."""
     result = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=40)))
 
     assert ((), "The parcel is too heavy.") == (result.rates, result.messages[0].text)
 
 
-def test_nobody_can_be_asked_if_no_carrier_is_connected(shop: Shop) -> None:
-    """An account without a carrier is told so."""
+def test_account_without_carriers_is_refused(shop: Shop) -> None:
+    """An account without a carrier is refused."""
     shop.sandbox.carriers = []
     with pytest.raises(VendorRejected, match="No carrier"):
         shop.shipping.get_rates(REQUEST)
 
 
-def test_a_price_is_all_that_is_paid(shop: Shop) -> None:
-    """What shipping, insurance and the rest cost is one price; what cannot be read is no offer."""
+def test_rate_is_the_total_price(shop: Shop) -> None:
+    """A rate's price is the sum of shipping, insurance and other amounts."""
     usd = {"currency": "usd", "amount": 1.1}
     rates = [
         {"rate_id": "se-1", "carrier_code": "ups", "shipping_amount": usd, "other_amount": usd},
@@ -99,8 +99,8 @@ def test_a_price_is_all_that_is_paid(shop: Shop) -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_a_label_is_asked_for_as_it_was_wished(shop: Shop) -> None:
-    """Format and paper are kept with the offer; addresses stay as they are; the key is a mark."""
+def test_label_format_and_size(shop: Shop) -> None:
+    """The label's format and size are kept with the rate."""
     label = shop.bought(label_size=LabelSize.A6).labels[0]
     request = next(one for one in shop.sandbox.asked if "/labels/rates/" in one.path)
 
@@ -160,7 +160,7 @@ def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
 
 
 def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """What is still being made is pending and has no label; later it is bought, or has failed."""
+    """A label still being made is pending."""
     shop.sandbox.slow = True
     bought, lost = shop.bought(), shop.bought("order-2")
 
@@ -182,7 +182,7 @@ def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
 
 
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """What was bought and lost its answer is found among the labels of its offer."""
+    """A lost purchase is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -214,7 +214,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ids=["none", "unmarked", "odd", "list", "failed"],
 )
 def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
-    """What no label is marked as is unknown, whatever is listed; nothing is bought again."""
+    """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
     shop.wire.planned["GET /v1/labels"] = [reply(listed)]
@@ -224,8 +224,8 @@ def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object
     assert {} == shop.sandbox.labels
 
 
-def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
-    """A key that is longer than what ShipEngine keeps is told shortly."""
+def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+    """A key longer than ShipEngine's limit is sent as its digest."""
     shop.bought("k" * 200)
 
     [label] = shop.sandbox.labels.values()
@@ -233,8 +233,8 @@ def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
     assert 64 == len(label["shipment"]["advanced_options"]["custom_field1"])
 
 
-def test_only_an_offer_can_be_bought(shop: Shop) -> None:
-    """What is no offer's reference is refused before anything is sent."""
+def test_only_rates_can_be_bought(shop: Shop) -> None:
+    """A reference that is no rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
     with pytest.raises(VendorRejected) as caught:
@@ -244,8 +244,8 @@ def test_only_an_offer_can_be_bought(shop: Shop) -> None:
     assert "invalid_identifier" == caught.value.vendor_code
 
 
-def test_a_void_is_told_as_it_stands(shop: Shop) -> None:
-    """What was voided before is told so, and money that is waited for is not back yet."""
+def test_void_states(shop: Shop) -> None:
+    """Voiding again says that the label is void; a pending refund is requested."""
     bought = shop.bought()
     first, second = shop.shipping.cancel(bought.ref), shop.shipping.cancel(bought.ref)
 

@@ -1,4 +1,4 @@
-"""Whom ShipEngine and its sandbox let in, and what its errors mean."""
+"""ShipEngine: authentication, refusals and errors, in the sandbox too."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def _shop() -> Shop:
         (200, {"error_code": "unspecified"}, None),
     ],
 )
-def test_an_error_is_told_by_its_own_code(
+def test_error_codes_come_before_the_status(
     shop: Shop, status: int, error: dict[str, str], kind: type[ConnectorError] | None
 ) -> None:
-    """What kind of failure it is, the body says before the status does."""
+    """The error code in the body decides before the status."""
     shop.sandbox.fail(reply({"errors": [{**error, "message": "No."}]}, status))
     if kind is None:
         assert TrackingStatus.UNKNOWN is shop.shipping.track("1", "usps").status
@@ -73,17 +73,17 @@ def test_an_error_is_told_by_its_own_code(
         (b'{"errors": [7]}', VendorRejected),
     ],
 )
-def test_an_error_without_words_is_told_by_its_status(
+def test_other_errors_are_classified_by_status(
     shop: Shop, body: bytes, kind: type[ConnectorError]
 ) -> None:
-    """What is no error of ShipEngine's is read as anybody's."""
+    """An error without ShipEngine's code is classified by its status."""
     shop.sandbox.fail(Response(404, body=body))
     with pytest.raises(kind):
         shop.shipping.track("1", "usps")
 
 
 def test_a_secret_in_an_error_is_masked(shop: Shop) -> None:
-    """What ShipEngine says back of a key is not shown."""
+    """A key that ShipEngine echoes is masked."""
     text = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
     error = {"error_code": "unauthorized", "error_type": "security", "message": text}
     shop.sandbox.fail(reply({"errors": [error]}, 401))
@@ -141,7 +141,7 @@ GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
     ],
 )
 def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
-    """What ShipEngine does not know, or takes in another form, the sandbox refuses."""
+    """The sandbox refuses unknown fields and wrong types like ShipEngine."""
     body = json.loads(json.dumps(GOOD))
     inner = body
     for name in path[:-1]:
@@ -165,8 +165,8 @@ def test_sandbox_refuses_an_address_without_a_name(shop: Shop, side: str) -> Non
     assert side in error["message"]
 
 
-def test_the_sandbox_lets_nobody_else_in(shop: Shop) -> None:
-    """Whoever has no key, asks for nothing, or shows a key where files are, is refused."""
+def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
+    """A missing key, an unknown path and a key sent to a file are refused."""
     shop.bought()
     [path, *_] = shop.sandbox.contents
     long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
@@ -183,7 +183,7 @@ def test_the_sandbox_lets_nobody_else_in(shop: Shop) -> None:
 def answered(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
-    """What the sandbox says to whoever has this key."""
+    """The sandbox's answer to a request with this key."""
     shown = request if key is None else request.with_header("API-Key", key)
     url = f"https://api.shipengine.com{request.path}"
     return SandboxHttpClient(sandbox).send(shown, url, Timeouts())

@@ -1,4 +1,4 @@
-"""What ShipEngine knows of parcels that are under way, and of addresses."""
+"""ShipEngine: tracking and addresses."""
 
 from __future__ import annotations
 
@@ -40,10 +40,8 @@ def _shop() -> Shop:
         ("EX", "CANCELLED", TrackingStatus.CANCELED),
     ],
 )
-def test_parcels_are_followed(
-    shop: Shop, word: str, closer: str | None, status: TrackingStatus
-) -> None:
-    """A number is followed as closely as ShipEngine says; its last news is the last event."""
+def test_tracking_status(shop: Shop, word: str, closer: str | None, status: TrackingStatus) -> None:
+    """A parcel has its most detailed status and its events."""
     [number] = shop.bought().tracking_numbers
     shop.sandbox.move(number, "NY")
     shop.sandbox.move(number, word, closer)
@@ -56,8 +54,8 @@ def test_parcels_are_followed(
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
-    """A track without times or places is read as far as it goes; who signed is told."""
+def test_incomplete_tracking(shop: Shop) -> None:
+    """Tracking without times or places is read as far as possible."""
     events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
     shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
     tracking = shop.shipping.track("1", "ups")
@@ -86,10 +84,10 @@ def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
         ("new", {}, AddressVerdict.UNKNOWN),
     ],
 )
-def test_an_address_is_judged(
+def test_address_verdicts(
     shop: Shop, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
 ) -> None:
-    """What was not matched is not valid, and nothing is suggested for it."""
+    """An unmatched address is not valid, and nothing is suggested."""
     message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
     body = {"status": status, "matched_address": matched, "messages": [message, {"code": "a1"}]}
     shop.sandbox.fail(reply([body]))
@@ -101,7 +99,7 @@ def test_an_address_is_judged(
 
 
 def test_an_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
-    """How the post writes an address is suggested, and whether people live there is told."""
+    """An address that differs only in case is valid."""
     checked = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.VALID, True, ()) == (
@@ -121,8 +119,8 @@ def event(kind: str, **data: Any) -> WebhookEvent:
     return WebhookEvent(vendor="shipengine", id="1", type=kind, vendor_type=kind, data=data)
 
 
-def test_news_is_of_a_label_if_it_names_one(shop: Shop) -> None:
-    """A parcel that was not bought here has news too; what is new means nothing."""
+def test_events_of_labels_and_other_parcels(shop: Shop) -> None:
+    """An event names its label if there is one."""
     home = "https://api.shipengine.com/v1/labels/se-7"
     (ours,) = shop.hub.events("shipengine", event("API_TRACK", label_url=home, status_code="IT"))
     (theirs,) = shop.hub.events("shipengine", event("API_TRACK", label_url=None, status_code="DE"))
@@ -132,8 +130,8 @@ def test_news_is_of_a_label_if_it_names_one(shop: Shop) -> None:
     assert () == shop.hub.events("shipengine", event("API_BATCH"))
 
 
-def test_news_of_a_strangers_parcel_is_signed_too(shop: Shop) -> None:
-    """A webhook of a parcel that no label is known of has no reference."""
+def test_webhook_of_an_unknown_parcel_is_verified(shop: Shop) -> None:
+    """A webhook about an unknown parcel is verified too."""
     number = shop.bought().tracking_numbers[0]
     shop.sandbox.labels.clear()
     notice = shop.sandbox.report("https://shop.example", number, at=datetime.now(UTC))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", shipping_conformance.CHECKS, ids=name_of)
 def test_a_vendor_keeps_the_contract(check: Check, subject: Factory) -> None:
-    """What every vendor of shipping must do, this one does."""
+    """Every shipping vendor passes the contract's checks."""
     check(subject)
 
 

@@ -75,7 +75,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | Exception | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer, or do what was planned."""
+        """Answer with the planned response, or by the sandbox."""
         planned = self.planned.get(f"{request.method.value} {request.path}")
         if planned:
             self.sandbox.fail(planned.pop(0))  # type: ignore[arg-type]  # as it is planned
@@ -105,8 +105,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_a_shipment_is_told_as_text_with_units() -> None:
-    """Numbers go as text in the units that they were given in, rounded up to four decimals."""
+def test_measures_are_texts_with_units() -> None:
+    """Measures are sent as texts in their own units, rounded up."""
     fine = Parcel(weight="0.00001", length=1, width=1, height="2.54", length_unit="in")
     result = shipment_body(attrs.evolve(REQUEST, parcels=[PARCEL, fine, Parcel(weight=3)]))
 
@@ -138,8 +138,8 @@ def test_a_shipment_is_told_as_text_with_units() -> None:
     assert "extra" not in result
 
 
-def test_what_is_wished_is_told_as_extra() -> None:
-    """Insurance, signature and the rest are told in Shippo's words."""
+def test_options_are_sent_as_extra() -> None:
+    """Insurance, signature and other options are sent in Shippo's terms."""
     request = attrs.evolve(
         REQUEST,
         signature=Signature.ANYBODY,
@@ -169,8 +169,8 @@ def test_what_is_wished_is_told_as_extra() -> None:
     )
 
 
-def test_customs_are_told_in_shippos_words() -> None:
-    """What customs want is told with the value and the weight of each line together."""
+def test_customs_fields() -> None:
+    """A customs line has the value and weight of all its pieces."""
     item = CustomsItem(
         description="Shirts",
         quantity=2,
@@ -229,10 +229,10 @@ def test_customs_are_told_in_shippos_words() -> None:
         ({"label": "zpl"}, "ZPLII", (LabelFormat.ZPL, None)),
     ],
 )
-def test_a_label_is_written_as_it_was_wished(
+def test_label_format_and_size(
     shop: Shop, wished: dict[str, Any], result: str, results: tuple[LabelFormat, str | None]
 ) -> None:
-    """How a label is to be written is asked with the rates, and told when it is bought."""
+    """A label has the requested format and size."""
     label = shop.bought(**wished).labels[0]
 
     assert (result, results) == (label.vendor_format, (label.format, label.size))
@@ -258,15 +258,15 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     assert CancelState.REJECTED is shop.shipping.cancel(bought.ref).state
 
 
-def test_the_first_of_several_labels_is_given_if_no_more_can_be(shop: Shop) -> None:
-    """What was bought is told even if the rest of it cannot be asked for now."""
+def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
+    """A purchase is returned with one label if the others cannot be listed."""
     shop.wire.planned["GET /transactions"] = [Response(503)]
 
     assert 1 == len(shop.bought(parcels=[PARCEL, PARCEL]).labels)
 
 
-def test_several_parcels_that_are_not_listed_are_called_back_by_what_is_known(shop: Shop) -> None:
-    """If the parcels of a shipment are not listed, the one that is known is called back."""
+def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
+    """If the parcels cannot be listed, the known transaction is cancelled."""
     bought = shop.bought(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
     shop.shipping.cancel(bought.ref)
@@ -275,7 +275,7 @@ def test_several_parcels_that_are_not_listed_are_called_back_by_what_is_known(sh
 
 
 def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """What was only taken is pending, has no label yet, and is asked for again."""
+    """A label still being made is pending."""
     shop.sandbox.slow = True
     bought = shop.bought()
 
@@ -295,8 +295,8 @@ def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
     assert (ShipmentState.BOUGHT, 1) == (result.state, len(result.labels))
 
 
-def test_a_label_that_fails_later_is_told_so(shop: Shop) -> None:
-    """What could not be bought in the end is failed, with what the carrier said."""
+def test_label_that_fails_later(shop: Shop) -> None:
+    """A label that fails in the end has the state failed, with the reason."""
     shop.sandbox.slow = True
     bought = shop.bought()
     shop.sandbox.finish(bought.ref.id, "ERROR")
@@ -322,7 +322,7 @@ def test_a_new_status_is_kept(shop: Shop) -> None:
 
 
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
-    """What was bought and lost its answer is found among the transactions of its offer."""
+    """A lost purchase is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -333,7 +333,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
 
 
 def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
-    """What Shippo has not, or refused, or cannot be asked for, is unknown; nothing is bought."""
+    """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Response(503)]
     with pytest.raises(OutcomeUnknown):
@@ -357,15 +357,15 @@ def test_a_long_key_has_a_short_mark() -> None:
     assert mark(long) != mark(f"{long}k")
 
 
-def test_only_an_offer_can_be_bought(shop: Shop) -> None:
-    """What is no offer's reference is refused before anything is sent."""
+def test_only_rates_can_be_bought(shop: Shop) -> None:
+    """A reference that is no rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
     assert [] == shop.sandbox.asked
 
 
-def test_what_cannot_be_read_is_no_offer(shop: Shop) -> None:
-    """An offer without a price or a carrier is none, and is not passed over in silence."""
+def test_unreadable_rates_become_messages(shop: Shop) -> None:
+    """A rate without price or carrier becomes a message."""
     rates = [{"object_id": "1", "provider": "UPS"}, {"object_id": "2", "amount": "1"}]
     shop.sandbox.fail(reply({"object_id": "s", "rates": rates}, 201))
     result = shop.shipping.get_rates(REQUEST)
@@ -418,8 +418,8 @@ def test_a_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
         ("ERROR", CancelState.REJECTED),
     ],
 )
-def test_a_refund_is_told_as_it_stands(shop: Shop, word: str, state: CancelState) -> None:
-    """What the carrier decided is told to whoever asks again."""
+def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
+    """The carrier's decision on a refund is returned when it is requested again."""
     bought = shop.bought()
     assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
     shop.sandbox.settle_refund(bought.ref.id, word)
@@ -437,8 +437,8 @@ def test_a_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
     assert (CancelState.UNKNOWN, "PONDERED") == (result.state, result.vendor_status)
 
 
-def test_a_shipment_that_was_not_bought_cannot_be_called_back(shop: Shop) -> None:
-    """What Shippo does not have, or has not bought, is refused in its words."""
+def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
+    """An unknown or unfinished shipment cannot be cancelled."""
     with pytest.raises(VendorRejected):
         shop.shipping.cancel("shippo:shippo:nothing")
     shop.sandbox.slow = True
@@ -489,8 +489,8 @@ def test_parcels_of_others_are_followed(
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
-    """A track without a status, a carrier or a time is read as far as it goes."""
+def test_incomplete_tracking(shop: Shop) -> None:
+    """Tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
     shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": history}))
     tracking = shop.shipping.track("1", "usps")
@@ -505,8 +505,8 @@ def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
         shop.shipping.track("1", "usps")
 
 
-def test_a_shipment_is_followed_by_what_its_news_name(shop: Shop) -> None:
-    """News name the transaction alone, and by that the shipment can be followed as well."""
+def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
+    """An event's reference is enough to track the shipment."""
     bought = shop.bought()
     [result] = shop.hub.events("shippo", event("transaction_updated", object_id=bought.ref.id))
     assert result.ref is not None
@@ -528,15 +528,15 @@ def test_an_arrival_without_a_time_is_no_time(shop: Shop) -> None:
     assert datetime(2030, 1, 2, tzinfo=UTC) == shop.shipping.track("1", "usps").delivered_at
 
 
-def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
-    """What a vendor writes for a country is not held against who asked."""
+def test_country_name_is_no_change(shop: Shop) -> None:
+    """A country's full name in the answer is no change of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
-def test_an_address_is_compared(shop: Shop) -> None:
-    """What the post writes otherwise is named, and what was not checked is unknown."""
+def test_address_changes_are_listed(shop: Shop) -> None:
+    """Corrected parts are listed; an unchecked address is unknown."""
     valid = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",
@@ -558,8 +558,8 @@ def event(kind: str, **data: Any) -> WebhookEvent:
     return WebhookEvent(vendor="shippo", id="1", type=kind, vendor_type=kind, data=data)
 
 
-def test_news_of_a_label_is_read(shop: Shop) -> None:
-    """A label that was refunded is told; what is new means nothing, and breaks nothing."""
+def test_label_events(shop: Shop) -> None:
+    """A refunded label gives an event; an unknown status has no state."""
     bought = event("transaction_updated", object_id="t1", status="REFUNDED")
     (result,) = shop.hub.events("shippo", bought)
 

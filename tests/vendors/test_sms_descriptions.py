@@ -1,4 +1,4 @@
-"""What Twilio is sent, against its own description of the API, and the short one of it here.
+"""Requests to Twilio match Twilio's API description, and our excerpt of it.
 
 The official descriptions are not part of this repository. A folder that has `twilio_api_v2010.json`
 and `twilio_lookups_v2.json`, from Twilio's `twilio-oai`, is named by the environment variable

@@ -77,7 +77,7 @@ def test_the_same_message_is_the_same_bytes() -> None:
 
 
 def test_a_long_header_is_one_line() -> None:
-    """What some readers would not put together again is not folded."""
+    """A long link in a header is not folded, since some readers would break it."""
     link = "<https://example.com/" + "u" * 300 + ">"
     written = mime_bytes(_message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>")
 
@@ -182,8 +182,8 @@ def test_the_key_names_the_message() -> None:
         assert keyed[0].id.endswith("@example.com>")
 
 
-def test_who_was_refused_is_told() -> None:
-    """A message is taken for some of its recipients, and each is told of."""
+def test_refused_recipients_are_reported() -> None:
+    """A message accepted for some recipients reports each one."""
     people = ["ada@example.com", "refused@example.com", "greylisted@example.com"]
     with SmtpSandbox() as sandbox:
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message(to=people))
@@ -201,7 +201,7 @@ def test_who_was_refused_is_told() -> None:
 
 
 def test_failures_are_reported_to_the_envelope_sender() -> None:
-    """Who carries the message sees another sender than who reads it."""
+    """The envelope's sender may differ from the message's."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         email.send_transactional(_message(envelope_sender="bounces@example.com"))
@@ -263,8 +263,8 @@ def test_a_server_may_not_want_the_message() -> None:
 
 
 @pytest.mark.parametrize("words", ["What?", "354 Go on", "999 Odd", "20"])
-def test_an_answer_that_says_nothing_leaves_open_whether_it_was_taken(words: str) -> None:
-    """What cannot be read after the last byte of a message is no refusal of it."""
+def test_unreadable_final_reply_is_an_unknown_outcome(words: str) -> None:
+    """An unreadable reply after the message leaves the outcome unknown."""
     with SmtpSandbox() as sandbox:
         sandbox.taken = words
         email = hub(smtp_vendor(sandbox)).email()
@@ -282,8 +282,8 @@ def test_every_yes_is_one() -> None:
         assert EmailStatus.QUEUED is receipt.status
 
 
-def test_what_is_refused_for_now_may_be_tried_again() -> None:
-    """A refusal for the time being does not use up the key."""
+def test_temporary_refusal_keeps_the_key_free() -> None:
+    """A temporary refusal does not use up the key."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.refusals.append("451 4.2.0 Come back later")
@@ -314,8 +314,8 @@ def test_a_sender_may_be_refused() -> None:
             email.send_transactional(_message(from_="a@unverified.example"))
 
 
-def test_nobody_listens() -> None:
-    """Where nobody listens, nothing was processed."""
+def test_refused_connection_processed_nothing() -> None:
+    """A refused connection proves that nothing was processed."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         vendor = Smtp(host="127.0.0.1", port=bound.getsockname()[1], security="none", login=False)
@@ -353,8 +353,8 @@ def test_the_password_comes_from_the_provider() -> None:
 
 
 @pytest.mark.parametrize("token, arrives", [("smtp-sandbox-password", True), ("old", False)])
-def test_a_token_may_say_who_we_are(token: str, arrives: bool) -> None:
-    """A token of OAuth is told as Google and Microsoft take it."""
+def test_oauth_login(token: str, arrives: bool) -> None:
+    """An OAuth token is sent in the form of Google and Microsoft."""
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, OAuthCredentials(access_token=token))
     with SmtpSandbox() as sandbox:
@@ -446,14 +446,14 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
     assert [587, 465, 25] == ports
 
 
-def test_somebody_must_be_the_sender() -> None:
-    """A message without a sender, by an account without one, is refused."""
+def test_missing_sender_is_refused() -> None:
+    """A message without a sender, from an account without one, is refused."""
     with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="sender"):
         hub(smtp_vendor(sandbox)).email().send_transactional(EmailMessage(to="a@b.c", text="x"))
 
 
-def test_the_sandbox_knows_its_commands() -> None:
-    """What is no command is refused, and the conversation goes on."""
+def test_sandbox_refuses_unknown_commands() -> None:
+    """An unknown command is refused, and the session goes on."""
     with SmtpSandbox() as sandbox, socket.create_connection((sandbox.host, sandbox.port)) as line:
         message = line.makefile("rb")
         assert message.readline().startswith(b"220")
@@ -462,8 +462,8 @@ def test_the_sandbox_knows_its_commands() -> None:
         assert [b"502", b"530", b"221"] == [message.readline()[:3] for _ in range(3)]
 
 
-def test_a_message_without_names_is_read() -> None:
-    """What arrives with the least of headers is read too."""
+def test_minimal_message_is_read() -> None:
+    """A message with the fewest headers is read."""
     result = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
 
     assert ((), ("d@e.f",), None) == (result.to, result.bcc, result.sender_name)

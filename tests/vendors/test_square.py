@@ -1,4 +1,4 @@
-"""What Square is sent for a payment, and what becomes of it."""
+"""Square: payments and their states."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _shop() -> Iterator[Shop]:
 # --- what is sent ----------------------------------------------------------
 
 
-def test_a_payment_is_all_that_was_asked_for() -> None:
-    """Every field of a charge has its place, and the vendor's own options go in last."""
+def test_every_field_of_a_charge_is_sent() -> None:
+    """Every field of a charge is sent, the vendor's own options last."""
     charge = order(
         "ccof:1",
         customer=Customer(id="C1", email="a@b.example", phone="+14155550100"),
@@ -64,8 +64,8 @@ def test_a_payment_is_all_that_was_asked_for() -> None:
     } == payment_body(Square(location_id="L1"), charge, autocomplete=False)
 
 
-def test_what_is_not_said_is_not_sent() -> None:
-    """A charge that says no more than it must sends no more."""
+def test_minimal_charge() -> None:
+    """A minimal charge sends only the required fields."""
     assert {
         "source_id": "cnon:1",
         "amount_money": {"amount": 14990, "currency": "EUR"},
@@ -83,8 +83,8 @@ def test_what_is_not_said_is_not_sent() -> None:
         ({"metadata": {"order": "x" * 500}}, "description"),
     ],
 )
-def test_what_is_too_long_is_refused(fields: dict[str, Any], field: str) -> None:
-    """Nothing is cut off that Square would not take whole."""
+def test_too_long_fields_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A field longer than Square's limit is refused, not cut."""
     with pytest.raises(InvalidData) as caught:
         payment_body(Square(), order(**fields), autocomplete=True)
 
@@ -108,8 +108,8 @@ def test_amounts_are_written_in_the_smallest_unit(money: Money, minor: int) -> N
     assert {"amount": minor, "currency": money.currency} == amount_body(money)
 
 
-def test_every_request_says_who_and_which_version(shop: Shop) -> None:
-    """The version is pinned, and the key of an effect stands in the body, not in a header."""
+def test_request_headers(shop: Shop) -> None:
+    """Each request has the API version, the token and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.asked[0].headers
 
@@ -119,8 +119,8 @@ def test_every_request_says_who_and_which_version(shop: Shop) -> None:
     assert "INV-2041/1" == shop.sent()["idempotency_key"]
 
 
-def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
-    """Square knows keys of 45 characters; a longer one is told as so many of its digest."""
+def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
+    """A key of more than 45 characters is sent as its digest."""
     for key in ("k" * 45, "k" * 46, "k" * 47):
         shop.payments.charge(order(), idempotency_key=key)
     first, second, third = (json.loads(one.body)["idempotency_key"] for one in shop.sandbox.asked)
@@ -171,8 +171,8 @@ def test_nothing_secret_is_shown() -> None:
 # --- what happens ----------------------------------------------------------
 
 
-def test_a_payment_says_what_it_was(shop: Shop) -> None:
-    """What was paid with, how it is called and since when it is true are read."""
+def test_payment_details(shop: Shop) -> None:
+    """A payment has its means, reference and times."""
     paid = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 
     assert (
@@ -230,8 +230,8 @@ def test_a_debit_takes_its_time(shop: Shop, success: bool) -> None:
     assert existing.state == shop.told(debit).state
 
 
-def test_what_was_lost_is_settled(shop: Shop) -> None:
-    """A payment whose answer was lost is asked for again under its key, and declined if it was."""
+def test_lost_payment_is_settled(shop: Shop) -> None:
+    """A payment with a lost answer is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

@@ -1,4 +1,4 @@
-"""How Square's answers, lists and webhooks are read."""
+"""Square's answers, lists and webhooks."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
-def test_a_list_that_is_none_is_malformed(shop: Shop, operation: str) -> None:
-    """A list that is something else is a failure of the vendor; what is no item is left out."""
+def test_malformed_lists(shop: Shop, operation: str) -> None:
+    """A malformed list is a failure, and malformed entries are left out."""
     shop.sandbox.fail(reply({operation: {}}), reply({operation: [None, {}, {"id": "x"}]}))
     with pytest.raises(VendorFailed):
         getattr(shop.payments, operation)()
@@ -121,8 +121,8 @@ def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
     assert (DisputeState.INQUIRY, None) == (event.dispute.state, event.state)
 
 
-def test_payouts_are_told(shop: Shop) -> None:
-    """Money on its way to our bank is listed, and told."""
+def test_payouts(shop: Shop) -> None:
+    """Payouts are listed with their states."""
     shop.sandbox.pay_out(10_000, "EUR")
     shop.sandbox.pay_out(500, "JPY", "FAILED")
     failed, moving = shop.payments.payouts().items
@@ -133,8 +133,8 @@ def test_payouts_are_told(shop: Shop) -> None:
     assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.news())]
 
 
-def test_a_stranger_is_not_believed(shop: Shop) -> None:
-    """The URL is signed too: what was meant for another place is not for us."""
+def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
+    """The URL is signed, so a webhook for another URL is refused."""
     shop.pay()
     options = shop.sandbox.sent[0].given()
     verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
@@ -154,10 +154,10 @@ def test_a_stranger_is_not_believed(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "message", [{}, {"id": "x"}, {"status": "PENDING"}, {"id": ["x"]}], ids=str
 )
-def test_what_is_none_is_read_as_none(
+def test_incomplete_answers_are_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
-    """What has no id or no state is nothing."""
+    """An answer without id or state is None."""
     assert reader(ref, read(message)) is None
 
 
@@ -169,8 +169,8 @@ def payment(**fields: Any) -> Payment:
     return result
 
 
-def test_what_is_new_is_unknown() -> None:
-    """A status that nobody knows is kept in Square's words, and nothing is made up of it."""
+def test_unknown_status_is_kept() -> None:
+    """An unknown status is kept in Square's word, and totals are None."""
     result = payment(status="TELEPORTED", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "TELEPORTED") == (result.state, result.vendor_state)
@@ -190,8 +190,8 @@ def test_a_failure_without_an_error_says_no_reason() -> None:
     )
 
 
-def test_a_tip_is_captured_too() -> None:
-    """What was taken is the whole, and a wallet is named."""
+def test_tip_is_part_of_the_captured_amount() -> None:
+    """The captured amount includes the tip, and a wallet is named."""
     result = payment(
         amount_money={"amount": 90, "currency": "EUR"},
         approved_money={"amount": 90, "currency": "EUR"},
@@ -204,8 +204,8 @@ def test_a_tip_is_captured_too() -> None:
     assert payment().means is None
 
 
-def test_a_dispute_may_name_no_payment() -> None:
-    """A dispute and a refund without a payment are read, and are no news of one."""
+def test_dispute_without_a_payment() -> None:
+    """Disputes and refunds without a payment are read, and are no events of one."""
     dispute = dispute_of(ref, read({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
@@ -226,8 +226,8 @@ def webhook(data: object) -> WebhookEvent:
     [None, [], {}, {"payment": None}, {"payment": {"id": "x"}}, {"customer": {"id": "C1"}}],
     ids=str,
 )
-def test_news_of_nothing_is_none(data: object) -> None:
-    """Webhooks of other things, and of none, are no news."""
+def test_other_webhooks_give_no_events(data: object) -> None:
+    """Webhooks about other things give no events."""
     assert () == Square().events(webhook(data), ref)
 
 
@@ -251,8 +251,8 @@ FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "
         (reply({"payment": FAILED}), PaymentDeclined),
     ],
 )
-def test_an_error_is_what_it_says(answer: Response, kind: type[Exception]) -> None:
-    """Category and code go before the status, and a success may be none."""
+def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
+    """Category and code decide before the status."""
     assert kind is type(classify(PAY, answer))
 
 
@@ -269,8 +269,8 @@ def test_an_error_is_what_it_says(answer: Response, kind: type[Exception]) -> No
         (Request.post("/v2/payments/p1/cancel"), reply({"payment": FAILED})),
     ],
 )
-def test_the_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
-    """What has no known category is what its status says; a look at what failed is no failure."""
+def test_other_errors_are_classified_by_status(request_: Request, answer: Response) -> None:
+    """Without a known category the status decides."""
     assert classify(request_, answer) is None
 
 
@@ -286,8 +286,8 @@ def test_a_failure_at_once_is_a_decline() -> None:
     )
 
 
-def test_words_are_masked() -> None:
-    """What an error quotes is no card's number, and no longer than it must be."""
+def test_error_texts_are_masked() -> None:
+    """A card number in an error's text is masked, and a long text is cut."""
     error = {"code": "INVALID_CARD", "detail": f"4111111111111111 {'x' * 999}"}
     decline = decline_of(read(error))
 

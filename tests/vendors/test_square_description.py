@@ -1,4 +1,4 @@
-"""What is sent to Square is what Square's own description says."""
+"""Requests to Square match Square's own API description."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MONEY: Json = {
 }
 
 
-def _asked(method: str, required: str, **properties: Json) -> Json:
+def _operation(method: str, required: str, **properties: Json) -> Json:
     schema = {"type": "object", "required": required.split(), "properties": properties}
     return {method: {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 
 OURS: Json = {
     "paths": {
-        "/v2/payments": _asked(
+        "/v2/payments": _operation(
             "post",
             "source_id idempotency_key",
             amount_money=MONEY,
@@ -47,14 +47,14 @@ OURS: Json = {
             source_id=TEXT,
             statement_description_identifier={"type": "string", "maxLength": 20},
         ),
-        "/v2/payments/{payment_id}": _asked(
+        "/v2/payments/{payment_id}": _operation(
             "put",
             "idempotency_key",
             idempotency_key=KEY,
             payment={"type": "object", "properties": {"amount_money": MONEY}},
         ),
-        "/v2/payments/{payment_id}/complete": _asked("post", "", version_token=TEXT),
-        "/v2/refunds": _asked(
+        "/v2/payments/{payment_id}/complete": _operation("post", "", version_token=TEXT),
+        "/v2/refunds": _operation(
             "post",
             "idempotency_key amount_money",
             amount_money=MONEY,

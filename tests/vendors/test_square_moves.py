@@ -73,7 +73,7 @@ def test_a_part_is_set_first(shop: Shop) -> None:
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_a_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
-    """Whichever answer was lost, whoever repeats the key hears that it is done."""
+    """Whichever answer was lost, a repeated capture happens once."""
     held, key = shop.hold(), shop.key()
     shop.sandbox.fail(*[Slow(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as caught:
@@ -85,8 +85,8 @@ def test_a_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> 
         assert (MoveState.SUCCEEDED, PART) == (capture.state, capture.amount)
 
 
-def test_a_lost_answer_is_tried_again_by_itself() -> None:
-    """What is harmless to repeat is repeated within the call."""
+def test_lost_answer_is_retried_within_the_call() -> None:
+    """A repeatable request is repeated within the call."""
     shop = Shop(retry=RetryPolicy(max_attempts=2, base_delay=0))
     with shop.hub:
         shop.sandbox.fail(Lost())
@@ -111,8 +111,8 @@ def test_nothing_is_captured_twice(shop: Shop) -> None:
             shop.payments.capture(held.ref, amount, idempotency_key=shop.key())
 
 
-def test_what_somebody_else_captured_is_refused(shop: Shop) -> None:
-    """A payment that was completed meanwhile with another amount was not captured by this key."""
+def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None:
+    """A payment completed meanwhile with another amount is refused."""
     held, key = shop.hold(), shop.key()
     shop.sandbox.fail(Slow(0.0), ConnectionFailed("Nobody is there."))
     with pytest.raises(ConnectionFailed):
@@ -126,8 +126,8 @@ def test_what_somebody_else_captured_is_refused(shop: Shop) -> None:
 # --- giving up -------------------------------------------------------------
 
 
-def test_a_void_lets_go_once(shop: Shop) -> None:
-    """What was given up stays given up, whoever asks again; what was taken is not."""
+def test_voiding_twice_changes_nothing(shop: Shop) -> None:
+    """A voided payment stays voided; a captured one is refused."""
     held = shop.hold()
     void = shop.payments.void(held.ref, idempotency_key=shop.key())
     again = shop.payments.void(held.ref, idempotency_key=shop.key())
@@ -172,8 +172,8 @@ def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
     assert (existing.state, existing.refunded) == (result.state, result.refunded)
 
 
-def test_what_is_left_is_given_back(shop: Shop) -> None:
-    """Without an amount all that is left goes back, the same however often it is asked."""
+def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+    """A refund without an amount returns the rest, once per key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     shop.sandbox.settle()
@@ -187,8 +187,8 @@ def test_what_is_left_is_given_back(shop: Shop) -> None:
         shop.refund(payment)
 
 
-def test_what_is_not_captured_is_not_given_back(shop: Shop) -> None:
-    """Square's own word for it is kept."""
+def test_uncaptured_payment_cannot_be_refunded(shop: Shop) -> None:
+    """The refusal has Square's own code."""
     with pytest.raises(VendorRejected) as caught:
         shop.refund(shop.hold(), PART)
 
@@ -197,8 +197,8 @@ def test_what_is_not_captured_is_not_given_back(shop: Shop) -> None:
 
 @pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
 @pytest.mark.parametrize("verb", ["charge", "void", "refund"])
-def test_what_is_malformed_is_unknown(shop: Shop, verb: str, answer: Json) -> None:
-    """An answer that says success and nothing else is a failure that may have moved money."""
+def test_malformed_success_is_a_failure(shop: Shop, verb: str, answer: Json) -> None:
+    """A success without the expected fields is a failure with unknown outcome."""
     options = (order(),) if verb == "charge" else (shop.hold().ref,)
     if verb == "refund":
         options = (*options, PART)

@@ -1,4 +1,4 @@
-"""What Square's sandbox refuses, as Square would."""
+"""Square's sandbox refuses what Square would refuse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moorage.vendors.payments.square import API_VERSION
 def asked(
     sandbox: SquareSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """What the sandbox answers."""
+    """The sandbox's answer."""
     fields = {
         "Authorization": f"Bearer {sandbox.access_token}",
         "Square-Version": API_VERSION,
@@ -31,7 +31,7 @@ def asked(
 
 
 def paying(**fields: Any) -> dict[str, Any]:
-    """What makes a payment, with something changed."""
+    """The body of a payment, with changes."""
     usual = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
@@ -65,16 +65,16 @@ def paying(**fields: Any) -> dict[str, Any]:
         (paying(source_id="cnon:gold"), "NOT_FOUND"),
     ],
 )
-def test_the_sandbox_refuses_what_square_would(body: object, code: str) -> None:
-    """What is missing, misspelt, too long or of the wrong type is refused by Square's code."""
+def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
+    """Missing, misspelt, too long or malformed fields are refused."""
     response = asked(SquareSandbox(), "POST", "/v2/payments", body)
 
     assert code == response.json()["errors"][0]["code"]
     assert response.status in {400, 404}
 
 
-def test_the_sandbox_refuses_more() -> None:
-    """What is not there, not allowed or not in this state is refused."""
+def test_sandbox_refuses_impossible_operations() -> None:
+    """Missing, forbidden and impossible operations are refused."""
     sandbox = SquareSandbox()
     held = asked(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()["payment"]
     at = f"/v2/payments/{held['id']}"
@@ -113,8 +113,8 @@ def test_the_sandbox_refuses_more() -> None:
     assert 400 == asked(sandbox, "GET", at, **{"Square-Version": "latest"}).status
 
 
-def test_the_sandbox_keeps_what_it_said() -> None:
-    """A key brings the same answer, a refusal too, and no other request."""
+def test_sandbox_repeats_answers_by_key() -> None:
+    """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = SquareSandbox()
     first, again = (asked(sandbox, "POST", "/v2/payments", paying()) for _ in range(2))
     other = asked(sandbox, "POST", "/v2/payments", paying(note="x"))

@@ -1,4 +1,4 @@
-"""What Stripe is sent, what it answers, and what its sandbox refuses."""
+"""Stripe: requests, answers, and its sandbox."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Shop:
         return dict(self.sandbox.asked[-1].form)
 
     def news(self) -> list[PaymentEvent]:
-        """What all webhooks so far mean."""
+        """The events of all webhooks so far."""
         verifier = self.hub.webhooks("main", secrets=self.sandbox.webhook_secret)
         return [
             event
@@ -116,7 +116,7 @@ class Shop:
         ]
 
     def told(self, payment: Payment) -> Payment:
-        """A payment after all news of it."""
+        """A payment after all its events."""
         for event in self.news():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)
@@ -143,15 +143,15 @@ def test_forms_nest_in_brackets() -> None:
     )
 
 
-def test_a_charge_is_called_what_its_books_call_it() -> None:
-    """Metadata of the host's never stand where the payment is found by its own reference."""
+def test_metadata_does_not_replace_the_reference() -> None:
+    """A host's metadata do not replace the payment's reference."""
     body = intent_body(order("tok_visa", metadata={"reference": "PO-7", "order": "7"}))
 
     assert {"reference": "INV-2041", "order": "7"} == body["metadata"]
 
 
-def test_an_intent_is_all_that_was_asked_for() -> None:
-    """Every field of a charge has its place, and the vendor's own options go in last."""
+def test_every_field_of_a_charge_is_sent() -> None:
+    """Every field of a charge is sent, the vendor's own options last."""
     charge = order(
         "tok_visa",
         customer=Customer(id="cus_1", name="Ada", email="ada@shop.example"),
@@ -206,15 +206,15 @@ def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, An
     assert fields == {name: body[name] for name in names if name in body}
 
 
-def test_nobody_is_sent_away_without_a_way_back() -> None:
-    """Without a return URL only means of payment are taken that send nobody away."""
+def test_redirects_need_a_return_url() -> None:
+    """Without a return URL only means without a redirect are allowed."""
     body = confirmed_body(order(), capture_method="automatic")
 
     assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
 
 
-def test_every_request_says_who_and_which_version(shop: Shop) -> None:
-    """The version is pinned, and the key of an effect goes in Stripe's own header."""
+def test_request_headers(shop: Shop) -> None:
+    """Each request has the API version and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.asked[0].headers
 
@@ -262,15 +262,15 @@ def test_an_intent_is_left_to_the_browser(shop: Shop) -> None:
     assert "confirm" not in shop.sent()
 
 
-def test_nothing_is_charged_without_a_source(shop: Shop) -> None:
-    """Who charges says what with."""
+def test_charge_needs_a_source(shop: Shop) -> None:
+    """A charge without a source is refused."""
     with pytest.raises(InvalidData):
         shop.payments.charge(order(None), idempotency_key="k")
 
 
 @pytest.mark.parametrize("existing", [b"x" * 2_001, b".."], ids=["long", "step"])
-def test_an_id_that_cannot_be_kept_proves_nothing(shop: Shop, existing: bytes) -> None:
-    """What was answered with an id that no reference can hold may have been charged."""
+def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
+    """A success with an invalid id is a failure with unknown outcome."""
     body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
 
@@ -336,8 +336,8 @@ def test_an_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
     )
 
 
-def test_a_buyer_who_is_away_cannot_confirm(shop: Shop) -> None:
-    """What needs the buyer is declined while they are away, and says that it needs them."""
+def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> None:
+    """An off-session payment that needs authentication is declined."""
     charge = order("pm_card_authenticationRequired", off_session=True)
 
     with pytest.raises(PaymentDeclined) as caught:
@@ -362,8 +362,8 @@ def test_more_than_one_part_is_captured(shop: Shop) -> None:
     assert EUROS == second.after.captured
 
 
-def test_a_void_lets_go(shop: Shop) -> None:
-    """What was authorised and given up is voided, and nothing of it was given back."""
+def test_void(shop: Shop) -> None:
+    """A voided authorisation is voided, and nothing was refunded."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
     assert void.after is not None
@@ -390,8 +390,8 @@ def test_an_authorisation_lapses(shop: Shop) -> None:
     )
 
 
-def test_what_is_under_way_is_no_success(shop: Shop) -> None:
-    """A debit that is under way is pending until it has arrived."""
+def test_pending_debit(shop: Shop) -> None:
+    """A debit under way is pending until it has arrived."""
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
     shop.sandbox.arrive(payment.ref.id)
@@ -427,8 +427,8 @@ def test_a_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
     assert {"payment_intent": payment.ref.id} == shop.sent()
 
 
-def test_a_currency_is_looked_up_where_nobody_knows_it(shop: Shop) -> None:
-    """A reference that does not know its currency gets no refund in another one."""
+def test_missing_currency_is_looked_up(shop: Shop) -> None:
+    """A reference without a currency gets it by a look-up."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     bare = Ref("stripe", "main", payment.ref.id)
 
@@ -453,8 +453,8 @@ def test_payments_are_listed(shop: Shop) -> None:
     assert () == shop.payments.payments(PaymentQuery(until=now - timedelta(hours=1))).items
 
 
-def test_no_account_is_asked_that_is_not_there(shop: Shop) -> None:
-    """An account that is not configured is named in the refusal."""
+def test_unknown_account_is_refused(shop: Shop) -> None:
+    """The error names the account that is not configured."""
     with pytest.raises(InvalidData) as caught:
         shop.payments.payouts(account="other")
 
@@ -505,8 +505,8 @@ def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.told(payment).state
 
 
-def test_payouts_are_told(shop: Shop) -> None:
-    """Money on its way to our bank is listed, and news of it says why it failed."""
+def test_payouts(shop: Shop) -> None:
+    """Payouts are listed, and an event of a failed one has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")
     failed, moving = shop.payments.payouts().items
@@ -520,14 +520,14 @@ def test_payouts_are_told(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
-def test_what_is_none_is_read_as_none(reader: Callable[[MakeRef, Answer], object]) -> None:
-    """What has no id or no status is nothing."""
+def test_incomplete_answers_are_none(reader: Callable[[MakeRef, Answer], object]) -> None:
+    """An answer without id or status is None."""
     assert reader(ref, read({})) is None
     assert reader(ref, read({"id": "x"})) is None
 
 
-def test_nobody_may_answer_every_dispute() -> None:
-    """A dispute that may not be answered has no time to do so."""
+def test_dispute_without_a_deadline() -> None:
+    """A dispute that cannot be answered has no deadline."""
     fields = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
     dispute = dispute_of(ref, read(fields))
 
@@ -543,8 +543,8 @@ def intent(**fields: Any) -> Payment:
     return payment
 
 
-def test_what_is_new_is_unknown() -> None:
-    """A status, an action and a decline that nobody knows are kept in Stripe's words."""
+def test_unknown_values_are_kept() -> None:
+    """Unknown statuses, actions and declines are kept in Stripe's words."""
     payment = intent(
         status="teleported",
         next_action={"type": "dance", "dance": {"steps": 3}},
@@ -564,8 +564,8 @@ def test_what_is_new_is_unknown() -> None:
     )
 
 
-def test_what_is_displayed() -> None:
-    """What the buyer is shown on a page is told as such."""
+def test_displayed_next_action() -> None:
+    """An action to show on a page has the type display."""
     action = {"type": "oxxo_display_details", "oxxo_display_details": {"number": "1"}}
     payment = intent(status="requires_action", next_action=action)
 
@@ -574,8 +574,8 @@ def test_what_is_displayed() -> None:
     assert {"number": "1"} == payment.next_action.fields
 
 
-def test_totals_that_are_not_said_are_not_made_up() -> None:
-    """What the answer does not contain is None, and nothing captured is nothing given back."""
+def test_missing_totals_are_none() -> None:
+    """A total missing from the answer is None."""
     assert intent().refunded is None
     assert PaymentState.CAPTURED == intent().state
     unexpanded = intent(amount_received=14990, amount_capturable=0, latest_charge="ch_1")
@@ -607,8 +607,8 @@ def test_a_stored_means_is_known() -> None:
     ],
     ids=str,
 )
-def test_news_of_nothing_is_none(thing: object) -> None:
-    """Webhooks of other things, and of none, are no news."""
+def test_other_webhooks_give_no_events(thing: object) -> None:
+    """Webhooks about other things give no events."""
     event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=thing)
 
     assert () == Stripe(credentials="sk").events(event, ref)
@@ -667,21 +667,21 @@ def says(status: int, **error: Any) -> Response:
         (says(400, type="invalid_request_error", code="charge_already_refunded"), VendorRejected),
     ],
 )
-def test_an_error_is_what_its_code_says(answer: Response, kind: type[Exception]) -> None:
-    """Type and code go before the status."""
+def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
+    """Type and code decide before the status."""
     assert kind is type(classify(Request.post("/"), answer))
 
 
 @pytest.mark.parametrize(
     "answer", [reply({}), reply({}, 503), says(400, type="x"), Response(404, body=b"no")]
 )
-def test_the_rest_is_left_to_the_status(answer: Response) -> None:
-    """What has no code of its own is what its status says."""
+def test_other_errors_are_classified_by_status(answer: Response) -> None:
+    """Without a known code the status decides."""
     assert classify(Request.post("/"), answer) is None
 
 
-def test_a_failure_that_was_kept_is_not_asked_for_again() -> None:
-    """Stripe keeps a failure under its key: asking again brings the same."""
+def test_stored_failure_is_not_retried() -> None:
+    """A failure that Stripe stores under the key is not retried."""
     answer = reply({"error": {"message": "Oops"}}, 500, Stripe_Should_Retry="false")
     error = classify(Request.post("/"), answer)
 

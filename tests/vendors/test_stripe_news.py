@@ -1,4 +1,4 @@
-"""However Stripe's webhooks come, what is known of a payment ends up the same."""
+"""Stripe's webhooks lead to the same payment in whatever order they come."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def lapsed(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
 def story(
     what: Callable[[Payments, StripeSandbox, Payment], None],
 ) -> tuple[Payment, list[PaymentEvent]]:
-    """A payment that was authorised, and all news of it, a second apart."""
+    """An authorised payment and all its events, a second apart."""
     seconds = count(1_800_000_000)
     sandbox = StripeSandbox(now=lambda: next(seconds))
     vendor = Stripe(credentials=sandbox.api_key)
@@ -94,23 +94,23 @@ def ref(id: str, /, **related: str | None) -> Ref:
 
 
 def failed(data: dict[str, Any]) -> WebhookEvent:
-    """What says that a charge failed."""
+    """A webhook for a failed charge."""
     kind, now = "charge.failed", datetime(2031, 5, 6, tzinfo=UTC)
     return WebhookEvent(
         vendor="stripe", id="evt_1", type=kind, vendor_type=kind, time=now, data=data
     )
 
 
-def test_news_say_our_own_word() -> None:
-    """News of a payment whose answer was lost is found by what the host called it."""
+def test_events_have_our_reference() -> None:
+    """An event of a payment whose answer was lost has our reference."""
     _, news = story(given_up)
 
     assert {"INV-1"} == {event.reference for event in news}
     assert {EUROS} == {event.amount for event in news}
 
 
-def test_a_charge_that_failed_says_why() -> None:
-    """News of a charge that failed say so, and why, as exactly as the bank did."""
+def test_failed_charge_has_a_reason() -> None:
+    """An event of a failed charge has the bank's reason."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
     [event] = read_events(failed({**fields, "payment_intent": "pi_1", **why}), ref)
@@ -126,8 +126,8 @@ def test_a_charge_that_failed_says_why() -> None:
     ]
 
 
-def test_a_decline_shows_nothing_that_is_secret() -> None:
-    """What Stripe says of a decline is masked, as that of any vendor is."""
+def test_decline_texts_are_masked() -> None:
+    """A card number in a decline's text is masked."""
     fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
     words = "Card 4242 4242 4242 4242 was declined."
     [event] = read_events(failed({**fields, "failure_message": words}), ref)
@@ -147,14 +147,14 @@ def test_a_decline_shows_nothing_that_is_secret() -> None:
     ids=["refunded", "lost", "given-up", "lapsed"],
 )
 @given(data=st.data())
-def test_the_order_of_news_does_not_matter(
+def test_order_of_events_does_not_matter(
     what: Callable[[Payments, StripeSandbox, Payment], None],
     state: PaymentState,
     captured: Money,
     back: Money,
     data: st.DataObject,
 ) -> None:
-    """Late, twice and in any order: the end is the same."""
+    """Late and repeated events in any order lead to the same payment."""
     payment, news = story(what)
     twice = news + data.draw(st.lists(st.sampled_from(news), max_size=5))
     for event in data.draw(st.permutations(twice)):

@@ -1,4 +1,4 @@
-"""What a 429 and a bare 409 prove at each vendor: whether the request was carried out."""
+"""Whether a 429 and a bare 409 prove, at each vendor, that the request was not carried out."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
         assert may_have_acted(error) == (name in WITH_KEYS)
 
 
-def test_vendors_with_keys_are_known() -> None:
-    """Whoever adds a vendor with keys judges its 409."""
+def test_vendors_with_keys_are_listed() -> None:
+    """Each vendor that honours keys has its 409 judged."""
     assert WITH_KEYS == {name for name in OVER_HTTP if vendor_class(name).idempotency is not None}
 
 
-def test_page_says_what_each_vendor_says() -> None:
+def test_page_has_a_row_for_each_vendor() -> None:
     """The page about failures has a row for each vendor."""
     section = PAGE.read_text().partition("## Turned away")[2].partition("\n## ")[0]
     assert OVER_HTTP == re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What Twilio is sent, what it says, and what that means."""
+"""Twilio: requests, answers and webhooks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REFS: Any = Refs("twilio")
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """What a message is sent as."""
+    """The form of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
@@ -124,7 +124,7 @@ def test_a_time_is_sent_in_utc() -> None:
     ],
 )  # fmt: skip
 def test_a_message_is_read(body: dict[str, Any], fields: dict[str, Any]) -> None:
-    """What Twilio says of a message is read, and what is new is kept."""
+    """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"sid": "SM1"} | body, 201))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -143,7 +143,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN), (None, LineType.UNKNOWN)],
 )  # fmt: skip
 def test_a_number_is_read(kind: str | None, line: LineType) -> None:
-    """What a number belongs to is read, and what is new is unknown."""
+    """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -192,10 +192,10 @@ def test_a_number_that_is_none() -> None:
         (400, None, None),
     ],
 )
-def test_a_refusal_is_told_by_its_code(
+def test_error_codes_come_before_the_status(
     status: int, code: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The code of an error says what it is before its status does."""
+    """The error code decides before the status."""
     words = "To +15005550001 is bad"
     answer = reply({"code": code, "message": words}, status)
     error: Any = classify(Request.get("/"), answer)
@@ -210,8 +210,8 @@ def test_a_refusal_is_told_by_its_code(
 @pytest.mark.parametrize(
     "sid", ["", "AC1", "SM" + "0" * 32, "AC" + "-" * 32, "AC" + "g" * 32, None]
 )
-def test_an_account_has_a_sid(sid: Any) -> None:
-    """What cannot be the SID of an account is refused, and where it stands is named."""
+def test_invalid_account_sid_is_refused(sid: Any) -> None:
+    """An invalid account SID is refused, and the setting is named."""
     with pytest.raises(ConfigurationError) as refused:
         Twilio(account_sid=sid)
 
@@ -226,8 +226,8 @@ def test_a_key_may_stand_for_the_account() -> None:
     assert all(one.needs_credentials for one in VENDOR.services().values())
 
 
-def test_what_was_called_back_already() -> None:
-    """A message is called back once, however often that is asked, and a lost answer is no harm."""
+def test_cancelling_twice() -> None:
+    """A message is cancelled once, however often it is requested."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     later = datetime(2031, 5, 6, tzinfo=UTC)
@@ -240,8 +240,8 @@ def test_what_was_called_back_already() -> None:
     assert SmsStatus.CANCELED is sms.get(receipt.ref).status
 
 
-def test_what_cannot_be_called_back_any_more() -> None:
-    """A message that was sent cannot be called back, and the refusal says so."""
+def test_sent_message_cannot_be_cancelled() -> None:
+    """A sent message cannot be cancelled."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))
@@ -254,8 +254,8 @@ def test_what_cannot_be_called_back_any_more() -> None:
     assert "20404" == missing.value.vendor_code
 
 
-def test_a_balance() -> None:
-    """What is left may be finer than a cent; without a currency it is nothing."""
+def test_balance() -> None:
+    """A balance may be finer than a cent; one without a currency fails."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
 
@@ -276,8 +276,8 @@ def test_a_number_is_looked_up() -> None:
     assert not sms.validate_number("12", country="US").valid
 
 
-def test_what_came_in() -> None:
-    """A message that came in says from whom, and what."""
+def test_incoming_message() -> None:
+    """An incoming message has its sender and text."""
     sandbox = TwilioSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in")
@@ -287,8 +287,8 @@ def test_what_came_in() -> None:
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
 
-def test_why_it_failed() -> None:
-    """News of a failure keeps its code; a number that only was written to is no sender."""
+def test_failure_event_keeps_its_code() -> None:
+    """A failure event keeps its code, and has no sender."""
     sandbox = TwilioSandbox()
     ours = hub(sandbox)
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
@@ -300,13 +300,13 @@ def test_why_it_failed() -> None:
     assert SmsStatus.UNDELIVERED is ours.sms().get(receipt.ref).status
 
 
-def test_news_of_something_else() -> None:
-    """A webhook that is about no message brings no news."""
+def test_other_webhooks_give_no_events() -> None:
+    """A webhook about no message gives no events."""
     result: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
 
 
-def test_an_outage_is_not_told_by_its_code() -> None:
-    """What Twilio says of its own failure is left to its status."""
+def test_outage_is_classified_by_status() -> None:
+    """An error of Twilio itself is classified by its status."""
     assert classify(Request.get("/"), Response(503, body=b"{}")) is None

@@ -1,4 +1,4 @@
-"""Answers to a bulk of which nothing can be read, and answers that need not say anything."""
+"""Unreadable answers to a bulk, and answers that may be empty."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNREAD: Result[Any] = Result(error=malformed(ANSWER))
 
 
 class Wire:
-    """What a parser needs of a wire."""
+    """The part of a wire that a parser needs."""
 
     account = "main"
 

@@ -1,4 +1,4 @@
-"""What UPS is told of a shipment, in its own words."""
+"""Shipments in requests to UPS."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(**fields: Any) -> Any:
-    """What buys a shipment."""
+def shipment_request(**fields: Any) -> Any:
+    """The body that buys a shipment."""
     request = attrs.evolve(REQUEST, **fields)
     body = shipment_body(
         request, OFFER, account="A1B2C3", goods="Merchandise", marked="key-1", day=DAY
@@ -29,9 +29,9 @@ def told(**fields: Any) -> Any:
     return body["ShipmentRequest"]["Shipment"]
 
 
-def test_a_parcel_is_told_in_the_units_of_its_country() -> None:
-    """Sides are whole and the longest is first; nothing is told smaller than it is."""
-    (package,) = told()["Package"]
+def test_parcel_uses_its_countrys_units() -> None:
+    """Sides are whole numbers, the longest first, and nothing is rounded down."""
+    (package,) = shipment_request()["Package"]
 
     assert {
         "UnitOfMeasurement": {"Code": "LBS", "Description": "LBS"},
@@ -43,19 +43,19 @@ def test_a_parcel_is_told_in_the_units_of_its_country() -> None:
         "Width": "8",
         "Height": "4",
     } == package["Dimensions"]
-    (package,) = told(sender=AWAY)["Package"]
+    (package,) = shipment_request(sender=AWAY)["Package"]
     assert ("KGS", "1.3", "CM", "31") == (
         package["PackageWeight"]["UnitOfMeasurement"]["Code"],
         package["PackageWeight"]["Weight"],
         package["Dimensions"]["UnitOfMeasurement"]["Code"],
         package["Dimensions"]["Length"],
     )
-    assert "Dimensions" not in told(parcels=Parcel(weight=1))["Package"][0]
+    assert "Dimensions" not in shipment_request(parcels=Parcel(weight=1))["Package"][0]
 
 
-def test_who_sends_is_who_pays() -> None:
-    """The sender is the shipper, unless what cannot be delivered goes back elsewhere."""
-    shipment = told()
+def test_sender_is_the_shipper() -> None:
+    """The sender is the shipper, unless returns go elsewhere."""
+    shipment = shipment_request()
     assert {
         "Name": "Acme",
         "AttentionName": "Jack Sparrow",
@@ -72,14 +72,14 @@ def test_who_sends_is_who_pays() -> None:
     assert "" == shipment["ShipTo"]["Address"]["ResidentialAddressIndicator"]
     assert {"ShipFrom", "Phone"}.isdisjoint({*shipment, *shipment["ShipTo"]})
 
-    shipment = told(return_to=AWAY)
+    shipment = shipment_request(return_to=AWAY)
     assert ("Ada Lovelace", "Acme") == (shipment["Shipper"]["Name"], shipment["ShipFrom"]["Name"])
 
 
 @pytest.mark.parametrize("recipient, home", [(THERE, True), (AWAY, False)])
-def test_what_is_wished_is_told_where_ups_wants_it(recipient: Address, home: bool) -> None:
-    """At home signatures and references are those of each package, and else of the shipment."""
-    shipment = told(
+def test_options_are_sent_in_their_places(recipient: Address, home: bool) -> None:
+    """Domestic signatures and references belong to packages, others to the shipment."""
+    shipment = shipment_request(
         recipient=recipient,
         signature=Signature.ADULT,
         saturday=True,
@@ -104,19 +104,19 @@ def test_what_is_wished_is_told_where_ups_wants_it(recipient: Address, home: boo
         assert "ReferenceNumber" not in packages[1]
 
 
-def test_what_nobody_wishes_is_not_told() -> None:
-    """Without wishes there are no options; what does not fit on a label is refused."""
-    shipment = told()
+def test_no_options_by_default() -> None:
+    """Without options none are sent; too long a text is refused."""
+    shipment = shipment_request()
 
     assert "ShipmentServiceOptions" not in shipment
     assert "PackageServiceOptions" not in shipment["Package"][0]
     with pytest.raises(InvalidData):
-        told(reference="o" * 36)
+        shipment_request(reference="o" * 36)
 
 
-def test_customs_are_told_as_an_invoice() -> None:
-    """UPS prints the invoice: with what one piece is worth, and in two lines if that is uneven."""
-    shipment = told(recipient=AWAY, customs=CUSTOMS)
+def test_customs_become_an_invoice() -> None:
+    """Customs are sent as an invoice with unit values."""
+    shipment = shipment_request(recipient=AWAY, customs=CUSTOMS)
 
     assert {
         "FormType": ["01"],
@@ -164,13 +164,15 @@ def test_an_invoice_needs_a_number(shop: Shop) -> None:
     """A reference of ours will do; elsewhere than in Canada nothing is told besides the invoice."""
     german = attrs.evolve(AWAY, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
-    shipment = told(recipient=german, customs=customs, reference="order 7", saturday=True)
+    shipment = shipment_request(
+        recipient=german, customs=customs, reference="order 7", saturday=True
+    )
     forms = shipment["ShipmentServiceOptions"]["InternationalForms"]
 
     assert ("order 7", "Exhibition") == (forms["InvoiceNumber"], forms["ReasonForExport"])
     assert "InvoiceLineTotal" not in shipment
     with pytest.raises(InvalidData):
-        told(recipient=german, customs=customs)
+        shipment_request(recipient=german, customs=customs)
     request = attrs.evolve(REQUEST, recipient=german, customs=customs)
     rate = shop.shipping.get_rates(request).rates[0]
     with pytest.raises(InvalidData):
@@ -186,8 +188,8 @@ def test_a_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
         with pytest.raises(UnsupportedByVendor):
             rates_body(attrs.evolve(REQUEST, **fields), "A1B2C3")
         with pytest.raises(UnsupportedByVendor):
-            told(**fields)
-    assert told(label_size="4x6")
+            shipment_request(**fields)
+    assert shipment_request(label_size="4x6")
     bought = shop.bought()
     count = len(shop.sandbox.asked)
     with pytest.raises(UnsupportedByVendor):

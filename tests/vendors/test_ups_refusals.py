@@ -1,4 +1,4 @@
-"""Whom UPS and its sandbox let in, and what its errors mean."""
+"""UPS: authentication, refusals and errors, in the sandbox too."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_an_error_keeps_its_code(body: object, code: str) -> None:
         reply({"response": {"errors": "none"}}, 400),
     ],
 )
-def test_an_error_without_a_code_is_told_by_its_status(answer: Response) -> None:
-    """What UPS does not say is not read into its answer."""
+def test_other_errors_are_classified_by_status(answer: Response) -> None:
+    """An error without a code is classified by its status."""
     assert None is classify(Request.get("/"), answer)
 
 
@@ -93,7 +93,7 @@ def test_an_account_is_checked() -> None:
 
 
 def sent(shop: Shop, request: Request) -> Response:
-    """What the sandbox answers to who comes in."""
+    """The sandbox's answer to a request."""
     shop.shipping.validate_address(THERE)
     token = shop.sandbox.asked[-1].headers.get("authorization") or ""
     url = f"https://onlinetools.ups.com{request.path}"
@@ -174,8 +174,8 @@ def test_a_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) ->
     assert f'"code":"{code}"' in answer.text
 
 
-def test_a_sandbox_recovers_what_it_may(shop: Shop) -> None:
-    """Labels of what is void are gone, and a picture is no format of labels."""
+def test_sandbox_label_recovery(shop: Shop) -> None:
+    """Labels of voided shipments are gone, and unsupported formats refused."""
     bought = shop.bought()
     body = recovery_body(LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     picture = {**body["LabelRecoveryRequest"]}

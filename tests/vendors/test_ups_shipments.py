@@ -1,4 +1,4 @@
-"""What UPS sells and takes back: offers, labels, and purchases whose answer was lost."""
+"""UPS: rates, labels, cancellations, and purchases whose answer was lost."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_a_price_is_the_one_that_was_negotiated(shop: Shop) -> None:
-    """What the account pays counts, and what others pay is told beside it."""
+def test_rates_have_the_negotiated_price(shop: Shop) -> None:
+    """A rate has the negotiated price beside the list price."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert [
@@ -54,8 +54,8 @@ def test_a_price_is_the_one_that_was_negotiated(shop: Shop) -> None:
     )
 
 
-def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
-    """What cannot be read is no offer; a service that is new keeps its code."""
+def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
+    """A rate with an unreadable price becomes a message; an unknown service is kept."""
     rated = [
         {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
         {
@@ -153,7 +153,7 @@ def test_an_empty_recovery_is_none(shop: Shop) -> None:
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
 def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
-    """What was bought is found by its mark, and its labels are recovered."""
+    """A lost purchase is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -171,8 +171,8 @@ def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [reply({}), reply({}, 500), reply({"LabelRecoveryResponse": 1})])
-def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
-    """If nobody can say whether it was bought, nobody says so."""
+def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
+    """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
     with pytest.raises(OutcomeUnknown):
@@ -205,8 +205,8 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     assert bought.tracking_numbers == result.tracking_numbers
 
 
-def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
-    """A label that was sold just now is found all the same; what nobody knows is refused."""
+def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
+    """A label just bought is found even if tracking does not know it yet."""
     bought = shop.bought()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
     result = shop.shipping.get_shipment(bought.ref)
@@ -218,8 +218,8 @@ def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
         shop.shipping.get_shipment(bought.ref)
 
 
-def test_what_is_void_has_no_labels(shop: Shop) -> None:
-    """A shipment that was called back is told so; asked again, it still is."""
+def test_void_shipment_has_no_labels(shop: Shop) -> None:
+    """A voided shipment has no labels, and voiding again says the same."""
     bought = shop.bought()
     back = shop.shipping.cancel(bought.ref)
     assert (CancelState.APPROVED, "Voided") == (back.state, back.vendor_status)
@@ -231,8 +231,8 @@ def test_what_is_void_has_no_labels(shop: Shop) -> None:
     assert (CancelState.APPROVED, "MV") == (again.state, again.vendor_status)
 
 
-def test_a_void_of_which_nothing_is_said_is_unknown(shop: Shop) -> None:
-    """An answer that does not say that it is void says nothing."""
+def test_unclear_void_is_unknown(shop: Shop) -> None:
+    """An answer that does not confirm the void leaves it unknown."""
     bought = shop.bought()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
     back = shop.shipping.cancel(bought.ref)

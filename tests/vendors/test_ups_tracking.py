@@ -1,4 +1,4 @@
-"""What UPS knows of parcels that are under way, and of addresses."""
+"""UPS: tracking and addresses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _shop() -> Shop:
     return Shop()
 
 
-def test_what_happened_is_told_in_order(shop: Shop) -> None:
-    """Events come by the clock of UTC, from the first to the last; who signed is not shown."""
+def test_tracking_events_are_in_order(shop: Shop) -> None:
+    """Events are in UTC and in order."""
     bought = shop.bought()
     for kind in ("I", "O", "D"):
         shop.sandbox.move(bought.tracking_numbers[0], kind, "SR")
@@ -34,8 +34,8 @@ def test_what_happened_is_told_in_order(shop: Shop) -> None:
     assert "TESTER" not in repr(tracking)
 
 
-def test_what_an_event_does_not_say_is_not_known(shop: Shop) -> None:
-    """An event without a time or a place is read as far as it goes; a local time is better."""
+def test_incomplete_events(shop: Shop) -> None:
+    """An event without time or place is read as far as possible."""
     activity = [
         {"date": "20300102", "time": "71356", "status": {"type": "I "}},
         {"location": {"address": {"countryCode": "DE"}}},
@@ -71,8 +71,8 @@ def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
     assert "TW0001" == caught.value.vendor_code
 
 
-def test_an_address_is_compared(shop: Shop) -> None:
-    """What the post writes otherwise is named, and whether people live there is told."""
+def test_address_changes_are_listed(shop: Shop) -> None:
+    """Corrected parts are listed, and whether the address is residential."""
     checked = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
@@ -94,8 +94,8 @@ def test_an_address_is_compared(shop: Shop) -> None:
     assert (AddressVerdict.VALID, None) == (checked.verdict, checked.residential)
 
 
-def test_an_address_that_is_none_is_told_apart(shop: Shop) -> None:
-    """Several such addresses are unknown, none is invalid, and no answer is a failure."""
+def test_ambiguous_and_invalid_addresses(shop: Shop) -> None:
+    """An ambiguous address is unknown, and one without candidates invalid."""
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
     checked = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.UNKNOWN, None, 1) == (

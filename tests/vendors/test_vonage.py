@@ -1,4 +1,4 @@
-"""What Vonage is sent, what it says, and what that means."""
+"""Vonage: requests, answers and webhooks."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ REFS: Any = Refs("vonage")
 
 
 def taken(number: int, **more: str) -> dict[str, str]:
-    """What is said of a part that was taken."""
+    """The answer for an accepted part."""
     part = {"message-id": f"0A{number}", "status": "0", "message-price": "0.03330000"}
     return part | more
 
 
 def refused(status: str) -> dict[str, str]:
-    """What is said of a part that was not."""
+    """The answer for a refused part."""
     return {"status": status, "error-text": "447700900000 is bad"}
 
 
@@ -88,7 +88,7 @@ def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, str]) -
     assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**options))
 
 
-def test_a_message_comes_from_somebody() -> None:
+def test_missing_sender_is_refused() -> None:
     """A message without a sender is refused before it is sent."""
     with pytest.raises(InvalidData) as nobody:
         message_form(Vonage(api_key="abcd1234"), SmsMessage(to=TO, text="Hello"))
@@ -111,8 +111,8 @@ def test_all_parts_taken() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
-def test_some_parts_taken(order: int) -> None:
-    """A message of which a part was refused has failed, and says what was taken."""
+def test_partly_refused_message(order: int) -> None:
+    """A message with a refused part has failed, and says which parts were accepted."""
     receipt = read_parts(REFS, parts(*[taken(1), refused("1")][::order]))
 
     assert (SmsStatus.FAILED, "1", "1") == (
@@ -176,8 +176,8 @@ def test_a_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> No
     [Response(503), Response(401, body=b"{}"), Response(200, body=b"<html>"), parts()],
     ids=["outage", "status", "no JSON", "empty"],
 )
-def test_what_the_body_does_not_say(answer: Response) -> None:
-    """What the body does not say is left to the status, and to whoever reads it."""
+def test_other_errors_are_classified_by_status(answer: Response) -> None:
+    """Without a code in the body the status decides."""
     assert classify(SEND, answer) is None
 
 
@@ -213,7 +213,7 @@ def test_a_look_up_is_refused_in_the_body(
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN)],
 )  # fmt: skip
 def test_a_number_is_read(network: str, line: LineType) -> None:
-    """What a number belongs to is read, and what is new is unknown."""
+    """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
             {
@@ -264,8 +264,8 @@ def test_a_number_is_looked_up() -> None:
     assert "9" == quota.value.vendor_code
 
 
-def test_a_balance() -> None:
-    """What is left is in euros, and may be finer than a cent."""
+def test_balance() -> None:
+    """A balance is in euros, and may be finer than a cent."""
     sandbox = VonageSandbox()
     sms = hub(sandbox).sms()
 
@@ -310,8 +310,8 @@ def test_a_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> Non
 
 @pytest.mark.parametrize("sender", [TO, "80800", "Acme"])
 @pytest.mark.parametrize("text", ["Yes = no & maybe", "Да"], ids=["text", "unicode"])
-def test_what_came_in(text: str, sender: str) -> None:
-    """A message that came in says from whom, and what."""
+def test_incoming_message(text: str, sender: str) -> None:
+    """An incoming message has its sender and text."""
     sandbox = VonageSandbox()
     ours = hub(sandbox)
     notice = sandbox.receive(sender, text, url=CALLBACK)
@@ -323,8 +323,8 @@ def test_what_came_in(text: str, sender: str) -> None:
     assert (SmsStatus.RECEIVED, sender, text) == (event.status, event.sender, event.text)
 
 
-def test_news_of_something_else() -> None:
-    """A webhook that is about no message brings no news."""
+def test_other_webhooks_give_no_events() -> None:
+    """A webhook about no message gives no events."""
     result: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
