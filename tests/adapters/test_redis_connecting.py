@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+import redis
 
 from moorage import StorageUnavailable
 from moorage.adapters.http.connections import _resolve as _http_resolve
@@ -228,3 +229,21 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
             pytest.raises(StorageUnavailable),
         ):
             store.execute(Count(new_key()), SHORT)
+
+
+@pytest.mark.parametrize("keepalive", [False, True])
+def test_settings_of_a_ready_client_are_those_of_the_socket(
+    server: PrivateRedis, *, keepalive: bool
+) -> None:
+    """Probes of idle connections, and their pace, are as the client was told."""
+    options = {socket.TCP_KEEPINTVL: 17} if keepalive else {}
+    client = redis.Redis(
+        port=server.port, socket_keepalive=keepalive, socket_keepalive_options=options
+    )
+    with client, RedisStorage(client, timeout=LONG) as store:
+        store.execute(Count(new_key()))
+        (link,) = store._links._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
+        connected = link._connection._sock  # noqa: SLF001 - the same
+        assert keepalive == bool(connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        if keepalive:
+            assert 17 == connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)

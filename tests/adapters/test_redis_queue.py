@@ -15,11 +15,14 @@ import pytest
 
 from moorage import RateLimitConfig, RateLimiter
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.idempotency.claims import Verdict
 from moorage.domain.resilience.admission import Admission, Gates, GiveBack
 from moorage.domain.values.durations import SECOND
+from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
-from tests.adapters.redis_faces import MODES, Face
+from tests.adapters.redis_faces import MODES, Count, Face
+from tests.adapters.sqlite_lab import claim
 from tests.integration.laws import burst_of
 from tests.support.redis_servers import PrivateRedis
 from tests.support.waiting import wait_until
@@ -273,3 +276,52 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
     found = asyncio.run(waits())
     assert len(found) > 2
     assert max(found) <= SECOND
+
+
+class Wrong(Count):
+    """Cannot be decided."""
+
+    def apply(self, states: Any, now: int) -> Any:
+        """Refuse."""
+        raise InvalidData("this command is wrong.")
+
+
+def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
+    """Whoever is cancelled while its command fails here took nothing, and holds up nobody."""
+
+    async def counted() -> int:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            await store.housekeep()
+            left = 0
+            for turns in range(16):
+                task = asyncio.ensure_future(store.execute(Wrong(new_key())))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                left += task.cancelled()
+            assert left > 2
+            return await store.execute(Count(new_key()))
+
+    assert 1 == asyncio.run(counted())
+
+
+def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
+    """A claim whose caller is cancelled in flight stays until its lease ends or it is withdrawn."""
+
+    async def claimed() -> set[Verdict]:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            await store.housekeep()
+            verdicts = set[Verdict]()
+            for turns in range(8):
+                key = new_key()
+                task = asyncio.ensure_future(store.execute(claim(key)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                verdicts.add((await store.execute(claim(key))).verdict)
+        return verdicts
+
+    # It is the same owner's, whether the first one arrived or not.
+    assert {Verdict.RUN} == asyncio.run(claimed())
