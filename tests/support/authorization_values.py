@@ -1,4 +1,4 @@
-"""What an authorisation server and those who call it say to each other, as values."""
+"""The messages between an authorisation server and its clients, as values."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Client:
 
     @property
     def confidential(self) -> bool:
-        """Whether it can keep a secret."""
+        """Return whether it can keep a secret."""
         return self.method != "none"
 
 
@@ -118,7 +118,7 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What the server says: members as JSON, or a body as it is.
+    """An answer of the server: JSON members, or a raw body.
 
     Attributes:
         status: the status code.
@@ -167,7 +167,7 @@ def need(holds: object, error: str, description: str) -> None:
 
 
 class Tokens(NamedTuple):
-    """What a client starts with."""
+    """The tokens that a client starts with."""
 
     access_token: str
     refresh_token: str

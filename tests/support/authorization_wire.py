@@ -1,4 +1,4 @@
-"""How an authorisation server listens: HTTP/1.1 with connections that stay, one thread each."""
+"""The authorisation server's HTTP/1.1 listener, with persistent connections, one thread each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _MOST: Final = 1 << 20
 
 
 class Site(Protocol):
-    """Who decides what is answered."""
+    """The object that decides the answers."""
 
     url: str
 
     def now(self) -> datetime:
-        """What its clock says."""
+        """The time of its clock."""
         ...
 
     def arrive(self, method: str, path: str) -> Fault | None:
@@ -93,7 +93,7 @@ class Listener(ThreadingHTTPServer):
             del self._open[current_thread()]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever leaves is free to; what went wrong here comes out when the server closes."""
+        """Ignore lost connections; other exceptions are raised at the end."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.mistakes.append(error)
@@ -164,7 +164,7 @@ class _Conversation(BaseHTTPRequestHandler):
         self._say(answer)
 
     def _body(self) -> bytes | None:
-        """What was sent; none if it does not say how long it is."""
+        """The request's body; None without a known length."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > _MOST:
             return None

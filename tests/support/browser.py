@@ -68,7 +68,7 @@ class Browser:
         return str(self.ask("return document.body ? document.body.innerText : ''"))
 
     def reads(self, text: str) -> bool:
-        """Whether this can be read on the page, or soon on the one that is on its way."""
+        """Return whether this text is on the page, or soon will be."""
         until = time.monotonic() + _PATIENCE
         while text not in self.text:
             if time.monotonic() > until:
@@ -94,7 +94,7 @@ class Browser:
 
     @property
     def focused(self) -> str:
-        """What the thing with the focus says: its label, or its text."""
+        """The label or text of the focused element."""
         return str(
             self.ask(
                 "const one = document.activeElement;"
@@ -104,7 +104,7 @@ class Browser:
 
     @property
     def outline(self) -> str:
-        """How the focus shows on the thing that has it."""
+        """The outline style of the focused element."""
         return str(self.ask("return getComputedStyle(document.activeElement).outlineStyle"))
 
     def tab_to(self, text: str) -> None:
@@ -117,7 +117,7 @@ class Browser:
         raise AssertionError(f"No Tab leads to {text!r} at {self.url}.")
 
     def ask(self, script: str) -> Any:
-        """What a script finds out about the page."""
+        """The result of a script on the page."""
         return self._do("POST", "/execute/sync", {"script": script, "args": []})
 
     def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
@@ -129,7 +129,7 @@ class Browser:
 
     @property
     def overflows(self) -> bool:
-        """Whether the page is wider than the window."""
+        """Return whether the page is wider than the window."""
         return bool(self.ask("return document.documentElement.scrollWidth > innerWidth"))
 
     def keep(self, path: Path) -> None:

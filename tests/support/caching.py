@@ -1,4 +1,4 @@
-"""What tests of kept answers are about: a service, its answers, and a cache that may fail."""
+"""Shared by tests of the response cache: a service, its responses, and a cache that may fail."""
 
 # ruff: noqa: D102 - fakes, as typed and told of as they need to be
 
@@ -93,7 +93,7 @@ def told(world: World, *kinds: type) -> list[Any]:
 
 
 def sent(world: World) -> int:
-    """How often the vendor was asked."""
+    """The number of requests to the vendor."""
     return len(world.vendor.requests)
 
 

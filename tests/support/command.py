@@ -27,7 +27,7 @@ ENDINGS = {
 
 @attrs.frozen
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -41,7 +41,7 @@ class Ended:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What it found."""
+        """The result in its JSON output."""
         fields: dict[str, Any] = self.document["result"]
         return fields
 

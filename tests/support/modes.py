@@ -158,7 +158,7 @@ class Gate:
         await self._world.wait(self._reached)
 
     def open(self) -> None:
-        """Let everybody through."""
+        """Let all waiting calls continue."""
         self._opened.set()
 
 
@@ -424,7 +424,7 @@ class Started:
         assert self.ending is not None, "the background work hangs"
 
     async def result(self) -> Any:
-        """What the work gave, or its error raised."""
+        """The result of the work, or its exception."""
         await self.over()
         assert self.ending is not None
         value, error = self.ending
@@ -572,7 +572,7 @@ class World:
         return [type(event).__name__ for event in self.events]
 
     def pause(self, manager: Face, service: str, seconds: float) -> None:
-        """Let the vendor ask for a pause."""
+        """Pause a service, as a vendor's `Retry-After` does."""
         gates = manager.manager._flows.plans.find(service, None, None).gates
         self.store.memory.execute(Pause(gates, round(seconds * 1e6)))
 

@@ -1,4 +1,4 @@
-"""Somebody else's emulator of Amazon, moto, in a process of its own; it checks every signature."""
+"""Moto, an emulator of Amazon, in its own process; it checks every signature."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ class MotoServer:
         self._prepare("s3", f"/{name}?versioning", versions)
 
     def verify_sender(self, domain: str) -> None:
-        """Let mail come from a domain."""
+        """Allow mail from a domain."""
         body = json.dumps({"EmailIdentity": domain})
         self._prepare("ses", "/v2/email/identities", body, method="POST")
 
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
-        """What moto has of something."""
+        """The resources of this kind in moto."""
         fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
             service
         ][kind]
@@ -89,7 +89,7 @@ class MotoServer:
 
     @contextlib.contextmanager
     def unguarded(self) -> Generator[None]:
-        """Let anybody do anything for a while; of signed URLs moto cannot check who signed them."""
+        """Switch off authorisation for a while, since moto cannot check presigned URLs."""
         self._guard("inf")
         try:
             yield

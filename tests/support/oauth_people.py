@@ -1,4 +1,4 @@
-"""Clients and people for tests of consent, on both faces."""
+"""Clients and people for tests of consent, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REDIRECT = "https://erp.example/callback"
 
 
 def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
-    """What a server says of itself."""
+    """The metadata of a server."""
     fields: dict[str, Any] = {
         "token_endpoint": server.token_url,
         "issuer": server.issuer,
@@ -42,7 +42,7 @@ def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
 
 
 class Face:
-    """A consent of which one mode is used; whatever it gives, it gives at once."""
+    """A consent used in one mode; asynchronous results are awaited."""
 
     def __init__(self, mode: str, client: OAuthClient, **ports: Any) -> None:
         self.mode = mode
@@ -79,7 +79,7 @@ def visit(url: str) -> str:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters of a URL, each of which comes once."""
+    """The parameters of a URL, each of which occurs once."""
     return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
 
 

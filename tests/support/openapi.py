@@ -1,4 +1,4 @@
-"""Whether what is sent to a vendor is what the vendor's own description says."""
+"""Checks requests to a vendor against the vendor's own API description."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def description(name: str) -> Json:
 
 
 def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
-    """What is wrong with a request's body of JSON, by a description."""
+    """The problems of a JSON request body, by a description."""
     for template, operations in root["paths"].items():
         pattern = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method.lower() in operations:
@@ -95,7 +95,7 @@ def _whole(root: Json, schema: Json) -> Json:
                 whole.setdefault(name, value)
     fields = whole.get("properties", {})
     if "required" in whole:
-        # What only answers have cannot be asked for.
+        # A field that only answers have cannot be required in a request.
         whole["required"] = [
             name
             for name in whole["required"]

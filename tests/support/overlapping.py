@@ -55,7 +55,7 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
 
 
 def offered(store: Any) -> list[str]:
-    """What a worker would take now, in a thread and so on a connection of its own."""
+    """The entries that a worker would take now, on a connection of its own."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [one.subject for one in store.due(9)]).result()
 
@@ -75,7 +75,7 @@ def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
-    """What is rolled back lets the next of its lane go."""
+    """After a rollback the next entry of the lane goes ahead."""
     threads: list[Thread] = []
 
     def give_up() -> None:
@@ -101,7 +101,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Who adds what is there already keeps nobody waiting until it commits."""
+    """Adding an existing entry does not make others wait until the commit."""
     existing = fresh("known", None)
     store.add(existing)
     with begin() as first:
@@ -112,7 +112,7 @@ def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
-    """However many add to a lane at once, nothing is seen before what comes before it."""
+    """With many concurrent writers to a lane, no entry is seen before an earlier one."""
     threads = [
         adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)

@@ -85,7 +85,7 @@ def blocks(text: str) -> list[Block]:
 
 
 class Plan(NamedTuple):
-    """What a reader of a page does.
+    """The steps of a reader of a page.
 
     Attributes:
         steps: one mapping for each, as `tests.support.page_interpreter` takes them.

@@ -37,7 +37,7 @@ def proof_key() -> str:
 
 
 def checked(proof: str | None, key: str | None = None) -> Mapping[str, Any]:
-    """What a proof says, once it is known to be one with this key."""
+    """The claims of a proof, after verifying it with this key."""
     assert proof is not None
     jwt = jose.read(proof)
     private: Any = load_pem_private_key((key or proof_key()).encode(), None)

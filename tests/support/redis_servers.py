@@ -90,11 +90,11 @@ class PrivateRedis:
         self.process = self._started()
 
     def suspend(self) -> None:
-        """Let it answer nothing more."""
+        """Stop the server's process, so that it answers nothing."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue the server's process."""
         os.kill(self.process.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:

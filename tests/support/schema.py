@@ -1,4 +1,4 @@
-"""Whether a value is what a JSON Schema says, as far as ours goes."""
+"""Checks a value against a JSON Schema, for the keywords that ours uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", 
 
 
 def fits(root: Json, schema: Json, value: Json) -> bool:
-    """Whether a value fits a schema of `root`; every word of it has to be known here."""
+    """Return whether a value matches a schema of `root`, whose keywords must all be known here."""
     existing = _WORDS.keys() | _SILENT
     assert schema.keys() <= existing, schema.keys() - existing
     if "if" in schema:

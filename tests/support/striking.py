@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Struck(BaseException):
-    """What the signal's handler raises, as for Ctrl-C."""
+    """The exception that the signal's handler raises, as for Ctrl-C."""
 
 
 def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:

@@ -26,7 +26,7 @@ _PATIENCE = 120.0
 
 
 class Terminal:
-    """What a person sees of a command, and types."""
+    """A person's view of a running command, with input."""
 
     def __init__(self, line: int, wait: Callable[[], int]) -> None:
         self._line = line

@@ -1,4 +1,4 @@
-"""How clients say to the authorisation server who they are, and whose assertions it takes."""
+"""Client authentication at the authorisation server, and the assertions that it accepts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_basic_is_form_encoded() -> None:
     ],
 )
 def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
-    """What was only glued together with a colon is refused, and told the scheme to use."""
+    """A Basic header without the form encoding is refused."""
     with AuthorizationServer(Client(secret=secret)) as server:
         reply = ask(server, raw_basic(sent))
 
@@ -76,8 +76,8 @@ def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
     assert [None] == [one.client for one in server.requests]
 
 
-def test_authorization_is_basic() -> None:
-    """Another scheme, or what is no base64, is refused."""
+def test_invalid_authorization_headers_are_refused() -> None:
+    """Another scheme, or invalid base64, is refused."""
     with AuthorizationServer() as server:
         replies = [
             ask(server, shown) for shown in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
@@ -118,8 +118,8 @@ def test_a_secret_may_be_posted() -> None:
     assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong.error, nameless.error]
 
 
-def test_a_client_uses_its_own_method() -> None:
-    """Who is registered for one method is not taken by another."""
+def test_clients_must_use_their_method() -> None:
+    """A client registered for one method is refused with another."""
     with AuthorizationServer(
         Client(id="basic"),
         Client(id="post", method="client_secret_post"),
@@ -138,7 +138,7 @@ def test_a_client_uses_its_own_method() -> None:
 
 
 def test_one_method_at_a_time() -> None:
-    """Whoever says in two ways who it is, or says two names, is refused."""
+    """Two authentication methods or two client ids are refused."""
     with AuthorizationServer() as server:
         shown = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
@@ -168,8 +168,8 @@ def test_a_public_client_has_no_tokens_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
-def test_a_private_key_says_who_one_is(algorithm: str) -> None:
-    """An assertion for the token endpoint or the issuer is taken, with or without the id."""
+def test_private_key_jwt(algorithm: str) -> None:
+    """An assertion for the token endpoint or the issuer is accepted."""
     signer = Signer(algorithm)
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, issuer_path="/tenant") as server:
@@ -258,8 +258,8 @@ def test_assertions_are_read_strictly(
         ("e30.e30.", "sub is missing or no text"),
     ],
 )
-def test_what_is_no_token_is_refused(text: str, why: str) -> None:
-    """What is not written as a token is answered with an error like any other."""
+def test_malformed_assertions_are_refused(text: str, why: str) -> None:
+    """A malformed assertion gets an ordinary error."""
     client = Client(method="private_key_jwt", key=Signer().public)
     with AuthorizationServer(client) as server:
         reply = Caller(server).token(CLIENT, {"client_assertion": text})
@@ -282,8 +282,8 @@ def test_a_signature_is_whole(cut: int) -> None:
     assert "the signature is not right" == reply.members["error_description"]
 
 
-def test_somebody_elses_signature_is_refused() -> None:
-    """An assertion that another key signed is refused, and its `jti` stays unseen."""
+def test_foreign_signature_is_refused() -> None:
+    """An assertion signed with another key is refused, and its `jti` stays unused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public)
     with AuthorizationServer(client) as server:
@@ -320,7 +320,7 @@ def test_an_assertion_brings_a_token() -> None:
 
 
 def test_an_assertion_for_a_grant_is_read_strictly() -> None:
-    """One that is missing, of a stranger, for somebody else or expired is an invalid grant."""
+    """A missing, untrusted, misdirected or expired assertion is refused."""
     signer = Signer()
     with AuthorizationServer() as server:
         server.trust("robot", signer.public)

@@ -1,4 +1,4 @@
-"""What the authorisation server does wrong, once, when it is told to."""
+"""The authorisation server's planned faults."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_faults_are_done_once_and_in_order() -> None:
 
 
 def test_an_answer_is_lost_after_the_rotation() -> None:
-    """A lost answer has had its effect: whoever asks again reuses a token."""
+    """A lost answer has taken effect, so repeating reuses the token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -74,7 +74,7 @@ def test_an_answer_is_cut() -> None:
 
 
 def test_connections_end_under_tls(tmp_path: Path) -> None:
-    """What ends a connection ends one with TLS too."""
+    """Connection faults work with TLS too."""
     lab = TlsLab(tmp_path)
     with AuthorizationServer(tls=lab.server) as server:
         caller = Caller(server, tls=lab.stranger)
@@ -143,7 +143,7 @@ def test_a_server_that_hangs_may_close() -> None:
 
 
 def test_a_server_hangs_for_so_long() -> None:
-    """Whoever nobody releases goes on by itself."""
+    """A hanging request ends by itself after its time."""
     with AuthorizationServer() as server:
         server.order(faults.hanging(0.01), faults.hanging(0.01, processed=True))
         replies = [Caller(server).token(CLIENT) for _ in range(2)]
@@ -189,7 +189,7 @@ def test_members_are_kept_back() -> None:
 @pytest.mark.parametrize("body", [b'{"access_token": "at-', b"[]", b"\xff\xfe", b""])
 @pytest.mark.parametrize("processed", [False, True])
 def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
-    """What comes is 200 with any bytes, and has had its effect or not."""
+    """A malformed answer has status 200 and any bytes, with or without effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.malformed(body, processed=processed))
@@ -236,8 +236,8 @@ def test_a_redirect_leads_elsewhere() -> None:
         assert 0 == server.rotations
 
 
-def test_a_mistake_of_the_server_comes_out() -> None:
-    """What goes wrong in the server itself is no fault that anybody ordered, and ends the test."""
+def test_server_bugs_are_raised() -> None:
+    """An exception in the server itself is raised at its end."""
 
     def fail(answer: Answer) -> Answer:
         raise LookupError
@@ -252,8 +252,8 @@ def test_a_mistake_of_the_server_comes_out() -> None:
     assert isinstance(caught.value.__cause__, LookupError)
 
 
-def test_whoever_leaves_early_asked_for_nothing() -> None:
-    """A request that ends before its body does has no effect, and is no mistake."""
+def test_truncated_requests_have_no_effect() -> None:
+    """A request that ends before its body does has no effect."""
     with AuthorizationServer(Client(method="client_secret_post")) as server:
         body = b"grant_type=client_credentials&client_id=erp&client_secret=s3cr3t"
         kind = b"Content-Type: application/x-www-form-urlencoded"

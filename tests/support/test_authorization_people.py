@@ -40,7 +40,7 @@ def agree(server: AuthorizationServer, client: Client | None = None, **changes: 
 
 
 def code_of(reply: Reply) -> dict[str, str]:
-    """What to ask for tokens with, after a person agreed."""
+    """The token request's fields, after a person agreed."""
     code = went(reply)[1]["code"]
     return {"code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
 
@@ -122,7 +122,7 @@ def test_a_code_is_one_clients_and_short_lived() -> None:
     ],
 )
 def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
-    """What is wrong with a question is told to the client that asked, with its state."""
+    """A wrong parameter of a consent request is reported to the client's redirect URI."""
     with AuthorizationServer(PUBLIC) as server:
         _, message = went(agree(server, None, **changes))
 
@@ -130,8 +130,8 @@ def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -
     assert "code" not in message
 
 
-def test_strangers_are_sent_nowhere() -> None:
-    """For an unknown client, or to an unregistered place, nobody is sent."""
+def test_unknown_clients_get_no_redirect() -> None:
+    """An unknown client or an unregistered URI gets no redirect."""
     several = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
     with AuthorizationServer(PUBLIC, several) as server:
         replies = [

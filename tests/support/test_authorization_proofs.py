@@ -133,8 +133,8 @@ def test_proofs_come_alone() -> None:
         assert INVALID_PROOF == Caller(server).token(CLIENT, headers={"DPoP": "e30"}).error
 
 
-def test_a_proof_is_good_for_once() -> None:
-    """A proof that was seen is refused, though nothing else is wrong with it."""
+def test_proofs_are_used_once() -> None:
+    """A proof that was used before is refused."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         proof = Signer().proof("POST", server.token_url, server.now())
@@ -199,8 +199,8 @@ def test_a_public_clients_renewal_is_bound() -> None:
         assert "Bearer" == caller.refresh(second["refresh_token"]).members["token_type"]
 
 
-def test_what_a_client_starts_with_may_be_bound(tmp_path: Path) -> None:
-    """Tokens that are given without asking may be bound to a key or a certificate, too."""
+def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
+    """Seeded tokens may be bound to a key or a certificate."""
     key, lab = Signer(), TlsLab(tmp_path)
     ours, public = lab.papers(), Client(method="none")
     with AuthorizationServer(public, tls=lab.server) as server:
@@ -232,7 +232,7 @@ def test_a_client_may_have_to_prove() -> None:
 
 
 def test_nonces_are_asked_for() -> None:
-    """Without its nonce a proof is refused with one; each endpoint has its own and names it."""
+    """A proof without the endpoint's nonce is refused with it."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller, url, now = Caller(server), server.token_url, server.now()
@@ -284,8 +284,8 @@ def test_nonces_are_renewed() -> None:
 
 
 @pytest.mark.parametrize("known_by", ["subject", "thumbprint"])
-def test_a_certificate_says_who_one_is(tmp_path: Path, known_by: str) -> None:
-    """A client is known by its certificate, its tokens are bound to that, and strangers fail."""
+def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
+    """A client is recognised by its certificate, and its tokens are bound to it."""
     lab = TlsLab(tmp_path)
     ours, others = lab.papers(), lab.papers()
     fields = {known_by: getattr(ours, known_by)}
@@ -309,8 +309,8 @@ def test_a_certificate_says_who_one_is(tmp_path: Path, known_by: str) -> None:
         assert "tls_client_auth" == server.requests[0].method
 
 
-def test_a_certificate_without_a_registration_is_nobodys(tmp_path: Path) -> None:
-    """Who is registered without a certificate, or signs its own with a name only, is not taken."""
+def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
+    """A client without a registered certificate is refused."""
     lab = TlsLab(tmp_path)
     ours = lab.papers()
     nobody = Client(id="nobody", method="tls_client_auth")

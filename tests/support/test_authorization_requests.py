@@ -1,4 +1,4 @@
-"""How strictly the authorisation server reads what it is asked."""
+"""The authorisation server's strictness with requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.authorization_values import (
     ],
 )
 def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], error: str) -> None:
-    """What is missing, comes twice, or is not allowed is refused by its name."""
+    """Missing, repeated and forbidden parameters are refused with their error."""
     with AuthorizationServer() as server:
         shown = {"Authorization": basic("erp", "s3cr3t")}
         reply = Caller(server).post(server.token_url, form, shown)

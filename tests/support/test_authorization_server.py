@@ -102,8 +102,8 @@ def test_a_server_may_not_rotate() -> None:
     assert (0, 0) == (server.rotations, server.reuses)
 
 
-def test_the_server_tells_what_is_fresh() -> None:
-    """A refresh token is fresh until it is used or revoked or has expired; asking is no use."""
+def test_usable_refresh_tokens() -> None:
+    """A refresh token is usable until it is used, revoked or expired."""
     with AuthorizationServer(refresh_lifetime=60) as server:
         caller = Caller(server)
         _, first = server.seed()
@@ -179,8 +179,8 @@ def test_the_servers_clock_ends_tokens() -> None:
         assert datetime(2030, 1, 1, 0, 5, tzinfo=UTC) == server.requests[0].at
 
 
-def test_access_tokens_end_when_told() -> None:
-    """Those that were given are good for nothing at once, and those that follow are."""
+def test_access_tokens_can_be_expired() -> None:
+    """Issued tokens become invalid at once, and later ones are valid."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed()
@@ -332,7 +332,7 @@ def test_only_one_of_many_refreshes_wins() -> None:
 
 
 def test_processes_are_counted() -> None:
-    """What other processes do is counted by the time they have ended."""
+    """Requests of other processes are counted by the time they end."""
     program = (
         "import sys, urllib.request\n"
         "for _ in range(3):\n"

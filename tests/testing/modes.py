@@ -11,5 +11,5 @@ Either: TypeAlias = Any
 
 
 def now(value: Either) -> Either:
-    """What a call returned, awaited if it must be."""
+    """The result of a call, awaited if necessary."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value

@@ -30,7 +30,7 @@ class Time:
         return self.micros
 
     def pass_by(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Advance the clock."""
         self.micros += round(seconds * 1e6)
 
 
@@ -66,7 +66,7 @@ class NaiveStore:
         return self.time()
 
     def read(self, key: str) -> State | None:
-        """What is there."""
+        """The stored state."""
         return self.cells.get(key)
 
     def write(self, states: dict[str, State | None], now: int) -> None:

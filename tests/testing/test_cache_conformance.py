@@ -319,7 +319,7 @@ class _Mute(MemoryCache):
         (_Mute, "the last thread kept is not there"),
     ],
 )
-def test_notices_what_threads_do(wrong: type[MemoryCache], sentence: str) -> None:
-    """A cache that threads disturb does not pass."""
+def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:
+    """A cache that is not thread-safe fails."""
     with pytest.raises(AssertionError, match=sentence):
         kit.many_threads_may_use_it(wrong)

@@ -89,8 +89,8 @@ def _post(path: str = "/charges", **options: Any) -> tuple[Request, str]:
 # --- recording and replaying -----------------------------------------------------
 
 
-def test_what_was_recorded_is_answered_again(recorder: Recorder) -> None:
-    """Status, reason, headers and body come back as they were, and nobody is asked."""
+def test_recorded_responses_are_replayed(recorder: Recorder) -> None:
+    """Status, reason, headers and body are replayed unchanged."""
     answer = Response(201, {"A": "b", "Content-Type": "text/plain"}, b"hello", reason="Made")
     recorder.vendor.queue(answer)
     recorder.record(_get())
@@ -115,8 +115,8 @@ def test_once_records_and_then_replays(recorder: Recorder) -> None:
     assert 1 == len(recorder.vendor.requests)
 
 
-def test_recording_again_replaces_what_was_there(recorder: Recorder) -> None:
-    """A tape is of one recording, not of several."""
+def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
+    """A tape holds one recording."""
     recorder.vendor.queue(Response(200), Response(404))
     recorder.record(_get("/old"))
     recorder.record(_get("/new"))
@@ -136,8 +136,8 @@ def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
     assert [500, 404, 200] == [answer.status for answer in answers]
 
 
-def test_what_was_not_replayed_can_be_asked_for(recorder: Recorder) -> None:
-    """A test can require that everything on the tape was asked for again."""
+def test_unused_exchanges_are_counted(recorder: Recorder) -> None:
+    """A test can require that every recorded exchange was used."""
     recorder.vendor.always(Response(200))
     recorder.record(_get(), _post("/charges?a=1"))
     cassette = recorder.cassette()
@@ -149,7 +149,7 @@ def test_what_was_not_replayed_can_be_asked_for(recorder: Recorder) -> None:
 
 
 def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
-    """What had no answer comes through as it is, and leaves nothing on the tape."""
+    """A failed exchange raises its error, and is not recorded."""
     recorder.vendor.queue(ConnectionFailed("gone"), Response(200))
     with recorder.cassette() as cassette:
         client = recorder.client(cassette)
@@ -169,7 +169,7 @@ def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
     assert not recorder.path.exists()
 
 
-def test_there_must_be_somebody_to_record(recorder: Recorder) -> None:
+def test_recording_needs_a_client(recorder: Recorder) -> None:
     """Recording needs a client; replaying needs none."""
     cassette = recorder.cassette()
     client: Either = cassette.async_client() if recorder.awaited else cassette.client()
@@ -217,8 +217,8 @@ def _read(incoming: Either, times: int) -> list[bytes]:
     return [now(incoming.read()) for _ in range(times)]
 
 
-def test_a_streamed_answer_is_recorded_as_it_is_read(recorder: Recorder) -> None:
-    """What was read in pieces is replayed in pieces."""
+def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
+    """A stream is replayed in the chunks in which it was read."""
     recorder.vendor.queue(Response(200, {"A": "b"}, b"12345"))
     with recorder.cassette() as cassette:
         incoming = now(recorder.client(cassette).open(*_get(), TIMEOUTS))
@@ -233,8 +233,8 @@ def test_a_streamed_answer_is_recorded_as_it_is_read(recorder: Recorder) -> None
     assert [b"12345", b""] == _read(replayed, 2)
 
 
-def test_an_answer_left_early_ends_where_it_was_left(recorder: Recorder) -> None:
-    """What was not read is not on the tape, and whoever wants it now is told so."""
+def test_partly_read_streams_end_early(recorder: Recorder) -> None:
+    """The unread part of a stream is not recorded, and reading it fails."""
     recorder.vendor.queue(Response(200, {}, b"12345"))
     with recorder.cassette() as cassette:
         incoming = now(recorder.client(cassette).open(*_get(), TIMEOUTS))
@@ -308,10 +308,10 @@ def test_the_same_request_is_found(
         ((Request.post("/"), f"{HOST}/charges?x=1"), "instead of {}"),
     ],
 )
-def test_another_request_is_refused_and_told_what_is_near(
+def test_unrecorded_request_names_the_nearest(
     recorder: Recorder, requests: tuple[Request, str], difference: str
 ) -> None:
-    """A request that was not recorded fails, with the recorded ones that are most like it."""
+    """A request that was not recorded is refused with the nearest recorded one."""
     recorder.vendor.always(Response(200))
     recorder.record(_get("/far"), _get("/away"), _post("/charges?x=1", json={"a": 1}), _get("/off"))
 
@@ -325,8 +325,8 @@ def test_another_request_is_refused_and_told_what_is_near(
     assert info.value.nearest == pickle.loads(pickle.dumps(info.value)).nearest  # noqa: S301 - our own
 
 
-def test_what_was_replayed_is_not_replayed_again(recorder: Recorder) -> None:
-    """A request that comes more often than it was recorded fails, and says why."""
+def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
+    """A request repeated more often than recorded is refused."""
     recorder.vendor.always(Response(200))
     recorder.record(_get())
 
@@ -345,8 +345,8 @@ def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
 # --- the file --------------------------------------------------------------------
 
 
-def test_a_tape_can_be_read_by_people(recorder: Recorder) -> None:
-    """What stands in the file is JSON in which bodies are values, or lines of text."""
+def test_tape_format_is_readable(recorder: Recorder) -> None:
+    """The file is JSON with bodies as values, lines or base64."""
     recorder.vendor.queue(
         Response(200, {"A": "b"}, '{"naïve":["漢",1.5]}'.encode()),
         Response(200, {}, b"one\ntwo\n", reason="OK"),
@@ -434,8 +434,8 @@ TAPE = (
         TAPE % '{"status": 200, "body": {"base64": ["?"]}}',
     ],
 )
-def test_what_is_no_tape_is_refused(recorder: Recorder, text: str) -> None:
-    """A file that is damaged, or from another version, is refused when it is opened."""
+def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
+    """A damaged file, or one of another version, is refused."""
     recorder.path.parent.mkdir()
     recorder.path.write_text(text)
 
@@ -574,8 +574,8 @@ def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
         assert [] == [body for body in bodies if spelling in body]
 
 
-def test_what_was_scrubbed_can_be_replayed(recorder: Recorder) -> None:
-    """With the same requests every exchange is found, and JSON is still JSON."""
+def test_masked_exchanges_can_be_replayed(recorder: Recorder) -> None:
+    """Masked exchanges match the same requests, and masked JSON stays JSON."""
     _with_canaries(recorder)
 
     answers = recorder.replay(*SENT, redaction=RULES, secrets=SECRETS)
@@ -585,8 +585,8 @@ def test_what_was_scrubbed_can_be_replayed(recorder: Recorder) -> None:
     assert "***" == answers[2].json()
 
 
-def test_what_was_compressed_is_compressed_again(recorder: Recorder) -> None:
-    """An answer that hid a secret in gzip is replayed in gzip, without it."""
+def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
+    """A secret in a gzip body is masked, and the body replayed as gzip."""
     hidden = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
     recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, hidden))
     written = recorder.record(_get())
@@ -597,8 +597,8 @@ def test_what_was_compressed_is_compressed_again(recorder: Recorder) -> None:
     assert {"token": "***", "a": 1} == json.loads(gzip.decompress(answer.body))
 
 
-def test_other_credentials_replay_as_well(recorder: Recorder) -> None:
-    """Whoever replays needs no secret: what stands where credentials stand is compared masked."""
+def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
+    """Replaying does not compare credentials."""
     _with_canaries(recorder)
     others = [
         (
@@ -632,8 +632,8 @@ def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Record
     assert [200] == [each.status for each in recorder.replay(_get("/x/***?ref=***"))]
 
 
-def test_a_secret_can_be_named_while_recording(recorder: Recorder) -> None:
-    """What is only known once the cassette is in is hidden as what was known before."""
+def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
+    """A secret that becomes known during the recording can be masked."""
     recorder.vendor.always(Response(200))
     with recorder.cassette() as cassette:
         now(recorder.client(cassette).send(*_get("/x/swordfish"), TIMEOUTS))
@@ -653,8 +653,8 @@ def test_words_that_say_nothing_are_not_taken_for_secrets(recorder: Recorder, va
     assert f'"other": "{value}"' in recorder.record(_get())
 
 
-def test_what_was_learned_is_masked_as_a_whole_word_only(recorder: Recorder) -> None:
-    """A longer word that holds what was learned is another word."""
+def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
+    """A longer word that contains a learned value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
     written = json.loads(recorder.record(_get(), _get()))
@@ -678,8 +678,8 @@ def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
     assert "swordfish" not in f"{info.value}{info.value!r}{cassette!r}"
 
 
-def test_a_proof_is_masked_and_its_refusal_is_replayed(recorder: Recorder) -> None:
-    """Nobody reads a proof from a tape, and whoever replays it is asked for a nonce as before."""
+def test_proofs_are_masked_and_nonce_requests_replayed(recorder: Recorder) -> None:
+    """A DPoP proof is masked, and a request for a nonce is replayed."""
     fields = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
     recorder.vendor.queue(Response(401, fields))
 
@@ -739,8 +739,8 @@ def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> No
     assert [202, 201, 200] == [answer.status for answer in answers]
 
 
-def test_headers_of_http_are_written_as_they_are(recorder: Recorder) -> None:
-    """What HTTP itself needs is no secret, nor is what correlates calls."""
+def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
+    """Headers of HTTP itself and of correlation are not masked."""
     plain = {
         "Accept": "text/html",
         "If-None-Match": '"v1"',
@@ -776,10 +776,8 @@ CREDENTIALS = {
 
 @pytest.mark.parametrize("existing", ["fixed", "provided", "general", "faulty"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
-def test_what_a_manager_sends_as_a_credential_is_not_written(
-    recorder: Recorder, kind: str, existing: str
-) -> None:
-    """A manager tells its recorder what is secret, so even a plain word is masked everywhere."""
+def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing: str) -> None:
+    """A manager's credentials are masked in every place."""
     provided = existing in {"provided", "faulty"}
     fields: dict[str, Any] = (
         {"needs_credentials": True} if provided else {"credentials": CREDENTIALS[kind]}

@@ -1,4 +1,4 @@
-"""What the conformance kits are written with."""
+"""The helpers of the conformance kits."""
 
 import asyncio
 import threading
@@ -30,15 +30,15 @@ def test_a_check_is_named_by_its_function() -> None:
 
 
 def test_a_broken_rule_is_a_sentence() -> None:
-    """What does not hold fails with the sentence given; what holds passes."""
+    """A broken rule fails with its sentence; a kept one passes."""
     require([1], "Never said")
 
     with pytest.raises(AssertionError, match="Said once"):
         require([], "Said once")
 
 
-def test_patience_ends() -> None:
-    """What never happens fails with the sentence given, as soon as was asked for."""
+def test_soon_fails_after_its_time() -> None:
+    """A wait for an event that never comes fails with its sentence."""
     start = time.monotonic()
     with at_most(0.001), pytest.raises(AssertionError, match="Never came"):
         asyncio.run(soon(asyncio.sleep(60), "Never came"))
@@ -61,8 +61,8 @@ class Busy(Control):
 
 
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
-def test_what_is_late_by_accident_is_tried_again(late: int, tries: int) -> None:
-    """A check may come too late twice, not always; what fails otherwise fails at once."""
+def test_late_checks_are_retried(late: int, tries: int) -> None:
+    """A check may be too late twice, and fails the third time."""
     seen: list[str] = []
 
     async def a_check(word: str) -> None:
@@ -79,8 +79,8 @@ def test_what_is_late_by_accident_is_tried_again(late: int, tries: int) -> None:
     assert "a_check" == name_of(timely(a_check))
 
 
-def test_what_is_wrong_is_not_tried_again() -> None:
-    """A rule that is broken is broken the first time."""
+def test_failed_checks_are_not_retried() -> None:
+    """A broken rule fails at once."""
     seen: list[int] = []
 
     async def a_check() -> None:
@@ -142,8 +142,8 @@ def _until_alone(threads: int) -> None:
 
 
 @pytest.mark.parametrize("divisor", [0, 1])
-def test_an_answer_nobody_waits_for_is_dropped(divisor: int) -> None:
-    """A call that answers or raises after its caller has gone disturbs nobody."""
+def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
+    """The result of a call whose caller has gone is dropped."""
 
     async def leave() -> None:
         gate = threading.Event()

@@ -186,7 +186,7 @@ def test_the_clock_jumps_from_nap_to_nap() -> None:
 
 
 def test_the_clock_does_not_jump_while_somebody_works() -> None:
-    """As long as a task has something to do, nobody's sleep ends."""
+    """As long as a task is running, no sleep ends."""
     clock, sleeper = jumping()
     seen: list[int] = []
 

@@ -71,7 +71,7 @@ class _Eager(AsyncMemoryCredentialProvider):
 
 
 class _Queueing(_Eager):
-    """Renews for one after another, whoever they are, and tells them apart badly."""
+    """A provider that renews in a queue, and confuses its callers."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__(renew=renew)
@@ -135,7 +135,7 @@ def test_notices_a_wrong_provider(
         asyncio.run(check(lambda renew: wrong(renew=renew)))
 
 
-def test_notices_waiters_cancelled_with_another() -> None:
-    """Those who wait for somebody else's renewal must survive its cancellation."""
+def test_notices_waiters_cancelled_together() -> None:
+    """A provider that cancels other waiters with one caller fails."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
         asyncio.run(kit.a_cancelled_renewal_is_taken_over(lambda renew: _Sharing(renew=renew)))

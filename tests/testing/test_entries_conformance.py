@@ -76,7 +76,7 @@ class Unfenced(MemoryInbox):
 
 
 class Rising(MemoryInbox):
-    """Writes only what raises the fence."""
+    """A store that accepts only a higher fencing token."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Write."""
@@ -107,7 +107,7 @@ class Alone(MemoryOutbox):
     """Is no store for several threads."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Write, whoever else has."""
+        """Write without checking for other writers."""
         self._entries[entry.id] = entry
         return True
 

@@ -1,4 +1,4 @@
-"""What `moorage.testing` says it has."""
+"""The exports of `moorage.testing`."""
 
 from __future__ import annotations
 

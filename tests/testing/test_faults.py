@@ -113,7 +113,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
 def test_a_failed_connection_tells_what_the_client_can_know(
     world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
 ) -> None:
-    """What the vendor did and what the error says of it are as the table says."""
+    """Each connection fault has the error that a real client could raise."""
     with pytest.raises(ConnectionFailed) as info:
         now(world.network(fault).send(GET, URL, WITHIN_5))
 
@@ -122,8 +122,8 @@ def test_a_failed_connection_tells_what_the_client_can_know(
     assert processed == world.processed
 
 
-def test_nobody_can_tell_a_lost_request_from_a_lost_answer(world: _World) -> None:
-    """The two errors say exactly the same."""
+def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
+    """The errors of a lost request and a lost answer are equal."""
     messages: list[dict[str, Any]] = []
     for fault in (LostRequest(), LostAnswer()):
         with pytest.raises(ConnectionFailed) as info:
@@ -195,8 +195,8 @@ def test_a_delay_past_the_timeout_is_waited_for_no_longer(
     assert [waited] == world.sleeper.slept
 
 
-def test_a_body_is_cut_where_it_is_told(world: _World) -> None:
-    """So many bytes are read, and then the connection is gone for good."""
+def test_body_is_cut_at_the_given_byte(world: _World) -> None:
+    """After the given number of bytes the connection is lost."""
     incoming = now(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
     assert (200, 0, b"123") == (incoming.status, len(incoming.headers), now(incoming.read()))
@@ -245,7 +245,7 @@ class _Incoming:
 
 
 def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
-    """What the vendor sent and nobody gets is not left open."""
+    """A lost response is closed."""
     log: list[str] = []
     wrapped: Any = _Client(ScriptedHttpClient(world.vendor), log)
     if world.network_of is AsyncFaultNetwork:
@@ -299,7 +299,7 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
 
 
 def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
-    """How fifty calls through a bad network end, how long they paused, and what they met."""
+    """The results, pauses and faults of fifty calls through a bad network."""
     clock, vendor = VirtualClock(), FakeVendor(Response(200))
     faults = FaultSchedule.random(seed, {**dict.fromkeys(ALL, 0.07), Delay(40): 0.05})
     service = Service("vat", base_url="https://vat.example", timeout=30.0)
@@ -366,8 +366,8 @@ def test_rates_may_add_up_to_one() -> None:
     assert None not in [schedule.next() for _ in range(1_000)]
 
 
-def test_what_was_met_can_be_printed_and_run_again() -> None:
-    """The printed schedule is Python that does the same again."""
+def test_schedules_can_be_printed_and_repeated() -> None:
+    """A printed schedule is Python code that repeats it."""
     schedule = FaultSchedule.random(3, dict.fromkeys(ALL, 0.12))
     met = [schedule.next() for _ in range(50)]
 
@@ -395,7 +395,7 @@ def test_a_schedule_says_how_it_was_made() -> None:
         lambda: RateLimited(0),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused(make: Callable[[], object]) -> None:
-    """Nonsense is refused where it is written."""
+def test_invalid_schedules_are_refused(make: Callable[[], object]) -> None:
+    """An invalid schedule is refused when it is made."""
     with pytest.raises(ConfigurationError):
         make()

@@ -147,6 +147,6 @@ class _Stubborn(AsyncioGather):
 def test_notices_a_wrong_gatherer(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
 ) -> None:
-    """One that is wrong in one way does not pass the check for that."""
+    """A gatherer with one fault fails the check for it."""
     with waiting_at_most(0.4), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))

@@ -23,7 +23,7 @@ GET = Request.get("/rates")
 both = pytest.mark.parametrize("client_of", [ScriptedHttpClient, AsyncScriptedHttpClient])
 
 
-def _asked(vendor: FakeVendor, url: str = URL, request: Request = GET) -> Response:
+def _answer(vendor: FakeVendor, url: str = URL, request: Request = GET) -> Response:
     return vendor.receive(request, url, TIMEOUTS)
 
 
@@ -36,7 +36,7 @@ def test_a_queue_is_answered_in_order() -> None:
     vendor.respond(204, {"Retry-After": "1"}, b"x")
     vendor.respond_json({"rate": "0.19"}, status=202)
 
-    answers = [_asked(vendor) for _ in range(4)]
+    answers = [_answer(vendor) for _ in range(4)]
 
     assert [503, 201, 204, 202] == [answer.status for answer in answers]
     assert ("1", b"x") == (answers[2].header("retry-after"), answers[2].body)
@@ -45,25 +45,25 @@ def test_a_queue_is_answered_in_order() -> None:
 
 
 def test_a_standing_answer_is_given_when_nothing_is_queued() -> None:
-    """What is queued goes first; the standing answer is never used up."""
+    """Queued answers come first, then the standing answer."""
     vendor = FakeVendor(Response(200))
     vendor.respond(503)
 
-    assert [503, 200, 200] == [_asked(vendor).status for _ in range(3)]
+    assert [503, 200, 200] == [_answer(vendor).status for _ in range(3)]
 
 
-def test_a_path_goes_before_all_paths() -> None:
-    """What is said about one path goes before what is said about any, queue before standing."""
+def test_answers_for_a_path_come_first() -> None:
+    """Answers for a path come before those for any path."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     vendor.always(Response(201), path="/here")
     vendor.respond(202)
     vendor.respond(203, path="/here")
 
-    requests = [_asked(vendor, f"https://x.example{path}").status for path in ("/here",) * 3]
+    requests = [_answer(vendor, f"https://x.example{path}").status for path in ("/here",) * 3]
 
     assert [203, 202, 201] == requests
-    assert 200 == _asked(vendor, "https://x.example/there").status
+    assert 200 == _answer(vendor, "https://x.example/there").status
 
 
 def test_a_function_sees_the_request_and_the_url() -> None:
@@ -74,7 +74,7 @@ def test_a_function_sees_the_request_and_the_url() -> None:
         seen.append((request, url))
         return Response(200)
 
-    _asked(FakeVendor(answer))
+    _answer(FakeVendor(answer))
 
     assert [(GET, URL)] == seen
 
@@ -83,17 +83,17 @@ def test_an_answer_knows_where_it_came_from() -> None:
     """An answer has the URL that was asked, unless it was given another."""
     vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
 
-    assert [URL, "https://other.example/"] == [_asked(vendor).url for _ in range(2)]
+    assert [URL, "https://other.example/"] == [_answer(vendor).url for _ in range(2)]
 
 
-def test_an_error_is_raised_anew_each_time() -> None:
-    """Whoever catches an error and adds to it changes nobody else's."""
+def test_errors_are_copied_each_time() -> None:
+    """A caller that changes an error does not change later ones."""
     vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
 
     caught: list[ConnectionFailed] = []
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as info:
-            _asked(vendor)
+            _answer(vendor)
         caught.append(info.value)
 
     assert caught[0] is not caught[1]
@@ -101,11 +101,11 @@ def test_an_error_is_raised_anew_each_time() -> None:
 
 
 def test_an_interruption_is_raised_as_it_is() -> None:
-    """What is no error of ours is raised itself."""
+    """An exception of another class is raised itself."""
     interruption = KeyboardInterrupt()
 
     with pytest.raises(KeyboardInterrupt) as info:
-        _asked(FakeVendor([interruption]))
+        _answer(FakeVendor([interruption]))
 
     assert interruption is info.value
 
@@ -115,7 +115,7 @@ def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
     vendor = FakeVendor()
 
     with pytest.raises(UnexpectedRequest, match=r"GET https://x.example/a\?token=\*\*\*") as info:
-        _asked(vendor, "https://x.example/a?token=hidden")
+        _answer(vendor, "https://x.example/a?token=hidden")
 
     assert isinstance(info.value, ConfigurationError)
     assert not info.value.retryable
@@ -123,16 +123,16 @@ def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
 
 
 @pytest.mark.parametrize("verb", ["queue", "always"])
-def test_what_is_no_answer_is_refused_at_once(verb: str) -> None:
-    """A script that could not be played is refused where it is written."""
+def test_invalid_answers_are_refused_at_once(verb: str) -> None:
+    """An invalid answer is refused when it is scripted."""
     with pytest.raises(ConfigurationError, match="200 is not an answer"):
         getattr(FakeVendor(), verb)(200)
 
 
-def test_a_vendor_says_how_much_it_was_asked() -> None:
-    """The `repr` counts."""
+def test_repr_counts_requests() -> None:
+    """The repr has the number of requests."""
     vendor = FakeVendor(Response(200))
-    _asked(vendor)
+    _answer(vendor)
 
     assert "<FakeVendor, 1 requests received>" == repr(vendor)
 
@@ -171,7 +171,7 @@ def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
 def test_a_delivery_shows_no_secret() -> None:
     """The `repr` of a delivery masks its URL and shows no body."""
     vendor = FakeVendor(Response(200))
-    _asked(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))
+    _answer(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))
 
     assert "<Delivery POST https://x.example/a?token=*** (6 bytes)>" == repr(vendor.requests[0])
 
@@ -241,7 +241,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
 def test_a_vendor_reads_no_body_itself() -> None:
     """A body that no client has read is refused."""
     with pytest.raises(InvalidData, match="not been read"):
-        _asked(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
+        _answer(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
 
 
 # --- how the answer comes back ---------------------------------------------------
@@ -259,8 +259,8 @@ def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
 
 
 @both
-def test_a_closed_answer_is_not_read_on(client_of: Callable[..., Any]) -> None:
-    """What is left of a closed answer cannot be read; of one that was read, nothing is left."""
+def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
+    """The rest of a closed response cannot be read; a fully read one has ended."""
     client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
     left, read = now(client.open(GET, URL, TIMEOUTS)), now(client.open(GET, URL, TIMEOUTS))
     pieces = [now(read.read()) for _ in range(2)]

@@ -77,7 +77,7 @@ class Drained:
 
 
 async def foreign(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Let an error of its own through."""
+    """Raise an exception of its own instead of ours."""
     try:
         return await send(request, url, timeouts)
     except Exception as error:
@@ -249,8 +249,8 @@ def test_lets_care_pass(check: kit.AsyncCheck, habit: Spoil) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
-def test_notices_who_trusts_as_before(check: kit.AsyncTrustCheck) -> None:
-    """A client that takes no notice of whom to trust does not pass any check of that."""
+def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
+    """A client that ignores the TLS settings fails every check of them."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(lambda _: AsyncStdlibHttpClient()))
 
@@ -295,10 +295,10 @@ def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
         (proxies.a_proxy_that_does_not_know_us_says_so, unsurely),
     ],
 )
-def test_notices_who_misuses_a_proxy(
+def test_notices_misused_proxies(
     check: kit.AsyncProxyCheck, clients: kit.AsyncProxyFactory
 ) -> None:
-    """A client that goes another way, or says too much or too little, does not pass."""
+    """A client that misuses a proxy fails."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
@@ -322,10 +322,8 @@ def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
         (guards.a_vendor_is_verified_by_name, fearfully),
     ],
 )
-def test_notices_who_goes_elsewhere(
-    check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory
-) -> None:
-    """A client that goes where it must not, or not where it may, does not pass."""
+def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory) -> None:
+    """A client that connects to forbidden addresses, or not to allowed ones, fails."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
@@ -350,8 +348,8 @@ def test_every_check_is_named_and_explained() -> None:
         assert all(check.__doc__ for check in group)
 
 
-def test_both_modes_are_asked_the_same() -> None:
-    """Only what one mode cannot do is not asked of it."""
+def test_both_modes_have_the_same_checks() -> None:
+    """Only checks that one mode cannot pass are left out of it."""
     plain, awaited = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )
@@ -384,9 +382,7 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
     ],
     ids=lambda value: getattr(value, "happened", None),
 )
-def test_notices_what_an_error_says_wrongly(
-    row: failures.Failure, habit: Spoil, sentence: str
-) -> None:
-    """A client whose error is another, or says something else, is told where."""
+def test_notices_wrong_errors(row: failures.Failure, habit: Spoil, sentence: str) -> None:
+    """A client with a wrong error fails the check of that row."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(row.check(lambda: Spoiled(habit)))

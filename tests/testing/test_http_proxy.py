@@ -9,8 +9,8 @@ import pytest
 from moorage.testing import ProxyServer
 
 
-def test_who_asks_nothing_is_let_go() -> None:
-    """Somebody who connects and leaves has asked for nothing."""
+def test_connection_without_a_request_is_ignored() -> None:
+    """A connection without a request is no request."""
     with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
         with socket.create_connection(proxy.address):
             pass
@@ -19,8 +19,8 @@ def test_who_asks_nothing_is_let_go() -> None:
         assert [] == proxy.requests
 
 
-def test_what_does_not_happen_is_not_waited_for_long() -> None:
-    """A test that waits for what never happens is told what it waited for."""
+def test_waits_are_bounded() -> None:
+    """A wait for events that never come fails with their number."""
     with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
         proxy.patience = 0.01
         with pytest.raises(AssertionError, match="2 connections did not end"):

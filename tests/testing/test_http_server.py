@@ -32,7 +32,7 @@ def _vendor() -> Iterator[VendorServer]:
 
 
 def connect(vendor: VendorServer) -> socket.socket:
-    """Somebody at its door, who does not wait for ever."""
+    """A connection to the server, with a timeout."""
     sock = socket.create_connection(vendor.address)
     sock.settimeout(5)
     return sock
@@ -52,7 +52,7 @@ def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
 
 
 def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
-    """What Python's own client understands."""
+    """The response as Python's own client reads it."""
     client = http.client.HTTPConnection(*vendor.address)
     client.request(method, path)
     answer = client.getresponse()
@@ -75,8 +75,8 @@ def test_started_server_listens_until_it_is_closed() -> None:
         connect(vendor)
 
 
-def test_server_listens_at_the_port_it_is_told() -> None:
-    """A server may take the port of one that has just been closed."""
+def test_server_reuses_a_port() -> None:
+    """A server may take the port of one just closed."""
     before = VendorServer().start()
     ask(before)
     before.close()
@@ -97,8 +97,8 @@ def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
     assert vendor.url == "http://{}:{}".format(*vendor.address)
 
 
-def test_what_is_queued_comes_in_order_and_once(vendor: VendorServer) -> None:
-    """A path's own answers come first, then those of any path, then what is always done."""
+def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
+    """A path's queue comes first, then the common queue, then standing answers."""
     vendor.queue(Behaviour(201), Behaviour(202))
     vendor.queue(Behaviour(203), path="/own")
     vendor.always(Behaviour(204))
@@ -109,8 +109,8 @@ def test_what_is_queued_comes_in_order_and_once(vendor: VendorServer) -> None:
     assert (200, b"/own?y") == ordinary(vendor, "GET", "/own?y")
 
 
-def test_nothing_is_answered_by_chance(vendor: VendorServer) -> None:
-    """What nothing was said about is no success, and says so."""
+def test_unscripted_requests_fail(vendor: VendorServer) -> None:
+    """A request without a scripted answer gets 501 with an explanation."""
     assert (501, b"Nothing is scripted for GET /a?b") == ordinary(vendor, "GET", "/a?b")
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_answered_by_chance(vendor: VendorServer) -> None:
 def test_an_answer_is_sent_to_the_byte(
     vendor: VendorServer, behaviour: Behaviour, method: bytes, answer: bytes
 ) -> None:
-    """What a behaviour says is what goes out, no more and no less."""
+    """A behaviour is sent byte for byte."""
     vendor.queue(behaviour)
 
     assert answer == ask(vendor, GET.replace(b"GET", method))
@@ -195,8 +195,8 @@ def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
     assert b"abc" == vendor.requests[0].body
 
 
-def test_a_body_is_asked_for(vendor: VendorServer) -> None:
-    """A client that waits to be asked for its body is."""
+def test_expect_continue(vendor: VendorServer) -> None:
+    """A client that waits for 100 Continue gets it."""
     vendor.always(Behaviour(204))
     answer = ask(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
 
@@ -219,14 +219,14 @@ def test_a_body_is_asked_for(vendor: VendorServer) -> None:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_not_answered(vendor: VendorServer, request_: bytes) -> None:
-    """A client that does not speak HTTP/1.1 as it should is hung up on."""
+def test_invalid_requests_are_not_answered(vendor: VendorServer, request_: bytes) -> None:
+    """A malformed request gets no answer, and is not recorded."""
     assert b"" == ask(vendor, request_)
     assert () == vendor.requests
 
 
-def test_it_waits_for_what_will_happen(vendor: VendorServer) -> None:
-    """A test can wait for requests and for the end of connections, but not for ever."""
+def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
+    """A test can wait for requests and for closed connections, with a bound."""
     vendor.always(Behaviour(204))
     with connect(vendor) as sock:
         late = threading.Timer(0.01, sock.sendall, [GET])
@@ -256,8 +256,8 @@ def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
     assert 1 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
 
 
-def test_it_closes_without_having_said_so(vendor: VendorServer) -> None:
-    """A connection can end after an answer that promised nothing of the kind."""
+def test_unannounced_close(vendor: VendorServer) -> None:
+    """A connection can end after a response without a `Connection: close`."""
     vendor.queue(Behaviour(204, then="close"))
     with connect(vendor) as sock:
         sock.sendall(GET)
@@ -316,8 +316,8 @@ def test_its_port_can_refuse() -> None:
         connect(vendor)
 
 
-def test_its_port_can_ignore() -> None:
-    """A port that ignores whoever comes leaves them waiting."""
+def test_ignoring_port() -> None:
+    """A port that ignores connections leaves them waiting."""
     with VendorServer(port="ignoring") as vendor, socket.socket() as sock:
         sock.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -355,8 +355,8 @@ def test_it_leaves_at_once_whatever_it_does(behaviour: Behaviour) -> None:
 # --- TLS ---------------------------------------------------------------------
 
 
-def test_it_speaks_tls() -> None:
-    """Whoever trusts its certificate can ask it."""
+def test_tls() -> None:
+    """A client that trusts its certificate can connect."""
     server, client = tls_pair()
     with VendorServer(tls=server) as vendor:
         vendor.respond(204)
@@ -369,8 +369,8 @@ def test_it_speaks_tls() -> None:
         assert vendor.url.startswith("https://127.0.0.1:")
 
 
-def test_it_survives_who_does_not_speak_tls() -> None:
-    """Whoever does not speak TLS, or does not trust it, is hung up on."""
+def test_failed_handshakes_are_survived() -> None:
+    """A failed TLS handshake closes that connection only."""
     server, _ = tls_pair("vendor.example")
     with VendorServer(tls=server) as vendor:
         with contextlib.suppress(OSError):  # in whichever way it notices
@@ -382,8 +382,8 @@ def test_it_survives_who_does_not_speak_tls() -> None:
     assert () == vendor.requests
 
 
-def test_a_behaviour_shows_what_it_was_told() -> None:
-    """What is as usual is not shown, and a large body not in full."""
+def test_repr_of_a_behaviour() -> None:
+    """The repr leaves out defaults, and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
     shown = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
     assert "then='close'" in shown

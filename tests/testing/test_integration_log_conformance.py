@@ -111,7 +111,7 @@ class _Copying(MemoryIntegrationLogger):
         super().write(attrs.evolve(entry, id="call-0000"))
 
 
-def test_notices_what_threads_lose() -> None:
-    """Entries of several threads must all be there."""
+def test_notices_lost_entries_of_threads() -> None:
+    """A log that loses entries of several threads fails."""
     with pytest.raises(AssertionError, match="200 became 200"):
         kit.many_threads_may_write(_Copying)

@@ -197,7 +197,7 @@ class _Closed(ThreadLocks):
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Let nobody in."""
+        """Admit no caller."""
         return False
 
 

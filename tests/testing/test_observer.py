@@ -12,8 +12,8 @@ STARTED = CallStarted(at=NOW, service="a")
 WAITED = RateLimitWaited(at=NOW, service="a", delay=1.0)
 
 
-def test_remembers_what_happened() -> None:
-    """Events are kept in order, and found by kind."""
+def test_events_are_kept_in_order() -> None:
+    """Events are kept in order, and found by class."""
     observer = RecordingObserver()
     for event in (STARTED, WAITED):
         observer(event)

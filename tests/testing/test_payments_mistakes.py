@@ -92,20 +92,20 @@ class Pinning(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Believing(Stripe):
-    """Takes every webhook of a payment for news that it was taken."""
+    """A vendor that takes every payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News."""
+        """Events with the wrong state."""
         news = Stripe.events(self, event, ref)
         return tuple(attrs.evolve(one, state=PaymentState.CAPTURED) for one in news)
 
 
 @attrs.frozen(kw_only=True)
 class BelievingRefunds(Stripe):
-    """Takes every webhook of a refund for news that it was paid out."""
+    """A vendor that takes every refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News."""
+        """Events with the wrong refund state."""
         news = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(
@@ -120,7 +120,7 @@ class CoarseNews(Stripe):
     """Reads every amount in a webhook as one of two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """News."""
+        """Events with the wrong amount."""
         news = Stripe.events(self, event, ref)
         return tuple(attrs.evolve(one, amount=one.amount and one.amount * 10) for one in news)
 

@@ -101,12 +101,12 @@ def test_circuits_go_by_the_virtual_clock(
     assert 200 == manager.call("vat", Request.get("/rates")).status
 
 
-def test_a_port_may_be_another(
+def test_ports_can_be_replaced(
     moorage_manager: Callable[..., ConnectorManager],
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """What a test gives takes the place of the fixture's."""
+    """A port given by the test replaces the default."""
     moorage_vendor.respond(200)
 
     moorage_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
@@ -121,10 +121,10 @@ def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
     assert vendor_server.url.startswith("http://127.0.0.1:")
 
 
-def test_a_cassette_is_not_recorded_unless_it_is_asked_for(moorage_cassette: Cassette) -> None:
-    """By default a cassette is only replayed, from a file beside the test."""
+def test_a_cassette_is_only_replayed_by_default(moorage_cassette: Cassette) -> None:
+    """By default a cassette is only replayed."""
     assert not moorage_cassette.recording
-    name = "test_a_cassette_is_not_recorded_unless_it_is_asked_for.json"
+    name = "test_a_cassette_is_only_replayed_by_default.json"
     assert (
         Path(__file__).parent / "cassettes" / "test_pytest_plugin" / name == moorage_cassette.path
     )
@@ -163,8 +163,8 @@ CASSETTE_TESTS = """
 """
 
 
-def test_cassettes_are_recorded_when_it_is_asked_for(pytester: pytest.Pytester) -> None:
-    """Nothing is recorded by default; `once` records what is missing, `all` everything."""
+def test_record_option(pytester: pytest.Pytester) -> None:
+    """`once` records missing cassettes, and `all` records every one."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
     def run(*options: str) -> pytest.RunResult:
@@ -232,7 +232,7 @@ def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
 
 
 def test_a_manager_is_closed_after_its_test(pytester: pytest.Pytester) -> None:
-    """What a manager opened by itself is closed when the test is over."""
+    """A manager's own resources are closed after its test."""
     pytester.makepyfile(
         """
         from moorage import Request, Service

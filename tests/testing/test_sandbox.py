@@ -1,4 +1,4 @@
-"""What every sandbox is made of: routes, faults, a socket, and webhooks back."""
+"""Shared by all sandboxes: routes, faults, a socket and webhooks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Shelf(Sandbox):
         self.things: list[str] = []
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The routes of this sandbox."""
         return {
             "GET /things/{name}": self._get,
             "GET /files/{path*}": lambda _, path: reply({"path": path}),
@@ -92,8 +92,8 @@ def test_it_answers_by_method_and_path() -> None:
     assert "shelf.example" == shelf.asked[0].host
 
 
-def test_what_it_does_not_know_it_refuses() -> None:
-    """A path without a route, and a thing that is not there, are refused."""
+def test_unknown_paths_are_refused() -> None:
+    """A path without a route, and a missing resource, give 404."""
     with manager(Shelf()) as calls:
         for path in ("/nothing", "/things/none", "/things/a/b"):
             with pytest.raises(VendorRejected) as refused:
@@ -108,8 +108,8 @@ def test_a_sandbox_without_routes_knows_nothing() -> None:
     assert 404 == Sandbox().answer(request).status
 
 
-def test_bodies_say_what_they_are() -> None:
-    """A form that says it is JSON is refused, and so is JSON that says it is a form."""
+def test_content_type_must_match() -> None:
+    """A body of another type than its content type is refused."""
     with manager(Shelf()) as calls:
         answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
         assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
@@ -136,15 +136,15 @@ def test_bodies_say_what_they_are() -> None:
     ],
     ids=["basic", "bearer", "none"],
 )
-def test_who_asks(header: str | None, messages: list[object]) -> None:
-    """Who asks is read from the header."""
+def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
+    """The caller is read from the Authorization header."""
     headers = {} if header is None else {"Authorization": header}
     with manager(Shelf()) as calls:
         assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
-def test_faults_come_as_planned() -> None:
-    """What is planned comes once, in order; of a lost answer the request is done."""
+def test_planned_faults() -> None:
+    """Planned faults come once, in order; with a lost answer the request is carried out."""
     shelf = Shelf()
     shelf.fail(Response(503), ConnectionFailed("Gone."), Lost())
     with manager(shelf) as calls:
@@ -193,7 +193,7 @@ def test_a_host_may_be_any_below() -> None:
 
 
 def test_an_answer_may_be_streamed() -> None:
-    """What a sandbox answers can be read piece by piece, synchronously or asynchronously."""
+    """A sandbox's answer can be streamed in both modes."""
     service = Service("shelf", "https://shelf.example", retry=None)
     with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
         plain = b"".join(answer)

@@ -54,7 +54,7 @@ class Client:
         return self.post(f"/payments/{psp}/{verb}", body)
 
     def settled(self) -> list[tuple[str, str, str]]:
-        """What the webhooks say that come now: what, whether, and why not."""
+        """The event, success and reason of each new webhook."""
         items = [notified(one.body) for one in self.sandbox.settle()]
         return [(one["eventCode"], one["success"], one["reason"]) for one in items]
 
@@ -70,15 +70,15 @@ def code(answer: Json) -> tuple[int, str]:
 
 
 def test_a_payment_is_authorised() -> None:
-    """What is approved is authorised, and a webhook says so too."""
+    """An approved payment is authorised, and a webhook confirms it."""
     client = Client()
     message = client.pay()
     assert ("Authorised", "INV-2041") == (message["resultCode"], message["merchantReference"])
     assert [("AUTHORISATION", "true", "")] == client.settled()
 
 
-def test_it_is_on_the_live_platform_too() -> None:
-    """The paths of the live platform lead to the same."""
+def test_live_platform_paths() -> None:
+    """The paths of the live platform work alike."""
     client = Client()
     client.base = "/checkout/v72"
     assert "Authorised" == client.pay()["resultCode"]
@@ -112,16 +112,16 @@ def test_words_ask_for_outcomes(changes: Json, expected: tuple[str, str | None])
     assert expected == (message["resultCode"], message.get("refusalReasonCode"))
 
 
-def test_a_refusal_is_told_by_a_webhook_too() -> None:
-    """A webhook says that a payment was refused, and why."""
+def test_refusal_webhook() -> None:
+    """A refused payment sends a webhook with the reason."""
     client = Client()
     client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
     assert [("AUTHORISATION", "false", "Expired Card")] == client.settled()
 
 
 @pytest.mark.parametrize("manual", ["true", "false"])
-def test_what_is_received_is_authorised_later(manual: str) -> None:
-    """What is only received is authorised by the time of its webhook."""
+def test_received_payment_is_authorised_later(manual: str) -> None:
+    """A received payment is authorised at the time of its webhook."""
     client = Client()
     body = {"paymentMethod": {"holderName": "PENDING"}}
     psp = client.pay(**body, additionalData={"manualCapture": manual})["pspReference"]
@@ -159,30 +159,30 @@ def test_what_is_received_is_authorised_later(manual: str) -> None:
     ids=str,
 )
 def test_wrong_payments_are_refused(changes: Json, expected: tuple[int, str]) -> None:
-    """What Adyen refuses is refused with Adyen's code."""
+    """Invalid payments are refused with Adyen's code."""
     assert expected == code(Client().post("/payments", {**PAYMENT, **changes}))
 
 
-def test_only_who_has_the_key_comes_in() -> None:
+def test_other_api_keys_are_refused() -> None:
     """Another API key is refused."""
     assert (401, "000") == code(Client().post("/payments", PAYMENT, X_API_Key="other"))
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]"])
-def test_what_is_no_object_is_refused(body: bytes) -> None:
-    """A body must be an object of JSON."""
+def test_body_must_be_an_object(body: bytes) -> None:
+    """A body must be a JSON object."""
     assert (400, "702") == code(Client().post("/payments", body))
 
 
-def test_what_does_not_say_that_it_is_json_is_refused() -> None:
-    """A body must say that it is JSON."""
+def test_content_type_must_be_json() -> None:
+    """A body must have a JSON content type."""
     client = Client()
     assert (400, "702") == code(client.post("/payments", PAYMENT, Content_Type="text/plain"))
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/payments/SBX0000000000001/nothing"])
-def test_what_is_not_there_is_not_found(path: str) -> None:
-    """There is nothing at any other path."""
+def test_unknown_paths_are_not_found(path: str) -> None:
+    """Any other path gives 404."""
     assert (404, "000") == code(Client().post(path, {}))
 
 
@@ -198,7 +198,7 @@ def test_a_key_is_done_once() -> None:
 
 
 def test_a_refusal_is_kept_for_a_key() -> None:
-    """What was refused as wrong is refused again, and what nobody could read is read anew."""
+    """A refusal is repeated for its key; an unreadable request is not stored."""
     client = Client()
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
@@ -261,8 +261,8 @@ NOTHING_LEFT = "Insufficient balance on payment"
     ],
     ids=["cancelled", "above", "twice", "taken", "again", "nothing", "more", "together"],
 )
-def test_what_cannot_be_done_fails_by_webhook(moves: Json, why: str) -> None:
-    """What the state of the payment does not allow is received too, and fails by its webhook."""
+def test_impossible_operations_fail_by_webhook(moves: Json, why: str) -> None:
+    """An operation that the payment's state forbids fails by webhook."""
     client = Client()
     psp = client.pay()["pspReference"]
     assert [201] * len(moves) == [client.move(psp, *move)[0] for move in moves]
@@ -272,7 +272,7 @@ def test_what_cannot_be_done_fails_by_webhook(moves: Json, why: str) -> None:
 
 @pytest.mark.parametrize("verb, value", [("captures", 1), ("refunds", 1)])
 def test_another_currency_fails(verb: str, value: int) -> None:
-    """What is done to a payment is in its currency."""
+    """An operation in another currency fails."""
     client = Client()
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 100)
@@ -296,8 +296,8 @@ def test_support_may_allow_several_captures() -> None:
 @pytest.mark.parametrize(
     "manual, does", [("true", "cancel"), ("false", "refund")], ids=["cancel", "refund"]
 )
-def test_a_reversal_does_what_fits(manual: str, does: str) -> None:
-    """A reversal cancels what is not captured, and refunds what is."""
+def test_reversal_cancels_or_refunds(manual: str, does: str) -> None:
+    """A reversal cancels an uncaptured payment, and refunds a captured one."""
     client = Client()
     psp = client.pay(additionalData={"manualCapture": manual})["pspReference"]
     client.move(psp, "reversals")
@@ -311,7 +311,7 @@ def test_a_reversal_does_what_fits(manual: str, does: str) -> None:
 
 
 def test_a_payment_is_cancelled_by_our_reference() -> None:
-    """What has no reference of Adyen's yet is cancelled by ours."""
+    """A payment without Adyen's reference is cancelled by ours."""
     client = Client()
     client.pay()
     client.pay(reference="INV-2042")
@@ -323,8 +323,8 @@ def test_a_payment_is_cancelled_by_our_reference() -> None:
 
 
 @pytest.mark.parametrize("verb", ["captures", "refunds", "cancels"])
-def test_what_is_no_payment_cannot_be_changed(verb: str) -> None:
-    """Nothing can be done to what was not authorised."""
+def test_refused_payment_cannot_be_changed(verb: str) -> None:
+    """A payment that was not authorised cannot be changed."""
     client = Client()
     psp = client.pay(paymentMethod={"holderName": "DECLINED"})["pspReference"]
     value = None if verb == "cancels" else 1
@@ -355,8 +355,8 @@ def test_a_buyer_is_sent_elsewhere(method: str) -> None:
 @pytest.mark.parametrize(
     "native, kind", [("preferred", "threeDSResult"), ("disabled", "redirectResult")]
 )
-def test_a_holder_proves_who_they_are(native: str, kind: str) -> None:
-    """A card's holder proves who they are, on our page or their bank's, and may fail to."""
+def test_3ds_challenge(native: str, kind: str) -> None:
+    """A card holder passes 3-D Secure natively or by redirect."""
     client = Client()
     message = client.pay(
         paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
@@ -368,15 +368,15 @@ def test_a_holder_proves_who_they_are(native: str, kind: str) -> None:
     assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])
 
 
-def test_nobody_returns_with_what_was_not_given() -> None:
-    """What a buyer did not bring back completes nothing."""
+def test_unknown_redirect_result_is_refused() -> None:
+    """An unknown redirect result completes no payment."""
     client = Client()
     body = {"details": {"redirectResult": "X"}}
     assert (422, "14_018") == code(client.post("/payments/details", body))
 
 
-def test_things_happen_to_payments() -> None:
-    """What happens to a payment by itself is told by a webhook as well."""
+def test_events_of_a_payment() -> None:
+    """An event of a payment sends a webhook."""
     client = Client()
     psp = client.pay()["pspReference"]
     notice = client.sandbox.happens(

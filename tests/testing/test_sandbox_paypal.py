@@ -71,7 +71,7 @@ class Client:
 
 @pytest.fixture(name="client")
 def _client() -> Client:
-    """Who asks."""
+    """A client of the sandbox."""
     return Client()
 
 
@@ -81,8 +81,8 @@ def issue(answer: Json) -> Json:
     return status, body["details"][0]["issue"] if body["details"] else body["name"]
 
 
-def test_who_is_let_in(client: Client) -> None:
-    """Nobody without a token that was granted, and everybody with one."""
+def test_token_is_required(client: Client) -> None:
+    """A request without a granted token is refused."""
     client.token = "other"
     assert (401, "AUTHENTICATION_FAILURE") == issue(client.post("/v2/checkout/orders", ORDER))
     assert (404, "INVALID_RESOURCE_ID") == issue(client.ask("GET", "/v2/nothing"))
@@ -130,14 +130,14 @@ def unit(**fields: Json) -> Json:
         ),
     ],
 )
-def test_orders_that_are_refused(body: Json, message: Json, client: Client) -> None:
-    """What is missing, misspelt, of another type or of no meaning is refused by its issue."""
+def test_invalid_orders_are_refused(body: Json, message: Json, client: Client) -> None:
+    """Missing, misspelt or malformed fields are refused."""
     assert message == issue(client.post("/v2/checkout/orders", body, key="k"))
     assert {} == client.sandbox.orders
 
 
-def test_keys(client: Client) -> None:
-    """What is paid for needs a key, a short one, and is done once for it."""
+def test_request_ids(client: Client) -> None:
+    """A payment needs a short key, and happens once for it."""
     without = client.post("/v2/checkout/orders", ORDER)
     assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(without)
     long = client.post("/v2/checkout/orders", ORDER, key="k" * 109)
@@ -147,8 +147,8 @@ def test_keys(client: Client) -> None:
     assert 1 == len(client.sandbox.orders)
 
 
-def test_answers_are_short_unless_all_is_asked_for(client: Client) -> None:
-    """Without the wish for all, an order is told by its id, and a void by nothing."""
+def test_answers_are_minimal_by_default(client: Client) -> None:
+    """By default an order's answer has only its id, status and links."""
     status, made = client.post("/v2/checkout/orders", ORDER, key="k", all=False)
     assert (201, {"id", "status", "links"}) == (status, set(made))
     [authorization] = client.sandbox.authorizations

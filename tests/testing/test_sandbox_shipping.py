@@ -81,15 +81,15 @@ SHIPMENT = {"from_address": HOME, "to_address": AWAY, "parcel": {"weight": "16"}
         ),
     ],
 )
-def test_easypost_refuses_what_is_wrong(body: object, code: str) -> None:
-    """A shipment that EasyPost would not take is not taken."""
+def test_easypost_refuses_invalid_shipments(body: object, code: str) -> None:
+    """A shipment that EasyPost would refuse is refused."""
     response = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=body))
 
     assert (422, code) == (response.status, code_of(response))
 
 
-def test_easypost_knows_its_own() -> None:
-    """Who has no key, and what there is not, are refused."""
+def test_easypost_refuses_other_keys_and_paths() -> None:
+    """Another key and unknown resources are refused."""
     sandbox = EasyPostSandbox()
 
     assert 401 == easypost(sandbox, Request.get("/v2/shipments/shp_1"), "wrong").status
@@ -97,8 +97,8 @@ def test_easypost_knows_its_own() -> None:
     assert 404 == easypost(sandbox, Request.get("/v2/nothing")).status
 
 
-def test_easypost_sells_what_it_offered() -> None:
-    """An offer of another shipment is not sold, and there is no label before."""
+def test_easypost_sells_its_own_rates() -> None:
+    """A rate of another shipment cannot be bought."""
     sandbox = EasyPostSandbox()
     path = "/v2/shipments"
     one = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
@@ -115,15 +115,15 @@ def test_easypost_sells_what_it_offered() -> None:
         assert "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE" == code_of(easypost(sandbox, label))
 
 
-def test_easypost_checks_what_it_is_asked_to() -> None:
-    """An address is only verified on request."""
+def test_easypost_verifies_on_request() -> None:
+    """An address is verified only on request."""
     request = Request.post("/v2/addresses", json={"address": AWAY})
 
     assert {} == easypost(EasyPostSandbox(), request).json()["verifications"]
 
 
-def test_files_are_for_whoever_has_their_url() -> None:
-    """The places of files take no credentials, and know what they have."""
+def test_files_need_no_credentials() -> None:
+    """A file's URL needs no credentials."""
     sandbox = EasyPostSandbox()
     sandbox.labels["postage_label/1.pdf"] = b"label"
     there, nowhere = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
@@ -155,15 +155,15 @@ def test_files_are_for_whoever_has_their_url() -> None:
         ({"address_from": HOME, "address_to": CANADA, "parcels": [BOX]}, "customs_declaration"),
     ],
 )
-def test_shippo_refuses_what_is_wrong(body: object, field: str) -> None:
-    """A shipment that Shippo would not take is not taken, and the field is named."""
+def test_shippo_refuses_invalid_shipments(body: object, field: str) -> None:
+    """A shipment that Shippo would refuse is refused, and the field is named."""
     response = shippo(ShippoSandbox(), Request.post("/shipments", json=body))
 
     assert (400, [field]) == (response.status, [*response.json()])
 
 
-def test_shippo_knows_its_own() -> None:
-    """Who has no token, an unknown version, and what there is not, are refused."""
+def test_shippo_refuses_other_tokens_versions_and_paths() -> None:
+    """Another token or version, and unknown resources, are refused."""
     sandbox = ShippoSandbox()
 
     assert 401 == send(sandbox, Request.get("/rates/1"), {}).status
@@ -187,8 +187,8 @@ def test_shippo_knows_its_own() -> None:
     ],
     ids=["rate", "label", "metadata"],
 )
-def test_shippo_sells_what_it_offered(fields: dict[str, str], field: str) -> None:
-    """Another offer, a label that cannot be, and too long a note are refused."""
+def test_shippo_sells_its_own_rates(fields: dict[str, str], field: str) -> None:
+    """Another rate, an impossible label and too long a note are refused."""
     sandbox = ShippoSandbox()
     shipment = {"address_from": HOME, "address_to": AWAY, "parcels": [BOX]}
     rates = shippo(sandbox, Request.post("/shipments", json=shipment)).json()["rates"]
@@ -226,7 +226,7 @@ def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
 
 
 def test_webhooks_are_kept() -> None:
-    """What the sandboxes have sent can be looked at."""
+    """A sandbox's sent webhooks can be inspected."""
     one, two = EasyPostSandbox(), ShippoSandbox()
     one.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
     two.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))

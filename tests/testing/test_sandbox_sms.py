@@ -61,16 +61,16 @@ def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None 
     ],
     ids=str,
 )
-def test_twilio_refuses(form: dict[str, str], code: int) -> None:
-    """What Twilio refuses is refused, with its code."""
+def test_twilio_refuses_invalid_messages(form: dict[str, str], code: int) -> None:
+    """Invalid messages are refused with Twilio's code."""
     answer = twilio({"To": TO, "From": FROM, "Body": "Hello"} | form)
 
     assert code == answer.json()["code"]
     assert answer.status == answer.json()["status"] == (429 if code == 21611 else 400)
 
 
-def test_twilio_lets_nobody_in() -> None:
-    """Another token is refused wherever it is shown."""
+def test_twilio_refuses_other_tokens() -> None:
+    """Another token is refused everywhere."""
     assert {401} == {
         twilio({"To": TO}, who="other").status,
         twilio(None, "Balance", who="other").status,
@@ -114,13 +114,13 @@ def send(form: dict[str, str], secret: str | None = None) -> list[str]:
     ],
     ids=str,
 )
-def test_vonage_refuses(form: dict[str, str], statuses: list[str]) -> None:
-    """What Vonage refuses is refused in the body, for each part."""
+def test_vonage_refuses_invalid_messages(form: dict[str, str], statuses: list[str]) -> None:
+    """Invalid messages are refused in the body, part by part."""
     assert statuses == send(form)
 
 
-def test_vonage_lets_nobody_in() -> None:
-    """Another secret is refused in the way of each API."""
+def test_vonage_refuses_other_secrets() -> None:
+    """Another secret is refused in each API's own way."""
     sandbox = VonageSandbox()
     who = (sandbox.api_key, "other")
 

@@ -26,7 +26,7 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 class Caller:
-    """Somebody who writes requests by hand."""
+    """A client that writes requests by hand."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox()
@@ -66,7 +66,7 @@ class Caller:
 
 @pytest.fixture(name="caller")
 def _caller() -> Caller:
-    """Somebody at a sandbox of their own."""
+    """A client with its own sandbox."""
     return Caller()
 
 
@@ -88,8 +88,8 @@ def _caller() -> Caller:
         ({**USUAL, "payment_method": "pm_nobody"}, "No such PaymentMethod"),
     ],
 )
-def test_what_is_wrong_is_refused(caller: Caller, form: dict[str, str], part: str) -> None:
-    """A request that Stripe would not understand is refused, and nothing is made of it."""
+def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part: str) -> None:
+    """A request that Stripe would refuse is refused, and the field named."""
     error = caller.refused(AT, form)
 
     assert (400, "invalid_request_error") == (error["status"], error["type"])
@@ -106,10 +106,10 @@ def test_what_is_wrong_is_refused(caller: Caller, form: dict[str, str], part: st
     ],
     ids=str,
 )
-def test_strangers_stay_outside(
+def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
-    """Nobody gets in without a key and a version, and a restricted key only looks."""
+    """A request without a key and a version is refused, and a restricted key may do less."""
     assert status == caller.refused(AT, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 
@@ -134,8 +134,8 @@ def test_a_key_is_kept(caller: Caller) -> None:
     assert 1 == len(caller.sandbox.intents)
 
 
-def test_a_decline_is_kept_and_a_mistake_is_not(caller: Caller) -> None:
-    """What had begun is kept under its key; what was wrong to begin with can be corrected."""
+def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
+    """A decline is stored under its key; an invalid request is not."""
     declined = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
     for _ in range(2):
         assert "lost_card" == caller.refused(AT, declined, Idempotency_Key="k-1")["decline_code"]
@@ -145,8 +145,8 @@ def test_a_decline_is_kept_and_a_mistake_is_not(caller: Caller) -> None:
     assert 200 == caller.post(AT, PAID, Idempotency_Key="k-2").status
 
 
-def test_states_are_kept(caller: Caller) -> None:
-    """What is past something cannot be taken back to it."""
+def test_impossible_transitions_are_refused(caller: Caller) -> None:
+    """A payment cannot return to an earlier state."""
     made = caller.made(capture_method="manual")
     at = f"{AT}/{made['id']}"
     more = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
@@ -182,14 +182,14 @@ def test_an_intent_may_be_tried_again(caller: Caller) -> None:
     assert "canceled" == caller.post(f"{AT}/{other}/cancel", {}).json()["status"]
 
 
-def test_what_is_not_there_is_not_found(caller: Caller) -> None:
-    """Neither other paths nor other things are there."""
+def test_unknown_resources_are_not_found(caller: Caller) -> None:
+    """Unknown paths and resources give 404."""
     for path in ("/v1/customers", f"{AT}/pi_0"):
         assert 404 == caller.ask(Request.get(path)).status
     assert 400 == caller.ask(Request.get(AT, query={"limit": "101"})).status
 
 
-def test_it_is_reached_over_a_socket() -> None:
+def test_sandbox_over_a_socket() -> None:
     """The same sandbox answers over a real connection."""
     sandbox = StripeSandbox()
     with sandbox.serving() as server:

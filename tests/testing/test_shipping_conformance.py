@@ -68,19 +68,19 @@ class Lesser(EasyPost):
 
 
 def lesser() -> kit.ShippingSubject:
-    """The lesser vendor, which sends no news."""
+    """A vendor with few capabilities, which sends no events."""
     return attrs.evolve(as_easypost(Lesser)(), report=None, webhook_secret=None)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_vendor_that_can_do_little_is_a_vendor(check: kit.Check) -> None:
-    """What a vendor does not claim to do is not asked of it."""
+def test_lesser_vendor_conforms(check: kit.Check) -> None:
+    """Capabilities that a vendor does not declare are not checked."""
     check(lesser)
 
 
 @attrs.frozen(kw_only=True)
 class Forgetful(Shippo):
-    """Buys a label for whoever asks, whatever the key."""
+    """A vendor that buys a label for every request, whatever the key."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
@@ -160,7 +160,7 @@ class Wrong(EasyPost):
 
 
 def gullible() -> kit.ShippingSubject:
-    """A vendor whose news anybody may write."""
+    """A vendor whose webhooks anybody could sign."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
@@ -187,8 +187,8 @@ def open_handed() -> kit.ShippingSubject:
         (open_handed, "a_refusal_has_its_type"),
     ],
 )
-def test_what_is_wrong_is_noticed(factory: kit.Factory, check: str) -> None:
-    """A vendor that breaks the contract does not pass, synchronously or asynchronously."""
+def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
+    """A vendor with one fault fails the check for it, in both modes."""
     plain = {name_of(one): one for one in kit.CHECKS}
     awaited = {name_of(one): one for one in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
@@ -197,8 +197,8 @@ def test_what_is_wrong_is_noticed(factory: kit.Factory, check: str) -> None:
         asyncio.run(awaited[check](factory))
 
 
-def test_news_that_anybody_may_sign_is_noticed() -> None:
-    """A stranger's signature must not be believed."""
+def test_notices_unverified_webhooks() -> None:
+    """A vendor that accepts foreign signatures fails."""
     checks = {name_of(one): one for one in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
         checks["news_is_believed_if_it_is_signed"](gullible)

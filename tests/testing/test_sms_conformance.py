@@ -54,12 +54,12 @@ class Lesser(Vonage):
     idempotency = KEYS
 
     def services(self) -> Mapping[str, Service]:
-        """Those of Vonage, with a header for keys."""
+        """Vonage's services, with a header for keys."""
         return {to: attrs.evolve(one, **KEYS.settings) for to, one in super().services().items()}
 
 
 def lesser() -> kit.SmsSubject:
-    """The lesser vendor, which sends no news."""
+    """A vendor with few capabilities, which sends no events."""
     subject = as_vonage(Lesser)()
     return attrs.evolve(subject, report=None, webhook_secret=None)
 
@@ -92,7 +92,7 @@ def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
-    """Who can only send passes every check."""
+    """A vendor that can only send passes every check."""
     check(lesser)
 
 
@@ -219,7 +219,7 @@ class _Rounded(Twilio):
 
 
 class _Cheerful(Twilio):
-    """Takes every piece of news for a good one."""
+    """A vendor that takes every event for a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         reports = super().events(event, ref)

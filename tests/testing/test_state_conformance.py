@@ -99,8 +99,8 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
         (kit.BOUNDED_CHECKS, kit.ASYNC_BOUNDED_CHECKS),
     ],
 )
-def test_both_modes_are_asked_the_same(checks: tuple[tuple[Any, ...], ...]) -> None:
-    """Every check of the plain port is one of the asynchronous port too, unless it blocks."""
+def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) -> None:
+    """Every check of the synchronous port is one of the asynchronous port too."""
     plain, awaited = ([name_of(check) for check in family] for family in checks)
     plain = [name for name in plain if name != "nobody_waits_longer_than_it_has"]
 
@@ -192,7 +192,7 @@ class _Deaf(NaiveStore):
 
 
 class _Loud(NaiveStore):
-    """Tells whoever posts."""
+    """A store whose `post` raises."""
 
     def post(self, command: Command[Any], /) -> None:
         self.execute(command)
@@ -436,8 +436,8 @@ class _Untold(NaiveStore):
         ("reading_takes_no_room", _Closed, "refused to be read"),
     ],
 )
-def test_what_is_wrong_is_noticed(check: str, store: Plain, sentence: str) -> None:
-    """A store that breaks a rule fails the check of that rule, and is told how."""
+def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
+    """A store with one fault fails the check for it."""
     checks: tuple[Callable[..., None], ...] = (
         *kit.CHECKS,
         *kit.TIMED_CHECKS,
@@ -467,8 +467,8 @@ def test_a_store_that_hangs_is_given_up() -> None:
         check(_Stuck)
 
 
-def test_an_error_of_a_store_comes_through() -> None:
-    """What a store raises where it should answer is shown as it is."""
+def test_store_exceptions_pass_through() -> None:
+    """An unexpected exception of a store is raised unchanged."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_sees_half_a_command")
 
     with pytest.raises(KeyError, match="broken"):
@@ -535,8 +535,8 @@ def _appended(number: int, *keys: str, **details: Any) -> Appended:
     return Appended(number=number, keys=keys, **(options | details))
 
 
-def test_one_order_is_what_it_says() -> None:
-    """Two commands at once may happen in either order, if it is the same for every key."""
+def test_any_common_order_is_accepted() -> None:
+    """Two concurrent commands may happen in either order, if it is the same for both keys."""
     one = _appended(1, "a", "b")
     two = _appended(2, "b", "a", found=((1,), (1,)))
 
@@ -566,10 +566,10 @@ def test_one_order_is_what_it_says() -> None:
         ),
     ],
 )
-def test_what_is_no_order_is_noticed(
+def test_notices_impossible_orders(
     history: list[Appended], logs: dict[str, tuple[int, ...]], sentence: str
 ) -> None:
-    """Lost and doubled commands, stale answers and crossed orders do not pass."""
+    """Lost, doubled, stale and crossed commands are noticed."""
     with pytest.raises(AssertionError, match=sentence):
         require_one_order(history, logs)
 

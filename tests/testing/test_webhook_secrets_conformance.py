@@ -26,7 +26,7 @@ class Table:
         self.kept = stored
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        """What stands there now."""
+        """The current secrets."""
         results = self.kept.get((name, tenant))
         if results is None:
             raise CredentialNotFound("no secret is kept.", service=name)
@@ -40,19 +40,19 @@ class AsyncTable(Table):
     async def get(  # type: ignore[override]  # of the other mode
         self, name: str, tenant: str | None, key_id: str | None, /
     ) -> Sequence[Secret]:
-        """What stands there after a while."""
+        """The current secrets, after a while."""
         await asyncio.sleep(0)
         return super().get(name, tenant, key_id)
 
 
 def by_tenant(stored: kit.Kept) -> dict[str | None, Sequence[Secret]]:
-    """What is kept for the one endpoint."""
+    """The secrets of the one endpoint, by tenant."""
     return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_secrets_that_stay_conform(check: kit.Check) -> None:
-    """What is given once and stays keeps the contract of the port."""
+def test_static_secrets_conform(check: kit.Check) -> None:
+    """A provider of fixed secrets passes every check."""
     check(lambda stored: StaticWebhookSecrets(by_tenant(stored)))
 
 
@@ -269,7 +269,7 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
         PLAIN[check](wrong)
 
 
-def test_notices_what_does_not_answer() -> None:
-    """A provider that never answers is told so."""
+def test_notices_hanging_providers() -> None:
+    """A provider that never answers fails."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
         asyncio.run(kit.every_secret_is_given(_Hanging))
