@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -116,6 +117,7 @@ def test_test_databases_have_their_tables_and_no_history(tmp_path: Path, kind: s
             *("-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error::pytest.PytestWarning"),
         ],
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,
         capture_output=True,
         text=True,
