@@ -104,7 +104,7 @@ def _procrastinate(loop: asyncio.AbstractEventLoop) -> tuple[Block, Callable[[],
     try:
         loop.run_until_complete(opened())
     except ConnectorException as error:
-        raise RuntimeError("procrastinate's tables could not be made") from error
+        raise RuntimeError("procrastinate's tables could not be created") from error
     return (
         lambda calls, read: loop.run_until_complete(run(calls, read)),
         lambda: loop.run_until_complete(app.close_async()),

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from moorage.adapters.databases._sql_colours import _ThreadDoor
-from moorage.adapters.state._sql_combiner import _GRACE, _TOGETHER, SharedRows
+from moorage.adapters.databases._sql_colours import _ThreadSignal
+from moorage.adapters.state._sql_combiner import _GRACE, _MAX_BATCH, ContendedRows
 from moorage.domain.resilience.admission import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, Look, a_key, commits, holding, values
@@ -92,15 +92,15 @@ class Caller(Thread):
 
 
 def _waiting(store: SqlStorage | AsyncSqlStorage) -> int:
-    """The number of commands that wait for a shared transaction."""
-    trips: set[Any] = set()
+    """Return the number of commands that wait for a batch."""
+    batches: set[Any] = set()
     for pool in store._engine._pools.values():  # noqa: SLF001 - nobody else could tell
-        for first in pool.trips.values():
-            trip = first
-            while trip is not None:
-                trips.add(trip)
-                trip = trip.following
-    return sum(not ride.left for trip in trips for ride in trip.rides)
+        for first in pool.batches.values():
+            batch = first
+            while batch is not None:
+                batches.add(batch)
+                batch = batch.following
+    return sum(not pending.abandoned for batch in batches for pending in batch.pending_commands)
 
 
 def _until_waiting(store: SqlStorage, number: int) -> None:
@@ -183,14 +183,14 @@ def test_caller_whose_trip_has_not_begun_waits_for_no_news_of_it(
 ) -> None:
     """Only a trip under way, which ends with its caller's time, may have something left to tell."""
     store, key, waits = lab.plain(), a_key(), list[float]()
-    wait = _ThreadDoor.wait
+    wait = _ThreadSignal.wait
 
-    async def noted(door: _ThreadDoor, seconds: float) -> None:
+    async def noted(door: _ThreadSignal, seconds: float) -> None:
         waits.append(seconds)
         await wait(door, seconds)
 
     store.execute(Append(0, key))
-    monkeypatch.setattr(_ThreadDoor, "wait", noted)
+    monkeypatch.setattr(_ThreadSignal, "wait", noted)
     with holding(lab, key):
         patient = Caller(store, Append(1, key))
         _until_waiting(store, 1)
@@ -299,7 +299,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
     """No trip decides without end; those who are too many go with the next, in their order."""
-    key, many = a_key(), 2 * _TOGETHER + 3
+    key, many = a_key(), 2 * _MAX_BATCH + 3
 
     async def story(store: AsyncSqlStorage) -> None:
         await store.execute(Append(-1, key))
@@ -406,7 +406,7 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
 
 def test_too_many_shared_rows_are_forgotten() -> None:
     """The rows that several callers wanted are remembered up to a bound."""
-    rows = SharedRows(1)
+    rows = ContendedRows(1)
     for id_ in (b"a", b"b", b"c"):
         rows.add(frozenset({id_}))
 

@@ -349,7 +349,7 @@ def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
         thread.join(PATIENCE)
 
     def attempt() -> None:
-        with pytest.raises(StorageUnavailable, match="no connection free"):
+        with pytest.raises(StorageUnavailable, match="no free connection"):
             store.execute(Look(a_key()))
         reports.append(True)
 

@@ -67,7 +67,7 @@ def test_late_connection_is_kept(lab: Lab, stuck: Proxy) -> None:
     store.execute(Append(1, key), PATIENCE)
 
     assert ((1,),) == values(lab.plain(), key)
-    assert (1, []) == (stuck.met, pool.late)
+    assert (1, []) == (stuck.met, pool.late_openings)
 
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> None:
@@ -77,7 +77,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck: Proxy) -> No
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
     stuck.cut()
-    wait_until(lambda: not pool.late, "the connection's end")
+    wait_until(lambda: not pool.late_openings, "the connection's end")
     stuck.heal()
 
     store.execute(Append(1, key), PATIENCE)
@@ -174,7 +174,7 @@ def _late(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Opening:
     opening = Opening(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     Door(opening)
-    assert run_now(opening.within(0, pool.late)) is None
+    assert run_now(opening.within(0, pool.late_openings)) is None
     return opening
 
 
@@ -183,9 +183,9 @@ def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
     pool, stored = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging = _late(pool, stored, age=60)
 
-    assert pool.begun(2) is None
-    assert hanging is pool.begun(1)
-    assert pool.begun(1) is None
+    assert pool.joinable(2) is None
+    assert hanging is pool.joinable(1)
+    assert pool.joinable(1) is None
 
 
 def test_ended_opening_is_not_waited_for() -> None:
@@ -199,7 +199,7 @@ def test_ended_opening_is_not_waited_for() -> None:
     run_now(opening.run(connected))
 
     assert ["link"] == stored
-    assert pool.begun(5) is None
+    assert pool.joinable(5) is None
 
 
 def test_interrupted_caller_leaves_its_connection() -> None:
@@ -221,9 +221,9 @@ def test_interrupted_caller_leaves_its_connection() -> None:
 
     Interrupting(opening)
     with pytest.raises(Interrupted):
-        run_now(opening.within(1, pool.late))
+        run_now(opening.within(1, pool.late_openings))
 
-    assert (["link"], []) == (stored, pool.late)
+    assert (["link"], []) == (stored, pool.late_openings)
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:

@@ -1,8 +1,8 @@
-"""Credentials in PostgreSQL, MariaDB or MySQL, each sealed for its service and tenant.
+"""Credentials in PostgreSQL, MariaDB or MySQL, each encrypted for its service and tenant.
 
-A row is found by a digest of whom it belongs to. What is done with it is one short transaction, on
-a connection that is opened for it: from a URL nothing stays open, so nothing of it crosses a fork
-or an event loop. Put a cache in front.
+A row is found by a digest of its service and tenant. Each operation is a short transaction on a new
+connection: with a URL no connection stays open, so none is shared with a forked child or another
+event loop. Use a cache in front of it.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ class _Credentials(SealedTable):
 
 
 class SqlCredentialProvider(_Credentials, PlainSealedTable, Renewing):
-    """Keeps credentials in PostgreSQL, MariaDB or MySQL, sealed, for all processes that share it.
+    """Encrypted credentials in PostgreSQL, MariaDB or MySQL, for all processes that share it.
 
-    Two processes may renew the same credential at once; what came first is kept by both.
+    Two processes may renew the same credential at once; both then use the first result.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
-            driver psycopg or pymysql, of whose pool a connection of its own is taken for each use;
-            how long that waits for a reply is then the engine's matter.
-        cipher: seals what is stored.
-        renew: asked for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It is called by one thread at a time for each credential.
-            Its result is dropped if the credential was replaced meanwhile.
-        timeout: seconds, or a timedelta: how long to wait for a connection, for rows that others
-            have locked, and for a reply.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
+            driver psycopg or pymysql, whose pool provides a connection for each use; the engine
+            then determines the timeout of a reply.
+        cipher: encrypts the stored credentials.
+        renew: called with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One thread at a time calls it for a credential. Its
+            result is dropped if the credential was replaced meanwhile.
+        timeout: seconds, or a timedelta, to wait for a connection, for locked rows and for a
+            reply.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
     """
 
     @refusing
@@ -73,40 +73,39 @@ class SqlCredentialProvider(_Credentials, PlainSealedTable, Renewing):
         super().__init__(PlainVault(self._sealed), renew)
 
     def reseal(self, *, batch: int = 100) -> int:
-        """Seal anew what another key has sealed than seals now, and say how many that were.
+        """Re-encrypt credentials that were encrypted with an older key, and return their number.
 
-        Others may read and write meanwhile. Credentials that cannot be opened are left as they
-        are, and when all others are done, the first failure is raised.
+        Other processes may read and write meanwhile. Credentials that cannot be decrypted remain
+        unchanged, and the first failure is raised after all others are done.
         """
         return run_now(self._sealed.reseal(batch))
 
     def owners(self) -> list[tuple[str, str | None]]:
-        """The services and tenants whose credentials are stored, in order; nothing is opened."""
+        """Return the services and tenants with stored credentials, in order, without decrypting."""
         return run_now(self._sealed.owners())
 
     def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Forget what is stored for this service and tenant, and say whether there was anything."""
+        """Delete the credentials of a service and tenant, and return whether there were any."""
         return run_now(self._sealed.forget((service, tenant)))
 
     def clear(self) -> int:
-        """Take every credential away, and say how many that were."""
+        """Delete all credentials, and return their number."""
         return run_now(self._rows.clear())
 
 
 class AsyncSqlCredentialProvider(_Credentials, AwaitedSealedTable, AsyncRenewing):
-    """As `SqlCredentialProvider`, awaited.
+    """The asynchronous `SqlCredentialProvider`.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy with
-            the driver psycopg or asyncmy, of whose pool a connection of its own is taken for each
-            use.
-        cipher: seals what is stored.
-        renew: awaited for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It runs in one task at a time for each credential. Its
+            the driver psycopg or asyncmy, whose pool provides a connection for each use.
+        cipher: encrypts the stored credentials.
+        renew: awaited with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One task at a time awaits it for a credential. Its
             result is dropped if the credential was replaced meanwhile.
-        timeout: seconds, or a timedelta: how long each step may take that waits for the database.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
+        timeout: seconds, or a timedelta, for each step that waits for the database.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
     """
 
     @refusing
@@ -125,21 +124,21 @@ class AsyncSqlCredentialProvider(_Credentials, AwaitedSealedTable, AsyncRenewing
         super().__init__(self._sealed, renew)
 
     async def reseal(self, *, batch: int = 100) -> int:
-        """Seal anew what another key has sealed than seals now, and say how many that were.
+        """Re-encrypt credentials that were encrypted with an older key, and return their number.
 
-        Others may read and write meanwhile. Credentials that cannot be opened are left as they
-        are, and when all others are done, the first failure is raised.
+        Other processes may read and write meanwhile. Credentials that cannot be decrypted remain
+        unchanged, and the first failure is raised after all others are done.
         """
         return await self._sealed.reseal(batch)
 
     async def owners(self) -> list[tuple[str, str | None]]:
-        """The services and tenants whose credentials are stored, in order; nothing is opened."""
+        """Return the services and tenants with stored credentials, in order, without decrypting."""
         return await self._sealed.owners()
 
     async def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Forget what is stored for this service and tenant, and say whether there was anything."""
+        """Delete the credentials of a service and tenant, and return whether there were any."""
         return await self._sealed.forget((service, tenant))
 
     async def clear(self) -> int:
-        """Take every credential away, and say how many that were."""
+        """Delete all credentials, and return their number."""
         return await self._rows.clear()

@@ -1,4 +1,4 @@
-"""What the two colours of a store in a database server do each in its own way."""
+"""The blocking and the event-loop runtime of a store in a database server."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from moorage.adapters.databases._sql_wait import blocking, by_loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from moorage.adapters.databases._sql_engine import Door
+    from moorage.adapters.databases._sql_engine import Signal
     from moorage.adapters.databases._sql_link import Link, Wait
     from moorage.adapters.databases._sql_pool import Running
     from moorage.adapters.databases._sql_schema import Tables
     from moorage.adapters.databases._sql_source import Source
     from moorage.errors import StorageUnavailable
 
-_EVERYBODY: Final = 10**9
+_UNLIMITED_QUEUE: Final = 10**9
 
-_AGAIN: Final = 0.1
+_SECOND_CANCEL: Final = 0.1
 """Seconds from the first cancellation of a task to the second."""
 
 
-class Threads:
-    """Waiting by blocking the thread: nothing here ever suspends.
+class ThreadRuntime:
+    """The runtime of a synchronous store: waiting blocks the thread and never suspends.
 
     Args:
-        source: where connections come from.
-        links: makes the link of a connection.
+        source: opens connections.
+        links: creates the link of a connection.
         migrate: creates the tables.
         inside: has `now` set in each thread that works for the store.
     """
@@ -57,7 +57,9 @@ class Threads:
         self._locks = ThreadLocks()
 
     async def enter(self, holder: object, places: int, timeout: float) -> bool:
-        return self._locks.acquire("", holder, places=places, queue=_EVERYBODY, timeout=timeout)
+        return self._locks.acquire(
+            "", holder, places=places, queue=_UNLIMITED_QUEUE, timeout=timeout
+        )
 
     def leave(self, holder: object) -> None:
         self._locks.release("", holder)
@@ -65,25 +67,26 @@ class Threads:
     async def connect(self) -> Link:
         try:
             connection = self._open()
-        except Exception as error:  # noqa: BLE001 - a host's listeners may raise anything
+        except Exception as error:  # noqa: BLE001 - listeners of the host may raise any error
             failure = self._source.unreachable(error)
         else:
             return self._link(connection)
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised outside the handler, so that it does not carry the driver's frames with the
+        # password.
         raise failure
 
     def start(self, opening: Coroutine[Any, Any, None]) -> Running:
-        thread = _Working(opening, self._inside)
+        thread = _WorkerThread(opening, self._inside)
         try:
             thread.start()
         except RuntimeError:
-            # The system has no more threads, or the interpreter is about to end: connect here.
+            # The system has no more threads, or the interpreter is ending: connect in this thread.
             thread.run()
-            return _Connected()
+            return _FinishedWork()
         return thread
 
-    def apart(self, flow: Coroutine[Any, Any, None]) -> Running | None:
-        thread = _Working(flow, self._inside)
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+        thread = _WorkerThread(flow, self._inside)
         try:
             thread.start()
         except RuntimeError:
@@ -91,45 +94,45 @@ class Threads:
             return None
         return thread
 
-    def door(self) -> Door:
-        return _ThreadDoor()
+    def signal(self) -> Signal:
+        return _ThreadSignal()
 
-    def late(self, *, slow: bool) -> StorageUnavailable:
+    def late_error(self, *, slow: bool) -> StorageUnavailable:
         return self._source.unreachable(TimeoutError(), slow=slow)
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this colour does
+        time.sleep(seconds)  # noqa: ASYNC251 - this runtime blocks
 
     async def create(self) -> None:
         self._migrate()
 
-    def here(self) -> object:
+    def scope(self) -> object:
         return None
 
-    def gone(self, _: object, /) -> bool:  # pragma: no cover - there is no other place
+    def gone(self, _: object, /) -> bool:  # pragma: no cover - threads have one scope
         return False
 
 
-class _ThreadDoor:
-    """A door for threads."""
+class _ThreadSignal:
+    """A signal for threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let the thread go on."""
+        """Wake the waiting thread."""
         self._lock.release()
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is open, or for so long."""
+        """Wait for the signal, at most this number of seconds."""
         self._lock.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX))
 
 
-class _Working(Thread):
+class _WorkerThread(Thread):
     """Runs a connection attempt or a transaction in a thread; its caller may stop waiting for it.
 
-    No driver bounds all of its steps, such as looking the host up; and libpq waits for at least
+    No driver has a timeout for all of its steps, such as name resolution; libpq waits for at least
     two seconds.
     """
 
@@ -139,30 +142,30 @@ class _Working(Thread):
         self._inside = inside
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, or for so long."""
+        """Wait until it has ended, at most this number of seconds."""
         self.join(min(seconds, TIMEOUT_MAX))
 
     def cancel(self) -> None:
-        """Nothing: no thread can be ended."""
+        """Do nothing: a thread cannot be cancelled."""
 
     def run(self) -> None:
-        """Do it."""
+        """Run the coroutine to its end."""
         self._inside.now = True
         run_now(self._flow)
 
 
-class _Connected:
-    """What has come to its end already."""
+class _FinishedWork:
+    """Work that has ended already."""
 
     async def wait(self, seconds: float) -> None:
         """Return at once."""
 
     def cancel(self) -> None:
-        """Nothing: there is nothing to end."""
+        """Do nothing: the work has ended."""
 
 
-class Loops:
-    """Waiting in an event loop."""
+class LoopRuntime:
+    """The runtime of an asynchronous store: waiting suspends the task."""
 
     blocks = False
 
@@ -184,7 +187,7 @@ class Loops:
 
     async def enter(self, holder: object, places: int, timeout: float) -> bool:
         return await self._locks.acquire(
-            "", holder, places=places, queue=_EVERYBODY, timeout=timeout
+            "", holder, places=places, queue=_UNLIMITED_QUEUE, timeout=timeout
         )
 
     def leave(self, holder: object) -> None:
@@ -195,28 +198,29 @@ class Loops:
 
         loop = asyncio.get_running_loop()
         try:
-            # What one loop waits for in SQLAlchemy's pool, another could not wake it for.
+            # A waiter of SQLAlchemy's pool cannot be woken from another loop, so each loop has its
+            # pool.
             opener = self._openers.get(loop) or self._openers.setdefault(
                 loop, self._source.opener()
             )
             async with asyncio.timeout(max(self._timeout, SLOWEST)):
                 connection = await greenlet_spawn(opener)
-        except Exception as error:  # noqa: BLE001 - a host's listeners may raise anything
+        except Exception as error:  # noqa: BLE001 - listeners of the host may raise any error
             failure = self._source.unreachable(error)
         else:
             return self._link(connection)
         raise failure
 
     def start(self, opening: Coroutine[Any, Any, None]) -> Running:
-        return _WorkingTask(opening)
+        return _WorkerTask(opening)
 
-    def apart(self, flow: Coroutine[Any, Any, None]) -> Running | None:
-        return _WorkingTask(flow)
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+        return _WorkerTask(flow)
 
-    def door(self) -> Door:
-        return _TaskDoor()
+    def signal(self) -> Signal:
+        return _TaskSignal()
 
-    def late(self, *, slow: bool) -> StorageUnavailable:
+    def late_error(self, *, slow: bool) -> StorageUnavailable:
         return self._source.unreachable(TimeoutError(), slow=slow)
 
     async def sleep(self, seconds: float) -> None:
@@ -225,32 +229,32 @@ class Loops:
     async def create(self) -> None:
         await self._migrate()
 
-    def here(self) -> object:
+    def scope(self) -> object:
         return asyncio.get_running_loop()
 
-    def gone(self, there: object, /) -> bool:
-        return isinstance(there, asyncio.AbstractEventLoop) and there.is_closed()
+    def gone(self, other_scope: object, /) -> bool:
+        return isinstance(other_scope, asyncio.AbstractEventLoop) and other_scope.is_closed()
 
 
-class _TaskDoor:
-    """A door for tasks of the running loop."""
+class _TaskSignal:
+    """A signal for tasks of the running loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting = self._loop.create_future()
 
     def open(self) -> None:
-        """Let the task go on."""
+        """Wake the waiting task."""
         _end(self._waiting)
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is open, or for so long."""
+        """Wait for the signal, at most this number of seconds."""
         waiting = self._waiting = self._loop.create_future()
-        late = self._loop.call_later(max(0.0, seconds), _end, waiting)
+        late_error = self._loop.call_later(max(0.0, seconds), _end, waiting)
         try:
             await waiting
         finally:
-            late.cancel()
+            late_error.cancel()
 
 
 def _end(waiting: asyncio.Future[None]) -> None:
@@ -258,28 +262,30 @@ def _end(waiting: asyncio.Future[None]) -> None:
         waiting.set_result(None)
 
 
-class _WorkingTask:
-    """Opens a connection, or makes a trip, in a task that goes on without its caller."""
+class _WorkerTask:
+    """Runs a connection attempt or a transaction in a task that continues without its caller."""
 
     def __init__(self, flow: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(flow)
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, or for so long."""
+        """Wait until it has ended, at most this number of seconds."""
         await asyncio.wait((self._task,), timeout=seconds)
 
     def cancel(self) -> None:
-        """End it.
+        """Cancel the task.
 
-        Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes with its result, so
-        there is a second one.
+        Before Python 3.12 `asyncio.wait_for` loses a cancellation that arrives with its result, so
+        the task is cancelled twice.
         """
         if self._task.cancel():
-            self._task.get_loop().call_later(_AGAIN, self._task.cancel)
+            self._task.get_loop().call_later(_SECOND_CANCEL, self._task.cancel)
 
 
-def links_to(source: Source, tables: Tables, wait: Wait, *, awaited: bool) -> Callable[[Any], Link]:
-    """A function that makes the link of a connection."""
+def link_maker(
+    source: Source, tables: Tables, wait: Wait, *, awaited: bool
+) -> Callable[[Any], Link]:
+    """Return a function that creates the link of a connection."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
     if source.kind == "postgresql":
         from moorage.adapters.databases._sql_postgresql import (  # noqa: PLC0415 - imports psycopg
@@ -290,10 +296,10 @@ def links_to(source: Source, tables: Tables, wait: Wait, *, awaited: bool) -> Ca
         statements = Statements(states, meta)
         return lambda connection: PostgresLink(connection, statements, wait)
     from moorage.adapters.databases._sql_mysql import (  # noqa: PLC0415 - not where it is not used
-        AwaitedRun,
+        AsyncRun,
         MysqlLink,
-        PlainRun,
+        SyncRun,
     )
 
-    run = AwaitedRun if awaited else PlainRun
+    run = AsyncRun if awaited else SyncRun
     return lambda connection: MysqlLink(connection, run(connection), states, meta)

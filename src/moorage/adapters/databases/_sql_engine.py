@@ -1,12 +1,12 @@
-"""Transactions in a database server, written once for both colours: what it awaits may block.
+"""Transactions in a database server, for synchronous and asynchronous stores.
 
 The laws of this file:
 
-1. A transaction has a place first, then a link on it. A place is given back by its holder, and a
-   link is used again only if it is between two transactions. So whoever is interrupted, anywhere,
-   leaves no place taken and no transaction open.
-2. What was certainly not executed is tried again while there is time; what may have been, only if
-   it may be done twice.
+1. A transaction first takes a slot, then a link. The holder returns its slot, and a link is reused
+   only if it is between two transactions. So an interrupted caller leaves no slot taken and no
+   transaction open.
+2. A transaction that was certainly not executed is retried while there is time; one that may have
+   been executed, only if it may be repeated.
 """
 
 from __future__ import annotations
@@ -41,60 +41,60 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _BATCH: Final = 500
-_TRIPS: Final = 2
-"""How many round trips a transaction takes at least."""
+_MIN_ROUND_TRIPS: Final = 2
+"""The minimum number of round trips of a transaction."""
 
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
 
 
-class Door(Protocol):
-    """What one caller waits for, and another opens, once."""
+class Signal(Protocol):
+    """A signal that wakes one waiting caller, once."""
 
     def open(self) -> None:
-        """Let the caller go on."""
+        """Wake the caller."""
         ...
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is open, or for so long."""
+        """Wait for the signal, at most this number of seconds."""
         ...
 
 
-class Colour(Protocol):
-    """What one colour does in its own way.
+class Runtime(Protocol):
+    """The operations in which a blocking and an event-loop store differ.
 
     Attributes:
-        blocks: whether waiting blocks the thread, so that a caller can do its work itself.
+        blocks: whether waiting blocks the thread, so that a caller can run its batch itself.
     """
 
     blocks: bool
 
-    def door(self) -> Door:
-        """A door that is closed."""
+    def signal(self) -> Signal:
+        """Return a new signal."""
         ...
 
     async def enter(self, holder: object, places: int, timeout: float) -> bool:
-        """Take a place, or tell that none came free in time."""
+        """Take a slot; return False if none became free in time."""
         ...
 
     def leave(self, holder: object) -> None:
-        """Give the place back, if the holder has one."""
+        """Return the slot, if the holder has one."""
         ...
 
     async def connect(self) -> Link:
-        """Open a connection of our own."""
+        """Open a connection."""
         ...
 
     def start(self, opening: Coroutine[Any, Any, None]) -> Running:
-        """Have a connection opened while others run, and go on without who began it."""
+        """Open a connection in the background, also without the caller that began it."""
         ...
 
-    def apart(self, flow: Coroutine[Any, Any, None]) -> Running | None:
-        """Have something done while others run; None if the system does not allow that."""
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> Running | None:
+        """Run a coroutine in the background; return None if the system does not allow it."""
         ...
 
-    def late(self, *, slow: bool) -> StorageUnavailable:
-        """What it means that a connection was not open in time."""
+    def late_error(self, *, slow: bool) -> StorageUnavailable:
+        """Return the error for a connection that was not open in time."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -105,34 +105,34 @@ class Colour(Protocol):
         """Create the tables."""
         ...
 
-    def here(self) -> object:
-        """Where connections that are opened now can be used."""
+    def scope(self) -> object:
+        """Return the scope in which new connections can be used, such as an event loop."""
         ...
 
-    def gone(self, there: object, /) -> bool:
-        """Whether that is no more."""
+    def gone(self, other_scope: object, /) -> bool:
+        """Return whether a scope has ended."""
         ...
 
 
 class Engine:
-    """Does things in transactions, and keeps the connections for it.
+    """Runs transactions, and keeps the connections.
 
     Args:
-        colour: how to wait, and how to open a connection.
-        names: what messages call things.
-        timeout: seconds for a connection or a reply; a command takes twice as many at most.
-        connections: how many at once.
-        create: whether to create the tables where they are missing.
-        path: what the user called the place of the store.
+        runtime: waits and opens connections, blocking or in an event loop.
+        names: the names in messages.
+        timeout: seconds for a connection or a reply; a command takes at most twice as long.
+        connections: the maximum number of connections.
+        create: whether to create missing tables.
+        path: the path of the store's setting, for errors.
 
     Attributes:
         colour: as it was given.
-        heard: when the server was heard of last, by `monotonic()`; None if it never was.
+        last_reply: when the server was heard of last, by `monotonic()`; None if it never was.
     """
 
     def __init__(
         self,
-        colour: Colour,
+        runtime: Runtime,
         *,
         names: Names,
         timeout: float,
@@ -140,7 +140,7 @@ class Engine:
         create: bool,
         path: str = "state",
     ) -> None:
-        self.colour = colour
+        self.runtime = runtime
         self._where, self._table, self._stamping = names
         self._timeout = timeout
         self._connections = connections
@@ -148,7 +148,7 @@ class Engine:
         self._path = path
         self._checked = False
         self._worked = False
-        self.heard: float | None = None
+        self.last_reply: float | None = None
         self._closed = False
         self._pools: dict[object, LinkPool] = {}
         in_child(self, Engine._start_afresh)
@@ -161,36 +161,38 @@ class Engine:
                 link.abandon()
 
     async def housekeep(self, limit: int) -> int:
-        """Delete rows that cannot matter any more, at most so many; return how many."""
-        gone = 0
-        while gone < limit:
-            most = min(_BATCH, limit - gone)
+        """Delete expired rows, at most `limit`, and return their number."""
+        deleted = 0
+        while deleted < limit:
+            batch_size = min(_BATCH, limit - deleted)
             until = self.until(None)
 
-            async def forget(link: Link, most: int = most, until: float = until) -> int:
-                return await link.forget(most, until)
+            async def delete_batch(
+                link: Link, batch_size: int = batch_size, until: float = until
+            ) -> int:
+                return await link.forget(batch_size, until)
 
-            batch = await self.attempt(forget, until, once=False)
-            gone += batch
-            if batch < most:
+            batch = await self.attempt(delete_batch, until, once=False)
+            deleted += batch
+            if batch < batch_size:
                 break
-        return gone
+        return deleted
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when its command ends."""
+        """Close idle connections now, and the others when their commands end."""
         self._closed = True
-        here = self.colour.here()
-        for there, pool in list(self._pools.items()):
+        scope = self.runtime.scope()
+        for other_scope, pool in list(self._pools.items()):
             pool.clear()
-            if there is here:
+            if other_scope is scope:
                 pool.cancel()
 
     async def pause(self, seconds: float) -> None:
-        """Wait for so long."""
-        await self.colour.sleep(seconds)
+        """Pause for this number of seconds."""
+        await self.runtime.sleep(seconds)
 
     def until(self, timeout: float | None) -> float:
-        """The time of `monotonic()` by which something has to be done."""
+        """Return the deadline of a command as a time of `monotonic()`."""
         return monotonic() + bounded(2 * self._timeout, timeout)
 
     async def attempt(
@@ -200,61 +202,65 @@ class Engine:
         *,
         once: bool,
     ) -> Answer:
-        """Do something on a connection; again, if it was certainly not done.
+        """Run an operation on a connection, and repeat it if it was certainly not executed.
 
         Args:
-            work: is given a connection, as the colour opens it.
-            until: when it has to be done.
-            once: whether it must not be done twice, as if nobody knows whether it was done.
+            work: the operation, called with a link.
+            until: its deadline.
+            once: whether it must not be repeated if its outcome is unknown.
         """
         holder, pause = object(), _FIRST_PAUSE
         try:
             patience = bounded(self._timeout, until - monotonic())
-            if not await self.colour.enter(holder, self._connections, patience):
+            if not await self.runtime.enter(holder, self._connections, patience):
                 raise self.unavailable(
-                    f"had no connection free in {patience:.3g} s",
-                    "Give the store more `connections`, or more `timeout`.",
+                    f"had no free connection within {patience:.3g} s",
+                    "Increase the `connections` or the `timeout` of the store.",
                     slow=True,
                 )
             while True:
                 try:
-                    answer = await self._on_a_link(work, until)
+                    answer = await self._with_link(work, until)
                 except NotDone as failure:
                     if not failure.again or monotonic() >= until:
                         raise self.unavailable(failure.reason, slow=failure.slow) from None
                 except FateUnknown as failure:
                     if once or monotonic() >= until:
                         raise self.unavailable(
-                            "had no answer to its commit, so that nobody knows its fate",
+                            "has an unknown outcome, because the commit had no reply",
                             slow=failure.slow,
                         ) from None
                 except (NoTable, Denied, Misfit, ConfigurationError) as failure:
-                    await self._mend(failure, until)
+                    await self._recover(failure, until)
                 else:
                     self._worked = True
-                    self.heard = monotonic()
+                    self.last_reply = monotonic()
                     return answer
-                await self.colour.sleep(pause * random())  # noqa: S311 - so that no two meet again
+                await self.runtime.sleep(pause * random())  # noqa: S311 - random, so that retries do not collide
                 pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
-            self.colour.leave(holder)
+            self.runtime.leave(holder)
 
-    async def _mend(
+    async def _recover(
         self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
     ) -> None:
-        """Make tables again that were dropped in use, or raise what a failure means.
+        """Create tables that were dropped in use, or raise the error of a failure.
 
-        That of a store which worked before is an outage.
+        The failure of a store that worked before counts as an outage.
         """
-        error = failure if isinstance(failure, ConfigurationError) else self._misconfigured(failure)
+        error = (
+            failure
+            if isinstance(failure, ConfigurationError)
+            else self._configuration_error(failure)
+        )
         if not self._worked:
             raise error from None
         if self._create_missing and isinstance(failure, NoTable) and monotonic() < until:
-            await self.colour.create()
+            await self.runtime.create()
             return
         raise StorageUnavailable(error.message, remedy=error.remedy) from None
 
-    async def _on_a_link(
+    async def _with_link(
         self, work: Callable[[Link], Coroutine[Any, Any, Answer]], until: float
     ) -> Answer:
         pool = self.pool()
@@ -263,69 +269,69 @@ class Engine:
             return await work(link)
         except (NotDone, FateUnknown) as failure:
             if failure.lost:
-                # The server was restarted or cut off: the others are likely to be dead too.
+                # The server was restarted or is unreachable, so others are probably lost too.
                 pool.clear()
             raise
         finally:
-            self._put(pool, link)
+            self._return_link(pool, link)
 
     def pool(self) -> LinkPool:
-        """The connections that can be used here."""
+        """Return the connections of the current scope."""
         if self._closed:
             raise StorageUnavailable(
-                "the SQL store is closed.",
+                "The SQL store is closed.",
                 retryable=False,
-                remedy="Make a new store, or close this one later.",
+                remedy="Create a new store, or close this one later.",
             )
-        here = self.colour.here()
-        pool = self._pools.get(here)
+        scope = self.runtime.scope()
+        pool = self._pools.get(scope)
         if pool is None:
-            for there, left in list(self._pools.items()):
-                if self.colour.gone(there):
-                    del self._pools[there]
-                    left.clear()
-            pool = self._pools.setdefault(here, LinkPool())
+            for other_scope, abandoned in list(self._pools.items()):
+                if self.runtime.gone(other_scope):
+                    del self._pools[other_scope]
+                    abandoned.clear()
+            pool = self._pools.setdefault(scope, LinkPool())
         return pool
 
-    def _put(self, pool: LinkPool, link: Link) -> None:
+    def _return_link(self, pool: LinkPool, link: Link) -> None:
         if link.ready and not self._closed:
             pool.idle.append(link)
         else:
             pool.drop(link)
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
-        """A new connection, if it is open in time; if not, it is kept for the next caller."""
-        opening = pool.begun(self._connections)
+        """Return a new connection if it opens in time; otherwise it is kept for the next caller."""
+        opening = pool.joinable(self._connections)
         if opening is None:
-            opening = Opening(partial(self._keep, pool))
-            opening.running = self.colour.start(opening.run(partial(self._connected, pool)))
-        link = await opening.within(max(0.0, until - monotonic()), pool.late)
+            opening = Opening(partial(self._keep_late, pool))
+            opening.running = self.runtime.start(opening.run(partial(self._connect, pool)))
+        link = await opening.within(max(0.0, until - monotonic()), pool.late_openings)
         if link is None:
-            raise self.colour.late(slow=opening.reached)
-        pool.trip = opening.trip
-        if until - monotonic() < _TRIPS * opening.trip:
-            # It would be interrupted in its transaction, and the connection lost.
-            self._put(pool, link)
-            raise self.colour.late(slow=True)
+            raise self.runtime.late_error(slow=opening.reached)
+        pool.round_trip = opening.round_trip
+        if until - monotonic() < _MIN_ROUND_TRIPS * opening.round_trip:
+            # The transaction would be interrupted, and the connection lost.
+            self._return_link(pool, link)
+            raise self.runtime.late_error(slow=True)
         return link
 
-    def _keep(self, pool: LinkPool, opening: Opening, link: Link | None) -> None:
-        """Put a connection that came too late for who began it where the next caller finds it."""
-        with suppress(ValueError):  # it came to nobody who waited, and was interrupted
-            pool.late.remove(opening)
+    def _keep_late(self, pool: LinkPool, opening: Opening, link: Link | None) -> None:
+        """Keep a connection that opened too late for its caller, for the next one."""
+        with suppress(ValueError):  # its caller was interrupted
+            pool.late_openings.remove(opening)
         if link is not None:
-            self._put(pool, link)
+            self._return_link(pool, link)
 
-    async def _connected(self, pool: LinkPool, opening: Opening) -> Link:
+    async def _connect(self, pool: LinkPool, opening: Opening) -> Link:
         """Open a connection, however long a slow server takes."""
-        link = await self.colour.connect()
+        link = await self.runtime.connect()
         opening.reached = True
         try:
             pool.links.add(link)
-            self.heard = began = monotonic()
+            self.last_reply = began = monotonic()
             await self._prepare(link)
-            self.heard = monotonic()
-            opening.trip = self.heard - began
+            self.last_reply = monotonic()
+            opening.round_trip = self.last_reply - began
         except BaseException as failure:
             pool.drop(link)
             if isinstance(failure, NotDone):
@@ -334,7 +340,7 @@ class Engine:
         return link
 
     async def _prepare(self, link: Link) -> None:
-        """Set a connection up, and see that the tables are there and of the version known here."""
+        """Set a connection up, and check that the tables exist and have a supported version."""
         patience = max(self._timeout, SLOWEST)
         version = None
         try:
@@ -345,34 +351,34 @@ class Engine:
         if self._checked:
             return
         if version is None and self._create_missing:
-            # They are not there, or somebody is in the middle of making them: then this waits.
-            await self.colour.create()
+            # The tables are missing or being created by another process, which this waits for.
+            await self.runtime.create()
             version = await link.prepare(self._timeout, monotonic() + patience)
         if version is None:
             raise ConfigurationError(
-                f"the tables of {self._table} in {self._where} do not say their version.",
+                f"The tables of {self._table} in {self._where} have no version.",
                 path=self._path,
                 remedy=f"Run `migrate()` of the store, or: {self._stamping};",
             )
         if version != VERSION:
             raise ConfigurationError(
-                f"the tables of {self._table} in {self._where} are of version {version}, "
-                f"and this release knows version {VERSION}.",
+                f"The tables of {self._table} in {self._where} have version {version}, "
+                f"but this release needs version {VERSION}.",
                 path=self._path,
                 remedy="Upgrade every process that shares the store.",
             )
         self._checked = True
 
-    def _misconfigured(self, failure: NoTable | Denied | Misfit) -> ConfigurationError:
+    def _configuration_error(self, failure: NoTable | Denied | Misfit) -> ConfigurationError:
         if isinstance(failure, Misfit):
             message, remedy = f"{self._where} {failure.reason}.", failure.remedy
         elif isinstance(failure, Denied):
-            message = f"{self._where} does not allow us to use {self._table}."
+            message = f"The user of {self._where} has no access to {self._table}."
             remedy = "Grant SELECT, INSERT, UPDATE and DELETE on both tables."
         else:
-            message = f"there is no usable table {self._table} in {self._where}."
+            message = f"There is no usable table {self._table} in {self._where}."
             remedy = (
-                "Run `migrate()` of the store once, or what its `ddl()` prints, or give it"
+                "Run `migrate()` of the store once, or the statements of its `ddl()`, or pass"
                 " create=True."
             )
         return ConfigurationError(message, path=self._path, remedy=remedy)
@@ -380,6 +386,6 @@ class Engine:
     def unavailable(
         self, reason: str, remedy: str | None = None, *, slow: bool = False
     ) -> StorageUnavailable:
-        """What it means that a command failed: why, as the end of a sentence, and what to do."""
-        message = f"a command to {self._where} {reason}."
+        """Return the error of a failed command, with its reason as the end of a sentence."""
+        message = f"A command to {self._where} {reason}."
         return StorageUnavailable(message, remedy=remedy, slow=slow)

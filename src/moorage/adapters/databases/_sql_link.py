@@ -1,9 +1,9 @@
-"""What the store in a database server needs of a connection, and how a connection fails.
+"""The interface of a connection to a database server, and its errors.
 
-A transaction has two trips: one that locks the rows of a command, in the order of their ids, and
-reads the server's clock after the last of them is locked; and one that writes and commits. What
-fails before the second trip was certainly not executed. What writes nothing may read in one trip,
-without a lock.
+A transaction takes two round trips: the first locks the rows of a command in the order of their
+ids, and reads the server's clock after the last of them is locked; the second writes and commits. A
+transaction that fails before the second round trip was certainly not executed. A transaction that
+writes nothing may read in one round trip, without locks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ SLOWEST: Final = 10.0
 """Seconds that a slow server may take for one step, if the caller has them."""
 
 STALLED: Final = 3.0
-"""Seconds that a process may stand still with rows locked, before the server gives them away."""
+"""Seconds that a stopped process may hold row locks before the server releases them."""
 
 
 MULTI_STATEMENTS: Final = 1 << 16
-"""The flag of MySQL's protocol for several statements in one query."""
+"""The flag of MySQL's protocol that allows several statements in one query."""
 
 
 class Row(NamedTuple):
-    """What is stored of a key: nothing yet, where `state` is None. `expires` is when it may go."""
+    """The row of a key, without a state yet if `state` is None, and the time when it expires."""
 
     id: bytes
     state: bytes | None
@@ -37,10 +37,10 @@ class NotDone(Exception):
     """A command was certainly not executed.
 
     Attributes:
-        reason: why, as the end of a sentence.
-        again: whether it may succeed at once when it is tried again.
-        lost: whether the connection is gone, and others are likely to be gone with it.
-        slow: whether the server has answered, but did not do it in time.
+        reason: the reason, as the end of a sentence.
+        again: whether a retry may succeed at once.
+        lost: whether the connection is lost, and others probably too.
+        slow: whether the server replied, but was too slow.
     """
 
     def __init__(
@@ -54,26 +54,26 @@ class NotDone(Exception):
 
 
 class FateUnknown(Exception):
-    """The connection was lost while a command was being committed."""
+    """The connection was lost during the commit of a command."""
 
     lost = True
     slow = False
 
 
 class NoTable(Exception):
-    """A table or column is not there."""
+    """A table or column does not exist."""
 
 
 class Denied(Exception):
-    """Whoever the connection belongs to may not do this."""
+    """The database user lacks a permission."""
 
 
 class Misfit(Exception):
-    """The server, or what speaks to it, cannot do what a store needs.
+    """The server or the driver lacks a feature that the store needs.
 
     Attributes:
-        reason: why, as the end of a sentence.
-        remedy: what to do about it.
+        reason: the reason, as the end of a sentence.
+        remedy: what the user can do.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -83,60 +83,60 @@ class Misfit(Exception):
 
 
 class Link(Protocol):
-    """A connection of our own. `until` is a time of `monotonic()`: what comes later has failed.
+    """A connection of the store. `until` is a deadline as a time of `monotonic()`.
 
     Attributes:
-        ready: whether it is between two transactions, so that another may use it.
+        ready: whether it is between two transactions, so that it can be reused.
     """
 
     ready: bool
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Set the session up, and return the version of the tables, as they say."""
+        """Set the session up, and return the stored version of the tables."""
         ...
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin, lock the rows that are there, and return them with the server's time."""
+        """Begin, lock the existing rows, and return them with the server's time."""
         ...
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Return the rows that are there, with the server's time, locking none."""
+        """Return the existing rows with the server's time, without locks."""
         ...
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
-        """Write to rows that are locked, and commit; `durable` is on the disk then."""
+        """Write to locked rows, and commit; with `durable`, wait until they are on disk."""
         ...
 
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
-        """Insert a row and commit, or tell that somebody else has inserted one."""
+        """Insert a row and commit; return False if another process has inserted it."""
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End the transaction, having written nothing; `durable`: what it read is on the disk."""
+        """End a transaction without writes; with `durable`, wait until what it read is on disk."""
         ...
 
     async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert the rows that are missing, in a transaction of its own."""
+        """Insert missing rows in a separate transaction."""
         ...
 
     async def forget(self, most: int, until: float) -> int:
-        """Delete rows that have expired and that nobody has locked; return how many."""
+        """Delete expired rows without locks on them, and return their number."""
         ...
 
     def close(self) -> None:
-        """Close it, whatever it is doing."""
+        """Close the connection, whatever it is doing."""
         ...
 
     def abandon(self) -> None:
-        """Let go of it in a forked child: it is the parent's."""
+        """Drop the parent's connection in a forked child."""
         ...
 
 
 class Wait(Protocol):
-    """Waits until a socket is ready to be read, or with `writing` either that or written to.
+    """Waits until a socket is readable, or with `writing` readable or writable.
 
     Raises:
-        TimeoutError: it was not in time.
+        TimeoutError: it was not ready in time.
     """
 
     async def __call__(self, fd: int, until: float, *, writing: bool) -> None: ...

@@ -1,14 +1,14 @@
-"""Transactions in MariaDB and MySQL, spoken through PyMySQL or asyncmy.
+"""Transactions in MariaDB and MySQL, with PyMySQL or asyncmy.
 
 The laws of this file:
 
-1. Whatever is put into a statement is a number, or bytes in hexadecimal.
-2. Autocommit is off, so a statement begins a transaction. Statements of one trip are sent in one
-   query, where the connection allows that: the server stops at the first that it refuses. Only a
-   trip that ends with `COMMIT` has an unknown fate.
-3. The clock stands in a query behind the one that locks, in one statement. `SYSDATE` is the time
-   at which it is evaluated, and not that at which its statement began.
-4. A link that was interrupted in a statement is not ready, and never will be.
+1. Every value in a statement is a number, or bytes in hexadecimal.
+2. Autocommit is off, so a statement begins a transaction. The statements of one round trip are sent
+   as one query if the connection allows it: the server stops at the first that it refuses. Only a
+   round trip that ends with `COMMIT` can have an unknown outcome.
+3. The clock is read in the same statement as the locking query, after it. `SYSDATE` is the time at
+   which it is evaluated, and not that at which its statement began.
+4. A link that was interrupted in a statement is never ready again.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _NOW: Final = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
-_BEGAN: Final = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
-"""When the statement began: what an index can be searched for."""
+_STATEMENT_TIME: Final = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
+"""The time at which the statement began, with which an index can be searched."""
 
-_NOTHING: Final = 0.001
+_MIN_TIMEOUT: Final = 0.001
 
-_AGAIN: Final = {1213: "was the victim of a deadlock", 1020: "met a row that had just changed"}
-_NOT_AGAIN: Final = {
+_RETRYABLE: Final = {1213: "was the victim of a deadlock", 1020: "met a row that had just changed"}
+_NOT_RETRYABLE: Final = {
     1205: "waited too long for rows that others hold",
     1969: "took too long",
     3024: "took too long",
@@ -53,8 +53,8 @@ _DUPLICATE: Final = 1062
 _NO_TABLE: Final = (1146, 1054, 1049)
 _DENIED: Final = (1142, 1143, 1044)
 _UNANSWERED: Final = (0, 1158, 1159, 1160, 1161, 1184)
-_GONE: Final = (1053, 1077, 1079, 1080, 1290, 1317, 1836, 1927)
-"""What a server answers whose connection is of no use any more."""
+_CONNECTION_UNUSABLE: Final = (1053, 1077, 1079, 1080, 1290, 1317, 1836, 1927)
+"""Error codes after which the connection cannot be used any more."""
 
 _FIRST_OF_CLIENT: Final = 2000
 _LAST_OF_CLIENT: Final = 2999
@@ -64,24 +64,26 @@ ROLLBACK: Final = "ROLLBACK"
 
 _left_to_the_parent: Final[list[object]] = []
 
-Ran: TypeAlias = "tuple[Sequence[Sequence[Any]], int]"
-"""The rows that a statement gave, and how many it changed."""
+RunResult: TypeAlias = "tuple[Sequence[Sequence[Any]], int]"
+"""The rows that a statement returned, and the number that it changed."""
 
 
 class Run(Protocol):
-    """Runs statements in order until one fails, and appends what each gave to `done`.
+    """Runs statements in order until one fails, and appends each result to `done`.
 
     Attributes:
-        at_once: whether all of them are sent before the first is answered.
+        at_once: whether all of them are sent before the first reply.
     """
 
     at_once: bool
 
-    async def __call__(self, statements: Sequence[str], until: float, done: list[Ran]) -> None: ...
+    async def __call__(
+        self, statements: Sequence[str], until: float, done: list[RunResult]
+    ) -> None: ...
 
 
-class PlainRun:
-    """Runs statements on a connection of PyMySQL: it blocks inside `await`."""
+class SyncRun:
+    """Runs statements on a connection of PyMySQL, which blocks inside `await`."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -89,12 +91,14 @@ class PlainRun:
         self._reader = _TimedReader(connection)
         self.at_once = bool(connection.client_flag & MULTI_STATEMENTS)
 
-    async def __call__(self, statements: Sequence[str], until: float, done: list[Ran]) -> None:
+    async def __call__(
+        self, statements: Sequence[str], until: float, done: list[RunResult]
+    ) -> None:
         cursor = self._cursor
         for statement in _queries(statements, at_once=self.at_once):
-            connection, left = self._connection, max(until - monotonic(), _NOTHING)
-            # The driver looks at these before it sends, and before it reads a packet.
-            connection._read_timeout = connection._write_timeout = left  # noqa: SLF001 - nothing else bounds one statement
+            connection, left = self._connection, max(until - monotonic(), _MIN_TIMEOUT)
+            # The driver reads these attributes before it sends and before it reads a packet.
+            connection._read_timeout = connection._write_timeout = left  # noqa: SLF001 - no other timeout for one statement
             self._reader.until = monotonic() + left
             cursor.execute(statement)
             done.append((cursor.fetchall(), cursor.rowcount))
@@ -105,8 +109,8 @@ class PlainRun:
 class _TimedReader(RawIOBase):
     """Reads for a connection of PyMySQL, and fails after `until`, a time of `monotonic()`.
 
-    The driver's own time-out bounds each read: a server that sends a byte now and then would
-    outlast any number of them.
+    The driver's own timeout applies to each read, so a server that sends single bytes could delay
+    it without limit.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -117,11 +121,11 @@ class _TimedReader(RawIOBase):
         connection._rfile = BufferedReader(self)  # noqa: SLF001 - as above
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
-        """Read what there is, within what is left of the time."""
+        """Read the bytes that arrive before the deadline."""
         left = self.until - monotonic()
         if left <= 0:
             raise TimeoutError
@@ -129,20 +133,22 @@ class _TimedReader(RawIOBase):
         return self._raw.readinto(buffer)  # type: ignore[no-any-return]  # as of every stream
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the streams."""
         self._raw.close()
         super().close()
 
 
-class AwaitedRun:
-    """Runs statements on a connection of asyncmy, which always takes several in one query."""
+class AsyncRun:
+    """Runs statements on a connection of asyncmy, which always sends several in one query."""
 
     at_once = True
 
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
 
-    async def __call__(self, statements: Sequence[str], until: float, done: list[Ran]) -> None:
+    async def __call__(
+        self, statements: Sequence[str], until: float, done: list[RunResult]
+    ) -> None:
         cursor = self._cursor
         async with asyncio.timeout(until - monotonic()):
             await cursor.execute("; ".join(statements))
@@ -156,13 +162,13 @@ def _queries(statements: Sequence[str], *, at_once: bool) -> Sequence[str]:
 
 
 class MysqlLink:
-    """A connection to MariaDB or MySQL that is ours alone.
+    """A connection of the store to MariaDB or MySQL.
 
     Args:
-        connection: the driver's, which nobody else uses.
-        run: how to run a statement on it.
+        connection: the connection of the driver, which nothing else uses.
+        run: runs statements on the connection.
         states: the table of states, quoted.
-        meta: the table that knows the version, quoted.
+        meta: the table with the version, quoted.
     """
 
     def __init__(
@@ -179,15 +185,15 @@ class MysqlLink:
         self.ready = False
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Set the session up: how long it may wait, and what it sees.
+        """Set the session's timeouts and isolation level.
 
-        Returns the version of the tables, which is asked for in the same trip.
+        Returns the version of the tables, which is queried in the same round trip.
         """
         wait = ceil(max(timeout, SLOWEST))
         idle = ceil(max(2 * timeout, STALLED))
         settings = (
             f"SET SESSION time_zone = '+00:00', autocommit = 0, innodb_lock_wait_timeout = {wait}"
-            # A process that stands still with rows locked must not stop all the others.
+            # A stopped process with locked rows must not block all others.
             f" /*M! , max_statement_time = {wait}, idle_transaction_timeout = {idle} */"
         )
         statements = (
@@ -198,32 +204,34 @@ class MysqlLink:
             self._version,
             ROLLBACK,
         )
-        *_, (((began, _, ended),), _), (found, _), _ = await self._say(statements, until)
-        if began == ended:
+        *_, (((first_time, _, second_time),), _), (version_rows, _), _ = await self._run_round_trip(
+            statements, until
+        )
+        if first_time == second_time:
             raise Misfit(
-                "runs with --sysdate-is-now, so that no statement can read a clock",
+                "runs with --sysdate-is-now, so a statement cannot read the clock",
                 "Start the server without that option.",
             )
-        return found[0][0] if found else None
+        return version_rows[0][0] if version_rows else None
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin, lock the rows that are there, and return them with the server's time."""
+        """Begin, lock the existing rows, and return them with the server's time."""
         statement = (
-            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_listed(ids)})"  # noqa: S608 - law 1
+            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - law 1
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
         )
-        ((found, _),) = await self._say((statement,), until)
-        *rows, (_, _, now) = found
+        ((selected, _),) = await self._run_round_trip((statement,), until)
+        *rows, (_, _, now) = selected
         return [Row(*row) for row in rows], now
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Return the rows that are there, with the server's time, locking none."""
+        """Return the existing rows with the server's time, without locks."""
         statement = (
-            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_listed(ids)}))"  # noqa: S608 - law 1
+            f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - law 1
             f" UNION ALL SELECT NULL, NULL, {_NOW}"
         )
-        (found, _), _ = await self._say((statement, ROLLBACK), until)
-        *rows, (_, _, now) = found
+        (selected, _), _ = await self._run_round_trip((statement, ROLLBACK), until)
+        *rows, (_, _, now) = selected
         return [Row(*row) for row in rows], now
 
     async def write(
@@ -231,19 +239,19 @@ class MysqlLink:
         rows: Sequence[Row],
         until: float,
         *,
-        durable: bool,  # noqa: ARG002 - the server knows one durability for all
+        durable: bool,  # noqa: ARG002 - the server has one setting for all
     ) -> None:
-        """Write to rows that are locked, and commit."""
+        """Write to locked rows, and commit."""
         if len(rows) == 1:
             ((id_, state, expires),) = rows
-            what, ids = f"state = {_hex(state)}, expires = {expires}", _hex(id_)
+            assignments, ids = f"state = {_hex(state)}, expires = {expires}", _hex(id_)
         else:
             states = " ".join(f"WHEN {_hex(row.id)} THEN {_hex(row.state)}" for row in rows)
             times = " ".join(f"WHEN {_hex(row.id)} THEN {row.expires}" for row in rows)
-            what = f"state = CASE id {states} END, expires = CASE id {times} END"
-            ids = _listed([row.id for row in rows])
-        update = f"UPDATE {self._states} SET {what} WHERE id IN ({ids})"  # noqa: S608 - law 1
-        await self._say((update, COMMIT), until)
+            assignments = f"state = CASE id {states} END, expires = CASE id {times} END"
+            ids = _hex_list([row.id for row in rows])
+        update = f"UPDATE {self._states} SET {assignments} WHERE id IN ({ids})"  # noqa: S608 - law 1
+        await self._run_round_trip((update, COMMIT), until)
 
     async def add(
         self,
@@ -253,9 +261,9 @@ class MysqlLink:
         *,
         durable: bool,  # noqa: ARG002 - as above
     ) -> bool:
-        """Insert a row and commit, or tell that somebody else has inserted one."""
+        """Insert a row and commit; return False if another process has inserted it."""
         try:
-            await self._say((self._insert([row], [name]), COMMIT), until)
+            await self._run_round_trip((self._insert([row], [name]), COMMIT), until)
         except _Duplicate:
             return False
         return True
@@ -266,38 +274,38 @@ class MysqlLink:
         *,
         durable: bool = False,  # noqa: ARG002 - as above
     ) -> None:
-        """End the transaction, having written nothing."""
-        await self._say((ROLLBACK,), until)
+        """End a transaction without writes."""
+        await self._run_round_trip((ROLLBACK,), until)
 
     async def place(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert the rows that are missing, in a transaction of its own."""
-        again = " ON DUPLICATE KEY UPDATE expires = expires"
+        """Insert missing rows in a separate transaction."""
+        on_duplicate = " ON DUPLICATE KEY UPDATE expires = expires"
         try:
-            await self._say((self._insert(rows, names) + again, COMMIT), until)
+            await self._run_round_trip((self._insert(rows, names) + on_duplicate, COMMIT), until)
         except FateUnknown:
-            # Whether they are there will be seen.
+            # The next read shows whether the rows exist.
             raise NotDone("lost its connection", lost=True) from None
 
-    async def forget(self, most: int, until: float) -> int:
-        """Delete rows that have expired and that nobody has locked; return how many."""
+    async def forget(self, limit: int, until: float) -> int:
+        """Delete expired rows without locks on them, and return their number."""
         expired = (
-            f"SELECT id FROM {self._states} WHERE expires <= {_BEGAN}"  # noqa: S608 - law 1
-            f" ORDER BY expires LIMIT {most} FOR UPDATE SKIP LOCKED"
+            f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - law 1
+            f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
         )
-        ((found, _),) = await self._say((expired,), until)
-        ids = _listed([id_ for (id_,) in found])
+        ((selected, _),) = await self._run_round_trip((expired,), until)
+        ids = _hex_list([id_ for (id_,) in selected])
         delete = f"DELETE FROM {self._states} WHERE id IN ({ids})"  # noqa: S608 - law 1
-        (_, gone), _ = await self._say((delete, COMMIT), until)
-        return gone
+        (_, deleted), _ = await self._run_round_trip((delete, COMMIT), until)
+        return deleted
 
     def close(self) -> None:
-        """Close it, whatever it is doing."""
+        """Close the connection, whatever it is doing."""
         self.ready = False
-        with suppress(Exception):  # it is gone already, or its event loop is
+        with suppress(Exception):  # the connection or its event loop has ended already
             self._connection.close()
 
     def abandon(self) -> None:  # pragma: no cover - runs in children, which coverage does not see
-        """Let go of it in a forked child: it is the parent's, and nothing must be said on it."""
+        """Drop the parent's connection in a forked child, without sending anything."""
         self.ready = False
         _left_to_the_parent.append(self._connection)
 
@@ -308,13 +316,13 @@ class MysqlLink:
         )
         return f"INSERT INTO {self._states} (id, name, state, expires) VALUES {values}"  # noqa: S608 - law 1
 
-    async def _say(self, statements: Sequence[str], until: float) -> list[Ran]:
-        """Run statements in one trip, and roll back if the server refuses one of them."""
+    async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
+        """Run statements in one round trip, and roll back if the server refuses one of them."""
         self.ready = False
-        done: list[Ran] = []
+        done: list[RunResult] = []
         try:
             await self._run(statements, until, done)
-        except Exception as error:  # noqa: BLE001 - drivers raise all sorts when they are cut off
+        except Exception as error:  # noqa: BLE001 - drivers raise various errors when the connection is lost
             code = _code(error)
         else:
             self.ready = statements[-1] in (COMMIT, ROLLBACK)
@@ -322,34 +330,34 @@ class MysqlLink:
         answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
         reached = len(statements) if self._run.at_once and not answered else len(done) + 1
         if statements[-1] is COMMIT and reached == len(statements):
-            if code in _AGAIN:
-                raise NotDone(_AGAIN[code], slow=True)
+            if code in _RETRYABLE:
+                raise NotDone(_RETRYABLE[code], slow=True)
             raise FateUnknown
-        if not answered or code in _GONE:
+        if not answered or code in _CONNECTION_UNUSABLE:
             late = monotonic() >= until
             raise NotDone(
                 "was not answered in time" if late else "lost its connection", lost=not late
             )
         await self.leave(until)
-        raise _refused(code)
+        raise _error_of(code)
 
 
 class _Duplicate(Exception):
-    """A row with this id is there already."""
+    """A row with this id exists already."""
 
 
 def _code(error: BaseException) -> int:
-    """The number of a driver's error; 0 if it has none, as where the connection is gone."""
+    """Return the number of a driver's error; 0 if it has none, such as after a lost connection."""
     code = error.args[0] if error.args and not isinstance(error, OSError) else 0
     return code if isinstance(code, int) else 0
 
 
-def _refused(code: int) -> Exception:
-    """What an error of the server means; its transaction is rolled back."""
-    if code in _AGAIN:
-        return NotDone(_AGAIN[code], slow=True)
-    if code in _NOT_AGAIN:
-        return NotDone(_NOT_AGAIN[code], again=False, slow=True)
+def _error_of(code: int) -> Exception:
+    """Return the error for an error code of the server, whose transaction is rolled back."""
+    if code in _RETRYABLE:
+        return NotDone(_RETRYABLE[code], slow=True)
+    if code in _NOT_RETRYABLE:
+        return NotDone(_NOT_RETRYABLE[code], again=False, slow=True)
     if code == _DUPLICATE:
         return _Duplicate()
     if code in _NO_TABLE:
@@ -363,5 +371,5 @@ def _hex(value: bytes | None) -> str:
     return "NULL" if value is None else f"x'{value.hex()}'"
 
 
-def _listed(ids: Sequence[bytes]) -> str:
+def _hex_list(ids: Sequence[bytes]) -> str:
     return ", ".join(map(_hex, ids)) or "NULL"

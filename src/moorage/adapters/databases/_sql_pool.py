@@ -1,8 +1,8 @@
-"""The connections of a store that can be used in one place, and those that are being opened.
+"""A pool of the connections of a store, including those that are being opened.
 
-A connection that takes longer to open than its caller can wait is not thrown away: the next caller
-waits for it, and once it is open it is used like any other. Otherwise callers in a hurry would
-never reach a server that is merely slow.
+A connection that takes longer to open than its caller can wait is kept: the next caller waits for
+it, and once it is open it is used like any other. Otherwise callers with short timeouts would never
+reach a server that is merely slow.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
     from moorage.adapters.databases._sql_link import Link
 
-_HANGING: Final = 3.0
-"""Seconds after which a connection that is not open yet is taken for one that hangs."""
+_HANGS_AFTER: Final = 3.0
+"""Seconds after which a connection that is not open yet counts as hanging."""
 
 
 class Running(Protocol):
-    """The opening of a connection that is under way, in a thread or a task of its own."""
+    """The opening of a connection in its own thread or task."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it has ended, or for so long."""
+        """Wait until it has ended, at most this number of seconds."""
         ...
 
     def cancel(self) -> None:
-        """End it where that is possible."""
+        """Cancel it, if that is possible."""
         ...
 
 
 class Opening:
-    """A connection that is being opened, and at most one caller who waits for it.
+    """A connection that is being opened, with at most one waiting caller.
 
     Args:
-        keep: takes the connection if it comes when nobody waits.
+        keep: receives the connection if it opens when nobody waits.
 
     Attributes:
-        reached: whether the server has let the connection in.
-        trip: how many seconds its set-up took, which is one round trip.
-        running: what opens it.
+        reached: whether the server has accepted the connection.
+        round_trip: the seconds of its setup, which is one round trip.
+        running: the thread or task that opens it.
     """
 
     running: Running
@@ -51,10 +51,10 @@ class Opening:
     def __init__(self, keep: Callable[[Opening, Link | None], None]) -> None:
         self._began = monotonic()
         self.reached = False
-        self.trip = 0.0
-        self._keep = keep
+        self.round_trip = 0.0
+        self._keep_late = keep
         self._lock = Lock()
-        self._awaited = True
+        self._has_waiter = True
         self._ended = False
         self._link: Link | None = None
         self._error: BaseException | None = None
@@ -65,112 +65,114 @@ class Opening:
         error: BaseException | None = None
         try:
             link = await connected(self)
-        except BaseException as failure:  # noqa: BLE001 - raised in whoever waits for it
+        except BaseException as failure:  # noqa: BLE001 - raised in the waiting caller
             error = failure
         with self._lock:
             self._ended = True
-            if self._awaited:
+            if self._has_waiter:
                 self._link, self._error = link, error
                 return
-        self._keep(self, link)
+        self._keep_late(self, link)
 
     def is_hanging(self) -> bool:
-        """Whether it takes so long that a new one is as likely to be open soon."""
-        return monotonic() - self._began > _HANGING
+        """Return whether it takes so long that a new connection may open sooner."""
+        return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Wait for it in place of a caller who left, unless it has ended since."""
+        """Wait for it instead of a caller that left; return False if it has ended."""
         with self._lock:
-            self._awaited = not self._ended
-            return self._awaited
+            self._has_waiter = not self._ended
+            return self._has_waiter
 
-    async def within(self, seconds: float, late: list[Opening]) -> Link | None:
-        """The connection if it is open in time; None if it is not, and then it is one of `late`.
+    async def within(self, seconds: float, late_openings: list[Opening]) -> Link | None:
+        """Return the connection if it opens in time; otherwise add it to `late_openings`.
 
         Raises:
-            Exception: it could not be opened.
+            Exception: the connection could not be opened.
         """
         try:
             await self.running.wait(seconds)
         except BaseException:
-            link, _ = self._released(late)
+            link, _ = self._stop_waiting(late_openings)
             if link is not None:
-                self._keep(self, link)
+                self._keep_late(self, link)
             raise
-        link, error = self._released(late)
+        link, error = self._stop_waiting(late_openings)
         if error is not None:
             raise error
         return link
 
-    def _released(self, late: list[Opening]) -> tuple[Link | None, BaseException | None]:
-        """What came of it so far; nobody waits for the rest."""
+    def _stop_waiting(
+        self, late_openings: list[Opening]
+    ) -> tuple[Link | None, BaseException | None]:
+        """Return the connection or the error so far, and stop waiting."""
         with self._lock:
-            self._awaited = False
+            self._has_waiter = False
             link, error = self._link, self._error
             self._link = self._error = None
             if not self._ended:
-                late.append(self)
+                late_openings.append(self)
         return link, error
 
 
 class LinkPool:
-    """The connections that can be used in one place.
+    """The connections of one scope: an event loop, or all threads.
 
-    What an interruption has let fall between two lines is held by nobody, and closes.
+    A connection that is lost through an interruption is closed with its last reference.
 
     Attributes:
-        idle: those that nobody uses; the one used last comes last.
-        late: those that are being opened while nobody waits for them.
-        links: all of them.
-        trip: how many seconds a round trip took last.
-        lock: whoever changes `trips` holds it.
-        trips: by the id of a row, the trip that waits for it.
-        apart: the trips that are made apart from their callers.
+        idle: the unused connections; the last one was used most recently.
+        late_openings: connections that are being opened while nobody waits for them.
+        links: all connections.
+        round_trip: the seconds of the last round trip.
+        lock: the lock for changes of `batches`.
+        batches: by the id of a row, the batch that waits for it.
+        detached: the batches that run apart from their callers.
     """
 
-    __slots__ = ("apart", "idle", "late", "links", "lock", "trip", "trips")
+    __slots__ = ("batches", "detached", "idle", "late_openings", "links", "lock", "round_trip")
 
     def __init__(self) -> None:
         self.links: WeakSet[Link] = WeakSet()
         self.idle: list[Link] = []
-        self.late: list[Opening] = []
-        self.trip = 0.0
-        # A signal handler may come in the middle, and use the store.
+        self.late_openings: list[Opening] = []
+        self.round_trip = 0.0
+        # Reentrant, because a signal handler may use the store.
         self.lock = RLock()
-        self.trips: dict[bytes, Any] = {}
-        self.apart: set[object] = set()
+        self.batches: dict[bytes, Any] = {}
+        self.detached: set[object] = set()
 
     def take(self) -> Link | None:
-        """An idle connection, the one used last."""
+        """Return the idle connection that was used most recently."""
         try:
             return self.idle.pop()
         except IndexError:
             return None
 
-    def begun(self, most: int) -> Opening | None:
-        """A connection that is being opened while nobody waits for it, which its caller now does.
+    def joinable(self, most: int) -> Opening | None:
+        """Return a connection that is being opened without a waiting caller.
 
-        None if a new one is to be opened: there is none, or it takes very long and there are fewer
-        than `most` of them.
+        Return None if a new one is to be opened: there is none, or it takes very long and there
+        are fewer than `most` of them.
         """
         with suppress(IndexError):
-            while not self.late[-1].is_hanging() or len(self.late) >= most:
-                opening = self.late.pop()
+            while not self.late_openings[-1].is_hanging() or len(self.late_openings) >= most:
+                opening = self.late_openings.pop()
                 if opening.claim():
                     return opening
         return None
 
     def drop(self, link: Link) -> None:
-        """Close a connection that nobody uses again."""
+        """Close a connection that is not reused."""
         self.links.discard(link)
         link.close()
 
     def clear(self) -> None:
-        """Close what is idle."""
+        """Close idle connections."""
         while link := self.take():
             self.drop(link)
 
     def cancel(self) -> None:
-        """End what is being opened, where that is possible."""
-        for opening in list(self.late):
+        """Cancel the opening of connections, where that is possible."""
+        for opening in list(self.late_openings):
             opening.running.cancel()

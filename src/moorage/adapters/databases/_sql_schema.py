@@ -1,8 +1,8 @@
-"""The two tables of a store in a database server, and how they are made.
+"""The two tables of a store in a database server, and their creation.
 
-`states` has a row for each key. Its `state` and `expires` are all that is ever updated, and
-`expires`, which has an index, moves once in a while only: so an update of a hot row touches no
-index, and in PostgreSQL, with room left on each page, makes no work for the next vacuum.
+`states` has a row for each key. Only `state` and `expires` are ever updated, and `expires`, which
+has an index, changes rarely: so an update of a busy row changes no index, and in PostgreSQL, with
+free space on each page, it causes no work for the next vacuum.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KINDS: Final = ("mysql", "mariadb")
 _LIKE_BYTES: Final = {"charset": "utf8mb4", "collate": "utf8mb4_bin", "engine": "InnoDB"}
 _LOCK: Final = 5_911_650_442_318_370_049
 _UNLESS: Final = "CONFLICT DO NOTHING"
-_PATIENCE: Final = 60
+_LOCK_TIMEOUT: Final = 60
 DIGEST: Final = LargeBinary(32).with_variant(mysql.BINARY(32), *_KINDS)
 BYTES: Final = LargeBinary().with_variant(mysql.LONGBLOB(), *_KINDS)
 _PREFIX: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
@@ -52,21 +52,21 @@ class Tables:
     """The tables of one store.
 
     Attributes:
-        states: a row for each key.
-        meta: what version they are of.
+        states: the table with a row for each key.
+        meta: the table with the version.
     """
 
     states: Table
     meta: Table
 
     def create(self, connection: Connection) -> None:
-        """Create what is missing; several processes may do so at once."""
-        with alone(connection, self.meta.name):
+        """Create missing tables; several processes may do so at once."""
+        with exclusive_creation(connection, self.meta.name):
             self.meta.metadata.create_all(connection, [self.states, self.meta])
             self.stamp(connection)
 
     def ddl(self, dialect: Dialect) -> str:
-        """The statements that create them."""
+        """Return the statements that create the tables."""
         statements = [
             str(CreateTable(self.states).compile(dialect=dialect)).strip(),
             *self.loosening(dialect),
@@ -77,42 +77,42 @@ class Tables:
         return "".join(f"{statement};\n" for statement in statements)
 
     def stamp(self, connection: Connection) -> None:
-        """Say in the tables which version they are of, if they do not say."""
+        """Store the version in the tables, unless they have one."""
         connection.execute(text(self.stamping(connection.dialect)))
 
     def loosen(self, connection: Connection) -> None:
-        """Leave room on the pages of `states`, where that is of use."""
+        """Reserve free space on the pages of `states`, where that is useful."""
         for statement in self.loosening(connection.dialect):
             connection.execute(text(statement))
 
     def loosening(self, dialect: Dialect) -> list[str]:
-        """The statements that leave room."""
+        """Return the statements that reserve free space."""
         states = dialect.identifier_preparer.format_table(self.states)
         return [] if dialect.name in _KINDS else [f"ALTER TABLE {states} SET (fillfactor = 50)"]
 
     def stamping(self, dialect: Dialect) -> str:
-        """The statement that says which version they are of, unless they say one."""
+        """Return the statement that stores the version, unless there is one."""
         meta = dialect.identifier_preparer.format_table(self.meta)
         unless = "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
         return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {unless}"  # noqa: S608 - quoted
 
 
 def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:
-    """Declare the tables in `metadata`, or return those that are declared there."""
+    """Return the tables declared in `metadata`, declaring them if necessary."""
     metadata = checked(metadata, prefix)
     names = [f"{prefix}states", f"{prefix}meta"]
-    found = [metadata.tables.get(f"{schema}.{name}" if schema else name) for name in names]
-    if found[0] is not None and found[1] is not None:
-        return Tables(found[0], found[1])
-    return _made(metadata, names, schema)
+    existing = [metadata.tables.get(f"{schema}.{name}" if schema else name) for name in names]
+    if existing[0] is not None and existing[1] is not None:
+        return Tables(existing[0], existing[1])
+    return _new_tables(metadata, names, schema)
 
 
 @contextmanager
-def alone(connection: Connection, name: str) -> Generator[None]:
-    """Let nobody else create tables meanwhile, in whichever process."""
+def exclusive_creation(connection: Connection, name: str) -> Generator[None]:
+    """Hold a lock during the block, so that no other process creates tables."""
     kind = connection.dialect.name
     if kind in _KINDS:
-        connection.execute(text(f"SELECT GET_LOCK('{name}', {_PATIENCE})"))
+        connection.execute(text(f"SELECT GET_LOCK('{name}', {_LOCK_TIMEOUT})"))
     else:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     try:
@@ -123,25 +123,25 @@ def alone(connection: Connection, name: str) -> Generator[None]:
 
 
 def checked(metadata: MetaData | None, prefix: str) -> MetaData:
-    """Where to declare tables whose names begin so, if they can."""
+    """Return the metadata for the tables, after checking it and the prefix."""
     metadata = MetaData() if metadata is None else metadata
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
-            f"{metadata!r} is not SQLAlchemy's MetaData.",
+            f"The metadata {metadata!r} is not SQLAlchemy's MetaData.",
             path="metadata",
-            remedy="Give MetaData().",
+            remedy="Pass MetaData().",
         )
     if not _PREFIX.fullmatch(prefix):
         raise ConfigurationError(
-            f"{prefix!r} is no beginning of a table's name.",
+            f"The prefix {prefix!r} is not valid in the name of a table.",
             path="prefix",
-            remedy="Give a letter, and up to 39 letters, digits and underscores.",
+            remedy="Use a letter, followed by up to 39 letters, digits and underscores.",
         )
     return metadata
 
 
-def _made(metadata: MetaData, names: list[str], schema: str | None) -> Tables:
-    options = like_bytes()
+def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tables:
+    options = byte_comparison()
     states = Table(
         names[0],
         metadata,
@@ -161,32 +161,32 @@ def _made(metadata: MetaData, names: list[str], schema: str | None) -> Tables:
         schema=schema,
         **options,
     )
-    made = Tables(states, meta)
+    tables = Tables(states, meta)
 
     def loosen(_: Table, connection: Connection, **__: object) -> None:
-        made.loosen(connection)
+        tables.loosen(connection)
 
     def stamp(_: Table, connection: Connection, **__: object) -> None:
-        made.stamp(connection)
+        tables.stamp(connection)
 
     event.listen(states, "after_create", loosen)
     event.listen(meta, "after_create", stamp)
-    return made
+    return tables
 
 
-def like_bytes() -> dict[str, Any]:
-    """Options of a table whose texts are compared byte by byte."""
+def byte_comparison() -> dict[str, Any]:
+    """Return the options of a table whose texts are compared byte by byte."""
     return {f"{kind}_{option}": value for kind in _KINDS for option, value in _LIKE_BYTES.items()}
 
 
 def dialect_of(name: str) -> Dialect:
-    """SQLAlchemy's dialect of this name."""
+    """Return SQLAlchemy's dialect of this name."""
     makers = {"postgresql": postgresql.dialect, "mysql": mysql.dialect, "mariadb": mysql.dialect}
     if name not in makers:
         raise ConfigurationError(
-            f"{name!r} is no database that moorage keeps states in.",
+            f"The database {name!r} is unknown.",
             path="dialect",
-            remedy=f"Give one of {', '.join(makers)}.",
+            remedy=f"Use one of {', '.join(makers)}.",
         )
-    made: Dialect = makers[name]()
-    return made
+    dialect: Dialect = makers[name]()
+    return dialect

@@ -1,8 +1,7 @@
 """Short transactions that end in time, whatever the server does.
 
-The drivers bound them themselves, all but psycopg: libpq waits for a server that fell silent as
-long as the system does, and who cancels that waits as well. So its connection is broken, which ends
-whatever waits for it.
+All drivers except psycopg have timeouts for this: libpq waits for a silent server as long as the
+system does, even when it is cancelled. So its connection is shut down, which ends the wait.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _GRACE: Final = 1.0
-"""Seconds for a task to end whose connection is broken."""
+"""Seconds for a task to end after its connection was shut down."""
 
 
-class Blocking:
-    """Does something in a transaction, blocking the thread.
+class BlockingTransactions:
+    """Runs transactions that block the thread.
 
     Args:
-        source: where connections come from.
-        meaning: what an error means.
+        source: opens connections.
+        meaning: returns the error to raise for an error of the database.
         timeout: seconds for one transaction.
     """
 
@@ -44,25 +43,25 @@ class Blocking:
         self._timeout = timeout
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
-        """What `work` makes of a connection."""
+        """Run a function with a connection in a transaction, and return its result."""
         try:
             with (
                 self._source.bounded.connect() as connection,
-                _Watch(connection, self._timeout),
+                _Watchdog(connection, self._timeout),
                 connection.begin(),
             ):
                 return work(connection)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._meaning(error)
         raise failure
 
 
-class Awaiting:
-    """Does something in a transaction, while others run in the event loop.
+class AsyncTransactions:
+    """Runs transactions in the event loop.
 
     Args:
-        source: where connections come from.
-        meaning: what an error means.
+        source: opens connections.
+        meaning: returns the error to raise for an error of the database.
         timeout: seconds for one transaction.
     """
 
@@ -74,7 +73,7 @@ class Awaiting:
         self._timeout = timeout
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
-        """What `work` makes of a connection."""
+        """Run a function with a connection in a transaction, and return its result."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         links: list[Connection] = []
@@ -87,38 +86,38 @@ class Awaiting:
             async with AsyncEngine(self._source.bounded).begin() as connection:
                 return await connection.run_sync(begun)
 
-        # In a task of its own, so that nobody cancels it who could break its connection.
+        # In a separate task, so that only the code that can shut its connection down cancels it.
         task = asyncio.ensure_future(trip())
-        task.add_done_callback(_noticed)
+        task.add_done_callback(_retrieve_exception)
         try:
             await asyncio.wait({task}, timeout=self._timeout)
         finally:
             if not task.done() and not (links and _hang_up(links[0])):
                 task.cancel()
         await asyncio.wait({task}, timeout=_GRACE)
-        answer, failure = self._ended(task)
-        # The driver's own frames hang on these, and they know the password.
+        answer, failure = self._outcome(task)
+        # The task and the connection refer to the driver's frames, which contain the password.
         del task
         links.clear()
         if failure is not None:
             raise failure
-        return answer  # type: ignore[no-any-return]  # the work's
+        return answer  # type: ignore[no-any-return]  # the result of the function
 
-    def _ended(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
-        """What a task gave, or what its failure means, if it has ended at all."""
+    def _outcome(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
+        """Return the result of a task, or the error for its failure or for a timeout."""
         if not task.done() or task.cancelled():
             return None, self._meaning(TimeoutError())
         error = task.exception()
         return (task.result(), None) if error is None else (None, self._meaning(error))
 
 
-class _Watch:
-    """Breaks a connection on which something takes too long, while its thread is blocked."""
+class _Watchdog:
+    """Shuts a connection down after a timeout, while its thread is blocked."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
         self._connection: Connection | None = connection
         self._lock = Lock()
-        self._timer = Timer(timeout, self._break)
+        self._timer = Timer(timeout, self._interrupt)
         self._timer.daemon = True
 
     def __enter__(self) -> None:
@@ -129,16 +128,16 @@ class _Watch:
         with self._lock:
             self._connection = None
 
-    def _break(self) -> None:
+    def _interrupt(self) -> None:
         with self._lock:
-            # Whoever is done has taken it away.
+            # A block that has ended has removed it.
             connection = self._connection
             if connection is not None:  # pragma: no branch - a timer that is stopped too late
                 _hang_up(connection)
 
 
 def _hang_up(connection: Connection) -> bool:
-    """Break a connection of psycopg's, and tell whether it was one."""
+    """Shut a connection of psycopg down; return False for another driver."""
     driver: Any = connection.connection.driver_connection
     if not hasattr(driver, "pgconn"):
         return False
@@ -147,7 +146,7 @@ def _hang_up(connection: Connection) -> bool:
     return True
 
 
-def _noticed(task: asyncio.Task[Any]) -> None:
-    """Whoever asked may have gone."""
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Retrieve the exception of a task whose caller may have left."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Waiting for a socket, in both colours: by blocking the thread, or in an event loop."""
+"""Waits for a socket by blocking the thread, or in an event loop."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ async def by_poll(fd: int, until: float, *, writing: bool) -> None:
 
 
 async def by_select(fd: int, until: float, *, writing: bool) -> None:
-    """Block until the socket is ready, as `by_poll`: where there is no poll, numbers are small."""
+    """Block until the socket is ready, like `by_poll`, on systems without poll."""
     sending: Iterable[int] = [fd] if writing else []
     if not any(select.select([fd], sending, [], max(0, until - monotonic()))):
         raise TimeoutError
 
 
 async def by_loop(fd: int, until: float, *, writing: bool) -> None:
-    """Let others run until the socket is ready."""
+    """Suspend the task until the socket is ready."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
 

@@ -1,10 +1,10 @@
 """Inbox and outbox in PostgreSQL, MariaDB or MySQL, without a framework.
 
-`add` can write in a transaction of the host (`within`). All else is done in short transactions on
-connections of the store's own.
+`add` can write in a transaction of the host (`within`). All other operations are short transactions
+on the store's own connections.
 
-Who adds to a lane holds a lock of the lane's until its transaction ends, so that whoever adds to
-it next gets a higher number and is committed later.
+A transaction that adds to a lane holds the lane's lock until it ends, so that the next addition
+gets a higher number and is committed later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
-from moorage.adapters.tables._sql import PlainSqlTables, SqlTables
+from moorage.adapters.tables._sql import SqlTables, SyncSqlTables
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
 from moorage.domain.entries.inbox import InboxEntry
@@ -42,26 +42,26 @@ PREFIX: Final = "moorage_"
 
 
 class _Entries(SqlTables[EntrySql], Generic[E]):
-    """What synchronous and asynchronous stores have in common."""
+    """The common part of synchronous and asynchronous stores."""
 
     reach: Final = "network"
 
     _kind: ClassVar[type[Any]]
-    _called: ClassVar[str]
+    _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
 
     _table: EntryTable[E]
 
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
-        """The statements that make the tables: of `postgresql`, `mysql` or `mariadb`."""
+        """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
         kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        made = cls._statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
-        return "".join(f"{statement};\n" for statement in made)
+        statements = cls._statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
+        return "".join(f"{statement};\n" for statement in statements)
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:
-        bare = f"{prefix}{cls._called}"
+        bare = f"{prefix}{cls._table_suffix}"
         table = table_name(bare, prefix, schema, kind)
         lanes = table_name(f"{prefix}lane", prefix, schema, kind)
         return EntrySql(kind, bare, table, lanes, notifies=kind == "postgresql")
@@ -91,8 +91,8 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
         engine, end = self._engine, monotonic() + seconds
 
         async def listen(link: Any) -> bool:
-            woken: bool = await link.listen(self._sql.bare, end)
-            return woken
+            notified: bool = await link.listen(self._sql.bare, end)
+            return notified
 
         if not self._sql.notifies:
             await engine.pause(seconds)
@@ -100,8 +100,8 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
         return await engine.attempt(listen, engine.until(None) + seconds, once=False)
 
 
-class _SqlEntries(_Entries[E], HostEntryOperations[E], PlainSqlTables[EntrySql]):
-    """What synchronous stores have in common."""
+class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
+    """The common part of the synchronous inbox and outbox."""
 
     @refusing
     def __init__(
@@ -114,17 +114,16 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], PlainSqlTables[EntrySql])
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        """Name the tables and the database.
+        """Set the tables and the database.
 
         Args:
             url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
-                driver psycopg or pymysql,
-                whose way of connecting is used, and nothing else.
-            timeout: seconds, or a timedelta: how long to wait for a connection, and for a reply.
-            connections: how many at once.
-            prefix: what the names of the tables begin with.
-            schema: the schema of the tables, where it is not the connection's own.
-            create: make the tables when they are missing. Left out, `migrate()` makes them.
+                driver psycopg or pymysql, which is only used to open connections.
+            timeout: seconds, or a timedelta, to wait for a connection and for a reply.
+            connections: the maximum number of connections.
+            prefix: the beginning of the tables' names.
+            schema: the schema of the tables, if it is not the connection's default.
+            create: whether to create missing tables; otherwise run `migrate()`.
         """
         self._open(url, timeout, connections, prefix, schema, create=create, awaited=False)
 
@@ -138,15 +137,16 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], PlainSqlTables[EntrySql])
         return run_now(self._do(work, timeout, once=once))
 
     def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added, at most so long; tell whether one may have been.
+        """Wait until an entry may have been added, and return whether that is so.
 
-        PostgreSQL wakes whoever waits. In MariaDB and MySQL this is a pause.
+        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
+        only a pause.
         """
         return run_now(self._wait(seconds))
 
 
 class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
-    """What asynchronous stores have in common."""
+    """The common part of the asynchronous inbox and outbox."""
 
     @refusing
     def __init__(
@@ -159,17 +159,16 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        """Name the tables and the database.
+        """Set the tables and the database.
 
         Args:
             url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy
-                with the driver psycopg or asyncmy,
-                whose way of connecting is used, and nothing else.
-            timeout: seconds, or a timedelta: how long to wait for a connection, and for a reply.
-            connections: how many at once.
-            prefix: what the names of the tables begin with.
-            schema: the schema of the tables, where it is not the connection's own.
-            create: make the tables when they are missing. Left out, `migrate()` makes them.
+                with the driver psycopg or asyncmy, which is only used to open connections.
+            timeout: seconds, or a timedelta, to wait for a connection and for a reply.
+            connections: the maximum number of connections.
+            prefix: the beginning of the tables' names.
+            schema: the schema of the tables, if it is not the connection's default.
+            create: whether to create missing tables; otherwise run `migrate()`.
         """
         self._open(url, timeout, connections, prefix, schema, create=create, awaited=True)
 
@@ -183,29 +182,30 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
         return await self._do(work, timeout, once=once)
 
     async def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added, at most so long; tell whether one may have been.
+        """Wait until an entry may have been added, and return whether that is so.
 
-        PostgreSQL wakes whoever waits. In MariaDB and MySQL this is a pause.
+        It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL it is
+        only a pause.
         """
         return await self._wait(seconds)
 
     async def migrate(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         try:
             async with AsyncEngine(self._source.engine).begin() as connection:
                 await connection.run_sync(self._create)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return
         raise failure
 
     async def aclose(self) -> None:
-        """Close every connection that is idle, and each other one when it is no longer used."""
+        """Close idle connections now, and the others when they are returned."""
         self._engine.close()
-        await asyncio.sleep(0)  # a transport closes with the next turn of the loop
+        await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
 
     async def __aenter__(self) -> Self:
         return self
@@ -222,22 +222,22 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
 class SqlInbox(_SqlEntries[InboxEntry]):
     """An `InboxStorage` in PostgreSQL, MariaDB or MySQL."""
 
-    _kind, _called = InboxEntry, "inbox"
+    _kind, _table_suffix = InboxEntry, "inbox"
 
 
 class SqlOutbox(_SqlEntries[OutboxEntry]):
     """An `OutboxStorage` in PostgreSQL, MariaDB or MySQL."""
 
-    _kind, _called = OutboxEntry, "outbox"
+    _kind, _table_suffix = OutboxEntry, "outbox"
 
 
 class AsyncSqlInbox(_AsyncSqlEntries[InboxEntry]):
     """An `AsyncInboxStorage` in PostgreSQL, MariaDB or MySQL."""
 
-    _kind, _called = InboxEntry, "inbox"
+    _kind, _table_suffix = InboxEntry, "inbox"
 
 
 class AsyncSqlOutbox(_AsyncSqlEntries[OutboxEntry]):
     """An `AsyncOutboxStorage` in PostgreSQL, MariaDB or MySQL."""
 
-    _kind, _called = OutboxEntry, "outbox"
+    _kind, _table_suffix = OutboxEntry, "outbox"

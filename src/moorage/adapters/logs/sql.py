@@ -1,6 +1,6 @@
 """The integration log in PostgreSQL, MariaDB or MySQL, without a framework.
 
-Entries wait in memory for half a second, and a thread writes them together.
+Entries wait in memory for half a second, and a thread stores them together.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
-from moorage.adapters.tables._sql import PlainSqlTables
+from moorage.adapters.tables._sql import SyncSqlTables
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import refusing
 
@@ -29,21 +29,21 @@ A = TypeVar("A")
 PREFIX: Final = "moorage_"
 
 
-class SqlIntegrationLogger(TableLog, PlainSqlTables[LogSql]):
+class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
     """An `IntegrationLogger` in PostgreSQL, MariaDB or MySQL.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
-            driver psycopg or pymysql, whose way of connecting is used, and nothing else.
-        timeout: seconds, or a timedelta: how long to wait for a connection, and for a reply.
-        connections: how many at once.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
-        create: make the table when it is missing. Left out, `migrate()` makes it.
-        max_waiting: how many entries may wait to be written; beyond that the oldest are lost.
-        every: seconds, or a timedelta, after which what is queued is written.
-        threads: whether a thread may write the queue; by default where threads run. Without one
-            call `flush`, such as at the end of each request.
+            driver psycopg or pymysql, which is only used to open connections.
+        timeout: seconds, or a timedelta, to wait for a connection and for a reply.
+        connections: the maximum number of connections.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
+        create: whether to create a missing table; otherwise run `migrate()`.
+        max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes of the queue.
+        threads: whether a thread may write the queue; by default if threads are supported.
+            Without a thread, call `flush`, such as at the end of each request.
     """
 
     reach: Final = "network"
@@ -77,22 +77,22 @@ class SqlIntegrationLogger(TableLog, PlainSqlTables[LogSql]):
             every,
             threads=threads,
             run=self._in_database,
-            release=partial(PlainSqlTables[LogSql].close, self),
+            release=partial(SyncSqlTables[LogSql].close, self),
         )
 
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
-        """The statements that make the table: of `postgresql`, `mysql` or `mariadb`."""
+        """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
         kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        made = _statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
-        return "".join(f"{statement};\n" for statement in made)
+        statements = _statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
+        return "".join(f"{statement};\n" for statement in statements)
 
     def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return run_now(self._do(work, None))
 
 
 class AsyncSqlIntegrationLogger(AsyncTableLog):
-    """An `AsyncIntegrationLogger` in PostgreSQL, MariaDB or MySQL, asked in threads.
+    """An `AsyncIntegrationLogger` in PostgreSQL, MariaDB or MySQL, which uses threads.
 
     It takes the arguments of `SqlIntegrationLogger`.
     """
@@ -127,7 +127,7 @@ class AsyncSqlIntegrationLogger(AsyncTableLog):
 
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
-        """The statements that make the table: of `postgresql`, `mysql` or `mariadb`."""
+        """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
         return SqlIntegrationLogger.ddl(dialect, prefix=prefix, schema=schema)
 
 

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Column, Table, Text, delete, select, text, update
 from sqlalchemy.dialects import mysql, postgresql
 
-from moorage.adapters.databases._sql_schema import BYTES, DIGEST, alone, like_bytes
+from moorage.adapters.databases._sql_schema import (
+    BYTES,
+    DIGEST,
+    byte_comparison,
+    exclusive_creation,
+)
 from moorage.adapters.sealed._row import Row
 from moorage.domain.state.packing import unpack_values
 from moorage.errors import ConfigurationError
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData
 
     from moorage.adapters.databases._sql_source import Source
-    from moorage.adapters.databases._sql_trips import Awaiting, Blocking
+    from moorage.adapters.databases._sql_trips import AsyncTransactions, BlockingTransactions
     from moorage.adapters.sealed._row import Swap
     from moorage.errors import ConnectorError
 
@@ -36,7 +41,11 @@ class SealedRows:
     """The rows of the table, in the order of their ids."""
 
     def __init__(
-        self, source: Source, table: Table, colour: type[Blocking | Awaiting], timeout: float
+        self,
+        source: Source,
+        table: Table,
+        colour: type[BlockingTransactions | AsyncTransactions],
+        timeout: float,
     ) -> None:
         kind = source.kind
         self._run = colour(source, partial(_meaning, source, table), timeout).run
@@ -111,12 +120,12 @@ def declared(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("about", BYTES, nullable=False, comment="what the text was sealed about"),
         Column("sealed", BYTES, nullable=False),
         schema=schema,
-        **like_bytes(),
+        **byte_comparison(),
     )
 
 
 def create(table: Table, connection: Connection) -> None:
-    with alone(connection, table.name):
+    with exclusive_creation(connection, table.name):
         table.metadata.create_all(connection, [table])
 
 

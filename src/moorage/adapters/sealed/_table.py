@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateTable
 
 from moorage.adapters.databases._sql_schema import checked, dialect_of
 from moorage.adapters.databases._sql_source import Source
-from moorage.adapters.databases._sql_trips import Awaiting, Blocking
+from moorage.adapters.databases._sql_trips import AsyncTransactions, BlockingTransactions
 from moorage.adapters.sealed._rows import SealedRows, create, declared
 from moorage.domain.values.durations import seconds
 
@@ -60,7 +60,7 @@ class PlainSealedTable(SealedTable):
         bound = seconds(timeout, "timeout")
         self._table = self._declared(None, prefix, schema)
         self._source = Source(url, _PLAIN, awaited=False, timeout=bound, path="url")
-        self._rows = SealedRows(self._source, self._table, Blocking, bound)
+        self._rows = SealedRows(self._source, self._table, BlockingTransactions, bound)
 
     def migrate(self) -> None:
         """Make the table if it is missing."""
@@ -84,7 +84,7 @@ class AwaitedSealedTable(SealedTable):
         bound = seconds(timeout, "timeout")
         self._table = self._declared(None, prefix, schema)
         self._source = Source(url, _AWAITED, awaited=True, timeout=bound, path="url")
-        self._rows = SealedRows(self._source, self._table, Awaiting, bound)
+        self._rows = SealedRows(self._source, self._table, AsyncTransactions, bound)
 
     async def migrate(self) -> None:
         """Make the table if it is missing."""

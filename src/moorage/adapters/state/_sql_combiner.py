@@ -1,17 +1,18 @@
-"""Commands of one process that share transactions, so that a slow connection serves many at once.
+"""Batches of commands of one process that share transactions, so that a slow connection suffices.
 
-A row that a decision changes is locked for one round trip. Callers of one process who each made
-that trip would queue behind each other, so:
+A row that a command changes is locked for one round trip. Callers of one process that each lock it
+would queue behind each other, so their commands are combined:
 
-1. A trip decides the commands that wait for it when the server says that the rows are locked. Until
-   then whoever needs no other row joins it. Whoever needs another, or decides about an effect,
-   waits for the next trip over the same rows, which begins when this one has read them.
-2. Commands are decided one after another, each over what those before it left. One that raises
-   changes nothing.
-3. A caller leaves when its own time is over. Before it was decided it is taken out; what is granted
-   to it later is given back.
-4. A trip ends in time, too. Whoever waits longer than that goes with another one.
-5. A question that usually changes nothing is answered by one trip that locks nothing.
+1. A batch applies the commands that have joined it when the server reports that the rows are
+   locked. Until then a command that needs no other row can join. A command that needs another row,
+   or that must be durable, waits for the next batch over the same rows, which begins when this one
+   has read them.
+2. Commands are applied one after another, each to the states that those before it left. A command
+   that raises changes nothing.
+3. A caller leaves at its own deadline. A command that is not applied yet is removed; what is
+   granted to it later is returned.
+4. A batch has a deadline too. A caller with a later deadline joins another batch.
+5. A command that usually changes nothing is answered by one round trip without locks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from moorage.errors import ConnectorError, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from moorage.adapters.databases._sql_engine import Door, Engine
+    from moorage.adapters.databases._sql_engine import Engine, Signal
     from moorage.adapters.databases._sql_link import Link
     from moorage.adapters.databases._sql_pool import LinkPool, Running
     from moorage.domain.state.commands import Command, State, States
@@ -41,157 +42,159 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 COARSE: Final = HOUR
-"""How often the time at which a hot row may go is moved, in microseconds."""
+"""The interval in microseconds at which the expiry of a busy row is updated."""
 
 _LONGEST_NAME: Final = 1_000
-_REMEMBERED: Final = 4_096
-_MANY: Final = 16
-"""So many keys are hardly ever the same ones again."""
+_CACHE_SIZE: Final = 4_096
+_UNCACHED_KEYS: Final = 16
+"""The number of keys from which their hashes are not cached, as they rarely repeat."""
 
-_TOGETHER: Final = 64
-"""How many commands one trip decides."""
+_MAX_BATCH: Final = 64
+"""The maximum number of commands in one batch."""
 
-_FAR: Final = 0.02
-"""Seconds of a round trip from which on a connection is slow."""
+_SLOW_ROUND_TRIP: Final = 0.02
+"""The round trip in seconds from which a connection counts as slow."""
 
-_STEADY: Final = 16
-"""For how many round trips a trip waits for its rows, even if its first caller leaves."""
+_MIN_ROUND_TRIPS: Final = 16
+"""The number of round trips that a batch waits for its rows, even if its first caller leaves."""
 
 _GRACE: Final = 0.1
-"""Seconds to hear from a trip that ends with its caller's time."""
+"""Seconds to wait for a batch that ends at its caller's deadline."""
 
-_LOOKS: Final = (Confirm, ReadCircuit)
+_READ_ONLY: Final = (Confirm, ReadCircuit)
 """Commands that usually change nothing."""
 
 
-class Asked(NamedTuple):
-    """The keys of a command as a server knows them.
+class RowKeys(NamedTuple):
+    """The hashed keys of a command, which are the ids of its rows.
 
     Attributes:
-        ids: in the order in which rows are locked.
-        own: the id of each key, in the order of the command's keys.
-        names: for each of `ids`, the key, for people.
+        ids: the ids in the order in which the rows are locked.
+        command_ids: the id of each key, in the order of the command's keys.
+        names: the readable key of each of `ids`.
     """
 
     ids: tuple[bytes, ...]
-    own: tuple[bytes, ...]
+    command_ids: tuple[bytes, ...]
     names: tuple[str, ...]
 
 
-@lru_cache(_REMEMBERED)
-def asked_of(keys: tuple[str, ...]) -> Asked:
-    """The keys of a command as a server knows them."""
+@lru_cache(_CACHE_SIZE)
+def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
+    """Return the hashed keys of a command."""
     hashed = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
     ordered = sorted(hashed, key=hashed.__getitem__)
-    return Asked(
+    return RowKeys(
         tuple(hashed[key] for key in ordered),
         tuple(hashed[key] for key in keys),
-        tuple(map(_shown, ordered)),
+        tuple(map(_readable, ordered)),
     )
 
 
-def _shown(key: str) -> str:
-    """A key as any database takes it, whatever its encoding."""
+def _readable(key: str) -> str:
+    """Return a key as any database can store it, whatever its encoding."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NAME]
 
 
 def expiry(state: State, stored: int) -> int:
-    """When a row may go: what is stored, as long as that is late enough and not much too late."""
+    """Return the expiry of a row: the stored one, unless it is too early or much too late."""
     least: int = state[0] + state[1]
     return stored if least <= stored <= least + 2 * COARSE else least + COARSE
 
 
-class _Ride:
-    """A command, and the caller who waits for its answer until a time of `monotonic()`.
+class _PendingCommand:
+    """A command whose caller waits for its answer until a time of `monotonic()`.
 
     Attributes:
-        ended: whether the caller has its answer or its error, or is to go again.
-        granted: whether it has an answer that is written.
-        left: whether the caller does not wait any more.
-        again: whether the caller is to go with another trip.
+        finished: whether the caller has its answer or its error, or must retry.
+        committed: whether its answer is committed.
+        abandoned: whether the caller has stopped waiting.
+        retry: whether the caller must join another batch.
     """
 
     __slots__ = (
-        "again",
+        "abandoned",
         "answer",
-        "asked",
         "command",
-        "door",
-        "ended",
+        "committed",
         "error",
-        "granted",
-        "left",
+        "finished",
+        "retry",
+        "row_keys",
+        "signal",
         "until",
     )
 
-    def __init__(self, command: Command[Any], asked: Asked, until: float) -> None:
+    def __init__(self, command: Command[Any], row_keys: RowKeys, until: float) -> None:
         self.command = command
-        self.asked = asked
+        self.row_keys = row_keys
         self.until = until
-        self.door: Door | None = None
+        self.signal: Signal | None = None
         self.answer: Any = None
         self.error: Exception | None = None
-        self.ended = self.left = self.again = self.granted = False
+        self.finished = self.abandoned = self.retry = self.committed = False
 
 
-class _Trip:
-    """One transaction, and the rides that wait for it.
+class _Batch:
+    """A transaction, and the commands that it applies.
 
     Attributes:
-        asked: its rows, known when it begins.
-        until: when it ends, as a time of `monotonic()`.
-        apart: whether it is made apart from its callers, so that it can last longer than they wait.
-        following: the next trip over rows of this one.
-        running: what makes it apart.
+        row_keys: its rows, which are fixed when it begins.
+        until: its deadline, as a time of `monotonic()`.
+        detached: whether it runs apart from its callers, so that it can outlast them.
+        following: the next batch over rows of this one.
+        running: the thread or task that runs it.
     """
 
     __slots__ = (
-        "apart",
-        "asked",
         "begun",
         "closed",
+        "detached",
         "following",
         "ids",
-        "rides",
+        "pending_commands",
+        "row_keys",
         "running",
         "until",
     )
 
     def __init__(self) -> None:
-        self.asked = Asked((), (), ())
+        self.row_keys = RowKeys((), (), ())
         self.ids: frozenset[bytes] = frozenset()
         self.until = 0.0
-        self.rides: list[_Ride] = []
-        self.following: _Trip | None = None
+        self.pending_commands: list[_PendingCommand] = []
+        self.following: _Batch | None = None
         self.running: Running | None = None
-        self.apart = self.begun = self.closed = False
+        self.detached = self.begun = self.closed = False
 
-    def begin(self, least: float) -> None:
-        """Fix the rows, and the time to end: that of whoever waits longest."""
+    def begin(self, minimum: float) -> None:
+        """Fix the rows and the deadline, which is the latest of the callers' deadlines."""
         self.begun = True
-        asked = [ride.asked for ride in self.rides]
-        if all(each is asked[0] for each in asked):
-            self.asked = asked[0]
+        row_keys = [pending.row_keys for pending in self.pending_commands]
+        if all(keys is row_keys[0] for keys in row_keys):
+            self.row_keys = row_keys[0]
         else:
-            pairs = (zip(each.ids, each.names, strict=True) for each in asked)
+            pairs = (zip(keys.ids, keys.names, strict=True) for keys in row_keys)
             names = dict(chain.from_iterable(pairs))
             ids = tuple(sorted(names))
-            self.asked = Asked(ids, (), tuple(map(names.__getitem__, ids)))
-        self.ids = frozenset(self.asked.ids)
-        self.until = max(least, *(ride.until for ride in self.rides))
+            self.row_keys = RowKeys(ids, (), tuple(map(names.__getitem__, ids)))
+        self.ids = frozenset(self.row_keys.ids)
+        self.until = max(minimum, *(pending.until for pending in self.pending_commands))
 
-    def takes(self, ride: _Ride) -> bool:
-        """Whether a ride can join."""
-        if self.closed or len(self.rides) >= _TOGETHER:
+    def can_join(self, pending: _PendingCommand) -> bool:
+        """Return whether a command can join."""
+        if self.closed or len(self.pending_commands) >= _MAX_BATCH:
             return False
-        return not self.begun or (not ride.command.durable and self.ids.issuperset(ride.asked.ids))
+        return not self.begun or (
+            not pending.command.durable and self.ids.issuperset(pending.row_keys.ids)
+        )
 
 
-class SharedRows:
-    """The rows that several callers wanted at once.
+class ContendedRows:
+    """The rows that several callers needed at once.
 
     Args:
-        bound: with more rows than this, all are forgotten before new ones are added.
+        bound: the number of rows beyond which all are removed before new ones are added.
     """
 
     def __init__(self, bound: int) -> None:
@@ -199,326 +202,358 @@ class SharedRows:
         self._ids: set[bytes] = set()
 
     def add(self, ids: frozenset[bytes]) -> None:
-        """Remember rows."""
+        """Add rows."""
         if len(self._ids) > self._bound:
             self._ids.clear()
         self._ids |= ids
 
     def has_any(self, ids: Iterable[bytes]) -> bool:
-        """Whether at least one of these rows is known."""
+        """Return whether at least one of these rows is contended."""
         return not self._ids.isdisjoint(ids)
 
 
 class Combiner:
-    """Executes commands on the connections of an engine.
+    """Executes commands in batches on the connections of an engine.
 
     Args:
-        engine: has the connections.
-        returned: takes a command whose caller has left, and what it was answered.
+        engine: runs transactions on its connections.
+        returned: receives a command whose caller has left, and its answer.
     """
 
     def __init__(self, engine: Engine, returned: Callable[[Command[Any], Any], None]) -> None:
         self._engine = engine
-        self._colour = engine.colour
-        self._returned = returned
-        self._shared = SharedRows(_REMEMBERED)
+        self._runtime = engine.runtime
+        self._on_abandoned = returned
+        self._shared = ContendedRows(_CACHE_SIZE)
 
     async def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run one command within `timeout` seconds, or the store's own bound if none is given."""
+        """Execute a command within `timeout` seconds; by default within the store's own limit."""
         keys = command.keys
-        asked = asked_of(keys) if len(keys) < _MANY else asked_of.__wrapped__(keys)
+        row_keys = (
+            row_keys_of(keys) if len(keys) < _UNCACHED_KEYS else row_keys_of.__wrapped__(keys)
+        )
         engine = self._engine
-        began, until = monotonic(), engine.until(timeout)
+        started, until = monotonic(), engine.until(timeout)
         try:
-            if isinstance(command, _LOOKS):
-                look = await engine.attempt(
-                    partial(_look, command, asked, until), until, once=False
+            if isinstance(command, _READ_ONLY):
+                answered = await engine.attempt(
+                    partial(_read_only, command, row_keys, until), until, once=False
                 )
-                if look is not None:
-                    return look[0]
-            return await self._decided(command, asked, until)  # type: ignore[no-any-return]  # as above
+                if answered is not None:
+                    return answered[0]
+            return await self._execute_in_batch(command, row_keys, until)  # type: ignore[no-any-return]  # as above
         except StorageUnavailable as error:
-            now, heard = monotonic(), engine.heard
-            silent = None if heard is None else int((now - heard) * 1e9)
-            # A server that answered others not long ago is there.
-            error.slow = error.slow or is_slow(int((now - began) * 1e9), until - began, silent)
+            now, last_reply = monotonic(), engine.last_reply
+            silent = None if last_reply is None else int((now - last_reply) * 1e9)
+            # A server that answered other callers recently is reachable, but slow.
+            error.slow = error.slow or is_slow(int((now - started) * 1e9), until - started, silent)
             raise
 
-    async def _decided(self, command: Command[Any], asked: Asked, until: float) -> Any:
+    async def _execute_in_batch(
+        self, command: Command[Any], row_keys: RowKeys, until: float
+    ) -> Any:
         while True:
-            ride = _Ride(command, asked, until)
-            await self._ride(self._engine.pool(), ride)
-            if ride.error is not None:
-                # Whoever waits for it is its only owner.
-                error, ride.error = ride.error, None
+            pending = _PendingCommand(command, row_keys, until)
+            await self._join(self._engine.pool(), pending)
+            if pending.error is not None:
+                # Only the waiting caller may keep a reference to the error.
+                error, pending.error = pending.error, None
                 raise error
-            if not ride.again:
-                return ride.answer
+            if not pending.retry:
+                return pending.answer
 
-    async def _ride(self, pool: LinkPool, ride: _Ride) -> None:
-        """Have a ride ended."""
-        trip: _Trip | None = None
+    async def _join(self, pool: LinkPool, pending: _PendingCommand) -> None:
+        """Add a command to a batch, and wait until it is finished."""
+        batch: _Batch | None = None
         try:
             with pool.lock:
-                trip, is_new = self._trip_for(pool, ride)
-                trip.rides.append(ride)
+                batch, is_new = self._batch_for(pool, pending)
+                batch.pending_commands.append(pending)
                 if is_new:
-                    trip.apart = not (self._colour.blocks and self._is_quick(pool, ride))
-                    self._begin(pool, trip)
-                if trip.apart or not is_new:
-                    ride.door = self._colour.door()
-            if is_new and not (trip.apart and self._start(pool, trip)):
-                await self._drive(pool, trip)
-            if not ride.ended and ride.door is not None:
-                await ride.door.wait(ride.until - monotonic())
-                if not ride.ended and trip.begun and trip.until <= ride.until:
-                    await ride.door.wait(_GRACE)
+                    batch.detached = not (self._runtime.blocks and self._is_quick(pool, pending))
+                    self._begin_batch(pool, batch)
+                if batch.detached or not is_new:
+                    pending.signal = self._runtime.signal()
+            if is_new and not (batch.detached and self._start_detached(pool, batch)):
+                await self._run_batch(pool, batch)
+            if not pending.finished and pending.signal is not None:
+                await pending.signal.wait(pending.until - monotonic())
+                if not pending.finished and batch.begun and batch.until <= pending.until:
+                    await pending.signal.wait(_GRACE)
         except BaseException:
-            if ride.granted:
-                self._returned(ride.command, ride.answer)
+            if pending.committed:
+                self._on_abandoned(pending.command, pending.answer)
             raise
         finally:
             with pool.lock:
-                ride.left = not ride.ended
-        if ride.left:
+                pending.abandoned = not pending.finished
+        if pending.abandoned:
             raise self._engine.unavailable("was not answered in time")
 
-    def _is_quick(self, pool: LinkPool, ride: _Ride) -> bool:
-        """Whether a caller makes its trip itself: it does not take long, or nobody joins it."""
-        return pool.trip < _FAR or not self._shared.has_any(ride.asked.ids)
+    def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
+        """Return whether the caller runs its batch itself, as it is fast or nobody else joins."""
+        return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
-    def _trip_for(self, pool: LinkPool, ride: _Ride) -> tuple[_Trip, bool]:
-        """The trip to go with, and whether it is a new one."""
+    def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:
+        """Return the batch to join, and whether it is a new one."""
         now = monotonic()
-        for id_ in ride.asked.ids:
-            trip = pool.trips.get(id_)
-            while trip is not None and (not trip.begun or trip.until > now):
-                self._shared.add(trip.ids)
-                if trip.takes(ride):
-                    return trip, False
-                if trip.closed:
+        for id_ in pending.row_keys.ids:
+            batch = pool.batches.get(id_)
+            while batch is not None and (not batch.begun or batch.until > now):
+                self._shared.add(batch.ids)
+                if batch.can_join(pending):
+                    return batch, False
+                if batch.closed:
                     break
-                if trip.following is None:
-                    trip.following = _Trip()
-                trip = trip.following
-        return _Trip(), True
+                if batch.following is None:
+                    batch.following = _Batch()
+                batch = batch.following
+        return _Batch(), True
 
-    def _begin(self, pool: LinkPool, trip: _Trip) -> None:
-        least = monotonic() + min(SLOWEST, _STEADY * pool.trip) if trip.apart else 0.0
-        trip.begin(least)
-        for id_ in trip.asked.ids:
-            pool.trips[id_] = trip
+    def _begin_batch(self, pool: LinkPool, batch: _Batch) -> None:
+        least = (
+            monotonic() + min(SLOWEST, _MIN_ROUND_TRIPS * pool.round_trip)
+            if batch.detached
+            else 0.0
+        )
+        batch.begin(least)
+        for id_ in batch.row_keys.ids:
+            pool.batches[id_] = batch
 
-    def _start(self, pool: LinkPool, trip: _Trip) -> bool:
-        """Have a trip made apart from its callers, if the system allows that."""
-        # Its callers may all leave, and nobody else would hold it.
-        pool.apart.add(trip)
-        trip.running = self._colour.apart(self._drive(pool, trip))
-        return trip.running is not None
+    def _start_detached(self, pool: LinkPool, batch: _Batch) -> bool:
+        """Run a batch apart from its callers, if the system allows it."""
+        # Its callers may all leave, so this set keeps a reference to it.
+        pool.detached.add(batch)
+        batch.running = self._runtime.start_detached(self._run_batch(pool, batch))
+        return batch.running is not None
 
-    async def _drive(self, pool: LinkPool, trip: _Trip) -> None:
-        """Make a trip, and end every ride of it."""
-        work = partial(self._transact, pool, trip)
+    async def _run_batch(self, pool: LinkPool, batch: _Batch) -> None:
+        """Run a batch, and finish all of its commands."""
+        work = partial(self._run_transaction, pool, batch)
         try:
-            await self._engine.attempt(work, trip.until, once=False)
-        except Exception as error:  # noqa: BLE001 - raised in whoever waits for it
-            late = isinstance(error, StorageUnavailable) and monotonic() >= trip.until
-            self._fail(pool, trip, error, late=late)
+            await self._engine.attempt(work, batch.until, once=False)
+        except Exception as error:  # noqa: BLE001 - raised in the waiting caller
+            late = isinstance(error, StorageUnavailable) and monotonic() >= batch.until
+            self._fail_batch(pool, batch, error, late=late)
         except BaseException:
-            self._fail(pool, trip, None, late=True)
+            self._fail_batch(pool, batch, None, late=True)
             raise
         finally:
-            pool.apart.discard(trip)
-            following = trip.following
-            if following is not None and following.running is None and following.rides:
-                await self._drive(pool, following)
+            pool.detached.discard(batch)
+            following = batch.following
+            if following is not None and following.running is None and following.pending_commands:
+                await self._run_batch(pool, following)
 
-    async def _transact(self, pool: LinkPool, trip: _Trip, link: Link) -> None:
-        """Lock, decide and write."""
-        asked = trip.asked
+    async def _run_transaction(self, pool: LinkPool, batch: _Batch, link: Link) -> None:
+        """Lock the rows, apply the commands, and write the changes."""
+        row_keys = batch.row_keys
         while True:
-            rows, now = await link.lock(asked.ids, trip.until)
-            if 0 < len(rows) < len(asked.ids):
-                # What is there may be newer than what is missing.
-                await _place(link, asked, rows, now, trip.until)
+            rows, now = await link.lock(row_keys.ids, batch.until)
+            if 0 < len(rows) < len(row_keys.ids):
+                # The existing rows may be newer than the missing ones.
+                await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
-            written = _decide(self._cut(pool, trip), asked, rows, now)
-            if written and not rows and len(asked.ids) > 1:
-                await _place(link, asked, rows, now, trip.until)
+            written = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
+            if written and not rows and len(row_keys.ids) > 1:
+                await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
             began = monotonic()
             try:
-                done = await _commit(link, trip, written, is_new=not rows)
+                done = await _commit(link, batch, written, is_new=not rows)
             except FateUnknown as failure:
-                error = self._forget(pool, trip, slow=failure.slow)
-                if trip.rides:
+                error = self._fail_unrepeatable(pool, batch, slow=failure.slow)
+                if batch.pending_commands:
                     raise
                 pool.clear()
                 raise error from None
             except BaseException as failure:
                 if not isinstance(failure, Exception):
-                    self._forget(pool, trip)
+                    self._fail_unrepeatable(pool, batch)
                 raise
             if done:
-                pool.trip = monotonic() - began
-                self._answer(pool, trip)
+                pool.round_trip = monotonic() - began
+                self._finish_batch(pool, batch)
                 return
 
-    def _cut(self, pool: LinkPool, trip: _Trip) -> list[_Ride]:
-        """Close a trip to others, and begin the next one. Returns the rides that still wait."""
-        self._close(pool, trip)
+    def _close_and_collect(self, pool: LinkPool, batch: _Batch) -> list[_PendingCommand]:
+        """Close a batch, start the next one, and return the commands whose callers still wait."""
+        self._close(pool, batch)
         with pool.lock:
-            trip.rides = [ride for ride in trip.rides if not ride.left]
-            if trip.apart:
-                # Whose time is over leaves, and all others are answered.
-                trip.until = max((trip.until, *(ride.until for ride in trip.rides)))
-            return trip.rides
+            batch.pending_commands = [
+                pending for pending in batch.pending_commands if not pending.abandoned
+            ]
+            if batch.detached:
+                # Callers leave at their own deadlines, and all others are answered.
+                batch.until = max(
+                    (batch.until, *(pending.until for pending in batch.pending_commands))
+                )
+            return batch.pending_commands
 
-    def _close(self, pool: LinkPool, trip: _Trip) -> None:
-        """Let nobody join any more, and begin the next trip."""
+    def _close(self, pool: LinkPool, batch: _Batch) -> None:
+        """Close a batch to further commands, and start the next one."""
         with pool.lock:
-            if trip.closed:
+            if batch.closed:
                 return
-            trip.closed = True
-            for id_ in trip.asked.ids:
-                if pool.trips.get(id_) is trip:
-                    del pool.trips[id_]
-            following = trip.following
+            batch.closed = True
+            for id_ in batch.row_keys.ids:
+                if pool.batches.get(id_) is batch:
+                    del pool.batches[id_]
+            following = batch.following
             while following is not None:
-                following.rides = [ride for ride in following.rides if not ride.left]
-                if following.rides:
+                following.pending_commands = [
+                    pending for pending in following.pending_commands if not pending.abandoned
+                ]
+                if following.pending_commands:
                     break
                 following = following.following
-            trip.following = following
+            batch.following = following
             if following is None:
                 return
-            following.apart = True
-            self._begin(pool, following)
-        self._start(pool, following)
+            following.detached = True
+            self._begin_batch(pool, following)
+        self._start_detached(pool, following)
 
-    def _forget(self, pool: LinkPool, trip: _Trip, *, slow: bool = False) -> StorageUnavailable:
-        """End the rides that must not be decided twice, as nobody knows whether they were."""
+    def _fail_unrepeatable(
+        self, pool: LinkPool, batch: _Batch, *, slow: bool = False
+    ) -> StorageUnavailable:
+        """Fail the commands that must not be repeated, as the outcome of the commit is unknown."""
         error = self._engine.unavailable(
             "had no answer to its commit, so that nobody knows its fate", slow=slow
         )
         with pool.lock:
-            for ride in trip.rides:
-                if ride.command.once:
-                    ride.error = copy(error)
-                    _wake(ride)
-            trip.rides = [ride for ride in trip.rides if not ride.ended]
+            for pending in batch.pending_commands:
+                if pending.command.once:
+                    pending.error = copy(error)
+                    _wake(pending)
+            batch.pending_commands = [
+                pending for pending in batch.pending_commands if not pending.finished
+            ]
         return error
 
-    def _fail(self, pool: LinkPool, trip: _Trip, error: Exception | None, *, late: bool) -> None:
-        """End every ride with an error; where the trip was late, whoever has time goes again."""
-        self._close(pool, trip)
+    def _fail_batch(
+        self, pool: LinkPool, batch: _Batch, error: Exception | None, *, late: bool
+    ) -> None:
+        """Fail every command; after a timeout, callers with time left retry."""
+        self._close(pool, batch)
         now = monotonic()
         with pool.lock:
-            for ride in trip.rides:
-                ride.again = late and ride.until > now
-                ride.error = None if ride.again else _own(error)
-                _wake(ride)
-            trip.rides = []
+            for pending in batch.pending_commands:
+                pending.retry = late and pending.until > now
+                pending.error = None if pending.retry else _own_copy(error)
+                _wake(pending)
+            batch.pending_commands = []
 
-    def _answer(self, pool: LinkPool, trip: _Trip) -> None:
-        """Let every caller have its answer, or take back what nobody waits for any more."""
+    def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
+        """Give each caller its answer, and return what was granted to callers that have left."""
         with pool.lock:
-            lost = [ride for ride in trip.rides if ride.left and ride.error is None]
-            for ride in trip.rides:
-                ride.granted = ride.error is None
-                _wake(ride)
-            trip.rides = []
-        for ride in lost:
-            self._returned(ride.command, ride.answer)
+            unclaimed_commands = [
+                pending
+                for pending in batch.pending_commands
+                if pending.abandoned and pending.error is None
+            ]
+            for pending in batch.pending_commands:
+                pending.committed = pending.error is None
+                _wake(pending)
+            batch.pending_commands = []
+        for pending in unclaimed_commands:
+            self._on_abandoned(pending.command, pending.answer)
 
 
-def _wake(ride: _Ride) -> None:
-    ride.ended = True
-    if ride.door is not None:
-        ride.door.open()
+def _wake(pending: _PendingCommand) -> None:
+    pending.finished = True
+    if pending.signal is not None:
+        pending.signal.open()
 
 
-def _own(error: Exception | None) -> Exception | None:
-    """An error for one caller alone."""
+def _own_copy(error: Exception | None) -> Exception | None:
+    """Return a copy of an error for one caller alone."""
     return copy(error) if isinstance(error, ConnectorError) else error
 
 
-async def _look(command: Command[Any], asked: Asked, until: float, link: Link) -> tuple[Any] | None:
-    """The answer to a command that changes nothing; None if this one would change something."""
-    rows, now = await link.read(asked.ids, until)
-    ride = _Ride(command, asked, until)
-    if _decide([ride], asked, rows, now):
+async def _read_only(
+    command: Command[Any], row_keys: RowKeys, until: float, link: Link
+) -> tuple[Any] | None:
+    """Return the answer to a command that changes nothing; None if it would change a state."""
+    rows, now = await link.read(row_keys.ids, until)
+    pending = _PendingCommand(command, row_keys, until)
+    if _decide([pending], row_keys, rows, now):
         return None
-    if ride.error is not None:
-        raise ride.error
-    return (ride.answer,)
+    if pending.error is not None:
+        raise pending.error
+    return (pending.answer,)
 
 
-async def _commit(link: Link, trip: _Trip, written: Sequence[Row], *, is_new: bool) -> bool:
-    """Write and commit; tell whether nobody else has inserted the row meanwhile, if it is new."""
-    until = trip.until
-    durable = any(ride.command.durable for ride in trip.rides if ride.error is None)
+async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: bool) -> bool:
+    """Write and commit; return False if another process has inserted the new row meanwhile."""
+    until = batch.until
+    durable = any(
+        pending.command.durable for pending in batch.pending_commands if pending.error is None
+    )
     if not written:
-        # An answer about a claim must not rest on what a crash could still take back.
+        # An answer about a claim must not depend on data that a crash could still lose.
         await link.leave(until, durable=durable)
     elif is_new:
-        return await link.add(written[0], trip.asked.names[0], until, durable=durable)
+        return await link.add(written[0], batch.row_keys.names[0], until, durable=durable)
     else:
         await link.write(written, until, durable=durable)
     return True
 
 
-async def _place(link: Link, asked: Asked, rows: Sequence[Row], now: int, until: float) -> None:
-    """Insert the rows that are missing, holding no lock."""
+async def _insert_missing(
+    link: Link, row_keys: RowKeys, rows: Sequence[Row], now: int, until: float
+) -> None:
+    """Insert missing rows without holding a lock."""
     await link.leave(until)
-    there = {row.id for row in rows}
-    missing = [place for place, id_ in enumerate(asked.ids) if id_ not in there]
+    existing = {row.id for row in rows}
+    missing = [position for position, id_ in enumerate(row_keys.ids) if id_ not in existing]
     await link.place(
-        [Row(asked.ids[place], None, now + COARSE) for place in missing],
-        [asked.names[place] for place in missing],
+        [Row(row_keys.ids[position], None, now + COARSE) for position in missing],
+        [row_keys.names[position] for position in missing],
         until,
     )
 
 
-def _decide(rides: Sequence[_Ride], asked: Asked, rows: Sequence[Row], now: int) -> list[Row]:
-    """Decide commands one after another over what was read. Returns what is to be written."""
-    known = {row.id: row for row in rows}
+def _decide(
+    pending_commands: Sequence[_PendingCommand], row_keys: RowKeys, rows: Sequence[Row], now: int
+) -> list[Row]:
+    """Apply commands one after another to the rows that were read, and return the changed rows."""
+    rows_by_id = {row.id: row for row in rows}
     states: dict[bytes, State | None] = {}
     written: dict[bytes, Row] = {}
-    for ride in rides:
-        own = ride.asked.own
+    for pending in pending_commands:
+        ids = pending.row_keys.command_ids
         try:
-            for id_ in own:
+            for id_ in ids:
                 if id_ not in states:
-                    states[id_] = _state(known.get(id_), asked, id_)
-            before = tuple(map(states.__getitem__, own))
-            after, answer = ride.command.apply(before, now)
-            changed = _changes(own, known, before, after)
-        except Exception as error:  # noqa: BLE001 - raised in whoever waits for it
-            ride.answer, ride.error = None, error
+                    states[id_] = _state(rows_by_id.get(id_), row_keys, id_)
+            before = tuple(map(states.__getitem__, ids))
+            after, answer = pending.command.apply(before, now)
+            changed = _changes(ids, rows_by_id, before, after)
+        except Exception as error:  # noqa: BLE001 - raised in the waiting caller
+            pending.answer, pending.error = None, error
             continue
-        ride.answer, ride.error = answer, None
-        known |= changed
+        pending.answer, pending.error = answer, None
+        rows_by_id |= changed
         written |= changed
-        states |= {id_: new for id_, new in zip(own, after, strict=True) if id_ in changed}
+        states |= {id_: new for id_, new in zip(ids, after, strict=True) if id_ in changed}
     return [*written.values()]
 
 
-def _state(row: Row | None, asked: Asked, id_: bytes) -> State | None:
+def _state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
     if row is None or row.state is None:
         return None
-    return unpack(row.state, asked.names[asked.ids.index(id_)])
+    return unpack(row.state, row_keys.names[row_keys.ids.index(id_)])
 
 
 def _changes(
-    own: Sequence[bytes], known: dict[bytes, Row], before: States, after: States
+    ids: Sequence[bytes], rows_by_id: dict[bytes, Row], before: States, after: States
 ) -> dict[bytes, Row]:
-    """The rows that a command changes, as they are stored."""
+    """Return the rows that a command changes, as they are stored."""
     changed: dict[bytes, Row] = {}
-    for id_, old, new in zip(own, before, after, strict=True):
+    for id_, old, new in zip(ids, before, after, strict=True):
         if new is old or new is None:
             continue
-        row = known.get(id_)
+        row = rows_by_id.get(id_)
         stored, expires = (b"", 0) if row is None else (row.state or b"", row.expires)
         changed[id_] = Row(id_, pack(new, old, stored), expiry(new, expires))
     return changed

@@ -1,7 +1,7 @@
 """Shared state in PostgreSQL, MariaDB or MySQL, through SQLAlchemy and its drivers.
 
-The tables are made once, with `migrate()` or by the host's own migrations (`tables`, `ddl`). From
-then on a command is one short transaction on a connection that the store has for itself alone.
+The tables are created once, with `migrate()` or by the host's own migrations (`tables`, `ddl`).
+Each command is a short transaction on a connection that only the store uses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.databases._sql_colours import Loops, Threads, links_to
+from moorage.adapters.databases._sql_colours import LoopRuntime, ThreadRuntime, link_maker
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_schema import declared, dialect_of
 from moorage.adapters.databases._sql_source import Source
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _PREFIX: Final = "moorage_"
-_PLAIN: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_AWAITED: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 
 
-def _left(until: float | None) -> float | None:
-    """Seconds until a time of `monotonic()`; None if there is none."""
+def _seconds_until(until: float | None) -> float | None:
+    """Return the seconds until a time of `monotonic()`; None if there is none."""
     return None if until is None else until - monotonic()
 
 
 class _Common(ABC):
-    """What both colours of the store have in common."""
+    """The common part of the synchronous and the asynchronous store."""
 
     durable: Final = True
-    """What a claim wrote survives a crash of the server once it is answered."""
+    """An answered claim survives a crash of the server."""
 
     reach: Final = "network"
     mixes_tags: Final = True
@@ -62,14 +62,14 @@ class _Common(ABC):
     _source: Source
     _tables: Tables
 
-    def _give_back(self, command: Command[Any], answer: Any) -> None:
-        """Give back what was granted to a caller who has left."""
-        for undone in unclaimed(command, answer):
-            self.post(undone)
+    def _return_grants(self, command: Command[Any], answer: Any) -> None:
+        """Return the grants of a caller that has left."""
+        for return_command in unclaimed(command, answer):
+            self.post(return_command)
 
     @abstractmethod
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for, soon or with the next one."""
+        """Run a command without waiting for its answer, soon or with the next command."""
 
     @staticmethod
     def tables(
@@ -80,14 +80,14 @@ class _Common(ABC):
     ) -> tuple[sqlalchemy.Table, sqlalchemy.Table]:
         """Declare the store's two tables in `metadata`, for a host that makes its own migrations.
 
-        The second must have the row that `ddl` inserts. Where `metadata` creates it, it does.
+        The second needs the row that `ddl` inserts; `metadata` also inserts it in a new table.
         """
-        made = declared(metadata, prefix, schema)
-        return made.states, made.meta
+        tables = declared(metadata, prefix, schema)
+        return tables.states, tables.meta
 
     @staticmethod
     def ddl(dialect: str, *, prefix: str = _PREFIX, schema: str | None = None) -> str:
-        """The statements that make the tables: of `postgresql`, `mysql` or `mariadb`."""
+        """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
         return declared(None, prefix, schema).ddl(dialect_of(dialect))
 
     def __repr__(self) -> str:
@@ -97,22 +97,22 @@ class _Common(ABC):
 class SqlStorage(_Common):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
-    It has connections of its own, also where it is given an engine: it never takes part in a
-    transaction of its host, so a roll-back of the host's takes no claim along. It connects when it
-    is first used; threads share it, and a forked child has connections of its own.
+    It has its own connections, also with an engine: it never joins a transaction of the host, so a
+    rollback of the host does not undo a claim. It connects at the first use; threads share it, and
+    a forked child has its own connections.
 
-    A command takes at most twice `timeout`: one to have a connection, and one to be answered; and
-    no longer than what is left of its caller's deadline.
+    A command takes at most twice the `timeout`, once for a connection and once for the answer, and
+    never longer than the caller's deadline.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
-            driver psycopg or pymysql, whose way of connecting is used, and nothing else.
-        timeout: seconds, or a timedelta: how long to wait for a connection, for rows that others
-            have locked, and for a reply.
-        connections: how many at once.
-        prefix: what the names of the tables begin with.
-        schema: the schema of the tables, where it is not the connection's own.
-        create: make the tables when they are missing. Left out, `migrate()` makes them.
+            driver psycopg or pymysql, which is only used to open connections.
+        timeout: seconds, or a timedelta, to wait for a connection, for locked rows and for a
+            reply.
+        connections: the maximum number of connections.
+        prefix: the beginning of the tables' names.
+        schema: the schema of the tables, if it is not the connection's default.
+        create: whether to create missing tables; otherwise run `migrate()`.
     """
 
     @refusing
@@ -127,71 +127,72 @@ class SqlStorage(_Common):
         create: bool = False,
     ) -> None:
         bound = seconds(timeout, "timeout")
-        self._source = Source(url, _PLAIN, awaited=False, timeout=bound)
+        self._source = Source(url, _SYNC_DRIVERS, awaited=False, timeout=bound)
         self._tables = declared(None, prefix, schema)
-        links = partial(links_to, self._source, self._tables, awaited=False)
+        links = partial(link_maker, self._source, self._tables, awaited=False)
         self._inside = local()
-        colour = Threads(self._source, links, self.migrate, self._inside)
+        runtime = ThreadRuntime(self._source, links, self.migrate, self._inside)
         self._engine = Engine(
-            colour,
+            runtime,
             names=self._source.names(self._tables),
             timeout=bound,
             connections=count(connections, "connections"),
             create=create,
         )
-        self._combiner = Combiner(self._engine, self._give_back)
+        self._combiner = Combiner(self._engine, self._return_grants)
         self._start_afresh()
         in_child(self, SqlStorage._start_afresh)
 
     def _start_afresh(self) -> None:
-        # What a parent has posted is the parent's to execute.
-        self._kept: deque[Command[Any]] = deque(maxlen=MOST)
-        self._away = False
+        # A command that the parent has posted is executed by the parent.
+        self._posted: deque[Command[Any]] = deque(maxlen=MOST)
+        self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         inside = self._inside
         until = None if timeout is None else monotonic() + timeout
-        if self._kept:
-            away = self._send(until)
-            if away is not None:
-                # It would wait in vain as well, and as long.
-                raise away
-        before, inside.now = getattr(inside, "now", False), True
+        if self._posted:
+            outage = self._send(until)
+            if outage is not None:
+                # The new command would wait just as long without success.
+                raise outage
+        was_inside, inside.now = getattr(inside, "now", False), True
         try:
-            answer = run_now(self._combiner.execute(command, _left(until)))
+            answer = run_now(self._combiner.execute(command, _seconds_until(until)))
         except StorageUnavailable:
-            self._away = True
+            self._unavailable = True
             raise
         finally:
-            inside.now = before
-        self._away = False
+            inside.now = was_inside
+        self._unavailable = False
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for, soon or with the next one."""
-        self._kept.append(command)
-        if not self._away:
+        """Run a command without waiting for its answer, soon or with the next command."""
+        self._posted.append(command)
+        if not self._unavailable:
             self._send()
 
     def housekeep(self, *, limit: int = 10_000) -> int:
-        """Forget states that cannot matter any more, at most so many; return how many."""
+        """Delete expired states, at most `limit`, and return their number."""
         return run_now(self._engine.housekeep(count(limit, "limit")))
 
     def migrate(self) -> None:
-        """Make the tables where they are missing, and bring older ones up to date."""
+        """Create missing tables, and update older ones."""
         try:
             with self._source.engine.begin() as connection:
                 self._tables.create(connection)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised outside the handler, so that it does not carry the driver's frames with the
+        # password.
         raise failure
 
     def close(self) -> None:
-        """Close every connection that is idle, and each other one when its command ends."""
+        """Close idle connections now, and the others when their commands end."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -206,26 +207,28 @@ class SqlStorage(_Common):
         self.close()
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
-        """Run what was posted, unless this thread is in the middle of a command."""
-        # A finaliser or a signal handler may post while rows are locked, and would wait for them.
-        kept, inside = self._kept, self._inside
+        """Run the posted commands, unless this thread is executing a command."""
+        # A finaliser or signal handler may post while this thread holds row locks, and would
+        # deadlock.
+        posted, inside = self._posted, self._inside
         if getattr(inside, "now", False):
             return None
         inside.now = True
         try:
-            while kept:
-                command = kept.popleft()
+            while posted:
+                command = posted.popleft()
                 try:
-                    run_now(self._combiner.execute(command, _left(until)))
+                    run_now(self._combiner.execute(command, _seconds_until(until)))
                 except StorageUnavailable as error:
-                    # The others would wait in vain, each as long: the next command tries again.
+                    # The other commands would wait without success too; the next command tries
+                    # again.
                     if not command.once:
-                        kept.appendleft(command)
-                    self._away = True
+                        posted.appendleft(command)
+                    self._unavailable = True
                     return error
-                except Exception:  # noqa: BLE001, S112 - nobody is there to be told
+                except Exception:  # noqa: BLE001, S112 - no caller waits for it
                     continue
-                self._away = False
+                self._unavailable = False
         finally:
             inside.now = False
         return None
@@ -234,22 +237,22 @@ class SqlStorage(_Common):
 class AsyncSqlStorage(_Common):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
-    It has connections of its own, also where it is given an engine: it never takes part in a
-    transaction of its host, so a roll-back of the host's takes no claim along. It connects when it
-    is first used, in each event loop anew, and a forked child has connections of its own.
+    It has its own connections, also with an engine: it never joins a transaction of the host, so a
+    rollback of the host does not undo a claim. It connects at the first use in each event loop, and
+    a forked child has its own connections.
 
-    A command takes at most twice `timeout`: one to have a connection, and one to be answered; and
-    no longer than what is left of its caller's deadline.
+    A command takes at most twice the `timeout`, once for a connection and once for the answer, and
+    never longer than the caller's deadline.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy with
-            the driver psycopg or asyncmy, whose way of connecting is used, and nothing else.
-        timeout: seconds, or a timedelta: how long to wait for a connection, for rows that others
-            have locked, and for a reply.
-        connections: how many at once.
-        prefix: what the names of the tables begin with.
-        schema: the schema of the tables, where it is not the connection's own.
-        create: make the tables when they are missing. Left out, `migrate()` makes them.
+            the driver psycopg or asyncmy, which is only used to open connections.
+        timeout: seconds, or a timedelta, to wait for a connection, for locked rows and for a
+            reply.
+        connections: the maximum number of connections.
+        prefix: the beginning of the tables' names.
+        schema: the schema of the tables, if it is not the connection's default.
+        create: whether to create missing tables; otherwise run `migrate()`.
     """
 
     @refusing
@@ -264,18 +267,18 @@ class AsyncSqlStorage(_Common):
         create: bool = False,
     ) -> None:
         bound = seconds(timeout, "timeout")
-        self._source = Source(url, _AWAITED, awaited=True, timeout=bound)
+        self._source = Source(url, _ASYNC_DRIVERS, awaited=True, timeout=bound)
         self._tables = declared(None, prefix, schema)
-        links = partial(links_to, self._source, self._tables, awaited=True)
-        colour = Loops(self._source, links, self.migrate, bound)
+        links = partial(link_maker, self._source, self._tables, awaited=True)
+        runtime = LoopRuntime(self._source, links, self.migrate, bound)
         self._engine = Engine(
-            colour,
+            runtime,
             names=self._source.names(self._tables),
             timeout=bound,
             connections=count(connections, "connections"),
             create=create,
         )
-        self._combiner = Combiner(self._engine, self._give_back)
+        self._combiner = Combiner(self._engine, self._return_grants)
         self._posts = Posts(self._combiner.execute, bound)
 
     async def execute(
@@ -289,35 +292,35 @@ class AsyncSqlStorage(_Common):
         until = None if timeout is None else monotonic() + timeout
         if posts.kept or posts.sending:
             await posts.settle(timeout)
-        return await self._combiner.execute(command, _left(until))
+        return await self._combiner.execute(command, _seconds_until(until))
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for, soon or with the next one."""
+        """Run a command without waiting for its answer, soon or with the next command."""
         self._posts.post(command)
 
     async def housekeep(self, *, limit: int = 10_000) -> int:
-        """Forget states that cannot matter any more, at most so many; return how many."""
+        """Delete expired states, at most `limit`, and return their number."""
         return await self._engine.housekeep(count(limit, "limit"))
 
     async def migrate(self) -> None:
-        """Make the tables where they are missing, and bring older ones up to date."""
+        """Create missing tables, and update older ones."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         try:
             async with AsyncEngine(self._source.engine).begin() as connection:
                 await connection.run_sync(self._tables.create)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return
         raise failure
 
     async def aclose(self) -> None:
-        """Close every connection that is idle, and each other one when its command ends."""
+        """Close idle connections now, and the others when their commands end."""
         if self._posts.kept or self._posts.sending:
             await self._posts.settle()
         self._engine.close()
-        await asyncio.sleep(0)  # a transport closes with the next turn of the loop
+        await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
 
     async def __aenter__(self) -> Self:
         return self

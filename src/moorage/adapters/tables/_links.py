@@ -36,7 +36,7 @@ class MysqlEntryLink(MysqlLink):
             *(_interpolated(*statement) for statement in statements),
             *([] if keep_open else [end]),
         ]
-        results = await self._say(texts, until)
+        results = await self._run_round_trip(texts, until)
         return [StatementResult(*result) for result in results[: len(statements)]]
 
 

@@ -44,12 +44,12 @@ class PostgresEntryLink(PostgresLink):
             (numbered(text), [encoded(value) for value in values]) for text, values in statements
         ]
         if not (self._in_transaction or keep_open or writes):
-            return [_statement_result(result) for result in await self._trip(prepared, until)]
+            return [_statement_result(result) for result in await self._round_trip(prepared, until)]
         before = [] if self._in_transaction else [(BEGIN, ())]
         after = [] if keep_open else [(COMMIT, ())]
         self._in_transaction = False
         flush = self._flush(durable=writes and not keep_open)
-        results = await self._trip(
+        results = await self._round_trip(
             [*before, *prepared, *after], until, then=flush, ready=not keep_open
         )
         self._in_transaction = keep_open
@@ -64,7 +64,7 @@ class PostgresEntryLink(PostgresLink):
         The first call returns True at once, as nothing listened before.
         """
         if channel not in self._channels:
-            await self._trip([((b"", f'LISTEN "{channel}"'.encode()), ())], until)
+            await self._round_trip([((b"", f'LISTEN "{channel}"'.encode()), ())], until)
             self._channels.add(channel)
             return True
         self.ready = False

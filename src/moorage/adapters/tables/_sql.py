@@ -1,14 +1,14 @@
-"""Tables in PostgreSQL, MariaDB or MySQL, used in short transactions on connections of our own."""
+"""Tables in PostgreSQL, MariaDB or MySQL, used in short transactions on the store's connections."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from moorage.adapters.databases._sql_colours import Loops, Threads
+from moorage.adapters.databases._sql_colours import LoopRuntime, ThreadRuntime
 from moorage.adapters.databases._sql_engine import Engine
-from moorage.adapters.databases._sql_mysql import AwaitedRun, PlainRun
-from moorage.adapters.databases._sql_schema import alone
+from moorage.adapters.databases._sql_mysql import AsyncRun, SyncRun
+from moorage.adapters.databases._sql_schema import exclusive_creation
 from moorage.adapters.databases._sql_source import Names, Source
 from moorage.adapters.tables._links import MysqlEntryLink
 from moorage.domain.values.durations import count, seconds
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     import sqlalchemy
 
-    from moorage.adapters.databases._sql_engine import Colour
+    from moorage.adapters.databases._sql_engine import Runtime
     from moorage.adapters.databases._sql_link import Link, Wait
     from moorage.adapters.tables._table import Execute, Statement
 
 A = TypeVar("A")
 
-_PLAIN: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_AWAITED: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 
 
 class TableSql(Protocol):
@@ -46,11 +46,11 @@ class TableSql(Protocol):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must be there; each has a column `number`."""
+        """The quoted names of the tables that must exist; each has a column `number`."""
         ...
 
     def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """The statements that make the tables where they are missing."""
+        """Return the statements that create missing tables."""
         ...
 
 
@@ -58,7 +58,7 @@ S = TypeVar("S", bound=TableSql)
 
 
 class SqlTables(Generic[S]):
-    """The connections of a store to its database; each thing that it does is one transaction."""
+    """The connections of a store to its database; each operation is one transaction."""
 
     _source: Source
     _sql: S
@@ -76,17 +76,17 @@ class SqlTables(Generic[S]):
         awaited: bool,
     ) -> None:
         bound = seconds(timeout, "timeout")
-        drivers = _AWAITED if awaited else _PLAIN
+        drivers = _ASYNC_DRIVERS if awaited else _SYNC_DRIVERS
         self._source = Source(url, drivers, awaited=awaited, timeout=bound, path="url")
         self._sql = statements(self._source.kind)
         links = partial(_links, self._sql.tables, self._source.kind, awaited=awaited)
-        colour: Colour = (
-            Loops(self._source, links, self.migrate, bound)
+        runtime: Runtime = (
+            LoopRuntime(self._source, links, self.migrate, bound)
             if awaited
-            else Threads(self._source, links, self.migrate)
+            else ThreadRuntime(self._source, links, self.migrate)
         )
         self._engine = Engine(
-            colour,
+            runtime,
             names=Names(self._source.where, self._sql.table, "migrate()"),
             timeout=bound,
             connections=count(connections, "connections"),
@@ -109,40 +109,43 @@ class SqlTables(Generic[S]):
 
         async def transact(link: Any) -> A:
             async def execute(
-                *asked: Statement, keep_open: bool = False, writes: bool = False
+                *statements: Statement, keep_open: bool = False, writes: bool = False
             ) -> Any:
-                return await link.execute(asked, until, keep_open=keep_open, writes=writes)
+                return await link.execute(statements, until, keep_open=keep_open, writes=writes)
 
             return await work(execute)
 
         return await engine.attempt(transact, until, once=once)
 
     def _create(self, connection: sqlalchemy.Connection) -> None:
-        with alone(connection, self._sql.bare):
+        with exclusive_creation(connection, self._sql.bare):
             is_mariadb = getattr(connection.dialect, "is_mariadb", False)
             if self._source.kind == "mysql":
-                connection.exec_driver_sql("SET sql_notes = 0")  # a driver tells each as a warning
+                connection.exec_driver_sql(
+                    "SET sql_notes = 0"
+                )  # a driver turns each note into a warning
             for statement in self._sql.ddl(mariadb=is_mariadb):
                 connection.exec_driver_sql(statement)
 
 
-class PlainSqlTables(SqlTables[S]):
-    """The same for a store that is synchronous."""
+class SyncSqlTables(SqlTables[S]):
+    """The connections of a synchronous store."""
 
     def migrate(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         try:
             with self._source.engine.begin() as connection:
                 self._create(connection)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised outside the handler, so that it does not carry the driver's frames with the
+        # password.
         raise failure
 
     def close(self) -> None:
-        """Close every connection that is idle, and each other one when it is no longer used."""
+        """Close idle connections now, and the others when they are returned."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -160,12 +163,12 @@ class PlainSqlTables(SqlTables[S]):
 def _links(
     tables: tuple[str, ...], kind: str, wait: Wait, *, awaited: bool
 ) -> Callable[[Any], Link]:
-    """A function that makes the link of a connection."""
+    """Return a function that creates the link of a connection."""
     if kind == "postgresql":
         from moorage.adapters.tables._postgresql import (  # noqa: PLC0415 - imports psycopg
             PostgresEntryLink,
         )
 
         return lambda connection: PostgresEntryLink(connection, tables, wait)
-    run = AwaitedRun if awaited else PlainRun
+    run = AsyncRun if awaited else SyncRun
     return lambda connection: MysqlEntryLink(connection, run(connection), tables)

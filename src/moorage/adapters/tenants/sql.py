@@ -1,4 +1,4 @@
-"""Tenants in PostgreSQL, MariaDB or MySQL, what each has sealed for it."""
+"""Encrypted tables of tenants in PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class _Tenants(SealedTable):
 
 
 class SqlTenants(_Tenants, PlainSealedTable):
-    """Knows tenants from PostgreSQL, MariaDB or MySQL, sealed, for all processes that share it.
+    """Encrypted tables of tenants in PostgreSQL, MariaDB or MySQL, for all processes that share it.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
-            driver psycopg or pymysql, of whose pool a connection of its own is taken for each use;
-            how long that waits for a reply is then the engine's matter.
-        cipher: seals what is stored.
-        timeout: seconds, or a timedelta: how long to wait for a connection, for rows that others
-            have locked, and for a reply.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
+            driver psycopg or pymysql, whose pool provides a connection for each use; the engine
+            then determines the timeout of a reply.
+        cipher: encrypts the stored tables.
+        timeout: seconds, or a timedelta, to wait for a connection, for locked rows and for a
+            reply.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
     """
 
     @refusing
@@ -59,37 +59,36 @@ class SqlTenants(_Tenants, PlainSealedTable):
         self._sealed = SealedTenants(self._rows, cipher)
 
     def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         return run_now(self._sealed.version(tenant))
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         return run_now(self._sealed.tables(tenant))
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         run_now(self._sealed.put(tenant, tables))
 
     def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         run_now(self._sealed.remove(tenant))
 
     def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return run_now(self._sealed.clear())
 
 
 class AsyncSqlTenants(_Tenants, AwaitedSealedTable):
-    """As `SqlTenants`, awaited.
+    """The asynchronous `SqlTenants`.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy with
-            the driver psycopg or asyncmy, of whose pool a connection of its own is taken for each
-            use.
-        cipher: seals what is stored.
-        timeout: seconds, or a timedelta: how long each step may take that waits for the database.
-        prefix: what the name of the table begins with.
-        schema: the schema of the table, where it is not the connection's own.
+            the driver psycopg or asyncmy, whose pool provides a connection for each use.
+        cipher: encrypts the stored tables.
+        timeout: seconds, or a timedelta, for each step that waits for the database.
+        prefix: the beginning of the table's name.
+        schema: the schema of the table, if it is not the connection's default.
     """
 
     @refusing
@@ -106,21 +105,21 @@ class AsyncSqlTenants(_Tenants, AwaitedSealedTable):
         self._sealed = SealedTenants(self._rows, cipher)
 
     async def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         return await self._sealed.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         return await self._sealed.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         await self._sealed.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         await self._sealed.remove(tenant)
 
     async def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return await self._sealed.clear()

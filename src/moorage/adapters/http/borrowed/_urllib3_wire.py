@@ -67,9 +67,9 @@ class Connections:
         """Return an open connection.
 
         Raises:
-                    TimeIsUp: there was no connection in time.
-                    OSError: the connection could not be made.
-                    ConfigurationError: the pool does not verify certificates.
+            TimeIsUp: there was no connection in time.
+            OSError: the connection could not be made.
+            ConfigurationError: the pool does not verify certificates.
         """
         failure: Exception
         try:

@@ -268,9 +268,9 @@ class _Transports:
     """The transports of a client.
 
     Attributes:
-            client: the client that they belong to, if there is one.
-            to: returns the transport that leads to an origin.
-            closables: the objects to close at the end; never those of the host.
+        client: the client that they belong to, if there is one.
+        to: returns the transport that leads to an origin.
+        closables: the objects to close at the end; never those of the host.
     """
 
     client: Any
