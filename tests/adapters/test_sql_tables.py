@@ -177,9 +177,9 @@ def test_failed_flush_is_an_unknown_outcome() -> None:
         store, key = lab.plain(), a_key()
         store.execute(Append(1, key))
         (link,) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
-        link._full = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+        link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
 
-        with pytest.raises(StorageUnavailable, match="nobody knows"):
+        with pytest.raises(StorageUnavailable, match="unknown outcome"):
             store.execute(Append(2, key, durable=True))
 
         assert ((1, 2),) == values(store, key)

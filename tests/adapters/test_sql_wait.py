@@ -175,11 +175,11 @@ class OneLink:
     async def wait(self, _: float) -> None:
         """Wait for nothing."""
 
-    def late(self, *, slow: bool) -> StorageUnavailable:
+    def late_error(self, *, slow: bool) -> StorageUnavailable:
         """Tell that it is late."""
         return StorageUnavailable("late.", slow=slow)
 
-    def here(self) -> None:
+    def scope(self) -> None:
         """Be in one place."""
 
 
