@@ -90,7 +90,7 @@ def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
         store = lab.plain(proxy.url)
 
-        with pytest.raises(StorageUnavailable, match="nobody knows"):
+        with pytest.raises(StorageUnavailable, match="unknown outcome"):
             store.execute(Append(2, key))
 
         assert ((1, 2) if happened == "after" else (1,),) == values(store, key)

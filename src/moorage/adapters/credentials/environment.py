@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from moorage.adapters.credentials._read_only import ReadOnly
-from moorage.adapters.secret_managers._owner_names import apart
+from moorage.adapters.secret_managers._owner_names import unambiguous_names
 from moorage.domain.auth.credential_tables import read_credentials_text
 from moorage.domain.secrets.secret import Secret
 
@@ -48,7 +48,7 @@ class _Environment(ReadOnly):
         named = self._variables.get((service, tenant))
         if named is not None:
             return named
-        names = apart(service, tenant)
+        names = unambiguous_names(service, tenant)
         if names is None:
             return None
         return self._prefix + "__".join(name.upper().replace("-", "_") for name in names)

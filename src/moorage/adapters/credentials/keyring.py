@@ -15,7 +15,7 @@ from keyring.errors import InitError, KeyringLocked, NoKeyringError
 
 from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
 from moorage.adapters.credentials._vaults import PlainVault, ThreadedVault
-from moorage.adapters.secret_managers._owner_names import in_folders
+from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.domain.auth.credential_tables import read_credentials_text, write_credentials
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, CredentialNotFound, StorageUnavailable
@@ -161,7 +161,7 @@ class _Passwords:
         return keyring.get_keyring() if self._backend is None else self._backend
 
     def _user(self, owner: Owner) -> str | None:
-        return self._names.get(owner) or in_folders("", *owner)
+        return self._names.get(owner) or secret_path("", *owner)
 
     def _missing(self, owner: Owner, user: str | None) -> CredentialNotFound:
         if user is not None:

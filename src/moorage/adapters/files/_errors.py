@@ -1,4 +1,4 @@
-"""What the system says of files, in the words of a vendor."""
+"""Translates the system's file errors to errors of a storage vendor."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def refused(code: str, status: int, message: str) -> VendorRejected:
-    """The error of what must not be done."""
+    """Return the error for an operation that is not allowed."""
     return VendorRejected(message, status=status, vendor_code=code)
 
 
 def mapped(verb: Callable[P, R]) -> Callable[P, R]:
-    """A verb that raises errors of ours only; what they say names no path."""
+    """Return an operation that raises only our errors, whose messages contain no path."""
 
     @wraps(verb)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return verb(*args, **kwargs)
         except OSError as error:
-            raise _ours(error) from None
+            raise _translated(error) from None
 
     return guarded
 
 
-def _ours(error: OSError) -> ConnectorError:
+def _translated(error: OSError) -> ConnectorError:
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    said = error.strerror or type(error).__name__
+    reason = error.strerror or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
     if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
         return InvalidRequest(
-            "A folder stands where the file should be, or a file where its folder should be.",
+            "There is a folder in place of the file, or a file in place of its folder.",
             vendor_code=code,
-            remedy="Give it another key: a file has no files below it here.",
+            remedy="Use another key: a file cannot be a folder too.",
         )
     if isinstance(error, PermissionError):
         return AuthenticationFailed(
-            f"The system does not allow this: {said}.",
+            f"The system does not allow this: {reason}.",
             vendor_code=code,
-            remedy="Give this process the right to the folder.",
+            remedy="Allow this process to access the folder.",
         )
     lasting = error.errno in _FULL
-    return VendorFailed(f"The system failed: {said}.", vendor_code=code, retryable=not lasting)
+    return VendorFailed(f"The system failed: {reason}.", vendor_code=code, retryable=not lasting)

@@ -1,8 +1,8 @@
-"""A folder of files, as if it were a vendor of storage.
+"""A folder of files as a storage vendor.
 
-A file takes its name when all of it is on the disk. Beside the files, in a folder of its own, is
-what is said of them; it is believed only as long as it speaks of the very file that is there. No
-symbolic link is followed. Who changes something has the folder's lock, in every process.
+A file gets its name when it is completely on disk. The metadata of files is in a separate folder,
+and only valid for the exact version of a file. Symbolic links are not followed. All changes hold
+the folder's lock, in every process.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 
 _UPLOAD: Final = re.compile(r"[0-9a-f]{32}")
 _PART: Final = re.compile(r"([0-9]{5})\.([0-9a-f]{64})")
-_PIECE: Final = 1024 * 1024
-_BEHIND: Final = "\U0010ffff"
+_PIECE_SIZE: Final = 1024 * 1024
+_AFTER_ALL: Final = "\U0010ffff"
 
 Conditions: TypeAlias = "tuple[str | None, str | None]"
-"""The ETag that what is replaced must have, and "*" if there must be nothing to replace."""
-Kept: TypeAlias = "Mapping[str, Any]"
+"""The required ETag of the replaced file, and "*" if the file must not exist."""
+Metadata: TypeAlias = "Mapping[str, Any]"
 
 
 class OpenFile:
-    """A file that is being read; whatever takes its name meanwhile, it is the same."""
+    """A file that is being read; a file that replaces it meanwhile makes no difference."""
 
     def __init__(self, file: Any, entry: FileEntry) -> None:
         self._file = file
         self.entry = entry
 
     def read(self, start: int, size: int) -> bytes:
-        """Some of its bytes."""
+        """Return bytes of the file."""
         self._file.seek(start)
         data: bytes = self._file.read(size)
         return data
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the file."""
         self._file.close()
 
 
@@ -61,31 +61,35 @@ class LocalFolder:
     """Files below a folder.
 
     Args:
-        options: their `root`, which is made if it is not there.
+        options: the settings, with the folder `root`, which is created if necessary.
     """
 
     def __init__(self, options: Any) -> None:
         self._root = Path(options.root).resolve()
-        own = self._root / OWN_FOLDER
-        self._said, self._coming, self._uploads = own / "said", own / "coming", own / "uploads"
+        internal_folder = self._root / OWN_FOLDER
+        self._metadata_folder, self._temporary_folder, self._uploads = (
+            internal_folder / "said",
+            internal_folder / "coming",
+            internal_folder / "uploads",
+        )
         self._mutex = Lock()
 
     # --- files -------------------------------------------------------------
 
     @mapped
-    def put(self, key: str, data: bytes, kept: Kept, conditions: Conditions) -> FileEntry:
-        """Put a file."""
+    def put(self, key: str, data: bytes, metadata: Metadata, conditions: Conditions) -> FileEntry:
+        """Store a file."""
         path = self._path(key)
         with self._new() as file:
             file.write(data)
-            said = {**kept, "sha256": hashlib.sha256(data).hexdigest()}
-            return self._commit(file, key, path, said, conditions)
+            stored_metadata = {**metadata, "sha256": hashlib.sha256(data).hexdigest()}
+            return self._commit(file, key, path, stored_metadata, conditions)
 
     @mapped
     def open(self, key: str) -> OpenFile:
         """Open a file."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with _no_folder():
+        with _file_not_found():
             number = os.open(self._path(key), flags)
         try:
             entry = self._entry(key, os.fstat(number))
@@ -96,42 +100,44 @@ class LocalFolder:
 
     @mapped
     def read(self, file: OpenFile, start: int, size: int) -> bytes:
-        """Some bytes of a file that is open."""
+        """Return bytes of an open file."""
         return file.read(start, size)
 
     @mapped
     def head(self, key: str) -> FileEntry:
-        """What is known of a file."""
-        with _no_folder():
+        """Return the entry of a file."""
+        with _file_not_found():
             return self._entry(key, self._path(key).lstat())
 
     @mapped
     def delete(self, key: str) -> None:
-        """Delete a file, and the folders that are empty then."""
+        """Delete a file, and the folders that become empty."""
         path = self._path(key)
-        with self._locked(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with self._exclusive(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if not path.is_dir():
                 path.unlink()
-                self._said_of(key).unlink(missing_ok=True)
+                self._metadata_path(key).unlink(missing_ok=True)
             with suppress(OSError):
                 for folder in path.parents[: len(names_of(key)) - 1]:
                     folder.rmdir()
 
     @mapped
-    def copy(self, source: str, key: str, kept: Kept | None, conditions: Conditions) -> FileEntry:
+    def copy(
+        self, source: str, key: str, metadata: Metadata | None, conditions: Conditions
+    ) -> FileEntry:
         """Copy a file."""
         path, opened = self._path(key), self.open(source)
         digest = hashlib.sha256()
         try:
             with self._new() as file:
-                at = 0
-                while data := opened.read(at, _PIECE):
-                    at += len(data)
+                position = 0
+                while data := opened.read(position, _PIECE_SIZE):
+                    position += len(data)
                     digest.update(data)
                     file.write(data)
-                said = opened.entry.kept if kept is None else kept
-                said = {**said, "sha256": digest.hexdigest()}
-                return self._commit(file, key, path, said, conditions)
+                stored_metadata = opened.entry.kept if metadata is None else metadata
+                stored_metadata = {**stored_metadata, "sha256": digest.hexdigest()}
+                return self._commit(file, key, path, stored_metadata, conditions)
         finally:
             opened.close()
 
@@ -139,37 +145,37 @@ class LocalFolder:
     def list(
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
-        """Files and folders in the order of their keys, and after what to go on."""
-        found: list[FileEntry] = []
+        """Return files and folders in the order of their keys, and the key to continue after."""
+        files: list[FileEntry] = []
         folders: list[str] = []
-        keys = self._keys(prefix, after)
-        while len(found) + len(folders) < limit:
+        keys = self._keys_after(prefix, after)
+        while len(files) + len(folders) < limit:
             key = next(keys, None)
             if key is None:
-                return found, folders, None
+                return files, folders, None
             rest = key[len(prefix) :]
             if delimiter and delimiter in rest:
                 folder = prefix + rest[: rest.index(delimiter)] + delimiter
                 folders.append(folder)
-                after = folder + _BEHIND
-                keys = self._keys(prefix, after)
+                after = folder + _AFTER_ALL
+                keys = self._keys_after(prefix, after)
             else:
                 after = key
                 with suppress(FileNotFoundError):
-                    found.append(self._entry(key, self._path(key).lstat()))
-        return found, folders, None if next(keys, None) is None else after
+                    files.append(self._entry(key, self._path(key).lstat()))
+        return files, folders, None if next(keys, None) is None else after
 
     # --- uploads -----------------------------------------------------------
 
     @mapped
-    def start(self, key: str, kept: Kept) -> str:
+    def start(self, key: str, metadata: Metadata) -> str:
         """Begin an upload."""
         self._path(key)
         id_ = uuid4().hex
         folder = self._uploads / id_
         folder.mkdir(parents=True)
         begun = datetime.now(UTC).isoformat()
-        self._write(folder / "said.json", {"key": key, "kept": dict(kept), "begun": begun})
+        self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": begun})
         return id_
 
     @mapped
@@ -188,165 +194,171 @@ class LocalFolder:
 
     @mapped
     def parts(self, id_: str, key: str) -> Sequence[tuple[int, int, str]]:
-        """The number, size and SHA-256 of each part that is there."""
+        """Return the number, size and SHA-256 of each stored part."""
         folder, _ = self._upload(id_, key)
-        named = ((path, _PART.fullmatch(path.name)) for path in folder.iterdir())
+        matches = ((path, _PART.fullmatch(path.name)) for path in folder.iterdir())
         return sorted(
-            (int(name[1]), path.stat().st_size, name[2]) for path, name in named if name is not None
+            (int(match[1]), path.stat().st_size, match[2])
+            for path, match in matches
+            if match is not None
         )
 
     @mapped
     def complete(
         self, id_: str, key: str, parts: Sequence[tuple[int, str]], conditions: Conditions
     ) -> FileEntry:
-        """Make a file of the parts."""
-        path, (folder, said) = self._path(key), self._upload(id_, key)
-        whole = hashlib.sha256()
+        """Create a file from the parts."""
+        path, (folder, upload) = self._path(key), self._upload(id_, key)
+        digest = hashlib.sha256()
         with self._new() as file:
-            for number, wanted in parts:
-                one = hashlib.sha256()
-                with (folder / f"{number:05}.{wanted}").open("rb") as part:
-                    while data := part.read(_PIECE):
-                        one.update(data)
-                        whole.update(data)
+            for number, expected_digest in parts:
+                part_digest = hashlib.sha256()
+                with (folder / f"{number:05}.{expected_digest}").open("rb") as part:
+                    while data := part.read(_PIECE_SIZE):
+                        part_digest.update(data)
+                        digest.update(data)
                         file.write(data)
-                if one.hexdigest() != wanted:
-                    raise refused("BadDigest", 400, f"Part {number} is not what was put.")
-            kept = {**said["kept"], "sha256": whole.hexdigest()}
-            entry = self._commit(file, key, path, kept, conditions)
+                if part_digest.hexdigest() != expected_digest:
+                    raise refused(
+                        "BadDigest", 400, f"Part {number} differs from the one that was stored."
+                    )
+            metadata = {**upload["kept"], "sha256": digest.hexdigest()}
+            entry = self._commit(file, key, path, metadata, conditions)
         shutil.rmtree(folder, ignore_errors=True)
         return entry
 
     @mapped
     def abort(self, id_: str, key: str) -> None:
-        """Throw an upload away."""
+        """Delete an upload."""
         with suppress(FileNotFound):
             shutil.rmtree(self._upload(id_, key)[0])
 
     @mapped
     def uploads(self, prefix: str) -> Sequence[tuple[str, str, datetime]]:
-        """The key, the name and the beginning of each upload that is under way."""
-        found: list[tuple[str, str, datetime]] = []
+        """Return the key, id and start of each unfinished upload."""
+        uploads: list[tuple[str, str, datetime]] = []
         with suppress(FileNotFoundError):
             for folder in self._uploads.iterdir():
-                said = _read(folder / "said.json")
-                if said is not None and said["key"].startswith(prefix):
-                    begun = datetime.fromisoformat(said["begun"])
-                    found.append((said["key"], folder.name, begun))
-        return sorted(found)
+                upload = _read(folder / "said.json")
+                if upload is not None and upload["key"].startswith(prefix):
+                    started = datetime.fromisoformat(upload["begun"])
+                    uploads.append((upload["key"], folder.name, started))
+        return sorted(uploads)
 
     # --- the folder --------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        """Where a file is; never outside, and never by way of a link."""
+        """Return the path of a file, which is never outside or behind a link."""
         path = self._root
         for name in names_of(key):
             path /= name
             if path.is_symlink():
                 raise InvalidData(
-                    "A symbolic link is on the way to this file.",
+                    "The path of this file contains a symbolic link.",
                     field="key",
-                    remedy="Put files and folders there, not links.",
+                    remedy="Replace the link by a file or folder.",
                 )
         return path
 
     def _upload(self, id_: str, key: str) -> tuple[Path, dict[str, Any]]:
         folder = self._uploads / id_
-        said = _read(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
-        if said is None or said["key"] != key:
+        upload = _read(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
+        if upload is None or upload["key"] != key:
             raise FileNotFound(
-                "There is no such upload: it is complete, or was aborted.",
+                "The upload does not exist: it is complete, or was aborted.",
                 status=404,
                 vendor_code="NoSuchUpload",
             )
-        return folder, said
+        return folder, upload
 
     def _new(self) -> WholeFile:
-        self._coming.mkdir(parents=True, exist_ok=True)
-        return WholeFile(self._coming / "file")
+        self._temporary_folder.mkdir(parents=True, exist_ok=True)
+        return WholeFile(self._temporary_folder / "file")
 
-    def _said_of(self, key: str) -> Path:
+    def _metadata_path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
-        return self._said / name[:2] / f"{name}.json"
+        return self._metadata_folder / name[:2] / f"{name}.json"
 
-    def _entry(self, key: str, found: os.stat_result) -> FileEntry:
-        if not stat.S_ISREG(found.st_mode):
+    def _entry(self, key: str, status: os.stat_result) -> FileEntry:
+        if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(key)
-        etag = f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
-        said = _read(self._said_of(key)) or {}
-        seconds, rest = divmod(found.st_mtime_ns, 1_000_000_000)
+        etag = f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
+        metadata = _read(self._metadata_path(key)) or {}
+        seconds, rest = divmod(status.st_mtime_ns, 1_000_000_000)
         return FileEntry(
             key=key,
-            size=found.st_size,
+            size=status.st_size,
             etag=etag,
             modified=datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1000),
-            kept=said["kept"] if said.get("etag") == etag else {},
+            kept=metadata["kept"] if metadata.get("etag") == etag else {},
         )
 
     def _commit(
-        self, file: WholeFile, key: str, path: Path, kept: Kept, conditions: Conditions
+        self, file: WholeFile, key: str, path: Path, metadata: Metadata, conditions: Conditions
     ) -> FileEntry:
-        """Give a file its name, if the conditions hold."""
-        with self._locked():
+        """Give a file its name, if the conditions are met."""
+        with self._exclusive():
             self._check(key, path, conditions)
             path.parent.mkdir(parents=True, exist_ok=True)
-            found = file.keep(path)
-            entry = self._entry(key, found)
-            said = self._said_of(key)
-            said.parent.mkdir(parents=True, exist_ok=True)
-            self._write(said, {"key": key, "etag": entry.etag, "kept": dict(kept)})
-            return self._entry(key, found)
+            status = file.keep(path)
+            entry = self._entry(key, status)
+            metadata_path = self._metadata_path(key)
+            metadata_path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(metadata_path, {"key": key, "etag": entry.etag, "kept": dict(metadata)})
+            return self._entry(key, status)
 
     def _check(self, key: str, path: Path, conditions: Conditions) -> None:
         if_match, if_none_match = conditions
         if if_match is None and if_none_match is None:
             return
         try:
-            there = self._entry(key, path.lstat())
+            existing = self._entry(key, path.lstat())
         except (FileNotFoundError, NotADirectoryError):
             if if_match is not None:
                 raise FileNotFoundError(key) from None
             return
-        if if_none_match is not None or if_match not in {"*", there.etag}:
-            raise refused("PreconditionFailed", 412, "The file is not the one that was meant.")
+        if if_none_match is not None or if_match not in {"*", existing.etag}:
+            raise refused("PreconditionFailed", 412, "The file has changed.")
 
-    def _write(self, path: Path, said: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
         with self._new() as file:
-            file.write(json.dumps(said).encode())
+            file.write(json.dumps(content).encode())
             file.keep(path)
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
+    def _exclusive(self) -> Generator[None]:
         import fcntl  # noqa: PLC0415 - not on Windows
 
-        self._coming.mkdir(parents=True, exist_ok=True)
+        self._temporary_folder.mkdir(parents=True, exist_ok=True)
         with self._mutex, (self._root / OWN_FOLDER / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _keys(self, prefix: str, after: str) -> Iterator[str]:
-        """The keys behind one, in the order of their bytes."""
+    def _keys_after(self, prefix: str, after: str) -> Iterator[str]:
+        """Yield the keys after another, in the order of their bytes."""
         return _walk(self._root, "", prefix, after)
 
 
 def _walk(folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
     with suppress(FileNotFoundError):
         with os.scandir(folder) as entries:
-            known = [(base + one.name, one.is_dir(follow_symlinks=False), one) for one in entries]
-        named = [(f"{key}/" if is_folder else key, one) for key, is_folder, one in known]
-        for key, one in sorted(named, key=lambda pair: os.fsencode(pair[0])):
-            if one.is_symlink() or not _is_key(key.removesuffix("/")):
+            children = [
+                (base + entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries
+            ]
+        keyed = [(f"{key}/" if is_folder else key, entry) for key, is_folder, entry in children]
+        for key, entry in sorted(keyed, key=lambda pair: os.fsencode(pair[0])):
+            if entry.is_symlink() or not _is_key(key.removesuffix("/")):
                 continue
             beside = not key.startswith(prefix) and not prefix.startswith(key)
             past = os.fsencode(key) <= after.encode() and not after.startswith(key)
             if key.endswith("/") and not beside and not past:
-                yield from _walk(Path(one.path), key, prefix, after)
+                yield from _walk(Path(entry.path), key, prefix, after)
             elif not key.endswith("/") and key.startswith(prefix) and key.encode() > after.encode():
                 yield key
 
 
 def _is_key(text: str) -> bool:
-    """Whether a file of this name, which somebody else has put, can be asked for here."""
+    """Return whether the name of a foreign file is a valid key."""
     try:
         names_of(text)
     except (InvalidData, UnicodeEncodeError):
@@ -355,8 +367,8 @@ def _is_key(text: str) -> bool:
 
 
 @contextmanager
-def _no_folder() -> Generator[None]:
-    """What is below a file is not there."""
+def _file_not_found() -> Generator[None]:
+    """Treat a path below a file as a missing file."""
     try:
         yield
     except NotADirectoryError as error:
@@ -364,28 +376,28 @@ def _no_folder() -> Generator[None]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What is said in a file of our own; None if there is none."""
+    """Return the content of an internal JSON file; None if there is none."""
     try:
-        said: dict[str, Any] = json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return said
+    return content
 
 
 class AsyncLocalFolder:
-    """As `LocalFolder`, awaited: a thread does it.
+    """The asynchronous `LocalFolder`, which works in threads.
 
     Args:
-        options: their `root`, which is made if it is not there.
+            options: the settings, with the folder `root`, which is created if necessary.
     """
 
     def __init__(self, options: Any) -> None:
         self._folder = LocalFolder(options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        verb = getattr(self._folder, name)
+        operation = getattr(self._folder, name)
 
-        async def later(*given: Any) -> Any:
-            return await asyncio.to_thread(verb, *given)
+        async def in_thread(*arguments: Any) -> Any:
+            return await asyncio.to_thread(operation, *arguments)
 
-        return later
+        return in_thread

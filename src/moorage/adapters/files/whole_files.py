@@ -1,4 +1,4 @@
-"""Files that are there as a whole, or not at all."""
+"""Writes files completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class WholeFile:
-    """A file that takes its name when all of it is on the disk; until then it has another.
+    """A file that gets its name when it is completely on disk; until then it has a temporary name.
 
-    What leaves the body of a `with` without `keep` leaves nothing.
+    A `with` block that ends without `keep` leaves no file.
 
     Args:
-        path: its name; until then it is beside it.
+        path: the final path; the temporary file is in the same folder.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -27,23 +27,23 @@ class WholeFile:
         self._file = os.fdopen(number, "wb")
 
     def write(self, data: bytes) -> None:
-        """Add to it."""
+        """Append bytes."""
         self._file.write(data)
 
     def allow(self, mode: int) -> None:
-        """Let others do with it what a mode says; until then it is its owner's only."""
+        """Set the mode of the file, which is otherwise accessible to its owner only."""
         Path(self._name).chmod(mode)
 
     def keep(self, path: Path | None = None) -> os.stat_result:
-        """Give it its name, or another on the same disk, and return what the system says of it."""
-        named = self._path if path is None else path
+        """Give the file its name, or another on the same disk, and return its status."""
+        target = self._path if path is None else path
         self._file.flush()
         os.fsync(self._file.fileno())
-        found = os.fstat(self._file.fileno())
+        status = os.fstat(self._file.fileno())
         self._file.close()
-        Path(self._name).replace(named)
-        _sync(named.parent)
-        return found
+        Path(self._name).replace(target)
+        _sync(target.parent)
+        return status
 
     def __enter__(self) -> Self:
         return self
@@ -54,14 +54,14 @@ class WholeFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Where the disk is full, closing fails once more; what is left of it goes all the same.
+        # On a full disk, closing fails again; the temporary file is removed in any case.
         with suppress(OSError):
             self._file.close()
         Path(self._name).unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
+    """Write a folder's entries to disk, if the system supports it."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
-"""Conversations with servers of mail, by the standard library's client.
+"""Sends mail to SMTP servers with the standard library's client.
 
-A connection is made for each message and protected before anything of it is said. A server's word
-against the message, or against each of its recipients, is an error; a word against some of them is
-part of the answer.
+Each message has its own connection, which is encrypted before anything of the message is sent. The
+refusal of the message, or of all recipients, is an error; the refusal of some recipients is part of
+the result.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
 
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
-_WHO: Final = frozenset({530, 534, 535, 538})
-_WRONG: Final = frozenset({500, 501, 552, 553, 555})
+_AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
+_INVALID_CODES: Final = frozenset({500, 501, 552, 553, 555})
 _DONE: Final = 250
-_GOING: Final = 421
-_TAKEN: Final = frozenset({250, 251, 252})
+_SHUTTING_DOWN: Final = 421
+_ACCEPTED: Final = frozenset({250, 251, 252})
 _PERMANENT: Final = 500
-_WORDS: Final = Redaction()
+_REDACTION: Final = Redaction()
 _LONGEST: Final = 300
 
 
 class SmtpTransport:
-    """Hands messages over to one server.
+    """Sends messages to one server.
 
     Args:
-        vendor: its `host`, `port`, `security`, `username` and `step_timeout`.
-        context: what certificates are checked by; by default as the system does.
+            vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
+            context: the TLS context; by default it verifies certificates like the system.
     """
 
     def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:
@@ -67,54 +67,57 @@ class SmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> dict[str, Any]:
-        """Hand a message over.
+        """Send a message.
 
         Args:
-            credentials: who we say we are.
+            credentials: the login at the server.
             envelope: the `sender`, the `recipients`, and whether they are `wide`.
-            message: its bytes.
+            message: the encoded message.
 
         Returns:
-            dict[str, Any]: the server's `reply`, and who was `refused`, each with its number, its
-                code and its words.
+            dict[str, Any]: the server's `reply`, and the `refused` recipients, each with the
+                number, code and text of the refusal.
         """
         sent = Sent(credentials)
         try:
-            reply, refused = self._delivered(credentials, envelope, message)
+            reply, refused = self._deliver(credentials, envelope, message)
         except ConnectorError as error:
             failure = sent.error(error)
         else:
-            told = {one: [code, name, sent.text(words)] for one, (code, name, words) in refused}
-            return {"reply": sent.text(reply), "refused": told}
+            refusals = {
+                recipient: [code, name, sent.text(words)]
+                for recipient, (code, name, words) in refused
+            }
+            return {"reply": sent.text(reply), "refused": refusals}
         try:
             raise bare(failure)
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del failure
 
-    def _delivered(
+    def _deliver(
         self,
         credentials: Credentials | OAuthCredentials,
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> tuple[str, Iterable[tuple[str, list[Any]]]]:
-        """The server's reply, and its words against some of the recipients."""
-        server = self._connected()
+        """Return the server's reply, and its refusals of some recipients."""
+        server = self._connect()
         try:
             self._log_in(server, credentials)
-            refused = _named(server, envelope, len(message))
-            return _handed_over(server, message), refused.items()
+            refused = _send_envelope(server, envelope, len(message))
+            return _send_message(server, message), refused.items()
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()
             server.close()
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connect(self) -> smtplib.SMTP:
         vendor = self._vendor
         try:
-            server = self._greeted()
+            server = self._open_connection()
         except (OSError, smtplib.SMTPException) as error:
-            raise _unreached(error) from None
+            raise _connection_error(error) from None
         try:
             server.ehlo_or_helo_if_needed()
             if vendor.security == "starttls":
@@ -122,10 +125,10 @@ class SmtpTransport:
                 server.ehlo_or_helo_if_needed()
         except (OSError, smtplib.SMTPException) as error:
             server.close()
-            raise _unreached(error) from None
+            raise _connection_error(error) from None
         return server
 
-    def _greeted(self) -> smtplib.SMTP:
+    def _open_connection(self) -> smtplib.SMTP:
         host, port, timeout = self._vendor.host, self._vendor.port, self._vendor.step_timeout
         if self._vendor.security == "tls":
             return smtplib.SMTP_SSL(host, port, timeout=timeout, context=self._context)
@@ -145,26 +148,26 @@ class SmtpTransport:
                 server.login(credentials.username or "", credentials.secret.reveal())
         except smtplib.SMTPNotSupportedError:
             raise ConfigurationError(
-                "The server of mail takes no password.",
+                "The mail server accepts no password.",
                 path="login",
-                remedy="Set login to false, or use a port for those who send.",
+                remedy="Set login to false, or use the submission port.",
             ) from None
         except smtplib.SMTPResponseException as error:
             raise _refusal(error.smtp_code, error.smtp_error) from None
         except (OSError, smtplib.SMTPException) as error:
-            raise _unreached(error) from None
+            raise _connection_error(error) from None
 
 
 class AsyncSmtpTransport:
-    """As `SmtpTransport`, awaited; each conversation has a thread.
+    """The asynchronous `SmtpTransport`; each message is sent in a thread.
 
     Args:
-        vendor: its `host`, `port`, `security`, `username` and `step_timeout`.
-        context: what certificates are checked by; by default as the system does.
+            vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
+            context: the TLS context; by default it verifies certificates like the system.
     """
 
     def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:
-        self._plain = SmtpTransport(vendor, context)
+        self._sync_transport = SmtpTransport(vendor, context)
 
     async def deliver(
         self,
@@ -172,86 +175,88 @@ class AsyncSmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> dict[str, Any]:
-        """Hand a message over.
+        """Send a message.
 
         Args:
-            credentials: who we say we are.
+            credentials: the login at the server.
             envelope: the `sender`, the `recipients`, and whether they are `wide`.
-            message: its bytes.
+            message: the encoded message.
 
         Returns:
-            dict[str, Any]: the server's `reply`, and who was `refused`, each with its number, its
-                code and its words.
+            dict[str, Any]: the server's `reply`, and the `refused` recipients, each with the
+                number, code and text of the refusal.
         """
-        return await asyncio.to_thread(self._plain.deliver, credentials, envelope, message)
+        return await asyncio.to_thread(self._sync_transport.deliver, credentials, envelope, message)
 
 
-def _named(server: smtplib.SMTP, envelope: Mapping[str, Any], size: int) -> dict[str, list[Any]]:
-    """Name sender and recipients, and tell who of them was refused."""
+def _send_envelope(
+    server: smtplib.SMTP, envelope: Mapping[str, Any], size: int
+) -> dict[str, list[Any]]:
+    """Send the addresses of sender and recipients, and return the refused recipients."""
     options = [f"SIZE={size}"] if server.has_extn("size") else []
     if envelope["wide"]:
         if not server.has_extn("smtputf8"):
             raise UnsupportedByVendor(
-                "The server of mail takes addresses in ASCII only.", capabilities=("international",)
+                "The mail server accepts ASCII addresses only.", capabilities=("international",)
             )
         options += ["SMTPUTF8", "BODY=8BITMIME"]
     try:
         code, words = server.mail(envelope["sender"], options)
         if code != _DONE:
             raise _refusal(code, words)
-        answers = [(one, *server.rcpt(one)) for one in envelope["recipients"]]
+        answers = [(recipient, *server.rcpt(recipient)) for recipient in envelope["recipients"]]
     except (OSError, smtplib.SMTPException) as error:
-        raise _unreached(error) from None
-    refusals = [(code, words) for _, code, words in answers if code not in _TAKEN]
+        raise _connection_error(error) from None
+    refusals = [(code, words) for _, code, words in answers if code not in _ACCEPTED]
     if len(refusals) == len(answers):
-        # The mildest: what one of them may have later is not refused for good.
+        # The mildest refusal counts, as a temporary one is not final.
         raise _refusal(*min(refusals))
     return {
-        one: [code, _code(code, words), _told(words)]
-        for one, code, words in answers
-        if code not in _TAKEN
+        recipient: [code, _code(code, words), _redacted(words)]
+        for recipient, code, words in answers
+        if code not in _ACCEPTED
     }
 
 
-def _handed_over(server: smtplib.SMTP, message: bytes) -> str:
+def _send_message(server: smtplib.SMTP, message: bytes) -> str:
     try:
         code, words = server.data(message)
     except smtplib.SMTPDataError as error:
         raise _refusal(error.smtp_code, error.smtp_error) from None
     except (OSError, smtplib.SMTPException) as error:
         raise ConnectionFailed(
-            f"The server of mail was lost before it said that it has the message"
+            f"The connection to the mail server was lost before it confirmed the message"
             f" ({type(error).__name__}).",
         ) from None
-    # Only the first digit counts; what has none of these says nothing of the message.
+    # Only the first digit of the code is significant.
     match code // 100:
         case 2:
-            return _told(words)
+            return _redacted(words)
         case 4 | 5:
             raise _refusal(code, words)
         case _:
-            raise ConnectionFailed("What the server of mail said of the message is no answer.")
+            raise ConnectionFailed("The mail server's reply to the message is not valid.")
 
 
-def _told(words: bytes) -> str:
-    return _WORDS.words(words.decode(errors="replace"), _LONGEST)
+def _redacted(words: bytes) -> str:
+    return _REDACTION.words(words.decode(errors="replace"), _LONGEST)
 
 
 def _code(code: int, words: bytes) -> str:
-    found = _ENHANCED.match(words.decode(errors="replace"))
-    return str(code) if found is None else f"{code} {found[0]}"
+    enhanced_code = _ENHANCED.match(words.decode(errors="replace"))
+    return str(code) if enhanced_code is None else f"{code} {enhanced_code[0]}"
 
 
-def _unreached(error: Exception) -> ConnectorError:
-    """What a conversation that never came to the message ended with."""
+def _connection_error(error: Exception) -> ConnectorError:
+    """Return the error for a session that ended before the message was sent."""
     if isinstance(error, smtplib.SMTPResponseException):
         return _refusal(error.smtp_code, _as_bytes(error.smtp_error))
     if is_exhaustion(error):
-        return exhausted("The server of mail", reason_of(error))
-    # Another try finds the same certificate, and the same server without TLS.
+        return exhausted("The mail server", reason_of(error))
+    # A retry would meet the same certificate, or the same server without TLS.
     lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
     return ConnectionFailed(
-        f"The server of mail could not be reached ({type(error).__name__}).",
+        f"The mail server could not be reached ({type(error).__name__}).",
         may_have_been_processed=False,
         retryable=not lasting,
         remedy="Check its host, port, security and certificate.",
@@ -262,26 +267,26 @@ def _as_bytes(words: bytes | str) -> bytes:
     return words if isinstance(words, bytes) else words.encode()
 
 
-def _refusal(number: int, said: bytes | str) -> ConnectorError:
-    """What a server's word against us stands for."""
-    words = _as_bytes(said)
+def _refusal(number: int, text: bytes | str) -> ConnectorError:
+    """Return the error for a refusal by the server."""
+    words = _as_bytes(text)
     code = _code(number, words)
     kind: type[Any]
     fields: dict[str, Any] = {}
-    if number in _WHO:
+    if number in _AUTHENTICATION_CODES:
         kind = AuthenticationFailed
     elif " 4.7." in code:
         kind, fields = RateLimitExceeded, {"by_vendor": True}
-    elif number == _GOING:
+    elif number == _SHUTTING_DOWN:
         kind = VendorFailed
     elif number < _PERMANENT:
         kind, fields = VendorRejected, {"retryable": True, "remedy": "Try again later."}
     else:
-        kind = InvalidRequest if number in _WRONG else VendorRejected
+        kind = InvalidRequest if number in _INVALID_CODES else VendorRejected
     error: ConnectorError = kind(
-        f"The server of mail refused: {code}",
+        f"The mail server refused with {code}.",
         vendor_code=code,
-        vendor_message=_told(words),
+        vendor_message=_redacted(words),
         **fields,
     )
     return error

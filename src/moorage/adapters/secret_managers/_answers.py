@@ -1,6 +1,6 @@
-"""What secret managers answer, and what it means when they do not.
+"""Reads the responses of secret managers, and creates the errors for failed requests.
 
-Reading is total: what is not there is None. So no frame of ours that raises holds what was read.
+Reading never raises: a missing value is None. So no traceback contains a value that was read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 _REFUSED: Final = (401, 403)
-_LATER: Final = (408, 412, 425, 429, 472, 473)
-"""Not now: too slow, not yet consistent, too often, or a node that stands by."""
+_TEMPORARY: Final = (408, 412, 425, 429, 472, 473)
+"""Temporary failures: a timeout, an inconsistent replica, a rate limit or a standby node."""
 
 
-def found(response: Response, *path: str) -> Any:
-    """What stands at a path of an answer in JSON."""
+def value_at(response: Response, *path: str) -> Any:
+    """Return the value at a path of a JSON response; None if it is missing."""
     try:
         value: Any = response.json()
     except InvalidData:
@@ -37,56 +37,56 @@ def found(response: Response, *path: str) -> Any:
 
 
 def secret_at(response: Response, *path: str) -> Secret | None:
-    """A text of an answer that is not to be shown."""
-    value = found(response, *path)
+    """Return a secret text of a response; None if it is missing."""
+    value = value_at(response, *path)
     return Secret(value) if isinstance(value, str) and value and is_encodable(value) else None
 
 
 def table_at(response: Response, *path: str) -> Secret | None:
-    """A table of an answer, as JSON that is not to be shown."""
-    value = found(response, *path)
+    """Return a table of a response as secret JSON; None if it is missing."""
+    value = value_at(response, *path)
     return Secret(json.dumps(value)) if isinstance(value, dict) else None
 
 
 def seconds_at(response: Response, *path: str) -> float | None:
-    """A duration of an answer; some write their numbers as text."""
+    """Return a duration of a response, which may be a number or a text."""
     try:
-        value = float(found(response, *path))
+        value = float(value_at(response, *path))
     except (OverflowError, TypeError, ValueError):
         return None
     return value if 0 < value < 1e10 else None
 
 
 def word_at(response: Response, *path: str) -> str | None:
-    """A code of an answer; what has spaces in it is no code, and may say anything."""
-    value = found(response, *path)
+    """Return a code of a response; a text with control characters or of more than 80 is none."""
+    value = value_at(response, *path)
     return value if isinstance(value, str) and len(value) <= 80 and value.isprintable() else None
 
 
 def token_at(where: str, response: Response, now: datetime) -> Credentials:
-    """The access token that a token service granted (RFC 6749)."""
+    """Return the access token of a token service's response (RFC 6749)."""
     if not response.ok:
         code = word_at(response, "error")
-        raise failed(where, response, code, "Give this machine, or this login, an identity.")
+        raise failed(where, response, code, "Assign an identity to this machine or login.")
     token, lifetime = secret_at(response, "access_token"), seconds_at(response, "expires_in")
     if token is None or lifetime is None:
-        raise nonsense(where, response)
+        raise unexpected_answer(where, response)
     return Credentials.bearer(token, expires_at=now + timedelta(seconds=lifetime))
 
 
-def nonsense(where: str, response: Response) -> StorageUnavailable:
-    """An answer has the status of success, and is not what it should be."""
+def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
+    """Return the error for a successful response with unexpected content."""
     return StorageUnavailable(
-        f"{where} gave an answer that is not one of a secret manager's (status {response.status},"
+        f"{where} returned an unexpected response (status {response.status},"
         f" {len(response.body)} bytes).",
-        remedy="Check its address, and what stands before it.",
+        remedy="Check its address, and any proxy before it.",
     )
 
 
 def refused(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
-    """We are not who may do this."""
+    """Return the error for a request that is not authorised."""
     return AuthenticationFailed(
-        f"{where} refused us (status {response.status}{f', {code}' if code else ''}).",
+        f"{where} refused the request (status {response.status}{f', {code}' if code else ''}).",
         status=response.status,
         vendor_code=code,
         remedy=remedy,
@@ -94,24 +94,24 @@ def refused(where: str, response: Response, code: str | None, remedy: str) -> Au
 
 
 def failed(where: str, response: Response, code: str | None, remedy: str) -> ConnectorError:
-    """What an answer without success means; `remedy` is for who was refused."""
+    """Return the error for an unsuccessful response; `remedy` is for a missing permission."""
     status = response.status
     if status in _REFUSED:
         return refused(where, response, code, remedy)
-    said = f"status {status}{f', {code}' if code else ''}"
-    if status >= 500 or status in _LATER:
+    status_and_code = f"status {status}{f', {code}' if code else ''}"
+    if status >= 500 or status in _TEMPORARY:
         return StorageUnavailable(
-            f"{where} cannot serve us now ({said}).",
-            remedy="Check how it is, and whether it is asked too often; then try again.",
+            f"{where} is not available ({status_and_code}).",
+            remedy="Check its status and its rate limits; then try again.",
         )
     if 300 <= status < 400:
         return ConfigurationError(
-            f"{where} sends us elsewhere ({said}), which is not followed with a secret in hand.",
+            f"{where} redirects ({status_and_code}), which is not followed with credentials.",
             path="address",
-            remedy="Give the address that answers by itself.",
+            remedy="Set the address that it redirects to.",
         )
     return ConfigurationError(
-        f"{where} does not understand what it is asked ({said}).",
+        f"{where} rejected the request as invalid ({status_and_code}).",
         path="manager",
-        remedy="Check its address, and the names given with it.",
+        remedy="Check its address, and the names in its settings.",
     )

@@ -1,4 +1,4 @@
-"""What a secret manager is asked through, and who we are to it just now."""
+"""Sends requests to a secret manager, and keeps the current login."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Answer = TypeVar("Answer")
 
 _SECOND: Final = 1_000_000_000
 _RENEW_AT: Final = 2 / 3
-_ANEW_AFTER: Final = 5.0
-"""Seconds after which a renewal that failed is tried again, while the old still holds."""
+_RETRY_RENEWAL_AFTER: Final = 5.0
+"""Seconds after which a failed renewal is retried, while the old login is still valid."""
 _LONGEST_FILE: Final = 65_536
 
 
 class HttpWire:
-    """A wire over an HTTP client, in whichever colour."""
+    """Sends requests over an HTTP client, synchronous or asynchronous."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class HttpWire:
     async def send(
         self, base: str, request: Request, credentials: Credentials | None = None, /
     ) -> Response:
-        """What is answered."""
+        """Send a request, with credentials if any, and return the response."""
         if credentials is not None:
             request = authorise(request, credentials)
         url = join_url(base, request)
@@ -68,30 +68,31 @@ class HttpWire:
             return await self._send(request, url, self._timeouts)
         except (ConnectionFailed, VendorFailed) as error:
             reason = error.message
-        # Out here, or it would carry along the frames of the client, which hold what was sent.
+        # Raised outside the handler, so that it does not carry the client's frames with the
+        # request.
         raise StorageUnavailable(
-            f"{self._where} cannot be asked: {reason}",
-            remedy="Check its address, the network and how it is; then try again.",
+            f"{self._where} cannot be reached: {reason}",
+            remedy="Check its address, its status and the network; then try again.",
         )
 
     async def read(self, path: str, /) -> Secret:
-        """What a file holds."""
+        """Return the content of a file."""
         content = await self._read(path)
         if content is None:
             raise ConfigurationError(
-                f"{path} cannot be read, is empty, or is too long for a file of secrets.",
+                f"The file {path} cannot be read, is empty, or is too long.",
                 path="path",
                 remedy="Put the file there, and let this process read it.",
             )
         return content
 
     def nonce(self) -> str:
-        """What nobody else says."""
+        """Return a random nonce."""
         return os.urandom(16).hex()
 
 
 class Session:
-    """Who we are to a manager just now; one caller at a time finds out."""
+    """The current login at a secret manager; one caller at a time renews it."""
 
     def __init__(
         self,
@@ -104,51 +105,55 @@ class Session:
         self.wire = wire
         self._enter = enter
         self._leave = leave
-        self._held: _Held | None = None
+        self._login: _Login | None = None
 
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Do something with what is held; once more, if that was held before and is refused."""
-        held = self._held
+        """Run an operation with the current login; repeat it if an earlier login is refused."""
+        login_before = self._login
         current = await self._current(None)
         try:
             return await act(current.credentials)
         except AuthenticationFailed:
-            if current is not held:
+            if current is not login_before:
                 raise
         return await act((await self._current(current)).credentials)
 
-    async def _current(self, refused: _Held | None) -> _Held:
-        held = self._held
-        if held is not None and held is not refused and self.wire.nanoseconds() < held.renew_at:
-            return held
+    async def _current(self, refused_login: _Login | None) -> _Login:
+        login = self._login
+        if (
+            login is not None
+            and login is not refused_login
+            and self.wire.nanoseconds() < login.renew_at
+        ):
+            return login
         holder = object()
         try:
             if not await self._enter(holder, 2 * self.wire.timeout):
                 raise StorageUnavailable(
-                    f"{self.manager.where} takes too long to let us in.",
-                    remedy="Check how it is, or give more `timeout`.",
+                    f"The login at {self.manager.where} takes too long.",
+                    remedy="Check its status, or raise `timeout`.",
                 )
-            if self._held is held:
-                self._held = await self._renewed(None if held is refused else held)
-            return self._held  # type: ignore[return-value]  # whoever came in before has set it
+            if self._login is login:
+                self._login = await self._renew(None if login is refused_login else login)
+            return self._login  # type: ignore[return-value]  # set here or by the caller before
         finally:
             self._leave(holder)
 
-    async def _renewed(self, held: _Held | None) -> _Held:
+    async def _renew(self, login: _Login | None) -> _Login:
         try:
-            before = None if held is None else held.credentials
-            got = await self.manager.log_in(self.wire, before)
+            before = None if login is None else login.credentials
+            credentials = await self.manager.log_in(self.wire, before)
         except ConnectorError:
             now = self.wire.nanoseconds()
-            if held is None or now >= held.ends:
+            if login is None or now >= login.ends:
                 raise
-            held.renew_at = now + _ANEW_AFTER * _SECOND
-            return held
-        return _Held(got, self.wire)
+            login.renew_at = now + _RETRY_RENEWAL_AFTER * _SECOND
+            return login
+        return _Login(credentials, self.wire)
 
 
-class _Held:
-    """What requests carry, when to renew it, and when it does not hold any more."""
+class _Login:
+    """The credentials of requests, the time to renew them, and the time when they expire."""
 
     def __init__(self, credentials: Credentials, wire: HttpWire) -> None:
         self.credentials = credentials
@@ -159,7 +164,7 @@ class _Held:
 
 
 def content_of(path: str) -> Secret | None:
-    """What a small file holds, without the white space around it; None if it cannot be had."""
+    """Return the stripped content of a small file; None if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(_LONGEST_FILE + 1).strip()

@@ -1,4 +1,4 @@
-"""Who we are to AWS: keys that were given, or that the machine we run on is given."""
+"""Identities for AWS: explicit keys, or the keys of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.adapters.secret_managers._answers import failed, found, nonsense, secret_at
+from moorage.adapters.secret_managers._answers import failed, secret_at, unexpected_answer, value_at
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.frames import careful
@@ -31,18 +31,18 @@ _HOUR: Final = "3600"
 _TRUSTED: Final = frozenset(
     {"127.0.0.1", "::1", "localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 )
-"""Where keys may be asked for without TLS: on this machine, and where AWS serves its containers."""
+"""The hosts that may provide keys without TLS: this machine, and AWS's container endpoints."""
 
 
 @careful
 @attrs.frozen
 class AwsKeys:
-    """Keys that were given.
+    """Explicit access keys.
 
     Attributes:
-        access_key_id: names the key. It is not shown.
-        secret_access_key: signs.
-        session_token: what comes with temporary keys.
+            access_key_id: the id of the key; it is not shown.
+            secret_access_key: the secret of the key.
+            session_token: the token of temporary keys.
     """
 
     access_key_id: str = attrs.field(repr=False)
@@ -51,26 +51,26 @@ class AwsKeys:
         default=None, converter=attrs.converters.optional(as_secret), hash=False
     )
 
-    async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - asks nobody
-        """These."""
+    async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
+        """Return these keys."""
         return _signing(self, region, service, None)
 
 
-def _environment(given: Mapping[str, str] | None) -> Mapping[str, str]:
-    return os.environ if given is None else given
+def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if variables is None else variables
 
 
 @attrs.frozen
 class AwsEnvironment:
-    """What AWS's own tools find without a file.
+    """The keys that AWS's own tools find without a file.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
-    2. Where AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI points, in a container or a pod.
+    2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
     3. The metadata of the instance, in its second version, unless AWS_EC2_METADATA_DISABLED is
-       `true`. AWS_EC2_METADATA_SERVICE_ENDPOINT says where that is, if not where it usually is.
+       `true`. AWS_EC2_METADATA_SERVICE_ENDPOINT sets its address, if it is not the default.
 
     Attributes:
-        environment: the variables; those of the process if left out.
+        environment: the variables; by default those of the process.
     """
 
     environment: Mapping[str, str] = attrs.field(
@@ -78,28 +78,28 @@ class AwsEnvironment:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:
-        """The first that are found."""
-        own = _own_keys(self)
-        if own is not None:
-            return _signing(own, region, service, None)
+        """Return the first keys that are found."""
+        keys_of_variables = _keys_of_variables(self)
+        if keys_of_variables is not None:
+            return _signing(keys_of_variables, region, service, None)
         container = self._container()
         if container is not None:
             return await self._of_container(wire, container, region, service)
         if self.environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             raise ConfigurationError(
-                "No keys for AWS are in the environment, and the instance is not to be asked.",
+                "The environment has no keys for AWS, and the instance's metadata is disabled.",
                 path="identity",
-                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give AwsKeys.",
+                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass AwsKeys.",
             )
         return await self._of_instance(wire, region, service)
 
     def secret(self, variable: str) -> Secret | None:
-        """What a variable holds."""
+        """Return the value of a variable; None if it is unset or empty."""
         text = self.environment.get(variable, "")
         return Secret(text) if text and is_encodable(text) else None
 
     def _container(self) -> str | None:
-        """Where the keys of the container are."""
+        """Return the URL of the container's keys; None outside a container."""
         relative = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         if relative:
             return _CONTAINERS + relative
@@ -112,7 +112,7 @@ class AwsEnvironment:
         raise ConfigurationError(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI points to another machine, without TLS.",
             path="identity",
-            remedy="Correct it: keys are asked for without TLS on this machine only.",
+            remedy="Correct it: keys are fetched without TLS on this machine only.",
         )
 
     async def _of_container(
@@ -135,9 +135,9 @@ class AwsEnvironment:
     async def _of_instance(self, wire: Line, region: str, service: str) -> Credentials:
         base = self.environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _INSTANCE
         base = base.rstrip("/")
-        what = "the instance's metadata"
+        source = "the instance's metadata"
         try:
-            allowed = await wire.send(
+            token_response = await wire.send(
                 base,
                 Request.put(
                     "/latest/api/token", headers={"X-aws-ec2-metadata-token-ttl-seconds": _HOUR}
@@ -145,31 +145,31 @@ class AwsEnvironment:
             )
         except StorageUnavailable:
             raise ConfigurationError(
-                "No keys for AWS are in the environment, and this is no instance that has any.",
+                "The environment has no keys for AWS, and this machine is not an EC2 instance.",
                 path="identity",
-                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give AwsKeys.",
+                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass AwsKeys.",
             ) from None
-        if not allowed.ok:
-            raise failed(what, allowed, None, "Allow the instance's metadata to be asked.")
-        token = Secret(allowed.body)
+        if not token_response.ok:
+            raise failed(source, token_response, None, "Allow access to the instance's metadata.")
+        token = Secret(token_response.body)
         roles = await wire.send(base, _with(Request.get(_ROLES), token))
         if roles.status == 404:
             raise ConfigurationError(
                 "This instance has no role.",
                 path="identity",
-                remedy="Give the instance a role that may read the secrets, or give AwsKeys.",
+                remedy="Assign a role that may read the secrets to the instance, or pass AwsKeys.",
             )
         if not roles.ok:
-            raise failed(what, roles, None, "Allow the instance's metadata to be asked.")
+            raise failed(source, roles, None, "Allow access to the instance's metadata.")
         role = roles.text.partition("\n")[0].strip()
         answer = await wire.send(base, _with(Request.get(f"{_ROLES}{role}"), token))
-        return _granted(what, answer, region, service)
+        return _granted(source, answer, region, service)
 
 
 AwsIdentity: TypeAlias = AwsKeys | AwsEnvironment
 
 
-def _own_keys(identity: AwsEnvironment) -> AwsKeys | None:
+def _keys_of_variables(identity: AwsEnvironment) -> AwsKeys | None:
     secret, token = identity.secret("AWS_SECRET_ACCESS_KEY"), identity.secret("AWS_SESSION_TOKEN")
     key = identity.environment.get("AWS_ACCESS_KEY_ID")
     return AwsKeys(key, secret, token) if key and secret is not None else None
@@ -179,14 +179,14 @@ def _with(request: Request, token: Secret) -> Request:
     return request.with_header("X-aws-ec2-metadata-token", token.reveal())
 
 
-def _granted(what: str, answer: Response, region: str, service: str) -> Credentials:
-    """The keys that a machine is given."""
+def _granted(source: str, answer: Response, region: str, service: str) -> Credentials:
+    """Return the keys that a machine's endpoint grants."""
     if not answer.ok:
-        raise failed(what, answer, None, "Check the role of this machine.")
-    key, secret = found(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")
-    expires_at = _moment(found(answer, "Expiration"))
+        raise failed(source, answer, None, "Check the role of this machine.")
+    key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")
+    expires_at = _moment(value_at(answer, "Expiration"))
     if not isinstance(key, str) or secret is None or expires_at is None:
-        raise nonsense(what, answer)
+        raise unexpected_answer(source, answer)
     return _signing(AwsKeys(key, secret, secret_at(answer, "Token")), region, service, expires_at)
 
 
@@ -199,10 +199,10 @@ def _moment(text: object) -> datetime | None:
 
 
 def _signing(keys: AwsKeys, region: str, service: str, expires_at: datetime | None) -> Credentials:
-    how = AwsSigV4(
+    signing = AwsSigV4(
         access_key_id=keys.access_key_id,
         region=region,
         service=service,
         session_token=keys.session_token,
     )
-    return Credentials.signed(how, keys.secret_access_key, expires_at=expires_at)
+    return Credentials.signed(signing, keys.secret_access_key, expires_at=expires_at)

@@ -1,4 +1,4 @@
-"""AWS Secrets Manager, by its JSON protocol and Signature Version 4.
+"""AWS Secrets Manager, with its JSON protocol and Signature Version 4.
 
 A secret's string is a token, or a credential's table in JSON.
 """
@@ -13,12 +13,12 @@ import attrs
 
 from moorage.adapters.secret_managers._answers import (
     failed,
-    nonsense,
     refused,
     secret_at,
+    unexpected_answer,
     word_at,
 )
-from moorage.adapters.secret_managers._owner_names import in_folders
+from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.adapters.secret_managers.aws_identity import AwsEnvironment
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url
@@ -52,7 +52,7 @@ _REFUSED: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_LATER: Final = frozenset(
+_TEMPORARY: Final = frozenset(
     {
         "InternalFailure",
         "InternalServiceError",
@@ -63,7 +63,7 @@ _LATER: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-_GONE: Final = "ResourceNotFoundException"
+_NOT_FOUND: Final = "ResourceNotFoundException"
 
 
 def _host(region: str) -> str:
@@ -71,7 +71,7 @@ def _host(region: str) -> str:
     return f"https://{SERVICE}.{region}.{ending}"
 
 
-def _usual(manager: AwsSecretsManager) -> str:
+def _default_endpoint(manager: AwsSecretsManager) -> str:
     return _host(manager.region)
 
 
@@ -84,54 +84,56 @@ class AwsSecretsManager:
 
     Attributes:
         region: such as `eu-central-1`.
-        identity: who we are: `AwsKeys`; or `AwsEnvironment`, which looks where AWS's own tools do.
-        endpoint: the service's address, where it is not the region's own.
-        prefix: what the names of secrets begin with.
+        identity: `AwsKeys`; or `AwsEnvironment`, which finds keys like AWS's own tools.
+        endpoint: the URL of the service, if it is not the region's default.
+        prefix: the beginning of the secrets' names.
     """
 
     region: str
     identity: AwsIdentity = attrs.field(factory=AwsEnvironment)
     endpoint: str = attrs.field(
-        default=attrs.Factory(_usual, takes_self=True), converter=validate_base_url, kw_only=True
+        default=attrs.Factory(_default_endpoint, takes_self=True),
+        converter=validate_base_url,
+        kw_only=True,
     )
     prefix: str = attrs.field(default="moorage/", kw_only=True)
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """What the secret of an owner is called."""
-        return in_folders(self.prefix, service, tenant)
+        """Return the name of an owner's secret; None if it would be ambiguous."""
+        return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """Keys that sign."""
+        """Return the keys that sign requests."""
         return await self.identity.keys(wire, self.region, SERVICE)
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
-        """What the current version of the secret holds."""
-        request = _asked("GetSecretValue", {"SecretId": name})
+        """Return the current version of a secret; None if it does not exist."""
+        request = _request("GetSecretValue", {"SecretId": name})
         answer = await wire.send(self.endpoint, request, credentials)
         if answer.ok:
             content = secret_at(answer, "SecretString") or _binary(answer)
             if content is None:
-                raise nonsense(self.where, answer)
+                raise unexpected_answer(self.where, answer)
             return content
-        if _code(answer) == _GONE:
+        if _code(answer) == _NOT_FOUND:
             return None
         raise self._failed(answer, f"Allow this identity secretsmanager:GetSecretValue on {name}.")
 
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Put a new version of the secret in place, or make the secret."""
+        """Store a new version of a secret, or create the secret."""
         remedy = f"Allow this identity secretsmanager:PutSecretValue and CreateSecret on {name}."
-        given = {"ClientRequestToken": str(uuid4())}
-        put = _asked("PutSecretValue", given | {"SecretId": name}, content)
+        token = {"ClientRequestToken": str(uuid4())}
+        put = _request("PutSecretValue", token | {"SecretId": name}, content)
         answer = await wire.send(self.endpoint, put, credentials)
-        if _code(answer) == _GONE:
-            create = _asked("CreateSecret", given | {"Name": name}, content)
+        if _code(answer) == _NOT_FOUND:
+            create = _request("CreateSecret", token | {"Name": name}, content)
             answer = await wire.send(self.endpoint, create, credentials)
         if not answer.ok:
             raise self._failed(answer, remedy)
@@ -140,27 +142,27 @@ class AwsSecretsManager:
         code = _code(answer)
         if code in _REFUSED:
             return refused(self.where, answer, code, f"{remedy} Check its keys, and the clock.")
-        if code in _LATER:
+        if code in _TEMPORARY:
             return StorageUnavailable(
-                f"{self.where} cannot serve us now ({code}).",
-                remedy="Ask it less often, with a cache in front; then try again.",
+                f"{self.where} is not available ({code}).",
+                remedy="Send fewer requests, with a cache before it; then try again.",
             )
         return failed(self.where, answer, code, remedy)
 
 
-def _asked(action: str, given: dict[str, str], content: Secret | None = None) -> Request:
+def _request(action: str, fields: dict[str, str], content: Secret | None = None) -> Request:
     if content is not None:
-        given = given | {"SecretString": content.reveal()}
+        fields = fields | {"SecretString": content.reveal()}
     headers = {"Content-Type": _TYPE, "X-Amz-Target": f"{SERVICE}.{action}"}
-    return Request.post("/", headers=headers, body=encode_json(given))
+    return Request.post("/", headers=headers, body=encode_json(fields))
 
 
 def _code(answer: Response) -> str | None:
-    """The name of an error, without the namespace and the address that may stand around it."""
+    """Return the name of an error without its namespace and URL; None for a success."""
     if answer.ok:
         return None
-    said = word_at(answer, "__type") or answer.header("x-amzn-errortype") or ""
-    return said.partition(":")[0].rpartition("#")[2] or None
+    error_type = word_at(answer, "__type") or answer.header("x-amzn-errortype") or ""
+    return error_type.partition(":")[0].rpartition("#")[2] or None
 
 
 def _binary(answer: Response) -> Secret | None:

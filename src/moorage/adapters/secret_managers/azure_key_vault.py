@@ -1,4 +1,4 @@
-"""Azure Key Vault, by its REST API.
+"""Azure Key Vault, with its REST API.
 
 A secret's value is a token, or a credential's table in JSON.
 """
@@ -13,13 +13,13 @@ import attrs
 
 from moorage.adapters.secret_managers._answers import (
     failed,
-    nonsense,
     refused,
     secret_at,
     token_at,
+    unexpected_answer,
     word_at,
 )
-from moorage.adapters.secret_managers._owner_names import in_words
+from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import careful
@@ -42,14 +42,14 @@ _ISSUER: Final = "Microsoft's token service"
 @careful
 @attrs.frozen
 class AzureClient:
-    """An application with a secret of its own.
+    """An application with a client secret.
 
     Attributes:
-        client_id: names the application.
-        client_secret: proves that we are it.
-        tenant: its directory; that of the vault if left out.
-        authority: where the directory is asked, which differs between Azure's clouds. The vault may
-            name a directory, but not another place to send the secret to.
+            client_id: the id of the application.
+            client_secret: the secret of the application.
+            tenant: the directory of the application; by default that of the vault.
+            authority: the token service, which differs between Azure's clouds. The vault may name a
+                directory, but not another token service.
     """
 
     client_id: str
@@ -58,7 +58,7 @@ class AzureClient:
     authority: str = attrs.field(default=_AUTHORITY, converter=validate_base_url, kw_only=True)
 
     async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:
-        """An access token for a resource."""
+        """Return an access token for a resource."""
         directory = quote(self.tenant or tenant, safe="")
         answer = await wire.send(
             self.authority, _grant(self, f"/{directory}/oauth2/v2.0/token", resource)
@@ -77,18 +77,18 @@ class AzureClient:
 @careful
 @attrs.frozen
 class AzureManagedIdentity:
-    """The identity of the machine we run on.
+    """The managed identity of this machine.
 
     Attributes:
-        client_id: which of several it is, if it has several.
-        address: where the machine's metadata is.
+            client_id: the id of the identity, if the machine has several.
+            address: the URL of the machine's metadata.
     """
 
     client_id: str | None = None
     address: str = attrs.field(default=_METADATA, converter=validate_base_url, kw_only=True)
 
-    async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine knows
-        """The access token that the machine is given for a resource."""
+    async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine has one directory
+        """Return the access token of the machine for a resource."""
         request = Request.get(
             "/metadata/identity/oauth2/token",
             query={
@@ -114,10 +114,10 @@ class AzureKeyVault:
     `moorage-shop--acme-fr`.
 
     Attributes:
-        address: such as `https://ours.vault.azure.net`.
-        identity: who we are: an `AzureClient`, or an `AzureManagedIdentity`.
-        api_version: of the REST API.
-        prefix: what the names of secrets begin with.
+        address: the URL of the vault, such as `https://ours.vault.azure.net`.
+        identity: an `AzureClient`, or an `AzureManagedIdentity`.
+        api_version: the version of the REST API.
+        prefix: the beginning of the secrets' names.
     """
 
     address: str = attrs.field(converter=validate_base_url)
@@ -127,32 +127,34 @@ class AzureKeyVault:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"Key Vault at {self.address}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """What the secret of an owner is called."""
-        return in_words(self.prefix, service, tenant)
+        """Return the name of an owner's secret; None if it would be ambiguous."""
+        return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """An access token for what the vault says that it wants one for."""
-        challenge = await wire.send(self.address, self._asked("GET", "/secrets"))
+        """Return an access token for the resource that the vault names."""
+        challenge = await wire.send(self.address, self._request("GET", "/secrets"))
         if challenge.status != 401:
-            raise nonsense(self.where, challenge)
-        said = dict(_PARAMETER.findall(challenge.header("www-authenticate") or ""))
-        directory = urlsplit(said.get("authorization") or said.get("authorization_uri") or "")
-        resource = said.get("resource", "")
+            raise unexpected_answer(self.where, challenge)
+        parameters = dict(_PARAMETER.findall(challenge.header("www-authenticate") or ""))
+        directory = urlsplit(
+            parameters.get("authorization") or parameters.get("authorization_uri") or ""
+        )
+        resource = parameters.get("resource", "")
         if not directory.path.strip("/") or not self._is_ours(resource):
             raise ConfigurationError(
-                f"{self.where} wants a token for something that is not above it.",
+                f"{self.where} requests a token for a resource that does not contain it.",
                 path="address",
-                remedy="Check the vault's address: a token for something else is not given to it.",
+                remedy="Check the vault's address: it must not get a token for another resource.",
             )
         return await self.identity.token(wire, directory.path.strip("/"), resource.rstrip("/"))
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
-        """What the current version of the secret holds."""
-        request = self._asked("GET", f"/secrets/{quote(name, safe='')}")
+        """Return the current version of a secret; None if it does not exist."""
+        request = self._request("GET", f"/secrets/{quote(name, safe='')}")
         answer = await wire.send(self.address, request, credentials)
         if answer.status == 404:
             return None
@@ -160,30 +162,32 @@ class AzureKeyVault:
             raise self._failed(answer, "get", name)
         content = secret_at(answer, "value")
         if content is None:
-            raise nonsense(self.where, answer)
+            raise unexpected_answer(self.where, answer)
         return content
 
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Set the secret, which makes a new version of it."""
-        request = self._asked("PUT", f"/secrets/{quote(name, safe='')}")
+        """Store a new version of a secret."""
+        request = self._request("PUT", f"/secrets/{quote(name, safe='')}")
         request = request.with_header("Content-Type", "application/json")
         answer = await wire.send(self.address, request.evolve(body=_value(content)), credentials)
         if not answer.ok:
             raise self._failed(answer, "set", name)
 
-    def _asked(self, method: str, path: str) -> Request:
+    def _request(self, method: str, path: str) -> Request:
         return Request(method, path, query={"api-version": self.api_version})
 
     def _is_ours(self, resource: str) -> bool:
-        """Whether a resource is the vault's host, or a domain above it."""
-        wanted, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
-        return wanted is not None and (host == wanted or f"{host}".endswith(f".{wanted}"))
+        """Return whether a resource is the vault's host, or a parent domain of it."""
+        resource_host, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
+        return resource_host is not None and (
+            host == resource_host or f"{host}".endswith(f".{resource_host}")
+        )
 
     def _failed(self, answer: Response, verb: str, name: str) -> ConnectorError:
         code = word_at(answer, "error", "innererror", "code") or word_at(answer, "error", "code")
-        remedy = f"Let this identity {verb} secrets of the vault, and enable {name} if it is not."
+        remedy = f"Allow this identity to {verb} secrets of the vault, and enable {name}."
         return failed(self.where, answer, code, remedy)
 
 

@@ -1,4 +1,4 @@
-"""Google Cloud Secret Manager, by its REST API.
+"""Google Cloud Secret Manager, with its REST API.
 
 A secret's newest version is a token, or a credential's table in JSON.
 """
@@ -16,14 +16,14 @@ import attrs
 
 from moorage.adapters.secret_managers._answers import (
     failed,
-    found,
-    nonsense,
     refused,
     secret_at,
     token_at,
+    unexpected_answer,
+    value_at,
     word_at,
 )
-from moorage.adapters.secret_managers._owner_names import in_words
+from moorage.adapters.secret_managers._owner_names import secret_word
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import careful
@@ -46,7 +46,7 @@ _METADATA: Final = "http://metadata.google.internal"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _HOUR: Final = timedelta(hours=1)
-_WRITTEN: Final = ("client_email", "private_key", "private_key_id", "token_uri")
+_KEY_FILE_FIELDS: Final = ("client_email", "private_key", "private_key_id", "token_uri")
 
 
 @careful
@@ -55,10 +55,10 @@ class GcpServiceAccount:
     """A service account's key, which signs an assertion for an access token.
 
     Attributes:
-        client_email: names the account.
-        private_key: in PEM.
-        private_key_id: names the key.
-        token_uri: where the token is asked for.
+        client_email: the email address of the account.
+        private_key: the key in PEM.
+        private_key_id: the id of the key.
+        token_uri: the URL of the token service.
     """
 
     client_email: str
@@ -67,24 +67,24 @@ class GcpServiceAccount:
     token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key that cannot sign, and an address that cannot be asked."""
+        """Raise an error for a key that cannot sign, or an invalid URL."""
         _assertion(self).check_key(self.private_key)
         Request.post(validate_base_url(self.token_uri))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> GcpServiceAccount:
-        """Read the file that Google gives out."""
+        """Return the account of a key file from Google."""
         account = _account(path)
         if account is not None:
             return account
         raise ConfigurationError(
-            f"{path} is no key of a service account, or cannot be read.",
+            f"The file {path} is not the key of a service account, or cannot be read.",
             path="path",
-            remedy="Give the JSON file of a key of a service account, readable by this process.",
+            remedy="Pass the JSON key file of a service account that this process can read.",
         )
 
     async def token(self, wire: Line) -> Credentials:
-        """An access token for what the account signed."""
+        """Return an access token for a signed assertion."""
         occasion = Occasion(wire.utc(), wire.nonce())
         assertion = _assertion(self).token(self.private_key, occasion)
         answer = await wire.send(self.token_uri, _exchange(assertion))
@@ -101,16 +101,16 @@ class GcpServiceAccount:
 @careful
 @attrs.frozen
 class GcpMetadata:
-    """The service account of the machine, container or function we run on.
+    """The service account of this machine, container or function.
 
     Attributes:
-        address: where the machine's metadata is.
+            address: the URL of the machine's metadata.
     """
 
     address: str = attrs.field(default=_METADATA, converter=validate_base_url)
 
     async def token(self, wire: Line) -> Credentials:
-        """The access token that the machine is given."""
+        """Return the access token of the machine."""
         request = Request.get(
             "/computeMetadata/v1/instance/service-accounts/default/token",
             headers={"Metadata-Flavor": "Google"},
@@ -130,10 +130,10 @@ class GcpSecretManager:
     `moorage-shop--acme-fr`.
 
     Attributes:
-        project: its id.
-        identity: who we are: a `GcpServiceAccount`, or `GcpMetadata` for the machine's own.
-        endpoint: the service's address.
-        prefix: what the names of secrets begin with.
+        project: the id of the project.
+        identity: a `GcpServiceAccount`, or `GcpMetadata` for the machine's account.
+        endpoint: the URL of the service.
+        prefix: the beginning of the secrets' names.
     """
 
     project: str
@@ -143,19 +143,19 @@ class GcpSecretManager:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"Secret Manager of Google's project {self.project!r}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """What the secret of an owner is called."""
-        return in_words(self.prefix, service, tenant)
+        """Return the name of an owner's secret; None if it would be ambiguous."""
+        return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """An access token."""
+        """Return an access token."""
         return await self.identity.token(wire)
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
-        """What the newest version of the secret holds, if it arrived whole."""
+        """Return the newest version of a secret, after checking its checksum."""
         request = Request.get(f"{self._secrets}/{quote(name, safe='')}/versions/latest:access")
         answer = await wire.send(self.endpoint, request, credentials)
         if answer.status == 404:
@@ -164,19 +164,19 @@ class GcpSecretManager:
             raise self._failed(answer, "secretmanager.versions.access", name)
         content = _content(answer)
         if content is None:
-            raise nonsense(self.where, answer)
+            raise unexpected_answer(self.where, answer)
         checksum = str(crc32c(content.reveal_bytes()))
-        if found(answer, "payload", "dataCrc32c") not in {None, checksum}:
+        if value_at(answer, "payload", "dataCrc32c") not in {None, checksum}:
             raise StorageUnavailable(
-                f"{self.where} gave a secret that was damaged on its way.",
-                remedy="Try again, and check what stands in between.",
+                f"{self.where} returned a secret with a wrong checksum.",
+                remedy="Try again, and check any proxy before it.",
             )
         return content
 
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Add a version to the secret, or make the secret first."""
+        """Store a new version of a secret, creating the secret if necessary."""
         add = Request.post(
             f"{self._secrets}/{quote(name, safe='')}:addVersion",
             headers={"Content-Type": "application/json"},
@@ -184,12 +184,12 @@ class GcpSecretManager:
         )
         answer = await wire.send(self.endpoint, add, credentials)
         if answer.status == 404:
-            await self._make(wire, credentials, name)
+            await self._create(wire, credentials, name)
             answer = await wire.send(self.endpoint, add, credentials)
         if not answer.ok:
             raise self._failed(answer, "secretmanager.versions.add", name)
 
-    async def _make(self, wire: Line, credentials: Credentials, name: str) -> None:
+    async def _create(self, wire: Line, credentials: Credentials, name: str) -> None:
         request = Request.post(
             self._secrets, query={"secretId": name}, json={"replication": {"automatic": {}}}
         )
@@ -209,7 +209,7 @@ class GcpSecretManager:
                 path="manager",
                 remedy="Enable it, or add a version.",
             )
-        remedy = f"Give this identity the permission {permission} on {name}."
+        remedy = f"Grant this identity the permission {permission} on {name}."
         return failed(self.where, answer, code, remedy)
 
 
@@ -231,7 +231,7 @@ def _exchange(assertion: Secret) -> Request:
 def _account(path: str | os.PathLike[str]) -> GcpServiceAccount | None:
     try:
         written = json.loads(Path(path).read_bytes())
-        fields = {name: written[name] for name in _WRITTEN if name in written}
+        fields = {name: written[name] for name in _KEY_FILE_FIELDS if name in written}
         return GcpServiceAccount(**fields)
     except (OSError, ValueError, TypeError, AttributeError, ConnectorError):
         return None

@@ -1,7 +1,7 @@
-"""HashiCorp Vault, or OpenBao: the KV engine, version 2, by its HTTP API.
+"""HashiCorp Vault or OpenBao: the KV engine, version 2, with its HTTP API.
 
-A secret's keys are the fields of a credential's table, as a file of credentials has them; the least
-is one key called `secret`, which is then a bearer token.
+A secret has the fields of a credential's table, as in a file of credentials; a single field
+`secret` is a bearer token.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import attrs
 
 from moorage.adapters.secret_managers._answers import (
     failed,
-    found,
-    nonsense,
     refused,
     seconds_at,
     secret_at,
     table_at,
+    unexpected_answer,
+    value_at,
 )
-from moorage.adapters.secret_managers._owner_names import in_folders
+from moorage.adapters.secret_managers._owner_names import secret_path
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Headers, Request
 from moorage.domain.http.urls import validate_base_url
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _TOKEN: Final = "X-Vault-Token"  # noqa: S105 - the name of a header
 _SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-_MOVED: Final = timedelta(seconds=1)
-_NO_LOGIN: Final = (400, 401, 403)
+_MIN_EXTENSION: Final = timedelta(seconds=1)
+_LOGIN_REFUSED: Final = (400, 401, 403)
 
 
 def _mount(value: str) -> str:
@@ -48,10 +48,10 @@ def _mount(value: str) -> str:
 @careful
 @attrs.frozen
 class VaultToken:
-    """A token that somebody else got, which is renewed as long as Vault lets us.
+    """A token of another program, which is renewed as long as Vault allows it.
 
     Attributes:
-        token: what Vault knows us by.
+            token: the token.
     """
 
     token: Secret = attrs.field(converter=as_secret, hash=False)
@@ -59,10 +59,10 @@ class VaultToken:
 
 @attrs.frozen
 class VaultTokenFile:
-    """A token that somebody else keeps in a file and renews, such as Vault's agent.
+    """A token in a file that another program renews, such as Vault's agent.
 
     Attributes:
-        path: of the file; it is read again whenever Vault refuses what it held.
+            path: the path of the file, which is read again when Vault refuses the token.
     """
 
     path: str
@@ -71,12 +71,12 @@ class VaultTokenFile:
 @careful
 @attrs.frozen
 class VaultAppRole:
-    """A role for programs.
+    """An AppRole, a role for programs.
 
     Attributes:
-        role_id: names the role.
-        secret_id: proves that we may take it; None for a role that is bound to addresses only.
-        mount: where the method is enabled.
+            role_id: the id of the role.
+            secret_id: the secret of the role; None for a role that is only bound to addresses.
+            mount: the path at which the method is enabled.
     """
 
     role_id: str
@@ -92,9 +92,9 @@ class VaultKubernetes:
     """The service account of a pod.
 
     Attributes:
-        role: the role that Vault gives it.
-        mount: where the method is enabled.
-        token_file: where Kubernetes puts the account's token.
+        role: the role that Vault assigns to the account.
+        mount: the path at which the method is enabled.
+        token_file: the file in which Kubernetes stores the account's token.
     """
 
     role: str
@@ -114,11 +114,11 @@ class HashiCorpVault:
     is `moorage/tenants/acme-fr/shop`, so that a policy may be given for a tenant.
 
     Attributes:
-        address: such as `https://vault.example:8200`.
-        login: who we are: a `VaultToken`, `VaultTokenFile`, `VaultAppRole` or `VaultKubernetes`.
-        mount: where the engine is enabled.
-        namespace: of Vault Enterprise, in which both the engine and the login are.
-        prefix: what the names of secrets begin with.
+        address: the URL of the server, such as `https://vault.example:8200`.
+        login: a `VaultToken`, `VaultTokenFile`, `VaultAppRole` or `VaultKubernetes`.
+        mount: the path at which the engine is enabled.
+        namespace: the namespace in Vault Enterprise of both the engine and the login.
+        prefix: the beginning of the secrets' names.
     """
 
     address: str = attrs.field(converter=validate_base_url)
@@ -129,51 +129,51 @@ class HashiCorpVault:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         inside = "" if self.namespace is None else f", namespace {self.namespace!r}"
         return f"Vault at {self.address}{inside}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """What the secret of an owner is called."""
-        return in_folders(self.prefix, service, tenant)
+        """Return the name of an owner's secret; None if it would be ambiguous."""
+        return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:
-        """Renew the token that is held, or get one."""
+        """Renew the current token, or get a new one."""
         if held is not None:
-            renewed = await self._renewed(wire, held)
+            renewed = await self._renew(wire, held)
             if renewed is not None:
                 return renewed
         login = self.login
         if isinstance(login, VaultToken):
-            return await self._looked_up(wire, login.token)
+            return await self._look_up(wire, login.token)
         if isinstance(login, VaultTokenFile):
-            return await self._looked_up(wire, await wire.read(login.path))
+            return await self._look_up(wire, await wire.read(login.path))
         if isinstance(login, VaultAppRole):
-            return await self._entered(wire, login.mount, _role(login))
+            return await self._enter(wire, login.mount, _role(login))
         account = await wire.read(login.token_file)
-        return await self._entered(wire, login.mount, _account(login.role, account))
+        return await self._enter(wire, login.mount, _account(login.role, account))
 
     async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
-        """What the secret holds now; None if it is not there, or deleted."""
+        """Return the current version of a secret; None if it does not exist or is deleted."""
         answer = await wire.send(self.address, self._get(self._path(name)), credentials)
-        if answer.status == 404 and not found(answer, "errors"):
+        if answer.status == 404 and not value_at(answer, "errors"):
             return None
         if not answer.ok:
             raise failed(
                 self.where,
                 answer,
                 None,
-                f"Let a policy of this login read {self.mount}/data/{name}.",
+                f"Allow a policy of this login to read {self.mount}/data/{name}.",
             )
         content = table_at(answer, "data", "data")
         if content is None:
-            raise nonsense(self.where, answer)
+            raise unexpected_answer(self.where, answer)
         return content
 
     async def write(
         self, wire: Line, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
-        """Write a new version of the secret."""
+        """Store a new version of a secret."""
         answer = await wire.send(
             self.address, self._post(self._path(name), _version(content)), credentials
         )
@@ -182,35 +182,37 @@ class HashiCorpVault:
                 self.where,
                 answer,
                 None,
-                f"Let a policy of this login create and update {self.mount}/data/{name}.",
+                f"Allow a policy of this login to create and update {self.mount}/data/{name}.",
             )
 
-    async def _renewed(self, wire: Line, held: Credentials) -> Credentials | None:
-        """What is held for longer than before; None if Vault lets it be held no longer."""
+    async def _renew(self, wire: Line, held: Credentials) -> Credentials | None:
+        """Extend the token's lifetime; return None if Vault does not allow it."""
         answer = await wire.send(
             self.address, self._post("/v1/auth/token/renew-self", Secret("{}")), held
         )
-        if answer.status in _NO_LOGIN:
+        if answer.status in _LOGIN_REFUSED:
             return None
-        again = self._granted(answer, wire.utc())
-        before, after = held.expires_at, again.expires_at
-        return again if before is None or after is None or after - before > _MOVED else None
+        renewed = self._granted(answer, wire.utc())
+        before, after = held.expires_at, renewed.expires_at
+        return (
+            renewed if before is None or after is None or after - before > _MIN_EXTENSION else None
+        )
 
-    async def _looked_up(self, wire: Line, token: Secret) -> Credentials:
-        """A token, with the time for which it holds as far as it may know that."""
+    async def _look_up(self, wire: Line, token: Secret) -> Credentials:
+        """Return a token with its expiry, if its policies allow it to look that up."""
         credentials = Credentials.api_key(token, header=_TOKEN)
         answer = await wire.send(self.address, self._get("/v1/auth/token/lookup-self"), credentials)
-        if answer.status in _NO_LOGIN:
-            # Its policies may not let it look: whether it holds is found out when it is used.
+        if answer.status in _LOGIN_REFUSED:
+            # Its policies may not allow the lookup; the first request shows whether it is valid.
             return credentials
         if not answer.ok:
             raise failed(self.where, answer, None, "")
         lifetime = seconds_at(answer, "data", "ttl")
-        return attrs.evolve(credentials, expires_at=_ends(wire.utc(), lifetime))
+        return attrs.evolve(credentials, expires_at=_expiry(wire.utc(), lifetime))
 
-    async def _entered(self, wire: Line, mount: str, proof: Secret) -> Credentials:
+    async def _enter(self, wire: Line, mount: str, proof: Secret) -> Credentials:
         answer = await wire.send(self.address, self._post(f"/v1/auth/{quote(mount)}/login", proof))
-        if answer.status in _NO_LOGIN:
+        if answer.status in _LOGIN_REFUSED:
             raise refused(
                 self.where,
                 answer,
@@ -224,9 +226,9 @@ class HashiCorpVault:
             raise failed(self.where, answer, None, "")
         token = secret_at(answer, "auth", "client_token")
         if token is None:
-            raise nonsense(self.where, answer)
+            raise unexpected_answer(self.where, answer)
         lifetime = seconds_at(answer, "auth", "lease_duration")
-        return Credentials.api_key(token, header=_TOKEN, expires_at=_ends(now, lifetime))
+        return Credentials.api_key(token, header=_TOKEN, expires_at=_expiry(now, lifetime))
 
     def _path(self, name: str) -> str:
         return f"/v1/{quote(self.mount)}/data/{quote(name)}"
@@ -239,7 +241,7 @@ class HashiCorpVault:
         return Request.post(path, headers=headers, body=content.reveal_bytes())
 
     def _headers(self) -> Headers:
-        # Vault's own proxies want the first, so that no page in a browser can ask them.
+        # Vault's own proxies require the first header, which a page in a browser cannot send.
         headers = Headers({"X-Vault-Request": "true"})
         if self.namespace is None:
             return headers
@@ -261,6 +263,6 @@ def _version(content: Secret) -> Secret:
     return Secret(f'{{"data":{content.reveal()}}}')
 
 
-def _ends(now: datetime, lifetime: float | None) -> datetime | None:
-    """When a token ends; a lifetime of zero is for ever."""
+def _expiry(now: datetime, lifetime: float | None) -> datetime | None:
+    """Return the time when a token expires; None if it never does."""
     return None if lifetime is None else now + timedelta(seconds=lifetime)

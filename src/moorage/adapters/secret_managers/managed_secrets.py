@@ -1,4 +1,4 @@
-"""Single secrets of somebody's secret manager, whatever they are for."""
+"""Reads single secrets from a secret manager."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from moorage.ports.http import HttpClient
     from moorage.ports.secret_manager import SecretManager
 
-_EVERYBODY = 10**9
+_UNLIMITED_QUEUE = 10**9
 
 
 @careful
 class ManagedSecrets:
-    """Reads secrets of a secret manager by their names.
+    """Reads secrets by name from a secret manager.
 
     Args:
-        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
-            `AzureKeyVault`, or one of your own.
-        http: sends requests; one of its own if left out.
-        timeout: seconds, or a timedelta, for each request. A first use may take several.
-        clock: measures time.
+            manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
+                `AzureKeyVault`, or one of your own.
+            http: the HTTP client; by default its own.
+            timeout: seconds, or a timedelta, for each request. A first use may take several.
+            clock: measures time.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ManagedSecrets:
         self._session = session_now(manager, client, timeout, clock)
 
     def read(self, name: str) -> Secret | None:
-        """What a secret holds now; None if there is no such secret."""
+        """Return the current value of a secret; None if it does not exist."""
         manager, wire = self._session.manager, self._session.wire
 
         async def read(credentials: Credentials) -> Secret | None:
@@ -81,14 +81,14 @@ class ManagedSecrets:
 def session_now(
     manager: SecretManager, client: HttpClient, timeout: float | timedelta, clock: Clock | None
 ) -> Session:
-    """A session that never suspends: whoever asks waits."""
+    """Return a session that blocks its caller and never suspends."""
     locks = ThreadLocks()
 
     async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
         return client.send(request, url, timeouts)
 
     async def entered(holder: object, timeout: float) -> bool:
-        return locks.acquire("", holder, places=1, queue=_EVERYBODY, timeout=timeout)
+        return locks.acquire("", holder, places=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     async def read(path: str) -> Any:
         return content_of(path)
