@@ -175,7 +175,7 @@ def test_another_mount_and_prefix(awaited: bool) -> None:
         vault.lab.mount = "teams/our%20shop"
         vault.lab.put("erp/services/shop", "old")
         assert OLD == vault.get(vault.at(login, mount="/teams/our shop/", prefix="erp/"))
-        with pytest.raises(ConfigurationError, match=r"status 404.*the names given with it"):
+        with pytest.raises(ConfigurationError, match=r"status 404.*the names in its settings"):
             vault.get(vault.at(login, mount="nowhere"))
 
 

@@ -155,7 +155,7 @@ def test_in_the_way(files: Storage, key: str) -> None:
     """A file has no files below it, and a folder is none."""
     files.upload("a", b"")
     files.upload("folder/x", b"")
-    with pytest.raises(InvalidRequest, match="stands where"):
+    with pytest.raises(InvalidRequest, match="in place of"):
         files.upload(key, b"")
     assert not files.exists(key)
     files.delete(key)

@@ -418,7 +418,7 @@ class Combiner:
     ) -> StorageUnavailable:
         """Fail the commands that must not be repeated, as the outcome of the commit is unknown."""
         error = self._engine.unavailable(
-            "had no answer to its commit, so that nobody knows its fate", slow=slow
+            "has an unknown outcome, because the commit had no reply", slow=slow
         )
         with pool.lock:
             for pending in batch.pending_commands:
