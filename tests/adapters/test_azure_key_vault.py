@@ -111,9 +111,7 @@ def test_a_disabled_secret(awaited: bool) -> None:
     """A secret that is disabled is refused, with Azure's word for it."""
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
-        with pytest.raises(
-            AuthenticationFailed, match="enable moorage-shop"
-        ) as caught:
+        with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as caught:
             azure.get(azure.provider())
         assert "SecretDisabled" == caught.value.vendor_code
 
