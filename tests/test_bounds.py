@@ -21,7 +21,7 @@ from moorage import (
     Service,
 )
 from moorage.runtime.bridge import run_now
-from moorage.runtime.bridge import within_later as within_later_until
+from moorage.runtime.bridge import within_async as within_later_until
 from moorage.services.calling.call import OutOfTimeError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ R = TypeVar("R")
 ONCE = RetryPolicy.none()
 
 
-def within_later(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
+def within_async(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
     """Await something for so many seconds from now."""
     return within_later_until(pending, monotonic_ns() + seconds * 1e9, monotonic_ns)
 
@@ -139,17 +139,17 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
 
     async def outside() -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: answered(within_later(ask("a"), 0.0), 1))
+        loop.call_soon(lambda: answered(within_async(ask("a"), 0.0), 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert answered(within_later(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
+        assert answered(within_async(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
             ["a", "b", "c"],
             [1, 2, 3],
         )
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert answered(within_later(ask("a", "b"), 0.0), None, 2) == (["a", "b"], [None, 2])
+        assert answered(within_async(ask("a", "b"), 0.0), None, 2) == (["a", "b"], [None, 2])
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
         asyncio.run(outside())
 
@@ -160,7 +160,7 @@ def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
     """The function goes on, and the notice is in the log."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert (["a", "b"], [1, 2]) == answered(within_later(ask("a", "b"), 0.0), 1, 2)
+        assert (["a", "b"], [1, 2]) == answered(within_async(ask("a", "b"), 0.0), 1, 2)
     assert ["timeout of its own" in message for message in caplog.messages] == [True]
 
 
@@ -172,8 +172,8 @@ def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run_now(within_later(three(), 0.0)) == 3
-        assert answered(within_later(ask("a"), 1e10), 1) == (["a"], [1])
+        assert run_now(within_async(three(), 0.0)) == 3
+        assert answered(within_async(ask("a"), 1e10), 1) == (["a"], [1])
 
 
 def test_time_before_the_first_suspension_counts() -> None:
@@ -201,7 +201,7 @@ def test_cancelled_function_may_wait_once_more() -> None:
             cleaned.append("up")
 
     with pytest.raises(OutOfTimeError):
-        asyncio.run(within_later(careful(), 0.001))
+        asyncio.run(within_async(careful(), 0.001))
     assert cleaned == ["up"]
 
 
@@ -214,7 +214,7 @@ def test_error_after_a_caught_cancellation_has_no_context() -> None:
         raise ValueError("own")
 
     with pytest.raises(ValueError, match="own") as caught:
-        asyncio.run(within_later(failing(), 0.001))
+        asyncio.run(within_async(failing(), 0.001))
     assert caught.value.__context__ is None
 
 
@@ -228,7 +228,7 @@ def test_closed_coroutine_closes_what_it_awaits() -> None:
         finally:
             closed.append(True)
 
-    steps = within_later(waiting(), 1e10)
+    steps = within_async(waiting(), 1e10)
     assert steps.send(None) == "a"
     steps.close()
     assert closed == [True]
@@ -246,12 +246,12 @@ def test_any_awaitable_is_bounded() -> None:
     """Futures and awaitables of other classes are cancelled as coroutines are."""
 
     async def future() -> None:
-        await within_later(asyncio.get_running_loop().create_future(), 0.001)
+        await within_async(asyncio.get_running_loop().create_future(), 0.001)
 
     with pytest.raises(OutOfTimeError):
         asyncio.run(future())
     with pytest.raises(OutOfTimeError):
-        asyncio.run(within_later(Custom(), 0.001))
+        asyncio.run(within_async(Custom(), 0.001))
     with pytest.raises(DeadlineExceeded):
         asyncio.run(AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", Custom))
 
@@ -299,7 +299,7 @@ def test_bounds_share_a_timer(suspends: bool, number: int) -> None:
     manager = AsyncConnectorManager([Service("a", timeout=60.0)])
 
     async def many() -> int:
-        by_flow = [await within_later(one(), 60.0) for _ in range(500)]
+        by_flow = [await within_async(one(), 60.0) for _ in range(500)]
         return sum(by_flow + [await manager.run("a", one) for _ in range(500)])
 
     assert loop.run_until_complete(many()) == 1_000
@@ -313,7 +313,7 @@ def test_bounds_end_in_the_order_of_their_time() -> None:
 
     async def bounded(seconds: float) -> None:
         try:
-            await within_later(never(), seconds)
+            await within_async(never(), seconds)
         except OutOfTimeError:
             ended.append(seconds)
 
@@ -329,17 +329,17 @@ def test_a_bound_inside_another_is_its_own() -> None:
 
     async def inner() -> str:
         try:
-            await within_later(never(), 0.01)
+            await within_async(never(), 0.01)
         except OutOfTimeError:
             return "inner"
         return "none"
 
     async def outer() -> str:
-        return await within_later(inner(), 30.0)
+        return await within_async(inner(), 30.0)
 
     async def reversed_() -> str:
         try:
-            await within_later(within_later(never(), 30.0), 0.01)
+            await within_async(within_async(never(), 30.0), 0.01)
         except OutOfTimeError:
             return "outer"
         return "none"
@@ -352,7 +352,7 @@ def test_a_cancellation_from_outside_is_no_timeout() -> None:
     """A task that is cancelled while it is bounded is cancelled, and not late."""
 
     async def cancelled() -> bool:
-        task = asyncio.ensure_future(within_later(never(), 0.001))
+        task = asyncio.ensure_future(within_async(never(), 0.001))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -372,7 +372,7 @@ def test_what_ignores_its_end_still_gives_its_value() -> None:
         return "none"
 
     async def run() -> tuple[str, int]:
-        value = await within_later(stubborn(), 0.01)
+        value = await within_async(stubborn(), 0.01)
         task = asyncio.current_task()
         return value, 0 if task is None else task.cancelling()
 

@@ -23,9 +23,9 @@ from moorage.runtime.bridge import (
     SuspendedError,
     awaited,
     blocking,
-    gathered_now,
+    gathered_sync,
     guarded,
-    guarded_later,
+    guarded_async,
     is_async,
     lift,
     lift_incoming,
@@ -35,15 +35,15 @@ from moorage.runtime.bridge import (
     refuse_awaitable,
     refuse_generator,
     run_now,
-    settle_later,
-    settle_now,
-    step_later,
-    step_now,
+    settle_async,
+    settle_sync,
+    step_async,
+    step_sync,
     with_signature_of,
 )
 from moorage.services.calling.call import Call, value_of
 from moorage.services.calling.steps import Calling
-from moorage.wiring.cores import awaited_core
+from moorage.wiring.core_assembly import async_core
 from moorage.wiring.ports import Ports
 
 
@@ -157,7 +157,7 @@ def test_no_foreign_error_passes_a_guarded_verb(error: BaseException, raised: st
     def fail() -> None:
         raise error
 
-    for use in (guarded(fail, ours), lambda: run_now(guarded_later(lift(fail), ours)())):
+    for use in (guarded(fail, ours), lambda: run_now(guarded_async(lift(fail), ours)())):
         with pytest.raises((VendorFailed, KeyboardInterrupt)) as caught:
             use()
         assert (raised is None) == (caught.value is error)
@@ -167,7 +167,7 @@ def test_no_foreign_error_passes_a_guarded_verb(error: BaseException, raised: st
 def test_guarded_verbs_give_what_the_verb_gives() -> None:
     """A verb that does not fail is as it was."""
     assert [1] == guarded(sorted, ours)([1])
-    assert "later" == run_now(guarded_later(later, ours)())
+    assert "later" == run_now(guarded_async(later, ours)())
 
 
 def test_quiet_verbs_raise_nothing() -> None:
@@ -328,21 +328,21 @@ def test_refuses_awaitables_where_nothing_awaits() -> None:
         with pytest.raises(ConfigurationError, match="awaitable"):
             refuse_awaitable(awaitable)
         with pytest.raises(ConfigurationError, match="awaitable"):
-            run_now(settle_now(awaitable))
+            run_now(settle_sync(awaitable))
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
 
     values: list[Any] = [None, 0, Promise, Called()]
     for value in values:
         assert value is refuse_awaitable(value)
-        assert value is run_now(settle_now(value))
+        assert value is run_now(settle_sync(value))
 
 
 def test_settles_what_can_be_awaited() -> None:
     """Where all is awaited, a value may be an awaitable or not."""
     assert ["later", "kept", 3] == [
-        run_now(settle_later(value)) for value in (later(), Promise(), 3)
+        run_now(settle_async(value)) for value in (later(), Promise(), 3)
     ]
-    assert Promise is run_now(settle_later(Promise))
+    assert Promise is run_now(settle_async(Promise))
 
 
 def under_way() -> Call:
@@ -360,11 +360,11 @@ def stepped(step: Any) -> Any:
 
 def stepped_later(function: Callable[[], Any]) -> Any:
     """What became of a step that is awaited."""
-    core = awaited_core(Ports()).core
+    core = async_core(Ports()).core
     plan = Plan(Service("vat"), None, None)
 
     async def act() -> Any:
-        return await step_later(function, core)(Call(plan, core.nanoseconds(), plan.span))
+        return await step_async(function, core)(Call(plan, core.nanoseconds(), plan.span))
 
     return asyncio.run(act())
 
@@ -382,10 +382,10 @@ def test_steps_carry_what_became_of_them() -> None:
         return give(value)
 
     for value in (3, None, ""):
-        assert (value, None) == stepped(step_now(functools.partial(give, value)))
+        assert (value, None) == stepped(step_sync(functools.partial(give, value)))
         assert (value, None) == stepped_later(functools.partial(give_later, value))
     for error in errors:
-        assert (None, error) == stepped(step_now(functools.partial(give, error)))
+        assert (None, error) == stepped(step_sync(functools.partial(give, error)))
     for error in errors[::2]:
         assert (None, error) == stepped_later(functools.partial(give_later, error))
     assert ("kept", None) == stepped_later(Promise)
@@ -396,7 +396,7 @@ def test_steps_of_the_wrong_mode_are_refused() -> None:
     coroutine = later()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
-        stepped(step_now(lambda: coroutine))
+        stepped(step_sync(lambda: coroutine))
     with pytest.raises(ConfigurationError, match="nothing to await"):
         stepped_later(int)
 
@@ -411,7 +411,7 @@ def test_interruptions_are_not_carried() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stepped(step_now(interrupt))
+        stepped(step_sync(interrupt))
     with pytest.raises(KeyboardInterrupt):
         stepped_later(lift(interrupt))
 
@@ -439,9 +439,9 @@ def test_an_error_does_not_hold_itself() -> None:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(run_now(step_now(fail)(under_way()))),  # type: ignore[arg-type]
+        lambda: value_of(run_now(step_sync(fail)(under_way()))),  # type: ignore[arg-type]
         guarded(fail, foreign),
-        lambda: run_now(guarded_later(lift(fail), foreign)()),
+        lambda: run_now(guarded_async(lift(fail), foreign)()),
     ]
     gc.collect()
     gc.disable()
@@ -469,5 +469,5 @@ def test_gathers_flows_in_threads() -> None:
     def step(number: int) -> Callable[[], Coroutine[Any, Any, int]]:
         return functools.partial(Flows().add, number)
 
-    assert [3, 4] == run_now(gathered_now(every)([step(1), step(2)], at_once=7))
+    assert [3, 4] == run_now(gathered_sync(every)([step(1), step(2)], at_once=7))
     assert {"at_once": 7} == fields

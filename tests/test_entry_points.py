@@ -127,7 +127,7 @@ def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
     with moorage.open(source) as hub:
         assert [("t", "Queue")] == [
             (one.options.topic, type(one).__name__)
-            for one in hub._desks.now.transports.values()  # noqa: SLF001 - no verb leads to it alone
+            for one in hub._live.dispatcher.transports.values()  # noqa: SLF001 - no verb leads to it alone
         ]
         hub.reload({"vendors": {"post_queue": {"topic": "u"}}})
         gc.collect()

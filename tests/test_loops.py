@@ -98,9 +98,9 @@ def test_nothing_is_imported_to_look_for_a_loop() -> None:
     """A synchronous program does not load asyncio for the watch over loops."""
     program = (
         "import sys\n"
-        "from moorage.wiring.loops import LoopWatch\n"
+        "from moorage.wiring.event_loop_warning import EventLoopWarning\n"
         "before = 'asyncio' in sys.modules\n"
-        "assert 1 == LoopWatch().over(lambda: 1)()\n"
+        "assert 1 == EventLoopWarning().over(lambda: 1)()\n"
         "sys.exit(before != ('asyncio' in sys.modules))\n"
     )
 

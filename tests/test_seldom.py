@@ -11,13 +11,13 @@ from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendo
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.offer import path_of
 from moorage.contracts.routes import Route
-from moorage.hub.office import _led
+from moorage.hub.hub_runtime import _routes_of
 from moorage.runtime.bridge import run_now
-from moorage.services.fence import Fence
+from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing.uses import storage as uses
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.wiring.catalog import vendor_class
-from moorage.wiring.cores import plain_core
+from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
 from tests.support.command import command
 
@@ -49,14 +49,14 @@ def test_a_route_that_leads_nowhere_is_none() -> None:
     """Of the routes of others only what leads to these accounts is left."""
     routes = [Route("email", ["a", "b"]), Route("email", ["c"])]
 
-    assert [Route("email", ["a"])] == list(_led(routes, {"a": Account("a", MAIL)}))
+    assert [Route("email", ["a"])] == list(_routes_of(routes, {"a": Account("a", MAIL)}))
 
 
 def test_an_environment_without_a_name() -> None:
     """Whoever has no name arms nobody, and is told whose the store is."""
-    core = plain_core(Ports(state=MemoryStorage())).core
-    run_now(Fence(core, "production").check())
-    fence = Fence(core, None)
+    core = sync_core(Ports(state=MemoryStorage())).core
+    run_now(EnvironmentGuard(core, "production").check())
+    fence = EnvironmentGuard(core, None)
 
     assert "production" == run_now(fence.rearm())
     with pytest.raises(CopiedStore):

@@ -25,10 +25,10 @@ from moorage import (
 )
 from moorage.adapters.concurrency.forking import start_afresh
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.wiring.cores import awaited_core, plain_core
-from moorage.wiring.defaults import Lazily
+from moorage.wiring.core_assembly import async_core, sync_core
+from moorage.wiring.defaults import LazyAdapter
 from moorage.wiring.ports import Ports
-from moorage.wiring.stores import both_colours
+from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import in_a_child
 from tests.support.caching import Cupboard
 from tests.support.modes import AWAITED, PLAIN, START, Plainly, World, sync_and_async
@@ -203,26 +203,26 @@ def test_nothing_is_made_before_it_is_used() -> None:
         made.append(1)
         return made
 
-    lazy = Lazily(make)
-    assert (None, []) == (lazy.made(), made)
-    assert lazy.get() is lazy.get() is lazy.made()
+    lazy = LazyAdapter(make)
+    assert (None, []) == (lazy.created(), made)
+    assert lazy.get() is lazy.get() is lazy.created()
     assert [1] == made
 
 
 def test_who_waited_for_the_maker_makes_nothing() -> None:
     """Who waits while another makes the adapter gets that one."""
-    lazy: Lazily
+    lazy: LazyAdapter
 
     class Lock:
         """Lets somebody else in first."""
 
         def __enter__(self) -> None:
-            lazy._made = "theirs"
+            lazy._adapter = "theirs"
 
         def __exit__(self, *_: object) -> None:
             """Nothing."""
 
-    lazy = Lazily(lambda: "ours")
+    lazy = LazyAdapter(lambda: "ours")
     lazy._lock = Lock()  # type: ignore[assignment]  # as far as it is one
 
     assert "theirs" == lazy.get()
@@ -230,8 +230,8 @@ def test_who_waited_for_the_maker_makes_nothing() -> None:
 
 def test_every_port_has_a_default() -> None:
     """A face that was given nothing waits, draws, tells time, gathers and takes places."""
-    plain = plain_core(Ports()).core
-    later = awaited_core(Ports()).core
+    plain = sync_core(Ports()).core
+    later = async_core(Ports()).core
 
     async def use(core: Any) -> list[Any]:
         holder = object()
@@ -260,48 +260,48 @@ def test_every_port_has_a_default() -> None:
 
 def test_each_face_speaks_http_by_itself() -> None:
     """A manager that was given no client has one of its own, made when it is first used."""
-    for ports, face in ((plain_core(Ports()), False), (awaited_core(Ports()), True)):
-        assert ports.own_http() is None
+    for ports, face in ((sync_core(Ports()), False), (async_core(Ports()), True)):
+        assert ports.default_http() is None
         client = ports.http.get()
         assert face is inspect.iscoroutinefunction(client.send)
-        assert client is ports.own_http()
+        assert client is ports.default_http()
     world = World(AWAITED)
-    assert awaited_core(Ports(http=world.vendor)).own_http() is None
+    assert async_core(Ports(http=world.vendor)).default_http() is None
 
 
 def test_the_store_in_memory_serves_both_modes() -> None:
     """One store in memory may be given to both faces; any other serves its own."""
     world = World(AWAITED)
-    plain, later = both_colours(None, None)
+    plain, later = sync_and_async_store(None, None)
     assert later.shared is plain
     memory = MemoryStorage()
-    assert memory is both_colours(memory, None)[1].shared
-    assert memory is both_colours(AsyncMemoryStorage(memory), None)[0]
-    assert (None, world.store) == both_colours(world.store, None)
+    assert memory is sync_and_async_store(memory, None)[1].shared
+    assert memory is sync_and_async_store(AsyncMemoryStorage(memory), None)[0]
+    assert (None, world.store) == sync_and_async_store(world.store, None)
     distant = Plainly(world.store)
-    assert (distant, None) == both_colours(distant, None)
+    assert (distant, None) == sync_and_async_store(distant, None)
 
 
 def test_an_easy_store_is_asked_at_once() -> None:
     """Only a store that never makes anybody wait is asked without awaiting it."""
     world = World(AWAITED)
 
-    assert awaited_core(Ports()).core.ask is not None
-    assert awaited_core(Ports(state=AsyncMemoryStorage())).core.ask is not None
-    assert awaited_core(Ports(state=world.store)).core.ask is None
-    assert plain_core(Ports()).core.ask is not None
+    assert async_core(Ports()).core.ask is not None
+    assert async_core(Ports(state=AsyncMemoryStorage())).core.ask is not None
+    assert async_core(Ports(state=world.store)).core.ask is None
+    assert sync_core(Ports()).core.ask is not None
 
 
 def test_a_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
     """A lock that another thread held at the fork does not stop the child."""
-    lazy = Lazily(lambda: 7)
+    lazy = LazyAdapter(lambda: 7)
 
     with lazy._lock:
         start_afresh()
         assert 7 == lazy.get()
 
 
-@pytest.mark.parametrize("core", [plain_core(Ports()).core, awaited_core(Ports()).core])
+@pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
 def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
     """A forked child is a reporter of its own, or no quorum of workers would ever be reached."""
     name = core.reporter()

@@ -18,7 +18,7 @@ from moorage.cli.places import opened_hub
 from moorage.cli.vaults import open_vault
 from moorage.contracts.email import EmailMessage
 from moorage.domain.state.sealing import KeyRing
-from moorage.hub.fence import rearm
+from moorage.hub.copied_stores import rearm
 from moorage.hub.outbox import EntryQuery, Outbox
 from moorage.testing import VendorServer
 from tests.support.command import command

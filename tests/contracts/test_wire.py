@@ -76,7 +76,7 @@ async def on_wire(
     hub: Any, account: str, act: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> Any:
     """Do something with the wire of an operation at an account."""
-    desk = hub._desks.now  # noqa: SLF001 - an operation of any kind
+    desk = hub._live.dispatcher  # noqa: SLF001 - an operation of any kind
     result = hub.account(account)
     flow = act(desk.wire(result, "acme", options.get("timeout"), keyed=options.get("keyed", False)))
     return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]

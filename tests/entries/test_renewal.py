@@ -16,9 +16,9 @@ from moorage.domain.entries.queue import EntryQuery, EntryState, Fate
 from moorage.domain.entries.renewal import ENTRY_LEASE, UNRENEWED, entry_lease
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.services.core.renewal import EntryRenewals
-from moorage.services.entries.processing import Keeping, Shelf
+from moorage.services.entries.processing import EntryStore, Keeping
 from moorage.testing import VirtualClock
-from moorage.wiring.cores import plain_core
+from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
 from tests.support.hearts import Heart
@@ -44,7 +44,7 @@ class Shared:
         self.swaps = 0
         self.meanwhile: Callable[[], None] = _nothing
 
-    def shelf(self) -> Shelf[Any]:
+    def shelf(self) -> EntryStore[Any]:
         """The verbs of the store, which may be away."""
 
         def verb(name: str) -> Any:
@@ -59,7 +59,7 @@ class Shared:
 
             return asked
 
-        return Shelf(
+        return EntryStore(
             **{name: verb(name) for name in ("now", "add", "due", "swap", "find", "remove")}
         )
 
@@ -93,7 +93,7 @@ class Process:
             self.heart = Heart(work, target)
             return self.heart  # type: ignore[no-any-return]
 
-        shelf, core = shared.shelf(), plain_core(Ports(clock=shared.clock)).core
+        shelf, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
         self.renewals = EntryRenewals(shelf, core.nanoseconds, heartbeat=beating)
         self.keeping = Keeping[Any](
             core,
@@ -359,7 +359,7 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
     reports: list[float] = []
     plain = shared.shelf()
 
-    def bounded(left: Callable[[], float]) -> Shelf[Any]:
+    def bounded(left: Callable[[], float]) -> EntryStore[Any]:
         async def now() -> Any:
             reports.append(left())
             shared.pause(0.5)

@@ -21,9 +21,9 @@ from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import Entry, EntryQuery, EntryState, Fate
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.services.core.renewal import EntryRenewals
-from moorage.services.entries.processing import Keeping, Shelf
+from moorage.services.entries.processing import EntryStore, Keeping
 from moorage.testing import VirtualClock
-from moorage.wiring.cores import plain_core
+from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
 from tests.support.hearts import Heart
 from tests.support.modes import run_plain
@@ -59,9 +59,9 @@ class Walk:
         self.finished: set[str] = set()
         self.lanes: dict[str, list[str]] = defaultdict(list)
         self.steps = 0
-        core = attrs.evolve(plain_core(Ports(clock=self.clock)).core, utc=self._utc)
+        core = attrs.evolve(sync_core(Ports(clock=self.clock)).core, utc=self._utc)
         verbs = {name: self._verb(name) for name in _VERBS}
-        shelf = Shelf[Any](**verbs)
+        shelf = EntryStore[Any](**verbs)
         self.keeping = Keeping[Any](
             core,
             shelf,
@@ -201,7 +201,7 @@ def test_contested_claims_stay_within_the_limit() -> None:
         walk.add(number, None)
     offers: list[int] = []
     lost = ["e0"]
-    due, swap = walk.keeping.shelf.due, walk.keeping.shelf.swap
+    due, swap = walk.keeping.store.due, walk.keeping.store.swap
 
     async def offered(limit: int) -> Any:
         offers.append(limit)
@@ -213,7 +213,7 @@ def test_contested_claims_stay_within_the_limit() -> None:
             return False
         return await swap(entry, fence)
 
-    walk.keeping.shelf = attrs.evolve(walk.keeping.shelf, due=offered, swap=swapped)
+    walk.keeping.store = attrs.evolve(walk.keeping.store, due=offered, swap=swapped)
 
     async def work(_: Any) -> None:
         """Nothing."""

@@ -33,9 +33,9 @@ from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import Claim, Verdict, WriteOnce, Written, complete
 from moorage.errors import StorageUnavailable
-from moorage.hub.fence import ahome, aneutralize, arearm, home, neutralize, rearm
+from moorage.hub.copied_stores import ahome, aneutralize, arearm, home, neutralize, rearm
 from moorage.hub.hub import AsyncHub
-from moorage.services.fence import Fence
+from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing import VirtualClock
 from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.reload.world import Town, given
@@ -238,7 +238,7 @@ def _claimed(memory: MemoryStorage) -> Any:
 
 async def test_a_store_that_is_away_holds_nobody_back() -> None:
     """What cannot be known stops no call, and is asked again."""
-    fence = Fence(_Core(None), "production")  # type: ignore[arg-type]  # what it needs of one
+    fence = EnvironmentGuard(_Core(None), "production")  # type: ignore[arg-type]  # what it needs of one
 
     await fence.check()
 
@@ -251,7 +251,7 @@ async def test_whoever_was_killed_while_asking_keeps_nobody_waiting(whose: str |
     memory = MemoryStorage(VirtualClock())
     assert Verdict.RUN is _claimed(memory).verdict
     core: Any = _Core(memory)
-    fence = Fence(core, whose)
+    fence = EnvironmentGuard(core, whose)
 
     await fence.check(1.0)
 
@@ -266,7 +266,7 @@ async def test_whoever_held_a_claim_gets_what_was_written() -> None:
     claimed = _claimed(memory)
     core: Any = _Core(memory)
 
-    await Fence(core, "production").check()
+    await EnvironmentGuard(core, "production").check()
     settled = memory.execute(
         complete("{:moorage}:fence:home", claimed.fence, "staging", ttl=10**12)
     )
@@ -280,7 +280,7 @@ async def test_many_processes_ask_once_each() -> None:
     memory = MemoryStorage(VirtualClock())
     core: Any = _Core(memory)
     for _ in range(200):
-        await Fence(core, "production").check(1.0)
+        await EnvironmentGuard(core, "production").check(1.0)
 
     assert [1.0] * 200 == core.told
 
@@ -288,13 +288,13 @@ async def test_many_processes_ask_once_each() -> None:
 async def test_each_look_is_told_what_is_left() -> None:
     """The second look has what the first has left over, and none is asked without time."""
     memory = MemoryStorage(VirtualClock())
-    await Fence(_Core(memory), "production").check()  # type: ignore[arg-type]  # as above
+    await EnvironmentGuard(_Core(memory), "production").check()  # type: ignore[arg-type]  # as above
     core: Any = _Core(memory, takes=0.75)
 
     with pytest.raises(CopiedStore):
-        await Fence(core, "staging").check(2.0)
+        await EnvironmentGuard(core, "staging").check(2.0)
     assert [2.0, 1.25] == core.told
-    late = Fence(core, "staging")
+    late = EnvironmentGuard(core, "staging")
     await late.check(0.75)
     assert not late.passed
     assert [2.0, 1.25, 0.75] == core.told
@@ -303,7 +303,7 @@ async def test_each_look_is_told_what_is_left() -> None:
 async def test_looking_in_vain_takes_a_tenth_of_the_time() -> None:
     """After a look that took half a second in vain, nobody looks for another four and a half."""
     core: Any = _Core(None, takes=0.5)
-    fence = Fence(core, "production")
+    fence = EnvironmentGuard(core, "production")
 
     await fence.check(0.5)
     core.now += 4_499_999_999

@@ -324,7 +324,7 @@ async def test_an_operation_ends_where_it_began(hub_class: type[Any]) -> None:
     """A step of an operation goes by the configuration that its first step went by."""
     lofts = Lofts()
     hub = lofts.hub(hub_class)
-    before = hub._desks.now  # noqa: SLF001 - an operation under way holds it
+    before = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
     await given(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
     wire = before.wire(before.directory.accounts["one"], None, None, keyed=False)
 
@@ -339,11 +339,11 @@ def test_transports_of_accounts_that_stay_stay(tmp_path: Path) -> None:
     """An account at the same vendor keeps its transport; another vendor gets another."""
     one, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
     hub = Hub([Account("a", one), Account("b", one)])
-    before = hub._desks.now.transports  # noqa: SLF001 - nothing else tells
+    before = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
 
     hub.reload(Offer(accounts=[Account("a", one, cost="1"), Account("b", two)]))
 
-    after = hub._desks.now.transports  # noqa: SLF001 - what is in use now
+    after = hub._live.dispatcher.transports  # noqa: SLF001 - what is in use now
     assert after["a"] is before["a"]
     assert after["b"] is not before["b"]
 

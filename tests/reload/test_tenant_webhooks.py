@@ -126,7 +126,7 @@ async def test_a_name_that_nobody_has(awaited: bool) -> None:
     result = await given(hub.find_account("twilio"))
 
     assert ("twilio", None) == (result.name, result.tenants)
-    assert hub._desks.tenants.held("stranger") is None  # noqa: SLF001 - nothing else tells
+    assert hub._live.tenants.cached("stranger") is None  # noqa: SLF001 - nothing else tells
 
 
 @EITHER

@@ -15,7 +15,7 @@ from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
 from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
 from moorage.contracts.sms import SmsMessage
-from moorage.hub.office import Office
+from moorage.hub.hub_runtime import HubRuntime
 from moorage.parts.oauth_token_refresher import OAuthTokenRefresher
 from moorage.testing import VirtualClock, tenants_conformance
 from moorage.testing.kits.checks import name_of
@@ -301,13 +301,13 @@ async def test_accounts_are_found_while_tables_are_read_anew(
     here.hub.look_up("acme")
     before = here.hub.account("acme.vonage")
     results: list[Any] = []
-    make: Any = Office.desk_of
+    make: Any = HubRuntime.dispatcher_of_tenant
 
-    def desk_of(*value: Any) -> Any:
+    def dispatcher_of_tenant(*value: Any) -> Any:
         results.append(here.hub.account("acme.vonage"))
         return make(*value)
 
-    monkeypatch.setattr(Office, "desk_of", desk_of)
+    monkeypatch.setattr(HubRuntime, "dispatcher_of_tenant", dispatcher_of_tenant)
     here.tenants.put("acme", {"vendors": {"vonage": {**here.a_vonage(), "sender": "OTHER"}}})
     here.clock.advance(10.0)
     here.hub.look_up("acme")
@@ -337,7 +337,7 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
     hub = moorage.open(
         {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
     )
-    office: Any = hub._office  # noqa: SLF001 - two threads that meet in it
+    office: Any = hub._runtime  # noqa: SLF001 - two threads that meet in it
     made: list[Any] = []
     both = Barrier(2)
 
@@ -347,7 +347,7 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
             both.wait(0.1)
         return OAuthTokenRefresher(*value, **more)
 
-    office._mode = office._mode._replace(refresher=refresher)  # noqa: SLF001 - as above
+    office._classes = office._classes._replace(refresher=refresher)  # noqa: SLF001 - as above
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
     for one in looking:
         one.start()
@@ -366,15 +366,15 @@ async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(5):
         here.tenants.put(f"t{number}", {})
         await here.send(f"t{number}")
-    known = here.hub._desks.tenants.held  # noqa: SLF001 - nothing else tells
+    known = here.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
     assert [3, 4] == [number for number in range(5) if known(f"t{number}") is not None]
 
 
 def test_the_mode_of_tenants() -> None:
     """A port of the other mode, or none at all, is refused as the hub is opened."""
-    with pytest.raises(ConfigurationError, match="other mode"):
+    with pytest.raises(ConfigurationError, match="and the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
-    with pytest.raises(ConfigurationError, match="other mode"):
+    with pytest.raises(ConfigurationError, match="and the hub is not"):
         moorage.aopen({}, tenants=MemoryTenants())
     with pytest.raises(ConfigurationError, match="has no `version`"):
         moorage.open({}, tenants=object())
@@ -521,7 +521,7 @@ def test_what_is_shared_and_removed() -> None:
     here.tenants.put("acme", {})
     here.hub.look_up("acme")
 
-    desk = here.hub._desks.tenants.held("acme")  # noqa: SLF001 - nothing else tells
+    desk = here.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
 
     assert ["twilio"] == list(desk.directory.accounts)
     assert Offer().changes(Offer()).changed == ()

@@ -11,7 +11,7 @@ import pytest
 from moorage import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import Claim
-from moorage.services.contracts.dispatcher import Desk, nothing_done
+from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
 from moorage.services.core.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, Calling
 from tests.support.modes import run_plain
@@ -48,7 +48,7 @@ class Hub(Calling):
         )
         calling: Any = self
         step: Any = None
-        self.desk = Desk(
+        self.desk = Dispatcher(
             calling=calling, directory=directory, step=step, transports=MappingProxyType({})
         )
 
@@ -103,7 +103,7 @@ class Hub(Calling):
 
     def ask(self, **options: Any) -> Any:
         """Have it done."""
-        return run_plain(self.desk.ask(ASKED, self.deed, **options))
+        return run_plain(self.desk.execute(ASKED, self.deed, **options))
 
     def bounds(self) -> list[tuple[Any, Any]]:
         """For which tenant, and for how long, something was sent."""
@@ -135,7 +135,7 @@ def test_an_error_after_a_step_that_acted(key: str | None) -> None:
         raise harmless()
 
     with pytest.raises(ConnectionFailed) as raised:
-        run_plain(office.desk.ask(ASKED, order, key=key))
+        run_plain(office.desk.execute(ASKED, order, key=key))
     assert vars(raised.value)["_acted"] is True
     assert ["one"] == [result[1] for result in office.told]
 
@@ -178,7 +178,7 @@ def test_a_transport_is_that_of_its_account() -> None:
     async def shout(_: Any, wire: Any) -> Any:
         return await wire.act("shout")
 
-    assert "done" == run_plain(desk.ask(ASKED, shout))
+    assert "done" == run_plain(desk.execute(ASKED, shout))
     assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
 
 
@@ -250,12 +250,14 @@ def test_an_account_that_is_gone_is_not_replaced() -> None:
 def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
     """An operation on an existing resource goes to its account, which the error names."""
     office = Hub("one", "two")
-    assert ("two's", "ref") == run_plain(office.desk.at("ref", ASKED, office.deed, **options))
+    assert ("two's", "ref") == run_plain(
+        office.desk.execute_at("ref", ASKED, office.deed, **options)
+    )
     assert [("acme", sent)] == office.bounds()
 
     office.fails["two"] = harmless()
     with pytest.raises(ConnectionFailed) as raised:
-        run_plain(office.desk.at("ref", ASKED, office.deed, **options))
+        run_plain(office.desk.execute_at("ref", ASKED, office.deed, **options))
     assert ("two", "send") == (raised.value.service, raised.value.operation)
 
 

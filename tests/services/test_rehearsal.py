@@ -7,7 +7,7 @@ from typing import Any
 from moorage import Rehearsed, Request
 from moorage.services.calling.rehearsal import rehearsed, shown_path
 from moorage.testing import VirtualClock
-from moorage.wiring.cores import plain_core
+from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
 
 WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1"}
@@ -17,7 +17,7 @@ def test_rehearsal_emits_the_request() -> None:
     """Observers get the request and its time, and the caller a DryRun error."""
     reports: list[Any] = []
     clock = VirtualClock()
-    core = plain_core(Ports(clock=clock, observers=[reports.append])).core
+    core = sync_core(Ports(clock=clock, observers=[reports.append])).core
 
     error = rehearsed(core, "POST /a", tenant="acme", **WHAT)
 

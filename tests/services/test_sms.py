@@ -40,17 +40,17 @@ class Desk:
         self.calling = SimpleNamespace(core=self)
         self.error: Exception | None = None
 
-    async def ask(self, request: Any, deed: Any, **options: Any) -> Any:
+    async def execute(self, request: Any, perform: Any, **options: Any) -> Any:
         """Run the operation like the dispatcher."""
         self.asked.append((request, options))
         if self.error is not None:
             raise self.error
-        return await deed(Vendor(), "wire")
+        return await perform(Vendor(), "wire")
 
-    async def at(self, ref: Any, request: Any, deed: Any, **options: Any) -> Any:
+    async def execute_at(self, ref: Any, request: Any, perform: Any, **options: Any) -> Any:
         """Run the operation at an account like the dispatcher."""
         self.asked.append((ref, request, options))
-        return await deed(Vendor(), "wire", "found")
+        return await perform(Vendor(), "wire", "found")
 
     def refusal(self, operation: str, recipients: Any) -> None:
         """Allow every recipient."""

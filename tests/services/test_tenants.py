@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.runtime.bridge import run_now
-from moorage.services.contracts.tenants import Asking, TenantDesks
+from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ def test_one_tenant_too_many_is_one_tenant_looked_up_again() -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
     counted = Counted()
     base: Any = object()
-    desks = TenantDesks(
-        Asking(
+    desks = TenantDispatchers(
+        TenantLookup(
             version=counted.version,
             tables=counted.tables,
             build=lambda base, _, __: base,
@@ -41,13 +41,13 @@ def test_one_tenant_too_many_is_one_tenant_looked_up_again() -> None:
         )
     )
     for number in range(10_001):
-        run_now(desks.of(base, f"t{number}"))
+        run_now(desks.dispatcher_of(base, f"t{number}"))
     counted.asked.clear()
 
     for number in range(1, 10_001):
-        run_now(desks.of(base, f"t{number}"))
+        run_now(desks.dispatcher_of(base, f"t{number}"))
     assert [] == counted.asked
 
-    run_now(desks.of(base, "t0"))
+    run_now(desks.dispatcher_of(base, "t0"))
     assert ["t0"] == counted.asked
-    assert 10_000 == sum(desks.held(f"t{number}") is not None for number in range(10_001))
+    assert 10_000 == sum(desks.cached(f"t{number}") is not None for number in range(10_001))

@@ -11,7 +11,7 @@ from moorage import IdempotencyInProgress
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
-from moorage.services.contracts.turns import Turn
+from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import Renewals, Unrenewed
 from moorage.testing import VirtualClock
 from tests.support.modes import run_plain
@@ -65,15 +65,15 @@ class Desk:
         """A draw that can be foreseen."""
         return 0.5
 
-    def turn(self, *names: Any, seconds: float = 1.0) -> Turn:
+    def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
         """A turn of this kind, tenant and key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
-        return Turn(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
+        return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
 
-    def settled(self, turn: Turn, first: str, *, movable: bool) -> tuple[str, bool]:
+    def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
         """Where a turn's effect belongs."""
-        results: tuple[str, bool] = run_plain(turn.settled(first, movable=movable))
+        results: tuple[str, bool] = run_plain(turn.recorded(first, movable=movable))
         return results
 
 

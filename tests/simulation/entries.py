@@ -21,7 +21,7 @@ from moorage.errors import RateLimitExceeded, StorageUnavailable
 from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.outbox import _digest as digest
-from moorage.services.entries.processing import Shelf
+from moorage.services.entries.processing import EntryStore
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, Turn, Worker, World
 from tests.support.hearts import Heart
@@ -195,7 +195,9 @@ def _heart_of(name: str) -> str:
     return f"{name}'s heart"
 
 
-def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) -> Shelf[OutboxEntry]:
+def shelf_of(
+    outbox: Outbox, worker: Worker, transaction: Transaction | None
+) -> EntryStore[OutboxEntry]:
     """The verbs of the store for one process; it may be away, and its answers may be lost."""
     world = outbox.world
 
@@ -227,7 +229,7 @@ def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) ->
     async def remove(_: Any) -> int:
         raise AssertionError("not part of this world")
 
-    return Shelf(
+    return EntryStore(
         now=lambda: asked("now", hear),
         add=add,
         due=lambda limit: asked("due", lambda: outbox.due(limit)),
@@ -240,7 +242,7 @@ def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) ->
 
 
 def flows_of(
-    core: Core, shelf: Shelf[OutboxEntry], renewals: EntryRenewals | None = None
+    core: Core, shelf: EntryStore[OutboxEntry], renewals: EntryRenewals | None = None
 ) -> OutboxFlows:
     """The flows of one process, which takes entries if it has renewals."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)

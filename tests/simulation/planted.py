@@ -348,11 +348,11 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
             async def now() -> Any:
                 return self.core.utc()
 
-            before, self.shelf = self.shelf, attrs.evolve(self.shelf, now=now)
+            before, self.store = self.store, attrs.evolve(self.store, now=now)
             try:
                 return await right(self, *of, **more)
             finally:
-                self.shelf = before
+                self.store = before
 
         put(OutboxFlows, verb, asked)
 
@@ -385,7 +385,7 @@ def moments_of_another_clock(put: Any) -> None:
     right = OutboxFlows.deliver
 
     async def deliver(self: OutboxFlows, call: Any, payments: Any, *, limit: int, utc: Any) -> Any:
-        now = await self.shelf.now()
+        now = await self.store.now()
         return await right(self, call, payments, limit=limit, utc=lambda: now)
 
     put(OutboxFlows, "deliver", deliver)

@@ -19,6 +19,7 @@ from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.catalog import KINDS
 from moorage.wiring.defaults import memory_storage
+from moorage.wiring.service_checks import check_money, check_steps, check_tls
 from moorage.wiring.store_urls import (
     aopen_credentials,
     aopen_log,
@@ -29,7 +30,6 @@ from moorage.wiring.store_urls import (
     open_storage,
     open_tenants,
 )
-from moorage.wiring.suitable import check_money, check_steps, check_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -5,52 +5,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.runtime.bridge import awaited, blocking
-from moorage.services.contracts.counter import Counter, current
+from moorage.services.contracts.live_configuration import CurrentOperations, on_current_dispatcher
 from moorage.services.contracts.payments import PaymentsFlows
 
 if TYPE_CHECKING:
-    from moorage.services.contracts.counter import FindDesk
+    from moorage.services.contracts.live_configuration import FindDispatcher
 
 
 class Payments:
     """Takes payments through whichever vendor the configuration names."""
 
-    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
-        self._flows = Counter(PaymentsFlows, desk, tenant)
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
-    create_intent = blocking(current(PaymentsFlows.create_intent))
-    authorize = blocking(current(PaymentsFlows.authorize))
-    charge = blocking(current(PaymentsFlows.charge))
-    complete = blocking(current(PaymentsFlows.complete))
-    capture = blocking(current(PaymentsFlows.capture))
-    void = blocking(current(PaymentsFlows.void))
-    refund = blocking(current(PaymentsFlows.refund))
-    get = blocking(current(PaymentsFlows.get))
-    get_refund = blocking(current(PaymentsFlows.get_refund))
-    follow_up = blocking(current(PaymentsFlows.follow_up))
-    settle = blocking(current(PaymentsFlows.settle))
-    payments = blocking(current(PaymentsFlows.payments))
-    disputes = blocking(current(PaymentsFlows.disputes))
-    payouts = blocking(current(PaymentsFlows.payouts))
+    create_intent = blocking(on_current_dispatcher(PaymentsFlows.create_intent))
+    authorize = blocking(on_current_dispatcher(PaymentsFlows.authorize))
+    charge = blocking(on_current_dispatcher(PaymentsFlows.charge))
+    complete = blocking(on_current_dispatcher(PaymentsFlows.complete))
+    capture = blocking(on_current_dispatcher(PaymentsFlows.capture))
+    void = blocking(on_current_dispatcher(PaymentsFlows.void))
+    refund = blocking(on_current_dispatcher(PaymentsFlows.refund))
+    get = blocking(on_current_dispatcher(PaymentsFlows.get))
+    get_refund = blocking(on_current_dispatcher(PaymentsFlows.get_refund))
+    follow_up = blocking(on_current_dispatcher(PaymentsFlows.follow_up))
+    settle = blocking(on_current_dispatcher(PaymentsFlows.settle))
+    payments = blocking(on_current_dispatcher(PaymentsFlows.payments))
+    disputes = blocking(on_current_dispatcher(PaymentsFlows.disputes))
+    payouts = blocking(on_current_dispatcher(PaymentsFlows.payouts))
 
 
 class AsyncPayments:
     """The asynchronous version of `Payments`."""
 
-    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
-        self._flows = Counter(PaymentsFlows, desk, tenant)
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
-    create_intent = awaited(current(PaymentsFlows.create_intent))
-    authorize = awaited(current(PaymentsFlows.authorize))
-    charge = awaited(current(PaymentsFlows.charge))
-    complete = awaited(current(PaymentsFlows.complete))
-    capture = awaited(current(PaymentsFlows.capture))
-    void = awaited(current(PaymentsFlows.void))
-    refund = awaited(current(PaymentsFlows.refund))
-    get = awaited(current(PaymentsFlows.get))
-    get_refund = awaited(current(PaymentsFlows.get_refund))
-    follow_up = awaited(current(PaymentsFlows.follow_up))
-    settle = awaited(current(PaymentsFlows.settle))
-    payments = awaited(current(PaymentsFlows.payments))
-    disputes = awaited(current(PaymentsFlows.disputes))
-    payouts = awaited(current(PaymentsFlows.payouts))
+    create_intent = awaited(on_current_dispatcher(PaymentsFlows.create_intent))
+    authorize = awaited(on_current_dispatcher(PaymentsFlows.authorize))
+    charge = awaited(on_current_dispatcher(PaymentsFlows.charge))
+    complete = awaited(on_current_dispatcher(PaymentsFlows.complete))
+    capture = awaited(on_current_dispatcher(PaymentsFlows.capture))
+    void = awaited(on_current_dispatcher(PaymentsFlows.void))
+    refund = awaited(on_current_dispatcher(PaymentsFlows.refund))
+    get = awaited(on_current_dispatcher(PaymentsFlows.get))
+    get_refund = awaited(on_current_dispatcher(PaymentsFlows.get_refund))
+    follow_up = awaited(on_current_dispatcher(PaymentsFlows.follow_up))
+    settle = awaited(on_current_dispatcher(PaymentsFlows.settle))
+    payments = awaited(on_current_dispatcher(PaymentsFlows.payments))
+    disputes = awaited(on_current_dispatcher(PaymentsFlows.disputes))
+    payouts = awaited(on_current_dispatcher(PaymentsFlows.payouts))

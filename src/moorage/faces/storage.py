@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.runtime.bridge import awaited, blocking, documented_by, run_now, with_signature_of
-from moorage.services.contracts.counter import Counter, current
+from moorage.services.contracts.live_configuration import CurrentOperations, on_current_dispatcher
 from moorage.services.contracts.storage import StorageFlows
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from moorage.contracts.storage import ObjectInfo
-    from moorage.services.contracts.counter import FindDesk
+    from moorage.services.contracts.live_configuration import FindDispatcher
     from moorage.services.transfers.downloading import Downloading
 
-_download: Final = current(StorageFlows.download)
+_download: Final = on_current_dispatcher(StorageFlows.download)
 
 
 class _Coming:
@@ -122,21 +122,21 @@ class AsyncDownload(_Coming):
 class Storage:
     """Stores files at whichever vendor the configuration names."""
 
-    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
-        self._flows = Counter(StorageFlows, desk, tenant)
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(StorageFlows, find_dispatcher, tenant)
 
-    upload = blocking(current(StorageFlows.upload))
-    start_upload = blocking(current(StorageFlows.start_upload))
-    abort_upload = blocking(current(StorageFlows.abort_upload))
-    list_stale_uploads = blocking(current(StorageFlows.list_stale_uploads))
-    head = blocking(current(StorageFlows.head))
-    exists = blocking(current(StorageFlows.exists))
-    delete = blocking(current(StorageFlows.delete))
-    delete_many = blocking(current(StorageFlows.delete_many))
-    list = blocking(current(StorageFlows.list))
-    copy = blocking(current(StorageFlows.copy))
-    signed_url = blocking(current(StorageFlows.signed_url))
-    signed_post = blocking(current(StorageFlows.signed_post))
+    upload = blocking(on_current_dispatcher(StorageFlows.upload))
+    start_upload = blocking(on_current_dispatcher(StorageFlows.start_upload))
+    abort_upload = blocking(on_current_dispatcher(StorageFlows.abort_upload))
+    list_stale_uploads = blocking(on_current_dispatcher(StorageFlows.list_stale_uploads))
+    head = blocking(on_current_dispatcher(StorageFlows.head))
+    exists = blocking(on_current_dispatcher(StorageFlows.exists))
+    delete = blocking(on_current_dispatcher(StorageFlows.delete))
+    delete_many = blocking(on_current_dispatcher(StorageFlows.delete_many))
+    list = blocking(on_current_dispatcher(StorageFlows.list))
+    copy = blocking(on_current_dispatcher(StorageFlows.copy))
+    signed_url = blocking(on_current_dispatcher(StorageFlows.signed_url))
+    signed_post = blocking(on_current_dispatcher(StorageFlows.signed_post))
 
     @documented_by(StorageFlows.download)
     def download(  # noqa: D102 - documented by its flow
@@ -162,21 +162,21 @@ class Storage:
 class AsyncStorage:
     """The asynchronous version of `Storage`."""
 
-    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
-        self._flows = Counter(StorageFlows, desk, tenant)
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(StorageFlows, find_dispatcher, tenant)
 
-    upload = awaited(current(StorageFlows.upload))
-    start_upload = awaited(current(StorageFlows.start_upload))
-    abort_upload = awaited(current(StorageFlows.abort_upload))
-    list_stale_uploads = awaited(current(StorageFlows.list_stale_uploads))
-    head = awaited(current(StorageFlows.head))
-    exists = awaited(current(StorageFlows.exists))
-    delete = awaited(current(StorageFlows.delete))
-    delete_many = awaited(current(StorageFlows.delete_many))
-    list = awaited(current(StorageFlows.list))
-    copy = awaited(current(StorageFlows.copy))
-    signed_url = awaited(current(StorageFlows.signed_url))
-    signed_post = awaited(current(StorageFlows.signed_post))
+    upload = awaited(on_current_dispatcher(StorageFlows.upload))
+    start_upload = awaited(on_current_dispatcher(StorageFlows.start_upload))
+    abort_upload = awaited(on_current_dispatcher(StorageFlows.abort_upload))
+    list_stale_uploads = awaited(on_current_dispatcher(StorageFlows.list_stale_uploads))
+    head = awaited(on_current_dispatcher(StorageFlows.head))
+    exists = awaited(on_current_dispatcher(StorageFlows.exists))
+    delete = awaited(on_current_dispatcher(StorageFlows.delete))
+    delete_many = awaited(on_current_dispatcher(StorageFlows.delete_many))
+    list = awaited(on_current_dispatcher(StorageFlows.list))
+    copy = awaited(on_current_dispatcher(StorageFlows.copy))
+    signed_url = awaited(on_current_dispatcher(StorageFlows.signed_url))
+    signed_post = awaited(on_current_dispatcher(StorageFlows.signed_post))
 
     @documented_by(StorageFlows.download)
     async def download(  # noqa: D102 - documented by its flow

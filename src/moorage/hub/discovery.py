@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.values.durations import seconds
 from moorage.runtime.bridge import run_now
 from moorage.services.oauth.discovery import described
-from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def discover(
         VendorFailed: it describes itself nowhere, or another server, or unusably.
     """
     bound = seconds(timeout, "timeout")
-    wired = plain_core(Ports(http=http))
+    wired = sync_core(Ports(http=http))
     try:
         return run_now(described(wired.core, issuer, bound))
     finally:
-        own = wired.own_http()
+        own = wired.default_http()
         if own is not None:
             own.close()
 
@@ -64,10 +64,10 @@ async def adiscover(
         VendorFailed: it describes itself nowhere, or another server, or unusably.
     """
     bound = seconds(timeout, "timeout")
-    wired = awaited_core(Ports(http=http))
+    wired = async_core(Ports(http=http))
     try:
         return await described(wired.core, issuer, bound)
     finally:
-        own = wired.own_http()
+        own = wired.default_http()
         if own is not None:
             await own.close()

@@ -20,17 +20,17 @@ from moorage.faces.payments import AsyncPayments, Payments
 from moorage.faces.shipping import AsyncShipping, Shipping
 from moorage.faces.sms import AsyncSms, Sms
 from moorage.faces.storage import AsyncStorage, Storage
+from moorage.hub.hub_runtime import HubClasses, HubRuntime
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-from moorage.hub.office import Colour, Office
 from moorage.hub.reloading import AsyncWatch, Origin, Watch, beside
 from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
 from moorage.parts.webhook_verifier import WebhookVerifier
-from moorage.runtime.bridge import documented_by, run_now, step_later, step_now
-from moorage.services.contracts.counter import Desks
-from moorage.services.contracts.tenants import Asking, TenantDesks
+from moorage.runtime.bridge import documented_by, run_now, step_async, step_sync
+from moorage.services.contracts.live_configuration import LiveConfiguration
+from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
 from moorage.services.contracts.unsettled_payments import UnsettledFlows
 from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
-from moorage.wiring.tenants import asked_of
+from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.hub.reloading import Source
     from moorage.services.calling.attempts import AttemptStep
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.core.core import Core
 
     ReadTenant: TypeAlias = Callable[
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 class _Hub:
     """What both colours share: the accounts, their webhooks, and how both are read anew."""
 
-    _colour: ClassVar[Colour]
+    _classes: ClassVar[HubClasses]
 
     def __init__(
         self,
@@ -84,16 +84,16 @@ class _Hub:
         self._state = ports.get("state")
         self._http = ports.get("http")
         self._clock = ports.get("clock")
-        self._office = Office(
-            self._colour,
+        self._runtime = HubRuntime(
+            self._classes,
             transports=transports or {},
             vault=tokens,
             ports=ports,
             environment=environment_id,
         )
-        self.manager: Any = self._office.manager
-        self._desks = Desks(self._office.desk(offer))
-        self.manager.use(self._desks.now.calling, dry_run=offer.safety.dry_run)
+        self.manager: Any = self._runtime.manager
+        self._live = LiveConfiguration(self._runtime.dispatcher(offer))
+        self.manager.use(self._live.dispatcher.calling, dry_run=offer.safety.dry_run)
         self._origin: Origin | None = None
         self._own: tuple[Any, ...] = ()
         self._unlocked()
@@ -128,14 +128,14 @@ class _Hub:
         Raises:
             ConfigurationError: `tenants` is no such port.
         """
-        asked = asked_of(tenants, awaited=self._colour.name != "")
+        asked = tenant_verbs(tenants, awaited=self._classes.name != "")
 
-        def build(base: Desk, tenant: str, tables: Mapping[str, Any]) -> Desk:
+        def build(base: Dispatcher, tenant: str, tables: Mapping[str, Any]) -> Dispatcher:
             accounts, routes = read(tenant, tables, base.directory.accounts.values())
-            return self._office.desk_of(base, tenant, accounts, routes)
+            return self._runtime.dispatcher_of_tenant(base, tenant, accounts, routes)
 
-        self._desks.tenants = TenantDesks(
-            Asking(
+        self._live.tenants = TenantDispatchers(
+            TenantLookup(
                 **asked,
                 build=build,
                 nanoseconds=self._core.nanoseconds,
@@ -159,10 +159,10 @@ class _Hub:
             else:
                 origin = origin if source is None else Origin(source, origin.read)
                 offer = origin.read(origin.source)
-            desk = self._office.desk(offer, self._desks.now)
+            dispatcher = self._runtime.dispatcher(offer, self._live.dispatcher)
             changes = self._offer.changes(offer)
-            self._offer, self._origin, self._desks.now = offer, origin, desk
-            self.manager.use(desk.calling, dry_run=offer.safety.dry_run)
+            self._offer, self._origin, self._live.dispatcher = offer, origin, dispatcher
+            self.manager.use(dispatcher.calling, dry_run=offer.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
 
     def _failed(self, error: ConnectorError) -> None:
@@ -185,11 +185,11 @@ class _Hub:
     @property
     def unsettled(self) -> UnsettledFlows:
         """The register of payments whose outcome is not known, for an outbox."""
-        return UnsettledFlows(self._core, self._desks.of)
+        return UnsettledFlows(self._core, self._live.dispatcher_of)
 
     @property
     def _directory(self) -> Directory:
-        return self._desks.now.directory
+        return self._live.dispatcher.directory
 
     def account(self, name: str) -> Account:
         """The account of this name.
@@ -205,12 +205,12 @@ class _Hub:
             return found
         known = ", ".join(sorted(self._directory.accounts)) or "none"
         remedy = f"Use one of: {known}."
-        if self._colour.name and self._desks.tenants is not None:
+        if self._classes.name and self._live.tenants is not None:
             remedy += " Await find_account before, if it is an account of a tenant."
         raise ConfigurationError(f"No account is named {name!r}.", path="accounts", remedy=remedy)
 
     def _known_account(self, name: str) -> Account | None:
-        return self._desks.account(name)
+        return self._live.account(name)
 
     def chosen(
         self,
@@ -259,7 +259,7 @@ class _Hub:
             "secrets": found.webhook_secrets,
             "storage": self._state,
             "clock": self._clock,
-            self._colour.http: self._http,
+            self._classes.http: self._http,
             **vendor.verifying(),
         }
         return WebhookVerifier(name=account, **{**own, **options})
@@ -271,7 +271,7 @@ class _Hub:
 
 
 def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
-    return step_now(function)
+    return step_sync(function)
 
 
 def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
@@ -302,7 +302,7 @@ class Hub(_Hub):
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = Colour(
+    _classes = HubClasses(
         ConnectorManager,
         _step,
         "",
@@ -314,23 +314,23 @@ class Hub(_Hub):
 
     def email(self, tenant: str | None = None, *, subject: str | None = None) -> Email:
         """Mail, of this tenant; `subject` says whose data they are about."""
-        return Email(self._desks.about(subject), tenant)
+        return Email(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> Payments:
         """Payments, of this tenant; `subject` says whose data they are about."""
-        return Payments(self._desks.about(subject), tenant)
+        return Payments(self._live.about(subject), tenant)
 
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> Sms:
         """Text messages, of this tenant; `subject` says whose data they are about."""
-        return Sms(self._desks.about(subject), tenant)
+        return Sms(self._live.about(subject), tenant)
 
     def storage(self, tenant: str | None = None, *, subject: str | None = None) -> Storage:
         """Files, of this tenant; `subject` says whose data they are about."""
-        return Storage(self._desks.about(subject), tenant)
+        return Storage(self._live.about(subject), tenant)
 
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> Shipping:
         """Shipments, of this tenant; `subject` says whose data they are about."""
-        return Shipping(self._desks.about(subject), tenant)
+        return Shipping(self._live.about(subject), tenant)
 
     @documented_by(UnsettledFlows.unsettled)
     def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
@@ -388,7 +388,7 @@ class Hub(_Hub):
             ConfigurationError: the tables of its tenant are wrong.
             StorageUnavailable: it cannot be told just now what the tenant has, and never was.
         """
-        return run_now(self._desks.find_account(name))
+        return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
         """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
@@ -402,7 +402,7 @@ class Hub(_Hub):
             ConfigurationError: nobody knows it, or what it has is wrong.
             StorageUnavailable: it cannot be told just now, and never was.
         """
-        run_now(self._desks.of(tenant))
+        run_now(self._live.dispatcher_of(tenant))
 
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
@@ -424,14 +424,14 @@ class Hub(_Hub):
         return Watch(self._origin, self.reload, self._failed, every, signals)
 
     def _known_account(self, name: str) -> Account | None:
-        return super()._known_account(name) or run_now(self._desks.find_account(name))
+        return super()._known_account(name) or run_now(self._live.find_account(name))
 
     def close(self) -> None:
         """Give back the connections that were opened here."""
         self.manager.close()
-        if self._office.refresher is not None:
-            self._office.refresher.close()
-        for one in (*self._office.made(), *self._own):
+        if self._runtime.refresher is not None:
+            self._runtime.refresher.close()
+        for one in (*self._runtime.own_transports(), *self._own):
             if hasattr(one, "close"):
                 one.close()
 
@@ -470,9 +470,9 @@ class AsyncHub(_Hub):
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = Colour(
+    _classes = HubClasses(
         AsyncConnectorManager,
-        step_later,
+        step_async,
         "Async",
         AsyncOAuthTokenRefresher,
         AsyncAccountTokens,
@@ -482,23 +482,23 @@ class AsyncHub(_Hub):
 
     def email(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEmail:
         """Mail, of this tenant; `subject` says whose data they are about."""
-        return AsyncEmail(self._desks.about(subject), tenant)
+        return AsyncEmail(self._live.about(subject), tenant)
 
     def payments(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPayments:
         """Payments, of this tenant; `subject` says whose data they are about."""
-        return AsyncPayments(self._desks.about(subject), tenant)
+        return AsyncPayments(self._live.about(subject), tenant)
 
     def sms(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncSms:
         """Text messages, of this tenant; `subject` says whose data they are about."""
-        return AsyncSms(self._desks.about(subject), tenant)
+        return AsyncSms(self._live.about(subject), tenant)
 
     def storage(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncStorage:
         """Files, of this tenant; `subject` says whose data they are about."""
-        return AsyncStorage(self._desks.about(subject), tenant)
+        return AsyncStorage(self._live.about(subject), tenant)
 
     def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShipping:
         """Shipments, of this tenant; `subject` says whose data they are about."""
-        return AsyncShipping(self._desks.about(subject), tenant)
+        return AsyncShipping(self._live.about(subject), tenant)
 
     @documented_by(UnsettledFlows.unsettled)
     async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
@@ -556,7 +556,7 @@ class AsyncHub(_Hub):
             ConfigurationError: the tables of its tenant are wrong.
             StorageUnavailable: it cannot be told just now what the tenant has, and never was.
         """
-        return await self._desks.find_account(name)
+        return await self._live.find_account(name)
 
     async def look_up(self, tenant: str) -> None:
         """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
@@ -570,7 +570,7 @@ class AsyncHub(_Hub):
             ConfigurationError: nobody knows it, or what it has is wrong.
             StorageUnavailable: it cannot be told just now, and never was.
         """
-        await self._desks.of(tenant)
+        await self._live.dispatcher_of(tenant)
 
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
@@ -594,9 +594,9 @@ class AsyncHub(_Hub):
     async def close(self) -> None:
         """Give back the connections that were opened here."""
         await self.manager.close()
-        if self._office.refresher is not None:
-            await self._office.refresher.close()
-        for one in (*self._office.made(), *self._own):
+        if self._runtime.refresher is not None:
+            await self._runtime.refresher.close()
+        for one in (*self._runtime.own_transports(), *self._own):
             end = getattr(one, "aclose", None) or getattr(one, "close", None)
             if end is not None:
                 await end()

@@ -20,8 +20,8 @@ from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import awaited, blocking, lift
 from moorage.services.entries.inbox import Handled, InboxFlows, Senders
 from moorage.services.entries.processing import Worked
-from moorage.wiring.renewing import renewing_entries
-from moorage.wiring.shelves import shelf_later, shelf_now
+from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
+from moorage.wiring.renewing import entry_renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,13 +136,13 @@ class WebhookInbox(_Inbox):
         subject: Callable[[Any], str | None] | None = None,
     ) -> None:
         verifiers = _Verifiers(hub)
-        core, shelf = _core(hub, cipher), shelf_now(storage)
+        core, store = _core(hub, cipher), sync_entry_store(storage)
         self._flows = InboxFlows(
             core,
-            shelf,
+            store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=renewing_entries(core, storage, shelf, awaited=False),
+            renewals=entry_renewals(core, storage, store, awaited=False),
             senders=Senders(
                 look_up=lift(hub.find_account),
                 owner=partial(_owner, hub),
@@ -196,13 +196,13 @@ class AsyncWebhookInbox(_Inbox):
         async def confirm(account: str, event: WebhookEvent) -> bool:
             return await verifiers.of(account).aconfirm(event)
 
-        core, shelf = _core(hub, cipher), shelf_later(storage)
+        core, store = _core(hub, cipher), async_entry_store(storage)
         self._flows = InboxFlows(
             core,
-            shelf,
+            store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=renewing_entries(core, storage, shelf, awaited=True),
+            renewals=entry_renewals(core, storage, store, awaited=True),
             senders=Senders(
                 look_up=hub.find_account,
                 owner=partial(_owner, hub),

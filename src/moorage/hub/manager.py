@@ -12,22 +12,27 @@ from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
-from moorage.runtime import calm
+from moorage.runtime import fast_path
 from moorage.runtime.bridge import (
     awaited,
     blocking,
     documented_by,
     refuse_generator,
     run_now,
-    step_later,
-    step_now,
+    step_async,
+    step_sync,
 )
 from moorage.services.calling.call import value_of
 from moorage.services.calling.steps import Calling
-from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports
-from moorage.wiring.suitable import check_money, check_steps, check_tls, refuse_awaited
-from moorage.wiring.trust import tell_unverified
+from moorage.wiring.service_checks import (
+    check_money,
+    check_steps,
+    check_tls,
+    refuse_async_functions,
+)
+from moorage.wiring.tls_report import report_unverified_tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -46,8 +51,8 @@ if TYPE_CHECKING:
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
-    from moorage.services.fence import Fence
-    from moorage.wiring.cores import Wired
+    from moorage.services.environment_guard import EnvironmentGuard
+    from moorage.wiring.core_assembly import WiredCore
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,17 +66,17 @@ def _check_step(function: Callable[..., Any]) -> None:
 class _Manager:
     """What both colours share: the services that are called now."""
 
-    _wired: Wired
+    _wired: WiredCore
     _flows: Calling
-    _fence: Fence | None = None
+    _environment_guard: EnvironmentGuard | None = None
 
-    def use_fence(self, fence: Fence) -> None:
+    def use_environment_guard(self, guard: EnvironmentGuard) -> None:
         """Have it let out the calls of flows that are prepared from now on.
 
         Args:
-            fence: knows whether they may leave.
+            guard: knows whether they may leave.
         """
-        self._fence = fence
+        self._environment_guard = guard
 
     def reload(self, services: Iterable[Service]) -> None:
         """Call these services from now on, in place of those before.
@@ -99,12 +104,12 @@ class _Manager:
             places: where they stand in a configuration, by name, if they do.
         """
         wired, places = self._wired, places or {}
-        core = wired.core if credentials is None else wired.asking(credentials)
+        core = wired.core if credentials is None else wired.with_credentials(credentials)
         flows = Calling(core, services)
-        flows.plans.fence = self._fence
+        flows.plans.environment_guard = self._environment_guard
         known = flows.plans.services.values()
         if not wired.waits:
-            refuse_awaited(known, places)
+            refuse_async_functions(known, places)
         check_steps(known, wired.http, places)
         check_money(known, wired.claims, places)
         check_tls(known, places)
@@ -186,10 +191,10 @@ class ConnectorManager(_Manager):
             locks=locks,
             gather=gather,
         )
-        self._wired = plain_core(self._ports)
+        self._wired = sync_core(self._ports)
         self._send = self._wired.send
         self.use(self.prepared(services), dry_run=dry_run)
-        tell_unverified(self._wired)
+        report_unverified_tls(self._wired)
 
     call_many = blocking(Calling.call_many)
     circuit_state = blocking(Calling.circuit_state)
@@ -223,7 +228,7 @@ class ConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return calm.call(self._flows, self._send, plan, request)
+                return fast_path.call(self._flows, self._send, plan, request)
         flow = self._flows.call(
             service,
             request,
@@ -304,13 +309,13 @@ class ConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return calm.run(self._flows, plan, function)
+                return fast_path.run(self._flows, plan, function)
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
                 self._flows.run(
                     service,
-                    step_now(function),
+                    step_sync(function),
                     tenant=tenant,
                     endpoint=endpoint,
                     idempotency_key=idempotency_key,
@@ -347,7 +352,7 @@ class ConnectorManager(_Manager):
 
     def close(self) -> None:
         """Give back the connections that this manager opened itself."""
-        made = self._wired.own_http()
+        made = self._wired.default_http()
         if made is not None:
             made.close()
 
@@ -420,10 +425,10 @@ class AsyncConnectorManager(_Manager):
             locks=locks,
             gather=gather,
         )
-        self._wired = awaited_core(self._ports)
+        self._wired = async_core(self._ports)
         self._send = self._wired.send
         self.use(self.prepared(services), dry_run=dry_run)
-        tell_unverified(self._wired)
+        report_unverified_tls(self._wired)
 
     call_many = awaited(Calling.call_many)
     circuit_state = awaited(Calling.circuit_state)
@@ -457,7 +462,7 @@ class AsyncConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return await calm.call_async(self._flows, self._send, plan, request)
+                return await fast_path.call_async(self._flows, self._send, plan, request)
         flow = self._flows.call(
             service,
             request,
@@ -536,12 +541,12 @@ class AsyncConnectorManager(_Manager):
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return await calm.run_async(self._flows, plan, function)
+                return await fast_path.run_async(self._flows, plan, function)
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
                 service,
-                step_later(function, self._flows.core),
+                step_async(function, self._flows.core),
                 tenant=tenant,
                 endpoint=endpoint,
                 idempotency_key=idempotency_key,
@@ -571,7 +576,7 @@ class AsyncConnectorManager(_Manager):
 
     async def close(self) -> None:
         """Give back the connections that this manager opened itself."""
-        made = self._wired.own_http()
+        made = self._wired.default_http()
         if made is not None:
             await made.close()
 

@@ -21,10 +21,10 @@ from moorage.faces.storage import Storage
 from moorage.runtime.bridge import awaited, blocking, lift, run_now
 from moorage.services.entries.outbox import REQUEST, Delivered, OutboxFlows
 from moorage.services.entries.processing import Worked
-from moorage.wiring.cores import plain_core
+from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
 from moorage.wiring.ports import Ports
-from moorage.wiring.renewing import renewing_entries
-from moorage.wiring.shelves import shelf_later, shelf_now
+from moorage.wiring.renewing import entry_renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
     from moorage.services.core.core import Core
     from moorage.services.entries.outbox import Call
-    from moorage.services.entries.processing import Shelf, Stop
+    from moorage.services.entries.processing import EntryStore, Stop
 
 __all__ = [
     "AsyncOutbox",
@@ -74,7 +74,7 @@ class _Outbox:
 
     _flows: OutboxFlows
     _storage: Any
-    _shelf: Callable[[Any], Shelf[Any]]
+    _adapt_store: Callable[[Any], EntryStore[Any]]
 
     def within(self, connection: Any, /) -> Self:
         """This outbox, but `put` writes in the transaction that a connection of yours has open.
@@ -95,7 +95,7 @@ class _Outbox:
             )
         other = copy(self)
         other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        other._flows.shelf = self._shelf(self._storage.within(connection))  # noqa: SLF001 - as above
+        other._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - as above
         return other
 
     def _deliver(
@@ -134,17 +134,17 @@ class Outbox(_Outbox):
         randomness: Randomness | None = None,
     ) -> None:
         self._storage = storage
-        core, shelf = _core(cipher, clock, ids, randomness), self._shelf(storage)
+        core, store = _core(cipher, clock, ids, randomness), self._adapt_store(storage)
         self._flows = OutboxFlows(
             core,
-            shelf,
+            store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=renewing_entries(core, storage, shelf, awaited=False),
+            renewals=entry_renewals(core, storage, store, awaited=False),
             check=_check,
         )
 
-    _shelf = staticmethod(shelf_now)
+    _adapt_store = staticmethod(sync_entry_store)
     put = blocking(OutboxFlows.put)
     put_request = blocking(OutboxFlows.put_request)
     stuck = blocking(OutboxFlows.stuck)
@@ -213,17 +213,17 @@ class AsyncOutbox(_Outbox):
         randomness: Randomness | None = None,
     ) -> None:
         self._storage = storage
-        core, shelf = _core(cipher, clock, ids, randomness), self._shelf(storage)
+        core, store = _core(cipher, clock, ids, randomness), self._adapt_store(storage)
         self._flows = OutboxFlows(
             core,
-            shelf,
+            store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=renewing_entries(core, storage, shelf, awaited=True),
+            renewals=entry_renewals(core, storage, store, awaited=True),
             check=_check,
         )
 
-    _shelf = staticmethod(shelf_later)
+    _adapt_store = staticmethod(async_entry_store)
     put = awaited(OutboxFlows.put)
     put_request = awaited(OutboxFlows.put_request)
     stuck = awaited(OutboxFlows.stuck)
@@ -271,7 +271,7 @@ def _core(
     cipher: Cipher | None, clock: Clock | None, ids: Ids | None, randomness: Randomness | None
 ) -> Core:
     # What an outbox needs of its ports is plain in both colours.
-    return plain_core(Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness)).core
+    return sync_core(Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness)).core
 
 
 def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
@@ -305,15 +305,15 @@ class _ReachedError(Exception):
     """A call has passed all checks, and would be handed to a vendor now."""
 
 
-class _NoDesk:
+class _NoDispatcher:
     """Stands where calls are handed to vendors."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _ReachedError(name)
 
 
-async def _no_desk(_: str | None) -> Any:
-    return _NoDesk()
+async def _no_dispatcher(_: str | None) -> Any:
+    return _NoDispatcher()
 
 
 def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -337,7 +337,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
             field=_KEY,
             remedy="Leave it out, and give key= so that the call is written down once.",
         )
-    method = getattr(face(_no_desk, None), verb)
+    method = getattr(face(_no_dispatcher, None), verb)
     if _KEY in inspect.signature(method).parameters:
         options = {**options, _KEY: "checked"}
     refused = _refusal(method, values, options)

@@ -13,9 +13,9 @@ from moorage.domain.values.functions import check_callable
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
-from moorage.wiring.cores import awaited_core, plain_core
-from moorage.wiring.ports import Ports, check_colour
-from moorage.wiring.stores import both_colours
+from moorage.wiring.core_assembly import async_core, sync_core
+from moorage.wiring.ports import Ports, check_sync_or_async
+from moorage.wiring.stores import sync_and_async_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,25 +63,25 @@ class Part:
         cipher: Cipher | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
-        plain, later = both_colours(storage, clock)
+        plain, later = sync_and_async_store(storage, clock)
         common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
         self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
         self._later_ports = attrs.evolve(
             common, state=later, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
-        check_colour(self._plain_ports, awaited=False)
-        check_colour(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, awaited=False)
+        check_sync_or_async(self._later_ports, awaited=True)
 
     @functools.cached_property
     def _now(self) -> Core:
         """The synchronous core."""
-        return plain_core(self._usable(self._plain_ports, "a synchronous")).core
+        return sync_core(self._usable(self._plain_ports, "a synchronous")).core
 
     @functools.cached_property
     def _later(self) -> Core:
         """The asynchronous core."""
-        return awaited_core(self._usable(self._later_ports, "an asynchronous")).core
+        return async_core(self._usable(self._later_ports, "an asynchronous")).core
 
     @functools.cached_property
     def _execute(self) -> Execute:

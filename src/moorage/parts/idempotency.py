@@ -16,7 +16,7 @@ from moorage.domain.values.durations import micros, seconds
 from moorage.domain.values.functions import check_callable, check_plain
 from moorage.errors import ConnectorError
 from moorage.parts.base import Part, decorated
-from moorage.runtime.bridge import is_async, run_now, step_later, step_now
+from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of
@@ -110,7 +110,7 @@ class Idempotency(Part):
         """Like `call`, with an explicit payload; the result tells whether it was replayed."""
         check_callable(function, "function")
         ended: Answered[R] = value_of(
-            run_now(self._act(self._now, key, step_now(function), payload))
+            run_now(self._act(self._now, key, step_sync(function), payload))
         )
         return ended
 
@@ -120,7 +120,7 @@ class Idempotency(Part):
         """The asynchronous `answer`."""
         check_callable(function, "function")
         ended: Answered[R] = value_of(
-            await self._act(self._later, key, step_later(function, self._later), payload)
+            await self._act(self._later, key, step_async(function, self._later), payload)
         )
         return ended
 

@@ -18,8 +18,8 @@ from moorage.parts.base import Part
 from moorage.runtime.bridge import run_now
 from moorage.services.oauth.asking import Patience
 from moorage.services.oauth.consent import Consenting
-from moorage.wiring.cores import awaited_core, plain_core
-from moorage.wiring.ports import check_colour
+from moorage.wiring.core_assembly import async_core, sync_core
+from moorage.wiring.ports import check_sync_or_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -84,8 +84,8 @@ class OAuthConsent(Part):
         )
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_colour(self._plain_ports, awaited=False)
-        check_colour(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, awaited=False)
+        check_sync_or_async(self._later_ports, awaited=True)
         if not isinstance(client, OAuthClient):
             raise ConfigurationError(
                 f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
@@ -106,21 +106,21 @@ class OAuthConsent(Part):
 
     def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow synchronously; a client of its own is closed at the end."""
-        wired = plain_core(self._plain_ports)
+        wired = sync_core(self._plain_ports)
         try:
             return run_now(flow(Consenting(wired.core, self._client, self._patience)))
         finally:
-            client = wired.own_http()
+            client = wired.default_http()
             if client is not None:
                 client.close()
 
     async def _awaited(self, flow: Callable[[Consenting], Flow[R]]) -> R:
         """Run a flow asynchronously, like `_plainly`."""
-        wired = awaited_core(self._later_ports)
+        wired = async_core(self._later_ports)
         try:
             return await flow(Consenting(wired.core, self._client, self._patience))
         finally:
-            client = wired.own_http()
+            client = wired.default_http()
             if client is not None:
                 await client.close()
 

@@ -23,11 +23,11 @@ from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import allowance, guarded, guarded_later, lift, run_now
+from moorage.runtime.bridge import allowance, guarded, guarded_async, lift, run_now
 from moorage.services.core.foreign_errors import no_credentials, not_refreshed
 from moorage.services.oauth.renewal import Pace, Vault
 from moorage.services.oauth.token_refresher import Refreshing
-from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.core_assembly import async_core, sync_core
 
 if TYPE_CHECKING:
     import asyncio
@@ -172,7 +172,7 @@ class OAuthTokenRefresher(_Refresher):
             locks=locks,
         )
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
-        self._wired = plain_core(self._usable(self._plain_ports, "a synchronous"))
+        self._wired = sync_core(self._usable(self._plain_ports, "a synchronous"))
         self._vault = MemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, OAuthTokenRefresher._start)
@@ -252,7 +252,7 @@ class OAuthTokenRefresher(_Refresher):
 
     def close(self) -> None:
         """Close the connections that this refresher opened itself."""
-        made = self._wired.own_http()
+        made = self._wired.default_http()
         if made is not None:
             made.close()
 
@@ -324,7 +324,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
             async_locks=locks,
         )
         self._later_ports = attrs.evolve(self._later_ports, http=http)
-        self._wired = awaited_core(self._usable(self._later_ports, "an asynchronous"))
+        self._wired = async_core(self._usable(self._later_ports, "an asynchronous"))
         self._vault = AsyncMemoryCredentialProvider() if vault is None else vault
         self._start()
         in_child(self, AsyncOAuthTokenRefresher._start)
@@ -332,10 +332,10 @@ class AsyncOAuthTokenRefresher(_Refresher):
     def _start(self) -> None:
         provided = self._vault
         vault = Vault(
-            guarded_later(provided.get, no_credentials),
-            guarded_later(provided.has, no_credentials),
-            guarded_later(provided.refresh, not_refreshed),
-            guarded_later(provided.rotate, not_refreshed),
+            guarded_async(provided.get, no_credentials),
+            guarded_async(provided.has, no_credentials),
+            guarded_async(provided.refresh, not_refreshed),
+            guarded_async(provided.rotate, not_refreshed),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
@@ -395,7 +395,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
 
     async def close(self) -> None:
         """Close the connections that this refresher opened itself."""
-        made = self._wired.own_http()
+        made = self._wired.default_http()
         if made is not None:
             await made.close()
 

@@ -12,7 +12,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorated
-from moorage.runtime.bridge import is_async, refuse_awaitable, run_now, step_later, step_now
+from moorage.runtime.bridge import is_async, refuse_awaitable, run_now, step_async, step_sync
 from moorage.services.calling.attempts import attempt, follow
 from moorage.services.calling.call import Call, value_of
 
@@ -87,7 +87,7 @@ class RetryHandler(Part):
             value = function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
             call = Call(self._plan, began, self._plan.span)
-            step = step_now(functools.partial(function, *args, **kwargs))
+            step = step_sync(functools.partial(function, *args, **kwargs))
             ending = run_now(follow(core, call, None, error, step))
         else:
             return value if value is None else refuse_awaitable(value)
@@ -100,13 +100,13 @@ class RetryHandler(Part):
     def _call_now(self, function: Callable[[], R]) -> R:
         core = self._now
         call = self._begin(core)
-        ending = run_now(attempt(core, call, step_now(function)))
+        ending = run_now(attempt(core, call, step_sync(function)))
         return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
 
     async def _call_later(self, function: Callable[[], Any]) -> Any:
         core = self._later
         call = self._begin(core)
-        ending = await attempt(core, call, step_later(function, core))
+        ending = await attempt(core, call, step_async(function, core))
         return value_of(_signed(core, call, ending))
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:

@@ -22,11 +22,11 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import guarded, guarded_later, lift, run_now
+from moorage.runtime.bridge import guarded, guarded_async, lift, run_now
 from moorage.services.core.foreign_errors import no_credentials
 from moorage.services.webhooks.verifier import Endpoint, Receiving, keys_for
 from moorage.wiring.catalog import webhook_scheme
-from moorage.wiring.ports import check_colour
+from moorage.wiring.ports import check_sync_or_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,8 +102,8 @@ class WebhookVerifier(Part):
         super().__init__(service, storage=storage, observers=observers, clock=clock)
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_colour(self._plain_ports, awaited=False)
-        check_colour(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, awaited=False)
+        check_sync_or_async(self._later_ports, awaited=True)
         allowed = _tolerance(chosen_scheme, tolerance)
         guarded = replay_guard and not chosen_scheme.hints
         self._endpoint = Endpoint(
@@ -144,7 +144,7 @@ class WebhookVerifier(Part):
             return Receiving(self._later, self._endpoint, lift(get), self._fixed)
         if not inspect.iscoroutinefunction(get):
             raise self._unusable("an asynchronous")
-        return Receiving(self._later, self._endpoint, guarded_later(get, no_credentials))
+        return Receiving(self._later, self._endpoint, guarded_async(get, no_credentials))
 
     def _unusable(self, expected: str) -> ConfigurationError:
         return ConfigurationError(

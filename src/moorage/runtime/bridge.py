@@ -123,7 +123,7 @@ def guarded(
     return guard
 
 
-def guarded_later(
+def guarded_async(
     function: Callable[P, Awaitable[R]], ours: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     """As `guarded`, for a verb that is awaited."""
@@ -274,17 +274,17 @@ def refuse_awaitable(value: R) -> R:
     return value
 
 
-async def settle_now(value: R) -> R:
+async def settle_sync(value: R) -> R:
     """What a user's function returned, on the synchronous face."""
     return refuse_awaitable(value)
 
 
-async def settle_later(value: Any) -> Any:
+async def settle_async(value: Any) -> Any:
     """What a user's function returned, on the asynchronous face: awaited if it can be."""
     return await value if can_be_awaited(value) else value
 
 
-async def within_now(pending: Awaitable[R], seconds: float) -> R:
+async def within_sync(pending: Awaitable[R], seconds: float) -> R:
     """What a port gives on the synchronous face, where nothing can be cut off; it may ask."""
     token = _allowed.set(seconds)
     try:
@@ -308,7 +308,7 @@ def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
     return bound_here, CancelledError
 
 
-async def within_later(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
+async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
     """The value of an awaitable, which is cancelled if it still waits when its time is over.
 
     It is started here, and bounded only when it suspends, because nothing can cancel it before.
@@ -336,7 +336,7 @@ async def within_later(pending: Awaitable[R], until: float, nanoseconds: Callabl
 def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
-    """As `within_later`, for a coroutine that was started, and suspended with `first_yield`."""
+    """As `within_async`, for a coroutine that was started, and suspended with `first_yield`."""
     bound_here, cancelled = _timers()
     seconds = (until - nanoseconds()) / 1e9
     bound = bound_here(seconds) if seconds < _ENDLESS else None
@@ -377,15 +377,15 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
 def bounding(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
-    """`within_later` for a bound in seconds from now."""
+    """`within_async` for a bound in seconds from now."""
 
     def within(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
-        return within_later(pending, nanoseconds() + seconds * 1e9, nanoseconds)
+        return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)
 
     return within
 
 
-def step_now(function: Callable[[], Any]) -> AttemptStep:
+def step_sync(function: Callable[[], Any]) -> AttemptStep:
     """A plain function as a step, which carries its outcome as a value."""
 
     async def step(call: Call) -> Ending:
@@ -401,7 +401,7 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
     return step
 
 
-def step_later(function: Callable[[], Any], core: Core) -> AttemptStep:
+def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
     """A function that returns an awaitable as a step, which carries its outcome as a value.
 
     It is cut off at the end of the attempt's time.
@@ -414,7 +414,7 @@ def step_later(function: Callable[[], Any], core: Core) -> AttemptStep:
             pending = function()
             if can_be_awaited(pending):
                 until = core.nanoseconds() + call.bound(core) * 1e9
-                return await within_later(pending, until, core.nanoseconds), None
+                return await within_async(pending, until, core.nanoseconds), None
         except OutOfTimeError:
             return None, cut_off()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
@@ -435,7 +435,7 @@ def not_awaitable(function: object) -> ConfigurationError:
     )
 
 
-def gathered_now(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """A verb of the Gather port on the synchronous face: its steps are flows, run in threads."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:

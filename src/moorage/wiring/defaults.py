@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Lazily:
+class LazyAdapter:
     """An adapter that is made when it is first used."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._made: Any = None
+        self._adapter: Any = None
         self._unlocked()
         # Another thread may be making it, and would never be done in the child.
-        in_child(self, Lazily._unlocked)
+        in_child(self, LazyAdapter._unlocked)
 
     def _unlocked(self) -> None:
         self._lock = threading.Lock()
 
     def get(self) -> Any:
         """The adapter."""
-        if self._made is None:
+        if self._adapter is None:
             with self._lock:
-                if self._made is None:
-                    self._made = self._make()
-        return self._made
+                if self._adapter is None:
+                    self._adapter = self._make()
+        return self._adapter
 
-    def made(self) -> Any:
+    def created(self) -> Any:
         """The adapter if it was ever used, else None."""
-        return self._made
+        return self._adapter
 
 
 class Reporter:
@@ -82,7 +82,7 @@ def memory_cache(clock: Any = None) -> Any:
     return MemoryCache(clock)
 
 
-_EMBEDDED: Final = {
+_DEFAULTS: Final = {
     "clock": ("clocks.system", "SystemClock"),
     "sleeper": ("clocks.system", "ThreadSleeper"),
     "async sleeper": ("clocks.system_async", "AsyncioSleeper"),
@@ -98,17 +98,17 @@ _EMBEDDED: Final = {
 """The module and the class of each embedded adapter."""
 
 
-def embedded(name: str) -> Any:
+def default_adapter(name: str) -> Any:
     """Return the default adapter of a port."""
-    module, kind = _EMBEDDED[name]
+    module, kind = _DEFAULTS[name]
     return getattr(import_module(f"moorage.adapters.{module}"), kind)()
 
 
-def standing_for(name: str) -> str:
+def default_adapter_name(name: str) -> str:
     """Return the name of a port's default adapter."""
-    return _EMBEDDED[name][1]
+    return _DEFAULTS[name][1]
 
 
-def later(name: str) -> Lazily:
+def lazy_adapter(name: str) -> LazyAdapter:
     """Return a default adapter that is created on first use."""
-    return Lazily(partial(embedded, name))
+    return LazyAdapter(partial(default_adapter, name))

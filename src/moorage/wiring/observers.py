@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.ports.observer import Observer
 
 
-class NotItself:
+class NonReentrantObserver:
     """An observer that receives no events of the calls that it makes while handling an event.
 
     Else one that calls the manager it observes would never come to an end.
@@ -38,18 +38,18 @@ class NotItself:
             inside.telling = False
 
 
-class Unheard:
+class UnobservedFailure:
     """Warns of an observer that failed where no other observer heard it, once for each error."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, failed: ObserverFailed) -> None:
         """Warn, unless this observer has failed in this way before."""
-        seen = failed.observer, failed.error
-        if seen in self._told:
+        failure = failed.observer, failed.error
+        if failure in self._warned:
             return
-        self._told.add(seen)
+        self._warned.add(failure)
         give_notice(
             f"the observer {failed.observer} failed ({failed.error}) and missed an event, and"
             " no other observer heard of it. Correct it, or add an observer that takes"

@@ -72,7 +72,7 @@ _PLAIN: Final = {
 """What neither face awaits."""
 
 
-def check_colour(ports: Ports, *, awaited: bool) -> None:
+def check_sync_or_async(ports: Ports, *, awaited: bool) -> None:
     """Refuse, by name, a synchronous port for an asynchronous manager, and the reverse."""
     for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
@@ -113,10 +113,10 @@ def check_verb(port: object, name: str, verb: str) -> None:
 def _check_awaited(port: object, name: str, verb: str, *, awaited: bool) -> None:
     method = getattr(port, verb, None)
     if method is not None and inspect.iscoroutinefunction(method) is not awaited:
-        wanted, given = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
+        wanted, actual = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
         other = "ConnectorManager" if awaited else "AsyncConnectorManager"
         raise ConfigurationError(
-            f"{type(port).__name__}.{verb} is {given}, and this face needs {wanted} ports.",
+            f"{type(port).__name__}.{verb} is {actual}, and this face needs {wanted} ports.",
             path=name,
             remedy=f"Give the {wanted} one, or use {other}.",
         )

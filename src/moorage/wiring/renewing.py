@@ -18,49 +18,51 @@ if TYPE_CHECKING:
 
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import Heartbeat
-    from moorage.services.entries.processing import Shelf
+    from moorage.services.entries.processing import EntryStore
 
 _EVERY: Final = RENEWAL / SECOND
-_known: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()
+_renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()
 """By store and clock, which live as long: all managers of one store share what renews."""
 
 
-def renewing(core: Core, store: Any, clock: Any, *, awaited: bool) -> Renewals | Unrenewed:
+def claim_renewals(core: Core, store: Any, clock: Any, *, awaited: bool) -> Renewals | Unrenewed:
     """Return the renewer of a store's claims; `core` executes its commands."""
     if getattr(store, "reach", None) == "process":
         return Unrenewed()
-    found = _known.get((id(store), id(clock)))
-    if found is None:
-        found = Renewals(
+    renewals = _renewals_of_stores.get((id(store), id(clock)))
+    if renewals is None:
+        renewals = Renewals(
             core.execute,
             core.nanoseconds,
             by_tag=not getattr(store, "mixes_tags", False),
-            heartbeat=_later if awaited else _now,
+            heartbeat=_async_heartbeat if awaited else _sync_heartbeat,
         )
-        in_child(found, Renewals.disown)
-        _known[id(store), id(clock)] = found
-    return found
+        in_child(renewals, Renewals.disown)
+        _renewals_of_stores[id(store), id(clock)] = renewals
+    return renewals
 
 
-_known_entries: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictionary()
+_renewals_of_entry_stores: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictionary()
 """By store, which lives as long."""
 
 
-def renewing_entries(
-    core: Core, storage: Any, shelf: Shelf[Any], *, awaited: bool
+def entry_renewals(
+    core: Core, storage: Any, entry_store: EntryStore[Any], *, awaited: bool
 ) -> EntryRenewals:
-    """Return the renewer of a store's entries; `shelf` has the store's methods."""
-    found = _known_entries.get(id(storage))
-    if found is None:
-        found = EntryRenewals(
-            shelf,
+    """Return the renewer of a store's entries; `entry_store` has the store's methods."""
+    renewals = _renewals_of_entry_stores.get(id(storage))
+    if renewals is None:
+        renewals = EntryRenewals(
+            entry_store,
             core.nanoseconds,
-            heartbeat=_later if awaited else partial(_now, release=_release_of(storage)),
+            heartbeat=_async_heartbeat
+            if awaited
+            else partial(_sync_heartbeat, release=_release_of(storage)),
             shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
         )
-        in_child(found, EntryRenewals.disown)
-        _known_entries[id(storage)] = found
-    return found
+        in_child(renewals, EntryRenewals.disown)
+        _renewals_of_entry_stores[id(storage)] = renewals
+    return renewals
 
 
 def _release_of(storage: Any) -> Callable[[], Any]:
@@ -72,7 +74,7 @@ def _nothing() -> None:
     """Give nothing back."""
 
 
-def _now(
+def _sync_heartbeat(
     work: Callable[[], Any], wanted: Callable[[], bool], *, release: Callable[[], Any] = _nothing
 ) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat import Heartbeat
@@ -86,7 +88,7 @@ def _now(
     return Heartbeat(beat, wanted, _EVERY)
 
 
-def _later(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:
+def _async_heartbeat(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 
     return AsyncHeartbeat(work, wanted, _EVERY)

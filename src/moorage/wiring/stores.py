@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.functions import timed
-from moorage.runtime.bridge import blocked, guarded, guarded_later, lift_command, quiet
+from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, quiet
 from moorage.services.core.foreign_errors import store_broke
 from moorage.services.state.store_fallback import StoreFallback
-from moorage.wiring.defaults import Lazily, memory_storage
-from moorage.wiring.renewing import renewing
+from moorage.wiring.defaults import LazyAdapter, memory_storage
+from moorage.wiring.renewing import claim_renewals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.wiring.ports import Ports
 
 
-def verbs_now(state: Any) -> dict[str, Any]:
+def sync_store_verbs(state: Any) -> dict[str, Any]:
     """The verbs of a plain store, which raise nothing foreign."""
     execute, post, waits = timed(state.execute, 1), state.post, not _is_memory(state)
     if waits:
@@ -30,14 +30,14 @@ def verbs_now(state: Any) -> dict[str, Any]:
     return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": waits}
 
 
-def verbs_later(state: Any) -> dict[str, Any]:
+def async_store_verbs(state: Any) -> dict[str, Any]:
     """Return the methods of an asynchronous store, with its foreign errors wrapped."""
     if _is_memory(state):
         # Memory never makes a task wait.
         shared = getattr(state, "shared", state)
-        return verbs_now(shared)
+        return sync_store_verbs(shared)
     return {
-        "execute": guarded_later(timed(state.execute, 1), store_broke),
+        "execute": guarded_async(timed(state.execute, 1), store_broke),
         "ask": None,
         "post": quiet(state.post),
         "waits": True,
@@ -51,13 +51,13 @@ def with_stores(
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
     """The core with what stands in for stores that are away, and where its keys live."""
-    awaited = verbs is verbs_later
+    awaited = verbs is async_store_verbs
     if ports.claims is None or ports.claims is ports.state:
-        renewals = renewing(core, state, ports.clock, awaited=awaited)
+        renewals = claim_renewals(core, state, ports.clock, awaited=awaited)
         core = _with_fallback(core, "state", state, ports.clock)
         return attrs.evolve(core, renewals=renewals), state
     claims = attrs.evolve(core, **verbs(ports.claims))
-    renewals = renewing(claims, ports.claims, ports.clock, awaited=awaited)
+    renewals = claim_renewals(claims, ports.claims, ports.clock, awaited=awaited)
     core = _with_fallback(core, "state", state, ports.clock)
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     return attrs.evolve(_apart(core, claims), renewals=renewals), ports.claims
@@ -67,7 +67,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     """The core, going on without its store while that is away."""
     if _is_memory(state):
         return core
-    local = Lazily(lambda: memory_storage(clock))
+    local = LazyAdapter(lambda: memory_storage(clock))
     fallback = StoreFallback(
         core,
         name,
@@ -95,7 +95,7 @@ def _apart(core: Core, claims: Core) -> Core:
     return attrs.evolve(core, execute=execute, post=post, apart=True)
 
 
-def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
+def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
     """Return a synchronous and an asynchronous store; None for the one that cannot be made.
 
     Memory never makes a task wait, so the store in memory serves both at once.

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded, guarded_later, lift
+from moorage.runtime.bridge import guarded, guarded_async, lift
 from moorage.services.core.foreign_errors import tenants_broke
 from moorage.wiring.ports import check_verb
 
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def asked_of(tenants: Any, *, awaited: bool) -> dict[str, Callable[[str], Any]]:
-    """The verbs of a port of tenants, which raise nothing foreign.
+def tenant_verbs(tenants: Any, *, awaited: bool) -> dict[str, Callable[[str], Any]]:
+    """Return the methods of a tenant store, with its foreign errors wrapped.
 
     Raises:
-        ConfigurationError: it is no such port, or of the other colour.
+        ConfigurationError: a method is missing, or asynchronous in a synchronous hub, or reversed.
     """
     verbs: dict[str, Callable[[str], Any]] = {}
     for verb in ("version", "tables"):
         check_verb(tenants, "tenants", verb)
         method = getattr(tenants, verb)
         if inspect.iscoroutinefunction(method) is not awaited:
+            kind = "synchronous" if awaited else "asynchronous"
             raise ConfigurationError(
-                f"{type(tenants).__name__}.{verb} is of the other colour.",
+                f"{type(tenants).__name__}.{verb} is {kind}, and the hub is not.",
                 path="tenants",
-                remedy=f"Give the {'asynchronous' if awaited else 'plain'} one.",
+                remedy=f"Give {'an asynchronous' if awaited else 'a synchronous'} tenant store.",
             )
-        guard = guarded_later if awaited else _lifted
+        guard = guarded_async if awaited else _lifted
         verbs[verb] = guard(method, tenants_broke)
     return verbs
 

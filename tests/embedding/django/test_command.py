@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from moorage import CopiedStore, Credentials, LogQuery
-from moorage.hub.fence import rearm
+from moorage.hub.copied_stores import rearm
 from moorage_django import after_commit, hub
 from moorage_django.management.commands.moorage import Command
 from moorage_django.models import Credential

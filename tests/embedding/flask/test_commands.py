@@ -9,7 +9,7 @@ import pytest
 
 from moorage import Credentials, LogQuery, Money, Secret
 from moorage.contracts.payments import Charge
-from moorage.hub.fence import rearm
+from moorage.hub.copied_stores import rearm
 from moorage.hub.inbox import EntryQuery
 from moorage.wiring.store_urls import open_storage
 from tests.embedding.flask.shop import KEYS, Shop

@@ -19,7 +19,7 @@ from moorage.domain.state.keys import state_key
 from moorage.domain.values.json_text import is_list
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 from moorage.wiring.accounts import services_of
-from moorage.wiring.defaults import standing_for
+from moorage.wiring.defaults import default_adapter_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +63,7 @@ def check(
         "configuration": source,
         "environment": configured.environment,
         "warnings": [plain(warning) for warning in configured.warnings],
-        "http": standing_for("http"),
+        "http": default_adapter_name("http"),
         "store": {"kind": store_kind, "reachable": store_problem is None, "problem": store_problem},
         "accounts": [_account(account) for account in configured.accounts],
         "routes": [_route(route) for route in configured.routes],

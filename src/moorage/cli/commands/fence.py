@@ -11,7 +11,7 @@ from moorage.cli.context import Context
 from moorage.cli.places import opened_store
 from moorage.cli.vaults import open_vault
 from moorage.errors import ConfigurationError
-from moorage.hub import fence
+from moorage.hub import copied_stores
 from moorage.wiring.store_urls import open_tenants
 
 Store = Annotated[
@@ -27,7 +27,7 @@ def rearm(*, context: Context) -> CommandResult:
     """
     environment = _environment_name(context)
     with opened_store(context.state()) as store:
-        former_owner = fence.rearm(store, environment)
+        former_owner = copied_stores.rearm(store, environment)
     return CommandResult(
         {"environment": environment, "home": former_owner},
         [
@@ -50,7 +50,7 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
     """
     environment = _environment_name(context)
     with opened_store(context.state()) as states:
-        owner = fence.home(states)
+        owner = copied_stores.home(states)
     if owner in {None, environment}:
         raise ConfigurationError(
             f"The store belongs to {'no' if owner is None else 'this'} environment,"
@@ -65,7 +65,7 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
             remedy="Make sure that this is the copy, then repeat the command with --yes.",
         )
     stores = _stores_to_clear(context, store)
-    deleted = {name: fence.neutralize(target) for name, target in stores.items()}
+    deleted = {name: copied_stores.neutralize(target) for name, target in stores.items()}
     return CommandResult(
         {"environment": environment, "home": owner, "deleted": deleted},
         [f"{number} {name} deleted" for name, number in deleted.items()],

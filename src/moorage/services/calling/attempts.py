@@ -49,7 +49,7 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
     if call.route is not None:
-        value, error = await call.route.first(core, call, step, calm=not hurried)
+        value, error = await call.route.first(core, call, step, on_fast_path=not hurried)
     else:
         question = asked(core, call, retry=False) if hurried else call.plan.admission
         value, error = await once(core, call, question, step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
     from moorage.services.core.core import Core
-    from moorage.services.fence import Fence
+    from moorage.services.environment_guard import EnvironmentGuard
 
 _MOST: Final = 10_000
 
@@ -29,7 +29,7 @@ class Plans:
         services: services by name.
         easy: plans of functions that the fast path may call, by their identity.
         direct: plans of requests that the fast path may send.
-        fence: environment guard of the store; until it has passed, no fast path is used.
+        environment_guard: the store's guard; until it has passed, no fast path is used.
     """
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
@@ -55,7 +55,7 @@ class Plans:
         self._made: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
-        self.fence: Fence | None = None
+        self.environment_guard: EnvironmentGuard | None = None
 
     def find(
         self,
@@ -75,7 +75,7 @@ class Plans:
         plan = self._made.get(key)
         if plan is None:
             plan = Plan(known, tenant, found)
-            if self.fence is not None and not self.fence.passed:
+            if self.environment_guard is not None and not self.environment_guard.passed:
                 # A caller that only inspects a service needs a plan, which must admit nothing.
                 return plan
             if plan.easy and self._core.ask is not None and not self._core.observers:

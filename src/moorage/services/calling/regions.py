@@ -50,11 +50,13 @@ class Route:
         plans = (self.whole.regions[item.name] for item in self._regions)
         return {plan.target: plan for plan in plans}
 
-    async def first(self, core: Core, call: Call, step: AttemptStep, *, calm: bool) -> Ending:
+    async def first(
+        self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
+    ) -> Ending:
         """Make the first attempt, in the best region that admits it."""
         # A key that was sent before stays in its region.
         plans = self._others(core, call) or (call.plan,)
-        ask = _as_planned if calm else _as_it_stands
+        ask = _as_planned if on_fast_path else _as_it_stands
         ending = await self.in_any(core, call, plans, ask, step)
         if _kept_out(call, ending) and core.observers:
             error = ending[1]

@@ -39,11 +39,11 @@ from moorage.errors import (
 from moorage.services.calling import caching
 from moorage.services.calling.admission import why_not, withdraw
 from moorage.services.calling.attempts import again, attempt, follow, once
-from moorage.services.calling.by_hand import ByHand
 from moorage.services.calling.call import Call, Parse, value_of
 from moorage.services.calling.exchange import Exchange
 from moorage.services.calling.hedging import Hedged
 from moorage.services.calling.idempotency import Once, act_once
+from moorage.services.calling.manual_operations import ManualOperations
 from moorage.services.calling.rehearsal import rehearsed, shown_path
 from moorage.services.calling.streaming import Streaming
 
@@ -72,7 +72,7 @@ _NOT_MASKED: Final = (
 """Errors that no fallback replaces: misuse, or effects that may have happened."""
 
 
-class Calling(ByHand):
+class Calling(ManualOperations):
     """The operations of a manager."""
 
     _rehearses = False
@@ -287,8 +287,8 @@ class Calling(ByHand):
         The store may use half of the call's time for this. The other half is for the call itself,
         which continues if the store does not answer.
         """
-        fence = self.plans.fence
-        if fence is None or fence.passed:
+        guard = self.plans.environment_guard
+        if guard is None or guard.passed:
             return None
         began = self.core.nanoseconds()
         with self.plans.named(service, endpoint):
@@ -299,7 +299,7 @@ class Calling(ByHand):
                 # A copied database is refused before any mistake in the call itself.
                 with suppress(InvalidData):
                     whole = self.plans.find(service, tenant, endpoint, request).seconds
-            await fence.check(whole / 2)
+            await guard.check(whole / 2)
         return began
 
     def rehearsing(self) -> Calling:

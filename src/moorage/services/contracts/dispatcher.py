@@ -26,7 +26,7 @@ from moorage.errors import (
     RetryBudgetExhausted,
     UnsupportedByVendor,
 )
-from moorage.services.contracts.turns import Turn
+from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.contracts.vendor_wire import VendorWire
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _gives_no_token(error: ConnectorError) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Desk:
+class Dispatcher:
     """Sends the operations of contracts to accounts at vendors.
 
     Attributes:
@@ -105,14 +105,14 @@ class Desk:
     subject: str | None = None
     safety: Safety = attrs.field(factory=Safety)
 
-    def about(self, subject: str) -> Desk:
+    def about(self, subject: str) -> Dispatcher:
         """A dispatcher for operations about one person's data."""
         return attrs.evolve(self, subject=subject)
 
-    async def ask(
+    async def execute(
         self,
-        asked: RoutingRequest,
-        deed: Callable[[Any, Wire], Awaitable[R]],
+        operation: RoutingRequest,
+        perform: Callable[[Any, Wire], Awaitable[R]],
         *,
         key: str | None = None,
         timeout: float | None = None,
@@ -122,31 +122,33 @@ class Desk:
         With a key, the effect happens at one account only, ever.
 
         Args:
-            asked: properties of the operation that decide its route.
-            deed: executes the operation, with a vendor and a wire.
+            operation: properties of the operation that decide its route.
+            perform: executes the operation, with a vendor and a wire.
             key: idempotency key of the effect.
             timeout: seconds for each account that is tried.
         """
         timeout = maybe_seconds(timeout, "timeout")
-        accounts = self.directory.choose(asked)
-        if key is None or self.rehearses(asked):
-            return await self._by_turns(asked, accounts, deed, timeout)
-        return await self._once(asked, accounts, deed, checked_key(key), timeout)
+        accounts = self.directory.choose(operation)
+        if key is None or self.rehearses(operation):
+            return await self._try_accounts(operation, accounts, perform, timeout)
+        return await self._execute_with_key(operation, accounts, perform, checked_key(key), timeout)
 
-    async def at(
+    async def execute_at(
         self,
         ref: Ref | str,
-        asked: RoutingRequest,
-        deed: Callable[[Any, Wire, Ref], Awaitable[R]],
+        operation: RoutingRequest,
+        perform: Callable[[Any, Wire, Ref], Awaitable[R]],
         *,
         key: str | None = None,
         timeout: float | None = None,
     ) -> R:
         """Execute an operation on an existing object, at the account of its reference."""
         timeout = maybe_seconds(timeout, "timeout")
-        account, found = self.directory.find(ref, asked)
-        wire = self._wire(account, asked, timeout, keyed=key is not None)
-        return await self._named(asked, wire, deed(account.vendor, wire, found))
+        account, own_ref = self.directory.find(ref, operation)
+        wire = self._wire(account, operation, timeout, keyed=key is not None)
+        return await self._with_named_errors(
+            operation, wire, perform(account.vendor, wire, own_ref)
+        )
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
         """The error if the configuration forbids sending to these recipients; None otherwise."""
@@ -178,9 +180,9 @@ class Desk:
             use=use,
         )
 
-    def rehearses(self, asked: RoutingRequest) -> bool:
+    def rehearses(self, operation: RoutingRequest) -> bool:
         """True if the operation has an effect, and effects are only rehearsed."""
-        return self.safety.dry_run and has_effect(asked)
+        return self.safety.dry_run and has_effect(operation)
 
     def _wire(
         self, account: Account, operation: RoutingRequest, timeout: float | None, *, keyed: bool
@@ -195,13 +197,13 @@ class Desk:
     def _seconds(self, account: Account) -> float:
         return self.calling.plans.services[account.name].timeout
 
-    async def _by_turns(
+    async def _try_accounts(
         self,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
-        deed: Callable[[Any, Wire], Awaitable[R]],
+        perform: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
-        turn: Turn | None = None,
+        ownership: KeyOwnership | None = None,
     ) -> R:
         """Execute an operation at the first account, or at the next if the previous did nothing.
 
@@ -211,39 +213,39 @@ class Desk:
         away: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self._wire(account, operation, timeout, keyed=turn is not None)
+            wire = self._wire(account, operation, timeout, keyed=ownership is not None)
             try:
-                return await self._named(operation, wire, deed(account.vendor, wire))
+                return await self._with_named_errors(operation, wire, perform(account.vendor, wire))
             except ConnectorError as error:
                 refused = refuses_value(error, wire)
                 if not (refused or nothing_done(error, wire)):
                     raise
                 if away is None and not refused:
                     away = account, error
-                await _move(turn, following)
+                await _move(ownership, following)
                 self._tell(operation, account, following, error)
-        wire = self._wire(last, operation, timeout, keyed=turn is not None)
+        wire = self._wire(last, operation, timeout, keyed=ownership is not None)
         try:
-            return await self._named(operation, wire, deed(last.vendor, wire))
+            return await self._with_named_errors(operation, wire, perform(last.vendor, wire))
         except ConnectorError as error:
             if away is None or not refuses_value(error, wire):
                 raise
             takes_it, absence = away
-            await _move(turn, takes_it)
+            await _move(ownership, takes_it)
             raise absence from error
 
-    async def _once(
+    async def _execute_with_key(
         self,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
-        deed: Callable[[Any, Wire], Awaitable[R]],
+        perform: Callable[[Any, Wire], Awaitable[R]],
         key: str,
         timeout: float | None,
     ) -> R:
         services = self.calling.plans.services
         remembered = max(services[item.name].idempotency_ttl for item in accounts)
         seconds = sum(timeout or self._seconds(item) for item in accounts)
-        turn = Turn(
+        ownership = KeyOwnership(
             self.calling.core,
             operation.kind,
             operation.tenant,
@@ -252,21 +254,25 @@ class Desk:
             seconds=seconds,
         )
         try:
-            name, movable = await turn.settled(accounts[0].name, movable=len(accounts) > 1)
-            account = self._known(name, operation)
+            name, movable = await ownership.recorded(accounts[0].name, movable=len(accounts) > 1)
+            account = self._configured_account(name, operation)
             names = [item.name for item in accounts]
-            rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
-            return await self._by_turns(operation, (account, *rest), deed, timeout, turn)
+            other_accounts = accounts[names.index(name) + 1 :] if movable and name in names else ()
+            return await self._try_accounts(
+                operation, (account, *other_accounts), perform, timeout, ownership
+            )
         finally:
-            turn.give_back()
+            ownership.give_back()
 
-    async def _named(self, operation: RoutingRequest, wire: VendorWire, doing: Awaitable[R]) -> R:
+    async def _with_named_errors(
+        self, operation: RoutingRequest, wire: VendorWire, execution: Awaitable[R]
+    ) -> R:
         """Add the account and the operation to an error that names none.
 
         An error after a step with a possible effect never claims that nothing was done.
         """
         try:
-            done = wire.masked(await doing)
+            answer = wire.masked(await execution)
         except ConnectorError as error:
             wire.masked(error)
             error.service = error.service or wire.account
@@ -274,9 +280,9 @@ class Desk:
             if wire.acted:
                 vars(error).update(_acted=True)
             raise
-        return as_replay(done) if wire.replayed else done
+        return as_replay(answer) if wire.replayed else answer
 
-    def _known(self, name: str, operation: RoutingRequest) -> Account:
+    def _configured_account(self, name: str, operation: RoutingRequest) -> Account:
         account = self.directory.accounts.get(name)
         if account is None:
             error = ConfigurationError(
@@ -306,7 +312,7 @@ class Desk:
             )
 
 
-async def _move(turn: Turn | None, account: Account) -> None:
+async def _move(ownership: KeyOwnership | None, account: Account) -> None:
     """Record the next account of an effect with a key, before anything is sent there."""
-    if turn is not None:
-        await turn.move(account.name)
+    if ownership is not None:
+        await ownership.move(account.name)

@@ -22,7 +22,7 @@ from moorage.contracts.validators import check_kind
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
-from moorage.services.contracts.turns import Turn
+from moorage.services.contracts.key_ownership import KeyOwnership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
 
 _USUAL: Final = 100
 _BATCHES: Final = "email.batch"
@@ -45,8 +45,8 @@ class EmailFlows:
         tenant: tenant of the operations.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
 
     async def send_transactional(
@@ -65,19 +65,21 @@ class EmailFlows:
         """
         check_kind(message, EmailMessage, "message")
         check_addressed(message)
-        refused = self._desk.refusal("send_transactional", _addresses(message.everybody))
+        refused = self._dispatcher.refusal("send_transactional", _addresses(message.everybody))
         if refused is not None:
             raise refused
 
-        async def deed(vendor: Any, wire: Wire) -> EmailReceipt:
+        async def perform(vendor: Any, wire: Wire) -> EmailReceipt:
             check_fits(message, len(message.everybody), vendor.limits)
             receipt: EmailReceipt = await vendor.send_transactional(
                 wire, message, key=idempotency_key
             )
             return receipt
 
-        asked = self._asked("send_transactional", message.needs)
-        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+        operation = self._operation("send_transactional", message.needs)
+        return await self._dispatcher.execute(
+            operation, perform, key=idempotency_key, timeout=timeout
+        )
 
     async def send_bulk(
         self,
@@ -105,7 +107,7 @@ class EmailFlows:
             longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
             checked_key(f"{longest}/{len(bulk.recipients)}")
         refusals = [
-            self._desk.refusal("send_bulk", _addresses(recipient.everybody))
+            self._dispatcher.refusal("send_bulk", _addresses(recipient.everybody))
             for recipient in bulk.recipients
         ]
         if any(refusals):
@@ -115,13 +117,13 @@ class EmailFlows:
                 if no is None
             ]
             bulk = attrs.evolve(bulk, recipients=let)
-        asked = self._asked("send_bulk", bulk.needs)
-        chunks = bulk.chunks(await self._batch(asked, idempotency_key))
+        operation = self._operation("send_bulk", bulk.needs)
+        chunks = bulk.chunks(await self._batch(operation, idempotency_key))
         steps = [
-            partial(self._chunk, asked, chunk, _below(idempotency_key, number), timeout)
+            partial(self._chunk, operation, chunk, _below(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
-        told = await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        told = await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
         results = (result for results in told for result in results)
         return [next(results) if no is None else Result(error=no) for no in refusals]
 
@@ -131,11 +133,11 @@ class EmailFlows:
         """Ask the vendor if mail to an address can be delivered."""
         checked = as_address(address, "address")
 
-        async def deed(vendor: EmailVendor, wire: Wire) -> AddressCheck:
+        async def perform(vendor: EmailVendor, wire: Wire) -> AddressCheck:
             return await vendor.validate_address(wire, checked)
 
-        asked = self._asked("validate_address", {EmailCapability.VALIDATE_ADDRESS})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("validate_address", {EmailCapability.VALIDATE_ADDRESS})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def get_statistics(
         self, query: StatisticsQuery, *, timeout: float | None = None
@@ -143,24 +145,24 @@ class EmailFlows:
         """Get the statistics of the mail sent in a range of days."""
         check_kind(query, StatisticsQuery, "query")
 
-        async def deed(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
+        async def perform(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
             return await vendor.get_statistics(wire, query)
 
-        asked = self._asked("get_statistics", {EmailCapability.STATISTICS})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("get_statistics", {EmailCapability.STATISTICS})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
         """The number of recipients per chunk; with a key, the number of its first use.
 
         So the chunks of a key stay the same, even if another vendor is configured by then.
         """
-        accounts = self._desk.directory.choose(operation)
+        accounts = self._dispatcher.directory.choose(operation)
         size = min(account.vendor.limits.get("batch", _USUAL) for account in accounts)
         if key is None:
             return size
-        calling = self._desk.calling
+        calling = self._dispatcher.calling
         services = [calling.plans.services[account.name] for account in accounts]
-        turn = Turn(
+        turn = KeyOwnership(
             calling.core,
             _BATCHES,
             self._tenant,
@@ -168,7 +170,7 @@ class EmailFlows:
             remembered=max(service.idempotency_ttl for service in services),
             seconds=max(service.timeout for service in services),
         )
-        written, _ = await turn.settled(str(size), movable=False)
+        written, _ = await turn.recorded(str(size), movable=False)
         return int(written)
 
     async def _chunk(
@@ -176,7 +178,7 @@ class EmailFlows:
     ) -> list[Result[EmailReceipt]]:
         refused: list[Result[EmailReceipt]] = []
 
-        async def deed(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
+        async def perform(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
             results = await told(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
                 # Nothing was sent to anybody: another vendor may accept what this one refuses.
@@ -198,13 +200,13 @@ class EmailFlows:
             return of_parts
 
         try:
-            return await self._desk.ask(operation, deed, key=key, timeout=timeout)
+            return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
             if refused and refused[0].error is error:
                 return refused
             return [Result(error=error) for _ in chunk.recipients]
 
-    def _asked(self, operation: str, needs: Any) -> RoutingRequest:
+    def _operation(self, operation: str, needs: Any) -> RoutingRequest:
         return RoutingRequest(
             kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
         )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.contracts.routes import Account, RoutingRequest
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.core.core import Core
 
 R = TypeVar("R")
@@ -73,19 +73,19 @@ class PaymentEffects:
         reach: limit of the operations under their keys.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None, reach: Reach) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: Reach) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
         self._reach = reach
 
     @property
     def _core(self) -> Core:
-        return self._desk.calling.core
+        return self._dispatcher.calling.core
 
     async def once(
         self,
         request: Request,
-        asked: RoutingRequest,
+        operation: RoutingRequest,
         accounts: tuple[Account, ...],
         act: Callable[[RoutingRequest, float | None], Awaitable[R]],
         *,
@@ -96,9 +96,9 @@ class PaymentEffects:
 
         Args:
             request: the operation.
-            asked: properties of the operation that decide its route.
+            operation: properties of the operation that decide its route.
             accounts: accounts that it may go to.
-            act: sends it to a vendor; receives `asked` for this round, and the time left.
+            act: sends it to a vendor; receives `operation` for this round, and the time left.
             key: idempotency key of the effect.
             timeout: seconds for the whole operation; None for the services' own limits.
 
@@ -107,10 +107,10 @@ class PaymentEffects:
                 has settled its outcome.
         """
         timeout = maybe_seconds(timeout, "timeout")
-        if self._desk.rehearses(asked):
-            return await act(asked, timeout)
+        if self._dispatcher.rehearses(operation):
+            return await act(operation, timeout)
         core, began = self._core, self._core.nanoseconds()
-        services = [self._desk.calling.plans.services[account.name] for account in accounts]
+        services = [self._dispatcher.calling.plans.services[account.name] for account in accounts]
         span = sum(timeout or service.timeout for service in services) + MARGIN
         memory = min(service.idempotency_ttl for service in services)
         registered = await self._registered(request, accounts, key, (span, memory))
@@ -120,8 +120,8 @@ class PaymentEffects:
             raise _forgotten(key, accounts)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - began) / 1e9)
-        asked = attrs.evolve(asked, round=registered.round, reach=self._reach)
-        return await self._acting(act(asked, timeout), key, registered)
+        operation = attrs.evolve(operation, round=registered.round, reach=self._reach)
+        return await self._acting(act(operation, timeout), key, registered)
 
     async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
         """Execute the operation, and unregister the effect if its outcome is known afterwards."""

@@ -39,8 +39,8 @@ from moorage.errors import (
     OutcomeUnknown,
     VendorRejected,
 )
+from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.contracts.payment_effects import PaymentEffects, Request
-from moorage.services.contracts.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         Void,
     )
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
 
 R = TypeVar("R")
 
@@ -83,10 +83,12 @@ class PaymentsFlows:
         reach: limit of the operations under their keys.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None, reach: Reach = Reach.FRESH) -> None:
-        self._desk = desk
+    def __init__(
+        self, dispatcher: Dispatcher, tenant: str | None, reach: Reach = Reach.FRESH
+    ) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
-        self.effects = PaymentEffects(desk, tenant, reach)
+        self.effects = PaymentEffects(dispatcher, tenant, reach)
 
     async def create_intent(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
@@ -159,12 +161,12 @@ class PaymentsFlows:
         came_back = as_table({} if returned is None else returned)
         check_texts(came_back, "returned")
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
             return await vendor.complete(wire, ref, came_back, key=idempotency_key)
 
-        asked = self._asked("complete", {PaymentsCapability.COMPLETE})
+        operation = self._operation("complete", {PaymentsCapability.COMPLETE})
         request: _Step = ("complete", (came_back,), {})
-        return await self._step(ref, asked, deed, request, idempotency_key, timeout)
+        return await self._step(ref, operation, perform, request, idempotency_key, timeout)
 
     async def capture(
         self,
@@ -187,15 +189,15 @@ class PaymentsFlows:
         check_kind(final, bool, "final")
         _check_some(amount)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Capture:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Capture:
             await _check_currency(vendor, wire, ref, amount)
             return await _refused_alike(
                 vendor.capture(wire, ref, amount, final=final, key=idempotency_key)
             )
 
-        asked = self._asked("capture", capture_needs(final=final))
+        operation = self._operation("capture", capture_needs(final=final))
         request: _Step = ("capture", (amount,), {"final": final})
-        return await self._step(ref, asked, deed, request, idempotency_key, timeout)
+        return await self._step(ref, operation, perform, request, idempotency_key, timeout)
 
     async def void(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
@@ -208,11 +210,13 @@ class PaymentsFlows:
             timeout: seconds for the whole operation.
         """
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Void:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Void:
             return await _refused_alike(vendor.void(wire, ref, key=idempotency_key))
 
         request: _Step = ("void", (), {})
-        return await self._step(ref, self._asked("void"), deed, request, idempotency_key, timeout)
+        return await self._step(
+            ref, self._operation("void"), perform, request, idempotency_key, timeout
+        )
 
     async def refund(
         self,
@@ -239,7 +243,7 @@ class PaymentsFlows:
         why = None if reason is None else RefundReason(reason)
         _check_some(amount)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
             await _check_currency(vendor, wire, ref, amount)
             await self._check_rest(vendor, ref, amount, idempotency_key)
             return await _refused_alike(
@@ -247,25 +251,27 @@ class PaymentsFlows:
             )
 
         request: _Step = ("refund", (amount,), {"reason": why})
-        return await self._step(ref, self._asked("refund"), deed, request, idempotency_key, timeout)
+        return await self._step(
+            ref, self._operation("refund"), perform, request, idempotency_key, timeout
+        )
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> Payment:
         """Get the current state of a payment."""
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
             return await vendor.get(wire, ref)
 
-        asked = self._asked("get", {PaymentsCapability.LOOK_UP})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("get", {PaymentsCapability.LOOK_UP})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
         """Get the current state of a refund, by its own reference."""
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
+        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
             return await vendor.get_refund(wire, ref)
 
-        asked = self._asked("get_refund", {PaymentsCapability.LOOK_UP_REFUND})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("get_refund", {PaymentsCapability.LOOK_UP_REFUND})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Complete an event: if it only hints at a change, get the payment from the vendor.
@@ -301,7 +307,7 @@ class PaymentsFlows:
             return partial(self._told, payment, timeout)
 
         maybe_seconds(timeout, "timeout")
-        return await self._desk.calling.core.every(
+        return await self._dispatcher.calling.core.every(
             [step(payment) for payment in several(payments, "payments")],
             at_once=count(at_once, "at_once"),
         )
@@ -322,8 +328,8 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        asked = self._asked("payments", {PaymentsCapability.LIST})
-        page: Page[Payment] = await self._page(asked, query, after, account, timeout)
+        operation = self._operation("payments", {PaymentsCapability.LIST})
+        page: Page[Payment] = await self._page(operation, query, after, account, timeout)
         return page
 
     async def disputes(
@@ -342,8 +348,8 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        asked = self._asked("disputes", {PaymentsCapability.DISPUTES})
-        page: Page[Dispute] = await self._page(asked, query, after, account, timeout)
+        operation = self._operation("disputes", {PaymentsCapability.DISPUTES})
+        page: Page[Dispute] = await self._page(operation, query, after, account, timeout)
         return page
 
     async def payouts(
@@ -362,25 +368,25 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        asked = self._asked("payouts", {PaymentsCapability.PAYOUTS})
-        page: Page[Payout] = await self._page(asked, query, after, account, timeout)
+        operation = self._operation("payouts", {PaymentsCapability.PAYOUTS})
+        page: Page[Payout] = await self._page(operation, query, after, account, timeout)
         return page
 
     async def _begin(
         self,
-        operation: str,
+        verb: str,
         charge: Charge,
         needs: Iterable[str],
         key: str,
         timeout: float | None,
     ) -> Payment:
-        async def deed(vendor: PaymentsVendor, wire: Wire) -> Payment:
-            payment: Payment = await getattr(vendor, operation)(wire, charge, key=key)
+        async def perform(vendor: PaymentsVendor, wire: Wire) -> Payment:
+            payment: Payment = await getattr(vendor, verb)(wire, charge, key=key)
             return payment
 
-        asked = RoutingRequest(
+        operation = RoutingRequest(
             kind=KIND,
-            operation=operation,
+            operation=verb,
             tenant=self._tenant,
             needs=frozenset(needs),
             country=charge.country,
@@ -388,36 +394,40 @@ class PaymentsFlows:
         )
         key = _required(key)
 
-        async def act(operation: RoutingRequest, timeout: float | None) -> Payment:
-            return await self._desk.ask(operation, deed, key=key, timeout=timeout)
+        async def act(routed: RoutingRequest, timeout: float | None) -> Payment:
+            return await self._dispatcher.execute(routed, perform, key=key, timeout=timeout)
 
-        accounts = self._desk.directory.choose(asked)
-        request = Request(operation, (charge,), {})
-        return await self.effects.once(request, asked, accounts, act, key=key, timeout=timeout)
+        accounts = self._dispatcher.directory.choose(operation)
+        request = Request(verb, (charge,), {})
+        return await self.effects.once(request, operation, accounts, act, key=key, timeout=timeout)
 
     async def _step(  # noqa: PLR0917 - all of one step
         self,
         ref: Ref | str,
-        asked: RoutingRequest,
-        deed: Callable[[PaymentsVendor, Wire, Ref], Awaitable[R]],
+        operation: RoutingRequest,
+        perform: Callable[[PaymentsVendor, Wire, Ref], Awaitable[R]],
         step: _Step,
         key: str,
         timeout: float | None,
     ) -> R:
         """Execute an operation on a payment, at the account of its reference."""
-        operation, values, options = step
+        verb, values, options = step
         key = _required(key)
-        account, found = self._desk.directory.find(ref, asked)
+        account, payment_ref = self._dispatcher.directory.find(ref, operation)
 
-        async def act(operation: RoutingRequest, timeout: float | None) -> R:
-            return await self._desk.at(found, operation, deed, key=key, timeout=timeout)
+        async def act(routed: RoutingRequest, timeout: float | None) -> R:
+            return await self._dispatcher.execute_at(
+                payment_ref, routed, perform, key=key, timeout=timeout
+            )
 
-        request = Request(operation, (found, *values), options)
-        return await self.effects.once(request, asked, (account,), act, key=key, timeout=timeout)
+        request = Request(verb, (payment_ref, *values), options)
+        return await self.effects.once(
+            request, operation, (account,), act, key=key, timeout=timeout
+        )
 
     async def _page(
         self,
-        asked: RoutingRequest,
+        operation: RoutingRequest,
         query: PaymentQuery | None,
         after: Ref | str | None,
         account: str | None,
@@ -426,20 +436,20 @@ class PaymentsFlows:
         query = PaymentQuery() if query is None else query
         check_kind(query, PaymentQuery, "query")
         check_maybe(account, str, "account")
-        operation = asked.operation
+        verb = operation.operation
         if after is None and account is None:
 
             async def first(vendor: PaymentsVendor, wire: Wire) -> Any:
-                return await getattr(vendor, operation)(wire, query, None)
+                return await getattr(vendor, verb)(wire, query, None)
 
-            return await self._desk.ask(asked, first, timeout=timeout)
+            return await self._dispatcher.execute(operation, first, timeout=timeout)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, _: Ref) -> Any:
-            return await getattr(vendor, operation)(wire, query, start)
+        async def perform(vendor: PaymentsVendor, wire: Wire, _: Ref) -> Any:
+            return await getattr(vendor, verb)(wire, query, start)
 
         start = None if after is None else Ref.parse(after, "after")
         at = start if start is not None else self._somewhere(account or "")
-        return await self._desk.at(at, asked, deed, timeout=timeout)
+        return await self._dispatcher.execute_at(at, operation, perform, timeout=timeout)
 
     async def _check_rest(
         self, vendor: PaymentsVendor, ref: Ref, amount: Money | None, key: str
@@ -454,10 +464,10 @@ class PaymentsFlows:
         """
         whole = stated_amount(ref)
         known = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
-        if known or self._desk.safety.dry_run:
+        if known or self._dispatcher.safety.dry_run:
             return
-        calling = self._desk.calling
-        turn = Turn(
+        calling = self._dispatcher.calling
+        turn = KeyOwnership(
             calling.core,
             _FIRST_REFUNDS,
             self._tenant,
@@ -465,7 +475,7 @@ class PaymentsFlows:
             remembered=_YEAR,
             seconds=calling.plans.services[ref.account].timeout,
         )
-        first, _ = await turn.settled(key, movable=False)
+        first, _ = await turn.recorded(key, movable=False)
         if amount is None and first != key:
             raise VendorRejected(
                 "A refund of this payment was requested before, and"
@@ -475,7 +485,7 @@ class PaymentsFlows:
 
     def _somewhere(self, account: str) -> Ref:
         """A placeholder reference that names only an account."""
-        known = self._desk.directory.accounts.get(account)
+        known = self._dispatcher.directory.accounts.get(account)
         if known is None:
             raise InvalidData(
                 f"No account is named {account!r}.",
@@ -510,7 +520,7 @@ class PaymentsFlows:
             unknown: error to raise without a single match; its service is the account to search.
             timeout: seconds for each page.
         """
-        account = self._desk.directory.accounts.get(unknown.service or "")
+        account = self._dispatcher.directory.accounts.get(unknown.service or "")
         since = await self._since(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
         if since is None or not lists:
@@ -541,13 +551,13 @@ class PaymentsFlows:
         """The time of a lost payment's first request, from the caller's records or the register."""
         if lost.since is not None:
             return lost.since
-        core = self._desk.calling.core
+        core = self._dispatcher.calling.core
         read = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
         for known in await core.execute(read, None):
             return core.utc() - timedelta(microseconds=known.age) - CLOCK_SKEW
         return None
 
-    def _asked(self, operation: str, needs: Iterable[str] = ()) -> RoutingRequest:
+    def _operation(self, operation: str, needs: Iterable[str] = ()) -> RoutingRequest:
         return RoutingRequest(
             kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.tracking import Tracking
     from moorage.contracts.shipping.vendor import ShippingVendor
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
 
 
 class ShippingFlows:
@@ -43,8 +43,8 @@ class ShippingFlows:
         tenant: tenant of the operations.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
 
     async def get_rates(
@@ -62,13 +62,15 @@ class ShippingFlows:
             timeout: seconds for the whole operation.
         """
 
-        async def deed(vendor: ShippingVendor, wire: Wire) -> RateResult:
+        async def perform(vendor: ShippingVendor, wire: Wire) -> RateResult:
             offered = await vendor.get_rates(wire, request, key=idempotency_key)
             rates = tuple(attrs.evolve(rate, asked=request) for rate in offered.rates)
             return attrs.evolve(offered, rates=rates)
 
-        asked = self._asked_for("get_rates", request)
-        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+        operation = self._asked_for("get_rates", request)
+        return await self._dispatcher.execute(
+            operation, perform, key=idempotency_key, timeout=timeout
+        )
 
     async def create_shipment(
         self,
@@ -96,12 +98,14 @@ class ShippingFlows:
             return await self._buy_best(what, idempotency_key, timeout)
         rate, known = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
 
-        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
             return await vendor.buy(wire, ref, known, key=idempotency_key)
 
         needs = {ShippingCapability.BUY_BY_REFERENCE} if known is None else known.needs
-        asked = self._asked("create_shipment", needs)
-        return await self._desk.at(rate, asked, deed, key=idempotency_key, timeout=timeout)
+        operation = self._operation("create_shipment", needs)
+        return await self._dispatcher.execute_at(
+            rate, operation, perform, key=idempotency_key, timeout=timeout
+        )
 
     async def create_many(
         self,
@@ -130,15 +134,17 @@ class ShippingFlows:
             return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
 
         steps = [step(number, item) for number, item in enumerate(every, 1)]
-        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
         """Get the current state of a shipment."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
             return await vendor.get(wire, ref)
 
-        return await self._desk.at(ref, self._asked("get_shipment"), deed, timeout=timeout)
+        return await self._dispatcher.execute_at(
+            ref, self._operation("get_shipment"), perform, timeout=timeout
+        )
 
     async def get_label(
         self,
@@ -172,7 +178,7 @@ class ShippingFlows:
         same = wanted is None or wanted.value == ref.other("label")
         need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
 
-        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
+        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
             labels = await vendor.get_labels(wire, ref, None if same else wanted)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
@@ -182,8 +188,8 @@ class ShippingFlows:
                 )
             return labels[parcel - 1]
 
-        asked = self._asked("get_label", {need})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("get_label", {need})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
         """Get the progress of a shipment, whoever bought it.
@@ -202,29 +208,29 @@ class ShippingFlows:
                     remedy="Give the tracking number, and the carrier's name.",
                 )
 
-        async def deed(vendor: ShippingVendor, wire: Wire) -> Tracking:
+        async def perform(vendor: ShippingVendor, wire: Wire) -> Tracking:
             return await vendor.track(wire, number, carrier)
 
-        asked = self._asked("track", {ShippingCapability.TRACK})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("track", {ShippingCapability.TRACK})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
         """Get the progress of a shipment that was bought here."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Tracking:
+        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Tracking:
             return await vendor.track_shipment(wire, ref)
 
-        asked = self._asked("track_shipment", {ShippingCapability.TRACK})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("track_shipment", {ShippingCapability.TRACK})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
         """Cancel a shipment and request a refund; most vendors take days to approve it."""
 
-        async def deed(vendor: ShippingVendor, wire: Wire, ref: Ref) -> CancelResult:
+        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> CancelResult:
             return await vendor.cancel(wire, ref)
 
-        asked = self._asked("cancel", {ShippingCapability.CANCEL})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("cancel", {ShippingCapability.CANCEL})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def validate_address(
         self, address: Address, *, timeout: float | None = None
@@ -232,26 +238,26 @@ class ShippingFlows:
         """Ask the vendor if it can deliver to an address, and for its official spelling."""
         check_kind(address, Address, "address")
 
-        async def deed(vendor: ShippingVendor, wire: Wire) -> AddressResult:
+        async def perform(vendor: ShippingVendor, wire: Wire) -> AddressResult:
             return await vendor.validate_address(wire, address)
 
-        asked = self._asked(
+        operation = self._operation(
             "validate_address", {ShippingCapability.VALIDATE_ADDRESS}, address.country
         )
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def _buy_best(
         self, request: ShipmentRequest, key: str, timeout: float | None
     ) -> Shipment:
-        async def deed(vendor: ShippingVendor, wire: Wire) -> Shipment:
+        async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
             offered = await vendor.get_rates(wire, request.asked, key=f"{key}/rates")
             chosen = request.choose.of(offered.rates)
             if chosen is None:
                 raise _nothing_fits(offered)
             return await vendor.buy(wire, chosen.ref, request.asked, key=key)
 
-        asked = self._asked_for("create_shipment", request.asked)
-        return await self._desk.ask(asked, deed, key=key, timeout=timeout)
+        operation = self._asked_for("create_shipment", request.asked)
+        return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
 
     async def _told(
         self, item: ShipmentRequest | Rate | Ref | str, key: str, timeout: float | None
@@ -263,9 +269,11 @@ class ShippingFlows:
 
     def _asked_for(self, operation: str, request: RateRequest) -> RoutingRequest:
         check_kind(request, RateRequest, "request")
-        return self._asked(operation, request.needs, request.recipient.country)
+        return self._operation(operation, request.needs, request.recipient.country)
 
-    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> RoutingRequest:
+    def _operation(
+        self, operation: str, needs: Any = (), country: str | None = None
+    ) -> RoutingRequest:
         return RoutingRequest(
             kind=KIND,
             operation=operation,

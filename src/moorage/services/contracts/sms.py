@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsReceipt, SmsVendor
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
 
 _COUNTRY: Final = re.compile("[A-Za-z]{2}")
 
@@ -34,8 +34,8 @@ class SmsFlows:
         tenant: tenant of the operations.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
 
     async def send(
@@ -53,15 +53,17 @@ class SmsFlows:
             timeout: seconds for the whole operation.
         """
         check_kind(message, SmsMessage, "message")
-        refused = self._desk.refusal("send", [message.to])
+        refused = self._dispatcher.refusal("send", [message.to])
         if refused is not None:
             raise refused
 
-        async def deed(vendor: SmsVendor, wire: Wire) -> SmsReceipt:
+        async def perform(vendor: SmsVendor, wire: Wire) -> SmsReceipt:
             return await vendor.send(wire, message, key=idempotency_key)
 
-        asked = self._asked("send", message.needs, country_of(message.to))
-        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+        operation = self._operation("send", message.needs, country_of(message.to))
+        return await self._dispatcher.execute(
+            operation, perform, key=idempotency_key, timeout=timeout
+        )
 
     async def send_bulk(
         self,
@@ -92,25 +94,25 @@ class SmsFlows:
             return partial(self._told, message, key, timeout)
 
         steps = [step(number, message) for number, message in enumerate(every, 1)]
-        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
         """Get the current status of a message."""
 
-        async def deed(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
+        async def perform(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
             return await vendor.get(wire, ref)
 
-        asked = self._asked("get", {SmsCapability.LOOK_UP})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("get", {SmsCapability.LOOK_UP})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
         """Cancel a message that is scheduled for later."""
 
-        async def deed(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
+        async def perform(vendor: SmsVendor, wire: Wire, ref: Ref) -> SmsReceipt:
             return await vendor.cancel(wire, ref)
 
-        asked = self._asked("cancel", {SmsCapability.CANCEL})
-        return await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("cancel", {SmsCapability.CANCEL})
+        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def validate_number(
         self, number: str, *, country: str | None = None, timeout: float | None = None
@@ -128,21 +130,21 @@ class SmsFlows:
             check_text(number, "number")
             _check_country(country)
 
-        async def deed(vendor: SmsVendor, wire: Wire) -> NumberCheck:
+        async def perform(vendor: SmsVendor, wire: Wire) -> NumberCheck:
             return await vendor.validate_number(wire, number, country=country)
 
         where = country_of(number) if country is None else country.upper()
-        asked = self._asked("validate_number", {SmsCapability.VALIDATE_NUMBER}, where)
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("validate_number", {SmsCapability.VALIDATE_NUMBER}, where)
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def check_balance(self, *, timeout: float | None = None) -> Balance:
         """Get the balance of the account."""
 
-        async def deed(vendor: SmsVendor, wire: Wire) -> Balance:
+        async def perform(vendor: SmsVendor, wire: Wire) -> Balance:
             return await vendor.check_balance(wire)
 
-        asked = self._asked("check_balance", {SmsCapability.BALANCE})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("check_balance", {SmsCapability.BALANCE})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def _told(
         self, message: SmsMessage, key: str | None, timeout: float | None
@@ -152,7 +154,7 @@ class SmsFlows:
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
-    def _asked(
+    def _operation(
         self, operation: str, needs: Iterable[str] = (), country: str | None = None
     ) -> RoutingRequest:
         return RoutingRequest(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import ByteRange, ListPage, ObjectInfo, Part, StorageVendor
     from moorage.contracts.wire import Wire
     from moorage.domain.http.requests import HttpMethod
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.transfers.uploading import Pieces, UploadSource
 
 R = TypeVar("R")
@@ -55,8 +55,8 @@ class StorageFlows:
         tenant: tenant of the operations.
     """
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
+        self._dispatcher = dispatcher
         self._tenant = tenant
 
     async def upload(
@@ -96,8 +96,10 @@ class StorageFlows:
         plan = UploadPlan(source, options, length, part_size, at_once)
         if resume is None:
             needs = options.needs | {StorageCapability.MULTIPART}
-            deed = partial(self._put, key, plan)
-            return await self._desk.ask(self._asked("upload", needs), deed, timeout=timeout)
+            perform = partial(self._put, key, plan)
+            return await self._dispatcher.execute(
+                self._operation("upload", needs), perform, timeout=timeout
+            )
         found = Ref.parse(resume, "resume")
         if found.id != key:
             raise InvalidData(
@@ -105,8 +107,10 @@ class StorageFlows:
                 field="resume",
                 remedy="Give the key that it was started for.",
             )
-        asked = self._asked("upload", {StorageCapability.MULTIPART})
-        return await self._desk.at(found, asked, partial(self._resume, plan), timeout=timeout)
+        operation = self._operation("upload", {StorageCapability.MULTIPART})
+        return await self._dispatcher.execute_at(
+            found, operation, partial(self._resume, plan), timeout=timeout
+        )
 
     async def start_upload(
         self, key: str, options: PutOptions = _AS_IT_IS, *, timeout: float | None = None
@@ -118,20 +122,20 @@ class StorageFlows:
         check_key(key)
         check_kind(options, PutOptions, "options")
 
-        async def deed(vendor: StorageVendor, wire: Wire) -> Upload:
+        async def perform(vendor: StorageVendor, wire: Wire) -> Upload:
             return await vendor.start_upload(wire, key, options)
 
-        asked = self._asked("start_upload", options.needs | {StorageCapability.MULTIPART})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("start_upload", options.needs | {StorageCapability.MULTIPART})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
         """Delete the parts of an unfinished upload; a missing one is not an error."""
 
-        async def deed(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
+        async def perform(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
             await vendor.abort(wire, _upload(ref))
 
-        asked = self._asked("abort_upload", {StorageCapability.MULTIPART})
-        await self._desk.at(ref, asked, deed, timeout=timeout)
+        operation = self._operation("abort_upload", {StorageCapability.MULTIPART})
+        await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def list_stale_uploads(
         self,
@@ -150,7 +154,7 @@ class StorageFlows:
         check_prefix(prefix)
         check_maybe(older_than, timedelta, "older_than")
 
-        async def deed(vendor: StorageVendor, wire: Wire) -> list[Upload]:
+        async def perform(vendor: StorageVendor, wire: Wire) -> list[Upload]:
             uploads = await vendor.list_uploads(wire, prefix)
             if older_than is None:
                 return list(uploads)
@@ -161,8 +165,8 @@ class StorageFlows:
                 if upload.started_at is None or upload.started_at <= end
             ]
 
-        asked = self._asked("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
-        return await self._desk.ask(asked, deed, timeout=timeout)
+        operation = self._operation("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
+        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def download(
         self,
@@ -203,12 +207,12 @@ class StorageFlows:
             version=version,
         )
 
-        async def deed(vendor: Any, wire: Wire, key: str) -> Downloading:
+        async def perform(vendor: Any, wire: Wire, key: str) -> Downloading:
             opened = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
             return Downloading(vendor, wire, options, opened, resumes=resumes)
 
-        return await self._do("download", key, options.needs, deed, timeout)
+        return await self._do("download", key, options.needs, perform, timeout)
 
     async def head(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
@@ -219,10 +223,10 @@ class StorageFlows:
             FileNotFound: there is no such object.
         """
 
-        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> ObjectInfo:
+        async def perform(vendor: StorageVendor, wire: Wire, key: str) -> ObjectInfo:
             return await vendor.head(wire, key, version=version)
 
-        return await self._do("head", key, _versions(version), deed, timeout)
+        return await self._do("head", key, _versions(version), perform, timeout)
 
     async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
         """Return True if the object exists."""
@@ -237,10 +241,10 @@ class StorageFlows:
     ) -> None:
         """Delete an object; a missing one is not an error."""
 
-        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> None:
+        async def perform(vendor: StorageVendor, wire: Wire, key: str) -> None:
             await vendor.delete(wire, key, version=version)
 
-        await self._do("delete", key, _versions(version), deed, timeout)
+        await self._do("delete", key, _versions(version), perform, timeout)
 
     async def delete_many(
         self, keys: Iterable[str], *, at_once: int = 4, timeout: float | None = None
@@ -256,7 +260,7 @@ class StorageFlows:
         results: list[Result[None]] = [_checked(key) for key in wanted]
         good = [number for number, result in enumerate(results) if result.ok]
 
-        async def deed(vendor: Any, wire: Wire) -> None:
+        async def perform(vendor: Any, wire: Wire) -> None:
             size = vendor.limits.get("delete", 1)
             chunks = [good[at : at + size] for at in range(0, len(good), size)]
 
@@ -272,7 +276,9 @@ class StorageFlows:
 
         count(at_once, "at_once")
         if good:
-            await self._desk.ask(self._asked("delete_many", ()), deed, timeout=timeout)
+            await self._dispatcher.execute(
+                self._operation("delete_many", ()), perform, timeout=timeout
+            )
         return results
 
     async def list(
@@ -299,12 +305,12 @@ class StorageFlows:
         check_maybe(cursor, str, "cursor")
         count(limit, "limit")
 
-        async def deed(vendor: StorageVendor, wire: Wire) -> ListPage:
+        async def perform(vendor: StorageVendor, wire: Wire) -> ListPage:
             return await vendor.list(
                 wire, prefix, delimiter=delimiter or None, cursor=cursor, limit=limit
             )
 
-        return await self._desk.ask(self._asked("list", ()), deed, timeout=timeout)
+        return await self._dispatcher.execute(self._operation("list", ()), perform, timeout=timeout)
 
     async def copy(
         self,
@@ -325,11 +331,11 @@ class StorageFlows:
         check_key(key)
         check_maybe(options, PutOptions, "options")
 
-        async def deed(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
+        async def perform(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
             return await vendor.copy(wire, source, key, options)
 
         needs = {StorageCapability.COPY, *(options.needs if options else ())}
-        return await self._do("copy", source, needs, deed, timeout, field="source")
+        return await self._do("copy", source, needs, perform, timeout, field="source")
 
     async def signed_url(
         self,
@@ -360,13 +366,13 @@ class StorageFlows:
 
         lends = not options.method.safe
 
-        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
+        async def perform(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
             if lends:
                 wire.rehearse(f"a URL for {options.method}")
             return await vendor.signed_url(wire, key, options)
 
         needs = {StorageCapability.SIGNED_URL}
-        return await self._do("signed_url", key, needs, deed, timeout, effect=lends)
+        return await self._do("signed_url", key, needs, perform, timeout, effect=lends)
 
     async def signed_post(
         self,
@@ -392,11 +398,11 @@ class StorageFlows:
             expires=expires, smallest=smallest, largest=largest, content_type=content_type
         )
 
-        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
+        async def perform(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
             wire.rehearse("a form for POST")
             return await vendor.signed_post(wire, key, options)
 
-        return await self._do("signed_post", key, {StorageCapability.SIGNED_POST}, deed, timeout)
+        return await self._do("signed_post", key, {StorageCapability.SIGNED_POST}, perform, timeout)
 
     # --- uploads -----------------------------------------------------------
 
@@ -404,7 +410,7 @@ class StorageFlows:
         self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Wire
     ) -> ObjectInfo:
         """Upload in one request if the content fits into one part, and in parts otherwise."""
-        pieces = plan.pieces(self._desk.calling.core, plan.size())
+        pieces = plan.pieces(self._dispatcher.calling.core, plan.size())
         try:
             first = await pieces.next()
             second = await pieces.next()
@@ -428,7 +434,9 @@ class StorageFlows:
         upload = _upload(ref)
         in_order = isinstance(vendor, TakesInOrder)
         known = () if in_order else await vendor.list_parts(wire, upload)
-        pieces = plan.pieces(self._desk.calling.core, plan.size(*(part.size for part in known)))
+        pieces = plan.pieces(
+            self._dispatcher.calling.core, plan.size(*(part.size for part in known))
+        )
         try:
             return await self._send(vendor, wire, upload, pieces, plan, known=known)
         finally:
@@ -447,7 +455,7 @@ class StorageFlows:
         """Send the parts of an upload, except those that a resumed upload already has."""
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=known is not None)
-        core = self._desk.calling.core
+        core = self._dispatcher.calling.core
         sending = Uploading(core, vendor, wire, upload, pieces, known=known or ())
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
@@ -456,31 +464,31 @@ class StorageFlows:
 
     async def _do(
         self,
-        operation: str,
+        verb: str,
         key: str | Ref,
         needs: Iterable[str],
-        deed: Callable[[Any, Wire, str], Awaitable[R]],
+        perform: Callable[[Any, Wire, str], Awaitable[R]],
         timeout: float | None,
         *,
         effect: bool | None = None,
         field: str = "key",
     ) -> R:
         """Execute an operation on an object, at the account of its reference or the routed one."""
-        asked = attrs.evolve(self._asked(operation, needs), effect=effect)
+        operation = attrs.evolve(self._operation(verb, needs), effect=effect)
         if isinstance(key, Ref):
 
             async def there(vendor: Any, wire: Wire, ref: Ref) -> R:
-                return await deed(vendor, wire, ref.id)
+                return await perform(vendor, wire, ref.id)
 
-            return await self._desk.at(key, asked, there, timeout=timeout)
+            return await self._dispatcher.execute_at(key, operation, there, timeout=timeout)
         check_key(key, field)
 
         async def here(vendor: Any, wire: Wire) -> R:
-            return await deed(vendor, wire, key)
+            return await perform(vendor, wire, key)
 
-        return await self._desk.ask(asked, here, timeout=timeout)
+        return await self._dispatcher.execute(operation, here, timeout=timeout)
 
-    def _asked(self, operation: str, needs: Iterable[str]) -> RoutingRequest:
+    def _operation(self, operation: str, needs: Iterable[str]) -> RoutingRequest:
         return RoutingRequest(
             kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
         )

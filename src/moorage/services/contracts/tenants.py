@@ -23,29 +23,29 @@ from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.core.core import Flow
 
-Build: TypeAlias = "Callable[[Desk, str, Mapping[str, Any]], Desk]"
+Build: TypeAlias = "Callable[[Dispatcher, str, Mapping[str, Any]], Dispatcher]"
 """Makes the dispatcher of a tenant from the general dispatcher and the tenant's own tables."""
 
 _MOST: Final = 10_000
 
 
 @attrs.define
-class _Held:
+class _CachedTenant:
     """A cached tenant: a version of its tables, and the dispatcher made from them."""
 
     version: str | int | None
     tables: Mapping[str, Any] | None = attrs.field(repr=False)
     until: int
-    base: Desk | None = None
-    desk: Desk | None = None
+    base: Dispatcher | None = None
+    dispatcher: Dispatcher | None = None
     error: ConnectorError | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Asking:
+class TenantLookup:
     """The functions and times with which tenants are looked up.
 
     Attributes:
@@ -62,14 +62,14 @@ class Asking:
     every: int
 
 
-class TenantDesks:
+class TenantDispatchers:
     """The dispatchers of tenants that are looked up."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-        self._known: Bounded[str, _Held] = Bounded(_MOST)
+    def __init__(self, lookup: TenantLookup) -> None:
+        self._lookup = lookup
+        self._cached: Bounded[str, _CachedTenant] = Bounded(_MOST)
 
-    async def of(self, base: Desk, tenant: str) -> Desk:
+    async def dispatcher_of(self, base: Dispatcher, tenant: str) -> Dispatcher:
         """The dispatcher of a tenant.
 
         Args:
@@ -80,12 +80,12 @@ class TenantDesks:
             ConfigurationError: the tenant is unknown, or its tables have a mistake.
             StorageUnavailable: its tables cannot be read, and never were.
         """
-        desk = await self._desk(base, tenant)
-        if desk is None:
+        dispatcher = await self._current(base, tenant)
+        if dispatcher is None:
             raise _unknown(tenant)
-        return desk
+        return dispatcher
 
-    async def serving(self, base: Desk, tenant: str) -> Desk | None:
+    async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
         """The dispatcher of a tenant named in a webhook's URL; None if the tenant is unknown.
 
         Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, where
@@ -99,63 +99,65 @@ class TenantDesks:
             ConfigurationError: its tables have a mistake.
             StorageUnavailable: its tables cannot be read, and never were.
         """
-        if self._known.get(tenant) is None and not base.directory.knows(tenant):
+        if self._cached.get(tenant) is None and not base.directory.knows(tenant):
             try:
                 checked_name(tenant, "tenant")
             except InvalidData:
                 return None
-            if await self._asking.version(tenant) is None:
+            if await self._lookup.version(tenant) is None:
                 return None
-        return await self._desk(base, tenant)
+        return await self._current(base, tenant)
 
-    def held(self, tenant: str) -> Desk | None:
+    def cached(self, tenant: str) -> Dispatcher | None:
         """The cached dispatcher of a tenant; None if it was not looked up."""
-        held = self._known.get(tenant)
-        return None if held is None else held.desk
+        cached = self._cached.get(tenant)
+        return None if cached is None else cached.dispatcher
 
-    async def _desk(self, base: Desk, tenant: str) -> Desk | None:
-        now, held = self._asking.nanoseconds(), self._known.get(tenant)
-        if held is None or now >= held.until:
-            held = await self._looked(checked_name(tenant, "tenant"), held, now)
-        if held.base is not base:
-            self._build(held, base, tenant)
-        if held.error is not None:
+    async def _current(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
+        now, cached = self._lookup.nanoseconds(), self._cached.get(tenant)
+        if cached is None or now >= cached.until:
+            cached = await self._looked_up(checked_name(tenant, "tenant"), cached, now)
+        if cached.base is not base:
+            self._build(cached, base, tenant)
+        if cached.error is not None:
             # Each caller gets an error object of its own.
-            raise copy(held.error)
-        return held.desk
+            raise copy(cached.error)
+        return cached.dispatcher
 
-    async def _looked(self, tenant: str, held: _Held | None, now: int) -> _Held:
-        asking = self._asking
-        until = now + asking.every
-        if held is not None:
+    async def _looked_up(
+        self, tenant: str, cached: _CachedTenant | None, now: int
+    ) -> _CachedTenant:
+        lookup = self._lookup
+        until = now + lookup.every
+        if cached is not None:
             # Callers that come meanwhile continue with the known tables.
-            held.until = until
+            cached.until = until
         try:
-            version = await asking.version(tenant)
-            if held is not None and held.version == version:
-                return held
-            tables = None if version is None else await asking.tables(tenant)
+            version = await lookup.version(tenant)
+            if cached is not None and cached.version == version:
+                return cached
+            tables = None if version is None else await lookup.tables(tenant)
         except ConnectorError:
-            if held is None:
+            if cached is None:
                 raise
-            return held
+            return cached
         # Until the new dispatcher is made, a search for an account finds the old one.
-        desk = None if held is None else held.desk
-        found = _Held(version, tables, until, desk=desk)
-        self._known.add(tenant, found)
-        return found
+        dispatcher = None if cached is None else cached.dispatcher
+        tenant_entry = _CachedTenant(version, tables, until, dispatcher=dispatcher)
+        self._cached.add(tenant, tenant_entry)
+        return tenant_entry
 
-    def _build(self, held: _Held, base: Desk, tenant: str) -> None:
-        desk, error = None, None
+    def _build(self, cached: _CachedTenant, base: Dispatcher, tenant: str) -> None:
+        dispatcher, error = None, None
         try:
-            if held.tables is not None:
-                desk = self._asking.build(base, tenant, held.tables)
+            if cached.tables is not None:
+                dispatcher = self._lookup.build(base, tenant, cached.tables)
             elif base.directory.knows(tenant):
-                desk = base
+                dispatcher = base
         except ConnectorError as wrong:
             error = bare(wrong)
         # In this order: a reader that sees the new base takes the rest as made from it.
-        held.error, held.desk, held.base = error, desk, base
+        cached.error, cached.dispatcher, cached.base = error, dispatcher, base
 
 
 def _unknown(tenant: str) -> ConfigurationError:

@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
     from moorage.contracts.routes import Account
     from moorage.domain.idempotency.unsettled import Reserved
-    from moorage.services.contracts.counter import FindDesk
-    from moorage.services.contracts.dispatcher import Desk
+    from moorage.services.contracts.dispatcher import Dispatcher
+    from moorage.services.contracts.live_configuration import FindDispatcher
     from moorage.services.core.core import Core
 
 _PAUSE: Final = 60.0
@@ -93,7 +93,7 @@ class _Found:
         self.kept: Kept = kept_of(core, opened.what)
         self.since = core.utc() - timedelta(microseconds=opened.age)
 
-    def told(self, desk: Desk | None) -> UnsettledPayment:
+    def told(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
         kept, first = self.kept, None
         if kept.request is not None:
             first = kept.request.values[0]
@@ -108,15 +108,15 @@ class _Found:
             payment=None if kept.request is None else ref_of(kept.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
-            next=NextStep.WAIT if self.opened.remaining else self._next(desk),
+            next=NextStep.WAIT if self.opened.remaining else self._next(dispatcher),
         )
 
-    def _next(self, desk: Desk | None) -> NextStep:
+    def _next(self, dispatcher: Dispatcher | None) -> NextStep:
         """What settles it; a person if the vendor had to list it by now, and does not."""
-        step = self.step(desk)
-        if desk is None or step is not NextStep.LOOK_UP:
+        step = self.step(dispatcher)
+        if dispatcher is None or step is not NextStep.LOOK_UP:
             return step
-        listed = max(one.vendor.listed_within for one in self.accounts(desk))
+        listed = max(one.vendor.listed_within for one in self.accounts(dispatcher))
         return NextStep.PERSON if is_absent(self.opened.searched, micros(listed)) else step
 
     def _amount(self, charge: Charge | None) -> Money | None:
@@ -126,17 +126,17 @@ class _Found:
         values: tuple[Any, ...] = () if request is None else request.values[1:]
         return next((one for one in values if isinstance(one, Money)), None)
 
-    def accounts(self, desk: Desk) -> list[Account]:
-        known = desk.directory.accounts
+    def accounts(self, dispatcher: Dispatcher) -> list[Account]:
+        known = dispatcher.directory.accounts
         return [known[name] for name in self.kept.accounts if name in known]
 
-    def step(self, desk: Desk | None) -> NextStep:
+    def step(self, dispatcher: Dispatcher | None) -> NextStep:
         """What the job can do about it, once its caller's time is over."""
-        accounts = [] if desk is None else self.accounts(desk)
-        if desk is None or not accounts or self.kept.request is None:
+        accounts = [] if dispatcher is None else self.accounts(dispatcher)
+        if dispatcher is None or not accounts or self.kept.request is None:
             return NextStep.PERSON
         stated = accounts[0].vendor.unknown_outcomes.get(self.kept.operation)
-        services = desk.calling.plans.services
+        services = dispatcher.calling.plans.services
         memory = min(_memory(services[one.name]) for one in accounts)
         span = sum(services[one.name].timeout for one in accounts)
         if stated is not None and stated in _STEPS and self.opened.age / SECOND + span <= memory:
@@ -160,9 +160,9 @@ class UnsettledFlows:
         desk: finds the desk of a tenant.
     """
 
-    def __init__(self, core: Core, desk: FindDesk) -> None:
+    def __init__(self, core: Core, find_dispatcher: FindDispatcher) -> None:
         self._core = core
-        self._desk = desk
+        self._find_dispatcher = find_dispatcher
 
     async def unsettled(self) -> list[UnsettledPayment]:
         """The operations of all tenants that move money and whose outcome is not known.
@@ -192,16 +192,16 @@ class UnsettledFlows:
         for one in await self._read():
             if not limit:
                 break
-            desk = await self._desk_of(one.kept.tenant)
-            step = NextStep.WAIT if one.opened.remaining else one.step(desk)
-            if not one.opened.due or desk is None or step in {NextStep.WAIT, NextStep.PERSON}:
+            dispatcher = await self._desk_of(one.kept.tenant)
+            step = NextStep.WAIT if one.opened.remaining else one.step(dispatcher)
+            if not one.opened.due or dispatcher is None or step in {NextStep.WAIT, NextStep.PERSON}:
                 continue
             pause = min(max(_PAUSE, one.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
             attend = Attend(one.opened.name, pause=micros(pause))
             reserved: Reserved = await self._core.execute(attend, None)
             if reserved.ours:
                 limit -= 1
-                outcome = await self._settled(one, desk, step, reserved)
+                outcome = await self._settled(one, dispatcher, step, reserved)
                 if outcome is not None:
                     settled.append(outcome)
         return settled
@@ -235,13 +235,13 @@ class UnsettledFlows:
         """
         key = checked_key(idempotency_key)
         found = await self._found(key, tenant)
-        desk = await self._desk(tenant)
-        flows = _Settling(desk, tenant)
+        dispatcher = await self._find_dispatcher(tenant)
+        flows = _Settling(dispatcher, tenant)
         answer = None
         if done:
-            answer = await self._receipt(found, desk, flows, receipt)
-        elif not found.opened.remaining and await self._is_refused(found, desk):
-            return found.told(desk)
+            answer = await self._receipt(found, dispatcher, flows, receipt)
+        elif not found.opened.remaining and await self._is_refused(found, dispatcher):
+            return found.told(dispatcher)
         decision = await flows.effects.decide(key, done=done, answer=answer)
         if decision.wait:
             raise IdempotencyInProgress(
@@ -250,7 +250,7 @@ class UnsettledFlows:
                 retry_at=self._core.utc() + timedelta(microseconds=decision.wait),
                 remedy=f"Close it in {decision.wait / SECOND:.0f} s, after you have looked again.",
             )
-        return found.told(desk)
+        return found.told(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
         """Of each operation, by its tenant and its key, whether it is no longer unsettled.
@@ -271,11 +271,11 @@ class UnsettledFlows:
             key: its idempotency key.
             request: what was asked for.
         """
-        desk = await self._desk_of(tenant)
-        if desk is None or desk.safety.dry_run:
+        dispatcher = await self._desk_of(tenant)
+        if dispatcher is None or dispatcher.safety.dry_run:
             return None
         try:
-            return Result(await _asked(desk, tenant, key, request, Reach.STORED))
+            return Result(await _asked(dispatcher, tenant, key, request, Reach.STORED))
         except ConnectorError as error:
             return Result(error=error) if is_refused(error) else None
 
@@ -299,24 +299,26 @@ class UnsettledFlows:
             " `moorage payments unsettled` lists.",
         )
 
-    async def _desk_of(self, tenant: str | None) -> Desk | None:
+    async def _desk_of(self, tenant: str | None) -> Dispatcher | None:
         """A tenant's desk; None while nobody knows its accounts."""
         try:
-            return await self._desk(tenant)
+            return await self._find_dispatcher(tenant)
         except ConnectorError:
             return None
 
     async def _settled(
-        self, one: _Found, desk: Desk, step: NextStep, reserved: Reserved
+        self, one: _Found, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
         """What became of an operation; None if the vendor cannot tell now."""
-        told = partial(SettledPayment, payment=one.told(desk))
+        told = partial(SettledPayment, payment=one.told(dispatcher))
         unknown: list[ConnectorError] = [
-            OutcomeUnknown("", service=account.name) for account in one.accounts(desk)
+            OutcomeUnknown("", service=account.name) for account in one.accounts(dispatcher)
         ]
         if step is not NextStep.LOOK_UP:
             try:
-                return told(outcome=SettledAs.DONE, receipt=await _again(one, desk, Reach.AGAIN))
+                return told(
+                    outcome=SettledAs.DONE, receipt=await _again(one, dispatcher, Reach.AGAIN)
+                )
             except NotSentError:
                 return told(outcome=SettledAs.NOT_DONE)
             except ConnectorError as error:
@@ -325,7 +327,7 @@ class UnsettledFlows:
                 if not isinstance(error, OutcomeUnknown):
                     return None
                 unknown = [error]
-        flows, fruitless = _Settling(desk, one.kept.tenant), True
+        flows, fruitless = _Settling(dispatcher, one.kept.tenant), True
         for lost in unknown:
             try:
                 receipt = await self._looked_up(one, flows, lost)
@@ -351,16 +353,16 @@ class UnsettledFlows:
         )
         return await flows.look_up(lost, unknown)
 
-    async def _is_refused(self, one: _Found, desk: Desk) -> bool:
+    async def _is_refused(self, one: _Found, dispatcher: Dispatcher) -> bool:
         """Whether the stored answer says that nothing was done.
 
         Raises:
             InvalidData: it says that it was done.
         """
-        if one.kept.request is None or not one.accounts(desk):
+        if one.kept.request is None or not one.accounts(dispatcher):
             return False
         try:
-            await _again(one, desk, Reach.STORED)
+            await _again(one, dispatcher, Reach.STORED)
         except (IdempotencyInProgress, StorageUnavailable):
             raise
         except ConnectorError as error:
@@ -372,14 +374,14 @@ class UnsettledFlows:
         )
 
     async def _receipt(
-        self, one: _Found, desk: Desk, flows: _Settling, given: Any
+        self, one: _Found, dispatcher: Dispatcher, flows: _Settling, given: Any
     ) -> Payment | Capture | Refund | Void:
         """The receipt of an operation that was done."""
         operation = one.kept.operation
         kind: type[Payment | Capture | Refund | Void] = _RECEIPTS.get(operation, Payment)
         if isinstance(given, kind):
             return given
-        accounts = one.accounts(desk)
+        accounts = one.accounts(dispatcher)
         if given is None and accounts:
             unknown = InvalidData(
                 "The vendor does not list exactly one payment with the reference and the amount of"
@@ -406,15 +408,17 @@ def _is_final(error: ConnectorError) -> bool:
     return isinstance(error, VendorRejected) and not error.retryable
 
 
-async def _again(one: _Found, desk: Desk, reach: Reach) -> Any:
+async def _again(one: _Found, dispatcher: Dispatcher, reach: Reach) -> Any:
     """Ask again for an operation, as far as `reach` says."""
     request, kept = one.kept.request, one.kept
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
-    return await _asked(desk, kept.tenant, kept.key, request, reach)
+    return await _asked(dispatcher, kept.tenant, kept.key, request, reach)
 
 
-async def _asked(desk: Desk, tenant: str | None, key: str, request: Request, reach: Reach) -> Any:
-    verb = getattr(PaymentsFlows(desk, tenant, reach), request.operation)
+async def _asked(
+    dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: Reach
+) -> Any:
+    verb = getattr(PaymentsFlows(dispatcher, tenant, reach), request.operation)
     return await verb(*request.values, **request.options, idempotency_key=key)
 
 
@@ -469,13 +473,13 @@ def _made(at: Ref, id: str, /, **related: str) -> Ref:
 
 def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
     """Refuse another payment than was asked for."""
-    for field, asked, found in (
+    for field, operation, found in (
         ("amount", amount, payment.amount),
         ("reference", reference, payment.reference),
     ):
-        if asked is not None and found is not None and asked != found:
+        if operation is not None and found is not None and operation != found:
             raise InvalidData(
-                f"The {field} of {payment.ref} is {found}, and {asked} was asked for.",
+                f"The {field} of {payment.ref} is {found}, and {operation} was asked for.",
                 field="receipt",
                 remedy="Give the payment that was made under this key.",
             )

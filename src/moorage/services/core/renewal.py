@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
     from moorage.domain.state.commands import Command
     from moorage.services.core.core import Flow
-    from moorage.services.entries.processing import Shelf
+    from moorage.services.entries.processing import EntryStore
 
 H = TypeVar("H", Held, HeldEntry)
 
@@ -187,14 +187,14 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     def __init__(
         self,
-        shelf: Shelf[Any],
+        store: EntryStore[Any],
         nanoseconds: Callable[[], int],
         *,
         heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
         shortest: float = ENTRY_LEASE,
     ) -> None:
         super().__init__(nanoseconds, heartbeat)
-        self._shelf = shelf
+        self._store = store
         self._shortest = shortest
 
     def lease(self, lease: float | None) -> float:
@@ -225,30 +225,30 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
     def _groups(self, now: int) -> list[list[HeldEntry]]:
         wanted = entries_due(self._all(), now)
-        many = 1 if self._shelf.settle is None else TOGETHER
+        many = 1 if self._store.settle is None else TOGETHER
         return [wanted[at : at + many] for at in range(0, len(wanted), many)][::-1]
 
     async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
         entries = list(group)
         began = self._nanoseconds()
-        shelf = self._shelf if timeout is None else self._hurried(entries, began, timeout)
-        now = await shelf.now()
+        store = self._store if timeout is None else self._hurried(entries, began, timeout)
+        now = await store.now()
         renewed = [renew(held.entry, now, held.lease) for held in entries]
         fences = [held.entry.fence for held in entries]
-        if shelf.settle is None:
-            wrote: Iterable[bool] = [await shelf.swap(renewed[0], fences[0])]
+        if store.settle is None:
+            wrote: Iterable[bool] = [await store.swap(renewed[0], fences[0])]
         else:
-            wrote = await shelf.settle(renewed, fences)
+            wrote = await store.settle(renewed, fences)
         for held, mine in zip(entries, wrote, strict=True):
             if mine:
                 held.until = began + int(held.lease * 1e9)
             else:
                 self.let_go(held)
 
-    def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> Shelf[Any]:
+    def _hurried(self, entries: Iterable[HeldEntry], began: int, timeout: float) -> EntryStore[Any]:
         """The store, limited to the end of the first lease, but at least to `timeout` seconds."""
         end = max(began + int(timeout * 1e9), min(held.until for held in entries))
-        return self._shelf.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
+        return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 
 class Unrenewed:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.services.core.core import Core, Flow
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import Shelf, Stop
+    from moorage.services.entries.processing import EntryStore, Stop
 
 Handler: TypeAlias = "Callable[[Any, InboxEntry], Any]"
 Verify: TypeAlias = "Callable[[str, dict[str, Any]], Flow[tuple[WebhookEvent, ...]]]"
@@ -65,7 +65,7 @@ class InboxFlows(Keeping[InboxEntry]):
 
     Args:
         core: clock, randomness, and the cipher of contents.
-        shelf: the store.
+        store: the store.
         retry: number and pace of the tries of a webhook.
         lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
         renewals: renews the webhooks that are being handled.
@@ -76,7 +76,7 @@ class InboxFlows(Keeping[InboxEntry]):
     def __init__(
         self,
         core: Core,
-        shelf: Shelf[InboxEntry],
+        store: EntryStore[InboxEntry],
         *,
         retry: RetryPolicy,
         lease: float | None,
@@ -86,7 +86,7 @@ class InboxFlows(Keeping[InboxEntry]):
     ) -> None:
         super().__init__(
             core,
-            shelf,
+            store,
             name="inbox",
             retry=retry,
             lease=lease,
@@ -144,8 +144,8 @@ class InboxFlows(Keeping[InboxEntry]):
         )
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
-        shelf = self._in_time(timeout).shelf
-        return await shelf.add(self.closed(entry, pack_events(events)))
+        store = self._in_time(timeout).store
+        return await store.add(self.closed(entry, pack_events(events)))
 
     async def answer(
         self,

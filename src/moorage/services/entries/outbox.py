@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
-    from moorage.services.entries.processing import Shelf, Stop, Worked
+    from moorage.services.entries.processing import EntryStore, Stop, Worked
 
 _PAGE: Final = 100
 """How many calls that are stuck a worker looks at in one round."""
@@ -89,7 +89,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
 
     Args:
         core: the clock and chance, and the cipher that seals contents.
-        shelf: the store.
+        store: the store.
         retry: how often and at what pace a call is tried.
         lease: seconds for which a worker has a call without renewing it; None for the shortest.
         renewals: renews the calls that are being worked on.
@@ -99,7 +99,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
     def __init__(
         self,
         core: Core,
-        shelf: Shelf[OutboxEntry],
+        store: EntryStore[OutboxEntry],
         *,
         retry: RetryPolicy,
         lease: float | None,
@@ -108,7 +108,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
     ) -> None:
         super().__init__(
             core,
-            shelf,
+            store,
             name="outbox",
             retry=retry,
             lease=lease,
@@ -245,7 +245,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
             priority=priority,
         )
-        return await flows.shelf.add(self.closed(entry, pack(made_of)))
+        return await flows.store.add(self.closed(entry, pack(made_of)))
 
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
         """Call off the call that was put under a key, unless it was begun; tell whether it is off.
@@ -265,13 +265,13 @@ class OutboxFlows(Keeping[OutboxEntry]):
             entry = await self.get(id)
             if entry.state not in (EntryState.WAITING, EntryState.DEAD):
                 return entry.state is EntryState.DROPPED
-            if await self.shelf.swap(drop(entry, await self.shelf.now()), entry.fence):
+            if await self.store.swap(drop(entry, await self.store.now()), entry.fence):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
         """The time, by the store's clock, before which a call is not made."""
         if isinstance(not_before, timedelta):
-            now = await self.shelf.now()
+            now = await self.store.now()
             with suppress(OverflowError):
                 return now + not_before
         elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
@@ -340,7 +340,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             return
         # Dead ones are read, too: stores have one index for all that is stuck.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
-        page = await self.shelf.find(query)
+        page = await self.store.find(query)
         doubted = [one for one in page.items if self._look.wants(one)]
         closed = await payments.closed([(one.tenant, one.key) for one in doubted])
         for entry in (one for one, is_closed in zip(doubted, closed, strict=True) if is_closed):

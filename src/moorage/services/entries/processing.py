@@ -69,7 +69,7 @@ _SEALED: Final = b"\1"
 
 
 @attrs.frozen(kw_only=True)
-class Shelf(Generic[E]):
+class EntryStore(Generic[E]):
     """The operations of a store of entries, each awaited.
 
     A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
@@ -84,9 +84,9 @@ class Shelf(Generic[E]):
     remove: Callable[[EntryQuery], Flow[int]]
     claim: Callable[[int, float, int], Flow[Sequence[E]]] | None = None
     settle: Callable[[Sequence[E], Sequence[int]], Flow[Sequence[bool]]] | None = None
-    bounded: Callable[[Callable[[], float]], Shelf[E]] | None = None
+    bounded: Callable[[Callable[[], float]], EntryStore[E]] | None = None
 
-    def within(self, left: Callable[[], float]) -> Shelf[E]:
+    def within(self, left: Callable[[], float]) -> EntryStore[E]:
         """The same operations, limited to the seconds that `left` returns at each use."""
         return self if self.bounded is None else self.bounded(left)
 
@@ -234,7 +234,7 @@ class Keeping(Generic[E]):
 
     Args:
         core: clock, randomness, and the cipher of contents.
-        shelf: the store.
+        store: the store.
         name: name of the store, which the cipher authenticates.
         retry: number and pace of the tries of an entry.
         lease: seconds that a worker keeps an entry without renewing it; None for the minimum.
@@ -245,7 +245,7 @@ class Keeping(Generic[E]):
     def __init__(
         self,
         core: Core,
-        shelf: Shelf[E],
+        store: EntryStore[E],
         *,
         name: str,
         retry: RetryPolicy,
@@ -254,7 +254,7 @@ class Keeping(Generic[E]):
         judge: Callable[[Exception], Fate],
     ) -> None:
         self.core = core
-        self.shelf = shelf
+        self.store = store
         self._name = name
         self._retry = retry
         self._lease = lease
@@ -271,7 +271,7 @@ class Keeping(Generic[E]):
         core, until = self.core, self.core.nanoseconds() + int(span * 1e9)
         other = copy(self)
         other._until = until  # noqa: SLF001 - a copy of this
-        other.shelf = self.shelf.within(lambda: seconds_left(core, until))
+        other.store = self.store.within(lambda: seconds_left(core, until))
         return other
 
     def _left(self) -> float | None:
@@ -311,10 +311,10 @@ class Keeping(Generic[E]):
             return worked
         while len(worked) < limit and not stops():
             before = len(worked)
-            if self.shelf.claim is not None:
+            if self.store.claim is not None:
                 worked += await self._together(limit - before, lease, work, utc, stops)
             else:
-                for entry in await self.shelf.due(limit - before):
+                for entry in await self.store.due(limit - before):
                     if not stops():
                         worked += await self._tried(entry, lease, work, utc)
             # Another worker took these entries: asking for them again would be pointless.
@@ -335,10 +335,10 @@ class Keeping(Generic[E]):
         Results wait for others only while the work is fast: after slow work they are written at
             once.
         """
-        assert self.shelf.claim is not None  # noqa: S101 - for the type checker
+        assert self.store.claim is not None  # noqa: S101 - for the type checker
         began = wrote = self.core.nanoseconds()
         wanted = min(self._pace.batch, limit)
-        taken = await self.shelf.claim(wanted, lease, self._retry.max_attempts)
+        taken = await self.store.claim(wanted, lease, self._retry.max_attempts)
         held = {
             entry.id: self._renewals.hold(entry, lease)
             for entry in taken
@@ -368,17 +368,17 @@ class Keeping(Generic[E]):
         self, batch: _Batch[E], held: dict[str, HeldEntry], *, ends: bool = False
     ) -> None:
         """Write the results of a batch; at its end, also release the entries not started."""
-        assert self.shelf.settle is not None  # noqa: S101 - for the type checker
+        assert self.store.settle is not None  # noqa: S101 - for the type checker
         left = batch.left() if ends else []
         try:
             if batch.results or left:
-                now = await self.shelf.now()
+                now = await self.store.now()
                 after = [(self._after(result, now), result) for result in batch.results]
                 entries = [entry for entry, _ in after] + [give_back(item, now) for item in left]
                 fences = [item.entry.fence for item in batch.results] + [
                     item.fence for item in left
                 ]
-                wrote = await self.shelf.settle(entries, fences)
+                wrote = await self.store.settle(entries, fences)
                 for (entry, result), mine in zip(after, wrote, strict=False):
                     if not mine:
                         await self._cleared(result)
@@ -391,8 +391,8 @@ class Keeping(Generic[E]):
 
     async def _due(self, id: str) -> Sequence[E]:
         """The entry of this id if it is due; empty otherwise."""
-        now = await self.shelf.now()
-        found = (await self.shelf.find(EntryQuery(id=id, limit=1))).items
+        now = await self.store.now()
+        found = (await self.store.find(EntryQuery(id=id, limit=1))).items
         return [
             entry
             for entry in found
@@ -405,17 +405,17 @@ class Keeping(Generic[E]):
             return False
         states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
         earlier = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
-        return bool((await self.shelf.find(earlier)).items)
+        return bool((await self.store.find(earlier)).items)
 
     async def _tried(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[Worked[E]]:
         """Do the work of a due entry, unless another worker has it."""
-        now = await self.shelf.now()
+        now = await self.store.now()
         if await self._is_held(entry, now):
             return []
         taken = take(entry, now, lease, self._retry.max_attempts)
-        if not await self.shelf.swap(taken, entry.fence):
+        if not await self.store.swap(taken, entry.fence):
             return []
         return [await self._renewed(taken, lease, work, utc)]
 
@@ -423,7 +423,7 @@ class Keeping(Generic[E]):
         """True if an entry's worker has renewed its lease since the entry was read."""
         if offered.state is not EntryState.CLAIMED:
             return False
-        found = await self.shelf.find(EntryQuery(id=offered.id, limit=1))
+        found = await self.store.find(EntryQuery(id=offered.id, limit=1))
         return any(lease_left(entry, now) for entry in found.items)
 
     async def _renewed(
@@ -440,8 +440,8 @@ class Keeping(Generic[E]):
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         result = await self._result(taken, work, utc)
-        after = self._after(result, await self.shelf.now())
-        if not await self.shelf.swap(after, taken.fence):
+        after = self._after(result, await self.store.now())
+        if not await self.store.swap(after, taken.fence):
             await self._cleared(result)
         return Worked(entry=after, answer=result.answer, error=result.error)
 
@@ -462,7 +462,7 @@ class Keeping(Generic[E]):
         """Write a result that is certain over the doubt of the worker that came after this one."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
-        found = await self.shelf.find(EntryQuery(id=result.entry.id, limit=1))
+        found = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
         for entry in found.items:
             if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
                 await self._overwritten(attrs.evolve(result, entry=entry))
@@ -480,8 +480,8 @@ class Keeping(Generic[E]):
         return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
 
     async def _overwritten(self, result: _Result[E]) -> list[Worked[E]]:
-        after = self._after(result, await self.shelf.now())
-        wrote = await self.shelf.swap(after, result.entry.fence)
+        after = self._after(result, await self.store.now())
+        wrote = await self.store.swap(after, result.entry.fence)
         return [Worked(entry=after, answer=result.answer, error=result.error)] if wrote else []
 
     def _after(self, result: _Result[E], now: datetime) -> E:
@@ -501,11 +501,11 @@ class Keeping(Generic[E]):
 
     async def find(self, query: EntryQuery) -> EntryPage[E]:
         """Find one page of matching entries, newest first."""
-        return await self.shelf.find(query)
+        return await self.store.find(query)
 
     async def remove(self, query: EntryQuery) -> int:
         """Remove all matching entries, whatever their state; return their number."""
-        return await self.shelf.remove(query)
+        return await self.store.remove(query)
 
     async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
         """Find the entries that need a person, newest first.
@@ -513,9 +513,9 @@ class Keeping(Generic[E]):
         These are the unknown and dead entries, and those that have waited for another try unusually
         long: longer than an hour, and than the longest delay of `retry`.
         """
-        late = await self.shelf.now() + usual_wait(self._retry)
+        late = await self.store.now() + usual_wait(self._retry)
         pages = [
-            await self.shelf.find(attrs.evolve(query, limit=limit, after=after))
+            await self.store.find(attrs.evolve(query, limit=limit, after=after))
             for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late))
         ]
         found = sorted(
@@ -536,8 +536,8 @@ class Keeping(Generic[E]):
             before: time or age, both by the store's clock.
         """
         if isinstance(before, timedelta):
-            before = await self.shelf.now() - before
-        return await self.shelf.remove(EntryQuery(states=SETTLED, settled_before=before))
+            before = await self.store.now() - before
+        return await self.store.remove(EntryQuery(states=SETTLED, settled_before=before))
 
     async def get(self, id: str) -> E:
         """Get the entry of this id.
@@ -545,7 +545,7 @@ class Keeping(Generic[E]):
         Raises:
             InvalidData: no entry has this id.
         """
-        page = await self.shelf.find(EntryQuery(id=id, limit=1))
+        page = await self.store.find(EntryQuery(id=id, limit=1))
         if not page.items:
             raise InvalidData(
                 f"There is no entry {id[:80]!r}.",
@@ -564,7 +564,7 @@ class Keeping(Generic[E]):
 
     async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
-            entry, now = await self.get(id), await self.shelf.now()
+            entry, now = await self.get(id), await self.store.now()
             left = lease_left(entry, now)
             if left:
                 raise IdempotencyInProgress(
@@ -573,7 +573,7 @@ class Keeping(Generic[E]):
                     remedy="Wait until it has finished or its lease has expired.",
                 )
             changed = change(entry, now)
-            if await self.shelf.swap(changed, entry.fence):
+            if await self.store.swap(changed, entry.fence):
                 return changed
 
     # --- contents -----------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.entries.queue import EntryQuery
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import run_now
-from moorage.services.fence import Fence
-from moorage.wiring.cores import awaited_core, plain_core
+from moorage.services.environment_guard import EnvironmentGuard
+from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:
@@ -31,49 +31,49 @@ def rearm(storage: StateStorage, environment_id: str) -> str | None:
     Returns:
         Whose the store was first.
     """
-    return run_now(Fence(plain_core(Ports(state=storage)).core, environment_id).rearm())
+    return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, environment_id).rearm())
 
 
 async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
     """As `rearm`, awaited."""
-    return await Fence(awaited_core(Ports(state=storage)).core, environment_id).rearm()
+    return await EnvironmentGuard(async_core(Ports(state=storage)).core, environment_id).rearm()
 
 
 def home(storage: StateStorage) -> str | None:
     """Which environment used a store first, if one did that has a name."""
-    return run_now(Fence(plain_core(Ports(state=storage)).core, None).home())
+    return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).home())
 
 
 async def ahome(storage: AsyncStateStorage) -> str | None:
     """As `home`, awaited."""
-    return await Fence(awaited_core(Ports(state=storage)).core, None).home()
+    return await EnvironmentGuard(async_core(Ports(state=storage)).core, None).home()
 
 
-def neutralize(*kept: Any) -> int:
+def neutralize(*stores: Any) -> int:
     """Take away what a copy could act with, and say how much that was.
 
     Idempotency keys stay, so that nothing is done a second time.
 
     Args:
-        kept: what keeps credentials, tokens, tenants or secrets of webhooks, and has `clear`; and
+        stores: what keeps credentials, tokens, tenants or secrets of webhooks, and has `clear`; and
             outboxes and inboxes, all of whose entries go.
     """
-    return sum(_cleared(one) for one in kept)
+    return sum(_cleared(store) for store in stores)
 
 
-async def aneutralize(*kept: Any) -> int:
+async def aneutralize(*stores: Any) -> int:
     """As `neutralize`, awaited."""
-    return sum([await _cleared(one) for one in kept])
+    return sum([await _cleared(store) for store in stores])
 
 
-def _cleared(kept: Any) -> Any:
-    clear = getattr(kept, "clear", None)
+def _cleared(store: Any) -> Any:
+    clear = getattr(store, "clear", None)
     if clear is not None:
         return clear()
-    remove = getattr(kept, "remove", None)
+    remove = getattr(store, "remove", None)
     if remove is None or len(inspect.signature(remove).parameters) != 1:
         raise ConfigurationError(
-            f"a {type(kept).__name__} cannot be emptied.",
+            f"a {type(store).__name__} cannot be emptied.",
             path="kept",
             remedy="Give what has `clear`, or an outbox or an inbox.",
         )

@@ -1,8 +1,8 @@
-"""The calm case: an attempt that a face makes itself, because nothing stands in its way.
+"""The fast path: an attempt without a coroutine, for calls that nothing delays or refuses.
 
-Most calls wait for nothing, are asked nothing and succeed. For these a face asks for admission and
-acts, outside any coroutine; the flow takes over at the first thing that is not calm, with what has
-happened so far, and decides as if it had done that itself.
+Most calls are admitted at once and succeed. A manager makes the first attempt of these itself. At
+the first delay or failure the flow takes over, receives the state of the attempt so far, and
+continues as if it had made the attempt itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from moorage.runtime.bridge import (
     refuse_generator,
     rest_within,
     run_now,
-    step_later,
-    step_now,
+    step_async,
+    step_sync,
 )
 from moorage.services.calling.call import OutOfTimeError, cut_off, value_of
 from moorage.services.core.foreign_errors import http_broke
@@ -60,7 +60,7 @@ def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
         if admitted[0] or admitted[1] or _took_long(core, plan, began):
             asked = [admitted]
             try:
-                step = step_now(function)
+                step = step_sync(function)
                 return value_of(run_now(flows.go_on(plan, began, asked, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException:
                 flows.hand_back(plan, asked)
@@ -72,7 +72,7 @@ def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
             refuse_generator(function)
         return value if value is None else refuse_awaitable(value)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-        step = step_now(function)
+        step = step_sync(function)
         ending = run_now(flows.follow(plan, began, permit, _told(error, function), step))
     except BaseException:
         flows.give_back(plan, permit)
@@ -94,7 +94,7 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         if admitted[0] or admitted[1] or _took_long(core, plan, began):
             asked = [admitted]
             try:
-                step = step_later(function, core)
+                step = step_async(function, core)
                 return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
             except BaseException:
                 flows.hand_back(plan, asked)
@@ -116,7 +116,7 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         return await rest_within(steps, first_yield, began + plan.span, core.nanoseconds)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         ending = await flows.follow(
-            plan, began, permit, _told(error, function), step_later(function, core)
+            plan, began, permit, _told(error, function), step_async(function, core)
         )
     except BaseException:
         flows.give_back(plan, permit)

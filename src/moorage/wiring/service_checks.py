@@ -36,9 +36,9 @@ def check_steps(
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
         for owner in owners:
-            given = {} if owner.timeouts is INHERIT else attrs.asdict(owner.timeouts)
+            timeouts = {} if owner.timeouts is INHERIT else attrs.asdict(owner.timeouts)
             for step in sorted(lacking):
-                if given.get(step) is not None:
+                if timeouts.get(step) is not None:
                     raise ConfigurationError(
                         f"{type(http).__name__} cannot bound how long {step!r} takes.",
                         path=f"{_place(service, places)}.timeouts.{step}",
@@ -78,21 +78,25 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
 
 def is_exposed(service: Service) -> bool:
     """Whether requests of a service leave this machine without TLS."""
-    own = () if service.base_url is None else (service.base_url,)
-    return any(map(leaves_in_clear, (*own, *(region.base_url for region in service.regions))))
+    service_urls = () if service.base_url is None else (service.base_url,)
+    return any(
+        map(leaves_in_clear, (*service_urls, *(region.base_url for region in service.regions)))
+    )
 
 
-def refuse_awaited(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
+def refuse_async_functions(
+    services: Iterable[Service], places: Mapping[str, str] = _NOWHERE
+) -> None:
     """Refuse asynchronous transforms and fallbacks in a synchronous manager."""
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
         for owner in owners:
-            given: dict[str, tuple[Any, ...]] = {
+            functions_of_kind: dict[str, tuple[Any, ...]] = {
                 "request_transforms": owner.request_transforms,
                 "response_transforms": owner.response_transforms,
                 "fallback": (owner.fallback,),
             }
-            for kind, functions in given.items():
+            for kind, functions in functions_of_kind.items():
                 for function in functions:
                     if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(

@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded, guarded_later, lift
-from moorage.services.entries.processing import Shelf, lost
+from moorage.runtime.bridge import guarded, guarded_async, lift
+from moorage.services.entries.processing import EntryStore, lost
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:
@@ -17,34 +17,36 @@ _VERBS: Final = ("add", "due", "swap", "find", "remove", "now")
 _OF_BATCHES: Final = ("claim", "settle")
 
 
-def shelf_now(storage: Any) -> Shelf[Any]:
+def sync_entry_store(storage: Any) -> EntryStore[Any]:
     """A plain store."""
-    return _shelf(storage, lambda verb: lift(guarded(verb, lost)), awaited=False)
+    return _entry_store(storage, lambda verb: lift(guarded(verb, lost)), awaited=False)
 
 
-def shelf_later(storage: Any) -> Shelf[Any]:
+def async_entry_store(storage: Any) -> EntryStore[Any]:
     """Return the methods of an asynchronous entry store."""
-    return _shelf(storage, lambda verb: guarded_later(verb, lost), awaited=True)
+    return _entry_store(storage, lambda verb: guarded_async(verb, lost), awaited=True)
 
 
-def _shelf(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) -> Shelf[Any]:
+def _entry_store(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) -> EntryStore[Any]:
     batches = _OF_BATCHES if all(hasattr(storage, name) for name in _OF_BATCHES) else ()
     for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
         if inspect.iscoroutinefunction(getattr(storage, name)) is not awaited:
-            wanted, given = ("an asynchronous", "plain") if awaited else ("a plain", "asynchronous")
+            wanted, actual = (
+                ("an asynchronous", "plain") if awaited else ("a plain", "asynchronous")
+            )
             raise ConfigurationError(
-                f"{type(storage).__name__}.{name} is {given}, and this face needs {wanted} store.",
+                f"{type(storage).__name__}.{name} is {actual}, and this face needs {wanted} store.",
                 path="storage",
                 remedy="Give the store of this colour, or use the face of the other.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
     timed = [name for name in verbs if _takes_time(getattr(storage, name))]
 
-    def bounded(left: Callable[[], float]) -> Shelf[Any]:
-        return Shelf(**verbs | {name: _timed(verbs[name], left) for name in timed})
+    def bounded(left: Callable[[], float]) -> EntryStore[Any]:
+        return EntryStore(**verbs | {name: _timed(verbs[name], left) for name in timed})
 
-    return Shelf(**verbs, bounded=bounded)
+    return EntryStore(**verbs, bounded=bounded)
 
 
 def _takes_time(verb: Callable[..., Any]) -> bool:
@@ -55,7 +57,7 @@ def _takes_time(verb: Callable[..., Any]) -> bool:
 def _timed(verb: Callable[..., Any], left: Callable[[], float]) -> Callable[..., Any]:
     """Return a method that receives the remaining seconds on each call."""
 
-    def timed(*given: Any) -> Any:
-        return verb(*given, timeout=left())
+    def timed(*arguments: Any) -> Any:
+        return verb(*arguments, timeout=left())
 
     return timed

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 
-class ByHand:
+class ManualOperations:
     """The manual operations of a manager, which send nothing to a service.
 
     Attributes:
@@ -137,10 +137,10 @@ class ByHand:
             )
         with self.plans.named(service, None):
             plan = self.plans.find(service, tenant, None)
-            at = plan.claim_key(checked_key(idempotency_key))
+            claim_key = plan.claim_key(checked_key(idempotency_key))
             stored = ("value", self.core.copy(answer)) if done else None
             resolve = Resolve(
-                at,
+                claim_key,
                 done=done,
                 ttl=micros(plan.service.idempotency_ttl),
                 answer=stored and sealed(self.core.cipher, plan, idempotency_key, stored),
@@ -166,11 +166,11 @@ class ByHand:
 def _in_region(plan: Plan, region: str | None) -> Plan:
     if region in plan.regions:
         return plan.regions[region]
-    known = ", ".join(plan.regions)
+    regions = ", ".join(plan.regions)
     raise ConfigurationError(
         "Each region has a circuit of its own."
         if region is None
         else f"There is no region {region!r}.",
         path="region",
-        remedy=f"Name one of: {known}." if known else "Leave the region out.",
+        remedy=f"Name one of: {regions}." if regions else "Leave the region out.",
     )

@@ -29,7 +29,7 @@ _RESTS: Final = 9
 """Pause between checks in vain, as a multiple of the duration of the last one."""
 
 
-class Fence:
+class EnvironmentGuard:
     """Lets calls leave only in the environment that owns the store.
 
     Args:
@@ -61,18 +61,18 @@ class Fence:
             return
         until = None if timeout is None else began + int(timeout * 1e9)
         try:
-            home = await self._home(until)
-            armed = home in {None, self._environment} or await self._is_armed(until)
+            owner = await self._home(until)
+            armed = owner in {None, self._environment} or await self._is_armed(until)
         except StorageUnavailable:
             now = core.nanoseconds()
             self._rests_until = now + _RESTS * (now - began)
             return
         if not armed:
-            here = self._environment
+            environment = self._environment
             raise CopiedStore(
-                f"The store belongs to the environment {home!r}, but this environment is"
-                f" {'not named' if here is None else repr(here)}.",
-                home=home,
+                f"The store belongs to the environment {owner!r}, but this environment is"
+                f" {'not named' if environment is None else repr(environment)}.",
+                home=owner,
             )
         self.passed = True
 

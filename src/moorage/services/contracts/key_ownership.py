@@ -33,7 +33,7 @@ _AFTER: Final = 0.001
 _SAME: Final = digest([])
 
 
-class Turn:
+class KeyOwnership:
     """The key of one effect, of one contract and tenant.
 
     Args:
@@ -60,11 +60,11 @@ class Turn:
         self._ttl = micros(remembered)
         self._term = micros(seconds + MARGIN)
         self._patience = core.nanoseconds() + int(seconds * 1e9)
-        self._held: Held | None = None
+        self._claim: Held | None = None
         self._moves_from = 0
         self._moves = 0
 
-    async def settled(self, first: str, *, movable: bool) -> tuple[str, bool]:
+    async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
         """The account that the key belongs to, and True if it may still move to another.
 
         A new key is given to `first`. A caller that may move the key holds the turn.
@@ -72,14 +72,14 @@ class Turn:
         Raises:
             IdempotencyInProgress: another caller held the turn all the time.
         """
-        account, may_move = await self._written(0, first, movable=movable)
+        account, may_move = await self._record_first(0, first, movable=movable)
         if not may_move:
             return account, False
-        at, core = self._at("turn"), self._core
-        claimed, until = await self._claimed(at)
+        recorded_at, core = self._state_key("turn"), self._core
+        claimed, until = await self._claim_key(recorded_at)
         self._moves_from = core.nanoseconds() + claimed.wait * 1000
-        self._held = Held(at, claimed.fence, ttl=self._ttl, until=until)
-        core.renewals.keep(self._held)
+        self._claim = Held(recorded_at, claimed.fence, ttl=self._ttl, until=until)
+        core.renewals.keep(self._claim)
         while (following := await self._read(self._moves + 1)) is not None:
             account = following
             self._moves += 1
@@ -91,22 +91,26 @@ class Turn:
         Raises:
             IdempotencyInProgress: another caller may be working at the previous account.
         """
-        core, held, early = self._core, self._held, self._moves_from - self._core.nanoseconds()
+        core, claim, too_early_by = (
+            self._core,
+            self._claim,
+            self._moves_from - self._core.nanoseconds(),
+        )
         self._moves += 1
-        if held is not None and early <= 0:
+        if claim is not None and too_early_by <= 0:
             record = Record(
-                held.key,
-                held.fence,
-                self._at("place", str(self._moves)),
+                claim.key,
+                claim.fence,
+                self._state_key("place", str(self._moves)),
                 (account, True),
                 fingerprint=_SAME,
                 ttl=self._ttl,
             )
-            if await core.execute(record, self._left()):
+            if await core.execute(record, self._seconds_left()):
                 return
         raise IdempotencyInProgress(
             "Another caller may still be working on this key.",
-            retry_at=core.utc() + timedelta(seconds=max(0, early) / 1e9),
+            retry_at=core.utc() + timedelta(seconds=max(0, too_early_by) / 1e9),
         )
 
     def give_back(self) -> None:
@@ -115,45 +119,47 @@ class Turn:
         While an earlier holder may still be working, the turn is left to expire instead, so that
         this is remembered.
         """
-        held, self._held = self._held, None
-        if held is not None:
-            self._core.renewals.let_go(held)
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            self._core.renewals.let_go(claim)
             if self._core.nanoseconds() >= self._moves_from:
-                self._core.post(release(held.key, held.fence, ttl=self._ttl))
+                self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
 
-    async def _written(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
+    async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
         """Record an account under this number unless one is recorded; return the recorded one."""
-        at = self._at("place", str(number))
-        claimed, _ = await self._claimed(at)
+        recorded_at = self._state_key("place", str(number))
+        claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
-            kept = complete(at, claimed.fence, (account, movable), ttl=self._ttl)
-            settled = await self._core.execute(kept, self._left())
+            completion = complete(recorded_at, claimed.fence, (account, movable), ttl=self._ttl)
+            settled = await self._core.execute(completion, self._seconds_left())
             account, movable = settled.answer if settled.done else (account, movable)
             return account, movable
         account, movable = claimed.answer
         return account, movable
 
     async def _read(self, number: int) -> str | None:
-        at = self._at("place", str(number))
-        claimed, _ = await self._claimed(at)
+        recorded_at = self._state_key("place", str(number))
+        claimed, _ = await self._claim_key(recorded_at)
         if claimed.verdict is Verdict.RUN:
-            await self._core.execute(release(at, claimed.fence, ttl=self._ttl), self._left())
+            await self._core.execute(
+                release(recorded_at, claimed.fence, ttl=self._ttl), self._seconds_left()
+            )
             return None
         account: str = claimed.answer[0]
         return account
 
-    async def _claimed(self, at: str) -> tuple[Claimed, int]:
+    async def _claim_key(self, recorded_at: str) -> tuple[Claimed, int]:
         """Claim the turn, waiting for its holder; return the claim, or the value stored there.
 
         Also returns the end of the claim, in nanoseconds of the local clock.
         """
-        core, look = self._core, _FIRST_LOOK
+        core, pause = self._core, _FIRST_LOOK
         owner, lease = core.token(), core.renewals.lease(self._term)
         while True:
             began = core.nanoseconds()
             claimed: Claimed = await core.execute(
                 Claim(
-                    at,
+                    recorded_at,
                     fingerprint=_SAME,
                     owner=owner,
                     lease=lease,
@@ -162,24 +168,24 @@ class Turn:
                     target="",
                     remembered=0,
                 ),
-                self._left(),
+                self._seconds_left(),
             )
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, began + lease * 1000
             # The holder may have died: then the turn can be claimed when its lease is over.
-            longest = min(look, claimed.wait / SECOND + _AFTER)
-            if core.nanoseconds() + longest * 1e9 >= self._patience:
+            longest_pause = min(pause, claimed.wait / SECOND + _AFTER)
+            if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(
                     "Another caller is working on this key.",
                     retry_at=core.utc() + timedelta(microseconds=claimed.wait),
                 )
-            await core.sleep(longest * (0.5 + core.fraction() / 2))
-            look = min(2 * look, _SLOWEST_LOOK)
+            await core.sleep(longest_pause * (0.5 + core.fraction() / 2))
+            pause = min(2 * pause, _SLOWEST_LOOK)
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Seconds that a store may take of the caller's time; a moment if no time is left."""
         return seconds_left(self._core, self._patience)
 
-    def _at(self, what: str, *more: str) -> str:
+    def _state_key(self, what: str, *more: str) -> str:
         kind, tenant, key = self._names
         return state_key(what, kind, tenant, key, *more)

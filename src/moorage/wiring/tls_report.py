@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from moorage.domain.observation.events import TlsUnverified
 
 if TYPE_CHECKING:
-    from moorage.wiring.cores import Wired
+    from moorage.wiring.core_assembly import WiredCore
 
 
-def tell_unverified(wired: Wired) -> None:
+def report_unverified_tls(wired: WiredCore) -> None:
     """Notify observers if the HTTP client does not verify TLS certificates."""
     unverified = getattr(wired.http, "unverified", None)
     if unverified is None:

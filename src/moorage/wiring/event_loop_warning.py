@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class LoopWatch:
+class EventLoopWarning:
     """Warns once if verbs that wait are called where an event loop runs, which they hold up.
 
     asyncio is not imported for it: where nobody has, no loop runs.
     """
 
     def __init__(self) -> None:
-        self._told = False
+        self._warned = False
 
-    def over(self, verb: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, verb: Callable[..., Any]) -> Callable[..., Any]:
         """Return the same method with a check for running event loops; this is the hot path."""
         modules = sys.modules
 
         def watched(*args: Any) -> Any:
-            events: Any = modules.get("asyncio.events")
+            asyncio_events: Any = modules.get("asyncio.events")
             # Unlike the public function, this one raises nothing where no loop runs.
-            if events is not None and events._get_running_loop() is not None:  # noqa: SLF001
-                self._tell()
+            if asyncio_events is not None and asyncio_events._get_running_loop() is not None:  # noqa: SLF001
+                self._warn_once()
             return verb(*args)
 
         return watched
 
-    def _tell(self) -> None:
-        if self._told:
+    def _warn_once(self) -> None:
+        if self._warned:
             return
-        self._told = True
+        self._warned = True
         give_notice(
             "a synchronous call of moorage waits inside a running event loop, and every task of"
             " the loop waits with it. Use AsyncConnectorManager or moorage.aopen, or call it in"

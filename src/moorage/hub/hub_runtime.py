@@ -1,0 +1,225 @@
+"""The objects behind a hub: its manager, and a dispatcher that is remade with the configuration.
+
+The manager, its ports and the token refresher live as long as the hub. Each configuration becomes
+a dispatcher: flows over its services, the directory of its accounts, and their transports.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+import attrs
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.contracts.offer import Offer, check_modes
+from moorage.contracts.routes import Directory
+from moorage.domain.oauth.drawers import drawer_of
+from moorage.services.contracts.dispatcher import Dispatcher
+from moorage.services.environment_guard import EnvironmentGuard
+from moorage.wiring.accounts import clients_of, places_of, services_of, transports_of
+from moorage.wiring.catalog import able
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.contracts.routes import Account, Route
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
+    from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.core.core import Core
+    from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
+
+_OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
+"""The ports of a hub that its token refresher shares."""
+
+
+class HubClasses(NamedTuple):
+    """The classes and names of a synchronous or an asynchronous hub.
+
+    Attributes:
+        manager: class of the manager.
+        step: makes a step of a call from a function.
+        name: prefix of the names of adapters.
+        refresher: class that gets and renews the tokens of accounts.
+        tokens: class that gives the manager those tokens.
+        http: keyword of a webhook verifier for its HTTP client.
+    """
+
+    manager: type[ConnectorManager | AsyncConnectorManager]
+    step: Callable[[Callable[[], Any], Core], AttemptStep]
+    name: str
+    refresher: type[OAuthTokenRefresher | AsyncOAuthTokenRefresher]
+    tokens: type[AccountTokens | AsyncAccountTokens]
+    http: str
+
+
+class HubRuntime:
+    """Makes the dispatchers of a hub, and owns its manager.
+
+    Args:
+        classes: classes of a synchronous or an asynchronous hub.
+        transports: transports of the application, by account.
+        vault: store of the accounts' tokens.
+        ports: arguments of the manager.
+        environment: environment that must own the store; "" for one without a name, None to skip
+            the check.
+
+    Attributes:
+        manager: calls every service of the current dispatcher.
+        refresher: gets the tokens of accounts; None until an account needs any.
+    """
+
+    def __init__(
+        self,
+        classes: HubClasses,
+        *,
+        transports: Mapping[str, Any],
+        vault: Any,
+        ports: dict[str, Any],
+        environment: str | None = None,
+    ) -> None:
+        self._classes = classes
+        self._transports = transports
+        self._vault = vault
+        self._ports = ports
+        # They live as long as a dispatcher knows them: calls that began there end there.
+        self._clients: WeakValueDictionary[tuple[str, str | None], OAuthClient]
+        self._clients = WeakValueDictionary()
+        # They live as long as a dispatcher has them, too.
+        self._own_transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self.refresher: Any = None
+        self._unlocked()
+        in_child(self, HubRuntime._unlocked)
+        self.manager: Any = classes.manager((), **ports)
+        if environment is not None:
+            self.manager.use_environment_guard(
+                EnvironmentGuard(self.manager.flows.core, environment or None)
+            )
+
+    def _unlocked(self) -> None:
+        self._making = threading.Lock()
+
+    def dispatcher(self, offer: Offer, before: Dispatcher | None = None) -> Dispatcher:
+        """Make a dispatcher for a configuration; it is checked, and not in use yet.
+
+        Args:
+            offer: the configuration.
+            before: current dispatcher, whose transports are kept for unchanged accounts.
+
+        Raises:
+            ConfigurationError: parts of the configuration contradict each other.
+        """
+        directory = Directory(offer.accounts, offer.routes, able)
+        accounts = directory.accounts.values()
+        check_modes(accounts, offer.safety)
+        clients = clients_of(accounts)
+        account_services = tuple(services_of(accounts))
+        calling = self.manager.prepared(
+            [*account_services, *offer.services],
+            credentials=self._tokens(clients),
+            places=places_of(accounts, offer.services),
+        )
+        calling.of_requests = frozenset(account.name for account in account_services) - {
+            account.name for account in accounts if account.vendor.transport is not None
+        }
+        existing_transports = {
+            **_unchanged_transports(directory.accounts, before),
+            **self._transports,
+        }
+        dispatcher = Dispatcher(
+            calling=calling,
+            directory=directory,
+            step=self._classes.step,
+            transports=transports_of(accounts, existing_transports, colour=self._classes.name),
+            safety=offer.safety,
+        )
+        for name, transport in dispatcher.transports.items():
+            if name not in existing_transports and (
+                hasattr(transport, "close") or hasattr(transport, "aclose")
+            ):
+                self._own_transports[id(transport)] = transport
+        for service, client in clients.items():
+            self._clients[service, drawer_of(client)] = client
+        return dispatcher
+
+    def own_transports(self) -> tuple[Any, ...]:
+        """The transports to close with the hub, without those of the application."""
+        return tuple(self._own_transports.values())
+
+    def dispatcher_of_tenant(
+        self, base: Dispatcher, tenant: str, accounts: Iterable[Account], routes: Iterable[Route]
+    ) -> Dispatcher:
+        """Make a tenant's dispatcher: its own accounts and routes precede the general ones.
+
+        Args:
+            base: the general dispatcher.
+            tenant: name of the tenant.
+            accounts: accounts of the tenant.
+            routes: routes of the tenant.
+
+        Raises:
+            ConfigurationError: parts of the configuration contradict each other.
+        """
+        shared = {
+            name: account
+            for name, account in base.directory.accounts.items()
+            if account.open_to(tenant)
+        }
+        tenant_routes = tuple(routes)
+        kinds = {route.kind for route in tenant_routes}
+        general_routes = (
+            route
+            for route in base.directory.routes
+            if route.tenant is None or (route.tenant == tenant and route.kind not in kinds)
+        )
+        all_accounts = {**shared, **{account.name: account for account in accounts}}
+        offer = Offer(
+            accounts=all_accounts.values(),
+            routes=[*tenant_routes, *_routes_of(general_routes, all_accounts)],
+            safety=base.safety,
+        )
+        return self.dispatcher(offer, base)
+
+    def _tokens(self, clients: Mapping[str, OAuthClient]) -> Any:
+        """The credential provider of accounts with tokens; None without such accounts."""
+        if not clients:
+            return None
+        with self._making:
+            # Threads that make the dispatchers of several tenants at once share one.
+            if self.refresher is None:
+                ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}
+                self.refresher = self._classes.refresher(
+                    self._client, vault=self._vault, storage=self._ports.get("state"), **ports
+                )
+        kind: Any = self._classes.tokens
+        return kind(self.refresher, clients, self._ports.get("credentials"))
+
+    def _client(self, service: str, drawer: str | None) -> OAuthClient | None:
+        return self._clients.get((service, drawer))
+
+
+def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
+    """The given routes, reduced to those of these accounts."""
+    for route in routes:
+        names = tuple(name for name in route.accounts if name in accounts)
+        if names:
+            yield attrs.evolve(route, accounts=names)
+
+
+def _unchanged_transports(
+    accounts: Mapping[str, Account], before: Dispatcher | None
+) -> dict[str, Any]:
+    """The transports that accounts keep, because their vendor is the same as before."""
+    if before is None:
+        return {}
+    old_accounts = before.directory.accounts
+    return {
+        name: transport
+        for name, transport in before.transports.items()
+        if name in accounts
+        and name in old_accounts
+        and accounts[name].vendor == old_accounts[name].vendor
+    }

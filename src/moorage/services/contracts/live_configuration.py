@@ -1,0 +1,117 @@
+"""The live configuration of a hub: each call uses the dispatcher that is current at its start."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
+
+from moorage.domain.state.keys import checked_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from moorage.contracts.routes import Account
+    from moorage.services.contracts.dispatcher import Dispatcher
+    from moorage.services.contracts.tenants import TenantDispatchers
+
+F = TypeVar("F")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FindDispatcher: TypeAlias = "Callable[[str | None], Coroutine[Any, Any, Dispatcher]]"
+"""Finds the dispatcher of a starting call, for a tenant."""
+
+
+class LiveConfiguration:
+    """The current dispatcher of a hub, which a reload of the configuration replaces.
+
+    A call uses one dispatcher from its first step to its last.
+
+    Attributes:
+        now: dispatcher of the calls that start now.
+        tenants: dispatchers of tenants whose configuration is looked up.
+    """
+
+    def __init__(self, now: Dispatcher) -> None:
+        self.dispatcher = now
+        self.tenants: TenantDispatchers | None = None
+
+    def account(self, name: str) -> Account | None:
+        """The account of this name if it is known in memory; nothing is looked up."""
+        tenant_dispatcher = None if self.tenants is None else self.tenants.cached(_tenant_of(name))
+        tenant_account = (
+            None if tenant_dispatcher is None else tenant_dispatcher.directory.accounts.get(name)
+        )
+        return tenant_account or self.dispatcher.directory.accounts.get(name)
+
+    async def find_account(self, name: str) -> Account | None:
+        """The account of this name; the tenant of such a name is looked up first if necessary."""
+        general, tenant = self.dispatcher, _tenant_of(name)
+        general_account = general.directory.accounts.get(name)
+        if (
+            self.tenants is None
+            or not tenant
+            or (general_account is not None and general_account.tenants is None)
+        ):
+            return general_account
+        dispatcher = await self.tenants.serving(general, tenant)
+        tenant_account = None if dispatcher is None else dispatcher.directory.accounts.get(name)
+        return tenant_account or general_account
+
+    def about(self, subject: str | None) -> FindDispatcher:
+        """Find the dispatcher of each starting call, for operations about one person's data."""
+        if subject is None:
+            return self.dispatcher_of
+        checked_name(subject, "subject")
+
+        async def find_dispatcher(tenant: str | None) -> Dispatcher:
+            return (await self.dispatcher_of(tenant)).about(subject)
+
+        return find_dispatcher
+
+    async def dispatcher_of(self, tenant: str | None) -> Dispatcher:
+        """The dispatcher of a starting call, for this tenant."""
+        if tenant is None or self.tenants is None:
+            return self.dispatcher
+        return await self.tenants.dispatcher_of(self.dispatcher, tenant)
+
+
+def _tenant_of(account: str) -> str:
+    """The tenant part of an account's name, such as `acme` of `acme.stripe`; None without one."""
+    return account.rpartition(".")[0]
+
+
+class CurrentOperations(Generic[F]):
+    """The operations of a contract for one tenant, on the current dispatcher.
+
+    Args:
+        flows: makes the operations, for a dispatcher and a tenant.
+        desk: finds the dispatcher of a starting call.
+        tenant: tenant of the operations.
+    """
+
+    def __init__(
+        self,
+        flows: Callable[[Dispatcher, str | None], F],
+        find_dispatcher: FindDispatcher,
+        tenant: str | None,
+    ) -> None:
+        self._flows = flows
+        self._find_dispatcher = find_dispatcher
+        self._tenant = tenant
+
+    async def current(self) -> F:
+        """The operations of a starting call, on the current dispatcher."""
+        return self._flows(await self._find_dispatcher(self._tenant), self._tenant)
+
+
+def on_current_dispatcher(
+    flow: Callable[Concatenate[F, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[CurrentOperations[F], P], Coroutine[Any, Any, R]]:
+    """Wrap a flow of a dispatcher so that each call uses the current dispatcher."""
+
+    @wraps(flow)
+    async def at_once(operations: CurrentOperations[F], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await flow(await operations.current(), *args, **kwargs)
+
+    return at_once

@@ -1,0 +1,235 @@
+"""Builds the core of a manager from the host's ports and the defaults."""
+
+from __future__ import annotations
+
+import copy
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.values.functions import timed
+from moorage.runtime.bridge import (
+    bounding,
+    gathered_sync,
+    guarded,
+    guarded_async,
+    lift,
+    lift_incoming,
+    lift_one,
+    settle_async,
+    settle_sync,
+    within_sync,
+)
+from moorage.services.calling.guarded_cache import GuardedCache
+from moorage.services.core.core import Core
+from moorage.services.core.foreign_errors import (
+    cache_broke,
+    http_broke,
+    no_credentials,
+    not_refreshed,
+)
+from moorage.services.core.waiting import Waiters
+from moorage.wiring import defaults
+from moorage.wiring.event_loop_warning import EventLoopWarning
+from moorage.wiring.observers import LogObserver, NonReentrantObserver, UnobservedFailure
+from moorage.wiring.ports import check_sync_or_async, check_verb
+from moorage.wiring.stores import async_store_verbs, sync_store_verbs, with_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.wiring.ports import Ports
+
+_CACHE: Final = (("look", 1), ("keep", 4), ("forget", 1))
+"""The verbs of a cache, and how many arguments each has before its timeout."""
+
+
+_ADAPTERS: Final = "moorage.adapters."
+
+
+@attrs.frozen
+class WiredCore:
+    """A core with the adapters that it was built from.
+
+    Attributes:
+        core: the ports of a manager.
+        http: the HTTP client.
+        send: the client's own `send`, for the fast path.
+        claims: the store of idempotency keys.
+        credential_verbs: makes the core's functions of a credential provider.
+        waits: True if the core is asynchronous.
+    """
+
+    core: Core
+    http: Any
+    send: Callable[..., Any]
+    claims: Any
+    credential_verbs: Callable[[Any], dict[str, Any]]
+    waits: bool
+
+    def with_credentials(self, credentials: Any) -> Core:
+        """Return the same core with another credential provider."""
+        return attrs.evolve(self.core, **self.credential_verbs(credentials))
+
+    def default_http(self) -> Any:
+        """The default HTTP client if it was ever used; None if the application gave its own."""
+        return self.http.created() if isinstance(self.http, defaults.LazyAdapter) else None
+
+
+def sync_core(ports: Ports) -> WiredCore:
+    """Return a core with synchronous ports."""
+    check_sync_or_async(ports, awaited=False)
+    clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
+    http = defaults.lazy_adapter("http") if ports.http is None else ports.http
+    state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
+    sleeper = defaults.default_adapter("sleeper") if ports.sleeper is None else ports.sleeper
+    locks = defaults.lazy_adapter("locks") if ports.locks is None else ports.locks
+    gather = defaults.lazy_adapter("gather") if ports.gather is None else ports.gather
+    loop_warning = EventLoopWarning()
+    client_send = _verb(http, "send", "http")
+    send = loop_warning.wrap(client_send)
+    core = _core(
+        ports,
+        clock,
+        **sync_store_verbs(state),
+        send=lift(guarded(send, http_broke)),
+        open=lift_incoming(guarded(loop_warning.wrap(_verb(http, "open", "http")), http_broke)),
+        learn=getattr(http, "learn_secrets", None),
+        sleep=lift_one(loop_warning.wrap(sleeper.sleep)),
+        acquire=lift(_verb(locks, "acquire", "locks")),
+        release=_verb(locks, "release", "locks"),
+        every=gathered_sync(_verb(gather, "every", "gather")),
+        first=gathered_sync(_verb(gather, "first", "gather")),
+        **_sync_credential_verbs(ports.credentials),
+        settle=settle_sync,
+        within=within_sync,
+    )
+    core = _with_cache(core, ports, lambda verb: lift(guarded(verb, cache_broke)))
+    core, claims = with_stores(core, ports, state, sync_store_verbs)
+    # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
+    # and is watched wherever the flow sends, as with the first call of each service.
+    fast_send = send if _is_ours(http) else client_send
+    return WiredCore(core, http, fast_send, claims, _sync_credential_verbs, waits=False)
+
+
+def async_core(ports: Ports) -> WiredCore:
+    """Return a core with asynchronous ports."""
+    check_sync_or_async(ports, awaited=True)
+    clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
+    http = defaults.lazy_adapter("async http") if ports.http is None else ports.http
+    state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
+    sleeper = defaults.lazy_adapter("async sleeper") if ports.sleeper is None else ports.sleeper
+    locks = defaults.lazy_adapter("async locks") if ports.locks is None else ports.locks
+    gather = defaults.lazy_adapter("async gather") if ports.gather is None else ports.gather
+    send = _verb(http, "send", "http")
+    core = _core(
+        ports,
+        clock,
+        **async_store_verbs(state),
+        send=guarded_async(send, http_broke),
+        open=guarded_async(_verb(http, "open", "http"), http_broke),
+        learn=getattr(http, "learn_secrets", None),
+        sleep=_verb(sleeper, "sleep", "sleeper"),
+        acquire=_verb(locks, "acquire", "locks"),
+        release=_verb(locks, "release", "locks"),
+        every=_verb(gather, "every", "gather"),
+        first=_verb(gather, "first", "gather"),
+        **_async_credential_verbs(ports.credentials),
+        settle=settle_async,
+        within=bounding(clock.nanoseconds),
+    )
+    core = _with_cache(core, ports, lambda verb: guarded_async(verb, cache_broke))
+    core, claims = with_stores(core, ports, state, async_store_verbs)
+    return WiredCore(core, http, send, claims, _async_credential_verbs, waits=True)
+
+
+def _is_ours(http: Any) -> bool:
+    """Whether an HTTP client is one of moorage's own adapters, which talk to real vendors."""
+    return isinstance(http, defaults.LazyAdapter) or type(http).__module__.startswith(_ADAPTERS)
+
+
+def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
+    """Return a synchronous credential provider's methods, with its foreign errors wrapped."""
+    provider = defaults.NoCredentials() if credentials is None else credentials
+    return {
+        "get_credentials": lift(guarded(provider.get, no_credentials)),
+        "refresh_credentials": lift(
+            guarded(_verb(provider, "refresh", "credentials"), not_refreshed)
+        ),
+    }
+
+
+def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
+    """Return an asynchronous credential provider's methods, with its foreign errors wrapped."""
+    get = lift(defaults.NoCredentials().get)
+    if credentials is not None:
+        get = guarded_async(credentials.get, no_credentials)
+    return {
+        "get_credentials": get,
+        "refresh_credentials": guarded_async(
+            _verb(credentials, "refresh", "credentials"), not_refreshed
+        ),
+    }
+
+
+def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
+    randomness = ports.randomness
+    if randomness is None:
+        randomness = defaults.default_adapter("randomness")
+    ids = defaults.lazy_adapter("ids") if ports.ids is None else ports.ids
+    observers = list(ports.observers)
+    if ports.log is not None:
+        observers.append(LogObserver(ports.log.write))
+    waiters = Waiters(Lock)
+    in_child(waiters, Waiters.start_afresh)
+    return Core(
+        **verbs,
+        waiters=waiters,
+        copy=copy.deepcopy,
+        nanoseconds=clock.nanoseconds,
+        utc=clock.utc,
+        new_id=_verb(ids, "new", "ids"),
+        fraction=randomness.fraction,
+        token=randomness.token,
+        observers=tuple(map(NonReentrantObserver, observers)),
+        cipher=ports.cipher,
+        reporter=defaults.Reporter(randomness.token),
+        unheard=UnobservedFailure(),
+    )
+
+
+def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
+    """The core with what keeps answers: the host's, or else the memory of this process."""
+    cache = ports.cache
+    if cache is None:
+        # Memory never makes a task wait.
+        cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), lift
+    look, keep, forget = (
+        guard(timed(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
+    )
+    return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget))
+
+
+def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
+    if not isinstance(port, defaults.LazyAdapter):
+        method = getattr(port, verb, None)
+        return _missing(port, verb, name) if method is None else method
+
+    bound: Any = None
+
+    def lazy(*args: Any, **kwargs: Any) -> Any:
+        nonlocal bound
+        if bound is None:
+            bound = getattr(port.get(), verb)
+        return bound(*args, **kwargs)
+
+    return lazy
+
+
+def _missing(port: object, verb: str, name: str) -> Callable[..., Any]:
+    def missing(*_: object) -> None:
+        check_verb(port, name, verb)
+
+    return missing
