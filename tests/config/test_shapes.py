@@ -45,7 +45,7 @@ class Odd:
     Attributes:
         anything: is what it is.
         These are words that describe no field
-        colour, other: in colours.
+        mode, other: in colours.
     """
 
     anything: Mapping[str, int] | None = None
