@@ -1,4 +1,4 @@
-"""What protection costs where nothing goes wrong: in memory, around a call that does nothing."""
+"""The cost of protection when nothing goes wrong: in memory, around a call that does nothing."""
 
 from __future__ import annotations
 

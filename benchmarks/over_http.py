@@ -1,4 +1,4 @@
-"""What the whole pipeline adds to a real exchange: keep-alive on loopback, a small JSON answer."""
+"""The cost of the whole pipeline around a real exchange on loopback, with a small JSON body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What protection costs where the state is in a database server.
+"""The cost of protection with the state in a database server.
 
 The reference is the least that a row in that server can cost: one indexed update, committed, with
 the same driver and the server's own settings. PostgreSQL's settings make a commit wait for the

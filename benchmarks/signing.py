@@ -1,4 +1,4 @@
-"""What signing a request costs beside the vendor's own SDK, and what a kept credential costs."""
+"""The cost of signing a request beside the vendor's own SDK, and of a cached credential."""
 
 from __future__ import annotations
 

@@ -60,11 +60,11 @@ def _command(app: App, words: str) -> Iterator[str]:
     *group, name = words.split()
     custom = app[group[0]][name] if group else app[name]
     yield f"## moorage {words}\n"
-    yield from _said(words)
+    yield from _description(words)
     yield from _table(custom)
 
 
-def _said(words: str) -> Iterator[str]:
+def _description(words: str) -> Iterator[str]:
     place, _, name = COMMANDS[words][0].partition(":")
     docstring = getattr(import_module(place), name).__doc__ or ""
     for paragraph in docstring.partition("Args:")[0].strip().split("\n\n"):

@@ -82,7 +82,7 @@ def _settings() -> dict[str, Field]:
 
 
 def _inner(shape: Shape) -> Table | Kinded | None:
-    """What stands in a table of its own, alone or by names."""
+    """The shape of a nested table, single or by name; None for a value."""
     bare = _bare(shape)
     inner = bare.of if isinstance(bare, Named) else bare
     return inner if isinstance(inner, (Table, Kinded)) else None

@@ -37,12 +37,12 @@ class Row(NamedTuple):
 
 
 def circuit_rows() -> list[Row]:
-    """What a circuit does by itself."""
+    """The transitions that a circuit makes by itself."""
     return [Row(_named(a.value), event, _named(b.value)) for a, event, b in TRANSITIONS]
 
 
 def idempotency_rows() -> list[Row]:
-    """What a claim of a key meets."""
+    """The verdicts that a claim of a key can get."""
     return [Row(state, event, then, _named(verdict.value)) for state, event, then, verdict in TABLE]
 
 

@@ -118,7 +118,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 def places(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
-    """How many interruptions left a place taken."""
+    """The number of interruptions that left a slot taken."""
     counted: Counter[str] = Counter()
     call, taken = next(kinds)
     for _ in range(times):
@@ -130,7 +130,7 @@ def places(
 
 
 def keys(times: int) -> str:
-    """How many interruptions led to a second effect when the key was used again."""
+    """The number of interruptions that led to a second effect under the same key."""
     once = Idempotency(timeout=0.01)
     effects: Counter[int] = Counter()
     counted: Counter[str] = Counter()
@@ -157,7 +157,7 @@ def keys(times: int) -> str:
 def main(times: int) -> None:
     """Interrupt everything so many times, and print what was left behind."""
     signal.signal(signal.SIGALRM, TIMER)
-    # What interrupts a destructor is reported there, and belongs to the noise of the method.
+    # An interruption of a destructor is only reported there, as noise of this method.
     sys.unraisablehook = lambda _: None
     print(places("probes, run", managers(), times))
     print(places("probes, guard", breakers(), times))

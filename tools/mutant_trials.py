@@ -89,7 +89,7 @@ class Function:
 
 @frozen
 class Change:
-    """What a mutant does to the source, independent of mutmut's numbering."""
+    """The change of a mutant to the source, independent of mutmut's numbering."""
 
     function: str
     was: str
@@ -105,7 +105,7 @@ class Change:
     """Those of them that are changed."""
 
     def is_wording(self) -> bool:
-        """Whether only the wording of sentences differs."""
+        """Return whether only the wording of sentences differs."""
         if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
@@ -130,7 +130,7 @@ class Change:
 
 
 def is_sentence(literal: str) -> bool:
-    """Whether a string has several words of its own."""
+    """Return whether a string has several words of its own."""
     words = PLACEHOLDER.sub("", literal)
     return " " in words and any(letter.isalpha() for letter in words)
 
@@ -205,7 +205,7 @@ def make_mutants(workers: int) -> list[Change]:
 
 @frozen
 class Seen:
-    """What one run of the tests without a mutant has shown."""
+    """The observations of one test run without a mutant."""
 
     costs: list[float]
     """How many seconds each test takes."""
@@ -228,7 +228,7 @@ class Watch:
         self._monitoring.set_events(tool, self._monitoring.events.LINE)
 
     def begin(self, test: int) -> None:
-        """What is reached from now on this test reaches."""
+        """Count lines reached from now on for this test."""
         self._test = test
         self._monitoring.restart_events()
 
@@ -293,12 +293,12 @@ class Tests:
         return self._near[key]
 
     def cost(self, tests: Iterable[int]) -> float:
-        """What some of them cost."""
+        """The seconds that some of the tests take."""
         return sum(self._costs[test] for test in tests)
 
 
 def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
-    """What each test costs alone: what comes before and after a module's first and last, too.
+    """The seconds that each test takes alone, its module's setup and teardown included.
 
     Args:
         tests: their names.
@@ -369,7 +369,7 @@ class Trials:
         self._until = 0.0
 
     def _measured(self, items: list[pytest.Item]) -> Seen:
-        """What the tests cost without a mutant: then they must pass, and fail if all fails."""
+        """The costs of the tests without a mutant; they must pass, and fail if everything fails."""
         unknown = Tests(items, Seen([LONGEST] * len(items), {}))
         self._begin("", range(len(items)), unknown, _must(SURVIVED))
         self._begin("fail", range(min(100, len(items))), unknown, _must(KILLED))

@@ -28,7 +28,7 @@ def pages() -> dict[str, str]:
 
 
 def error_facts(name: str) -> str | None:
-    """What an error class says about itself, for the page on troubleshooting."""
+    """The troubleshooting text of an error class, from its docstring and remedy."""
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.ConnectorError)):
         return None
@@ -60,7 +60,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Let the errors speak for themselves: a hook that mkdocs calls."""
+    """A hook of mkdocs: insert the errors' texts into the troubleshooting page."""
     if page.file.src_uri == "troubleshooting.md":
         return with_error_facts(markdown)
     return markdown

@@ -475,8 +475,8 @@ PAGES: Final = (
 )
 
 
-def found(name: str) -> list[tuple[str, Any]]:
-    """What an entry of a page stands for: names and objects."""
+def members_of(name: str) -> list[tuple[str, Any]]:
+    """The names and objects of a page's entry."""
     module, colon, target = name.partition(":")
     if not colon:
         return [(name, getattr(moorage, name))]

@@ -1,4 +1,4 @@
-"""What a page of the reference says of a name: its signature, its docstring and its members."""
+"""A name's entry on a reference page: its signature, its docstring and its members."""
 
 import enum
 import inspect
@@ -10,13 +10,13 @@ import attrs
 
 import moorage
 from moorage import testing
-from tools.reference_pages import Page, found
+from tools.reference_pages import Page, members_of
 
 _SECTIONS: Final = {"Args": "Parameters", "Attributes": "Attributes", "Raises": "Raises"}
 _ITEM: Final = re.compile(r"([*\w][\w*., ]*): (.*)", re.DOTALL)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
-# What moorage makes and a user only holds: how it is built is nobody's business.
+# Classes that moorage makes and users only hold, so their constructors are left out.
 _HELD: Final = frozenset(
     {
         "AsyncDownload",
@@ -49,7 +49,7 @@ def text_of(page: Page) -> str:
     """A page as markdown."""
     parts = [f"# {page.title}", page.about]
     for entry in page.names:
-        for name, value in found(entry):
+        for name, value in members_of(entry):
             homes = (moorage, testing)
             exported = [home.__name__ for home in homes if name in home.__all__]
             home = exported[0] if exported else getattr(value, "__module__", "")
@@ -91,7 +91,7 @@ def _is_protocol(value: object) -> bool:
 
 
 def _shape(name: str, kind: type[Any]) -> str:
-    """How a class is called, or what a port asks for."""
+    """The signature of a class, or the members of a port."""
     if _is_protocol(kind):
         lines = [
             f"{member}{_annotation(inspect.signature(thing.fget).return_annotation, ': ')}"

@@ -1,4 +1,4 @@
-"""Both faces of a hub as one: whatever is asked of either is awaited."""
+"""Both modes of a hub behind one asynchronous interface."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ class Lofts:
 
 
 async def given(value: Any) -> Any:
-    """What a face gave, awaited if it is of that mode."""
+    """The result of a call, awaited if necessary."""
     return await value if inspect.isawaitable(value) else value

@@ -1,4 +1,4 @@
-"""A desk that writes down what a flow hands in, and a vendor that only writes down, too."""
+"""A dispatcher and a vendor that record the requests of a flow."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class Desk:
         return [await step() for step in steps]
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Nobody is out of reach."""
+        """Allow every recipient."""
 
     async def ask(self, request: Any, deed: Any, *, key: Any = None, timeout: Any = None) -> Any:
-        """To whoever the routes name."""
+        """Record the request, and run the operation."""
         self._write(request, key, timeout)
         return await deed(self._vendor, self.wire)
 
@@ -133,7 +133,7 @@ class Desk:
 
 
 def handed(flows: Any, use: Use) -> Desk:
-    """What one use hands in."""
+    """The dispatcher after one use of a flow."""
     desk = Desk()
 
     async def using() -> None:
@@ -160,7 +160,7 @@ class Answered(Desk):
 
 
 def answering(verb: str, answer: Any) -> Any:
-    """A desk whose vendor has one answer."""
+    """A dispatcher whose vendor has one answer."""
 
     async def answered(*_: Any, **__: Any) -> Any:
         return answer

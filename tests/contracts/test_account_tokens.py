@@ -58,7 +58,7 @@ def anyio_backend() -> str:
 
 @attrs.frozen(kw_only=True)
 class Herald(Vendor):
-    """Sends criers to whoever asks with a token."""
+    """A vendor that sends messages with an OAuth token."""
 
     name: ClassVar[str] = "herald"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
@@ -137,7 +137,7 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 
 @MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
-    """A token is asked for once, whoever sends for whichever tenant."""
+    """One token is requested once for all tenants."""
     hall = Hall()
     here = hub(hub_class, hall)
     for tenant in (None, "acme", "other"):
@@ -173,8 +173,8 @@ async def test_tokens_outlive_a_hub(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_other_services_ask_the_host(hub_class: type[Any]) -> None:
-    """What has no client is asked of the host's credential provider, for its tenant."""
+async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) -> None:
+    """A service without an OAuth client uses the host's credential provider."""
     hall = Hall()
     tower = Credentials.bearer("tower-token")
     stale = Credentials.bearer("old")
@@ -201,7 +201,7 @@ async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
-    """Who is not known gets no token: nothing else is sent, and the secret stays hidden."""
+    """A refused client gets no token, and its secret is not shown."""
     hall = Hall()
     here = hub(hub_class, hall, Herald(secret="wrong-secret"))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client") as caught:
@@ -213,7 +213,7 @@ async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
-    """Who is refused with a new token too is told so at once."""
+    """A refusal with a new token is an authentication failure."""
     hall = Hall()
     hall.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
@@ -255,8 +255,8 @@ async def test_another_account_takes_over(hub_class: type[Any], key: str | None)
         ({"grant_type": "client_credentials", "more": "1"}, "invalid_request"),
     ],
 )
-def test_a_desk_is_strict(form: dict[str, str], error: str) -> None:
-    """What is asked for otherwise is refused in OAuth's words."""
+def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
+    """An invalid token request is refused with OAuth's error."""
     hall = Hall()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
     url = "https://herald.example/oauth/token"

@@ -1,4 +1,4 @@
-"""How many things may be under way at once is a number from one on."""
+"""`at_once`, the number of concurrent requests, is at least one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ BATCHES: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize("at_once", [0, -1, 1.5, "3", None, True])
 @pytest.mark.parametrize("contract, operation, batch", BATCHES)
-def test_a_number_from_one_on(
+def test_at_once_must_be_positive(
     tmp_path: Any,
     contract: str,
     operation: str,
     batch: Any,
     at_once: Any,
 ) -> None:
-    """Whatever else is refused by its name before anything is sent."""
+    """Any other value is refused by its name."""
     mail, texts, money = SendGridSandbox(), TwilioSandbox(), StripeSandbox()
     parcels = EasyPostSandbox()
     sandboxes = mail, texts, money, parcels

@@ -39,22 +39,22 @@ def test_a_vendor_of_another_package() -> None:
 
 @pytest.mark.usefixtures("package")
 def test_an_entry_point_to_something_else() -> None:
-    """What is no vendor is refused where it is named."""
+    """An entry point to something else than a vendor is refused by its name."""
     with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as caught:
         moorage.open({"vendors": {"owl": {}}})
 
     assert "vendors.owl.kind" == caught.value.path
 
 
-def test_who_is_able() -> None:
-    """Among the vendors that are installed, those that have what is needed."""
+def test_able_vendors() -> None:
+    """The installed vendors with the needed capabilities are listed."""
     assert "twilio" in able("sms", frozenset({"media"}))
     assert () == able("sms", frozenset({"fly"}))
     assert "twilio" not in able("email", frozenset())
 
 
-def test_who_could_is_named() -> None:
-    """A hub's refusal names the vendors that could be configured instead."""
+def test_refusal_names_able_vendors() -> None:
+    """A hub's refusal names vendors that could be configured instead."""
     hub = moorage.Hub([moorage.Account("pigeon", Pigeon())])
 
     with pytest.raises(UnsupportedByVendor) as caught:

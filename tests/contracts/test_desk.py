@@ -1,4 +1,4 @@
-"""Who does an operation, and who else if they cannot: never two of them."""
+"""The choice of the account for an operation, and of the next one: never two of them act."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ async def test_the_first_does_it(hub_class: type[Any], key: str | None) -> None:
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize("why", [DOWN, Response(429)], ids=["unreachable", "throttled"])
-async def test_the_next_does_what_was_certainly_not_done(
+async def test_next_account_takes_over_if_nothing_was_done(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
-    """What never left, or was turned away, goes to the next account, and observers are told."""
+    """After an error that proves no effect the next account is used."""
     lofts = Lofts()
     lofts.one.fail(why)
 
@@ -94,10 +94,10 @@ async def test_the_next_does_what_was_certainly_not_done(
     [(CUT, ConnectionFailed), (Response(503), VendorFailed), (Response(400), VendorRejected)],
     ids=["cut off", "outage", "refused"],
 )
-async def test_what_may_have_been_done_stays(
+async def test_possible_effects_stay_with_their_account(
     hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
 ) -> None:
-    """Nobody else is asked for what may have happened, or was refused."""
+    """After a possible effect no other account is used."""
     lofts = Lofts()
     lofts.one.fail(why)
     hub = lofts.hub(hub_class)
@@ -108,8 +108,8 @@ async def test_what_may_have_been_done_stays(
     assert 0 == len(lofts.two.asked)
 
 
-def test_nobody_has_to_be_told() -> None:
-    """Without observers it goes to the next account all the same."""
+def test_failover_without_observers() -> None:
+    """Failover works without observers."""
     lofts = Lofts()
     lofts.one.fail(DOWN)
     routes = [Route("sms", ["one", "two"])]
@@ -156,8 +156,8 @@ async def test_a_repeat_goes_where_the_first_went(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_an_answer_that_was_lost_is_asked_for_where_it_was(hub_class: type[Any]) -> None:
-    """A key whose answer was lost is asked again of the same account only, and done once."""
+async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
+    """A key whose answer was lost is repeated at the same account."""
     lofts = Lofts()
     hub = lofts.hub(hub_class)
     lofts.one.fail(Lost())
@@ -172,8 +172,8 @@ async def test_an_answer_that_was_lost_is_asked_for_where_it_was(hub_class: type
 
 
 @MODES
-async def test_what_an_earlier_attempt_may_have_done(hub_class: type[Any]) -> None:
-    """An attempt that certainly did nothing proves nothing of the one before it."""
+async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
+    """A harmless last attempt proves nothing about an earlier one."""
     lofts = Lofts()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(one, settings=settings) for one in lofts.accounts]
@@ -187,7 +187,7 @@ async def test_what_an_earlier_attempt_may_have_done(hub_class: type[Any]) -> No
 
 @MODES
 async def test_a_vendor_without_keys_is_not_asked_again(hub_class: type[Any]) -> None:
-    """Where the vendor knows no keys a lost answer stays unknown."""
+    """At a vendor without keys a lost answer has an unknown outcome."""
     lofts = Lofts(keys=False)
     hub = lofts.hub(hub_class)
     lofts.one.fail(Lost())
@@ -203,7 +203,7 @@ async def test_a_vendor_without_keys_is_not_asked_again(hub_class: type[Any]) ->
 async def test_a_key_outlives_the_configuration(
     hub_class: type[Any], route: tuple[str, ...]
 ) -> None:
-    """Whatever the routes say by then, a key belongs to the account that it was used at."""
+    """A key stays with its account, whatever the routes say later."""
     lofts = Lofts()
     state = shared(hub_class, lofts)
 
@@ -232,7 +232,7 @@ async def test_a_key_of_an_account_that_is_gone(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_a_key_that_moved_is_followed_by_everybody(hub_class: type[Any]) -> None:
-    """Whoever has one account configured follows a key that moved on under another route."""
+    """A process with other routes follows a key that moved."""
     lofts = Lofts()
     state = shared(hub_class, lofts)
     lofts.one.fail(DOWN)
@@ -265,8 +265,8 @@ async def test_keys_of_tenants_are_apart(hub_class: type[Any]) -> None:
 
 @MODES
 @pytest.mark.parametrize("key", ["", " x", "ü", "x" * 256])
-async def test_what_is_no_key(hub_class: type[Any], key: str) -> None:
-    """A key that no vendor would take is refused before anything is sent."""
+async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
+    """An invalid key is refused before anything is sent."""
     lofts = Lofts()
 
     with pytest.raises(InvalidData):
@@ -276,21 +276,21 @@ async def test_what_is_no_key(hub_class: type[Any], key: str) -> None:
 
 
 class Busy(Loft):
-    """A loft where somebody else tries the same key while a letter is being taken."""
+    """A vendor where another caller uses the same key meanwhile."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: Asked) -> Response:
-        """Let the other one try first."""
+        """Let the other caller try first."""
         meanwhile, self.meanwhile = self.meanwhile, int
         meanwhile()
         return super().answer(request)
 
 
-def test_one_caller_has_the_turn() -> None:
-    """Who comes while another may be moving a key on waits, and gives up in time."""
+def test_concurrent_callers_of_a_key_wait() -> None:
+    """A caller waits while another may be moving the key, up to its timeout."""
     lofts = Lofts()
     lofts.one = busy = Busy("one.example")
     state = shared(Hub, lofts)

@@ -82,8 +82,8 @@ def test_reads_an_address(text: str, email: str, name: str | None) -> None:
         "a@b\uff1eexample.com",
     ],
 )
-def test_refuses_what_is_no_address(email: str) -> None:
-    """What no mail could be sent to is refused."""
+def test_invalid_addresses_are_refused(email: str) -> None:
+    """An invalid e-mail address is refused."""
     with pytest.raises(InvalidData):
         EmailAddress(email)
 
@@ -152,8 +152,8 @@ def test_headers_are_named_once() -> None:
         {"disposition": "inline", "content_id": "<logo>"},
     ],
 )
-def test_refuses_what_is_no_file(fields: dict[str, Any]) -> None:
-    """A file has a plain name, bytes, a type, and an id if it stands in the HTML."""
+def test_invalid_attachments_are_refused(fields: dict[str, Any]) -> None:
+    """An attachment needs a plain name, bytes and a type, and an id if it is inline."""
     usual: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
     with pytest.raises(InvalidData):
         Attachment(**{**usual, **fields})
@@ -181,15 +181,15 @@ def _logo() -> Attachment:
     ],
     ids=["nothing", "time", "twice", "images", "surrogate", "bytes"],
 )
-def test_refuses_what_is_no_message(fields: dict[str, Any]) -> None:
-    """A message says something, at a time that can be known, to each once."""
+def test_invalid_messages_are_refused(fields: dict[str, Any]) -> None:
+    """A message needs content, valid recipients and a time with a zone."""
     usual: dict[str, Any] = {"text": "Hello."}
     with pytest.raises(InvalidData):
         EmailMessage(**{**usual, **fields})
 
 
-def test_a_message_says_what_it_takes() -> None:
-    """The capabilities that a message needs follow from its fields."""
+def test_needed_capabilities_of_a_message() -> None:
+    """The needed capabilities follow from a message's fields."""
     plain = EmailMessage(to="a@example.com", text="Hello.")
     rich = EmailMessage(
         to="zoë@example.com",
@@ -210,7 +210,7 @@ def test_a_message_says_what_it_takes() -> None:
 
 
 def test_a_message_has_limits() -> None:
-    """What is more than a vendor takes, or to nobody, is refused."""
+    """A message above a vendor's limits, or without recipients, is refused."""
     file = Attachment(filename="a", content=b"x" * 30)
     message = EmailMessage(to=["a@example.com", "b@example.com"], attachments=[file])
 
@@ -259,8 +259,8 @@ def test_nothing_of_a_message_is_shown() -> None:
     ],
     ids=["addressed", "missing", "float"],
 )
-def test_refuses_what_is_no_bulk(fields: dict[str, Any]) -> None:
-    """Recipients stand in one place, and each has what the message has places for."""
+def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
+    """Recipients stand in one place, and each has all that the message needs."""
     with pytest.raises(InvalidData):
         BulkMessage(**fields)
 
@@ -290,8 +290,8 @@ def test_a_bulk_goes_in_chunks_of_people() -> None:
     assert () == BulkMessage(base=EmailMessage(text="x"), recipients=[]).chunks(5)
 
 
-def test_a_bulk_says_what_it_takes() -> None:
-    """What a single recipient needs, the whole bulk needs."""
+def test_needed_capabilities_of_a_bulk() -> None:
+    """The bulk needs every capability that any recipient needs."""
     base = EmailMessage(text="x", tags=["news"])
     custom = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
     bulk = BulkMessage(base=base, recipients=["b@example.com", custom])
@@ -305,13 +305,13 @@ def test_a_bulk_says_what_it_takes() -> None:
     assert custom is as_recipient(custom)
 
 
-def test_words_are_filled_in() -> None:
-    """What is filled in is taken as it is, and is no place itself."""
+def test_placeholders_are_filled_once() -> None:
+    """Filled-in values are not searched for placeholders."""
     assert "a {{b}} {{ c" == filled("a {{ a }} {{ c", {"a": "{{b}}", "b": "no"})
 
 
-def test_one_gets_what_is_theirs() -> None:
-    """A message to one recipient has their words, headers and metadata."""
+def test_message_to_one_recipient() -> None:
+    """A recipient's message has their data, headers and metadata."""
     base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
     custom = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
     result = BulkMessage(base=base, recipients=[custom]).message_to(custom)
@@ -321,16 +321,16 @@ def test_one_gets_what_is_theirs() -> None:
     assert custom.to == result.to
 
 
-def test_a_template_has_no_places_here() -> None:
-    """What a vendor's template has places for, only the vendor knows."""
+def test_vendor_templates_have_no_placeholders_here() -> None:
+    """The placeholders of a vendor's template are unknown here."""
     base = EmailMessage(template=TemplateRef("d"), subject="{{x}}")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to="a@example.com", data={"l": [1]})])
 
     assert frozenset() == bulk.places
 
 
-def test_what_is_under_way_is_not_final() -> None:
-    """A status that may change by itself is not final."""
+def test_final_statuses() -> None:
+    """A status that may still change is not final."""
     assert not EmailStatus.QUEUED.final
     assert not EmailStatus.UNKNOWN.final
     assert EmailStatus.BOUNCED.final
@@ -365,8 +365,8 @@ def test_days_are_added_up(granularity: str, days: list[date]) -> None:
     )
 
 
-def test_an_event_may_say_little() -> None:
-    """What a vendor does not say of an event is left out."""
+def test_minimal_event() -> None:
+    """Missing details of an event are empty."""
     event = EmailEvent(id=None, ref=Ref("v", "a", "1"), status=EmailStatus.UNKNOWN, email="a@b.c")
 
     assert {} == event.metadata

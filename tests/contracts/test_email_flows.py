@@ -1,4 +1,4 @@
-"""How mail goes to vendors: chunks, failover, keys, and what a swap changes."""
+"""E-mail operations: chunks, failover, keys, and a change of vendors."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _bulk(count: int, **changes: Any) -> BulkMessage:
     return BulkMessage(base=_message(**changes), recipients=people)
 
 
-def test_a_swap_changes_nothing_of_what_was_begun() -> None:
-    """A bulk that is repeated under another vendor keeps its chunks, and sends what is missing."""
+def test_changed_vendor_keeps_a_bulks_chunks() -> None:
+    """A bulk repeated with another vendor keeps its chunks."""
     post = Post()
     post.sendgrid.fail(Response(429))
     first = post.hub("sendgrid").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
@@ -108,11 +108,11 @@ def test_a_chunk_that_never_left_goes_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "news"])
-def test_a_larger_chunk_is_parted_by_who_takes_less(key: str | None) -> None:
-    """A chunk of an earlier vendor's size goes to a later one in parts, and parts fail alone."""
+def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
+    """A chunk of an earlier vendor's size is split for one that takes less."""
     post = Post()
     if key is not None:
-        # Who is cut off at once has still written down how large a chunk is.
+        # A call that is cut off at once has still stored the size of its chunks.
         post.hub("sendgrid").email().send_bulk(_bulk(0), idempotency_key=key)
     refused = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
     post.ses.fail(refused)
@@ -136,7 +136,7 @@ class Bag(Vendor):
     given: list[tuple[int, str | None]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """One that is never asked."""
+        """A service that is never called."""
         return {"": Service("bag", "https://bag.example", retry=None)}
 
     async def send_bulk(
@@ -161,8 +161,8 @@ class LargeBag(Bag):
     limits: ClassVar[Mapping[str, int]] = {"batch": 5}
 
 
-def test_who_says_no_size_gets_a_hundred() -> None:
-    """Chunks are of a hundred for a vendor that says nothing of how many it takes."""
+def test_default_chunk_size() -> None:
+    """A vendor without a chunk size gets chunks of a hundred."""
     bag = Bag()
     results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
 
@@ -181,8 +181,8 @@ def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
     assert [(2, "k/1/1"), (2, "k/1/2"), (1, "k/1/3"), (1, "k/2")] == small.given
 
 
-def test_tenants_have_chunks_of_their_own() -> None:
-    """How large a chunk of a tenant's key is says nothing of another tenant's key of that name."""
+def test_chunk_sizes_are_per_tenant() -> None:
+    """The chunk size of one tenant's key does not affect another's."""
     large, state = LargeBag(), MemoryStorage()
     Hub([Account("bag", SmallBag())], state=state).email("a").send_bulk(
         _bulk(5), idempotency_key="k"
@@ -193,8 +193,8 @@ def test_tenants_have_chunks_of_their_own() -> None:
     assert [(5, "k/1")] == large.given
 
 
-def test_a_bulk_that_nobody_can_send_is_refused_whole() -> None:
-    """What no vendor of the route can do is refused before anything is sent."""
+def test_unsupported_bulk_is_refused_as_a_whole() -> None:
+    """A bulk that no vendor of the route can send is refused."""
     post = Post()
     email = post.hub("ses").email()
     with pytest.raises(UnsupportedByVendor) as refused:
@@ -205,8 +205,8 @@ def test_a_bulk_that_nobody_can_send_is_refused_whole() -> None:
     assert [] == post.ses.asked
 
 
-def test_what_does_not_fit_is_refused_before_it_is_sent() -> None:
-    """A message that the vendor would not take does not leave."""
+def test_oversized_messages_are_refused_before_sending() -> None:
+    """A message above the vendor's limits is not sent."""
     post = Post()
     email = post.hub("ses").email()
     people = [f"person{number}@example.com" for number in range(51)]
@@ -245,16 +245,16 @@ def test_tenants_have_their_own_keys() -> None:
     assert 2 == len(post.ses.delivered)
 
 
-def test_addresses_are_checked_before_they_are_asked_about() -> None:
-    """What is no address is refused here."""
+def test_invalid_address_is_not_validated_remotely() -> None:
+    """An invalid address is refused without a request."""
     post = Post()
     with pytest.raises(InvalidData):
         post.hub("ses").email().validate_address("nobody")
     assert [] == post.ses.asked
 
 
-def test_somebody_must_be_the_sender() -> None:
-    """A message without a sender, by an account without one, is refused."""
+def test_missing_sender_is_refused() -> None:
+    """A message without a sender, from an account without one, is refused."""
     post = Post()
     for name in ("sendgrid", "ses"):
         with pytest.raises(ConfigurationError, match="sender"):
@@ -262,7 +262,7 @@ def test_somebody_must_be_the_sender() -> None:
 
 
 def test_a_template_is_filled_in_by_the_vendor() -> None:
-    """What a template is filled in with reaches each vendor in its words."""
+    """Template data reach each vendor in its own form."""
     post = Post()
     for name, template, data in (
         ("sendgrid", "d-welcome", "dynamic_template_data"),
@@ -279,8 +279,8 @@ def test_a_template_is_filled_in_by_the_vendor() -> None:
         assert data in str((post.sendgrid if name == "sendgrid" else post.ses).asked[-1].body)
 
 
-def test_statistics_are_asked_of_whoever_counts() -> None:
-    """Numbers come from the vendor of the route."""
+def test_statistics_come_from_the_routes_vendor() -> None:
+    """Statistics come from the vendor of the route."""
     post = Post()
     query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 

@@ -1,4 +1,4 @@
-"""What an operation is asked with is checked where it is made, field by field."""
+"""Requests of operations are checked field by field when they are made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOptions
 from moorage.testing.uses.shipping import ADA, SHOP
 
-# What the annotations of contracts name, and only type checkers import.
+# Names in the contracts' annotations that only type checkers import.
 NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}
 PARCEL = Parcel(weight="1.5")
 PEN = CustomsItem(
@@ -77,8 +77,8 @@ JUNK = [
 
 
 @pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda value: getattr(value, "__name__", ""))
-def test_what_is_asked_with_is_checked(kind: type[Any], usual: dict[str, Any]) -> None:
-    """Whatever stands in a field is of its type once it is taken, or is refused by its name."""
+def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
+    """Each field of a request has its type once it is made."""
     kind(**usual)
     refused: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)
@@ -94,7 +94,7 @@ def test_what_is_asked_with_is_checked(kind: type[Any], usual: dict[str, Any]) -
 
 
 def is_of(value: object, hint: Any) -> bool:
-    """Whether a value is what a type says, as deep as fields go."""
+    """Return whether a value has this type, as deep as fields go."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:
         return any(is_of(value, one) for one in inner)

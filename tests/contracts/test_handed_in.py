@@ -1,4 +1,4 @@
-"""What each operation hands in at the desk: its name, what it needs, its key and its time."""
+"""Each operation's request to the dispatcher: name, needs, key and timeout."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multipl
 
 @pytest.mark.parametrize("operation", KEYED)
 def test_a_key_goes_with_its_operation(operation: str) -> None:
-    """The desk learns what is done, under which key and how long; the vendor learns the key."""
+    """The dispatcher gets operation, key and timeout."""
     flows, use, result = KEYED[operation]
     desk = handed(flows, use)
 
@@ -285,7 +285,7 @@ PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("flows, operation", PLAIN)
 def test_an_operation_says_what_it_is(flows: Any, operation: str) -> None:
-    """The desk learns what is done and what it needs; the vendor learns all that was said."""
+    """The dispatcher gets operation and needs, without a key."""
     use, needs, result = PLAIN[flows, operation]
     desk = handed(flows, use)
 
@@ -357,8 +357,8 @@ WRONG: dict[str, tuple[Any, Use, str]] = {
 
 
 @pytest.mark.parametrize("operation", WRONG)
-def test_what_is_of_another_kind_is_refused(operation: str) -> None:
-    """What an operation cannot be done with is refused by the name of its argument."""
+def test_wrong_values_are_refused(operation: str) -> None:
+    """A value of another type is refused by its field."""
     flows, use, field = WRONG[operation]
     with pytest.raises(InvalidData) as caught:
         handed(flows, use)
@@ -378,8 +378,8 @@ COUNTS: list[tuple[Any, Use, str]] = [
 
 
 @pytest.mark.parametrize("flows, use, path", COUNTS)
-def test_what_is_counted_begins_with_one(flows: Any, use: Use, path: str) -> None:
-    """None at once would be never, and a page of nothing no page: both are refused by name."""
+def test_counts_begin_with_one(flows: Any, use: Use, path: str) -> None:
+    """A count of zero is refused by its name."""
     with pytest.raises(ConfigurationError) as caught:
         handed(flows, use)
 

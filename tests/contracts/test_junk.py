@@ -1,4 +1,4 @@
-"""What a verb is given beside values of the contract is checked before anything is sent."""
+"""Arguments beside the contract's values are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Everything(Vendor):
     told: list[tuple[str, Any, Any]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """One that is never called."""
+        """A service that is never called."""
         return {"": Service("everything", "https://all.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:
@@ -129,7 +129,7 @@ class Reached(Exception):
 
 
 def names() -> dict[str, Any]:
-    """What the annotations of verbs name, and only type checkers import."""
+    """The names in annotations that only type checkers import."""
     fields: dict[str, Any] = {}
     for module in (
         "contracts.address",
@@ -165,7 +165,7 @@ VERBS = [
 
 
 def given_to(contract: str, verb: str) -> dict[str, Any]:
-    """What a verb needs at least."""
+    """The required arguments of a method."""
     needed = {
         name: GIVEN[name]
         for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
@@ -178,7 +178,7 @@ def given_to(contract: str, verb: str) -> dict[str, Any]:
 
 
 def is_of(value: object, hint: Any) -> bool:
-    """Whether a value is what an annotation says, as far as its outermost type goes."""
+    """Return whether a value has the outermost type of an annotation."""
     origin = get_origin(hint)
     if origin is Union or origin is UnionType:
         return any(is_of(value, one) for one in get_args(hint))
@@ -192,7 +192,7 @@ def is_of(value: object, hint: Any) -> bool:
 
 
 async def ended(vendor: Everything, call: Callable[[], Any]) -> tuple[Exception | None, bool]:
-    """How a call ended, and whether the vendor was told anything."""
+    """The result of a call, and whether the vendor was called."""
     vendor.told.clear()
     try:
         made = call()
@@ -208,7 +208,7 @@ async def ended(vendor: Everything, call: Callable[[], Any]) -> tuple[Exception 
 @pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
 @pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
 def test_junk_is_refused_by_its_name(contract: str, verb: str, mode: type[Any]) -> None:
-    """What is not of an argument's type is refused by its name, and the vendor is told nothing."""
+    """An argument of another type is refused by its name, and nothing is sent."""
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(FLOWS[contract].__module__))
     hints = get_type_hints(flow, module | names())

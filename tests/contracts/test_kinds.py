@@ -55,7 +55,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("contract, operation, field, options", OPERATIONS)
 @pytest.mark.parametrize("value", [None, 7, {"to": "x"}], ids=["nothing", "a number", "a dict"])
-def test_what_is_of_no_use(
+def test_values_of_other_types_are_refused(
     tmp_path: Path,
     contract: str,
     operation: str,

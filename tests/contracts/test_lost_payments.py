@@ -36,7 +36,7 @@ class Forgetful(Stripe):
 
 
 class Blind(Forgetful):
-    """One that lists nothing besides."""
+    """A vendor that cannot list payments."""
 
     capabilities = frozenset(PaymentsCapability) - {PaymentsCapability.LIST}
 
@@ -57,7 +57,7 @@ def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
 
 
 def test_a_lost_payment_is_found_by_its_reference() -> None:
-    """What was taken is found among what the vendor has, on whatever page, and taken once."""
+    """A lost payment is found by its reference in the vendor's list."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
         assert "unknown" == told_buyer(lose(hub, sandbox)).outcome
@@ -77,10 +77,10 @@ def test_a_lost_payment_is_found_by_its_reference() -> None:
     "kind, since, taken",
     [(Blind, BEGUN, True), (Forgetful, BEGUN, False)],
 )
-def test_what_cannot_be_found_stays_unknown(
+def test_unfound_payment_stays_unknown(
     kind: type[Stripe], since: datetime | None, *, taken: bool
 ) -> None:
-    """That nothing was found proves nothing: it is not told as not charged."""
+    """Not finding a payment proves nothing."""
     sandbox = StripeSandbox()
     with hub_at(sandbox, kind) as hub:
         lose(hub, sandbox)
@@ -94,8 +94,8 @@ def test_what_cannot_be_found_stays_unknown(
         assert 1 == len(sandbox.charges)
 
 
-def test_a_hub_says_who_would_be_asked() -> None:
-    """A page can be made for the vendor that takes the payments of a tenant just now."""
+def test_chosen_accounts() -> None:
+    """A hub tells which accounts would take a tenant's payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
         assert ["till"] == [one.name for one in hub.chosen("payments", "acme", currency="EUR")]

@@ -1,4 +1,4 @@
-"""Whatever breaks, and whoever tries again under whatever routes: one letter for each key."""
+"""Under any failures, retries and routes a key sends one message."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Mortal:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Whoever is dead posts nothing."""
+        """A dead process posts nothing."""
         if self._left is None or self._left > 0:
             self._store.post(command)
 
@@ -106,8 +106,8 @@ MOVED = Try(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
 @example(
     tries=[MOVED, Try(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
 )
-def test_one_letter_for_each_key(tries: list[Try], keys: bool, attempts: int) -> None:
-    """However callers fail and die, a key never has a letter at two accounts, nor two at one."""
+def test_one_message_per_key(tries: list[Try], keys: bool, attempts: int) -> None:
+    """However callers fail and die, a key never has a second effect."""
     lofts = Lofts(keys=keys)
     store = MemoryStorage(lofts.clock)
     settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}

@@ -78,8 +78,8 @@ VALUES: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_values_come_back(value: Any) -> None:
-    """What is packed comes back equal and of the same type, alone and inside of something."""
+def test_values_round_trip(value: Any) -> None:
+    """A packed value is read back equal and of the same type, alone and nested."""
     assert value == unpack(pack(value))
     assert type(value) is type(unpack(pack(value)))
     assert ([value], {"x": value}) == unpack(pack(([value], {"x": value})))
@@ -123,14 +123,14 @@ def test_reading_is_total(content: bytes) -> None:
     "lowered",
     [(99,), (7, "Nobody", "x"), (8, "Charge", "mode", "red"), (8, "Charge", "amount"), ([],), ()],
 )
-def test_what_is_not_known_is_refused(lowered: Any) -> None:
-    """A kind, a name or a field that this release does not know is no value."""
+def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
+    """A class, name or field unknown to this release is refused."""
     with pytest.raises(InvalidData, match="not an encoded value"):
         unpack(pack_values((lowered,)))
 
 
 def test_a_field_that_came_later_has_its_default() -> None:
-    """What an earlier release packed is read, with defaults for what it did not know."""
+    """Values of an earlier release are read, with defaults for newer fields."""
     lowered = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
     assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered,)))
 
@@ -151,8 +151,8 @@ class Marked(str):
         ({1, 2}, frozenset({1, 2})),
     ],
 )
-def test_likenesses_come_back_as_the_plain_thing(value: Any, expected: Any) -> None:
-    """What is a text, bytes or a table of somebody's own comes back as the usual one."""
+def test_subclasses_become_builtins(value: Any, expected: Any) -> None:
+    """A subclass of str, bytes or dict is read back as the builtin."""
     result = unpack(pack(value))
     assert (expected, type(expected)) == (result, type(result))
 
@@ -179,16 +179,16 @@ class Charge2(Enum):
         (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(value: Any, words: str) -> None:
-    """A secret, a stream or a stranger is refused by the place where it stands, unseen."""
+def test_unpackable_values_are_refused(value: Any, words: str) -> None:
+    """A secret, a stream or a foreign object is refused by its type."""
     with pytest.raises(InvalidData, match=words) as caught:
         public(value)
     assert "sk_live_1" not in repr(caught.value)
     assert (caught.value.field or "").startswith("value")
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
-    """A value without end is refused rather than packed."""
+def test_too_deep_nesting_is_refused() -> None:
+    """An endlessly nested value is refused."""
     value: list[Any] = []
     value.append(value)
     with pytest.raises(InvalidData, match="nested too deeply"):

@@ -64,7 +64,7 @@ LATER = NOON + timedelta(minutes=1)
 
 
 def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
-    """A payment of which all was captured at noon."""
+    """A payment captured in full at noon."""
     table: dict[str, object] = {
         "amount": EUROS,
         "authorized": EUROS,
@@ -81,7 +81,7 @@ def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) 
 
 
 def news(**fields: object) -> PaymentEvent:
-    """News of the payment."""
+    """An event of the payment."""
     return PaymentEvent(id="evt_1", ref=REF, **fields)  # type: ignore[arg-type]  # as they come
 
 
@@ -93,7 +93,7 @@ def news(**fields: object) -> PaymentEvent:
     ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "378282246310005", " ", ""],
 )
 def test_a_card_number_is_refused(source: str) -> None:
-    """What looks like the number of a card never gets in, nor does nothing at all."""
+    """A source that looks like a card number is refused, and not shown."""
     with pytest.raises(InvalidData) as caught:
         Charge(EUROS, source, reference="INV-1")
 
@@ -122,8 +122,8 @@ def test_a_token_is_taken(source: str | None) -> None:
         ({"metadata": {"n": 1}}, "metadata"),
     ],
 )
-def test_what_cannot_be_is_refused(fields: dict[str, object], field: str) -> None:
-    """An amount of nothing, a float, and what no vendor could take, are refused at once."""
+def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> None:
+    """An amount of zero, a float and other impossible fields are refused."""
     options: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
 
     with pytest.raises(InvalidData) as caught:
@@ -132,8 +132,8 @@ def test_what_cannot_be_is_refused(fields: dict[str, object], field: str) -> Non
     assert field == caught.value.field
 
 
-def test_what_a_charge_needs() -> None:
-    """A charge needs what it asks for beyond the usual."""
+def test_needed_capabilities_of_a_charge() -> None:
+    """A charge needs capabilities for its unusual fields."""
     usual = Charge(EUROS, "tok_visa", reference="INV-1")
     rich = attrs.evolve(
         usual,
@@ -162,8 +162,8 @@ def test_a_query_knows_its_times() -> None:
     assert NOON == PaymentQuery(since=NOON).since
 
 
-def test_what_is_unsettled_can_be_asked_again() -> None:
-    """Only what begins a payment can be asked for again."""
+def test_only_new_payments_can_be_unsettled() -> None:
+    """Only operations that begin a payment can be unsettled."""
     with pytest.raises(InvalidData) as caught:
         Unsettled(charge=Charge(EUROS, reference="INV-1"), idempotency_key="k", operation="refund")
     assert "operation" == caught.value.field
@@ -204,8 +204,8 @@ def test_minor_units_are_exact(money: Money, minor: int) -> None:
 
 
 @pytest.mark.parametrize("money", [Money("5.50", "MGA"), Money("1.234", "BHD")])
-def test_what_a_vendor_cannot_write_is_refused(money: Money) -> None:
-    """Nothing is rounded: an amount that the vendor cannot write is refused."""
+def test_unrepresentable_amounts_are_refused(money: Money) -> None:
+    """An amount that a vendor cannot represent is refused, not rounded."""
     with pytest.raises(InvalidData) as caught:
         ODD.to_minor(money)
 
@@ -213,8 +213,8 @@ def test_what_a_vendor_cannot_write_is_refused(money: Money) -> None:
 
 
 @pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
-def test_what_is_no_amount_is_read_as_none(minor: object, currency: object) -> None:
-    """What a vendor says and no currency has is no amount."""
+def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> None:
+    """An invalid amount or currency in an answer is None."""
     assert ODD.read(minor, currency) is None
 
 
@@ -235,12 +235,12 @@ def test_what_is_no_amount_is_read_as_none(minor: object, currency: object) -> N
 def test_totals_tell_the_state(
     captured: Money | None, refunded: Money | None, state: PaymentState | None
 ) -> None:
-    """What was captured and given back says how far a payment has come."""
+    """Captured and refunded totals decide a payment's state."""
     assert state == state_of(EUROS, captured, refunded)
 
 
-def test_what_is_left() -> None:
-    """What can still be captured or given back is what nobody has captured or given back."""
+def test_remaining_amounts() -> None:
+    """The amounts left to capture and refund follow from the totals."""
     open_ = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
 
     assert EUROS - PART == open_.remaining
@@ -289,22 +289,22 @@ def test_states_know_whether_they_are_settled() -> None:
     ],
 )
 def test_a_state_is_never_rewound(before: str, after: str, at: datetime | None, state: str) -> None:
-    """News takes a payment forward, and back only among what is taken, and if it is newer."""
+    """An event moves a payment forward, and back only if it is newer."""
     existing = paid(PaymentState(before))
 
     assert PaymentState(state) == advance(existing, news(state=PaymentState(after), at=at)).state
 
 
-def test_late_news_changes_nothing() -> None:
-    """What is refused as late leaves everything as it was."""
+def test_late_events_change_nothing() -> None:
+    """A late event leaves the payment unchanged."""
     existing = paid(captured=EUROS)
     late = news(state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1))
 
     assert existing is advance(existing, late)
 
 
-def test_news_brings_what_it_says() -> None:
-    """News that counts brings its totals and forgets what the buyer had to do."""
+def test_events_update_totals() -> None:
+    """An event updates the totals, and clears the next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
     existing = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
     later = advance(existing, news(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
@@ -312,8 +312,8 @@ def test_news_brings_what_it_says() -> None:
     assert (EUROS, None, LATER) == (later.captured, later.next_action, later.as_of)
 
 
-def test_a_whole_payment_is_news_too() -> None:
-    """An event with the payment in it, or an answer, is taken as it is."""
+def test_event_with_a_whole_payment() -> None:
+    """An event that contains the payment replaces it."""
     result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
     event = news(state=PaymentState.REFUNDED, payment=result, at=LATER)
 
@@ -322,8 +322,8 @@ def test_a_whole_payment_is_news_too() -> None:
     assert PaymentState.REFUNDED == advance(paid(), result).state
 
 
-def test_news_of_another_payment_is_refused() -> None:
-    """Nobody mixes up two payments."""
+def test_event_of_another_payment_is_refused() -> None:
+    """An event of another payment is refused."""
     with pytest.raises(InvalidData):
         advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), news())
 
@@ -340,8 +340,8 @@ def test_a_payment_gets_its_name() -> None:
 
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
-def test_another_amount_is_not_expected(field: str) -> None:
-    """News of what was not asked is refused, named by whatever names the payment."""
+def test_unexpected_amounts_are_refused(field: str) -> None:
+    """An event with another amount is refused by the payment's reference."""
     for reference, named in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as caught:
             news(reference=reference, **{field: PART}).expect(EUROS)
@@ -355,7 +355,7 @@ def test_another_amount_is_not_expected(field: str) -> None:
 
 
 def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
-    """News that only say that there are some leave all as it was; what they meant is all told."""
+    """A hint leaves the payment unchanged until it is followed up."""
     before = paid()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER, ask=True, raw="hint")
     after = paid(
@@ -385,7 +385,7 @@ def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
 
 
 def test_a_refund_counts_once() -> None:
-    """However often a refund is told of, it counts once, and a failed one no more."""
+    """A repeated refund event counts once, and a failed refund not at all."""
     once = advance(paid(), news(refund=refund(), at=LATER))
     twice = advance(once, news(refund=refund(), at=LATER))
     failed = advance(
@@ -400,7 +400,7 @@ def test_a_refund_counts_once() -> None:
 
 
 def test_a_refund_under_way_is_not_counted() -> None:
-    """A refund that is only asked for gives nothing back yet, and late news does not reopen it."""
+    """A pending refund is not counted yet."""
     request = advance(paid(), news(refund=refund(MoveState.PENDING), at=LATER))
     done = advance(request, news(refund=refund(), at=LATER))
     reopened = advance(done, news(refund=refund(MoveState.PENDING), at=NOON))
@@ -418,8 +418,8 @@ def test_a_total_has_its_parts_already() -> None:
     assert PART == advance(existing, news(refund=refund(amount=None), at=LATER)).refunded
 
 
-def test_a_total_never_shrinks_by_news_that_may_be_older() -> None:
-    """Of two refunds in one second the larger total stays, in whatever order they are told."""
+def test_total_never_shrinks_by_simultaneous_events() -> None:
+    """Of two events in one second the larger total holds."""
     existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
@@ -446,8 +446,8 @@ def test_a_refund_that_failed_is_not_revived() -> None:
     assert NOTHING == late.refunded
 
 
-def test_older_news_that_counts_makes_nothing_older() -> None:
-    """A step forward that is told late leaves the time of what is known."""
+def test_late_step_forward_keeps_the_newer_time() -> None:
+    """A late step forward does not set the payment's time back."""
     existing = paid(PaymentState.CAPTURED)
     before = NOON - timedelta(minutes=1)
     later = advance(existing, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
@@ -456,7 +456,7 @@ def test_older_news_that_counts_makes_nothing_older() -> None:
 
 
 def test_captures_add_up() -> None:
-    """Captures of which only the single amounts are told add up to the state."""
+    """Single captures add up to the state."""
     existing = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
@@ -523,8 +523,10 @@ def signed(error: ConnectorError, *, acted: bool) -> ConnectorError:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
 )
-def test_what_is_unknown_is_never_told_as_not_charged(error: BaseException, outcome: str) -> None:
-    """A buyer is told one of four things, and never that what may have been charged was not."""
+def test_unknown_outcome_is_never_reported_as_not_charged(
+    error: BaseException, outcome: str
+) -> None:
+    """Only certain failures tell the buyer that no money was taken."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome

@@ -1,4 +1,4 @@
-"""What becomes of payments on their way to a vendor: refused, asked of the right one, found."""
+"""Payment operations: refusals, accounts and look-ups."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_a_page_of_an_account_that_is_none(name: str) -> None:
     assert "Give the name of a configured account." == caught.value.remedy
 
 
-def test_news_are_looked_up_in_time() -> None:
-    """News that only say that there are some are asked for, within the seconds given."""
+def test_hints_are_looked_up_within_the_timeout() -> None:
+    """A hint is looked up within the given timeout."""
     news = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     desk = handed(PaymentsFlows, lambda flows: flows.follow_up(news, timeout=TIME))
     assert ("get", REF) == (desk.operation, desk.ref)
@@ -60,8 +60,8 @@ def test_news_are_looked_up_in_time() -> None:
     assert "event" == caught.value.field
 
 
-def test_news_are_told_by_what_was_found() -> None:
-    """What news only hinted at is told by the payment as the vendor has it, under their own id."""
+def test_hint_becomes_the_payments_event() -> None:
+    """A followed-up hint has the payment as the vendor has it."""
     news = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
     result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(news))
@@ -71,7 +71,7 @@ def test_news_are_told_by_what_was_found() -> None:
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_a_page_is_asked_of_its_account(operation: str) -> None:
-    """The first page is whose it is said to be, the next is where the one before came from."""
+    """The first page comes from the named account, later ones from their cursor's."""
     first = handed(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(SINCE, account="main", timeout=TIME),
@@ -158,7 +158,7 @@ KNOWN = REF.with_related(currency="EUR")
 def test_an_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
-    """What the reference does not know of the currency is looked up, where it can be."""
+    """An amount must be in its payment's currency, which is looked up if unknown."""
     till = Till(amount, looks=can_look)
     desk: Any = Answered(vendor=till)
     run_now(getattr(PaymentsFlows(desk, None), move)(ref, MONEY, idempotency_key="k"))

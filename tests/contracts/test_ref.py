@@ -12,10 +12,10 @@ IDS = TEXTS.filter(lambda text: text not in {".", ".."})
 
 
 @given(vendor=NAMES, account=NAMES, existing=IDS, related=st.dictionaries(IDS, IDS, max_size=3))
-def test_a_reference_is_text_and_back(
+def test_reference_round_trip(
     vendor: str, account: str, existing: str, related: dict[str, str]
 ) -> None:
-    """What is written down is the same thing when it is read."""
+    """A reference written as text is read back unchanged."""
     ref = Ref(vendor, account, existing, related)
 
     assert ref == Ref.parse(str(ref))
@@ -38,7 +38,7 @@ def test_related_ids() -> None:
 
 
 def test_a_reference_is_read_once() -> None:
-    """What is a reference already is itself."""
+    """Parsing a reference returns it unchanged."""
     ref = Ref("stripe", "main", "pi_1")
 
     assert ref is Ref.parse(ref)
@@ -47,8 +47,8 @@ def test_a_reference_is_read_once() -> None:
 @pytest.mark.parametrize(
     "text", ["", "stripe", "stripe:main", "a:b:c:d", "stripe:main:", "Stripe:main:1", ":main:1", 7]
 )
-def test_what_is_no_reference(text: str) -> None:
-    """Anything else is refused."""
+def test_invalid_references_are_refused(text: str) -> None:
+    """Any other text is refused."""
     with pytest.raises(InvalidData):
         Ref.parse(text)
 
@@ -67,7 +67,7 @@ def test_an_id_can_be_written_down(half: str) -> None:
 
 
 @pytest.mark.parametrize("step", [".", "..", "%2e%2E"])
-def test_an_id_is_no_step_in_a_path(step: str) -> None:
-    """What would lead a request elsewhere, as clients and servers walk paths, is refused."""
+def test_path_traversal_ids_are_refused(step: str) -> None:
+    """An id that would change a URL's path is refused."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref.parse(f"stripe:main:{step}")

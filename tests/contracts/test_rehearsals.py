@@ -119,8 +119,8 @@ def test_every_operation_asks_or_acts() -> None:
 
 
 @MODES
-async def test_nothing_is_sent(hub_class: type[Any]) -> None:
-    """What brings something about stops before its first request; what asks goes through."""
+async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
+    """An operation with an effect stops before its first request; reads go on."""
     lofts = Lofts()
     hub = lofts.hub(hub_class)
     ref = (await given(hub.sms().send(MESSAGE))).ref
@@ -154,8 +154,8 @@ async def test_nothing_is_sent(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_a_rehearsal_tells_nobody_where_nobody_listens(hub_class: type[Any]) -> None:
-    """Without observers it is held back all the same."""
+async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
+    """Without observers nothing is sent either."""
     lofts = Lofts()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
@@ -236,8 +236,8 @@ async def _later() -> int:
 
 
 @MODES
-async def test_a_hub_rehearses_what_its_manager_does(hub_class: type[Any]) -> None:
-    """Services beside the accounts send nothing either, until they may."""
+async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
+    """Plain services of a hub send nothing either."""
     town = Town()
     hub = hub_class(
         [],
@@ -256,8 +256,8 @@ async def test_a_hub_rehearses_what_its_manager_does(hub_class: type[Any]) -> No
 
 
 @MODES
-async def test_only_who_is_named_gets_a_text(hub_class: type[Any]) -> None:
-    """A message to any other number is refused before it is sent, one of many by itself."""
+async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> None:
+    """A message to another number is refused before it is sent."""
     lofts = Lofts()
     hub = lofts.hub(hub_class, safety=Safety(recipients=["+4930*"]))
     berlin = SmsMessage(to="+493012345678", text="Hello")
@@ -273,8 +273,8 @@ async def test_only_who_is_named_gets_a_text(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_only_who_is_named_gets_mail(hub_class: type[Any]) -> None:
-    """Copies count as well, also blind ones; of a bulk the others get theirs, in their order."""
+async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
+    """Copies count too; of a bulk the other recipients are refused."""
     sendgrid = SendGridSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     vendor = SendGrid(credentials=sendgrid.api_key, sender="erp@example.com")
@@ -358,8 +358,8 @@ def test_which_system_a_vendor_is_for(vendor: Any, mode: str | None) -> None:
     assert mode == vendor.mode()
 
 
-def test_a_real_key_is_no_test() -> None:
-    """What is for a vendor's real system is refused in a test, with its path, and vice versa."""
+def test_live_keys_are_refused_in_tests() -> None:
+    """A vendor's live key is refused in a test, with its path."""
     real = Stripe(credentials="sk_live_" + SECRET)
     tried = Stripe(credentials="sk_test_" + SECRET)
     custom = Account("acme.stripe", real, tenants=ACME)

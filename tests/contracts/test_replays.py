@@ -15,7 +15,7 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 
 
 def test_each_receipt_of_a_batch_is_marked() -> None:
-    """What is no receipt stays as it is, and a mark makes no receipt another one."""
+    """Each receipt of a batch is marked as a replay; other values are unchanged."""
     failed: Result[EmailReceipt] = Result(error=ValueError())
     marked, still_failed, plain = as_replay([Result(RECEIPT), failed, 7])
 

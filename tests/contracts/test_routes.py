@@ -78,16 +78,16 @@ def test_the_strictest_route_is_taken() -> None:
     assert ["b"] == chosen(directory, country="DE", tenant="other")
 
 
-def test_only_who_can_is_tried() -> None:
-    """An account whose vendor lacks what is needed is passed over."""
+def test_unable_accounts_are_skipped() -> None:
+    """An account whose vendor lacks a capability is skipped."""
     directory = Directory([account("a"), Account("t", TWILIO)], [Route("sms", ["a", "t"])])
 
     assert ["a", "t"] == chosen(directory)
     assert ["t"] == chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
 
 
-def test_who_could() -> None:
-    """Where nobody can, the error says what is missing and who has it."""
+def test_refusal_names_the_missing_capability() -> None:
+    """The error names the missing capability, and vendors that have it."""
     directory = Directory([account("a")], able=lambda kind, needs: (f"{kind}-{len(needs)}",))
 
     with pytest.raises(
@@ -100,8 +100,8 @@ def test_who_could() -> None:
     assert "sms-1" in caught.value.remedy
 
 
-def test_nobody_could() -> None:
-    """Where no vendor at all can, the remedy names none."""
+def test_refusal_without_an_able_vendor() -> None:
+    """If no vendor is able, the remedy names none."""
     with pytest.raises(UnsupportedByVendor) as caught:
         chosen(Directory([account("a")]), needs=frozenset({"fly"}))
 
@@ -119,8 +119,8 @@ def test_tenants_have_accounts_of_their_own() -> None:
     assert ["b"] == chosen(directory, tenant="acme")
 
 
-def test_things_stay_where_they_are() -> None:
-    """What a reference names is done to there, whatever the routes say."""
+def test_references_decide_the_account() -> None:
+    """A reference's account is used, whatever the routes say."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")
 
@@ -146,8 +146,8 @@ def test_strange_references(ref: str, kind: str, tenant: str | None) -> None:
         directory.find(ref, RoutingRequest(kind=kind, operation="get", tenant=tenant))
 
 
-def test_what_cannot_be_done_to_a_thing() -> None:
-    """The vendor that has the thing must be able to."""
+def test_references_vendor_must_be_able() -> None:
+    """The vendor of a reference must have the capability."""
     request = RoutingRequest(
         kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL})
     )
@@ -172,8 +172,8 @@ def test_routes_to_nowhere(route: Route, match: str) -> None:
         Directory([account("a"), account("b", tenants=["acme"])], [route])
 
 
-def test_what_is_refused_at_once() -> None:
-    """A route without accounts, an account without a vendor or a name, and two of one name."""
+def test_invalid_routes_and_accounts_are_refused() -> None:
+    """Invalid routes, accounts and names are refused when they are made."""
     wrong: Any = "twilio"
     with pytest.raises(ConfigurationError, match="names no account"):
         Route("sms", ())

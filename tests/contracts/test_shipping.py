@@ -105,7 +105,7 @@ def test_the_best_that_fits_is_chosen(choice: Choice, expected: str | None) -> N
 
 
 def test_prices_in_two_currencies_are_not_compared() -> None:
-    """Nobody can say which of two prices in two currencies is the better."""
+    """Rates in different currencies cannot be compared."""
     offers = [rate("usps_ground", "6.07"), rate("dhl_air", "6.00", currency="EUR")]
     with pytest.raises(InvalidData):
         Choice().of(offers)
@@ -122,8 +122,10 @@ _GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")
     st.sampled_from(["g", "kg", "oz"]),
     st.integers(0, 4),
 )
-def test_a_measure_is_never_told_smaller(value: Decimal, unit: str, to: str, places: int) -> None:
-    """A converted weight is at least what it was, and by less than one place more."""
+def test_converted_weights_are_never_smaller(
+    value: Decimal, unit: str, to: str, places: int
+) -> None:
+    """A converted weight is rounded up by less than one place."""
     result = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
     exact = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
@@ -144,7 +146,7 @@ def test_a_measure_is_never_told_smaller(value: Decimal, unit: str, to: str, pla
 def test_measures_are_converted_exactly(
     value: str, unit: LengthUnit, to: LengthUnit, places: int, expected: str
 ) -> None:
-    """What can be told exactly is."""
+    """A conversion is exact where possible."""
     assert expected == plain(converted(Decimal(value), unit, to, places=places))
 
 
@@ -157,14 +159,14 @@ def test_a_weight_is_no_length() -> None:
 @pytest.mark.parametrize(
     "value", [0, -1, 0.5, True, "heavy", "NaN", "Infinity", None, "1e-10", 10**9, []], ids=repr
 )
-def test_what_is_no_measure_is_refused(value: object) -> None:
-    """A weight is an exact number above zero."""
+def test_invalid_weights_are_refused(value: object) -> None:
+    """A weight must be an exact number above zero."""
     with pytest.raises(InvalidData):
         Parcel(weight=value)
 
 
 def test_a_parcel_has_all_sides_or_none() -> None:
-    """A box of which one side is missing is no box."""
+    """A parcel has all three sides or none."""
     assert None is Parcel(weight=1).sides
     assert (Decimal(1), Decimal(2), Decimal("3.5")) == (
         Parcel(weight=1, length=1, width=2, height="3.5").sides
@@ -211,8 +213,8 @@ def test_a_shipment_has_a_parcel_and_a_label_that_can_be() -> None:
     ],
     ids=["plain", "4x6", "two", "signed", "insured", "epl", "a4"],
 )
-def test_what_is_wished_says_what_it_takes(fields: dict[str, Any], expected: set[str]) -> None:
-    """The capabilities that a shipment takes are known before anybody is asked."""
+def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set[str]) -> None:
+    """The needed capabilities follow from a shipment's fields."""
     options: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
     request = RateRequest(**options)
 
@@ -226,21 +228,21 @@ def test_a_country_has_two_letters(country: object) -> None:
         Address(country=country)
 
 
-def test_an_address_shows_its_country_only() -> None:
-    """Who lives where is nobody's business."""
+def test_repr_of_an_address() -> None:
+    """The repr of an address shows the country only."""
     assert "Address(country='US')" == repr(HOME)
     assert "DE" == Address(country="de").country
 
 
-def test_what_the_vendor_is_at_work_on_is_not_settled() -> None:
-    """A state that may yet change by itself is not settled."""
+def test_settled_states() -> None:
+    """A state that may change by itself is not settled."""
     working = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
 
     assert working == {state for state in ShipmentState if not state.settled}
 
 
 class Two:
-    """A hub with both vendors, of which the routes choose."""
+    """A hub with two vendors and routes between them."""
 
     def __init__(self, *routes: Route) -> None:
         self.easypost, self.shippo = EasyPostSandbox(), ShippoSandbox()
@@ -275,8 +277,8 @@ def test_vendors_are_swapped_by_a_route() -> None:
     assert reports[0] == reports[1]
 
 
-def test_the_vendor_that_can_is_asked() -> None:
-    """A shipment goes to the first vendor of the route that can do it, and says who can if none."""
+def test_first_able_vendor_is_used() -> None:
+    """A shipment goes to the first able vendor of the route."""
     two = Two(Route("shipping", ["easypost", "shippo"]))
     shipping = two.hub.shipping()
     several = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
@@ -294,7 +296,7 @@ def test_the_vendor_that_can_is_asked() -> None:
 
 
 def test_countries_choose_the_vendor() -> None:
-    """What goes to a country goes by the route for it, and so do its addresses."""
+    """A route for a country decides the vendor."""
     two = Two(
         Route("shipping", "shippo", countries="DE"),
         Route("shipping", "easypost"),
@@ -306,7 +308,7 @@ def test_countries_choose_the_vendor() -> None:
 
 
 def test_an_offer_is_bought_where_it_was_made() -> None:
-    """Whatever the routes say later, an offer is bought from who made it."""
+    """A rate is bought at its own vendor, whatever the routes say later."""
     two = Two(Route("shipping", "easypost"))
     offer = two.hub.shipping().get_rates(REQUEST).rates[0]
     later = Hub(
@@ -345,8 +347,8 @@ def test_a_key_must_be_given() -> None:
     assert [] == two.easypost.asked
 
 
-def test_offers_are_the_same_for_a_key() -> None:
-    """Whoever asks for rates again with a key gets the same offers."""
+def test_rates_are_repeated_by_key() -> None:
+    """A repeated key gives the same rates."""
     two = Two(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     first = shipping.get_rates(REQUEST, idempotency_key="q-1")
@@ -355,8 +357,8 @@ def test_offers_are_the_same_for_a_key() -> None:
     assert 1 == len(two.easypost.shipments)
 
 
-def test_a_vendor_on_a_port_is_asked_as_well() -> None:
-    """Over a real connection, with the files of labels at another place, all is as in memory."""
+def test_vendor_over_a_socket() -> None:
+    """A real connection works, with label files at another address."""
     sandbox = ShippoSandbox()
     with sandbox.serving() as api, sandbox.serving() as files:
         sandbox.files = files.url
@@ -415,7 +417,7 @@ class Mortal(SandboxHttpClient):
         self._sold, self._last = sold, last
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Let the sandbox answer, and die if it has sold the last."""
+        """Answer by the sandbox, and die after the last sale."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
             raise Killed

@@ -1,4 +1,4 @@
-"""What becomes of shipments on their way to a vendor, and of its offers and labels back."""
+"""Shipping operations: rates, purchases and labels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.contracts.handing import MONEY, RATES, REF, TIME, Answered, Desk, ans
 
 
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
-def test_what_cannot_be_tracked(number: str, carrier: str, field: str) -> None:
-    """A number or carrier that is none is refused by name."""
+def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
+    """An empty number or carrier is refused by name."""
     with pytest.raises(InvalidData, match=f"The {field} is empty") as caught:
         handed(ShippingFlows, lambda flows: flows.track(number, carrier))
 
@@ -53,8 +53,8 @@ def test_why_no_offer_fits() -> None:
         assert "use another key" in caught.value.remedy
 
 
-def test_offers_know_what_they_are_for() -> None:
-    """Every offer carries the shipment that it is for, whatever the vendor kept of it."""
+def test_rates_carry_their_shipment() -> None:
+    """Every rate carries the shipment that it is for."""
     offered = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
     desk = answering("get_rates", RateResult(rates=(offered, offered)))
     rates = run_now(ShippingFlows(desk, None).get_rates(RATES)).rates
@@ -80,8 +80,8 @@ def test_a_label_is_converted_if_it_must_be(
     assert (frozenset({need}), ("get_labels", bought, target, {})) == (desk.needs, desk.told)
 
 
-def test_whose_label_it_is() -> None:
-    """Parcels are counted from one; where there is no label at all, it may come yet."""
+def test_label_of_a_parcel() -> None:
+    """Parcels are counted from one; without any label, it may come later."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
     flows = ShippingFlows(answering("get_labels", labels), None)
     unbought = ShippingFlows(answering("get_labels", []), None)
@@ -95,8 +95,8 @@ def test_whose_label_it_is() -> None:
         assert "Ask again once the shipment is bought." == caught.value.remedy
 
 
-def test_the_best_offer_is_bought_with_all_that_was_asked() -> None:
-    """Offers are asked for and one is bought at one vendor, under one key and in time."""
+def test_best_rate_is_bought() -> None:
+    """The best of the requested rates is bought with all options."""
     requests: list[tuple[Any, ...]] = []
     best = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 
@@ -129,8 +129,8 @@ def test_the_best_offer_is_bought_with_all_that_was_asked() -> None:
     )
 
 
-def test_an_offer_is_bought_with_what_it_is_for() -> None:
-    """An offer that knows its shipment needs what that needs, and takes it to the vendor."""
+def test_buying_a_rate_sends_its_shipment() -> None:
+    """Buying a rate needs its shipment's capabilities, and sends the shipment along."""
     offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, asked=RATES)
     desk = handed(
         ShippingFlows, lambda flows: flows.create_shipment(offer, idempotency_key="k", timeout=TIME)

@@ -57,8 +57,8 @@ def test_anything_else_is_no_number(number: Any) -> None:
         ({"send_at": datetime(2031, 5, 6)}, "send_at"),  # noqa: DTZ001 - what must be refused
     ],
 )
-def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A message that nobody could send is refused when it is made."""
+def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
+    """An impossible message is refused by its field."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as refused:
         SmsMessage(**options)
@@ -78,8 +78,10 @@ def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -
         ({"callback_url": "https://a.example"}, {SmsCapability.CALLBACK}),
     ],
 )
-def test_a_message_says_what_it_needs(fields: dict[str, Any], needs: set[SmsCapability]) -> None:
-    """What not every vendor can do is read off the message."""
+def test_needed_capabilities_of_a_message(
+    fields: dict[str, Any], needs: set[SmsCapability]
+) -> None:
+    """The needed capabilities follow from a message's fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
 
     assert needs == SmsMessage(**options).needs
@@ -104,8 +106,8 @@ def test_a_receipt_is_equal_whatever_the_vendor_added() -> None:
     assert one == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
 
 
-def test_what_is_over() -> None:
-    """Nothing will change any more of what was delivered, refused or called back."""
+def test_final_statuses() -> None:
+    """Delivered, refused and cancelled messages are final."""
     open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
 
     assert open_still == {status for status in SmsStatus if not status.final}
@@ -127,8 +129,8 @@ def test_what_is_over() -> None:
         ("scheduled", "canceled", "canceled"),
     ],
 )
-def test_late_news_changes_nothing(before: str, news: str, after: str) -> None:
-    """News that comes late never takes a message back to where it was."""
+def test_late_events_change_nothing(before: str, news: str, after: str) -> None:
+    """A late event never moves a message's status back."""
     assert SmsStatus(after) is SmsStatus(before).then(SmsStatus(news))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of files on their way to a vendor: uploads that go on, deletions, signatures."""
+"""Storage operations: resumed uploads, deletions and signed URLs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import PutOptions, Upload
 
 
-def test_a_form_for_somebody_else() -> None:
-    """What lets somebody else write is told in a rehearsal, and is made with all that was said."""
+def test_signed_form_is_rehearsed() -> None:
+    """A signed form, which lets others write, is an effect in a rehearsal."""
     desk = handed(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
@@ -43,8 +43,8 @@ def test_a_form_for_somebody_else() -> None:
     assert ("signed_post", "a", form, {}) == desk.told
 
 
-def test_a_url_for_somebody_else() -> None:
-    """A URL that lets somebody write is told in a rehearsal, one that lets them read is not."""
+def test_signed_put_url_is_rehearsed() -> None:
+    """A signed PUT URL is an effect in a rehearsal; a GET URL is not."""
     put = handed(StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME))
     get = handed(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
 
@@ -53,24 +53,24 @@ def test_a_url_for_somebody_else() -> None:
     assert ("signed_url", "a", UrlOptions(method="PUT", expires=60), {}) == put.told
 
 
-def test_an_upload_that_is_begun_needs_what_it_is_kept_with() -> None:
-    """It goes to a vendor that takes it in parts, and keeps it in the way that is asked for."""
+def test_started_upload_needs_capabilities_of_its_options() -> None:
+    """A multipart upload needs the capabilities of its options."""
     desk = handed(StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME))
 
     assert ("start_upload", frozenset({"multipart", "tags"})) == (desk.operation, desk.needs)
     assert ("start_upload", "a", TAGGED, {}) == desk.told
 
 
-def test_a_copy_needs_what_it_is_kept_with() -> None:
-    """A copy that is kept in another way needs a vendor that can."""
+def test_copy_needs_capabilities_of_its_options() -> None:
+    """A copy needs the capabilities of its options."""
     desk = handed(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
 
     assert frozenset({"copy", "tags"}) == desk.needs
     assert (REF, ("copy", "thing", "b", TAGGED, {})) == (desk.ref, desk.told)
 
 
-def test_an_upload_goes_on_where_it_was_begun() -> None:
-    """What is there already is asked for there, and for its own key only."""
+def test_upload_resumes_at_its_account() -> None:
+    """A resumed upload lists the stored parts at its own account."""
     requests: list[Upload] = []
 
     async def list_parts(_: Any, upload: Upload) -> None:
@@ -180,8 +180,8 @@ class Leaving(InOrder):
         raise ConnectionFailed("still away.")
 
 
-def test_an_upload_that_cannot_be_given_up_either() -> None:
-    """Who hears of it hears why it failed, not what tidying up after it met."""
+def test_failed_abort_keeps_the_first_error() -> None:
+    """If aborting fails too, the first error is raised."""
     vendor = Leaving()
     desk: Any = Answered(vendor=vendor)
 
@@ -190,8 +190,8 @@ def test_an_upload_that_cannot_be_given_up_either() -> None:
     assert ("abort", COMING) == vendor.sent[-1]
 
 
-def test_uploads_that_are_old_enough() -> None:
-    """Those are told that were begun so long ago, to the second, or nobody knows when."""
+def test_stale_uploads_by_age() -> None:
+    """Uploads at least as old as given are listed, and ones of unknown age are not."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(COMING, started_at=at)
@@ -240,22 +240,22 @@ def test_many_are_deleted_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("result", [0, 2])
-def test_a_vendor_tells_of_every_key(result: int) -> None:
-    """What tells of more or fewer keys than it was given is not believed of any."""
+def test_batch_deletion_answers_every_key(result: int) -> None:
+    """A vendor must answer for exactly the given keys."""
     flows, _, _ = deleting(result)
     with pytest.raises(ValueError, match=r"longer|shorter"):
         run_now(flows.delete_many(["a"]))
 
 
-def test_what_is_not_said_of_a_list() -> None:
-    """Without more a list is of all objects, a thousand to a page."""
+def test_list_defaults() -> None:
+    """By default all objects are listed, a thousand per page."""
     desk = handed(StorageFlows, lambda flows: flows.list(timeout=TIME))
 
     assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == desk.told
 
 
-def test_whether_it_exists_is_asked_in_time() -> None:
-    """Whether there is an object is asked within the seconds given."""
+def test_exists_is_bounded_by_the_timeout() -> None:
+    """Checking for an object is bounded by the timeout."""
     desk = handed(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
     assert ("head", REF) == (desk.operation, desk.ref)

@@ -20,7 +20,7 @@ FIRST, *OTHERS = towns()
 
 
 def plain(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """What an afternoon comes to with these vendors."""
+    """The results of the afternoon with these vendors."""
     here = town(vendors, folder)
     hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
     try:
@@ -30,7 +30,7 @@ def plain(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 
 
 def awaited(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
-    """What an afternoon comes to with these vendors and a hub that is awaited."""
+    """The results of the afternoon with these vendors and an asynchronous hub."""
     here = town(vendors, folder)
     hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
     try:
@@ -48,8 +48,8 @@ def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path)
     assert expected == awaited(vendors, tmp_path / "awaited")
 
 
-def test_what_an_afternoon_comes_to(tmp_path: Path) -> None:
-    """Everything was done in the first town too."""
+def test_the_first_towns_afternoon(tmp_path: Path) -> None:
+    """With the first vendors everything is done."""
     result = awaited(FIRST, tmp_path)
 
     assert result["fetched"]

@@ -79,7 +79,7 @@ class Keyless(Stripe):
 
 
 class Silent(Keyless):
-    """One that lists and tells nothing besides."""
+    """A vendor that can neither list nor look up payments."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
         PaymentsCapability.LIST,
@@ -189,7 +189,7 @@ def test_lost_payment_is_listed_in_every_process(world: World) -> None:
 
 
 def test_the_job_settles_what_the_vendor_can_tell(world: World) -> None:
-    """It waits for whoever may be at work, asks as the vendor states, and charges nobody twice."""
+    """The job waits for running callers, looks the payment up, and settles it."""
     with world.hub() as hub, world.hub() as worker:
         world.lose(hub)
         assert [] == worker.settle_payments()
@@ -224,7 +224,7 @@ def test_the_job_settles_what_the_vendor_can_tell(world: World) -> None:
 def test_whatever_a_dead_process_left_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
-    """What was not sent is not begun by the job; what was sent, or answered, is told as it is."""
+    """A payment left by a dead process is settled, and charged at most once."""
     world = World()
     dying: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
@@ -355,7 +355,7 @@ def test_person_closes_a_payment_as_not_done() -> None:
 
 
 def test_payment_whose_answer_is_stored_is_not_closed_as_not_done() -> None:
-    """What the vendor has answered counts for more than a person's mistake."""
+    """A stored answer cannot be overruled as not done."""
     world = World(Silent)
     dying: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
@@ -444,7 +444,7 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
     ],
 )
 def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
-    """Nobody can poison a key: the receipt must be of what was asked for."""
+    """A payment cannot be closed with another payment's receipt."""
     world = World(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
@@ -477,7 +477,7 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
 
 
 def test_key_that_is_forgotten_charges_nobody() -> None:
-    """A payment that stayed unknown until its claim was forgotten is not asked for as new."""
+    """A payment that stayed unknown until its claim expired charges nothing."""
     world = World()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -495,7 +495,7 @@ def test_key_that_is_forgotten_charges_nobody() -> None:
 
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
-    """What a vendor states of an unknown outcome decides, whatever its service says of keys."""
+    """An operation whose vendor requires a look-up is never sent twice."""
     world = World(Cautious, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
@@ -532,7 +532,7 @@ def test_work_is_limited_and_taken_in_order() -> None:
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_key_of_a_payment_is_not_settled_with_what_nobody_can_read(answer: Any) -> None:
-    """An answer that would poison the key is refused, and the remedy is the verb that closes it."""
+    """A key cannot be resolved with an unreadable answer."""
     world = World(Keyless)
     with world.hub() as hub:
         world.lose(hub)
@@ -544,7 +544,7 @@ def test_key_of_a_payment_is_not_settled_with_what_nobody_can_read(answer: Any) 
 
 
 def test_sealed_payments_need_their_cipher() -> None:
-    """What is asked for is sealed where there is a cipher; without it, a person decides."""
+    """An encrypted payment cannot be read without its cipher."""
     world = World()
     cipher = AesGcmCipher(generate_keys())
     with world.hub(cipher=cipher) as hub, world.hub() as other:
@@ -583,7 +583,7 @@ async def _awaited() -> None:
 
 
 def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
-    """Nobody can be asked for what is not configured; the list and `close` work all the same."""
+    """Payments of a removed account are left to an operator."""
     world = World()
     with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare:
         world.lose(hub)
@@ -700,7 +700,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
 
 def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
-    """Whoever repeats a key again and again does not keep the job from settling it."""
+    """Repeating a key without sending does not delay its settlement."""
     world = World(Keyless)
     with world.hub() as hub, world.hub() as other:
         world.lose(hub)

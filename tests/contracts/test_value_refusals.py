@@ -1,4 +1,4 @@
-"""What one vendor refuses before it sends anything, the next vendor of the route may take."""
+"""After one vendor refuses a value before sending anything, the route's next vendor may take it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Refusing(Everything):
     first: bool = False
 
     def services(self) -> Mapping[str, Service]:
-        """One that answers nothing good."""
+        """A service that is never called."""
         return {"": Service("refusing", "https://one.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:
@@ -137,7 +137,7 @@ class Reached(ConnectorError):
 async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
-    """Whatever the contract and the verb, the next vendor is asked, and observers are told."""
+    """In every contract the next account is used."""
     contract, verb, arguments, named = use
     result = RecordingObserver()
     accounts = [
@@ -163,10 +163,10 @@ async def test_every_contract_goes_on_to_the_next(
     ],
     ids=["after a step", "options for one vendor", "configuration"],
 )
-async def test_what_is_no_refusal_of_a_value_stays(
+async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After something was sent, or for a mistake of the caller's, nobody else is asked."""
+    """After something was sent, or for another error, no other account is used."""
     lofts = Lofts()
     lofts.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), lofts.accounts[1]]
@@ -192,8 +192,8 @@ async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
-async def test_who_was_away_speaks_for_who_refuses(hub_class: type[Any], key: str | None) -> None:
-    """Where the last refuses and an earlier one was away, it can be done later, by the earlier."""
+async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
+    """If the last account refuses, the error of an earlier unreachable one is raised."""
     lofts = Lofts()
     lofts.one.fail(DOWN)
     accounts = [lofts.accounts[0], Account("two", Refusing(), settings=CRASHES)]
@@ -241,7 +241,7 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
 
 @MODES
 async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: type[Any]) -> None:
-    """Where the only vendor refuses all of a bulk, each recipient is told of by themselves."""
+    """Each refused message of a bulk has its own error."""
     resend = ResendSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class([Account("one", Resend(credentials=resend.api_key))], http=client(resend))
@@ -255,5 +255,5 @@ async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: typ
 
 
 def test_every_contract_is_tried() -> None:
-    """What is tried above has a verb of each contract."""
+    """A method of every contract is tested above."""
     assert set(Refusing.kinds) == {use[0] for use in ROUTED}

@@ -1,4 +1,4 @@
-"""What every vendor has, whatever its kind."""
+"""Properties of every vendor of any kind."""
 
 from typing import Any
 

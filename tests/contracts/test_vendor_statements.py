@@ -1,4 +1,4 @@
-"""What a vendor must state before it is used: how it treats keys, and what unknown outcomes do."""
+"""Statements that a vendor must make: its treatment of keys and of unknown outcomes."""
 
 from __future__ import annotations
 
@@ -121,26 +121,26 @@ def test_the_risk_may_be_taken(hub: type[Hub | AsyncHub]) -> None:
     ids=["silent", "vague", "keyless", "longer"],
 )
 @hubs
-def test_what_is_not_stated_does_not_load(
+def test_missing_statements_are_refused(
     hub: type[Hub | AsyncHub], vendor: Bank, path: str, word: str
 ) -> None:
-    """A vendor that leaves out what the rules count on is refused, and told what to state."""
+    """A vendor without a required statement does not load."""
     with pytest.raises(ConfigurationError, match=word) as caught:
         opened(hub, vendor, volatile_keys=True)
 
     assert path == caught.value.path
 
 
-def test_a_user_may_count_on_less_or_more() -> None:
-    """What an account says of the memory of keys is its own: somebody has agreed it."""
+def test_accounts_may_override_the_memory_of_keys() -> None:
+    """An account may set another memory of keys."""
     for memory in (60, 86_400):
         with Hub([Account("pigeon", Pigeon(), settings={"idempotency_memory": memory})]):
             pass
 
 
 @pytest.mark.parametrize("name", vendor_names())
-def test_every_vendor_states_what_is_counted_on(name: str) -> None:
-    """Each of ours loads; who moves money says what becomes of each move."""
+def test_every_vendor_makes_its_statements(name: str) -> None:
+    """Each built-in vendor loads; payment vendors make all statements."""
     vendor = vendor_class(name)
 
     check_vendor(vendor)

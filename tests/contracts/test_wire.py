@@ -1,4 +1,4 @@
-"""What an operation of a vendor can reach."""
+"""The wire of a vendor's operation."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ async def on_wire(
 
 
 @MODES
-async def test_what_a_wire_knows(hub_class: type[Any]) -> None:
-    """The account, the tenant, the time, ids and references."""
+async def test_wire_attributes(hub_class: type[Any]) -> None:
+    """A wire has account, tenant, time, new ids and references."""
     lofts = Lofts()
 
     async def act(wire: Any) -> tuple[Any, ...]:
@@ -136,7 +136,7 @@ async def test_steps_at_once(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
-    """What is asked for a whole operation bounds its waits and every further step."""
+    """An operation's timeout bounds its waits and requests together."""
     lofts = Lofts()
 
     async def slow(wire: Any) -> None:
@@ -156,7 +156,7 @@ async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
-    """What has a key, and no time of its own, ends when its service's time does."""
+    """An operation with a key and no timeout uses its service's."""
     lofts = Lofts()
 
     async def act(wire: Any) -> None:
@@ -169,8 +169,8 @@ async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> No
 
 
 @MODES
-async def test_who_we_say_we_are(hub_class: type[Any]) -> None:
-    """An operation may sign something itself, with the account's credentials or the host's."""
+async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
+    """An operation can use the account's credentials to sign."""
     lofts = Lofts()
 
     async def act(wire: Any) -> Any:
@@ -201,7 +201,7 @@ async def test_another_transport(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_a_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
-    """Leaving the block closes the connections; a host's own client is its own to close."""
+    """Leaving the block closes the hub's own connections, not the host's."""
     loft = Loft()
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
     hub = hub_class([Account("pigeon", Pigeon())], http=client)

@@ -36,12 +36,12 @@ class Town:
 
     @property
     def sandboxes(self) -> tuple[Sandbox, ...]:
-        """Those that are reached by HTTP."""
+        """The sandboxes that are reached by HTTP."""
         return tuple(one.sandbox for one in self.trades.values() if one.sandbox is not None)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """What names these vendors and no others."""
+        """A configuration with exactly these vendors."""
         return {
             "vendors": {self.vendors[kind]: one.options for kind, one in self.trades.items()},
             **{kind: {"vendor": vendor} for kind, vendor in self.vendors.items()},
@@ -70,7 +70,7 @@ def towns() -> list[dict[str, str]]:
 
 
 def digest(size: int) -> bytes:
-    """What so many bytes come to."""
+    """The digest of this many bytes."""
     whole = sha256()
     for piece in pieces(size):
         whole.update(piece)
@@ -85,7 +85,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 
 async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
-    """What a business system does on an afternoon; what it got, in neutral words."""
+    """A business system's work of an afternoon, with neutral results."""
     fields: dict[str, Any] = {}
     mail = EmailMessage(
         to="ada@example.com",

@@ -107,7 +107,7 @@ class Case:
         return tree
 
     def prepare(self, trade: Trade) -> tuple[Any, ...]:
-        """What the call is about, such as the reference of a payment; empty if it needs none."""
+        """The arguments that the call needs, such as a payment's reference; empty if none."""
         if self.prepared is None:
             return ()
         assert trade.sandbox is not None
@@ -188,7 +188,7 @@ def _voided(stripe: Any) -> list[str]:
     return ["void" for one in stripe.sent if b'"payment_intent.canceled"' in one.body]
 
 
-def _asked_for(sandbox: Any) -> list[str]:
+def _effects_of_charges(sandbox: Any) -> list[str]:
     return ["charge" for _ in sandbox.payments]
 
 
@@ -265,9 +265,9 @@ CASES = (
     attrs.evolve(
         _at("complete", "paypal", lambda *values: values, _taken, "charge", _approved), looks=1
     ),
-    _at("charge", "adyen", _order("APPROVED"), _asked_for, "charge"),
+    _at("charge", "adyen", _order("APPROVED"), _effects_of_charges, "charge"),
     attrs.evolve(
-        _at("charge", "mollie", _order("creditcard"), _asked_for, "charge"),
+        _at("charge", "mollie", _order("creditcard"), _effects_of_charges, "charge"),
         forgets=True,
         lists=True,
     ),

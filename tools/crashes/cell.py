@@ -54,7 +54,7 @@ class CellError(Exception):
 
 @attrs.frozen
 class Outcome:
-    """What came of a cell.
+    """The outcome of a cell.
 
     Attributes:
         effects: how often the vendor had each effect.
@@ -83,7 +83,7 @@ class Outcome:
         return "once" if self.effects == Counter(case.expected) else "lost"
 
     def is_right(self, case: Case) -> bool:
-        """Whether all happened once, or a person is asked where nobody else can tell."""
+        """Return whether all happened once, or a person must decide what nothing else can tell."""
         verdict = self.verdict(case)
         nobody_tells = not case.tells or (case.lists and not self.effects)
         return verdict == "once" or (verdict == "person" and nobody_tells)
@@ -113,7 +113,7 @@ class Process:
         os.kill(self.process.pid, number)
 
     def go(self) -> None:
-        """Let the process go on from its crash point."""
+        """Continue the process from its crash point."""
         self.connection.send(True)
 
     def ended(self) -> None:
@@ -224,7 +224,7 @@ class _Cell:
             self._cluster.start()
 
     def _succeed(self) -> Any:
-        """Let another worker work until nothing moves."""
+        """Run another worker until nothing moves."""
         return self._start(programs.successor, self._site, self._hours).hear()
 
     def _has_order(self) -> bool:

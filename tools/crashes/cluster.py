@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, which may be stopped at once."""
+"""A private PostgreSQL server, which can be stopped at once."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Cluster:
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, even if clients are connected."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

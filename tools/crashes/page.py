@@ -152,7 +152,7 @@ def written(rows: Iterable[Row]) -> str:
 
 
 def _unrun(count: int) -> str:
-    """What the opening says of cells whose crash point was not reached."""
+    """The sentence about cells whose crash point was not reached."""
     if not count:
         return ""
     return f"In {count} more the crash point was not reached, so that they say nothing. "

@@ -71,7 +71,7 @@ class _Control:
         raise CellError("the crash point was not reached")
 
     def go(self) -> None:
-        """Let the program go on from its crash point."""
+        """Continue the program from its crash point."""
         with suppress(OSError):
             self.channel.send(b"!")
 
@@ -164,7 +164,7 @@ class _Cell:
         return "once" if charges else "lost"
 
     def _is_stuck(self, url: str) -> bool:
-        """Whether the queue holds a task that no worker takes."""
+        """Return whether the queue holds a task that no worker takes."""
         stuck = {
             "procrastinate": "SELECT count(*) FROM procrastinate_jobs"
             " WHERE status IN ('todo', 'doing')",

@@ -69,7 +69,7 @@ class Gate:
 
 
 class ShiftedClock:
-    """The system's clock, of which UTC is shifted by some hours."""
+    """The system's clock with UTC shifted by some hours."""
 
     def __init__(self, hours: int) -> None:
         self._system = SystemClock()
