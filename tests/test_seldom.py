@@ -14,7 +14,7 @@ from moorage.contracts.routes import Route
 from moorage.hub.hub_runtime import _routes_of
 from moorage.runtime.bridge import run_now
 from moorage.services.environment_guard import EnvironmentGuard
-from moorage.testing.uses import storage as uses
+from moorage.testing.sandbox_scenarios import storage as scenarios
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.wiring.catalog import vendor_class
 from moorage.wiring.core_assembly import sync_core
@@ -72,7 +72,7 @@ def test_a_vendor_that_is_none(name: str, message: str) -> None:
         vendor_class(name)
 
 
-@pytest.mark.parametrize("use", [uses.part, uses.copied])
+@pytest.mark.parametrize("use", [scenarios.download_part, scenarios.copy])
 def test_what_a_vendor_cannot_do_is_not_prepared(use: Any) -> None:
     """Where a vendor is not able, nothing is done before it is asked."""
     requests = []

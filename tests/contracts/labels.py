@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import moorage
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
-from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 
 
 def main(url: str, database: str, timeout: str) -> None:

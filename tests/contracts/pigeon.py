@@ -13,8 +13,8 @@ from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStat
 from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for
 from moorage.domain.http.requests import Request
 from moorage.domain.service.settings import Service
+from moorage.testing.sandbox_fixtures import SandboxFixture
 from moorage.testing.sandboxes.base import Asked, Sandbox, reply
-from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,6 +95,6 @@ class Loft(Sandbox):
         return reply({"id": id}) if id in self.letters else reply({}, 404)
 
 
-def trade(_: Path) -> Trade:
+def fixture(_: Path) -> SandboxFixture:
     """An account at a loft."""
-    return Trade(sandbox=Loft(), options={})
+    return SandboxFixture(sandbox=Loft(), options={})

@@ -29,7 +29,7 @@ from moorage.contracts.shipping import (
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import ByteRange, Checksum, GetOptions, PutOptions
-from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 
 # Names in the contracts' annotations that only type checkers import.
 NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}

@@ -46,7 +46,7 @@ from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
-from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from tests.contracts.test_fields import JUNK
 
 FLOWS = {

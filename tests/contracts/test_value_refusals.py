@@ -30,11 +30,11 @@ from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.resend import ResendSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
-from moorage.testing.uses.shipping import ADA, SHOP
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid

@@ -11,8 +11,8 @@ from moorage.contracts.email import Attachment, Disposition, EmailMessage
 from moorage.contracts.payments import Charge, Customer, Money, PaymentState
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
-from moorage.testing.trades import Trade, trade_of
-from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.testing.sandbox_fixtures import SandboxFixture, fixture_of
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 from tests.contracts.caller import given
 
@@ -28,9 +28,9 @@ INVOICE = b"%PDF-1.7 an invoice"
 
 @attrs.frozen
 class Town:
-    """A vendor for each trade, each on this machine."""
+    """A vendor of each contract, on this machine."""
 
-    trades: Mapping[str, Trade]
+    trades: Mapping[str, SandboxFixture]
     """By kind."""
     vendors: Mapping[str, str]
 
@@ -55,7 +55,7 @@ class Town:
 
 def town(vendors: Mapping[str, str], folder: Path) -> Town:
     """The town of these vendors, which may keep things in a folder."""
-    return Town({kind: trade_of(one, folder) for kind, one in vendors.items()}, vendors)
+    return Town({kind: fixture_of(one, folder) for kind, one in vendors.items()}, vendors)
 
 
 def towns() -> list[dict[str, str]]:

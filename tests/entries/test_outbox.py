@@ -35,8 +35,8 @@ from moorage.domain.resilience.retry import Backoff, Jitter, RetryPolicy
 from moorage.domain.state.sealing import about
 from moorage.hub.outbox import VERBS, EntryQuery, EntryState, _refusal
 from moorage.testing import ScriptedRandomness
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
-from moorage.testing.trades import trade_of
 from tests.entries.shop import CHARGE, Shop, shop
 
 if TYPE_CHECKING:
@@ -435,9 +435,9 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
 
 def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
     """Of a batch that was refused in part, what was accepted is not done again."""
-    trade = trade_of("twilio", tmp_path)
-    twilio: Any = trade.sandbox
-    account = {**trade.options, "volatile_keys": True}
+    fixture = fixture_of("twilio", tmp_path)
+    twilio: Any = fixture.sandbox
+    account = {**fixture.options, "volatile_keys": True}
     toml = {"sms": {"vendor": "twilio"}, "vendors": {"twilio": account}}
     hub = moorage.open(toml, http=SandboxHttpClient(twilio))
     outbox = Outbox(MemoryOutbox())

@@ -13,7 +13,7 @@ from moorage import Credentials, Endpoint, Service
 from moorage.config import read_configuration
 from moorage.exporting import described, openapi, postman
 from moorage.exporting.shapes import shape_of
-from moorage.testing.trades import trade_of
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.catalog import vendor_names
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ USED = re.compile(r"\{\{(\w+)\}\}")
 
 def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
     """An account as a configuration has it."""
-    trade = trade_of(vendor, folder)
-    trade.close()
-    return {"vendors": {vendor: trade.options}}
+    fixture = fixture_of(vendor, folder)
+    fixture.close()
+    return {"vendors": {vendor: fixture.options}}
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -221,7 +221,7 @@ def test_a_vendor_of_another_package_is_told_of(
     """A package that names an account at its sandbox has its vendor exported as ours are."""
     points = (
         "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
-        "[moorage.trades]\npigeon = tests.contracts.pigeon:trade\n"
+        "[moorage.trades]\npigeon = tests.contracts.pigeon:fixture\n"
     )
     install(tmp_path, monkeypatch, points)
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
@@ -342,5 +342,5 @@ def test_shapes(values: list[Any], shape: dict[str, Any]) -> None:
 
 def test_a_buyer_is_asked_only_where_there_is_one(tmp_path: Path) -> None:
     """An account whose vendor sends no buyer anywhere has nobody to come back."""
-    with pytest.raises(AssertionError, match="Nothing was to be asked"):
-        trade_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at
+    with pytest.raises(AssertionError, match="asks nothing of a buyer"):
+        fixture_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at

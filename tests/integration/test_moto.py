@@ -20,9 +20,9 @@ from moorage import AuthenticationFailed, InvalidRequest, VendorRejected
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.sms import SmsMessage, SmsStatus
 from moorage.contracts.storage import StorageCapability
-from moorage.testing.trades import Trade
-from moorage.testing.uses import ABLE
-from moorage.testing.uses.asking import At
+from moorage.testing.sandbox_fixtures import SandboxFixture
+from moorage.testing.sandbox_scenarios import BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.vendors.storage.s3 import S3
 from tests.contracts.caller import given
 from tests.support.moto_server import REGION, MotoServer
@@ -167,11 +167,11 @@ def test_a_stranger_is_kept_out(moto: MotoServer, kind: str, changed: dict[str, 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
 def test_s3_does_what_it_says(moto: MotoServer, bucket: str, capability: str) -> None:
     """Each flag of S3 holds at an emulator of somebody else's, too."""
-    trade = Trade(options={}, words={"storage_class": "STANDARD_IA"})
+    fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use(hub: Any) -> Any:
-        at = At(face=hub.storage(), trade=trade, vendor="s3", able=True)
-        return await ABLE["storage"][StorageCapability(capability)](at)
+        vendor = ScenarioVendor(operations=hub.storage(), fixture=fixture, name="s3", able=True)
+        return await BY_CAPABILITY["storage"][StorageCapability(capability)](vendor)
 
     assert asked(configuration(moto, bucket), True, use)
 

@@ -19,10 +19,10 @@ from moorage.hub.hub_runtime import HubRuntime
 from moorage.parts.oauth_token_refresher import OAuthTokenRefresher
 from moorage.testing import VirtualClock, tenants_conformance
 from moorage.testing.kits.checks import name_of
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
-from moorage.testing.trades import trade_of
 from moorage.wiring.store_urls import aopen_tenants, open_tenants
 from tests.reload.world import given
 from tests.support.servers import mariadb_url, postgres_url
@@ -331,9 +331,9 @@ async def test_no_account_is_called_as_anothers(awaited: bool) -> None:
 
 async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
     """However many threads look tenants up at once, one gets the tokens of all, and is closed."""
-    trade = trade_of("ups", tmp_path)
-    tables = {"vendors": {"ups": trade.options}, "shipping": {"vendor": "ups"}}
-    sandbox: Any = trade.sandbox
+    fixture = fixture_of("ups", tmp_path)
+    tables = {"vendors": {"ups": fixture.options}, "shipping": {"vendor": "ups"}}
+    sandbox: Any = fixture.sandbox
     hub = moorage.open(
         {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
     )

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from moorage import Account, AsyncHub, ConfigurationError
 from moorage.cli import main
 from moorage.scaffold import CONTRACTS, KINDS, scaffold, write
+from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
-from moorage.testing.uses import ABLE, BASIC
-from moorage.testing.uses.asking import At
 
 if TYPE_CHECKING:
-    from moorage.testing.trades import Trade
-    from moorage.testing.uses.asking import Use
+    from moorage.testing.sandbox_fixtures import SandboxFixture
+    from moorage.testing.sandbox_scenarios.runner import Scenario
 
 ROOT = Path(__file__).parent.parent.parent
 EXTENSIONS = [
@@ -93,24 +93,26 @@ def test_its_account_does_what_it_says(
     package = f"{contract}_bird_vendor"
     kind = getattr(import_module(f"{package}.vendor"), f"{contract.capitalize()}Bird")
     fields = {field.name for field in attrs.fields(kind)}
-    make = import_module(f"{package}.trade").trade
+    make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
-    assert kind.capabilities <= ABLE[contract].keys()
-    able = {one: use for one, use in ABLE[contract].items() if one in kind.capabilities}
+    assert kind.capabilities <= BY_CAPABILITY[contract].keys()
+    able = {one: use for one, use in BY_CAPABILITY[contract].items() if one in kind.capabilities}
 
-    async def use(do: Use, trade: Trade) -> object:
-        assert trade.sandbox is not None
-        options = {name: value for name, value in trade.options.items() if name in fields}
-        settings = {name: trade.options[name] for name in trade.options.keys() - fields}
+    async def use(do: Scenario, fixture: SandboxFixture) -> object:
+        assert fixture.sandbox is not None
+        options = {name: value for name, value in fixture.options.items() if name in fields}
+        settings = {name: fixture.options[name] for name in fixture.options.keys() - fields}
         account = Account("bird", kind(**options), settings=settings)
-        async with AsyncHub([account], http=AsyncSandboxHttpClient(trade.sandbox)) as hub:
+        async with AsyncHub([account], http=AsyncSandboxHttpClient(fixture.sandbox)) as hub:
             face = getattr(hub, contract)()
-            return await do(At(face=face, trade=trade, vendor="bird", able=True))
+            return await do(
+                ScenarioVendor(operations=face, fixture=fixture, name="bird", able=True)
+            )
 
     for do in (*BASIC[contract].values(), *able.values()):
-        trade = make(tmp_path)
-        assert asyncio.run(use(do, trade))
-        trade.close()
+        fixture = make(tmp_path)
+        assert asyncio.run(use(do, fixture))
+        fixture.close()
 
 
 def test_the_package_of_the_tests_is_what_is_made() -> None:

@@ -10,10 +10,10 @@ import pytest
 import moorage
 from moorage import UnsupportedByVendor
 from moorage.contracts.sms import SmsCapability
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandbox_scenarios import BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
-from moorage.testing.trades import trade_of
-from moorage.testing.uses import ABLE
-from moorage.testing.uses.asking import At
 from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FLAGS = [
     for kind in KINDS
     for vendor in vendor_names()
     if kind in vendor_class(vendor).kinds
-    for capability in ABLE[kind]
+    for capability in BY_CAPABILITY[kind]
 ]
 
 PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
@@ -35,23 +35,25 @@ def test_every_capability_is_used() -> None:
     """There is a use of each capability that any vendor says it has."""
     messages = {one for name in vendor_names() for one in vendor_class(name).capabilities}
 
-    assert set() == messages - {capability for uses in ABLE.values() for capability in uses}
+    assert set() == messages - {
+        capability for uses in BY_CAPABILITY.values() for capability in uses
+    }
 
 
 @pytest.mark.parametrize("kind, vendor, capability", FLAGS)
 def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_path: Path) -> None:
     """A declared capability works; any other is refused before anything is sent."""
-    trade = trade_of(vendor, tmp_path)
-    sandboxes = [] if trade.sandbox is None else [trade.sandbox]
-    configuration = {"vendors": {vendor: trade.options}}
+    fixture = fixture_of(vendor, tmp_path)
+    sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
+    configuration = {"vendors": {vendor: fixture.options}}
     able = capability in vendor_class(vendor).capabilities
 
     async def use() -> object:
         hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
         async with hub:
             face = getattr(hub, kind)()
-            return await ABLE[kind][capability](
-                At(face=face, trade=trade, vendor=vendor, able=able)
+            return await BY_CAPABILITY[kind][capability](
+                ScenarioVendor(operations=face, fixture=fixture, name=vendor, able=able)
             )
 
     try:
@@ -63,4 +65,4 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
             assert PART_OF.get(capability, capability) in caught.value.capabilities
             assert [] == [request for sandbox in sandboxes for request in sandbox.asked]
     finally:
-        trade.close()
+        fixture.close()

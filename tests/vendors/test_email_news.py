@@ -10,8 +10,8 @@ import pytest
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.email.mailgun import read_form
-from moorage.testing.trades import trade_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 from tests.vendors.email_hubs import hub
 
@@ -97,9 +97,9 @@ def test_every_vendor_with_tags_is_here() -> None:
 @pytest.mark.parametrize("vendor", WEBHOOKS)
 def test_tags_and_metadata_come_back(vendor: str, metadata: dict[str, str], tmp_path: Path) -> None:
     """Neither is lost or taken for the other, and the recipient is an address alone."""
-    trade = trade_of(vendor, tmp_path)
-    sandbox: Any = trade.sandbox
-    opened = hub(vendor_class(vendor)(**trade.options), sandbox)
+    fixture = fixture_of(vendor, tmp_path)
+    sandbox: Any = fixture.sandbox
+    opened = hub(vendor_class(vendor)(**fixture.options), sandbox)
     opened.email().send_transactional(attrs.evolve(MESSAGE, metadata=metadata))
     [event] = opened.events("mail", WEBHOOKS[vendor](sandbox.asked[-1]))
 

@@ -11,14 +11,14 @@ import pytest
 import moorage
 from moorage import InvalidData, Money, Ref, VendorRejected
 from moorage.contracts.payments import Charge, Customer, MoveState
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient, reply
-from moorage.testing.trades import trade_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from moorage.testing.trades import Trade
+    from moorage.testing.sandbox_fixtures import SandboxFixture
 
 VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
@@ -30,10 +30,10 @@ class Shop:
     """Payments at a sandbox in either mode; the vendor acts on requests at once."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
-        self.trade: Trade = trade_of(vendor, folder)
-        sandbox: Any = self.trade.sandbox
+        self.fixture: SandboxFixture = fixture_of(vendor, folder)
+        sandbox: Any = self.fixture.sandbox
         self.sandbox = sandbox
-        configuration = {"vendors": {vendor: self.trade.options}, "payments": {"vendor": vendor}}
+        configuration = {"vendors": {vendor: self.fixture.options}, "payments": {"vendor": vendor}}
         hub: Any = (
             moorage.open(configuration, http=SandboxHttpClient(sandbox))
             if mode == "sync"
@@ -56,13 +56,13 @@ class Shop:
         """A payment that is set aside."""
         charge = Charge(
             Money("149.90", "EUR"),
-            self.trade.token,
+            self.fixture.token,
             reference="INV-1",
             customer=Customer(id="ada-1"),
         )
         payment = await self("authorize", charge)
         if payment.next_action is not None:
-            payment = await self("complete", payment.ref, self.trade.buyer(payment))
+            payment = await self("complete", payment.ref, self.fixture.buyer(payment))
         ref: Ref = payment.ref
         return ref
 

@@ -10,8 +10,8 @@ import pytest
 
 from moorage import AuthenticationFailed, ConnectorManager, Secret
 from moorage.domain.http.requests import Request
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.testing.trades import trade_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -30,43 +30,43 @@ PINGED = (
 
 def made(name: str, folder: Path) -> tuple[Vendor, Any]:
     """A vendor and its sandbox."""
-    trade, kind = trade_of(name, folder), vendor_class(name)
+    fixture, kind = fixture_of(name, folder), vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
-    return kind(**{key: value for key, value in trade.options.items() if key in fields}), trade
+    return kind(**{key: value for key, value in fixture.options.items() if key in fields}), fixture
 
 
-def calling(vendor: Vendor, trade: Any) -> ConnectorManager:
+def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
     """A manager of the vendor's main service, at its sandbox."""
     service = attrs.evolve(vendor.services()[""], name="pinged", volatile_keys=True)
-    return ConnectorManager([service], http=SandboxHttpClient(trade.sandbox))
+    return ConnectorManager([service], http=SandboxHttpClient(fixture.sandbox))
 
 
 @pytest.mark.parametrize("name", PINGED)
 def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
     """A vendor's ping with a valid key succeeds, and has no effect."""
-    vendor, trade = made(name, tmp_path)
+    vendor, fixture = made(name, tmp_path)
     request = vendor.ping()
     assert isinstance(request, Request)
     assert request.method.safe
-    with calling(vendor, trade) as manager:
+    with calling(vendor, fixture) as manager:
         assert manager.call("pinged", request).ok
-    trade.close()
+    fixture.close()
 
 
 @pytest.mark.parametrize("name", PINGED)
 def test_a_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     """A vendor's ping with another key fails to authenticate."""
-    vendor, trade = made(name, tmp_path)
+    vendor, fixture = made(name, tmp_path)
     wrong = Secret(b64encode(b"another key of the right length!").decode())
     other = attrs.evolve(cast("Any", vendor), credentials=wrong)
-    with calling(other, trade) as manager, pytest.raises(AuthenticationFailed):
+    with calling(other, fixture) as manager, pytest.raises(AuthenticationFailed):
         manager.call("pinged", other.ping())
-    trade.close()
+    fixture.close()
 
 
 @pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED}))
 def test_the_others_have_none(name: str, tmp_path: Path) -> None:
     """Where nothing harmless is known, none is made up."""
-    vendor, trade = made(name, tmp_path)
+    vendor, fixture = made(name, tmp_path)
     assert vendor.ping() is None
-    trade.close()
+    fixture.close()

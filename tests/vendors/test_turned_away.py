@@ -12,7 +12,7 @@ import pytest
 from moorage import IdempotencyInProgress, RateLimitExceeded, Request, Response, VendorRejected
 from moorage.domain.resilience.classify import classify
 from moorage.domain.resilience.health import may_have_acted
-from moorage.testing.trades import trade_of
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorErr
     """The errors that an answer to a POST means at each of a vendor's services."""
     kind, content = BODIES[body]
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
-    vendor, trade = cast("Any", vendor_class(name)), trade_of(name, folder)
+    vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
     fields = {field.name for field in attrs.fields(vendor)}
-    made = vendor(**{key: value for key, value in trade.options.items() if key in fields})
+    made = vendor(**{key: value for key, value in fixture.options.items() if key in fields})
     errors: list[ConnectorError] = []
     for service in made.services().values():
         found = service.classify(request, response) if service.classify else None
@@ -44,7 +44,7 @@ def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorErr
         found = found or classify(response, safe=False, keyed=keyed)
         assert found is not None
         errors.append(found)
-    trade.close()
+    fixture.close()
     return errors
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import Hub
-    from moorage.testing.trades import Trade
+    from moorage.testing.sandbox_fixtures import SandboxFixture
 
 ALL_OF_IT = Money("30.00", "EUR")
 PART = Money("10.00", "EUR")
@@ -72,7 +72,7 @@ class Case:
     values: Callable[..., tuple[Any, ...]]
     effects: Callable[[Any], list[str]]
     expected: tuple[str, ...]
-    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None
+    prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None
     tells: bool = True
     looks: int = 0
     forgets: bool = False
@@ -84,15 +84,17 @@ class Case:
         suffix = "-look-up" if self.forgets else ""
         return f"{self.contract}.{self.verb}@{self.vendor}{suffix}"
 
-    def trade(self) -> Trade:
+    def fixture(self) -> SandboxFixture:
         """An account at a new sandbox of the vendor."""
-        module = import_module(f"moorage.testing.trades.{self.vendor}")
-        made: Trade = module.trade(Path())
-        return made
+        module = import_module(f"moorage.testing.sandbox_fixtures.{self.vendor}")
+        fixture: SandboxFixture = module.fixture(Path())
+        return fixture
 
-    def configuration(self, trade: Trade, url: str | None, state: str | None) -> dict[str, Any]:
+    def configuration(
+        self, fixture: SandboxFixture, url: str | None, state: str | None
+    ) -> dict[str, Any]:
         """A hub's configuration."""
-        account = dict(trade.options) | {"retry": {"max_attempts": 1}}
+        account = dict(fixture.options) | {"retry": {"max_attempts": 1}}
         tree: dict[str, Any] = {
             self.contract: {"vendor": self.vendor},
             "vendors": {self.vendor: account},
@@ -106,13 +108,13 @@ class Case:
             tree["state"] = {"url": state}
         return tree
 
-    def prepare(self, trade: Trade) -> tuple[Any, ...]:
+    def prepare(self, fixture: SandboxFixture) -> tuple[Any, ...]:
         """The arguments that the call needs, such as a payment's reference; empty if none."""
         if self.prepared is None:
             return ()
-        assert trade.sandbox is not None
-        tree = self.configuration(trade, None, None)
-        return self.prepared(moorage.open(tree, http=SandboxHttpClient(trade.sandbox)), trade)
+        assert fixture.sandbox is not None
+        tree = self.configuration(fixture, None, None)
+        return self.prepared(moorage.open(tree, http=SandboxHttpClient(fixture.sandbox)), fixture)
 
 
 def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
@@ -120,30 +122,30 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
     return lambda: (Charge(ALL_OF_IT, source, reference="ORDER-2", customer=buyer),)
 
 
-def _paid(verb: str) -> Callable[[Hub, Trade], tuple[Any, ...]]:
+def _paid(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
     """Make a payment with a verb; its reference is what a call is about."""
 
-    def pay(hub: Hub, trade: Trade) -> tuple[Any, ...]:
-        order = Charge(ALL_OF_IT, trade.token, reference="ORDER-1")
+    def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
+        order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")
         payment = getattr(hub.payments(), verb)(order, idempotency_key="prepared")
         return (str(payment.ref),)
 
     return pay
 
 
-def _approved(hub: Hub, trade: Trade) -> tuple[Any, ...]:
+def _approved(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
     """A payment that waits to be completed, and what its buyer came back with."""
-    order = Charge(ALL_OF_IT, trade.words["asks"], reference="ORDER-1")
+    order = Charge(ALL_OF_IT, fixture.vendor_values["asks"], reference="ORDER-1")
     payment = hub.payments().charge(order, idempotency_key="prepared")
-    return str(payment.ref), dict(trade.buyer(payment))
+    return str(payment.ref), dict(fixture.buyer(payment))
 
 
-def _scheduled(hub: Hub, trade: Trade) -> tuple[Any, ...]:
+def _scheduled(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
     """The reference of a text message that is to be sent tomorrow."""
     text = SmsMessage(
         to=NUMBERS[0],
         text="Thank you.",
-        sender_pool=trade.words["sender_pool"],
+        sender_pool=fixture.vendor_values["sender_pool"],
         send_at=datetime.now(UTC) + timedelta(days=1),
     )
     return (str(hub.sms().send(text).ref),)
@@ -236,7 +238,7 @@ def _payments(
     values: Callable[..., tuple[Any, ...]],
     effects: Callable[[Any], list[str]],
     effect: str,
-    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None,
+    prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None,
 ) -> Case:
     return _at(verb, "stripe", values, effects, effect, prepared)
 
@@ -247,7 +249,7 @@ def _at(  # noqa: PLR0917 - the columns of a table
     values: Callable[..., tuple[Any, ...]],
     effects: Callable[[Any], list[str]],
     effect: str,
-    prepared: Callable[[Hub, Trade], tuple[Any, ...]] | None = None,
+    prepared: Callable[[Hub, SandboxFixture], tuple[Any, ...]] | None = None,
 ) -> Case:
     return Case("payments", verb, vendor, values, effects, (effect,), prepared)
 

@@ -156,7 +156,7 @@ class Site:
     @property
     def configuration(self) -> dict[str, Any]:
         """The configuration of a worker's hub."""
-        return self.case.configuration(self.case.trade(), self.vendor, self.database)
+        return self.case.configuration(self.case.fixture(), self.vendor, self.database)
 
 
 def host(site: Site, gate: Gate, hours: int) -> None:
@@ -175,10 +175,10 @@ def host(site: Site, gate: Gate, hours: int) -> None:
 
 def vendor(case: Case, point: str | None, harness: Connection) -> None:
     """Be the vendor, and tell the harness what there is when it asks."""
-    trade = case.trade()
-    sandbox = trade.sandbox
+    fixture = case.fixture()
+    sandbox = fixture.sandbox
     assert sandbox is not None
-    about = case.prepare(trade)
+    about = case.prepare(fixture)
     before = Counter(case.effects(sandbox))
     slow = [point] if point in {"sent", "renewed"} else []
 

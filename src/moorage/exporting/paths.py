@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from moorage.exporting.sent import Slot, variable
-from moorage.testing.uses.storage import KEYS
+from moorage.testing.sandbox_scenarios.storage import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

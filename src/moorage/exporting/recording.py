@@ -15,10 +15,10 @@ from moorage.errors import ConnectorError
 from moorage.hub.hub import Hub
 from moorage.runtime.bridge import run_now
 from moorage.testing.fakes.http import with_whole_body
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
+from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.testing.trades import trade_of
-from moorage.testing.uses import ABLE, BASIC
-from moorage.testing.uses.asking import At
 from moorage.wiring.catalog import vendor_class
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.ports.http import Incoming
+    from moorage.testing.sandbox_fixtures import SandboxFixture
+    from moorage.testing.sandbox_scenarios.runner import Scenario
     from moorage.testing.sandboxes.base import Sandbox
-    from moorage.testing.trades import Trade
-    from moorage.testing.uses.asking import Use
 
 
 @attrs.frozen(kw_only=True)
@@ -57,9 +57,9 @@ class Exchange:
 class _Recorder:
     """An HTTP client that reaches a sandbox and records its requests."""
 
-    def __init__(self, use: str, trade: Trade, sandbox: Sandbox, vendor: Vendor) -> None:
+    def __init__(self, use: str, fixture: SandboxFixture, sandbox: Sandbox, vendor: Vendor) -> None:
         self._use = use
-        self._trade = trade
+        self._trade = fixture
         self._vendor = vendor
         self._sandbox = sandbox
         self._client = SandboxHttpClient(sandbox)
@@ -103,35 +103,39 @@ def recorded(name: str) -> list[Exchange]:
     Raises:
         ConfigurationError: there is no sandbox account for it.
     """
-    kept: list[Exchange] = []
-    for contract, use, do in _uses(vendor_class(name)):
+    exchanges: list[Exchange] = []
+    for contract, use, scenario in _scenarios(vendor_class(name)):
         with TemporaryDirectory() as folder:
-            trade = trade_of(name, Path(folder))
+            fixture = fixture_of(name, Path(folder))
             try:
-                kept += _done(name, trade, contract, use, do)
+                exchanges += _exchanges_of(name, fixture, contract, use, scenario)
             finally:
-                trade.close()
-    return kept
+                fixture.close()
+    return exchanges
 
 
-def _uses(kind: type[Vendor]) -> Iterator[tuple[str, str, Use]]:
+def _scenarios(kind: type[Vendor]) -> Iterator[tuple[str, str, Scenario]]:
     for contract in kind.kinds:
-        for use, do in BASIC.get(contract, {}).items():
-            yield contract, use, do
-        for capability, do in ABLE.get(contract, {}).items():
+        for use, scenario in BASIC.get(contract, {}).items():
+            yield contract, use, scenario
+        for capability, scenario in BY_CAPABILITY.get(contract, {}).items():
             if capability in kind.capabilities:
-                yield contract, str(capability), do
+                yield contract, str(capability), scenario
 
 
-def _done(name: str, trade: Trade, contract: str, use: str, do: Use) -> list[Exchange]:
-    """Do it, and tell what was sent for it, as far as it came."""
-    if trade.sandbox is None:
+def _exchanges_of(
+    name: str, fixture: SandboxFixture, contract: str, use: str, scenario: Scenario
+) -> list[Exchange]:
+    """Run a scenario, and return the requests that it sent."""
+    if fixture.sandbox is None:
         return []
-    account = _account(name, trade.options)
-    recorder = _Recorder(use, trade, trade.sandbox, account.vendor)
+    account = _account(name, fixture.options)
+    recorder = _Recorder(use, fixture, fixture.sandbox, account.vendor)
     with Hub([account], http=recorder) as hub, suppress(ConnectorError):
-        at = At(face=getattr(hub, contract)(), trade=trade, vendor=name, able=True)
-        run_now(_awaited(do(at)))
+        vendor = ScenarioVendor(
+            operations=getattr(hub, contract)(), fixture=fixture, name=name, able=True
+        )
+        run_now(_awaited(scenario(vendor)))
     return recorder.exchanges
 
 

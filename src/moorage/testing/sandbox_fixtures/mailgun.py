@@ -1,0 +1,24 @@
+"""Mailgun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.testing.sandbox_fixtures import SandboxFixture
+from moorage.testing.sandboxes.email.mailgun import MailgunSandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = MailgunSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "domain": sandbox.domain,
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
+        },
+    )

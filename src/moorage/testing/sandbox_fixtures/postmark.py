@@ -1,0 +1,23 @@
+"""Postmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.testing.sandbox_fixtures import SandboxFixture
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = PostmarkSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.token,
+            "sender": "shop@acme.example",
+        },
+    )

@@ -1,0 +1,31 @@
+"""Scenarios for every contract: each calls one operation, or uses one capability, of a vendor.
+
+`BASIC` contains the scenarios that every vendor of a contract can do, `BY_CAPABILITY` those that
+need a capability, by its name. A scenario takes a vendor behind a synchronous or asynchronous hub
+and returns a true value if everything went as it should.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.testing.sandbox_scenarios import email, payments, shipping, sms, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.testing.sandbox_scenarios.runner import Scenario
+
+_KINDS: Final = {
+    "email": email,
+    "sms": sms,
+    "payments": payments,
+    "storage": storage,
+    "shipping": shipping,
+}
+BASIC: Final[Mapping[str, Mapping[str, Scenario]]] = {
+    name: module.BASIC for name, module in _KINDS.items()
+}
+BY_CAPABILITY: Final[Mapping[str, Mapping[str, Scenario]]] = {
+    name: module.BY_CAPABILITY for name, module in _KINDS.items()
+}

@@ -1,0 +1,89 @@
+"""Example calls to mail vendors."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email import (
+    Attachment,
+    Disposition,
+    EmailCapability,
+    EmailMessage,
+    TemplateRef,
+)
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import StatisticsQuery, Verdict
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+
+async def mail(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a message with the given fields."""
+    usual: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
+    receipt = await vendor("send_transactional", EmailMessage(**{**usual, **fields}))
+    return receipt.status in {"accepted", "queued", "scheduled"}
+
+
+async def inline(vendor: ScenarioVendor) -> Any:
+    """Send a message that shows an image."""
+    logo = Attachment(
+        filename="a.png",
+        content=b"\x89PNG\r\n\x1a\n",
+        content_type="image/png",
+        disposition=Disposition.INLINE,
+        content_id="logo",
+    )
+    return await mail(vendor, html='<img src="cid:logo">', attachments=[logo])
+
+
+async def template(vendor: ScenarioVendor) -> Any:
+    """Send a message from a template of the vendor."""
+    template_ref = TemplateRef(
+        str(vendor.fixture.vendor_values.get("template", "welcome")), {"name": "Ada"}
+    )
+    return await mail(vendor, subject="", text=None, template=template_ref)
+
+
+async def address(vendor: ScenarioVendor) -> Any:
+    """Validate an address."""
+    return (await vendor("validate_address", "ada@example.com")).verdict is not Verdict.UNKNOWN
+
+
+async def counts(vendor: ScenarioVendor) -> Any:
+    """Return a month of mail statistics."""
+    query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 31))
+    return (await vendor("get_statistics", query)).query == query
+
+
+async def many(vendor: ScenarioVendor) -> Any:
+    """Send one message to several recipients at once."""
+    base = EmailMessage(subject="Hello", text="Hello.")
+    people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
+    results = await vendor("send_bulk", BulkMessage(base=base, recipients=people))
+    return all(result.ok for result in results)
+
+
+BASIC: Final[dict[str, Scenario]] = {"send_transactional": mail, "send_bulk": many}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    EmailCapability.ATTACHMENTS: partial(
+        mail, attachments=[Attachment(filename="a.txt", content=b"a")]
+    ),
+    EmailCapability.INLINE_IMAGES: inline,
+    EmailCapability.CUSTOM_HEADERS: partial(mail, headers={"X-Invoice": "7"}),
+    EmailCapability.ENVELOPE_SENDER: partial(mail, envelope_sender="bounces@acme.example"),
+    EmailCapability.INTERNATIONAL: partial(mail, to="zoë@example.com"),
+    EmailCapability.TEMPLATES: template,
+    EmailCapability.METADATA: partial(mail, metadata={"invoice": "7"}),
+    EmailCapability.TAGS: partial(mail, tags=["invoice"]),
+    EmailCapability.SCHEDULED: lambda vendor: mail(
+        vendor, send_at=datetime.now(UTC) + timedelta(hours=1)
+    ),
+    EmailCapability.TRACK_OPENS: partial(mail, track_opens=True),
+    EmailCapability.TRACK_CLICKS: partial(mail, track_clicks=False),
+    EmailCapability.VALIDATE_ADDRESS: address,
+    EmailCapability.STATISTICS: counts,
+}

@@ -1,0 +1,119 @@
+"""Example calls to payment vendors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import Charge, Customer, Money, PaymentsCapability, ThreeDs
+from moorage.contracts.ref import Ref
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+
+def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
+    """Return a charge to pay."""
+    usual: dict[str, Any] = {
+        "amount": Money("149.90", "EUR"),
+        "source": vendor.fixture.token,
+        "reference": "INV-1",
+        "customer": Customer(id="ada-1"),
+    }
+    return Charge(**{**usual, **fields})
+
+
+async def pay(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Charge a payment with the given fields."""
+    return (await vendor("charge", order(vendor, **fields), idempotency_key="1")).ref
+
+
+async def intent(vendor: ScenarioVendor) -> Any:
+    """Return the data with which the buyer's browser continues."""
+    return (await vendor("create_intent", order(vendor), idempotency_key="1")).ref
+
+
+async def authorize(vendor: ScenarioVendor) -> Ref:
+    """Authorize a payment, and return its reference."""
+    if not vendor.able:
+        return Ref.parse(f"{vendor.name}:{vendor.name}:1~currency=EUR")
+    payment = await vendor("authorize", order(vendor), idempotency_key="1")
+    if payment.next_action is not None:
+        returned = vendor.fixture.buyer(payment)
+        payment = await vendor("complete", payment.ref, returned, idempotency_key="2")
+    ref: Ref = payment.ref
+    return ref
+
+
+async def complete(vendor: ScenarioVendor) -> Any:
+    """Complete a payment that needed an action of the buyer."""
+    if not vendor.able:
+        return await vendor("complete", await authorize(vendor), idempotency_key="2")
+    asks = vendor.fixture.vendor_values.get("asks", vendor.fixture.token)
+    charge = order(vendor, source=asks, return_url="https://erp.example/back")
+    payment = await vendor("authorize", charge, idempotency_key="1")
+    returned = vendor.fixture.buyer(payment)
+    payment = await vendor("complete", payment.ref, returned, idempotency_key="2")
+    return payment.state.name in {"AUTHORIZED", "CAPTURED"}
+
+
+async def capture_in_parts(vendor: ScenarioVendor) -> Any:
+    """Capture a payment in two parts."""
+    ref = await authorize(vendor)
+    for key in ("3", "4"):
+        await vendor("capture", ref, Money("10.00", "EUR"), idempotency_key=key, final=False)
+    return True
+
+
+async def payment(vendor: ScenarioVendor) -> Any:
+    """Return the state of a payment."""
+    ref = await authorize(vendor)
+    return (await vendor("get", ref)).ref.id == ref.id
+
+
+async def refund(vendor: ScenarioVendor) -> Any:
+    """Return the state of a refund."""
+    ref = await authorize(vendor)
+    if vendor.able:
+        await vendor("capture", ref, idempotency_key="5")
+        ref = await vendor.ref("refund", ref, Money("5.00", "EUR"), idempotency_key="6")
+    return (await vendor("get_refund", ref)).ref.id == ref.id
+
+
+async def list_page(vendor: ScenarioVendor, operation: str) -> Any:
+    """Return a list from the vendor."""
+    return (await vendor(operation)) is not None
+
+
+async def capture_and_refund(vendor: ScenarioVendor) -> Any:
+    """Authorize, capture and partly refund a payment."""
+    ref = await authorize(vendor)
+    await vendor("capture", ref, idempotency_key="3")
+    return (await vendor("refund", ref, Money("5.00", "EUR"), idempotency_key="4")).ref
+
+
+async def void(vendor: ScenarioVendor) -> Any:
+    """Authorize and void a payment."""
+    return await vendor("void", await authorize(vendor), idempotency_key="3")
+
+
+BASIC: Final[dict[str, Scenario]] = {
+    "charge": pay,
+    "authorize, capture, refund": capture_and_refund,
+    "void": void,
+}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    PaymentsCapability.INTENT: intent,
+    PaymentsCapability.COMPLETE: complete,
+    PaymentsCapability.MULTIPLE_CAPTURES: capture_in_parts,
+    PaymentsCapability.LOOK_UP: payment,
+    PaymentsCapability.LOOK_UP_REFUND: refund,
+    PaymentsCapability.LIST: partial(list_page, operation="payments"),
+    PaymentsCapability.DISPUTES: partial(list_page, operation="disputes"),
+    PaymentsCapability.PAYOUTS: partial(list_page, operation="payouts"),
+    PaymentsCapability.OFF_SESSION: partial(pay, off_session=True),
+    PaymentsCapability.STORE_METHOD: partial(pay, store_method=True),
+    PaymentsCapability.STATEMENT_DESCRIPTOR: partial(pay, statement_descriptor="ACME"),
+    PaymentsCapability.THREE_DS: partial(pay, three_ds=ThreeDs.ALWAYS),
+}

@@ -1,0 +1,51 @@
+"""Calls to a vendor behind a synchronous or asynchronous hub."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from moorage.contracts.ref import Ref
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_fixtures import SandboxFixture
+
+
+async def awaited(result: Any) -> Any:
+    """Return the result of a call, awaited if the hub is asynchronous."""
+    return await result if inspect.isawaitable(result) else result
+
+
+@attrs.frozen(kw_only=True)
+class ScenarioVendor:
+    """A vendor behind a hub, as scenarios call it.
+
+    Attributes:
+        operations: the contract's operations, such as `hub.sms()`, synchronous or asynchronous.
+        fixture: the vendor's sandbox and the account there.
+        name: name of the vendor and of its account.
+        able: True if the vendor states the capability; otherwise the scenario prepares nothing,
+            because it must not send anything.
+    """
+
+    operations: Any
+    fixture: SandboxFixture
+    name: str
+    able: bool
+
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
+        """Call an operation of the contract."""
+        return await awaited(getattr(self.operations, operation)(*arguments, **named))
+
+    async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
+        """Return the reference of an operation's result; a plausible one if it is not able."""
+        if not self.able:
+            return Ref.parse(f"{self.name}:{self.name}:1")
+        ref: Ref = (await self(operation, *arguments, **named)).ref
+        return ref
+
+
+Scenario: TypeAlias = Callable[[ScenarioVendor], Awaitable[Any]]

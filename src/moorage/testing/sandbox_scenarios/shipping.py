@@ -1,0 +1,132 @@
+"""Example calls to shipping vendors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.address import Address
+from moorage.contracts.payments import Money
+from moorage.contracts.shipping import (
+    Customs,
+    CustomsItem,
+    LabelFormat,
+    LabelSize,
+    Parcel,
+    RateRequest,
+    ShipmentRequest,
+    ShippingCapability,
+    Signature,
+)
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+PARCEL: Final = Parcel(weight="1.5", length="30", width="20", height="10")
+SHOP: Final = Address(
+    name="ACME",
+    line1="417 Montgomery Street",
+    city="San Francisco",
+    region="CA",
+    postal_code="94104",
+    country="US",
+    phone="+14153334445",
+    email="shop@acme.example",
+)
+ADA: Final = Address(
+    name="Ada Lovelace",
+    line1="179 N Harbor Dr",
+    city="Redondo Beach",
+    region="CA",
+    postal_code="90277",
+    country="US",
+    phone="+14155559999",
+    email="ada@example.com",
+)
+ABROAD: Final = attrs.evolve(
+    ADA, line1="1 Bloor Street", city="Toronto", region="ON", postal_code="M4W1A8", country="CA"
+)
+
+
+def parcel(vendor: ScenarioVendor, **fields: Any) -> RateRequest:
+    """Return a shipment to send."""
+    usual: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
+    return RateRequest(**{**usual, **vendor.fixture.vendor_values.get("parcel", {}), **fields})
+
+
+async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Return the rates of a shipment."""
+    return (await vendor("get_rates", parcel(vendor, **fields))).rates
+
+
+async def rates_abroad(vendor: ScenarioVendor) -> Any:
+    """Return the rates of a shipment to another country."""
+    pen = CustomsItem(
+        description="A pen",
+        quantity=1,
+        value=Money("10.00", "USD"),
+        weight="1.0",
+        hs_code="960810",
+        origin="US",
+    )
+    return await rates(vendor, customs=Customs(items=[pen], signer="Ada"), recipient=ABROAD)
+
+
+async def buy_label(vendor: ScenarioVendor) -> Ref:
+    """Buy a label, and return the reference of the shipment."""
+    request = ShipmentRequest(asked=parcel(vendor))
+    return await vendor.ref("create_shipment", request, idempotency_key="1")
+
+
+async def label_again(vendor: ScenarioVendor) -> Any:
+    """Fetch a label again."""
+    return (await vendor("get_label", await buy_label(vendor))).content
+
+
+async def by_reference(vendor: ScenarioVendor) -> Any:
+    """Buy a rate by its stored reference."""
+    offer = (await rates(vendor))[0].ref if vendor.able else await vendor.ref("")
+    return (await vendor("create_shipment", str(offer), idempotency_key="1")).state
+
+
+async def converted_label(vendor: ScenarioVendor) -> Any:
+    """Fetch a label in another format."""
+    return (await vendor("get_label", await buy_label(vendor), LabelFormat.ZPL)).content
+
+
+async def track(vendor: ScenarioVendor) -> Any:
+    """Return the tracking of a parcel."""
+    return (await vendor("track_shipment", await buy_label(vendor))).number
+
+
+async def cancel(vendor: ScenarioVendor) -> Any:
+    """Cancel a shipment."""
+    return (await vendor("cancel", await buy_label(vendor))).state
+
+
+async def validate_address(vendor: ScenarioVendor) -> Any:
+    """Validate an address."""
+    return (await vendor("validate_address", ADA)).verdict
+
+
+BASIC: Final[dict[str, Scenario]] = {"get_rates": rates, "create_shipment": buy_label}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    ShippingCapability.MULTI_PARCEL: partial(rates, parcels=[PARCEL, PARCEL]),
+    ShippingCapability.CUSTOMS: rates_abroad,
+    ShippingCapability.INSURANCE: partial(rates, insurance=Money("100.00", "USD")),
+    ShippingCapability.SIGNATURE: partial(rates, signature=Signature.ADULT),
+    ShippingCapability.SATURDAY_DELIVERY: partial(rates, saturday=True),
+    ShippingCapability.RETURNS: partial(rates, is_return=True),
+    ShippingCapability.LABEL_EPL: partial(rates, label=LabelFormat.EPL),
+    ShippingCapability.LABEL_PAPER: partial(rates, label_size=LabelSize.A6),
+    ShippingCapability.LABEL_AGAIN: label_again,
+    ShippingCapability.CONVERT_LABEL: converted_label,
+    ShippingCapability.BUY_BY_REFERENCE: by_reference,
+    ShippingCapability.TRACK: track,
+    ShippingCapability.CANCEL: cancel,
+    ShippingCapability.VALIDATE_ADDRESS: validate_address,
+}

@@ -1,0 +1,79 @@
+"""Example calls to vendors of text messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.sms import SmsCapability, SmsMessage
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+PHONE: Final = "+4915112345678"
+IMAGE: Final = "https://shop.example/picture.png"
+
+
+async def text(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a text message with the given fields."""
+    return (await vendor("send", SmsMessage(to=PHONE, text="Hello.", **fields))).ref
+
+
+async def text_from_pool(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a text message from a pool of senders."""
+    return await text(
+        vendor, sender_pool=str(vendor.fixture.vendor_values.get("sender_pool", "pool")), **fields
+    )
+
+
+async def scheduled_text(vendor: ScenarioVendor) -> Any:
+    """Schedule a text message for tomorrow."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    return await (text_from_pool if vendor.fixture.vendor_values.get("sender_pool") else text)(
+        vendor, send_at=tomorrow
+    )
+
+
+async def cancel(vendor: ScenarioVendor) -> Any:
+    """Cancel a scheduled text message."""
+    ref = Ref.parse(f"{vendor.name}:{vendor.name}:1")
+    return await vendor("cancel", await scheduled_text(vendor) if vendor.able else ref)
+
+
+async def look_up(vendor: ScenarioVendor) -> Any:
+    """Return the state of a text message."""
+    ref = await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))
+    return (await vendor("get", ref)).ref == ref
+
+
+async def validate_number(vendor: ScenarioVendor) -> Any:
+    """Validate a number."""
+    return (await vendor("validate_number", PHONE)).valid
+
+
+async def carrier(vendor: ScenarioVendor) -> Any:
+    """Look up the carrier of a number."""
+    return (await vendor("validate_number", PHONE)).carrier
+
+
+async def balance(vendor: ScenarioVendor) -> Any:
+    """Return the account's balance."""
+    return (await vendor("check_balance")).amount
+
+
+BASIC: Final[dict[str, Scenario]] = {"send": text}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    SmsCapability.SENDER_POOL: text_from_pool,
+    SmsCapability.MEDIA: partial(text, media=[IMAGE]),
+    SmsCapability.CALLBACK: partial(text, callback_url="https://erp.example/hooks/texts"),
+    SmsCapability.SCHEDULED: scheduled_text,
+    SmsCapability.CANCEL: cancel,
+    SmsCapability.VALIDITY: partial(text, validity=timedelta(hours=1)),
+    SmsCapability.LOOK_UP: look_up,
+    SmsCapability.VALIDATE_NUMBER: validate_number,
+    SmsCapability.CARRIER: carrier,
+    SmsCapability.BALANCE: balance,
+}

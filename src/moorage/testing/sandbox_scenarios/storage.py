@@ -1,0 +1,118 @@
+"""Example calls to storage vendors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.storage import ByteRange, PutOptions, StorageCapability
+from moorage.testing.sandbox_scenarios.runner import awaited
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
+
+KEY: Final = "a.txt"
+KEYS: Final = (KEY, "b.txt")
+"""The keys of the files."""
+
+
+async def upload(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Upload a file with the given options."""
+    return await vendor("upload", KEY, b"Hello.", PutOptions(**fields))
+
+
+async def download_part(vendor: ScenarioVendor) -> Any:
+    """Download a part of a file."""
+    if vendor.able:
+        await upload(vendor)
+    download = await vendor("download", KEY, range=ByteRange(1, 3))
+    return await awaited(download.read_all()) == b"ell"
+
+
+async def download_if_changed(vendor: ScenarioVendor) -> Any:
+    """Download a file only if it has changed."""
+    tag = (await upload(vendor)).etag if vendor.able else "1"
+    return not (await vendor("download", KEY, if_none_match=tag)).modified
+
+
+async def upload_with_metadata(vendor: ScenarioVendor) -> Any:
+    """Store metadata with a file."""
+    await upload(vendor, metadata={"invoice": "7"})
+    return (await vendor("head", KEY)).metadata == {"invoice": "7"}
+
+
+async def abort_upload(vendor: ScenarioVendor) -> Any:
+    """Start and abort an upload in parts."""
+    started = await vendor("start_upload", KEY)
+    await vendor("abort_upload", started.ref)
+    return True
+
+
+async def list_stale_uploads(vendor: ScenarioVendor) -> Any:
+    """List unfinished uploads."""
+    if vendor.able:
+        await vendor("start_upload", KEY)
+    return await vendor("list_stale_uploads", older_than=timedelta(0))
+
+
+async def copy(vendor: ScenarioVendor) -> Any:
+    """Copy an object to another key."""
+    if vendor.able:
+        await upload(vendor)
+    await vendor("copy", KEY, "b.txt")
+    return await vendor("exists", "b.txt")
+
+
+async def download_version(vendor: ScenarioVendor) -> Any:
+    """Download an earlier version of a file."""
+    before = "1"
+    if vendor.able:
+        before = (await vendor("upload", KEY, b"Before.")).version
+        await vendor("upload", KEY, b"After.")
+    return await awaited((await vendor("download", KEY, version=before)).read_all()) == b"Before."
+
+
+async def signed_url(vendor: ScenarioVendor) -> Any:
+    """Return a signed URL for a browser."""
+    return (await vendor("signed_url", KEY, expires=60)).url
+
+
+async def signed_post(vendor: ScenarioVendor) -> Any:
+    """Return an upload form for a browser."""
+    return (await vendor("signed_post", KEY, expires=60, largest=100)).url
+
+
+async def round_trip(vendor: ScenarioVendor) -> Any:
+    """Upload, download, list and delete a file."""
+    await upload(vendor)
+    content = await awaited((await vendor("download", KEY)).read_all())
+    await vendor("head", KEY)
+    page = await vendor("list", prefix="a")
+    await vendor("delete", KEY)
+    await vendor("delete_many", [KEY])
+    return content == b"Hello." and page
+
+
+BASIC: Final[dict[str, Scenario]] = {"upload, download, head, list, delete": round_trip}
+
+BY_CAPABILITY: Final[dict[str, Scenario]] = {
+    StorageCapability.RANGE: download_part,
+    StorageCapability.CONDITIONAL_GET: download_if_changed,
+    StorageCapability.CONDITIONAL_PUT: partial(upload, if_none_match="*"),
+    StorageCapability.METADATA: upload_with_metadata,
+    StorageCapability.MULTIPART: abort_upload,
+    StorageCapability.STALE_UPLOADS: list_stale_uploads,
+    StorageCapability.COPY: copy,
+    StorageCapability.VERSIONS: download_version,
+    StorageCapability.TAGS: partial(upload, tags={"a": "b"}),
+    StorageCapability.VISIBILITY: partial(upload, visibility="public"),
+    StorageCapability.STORAGE_CLASS: lambda vendor: upload(
+        vendor, storage_class=vendor.fixture.vendor_values.get("storage_class", "COLD")
+    ),
+    StorageCapability.ENCRYPTION: lambda vendor: upload(
+        vendor, encryption=vendor.fixture.vendor_values.get("encryption", "AES256")
+    ),
+    StorageCapability.SIGNED_URL: signed_url,
+    StorageCapability.SIGNED_POST: signed_post,
+}

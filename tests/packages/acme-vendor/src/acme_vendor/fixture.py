@@ -1,0 +1,20 @@
+"""An account at the sandbox, as a configuration would have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acme_vendor.sandbox import AcmeSandbox
+from moorage.testing.sandbox_fixtures import SandboxFixture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """An account that can do all that the vendor says it can."""
+    sandbox = AcmeSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={"credentials": sandbox.api_key, "sender": "+15005550006"},
+    )
