@@ -100,7 +100,7 @@ def test_nothing_is_imported_to_look_for_a_loop() -> None:
         "import sys\n"
         "from moorage.wiring.event_loop_warning import EventLoopWarning\n"
         "before = 'asyncio' in sys.modules\n"
-        "assert 1 == EventLoopWarning().over(lambda: 1)()\n"
+        "assert 1 == EventLoopWarning().wrap(lambda: 1)()\n"
         "sys.exit(before != ('asyncio' in sys.modules))\n"
     )
 
