@@ -140,7 +140,7 @@ def test_an_unfit_entry_holds_up_no_other() -> None:
     queue = LogQueue(table.insert, "here", threads=False)
     for number in range(9):
         queue.write(entry(number))
-    with pytest.warns(RuntimeWarning, match="no database can hold"):
+    with pytest.warns(RuntimeWarning, match="no database can store"):
         queue.flush()
 
     assert ids(0, 1, 2, 3, 5, 6, 7, 8) == table.ids
@@ -167,6 +167,6 @@ def test_close_reports_lost_entries() -> None:
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)
     queue.write(entry(1))
-    with pytest.warns(RuntimeWarning, match="closed while its database took no entries"):
+    with pytest.warns(RuntimeWarning, match="closed while its database was not available"):
         queue.close()
     assert 1 == queue.lost

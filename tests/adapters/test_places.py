@@ -95,7 +95,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
         assert free == self.places.enter(name, waiter.held[1], places)
         if free:
-            waiter.stand = INSIDE
+            waiter.state = INSIDE
             room.inside.append(waiter)
         return waiter
 
@@ -106,7 +106,7 @@ class PlacesMachine(RuleBasedStateMachine):
         self.places.settle(name, holder)
         if waiter in self.rooms[name].inside:
             self.rooms[name].inside.remove(waiter)
-            waiter.stand = OUTSIDE
+            waiter.state = OUTSIDE
         self.everybody_settles()
         self.rooms[name].let_in()
 
@@ -130,8 +130,8 @@ class PlacesMachine(RuleBasedStateMachine):
     def all_stand_as_the_model_says(self) -> None:
         """Exactly the model's callers are inside, wait or take memory."""
         for name, room in self.rooms.items():
-            assert {WAITING} >= {waiter.stand for waiter in room.line}
-            assert {INSIDE} >= {waiter.stand for waiter in room.inside}
+            assert {WAITING} >= {waiter.state for waiter in room.line}
+            assert {INSIDE} >= {waiter.state for waiter in room.inside}
             assert bool(room.inside) == (name in self.places.names())
 
 
@@ -175,7 +175,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
     with pytest.raises(Interrupted):
         places.settle("a", holder)
 
-    assert (["next"], INSIDE) == (woken, waiter.stand)
+    assert (["next"], INSIDE) == (woken, waiter.state)
 
 
 def test_entering_twice_takes_one_slot() -> None:

@@ -169,7 +169,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"services": {"vat": {"endpoints": [{"name": "rates", "path": "/rates"}]}}},
         {f"{_OURS}.base_url": "Write the URL"},
     ),
-    (_stripe(webhook_secrets=[" "]), {"vendors.stripe.webhook_secrets": "let anybody in"}),
+    (_stripe(webhook_secrets=[" "]), {"vendors.stripe.webhook_secrets": "accept any sender"}),
     (
         {"vendors": {"smtp": {"host": "a.example", "login": False, "webhook_secrets": ["hidden"]}}},
         {"vendors.smtp.webhook_secrets": "sends no webhooks"},

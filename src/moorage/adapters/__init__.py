@@ -1,7 +1,7 @@
-"""What the core asks of its host, answered with one technology a file.
+"""Implementations of the core's ports, with one technology per file.
 
-An adapter keeps the contract that its port's docstring states, and decides nothing else. Here live
-threads, event loops, files, sockets and drivers, each created by a constructor or a call and never
-by an import. Adapters know ports, the domain's values and the errors; they never see flows,
-contracts or vendors.
+An adapter fulfils the contract in its port's docstring, and decides nothing else. Only adapters use
+threads, event loops, files, sockets and drivers, which a constructor or a call creates, never an
+import. Adapters import ports, the domain's values and the errors, but no flows, contracts or
+vendors.
 """

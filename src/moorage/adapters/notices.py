@@ -1,4 +1,4 @@
-"""Notices for whoever runs this process, of what breaks no call."""
+"""Warnings for the operator of a process about problems that do not fail a call."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import warnings
 
 
 def give_notice(text: str, *, stacklevel: int = 1) -> None:
-    """Warn of something; where warnings are errors, write it to the log `moorage` instead.
+    """Emit a warning; if warnings are errors, write it to the log `moorage` instead.
 
-    So neither the call that came upon it nor the notice is lost.
+    So neither the current call nor the notice is lost.
 
     Args:
-        text: what happened, and what to do.
+        text: the problem and its remedy.
         stacklevel: the caller that the warning names; 1 is the caller of this function.
     """
     try:
         warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
-    except Exception:  # noqa: BLE001 - whatever a host makes of a warning
+    except Exception:  # noqa: BLE001 - the host may turn warnings into errors
         from logging import getLogger  # noqa: PLC0415 - needed by few hosts, and takes a while
 
         getLogger("moorage").warning("%s", text)

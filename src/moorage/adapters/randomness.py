@@ -13,14 +13,14 @@ _LOW_52_BITS: Final = (1 << 52) - 1
 
 
 class SystemRandomness:
-    """Fractions from a generator of its own, tokens from the operating system.
+    """Random fractions from a generator, and tokens from the operating system.
 
-    A token decides who owns a lease, so it never comes from a generator's state, which a fork or
-    a virtual machine's snapshot would double. A fraction only spreads waits.
+    A token identifies the owner of a lease, so it never depends on a generator's state, which a
+    fork or a snapshot of a virtual machine would duplicate. A fraction only spreads waits.
     """
 
     def __init__(self, generator: Random | None = None) -> None:
-        self._generator = generator or Random()  # noqa: S311 - spreads waits, keeps no secret
+        self._generator = generator or Random()  # noqa: S311 - spreads waits, not for secrets
         self.fraction = self._generator.random
         in_child(self, SystemRandomness._reseed)
 

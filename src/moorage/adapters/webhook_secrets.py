@@ -1,4 +1,4 @@
-"""Secrets of webhooks that were given once, and stay; and new ones."""
+"""Fixed secrets of webhooks, and new ones."""
 
 from __future__ import annotations
 
@@ -16,70 +16,76 @@ if TYPE_CHECKING:
 SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]"
 
 
-def read_secrets(given: Any) -> tuple[Secret, ...]:
-    """One secret or several, as a tuple; nothing if there is none, or one is empty or no secret.
+def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
+    """Return one or several secrets as a tuple; empty if there is none, or one is not valid.
 
-    It never raises: the frame of whoever calls has the secrets as they were given.
+    It never raises, because the frame of the caller contains the secrets in plain text.
     """
     try:
-        several = (given,) if isinstance(given, (str, bytes, Secret)) else tuple(given or ())
-        secrets = tuple(as_secret(one) for one in several)
+        several = (
+            (secrets_input,)
+            if isinstance(secrets_input, (str, bytes, Secret))
+            else tuple(secrets_input or ())
+        )
+        secrets = tuple(as_secret(secret) for secret in several)
     except (ConnectorError, TypeError):
         return ()
     return secrets if all(secret.reveal_bytes().strip() for secret in secrets) else ()
 
 
 def no_secrets() -> ConfigurationError:
-    """There is no secret that could protect anybody."""
+    """Return the error for a missing or empty secret."""
     return ConfigurationError(
-        "A webhook secret is unset, empty, or white space: it would let anybody in.",
+        "A webhook secret is unset, empty, or white space: it would accept any sender.",
         path="webhook_secrets",
-        remedy="Give the secret that the vendor shows for this endpoint, as str or bytes.",
+        remedy="Pass the secret that the vendor shows for this endpoint, as str or bytes.",
     )
 
 
 def generate_webhook_secret() -> str:
-    """A new secret for a subscriber of ours, in the form of Standard Webhooks."""
+    """Return a new secret for a subscriber, in the form of Standard Webhooks."""
     return "whsec_" + b2a_base64(os.urandom(32), newline=False).decode()
 
 
 @careful
 class StaticWebhookSecrets:
-    """Secrets by tenant; `None` stands for whoever has no tenant.
+    """Fixed secrets by tenant; `None` is for webhooks without a tenant.
 
     Args:
-        secrets: of each tenant, the newest first.
+        secrets: the secrets of each tenant, the newest first.
     """
 
     def __init__(self, secrets: Mapping[str | None, SecretsInput]) -> None:
-        self._secrets = {tenant: read_secrets(given) for tenant, given in secrets.items()}
+        self._secrets = {
+            tenant: read_secrets(secrets_input) for tenant, secrets_input in secrets.items()
+        }
         del secrets
         if not all(self._secrets.values()):
             raise no_secrets()
 
     def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
-        """The secrets of this tenant."""
+        """Return the secrets of a tenant."""
         secrets = self._secrets.get(tenant)
         if secrets is not None:
             return secrets
         raise CredentialNotFound(
-            "no webhook secret is kept for this tenant.",
+            "There is no webhook secret for this tenant.",
             service=name,
-            remedy="Give the secret of this tenant's endpoint.",
+            remedy="Pass the secret of this tenant's endpoint.",
         )
 
     def kept(self, tenant: str | None) -> tuple[Secret, ...]:
-        """The secrets of this tenant, which stay as they are; none if it has none."""
+        """Return the fixed secrets of a tenant; empty if it has none."""
         return self._secrets.get(tenant, ())
 
 
 @careful
 class AsyncStaticWebhookSecrets:
-    """The same, awaited, though nobody ever waits."""
+    """The asynchronous `StaticWebhookSecrets`, which never waits."""
 
     def __init__(self, secrets: Mapping[str | None, SecretsInput]) -> None:
         self._static = StaticWebhookSecrets(secrets)
 
     async def get(self, name: str, tenant: str | None, key_id: str | None, /) -> tuple[Secret, ...]:
-        """The secrets of this tenant."""
+        """Return the secrets of a tenant."""
         return self._static.get(name, tenant, key_id)

@@ -129,7 +129,7 @@ def test_an_entry_that_no_database_takes(alias: str) -> None:
     entries[2] = attrs.evolve(entries[2], attempts=2**70)
     for entry in entries:
         log.write(entry)
-    with pytest.warns(RuntimeWarning, match="no database can hold"):
+    with pytest.warns(RuntimeWarning, match="no database can store"):
         log.after_request()
 
     stored = {entry.id for entry in log.find(LogQuery()).items}

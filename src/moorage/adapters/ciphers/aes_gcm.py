@@ -1,4 +1,4 @@
-"""Sealing with AES-256-GCM, the nonces drawn by the operating system."""
+"""Encryption with AES-256-GCM, with nonces from the operating system."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from moorage.domain.state.sealing import (
 from moorage.errors import InvalidData
 
 LONGEST: Final = 64 << 20
-"""So many bytes are sealed in one piece at most."""
+"""The maximum number of bytes that are sealed in one piece."""
 
 KEYS_COMMAND: Final = (
     "python -c 'from moorage.adapters.ciphers.aes_gcm import generate_keys;"
     " print(generate_keys().text().reveal())'"
 )
-"""Prints a new ring of keys, for messages that ask for one."""
+"""A command that prints a new key ring, for error messages."""
 
 _NONCE_ENDS: Final = HEADER_BYTES + NONCE_BYTES
 
 
 def generate_keys(older: KeyRing | None = None) -> KeyRing:
-    """A ring with a new key that seals; the keys of an older ring still open."""
+    """Return a ring with a new key for sealing; the keys of an older ring only open."""
     key = Secret(os.urandom(KEY_BYTES))
     return KeyRing([(1, key)]) if older is None else older.with_new(key)
 
@@ -46,7 +46,7 @@ class AesGcmCipher:
     before that.
 
     Args:
-        keys: the first seals, and all of them open.
+        keys: the key ring; the first key seals, and all of them open.
     """
 
     __slots__ = ("_header", "_openers", "_seal", "_versions")
@@ -64,10 +64,10 @@ class AesGcmCipher:
         return f"AesGcmCipher(versions={self._versions})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a cipher is not pickled: it holds keys")
+        raise TypeError("A cipher cannot be pickled, because it holds keys.")
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Seal bytes that belong to `about`."""
+        """Encrypt bytes, bound to `about`."""
         if isinstance(plain, bytes) and isinstance(about, bytes) and len(plain) <= LONGEST:
             nonce = os.urandom(NONCE_BYTES)
             return self._header + nonce + self._seal(nonce, plain, self._header + about)
@@ -75,11 +75,11 @@ class AesGcmCipher:
         raise InvalidData(
             f"Only bytes can be sealed, and at most {LONGEST} of them.",
             field="plain",
-            remedy="Give bytes, about bytes; seal what is longer in pieces.",
+            remedy="Pass bytes, and `about` as bytes; seal longer data in pieces.",
         )
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Open what was sealed about the same."""
+        """Decrypt bytes that were sealed with the same `about`."""
         begin = sealed[:HEADER_BYTES]
         opener = self._openers.get(begin)
         if opener is None:
@@ -89,11 +89,11 @@ class AesGcmCipher:
             return opener(sealed[HEADER_BYTES:_NONCE_ENDS], sealed[_NONCE_ENDS:], begin + about)
         except InvalidTag:
             raise unsealed(
-                "This was changed after it was sealed, or belongs to another tenant, service or"
+                "The data was changed after it was sealed, or belongs to another tenant, service or"
                 " name.",
-                "Do not use it: find out who wrote to the store, and store it anew.",
+                "Do not use it: find out who wrote to the store, and store it again.",
             ) from None
 
     def needs_rotation(self, sealed: bytes, /) -> bool:
-        """Whether this was sealed with another key than the one that seals now."""
+        """Return whether the data was sealed with an older key than the current one."""
         return sealed[:HEADER_BYTES] != self._header

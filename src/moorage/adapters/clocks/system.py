@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 _SECOND: Final = 1_000_000_000
 _FOREVER: Final = 1e11  # seconds; three thousand years
-_NAP: Final = 86_400.0  # `time.sleep` refuses what its timers cannot count
+_MAX_SLEEP: Final = 86_400.0  # `time.sleep` refuses longer times
 
 
 def boot_clock(number: int | None) -> Callable[[], int]:
-    """Return the counter of nanoseconds with this number, or the next best if it has none.
+    """Return the nanosecond clock with this number, or the monotonic clock without one.
 
-    It is made of C only, because every call reads it several times.
+    It is implemented in C only, because every call reads it several times.
     """
     if number is None:
         return time.monotonic_ns
@@ -45,7 +45,7 @@ class ThreadSleeper:
     __slots__ = ()
 
     def sleep(self, seconds: float, /) -> None:
-        """Wait, however long, and no shorter than asked; a signal handler's exception ends it."""
+        """Wait at least this long; an exception of a signal handler ends the wait."""
         end = time.monotonic_ns() + ceil(min(seconds, _FOREVER) * _SECOND)
-        while (left := end - time.monotonic_ns()) > 0:
-            time.sleep(min(left / _SECOND, _NAP))
+        while (remaining := end - time.monotonic_ns()) > 0:
+            time.sleep(min(remaining / _SECOND, _MAX_SLEEP))

@@ -9,7 +9,7 @@ from typing import Final
 
 _SECOND: Final = 1_000_000_000
 _FOREVER: Final = 1e11  # seconds; three thousand years
-_NAP: Final = 86_400.0
+_MAX_SLEEP: Final = 86_400.0
 
 
 class AsyncioSleeper:
@@ -18,12 +18,12 @@ class AsyncioSleeper:
     __slots__ = ()
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait, however long, and no shorter than asked; other tasks run even if that is zero."""
-        left = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
-        end = time.monotonic_ns() + left
+        """Wait at least this long; other tasks run even if it is zero."""
+        remaining = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
+        end = time.monotonic_ns() + remaining
         while True:
-            await asyncio.sleep(min(left / _SECOND, _NAP))
+            await asyncio.sleep(min(remaining / _SECOND, _MAX_SLEEP))
             # Event loops round their timers, some of them down.
-            left = end - time.monotonic_ns()
-            if left <= 0:  # pragma: no branch - whether a loop wakes early is luck
+            remaining = end - time.monotonic_ns()
+            if remaining <= 0:  # pragma: no branch - depends on the loop's timers
                 return

@@ -1,4 +1,4 @@
-"""Running what never suspends: flows of adapters, written once for both colours."""
+"""Runs coroutines that never suspend, for the synchronous adapters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Answer = TypeVar("Answer")
 
 
 def run_now(flow: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run what never suspends to its end."""
+    """Run a coroutine that never suspends, and return its result."""
     try:
         flow.send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
-    raise RuntimeError(f"{flow!r} of a synchronous adapter was made to wait without blocking.")
+    raise RuntimeError(f"{flow!r} of a synchronous adapter has suspended.")

@@ -1,8 +1,8 @@
-"""Bounds for what is awaited, many at a time: a timer wheel for each event loop.
+"""Timeouts for many tasks at once: a timer wheel for each event loop.
 
 A timer of the loop for each call would cost more than the call. Here a call enters the bucket of
-the moment at which its time is over, and leaves it at its end; the loop has one timer, for the
-first bucket that anybody is in. So a call may be cut off up to a tick late, and never early.
+its deadline, and leaves it at its end; the loop has one timer, for the first bucket in use. So a
+call may be cancelled up to a tick late, and never early.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import asyncio
 
-_A_SECOND: Final = 256
-"""How many ticks are in one."""
+_TICKS_PER_SECOND: Final = 256
+"""The number of ticks in a second."""
 
 
 class Bound:
-    """One task's bound: the task is cancelled when its time is over, unless it ends before."""
+    """The timeout of a task, which cancels it at the deadline."""
 
     expired = False
     _ours = False
@@ -32,7 +32,7 @@ class Bound:
         bucket.add(self)
 
     def end(self) -> bool:
-        """Take the bound away; tell whether a cancellation was its doing, and nobody else's."""
+        """Remove the timeout; return whether it alone has cancelled the task."""
         bucket = self._bucket
         if bucket is not None:
             self._bucket = None
@@ -43,7 +43,7 @@ class Bound:
 
 
 class _Wheel:
-    """The bounds of one event loop."""
+    """The timeouts of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -52,8 +52,8 @@ class _Wheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def bucket(self, seconds: float) -> set[Bound]:
-        """Where those are whose time is over then."""
-        tick = int((self.loop.time() + seconds) * _A_SECOND) + 1
+        """Return the timeouts that expire after this number of seconds."""
+        tick = int((self.loop.time() + seconds) * _TICKS_PER_SECOND) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = set()
@@ -65,11 +65,11 @@ class _Wheel:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(self._ticks[0] / _A_SECOND, self._expire)
+        self._timer = self.loop.call_at(self._ticks[0] / _TICKS_PER_SECOND, self._expire)
 
     def _expire(self) -> None:
-        """Cancel those whose time is over, and wait for the next that anybody is in."""
-        now, ticks, buckets = int(self.loop.time() * _A_SECOND), self._ticks, self._buckets
+        """Cancel the tasks of expired timeouts, and set the timer for the next bucket in use."""
+        now, ticks, buckets = int(self.loop.time() * _TICKS_PER_SECOND), self._ticks, self._buckets
         self._timer = None
         while ticks and (ticks[0] <= now or not buckets[ticks[0]]):
             for bound in buckets.pop(heappop(ticks)):
@@ -79,15 +79,15 @@ class _Wheel:
             self._arm()
 
 
-class _Here(local):
+class _ThreadState(local):
     wheel: _Wheel | None = None
 
 
-_here: Final = _Here()
+_thread_state: Final = _ThreadState()
 
 
 def bound_here(seconds: float) -> Bound | None:
-    """Bound the running task from now on; None where there is no task of asyncio's to bound."""
+    """Start a timeout of the running task; return None without a task of asyncio."""
     try:
         loop = get_running_loop()
     except RuntimeError:
@@ -95,7 +95,7 @@ def bound_here(seconds: float) -> Bound | None:
     task = current_task(loop)
     if task is None:
         return None
-    wheel = _here.wheel
+    wheel = _thread_state.wheel
     if wheel is None or wheel.loop is not loop:
-        wheel = _here.wheel = _Wheel(loop)
+        wheel = _thread_state.wheel = _Wheel(loop)
     return Bound(task, wheel.bucket(seconds))

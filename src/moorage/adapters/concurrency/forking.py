@@ -1,4 +1,4 @@
-"""What must stand still while a process forks, start afresh in the child, or not be used there."""
+"""Hooks for forks: pause objects before a fork, and restart them in the child."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _inherited: Final[set[str]] = set()
 
 
 def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
-    """Have `start(owner)` called in every child forked from now on, as long as `owner` lives."""
+    """Call `start(owner)` in every child forked from now on, as long as `owner` lives."""
     _listen()
     _owners[owner] = start
 
@@ -29,7 +29,7 @@ def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
 def around_fork(
     owner: Owner, pause: Callable[[Owner], None], go_on: Callable[[Owner], None]
 ) -> None:
-    """Have `pause(owner)` called before every fork from now on, and `go_on(owner)` in the parent.
+    """Call `pause(owner)` before every fork from now on, and `go_on(owner)` in the parent after it.
 
     Neither may raise.
     """
@@ -39,40 +39,40 @@ def around_fork(
 
 @cache
 def _listen() -> None:
-    # A handler cannot be taken back, so there is one for all owners, and none before the first.
+    # A handler cannot be removed, so there is one for all owners, registered with the first.
     if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
         os.register_at_fork(before=stand_still, after_in_parent=go_on, after_in_child=start_afresh)
 
 
 def stand_still() -> None:
-    """Have every living owner that asked for it stand still, as before a fork."""
+    """Pause every registered owner, as before a fork."""
     for owner, (pause, _) in list(_pausing.items()):
         pause(owner)
 
 
 def go_on() -> None:
-    """Have every living owner that stood still go on, as in the parent after a fork."""
+    """Resume every paused owner, as in the parent after a fork."""
     for owner, (_, go_on) in list(_pausing.items()):
         go_on(owner)
 
 
 def start_afresh() -> None:
-    """Start every living owner afresh, as in a child that was just forked."""
+    """Restart every registered owner, as in a child that was just forked."""
     for owner, start in list(_owners.items()):
         start(owner)
 
 
 def inherited(module: str) -> bool:
-    """Tell whether a module was loaded already when this process was forked.
+    """Return whether a module was loaded already when this process was forked.
 
-    What has threads of its own lost them then, with whatever they held. Forks before this module
-    was imported, and those that Python is not told of, are not known.
+    A library with its own threads lost them in the fork, with the locks that they held. Forks
+    before the import of this module, and forks outside Python, are not known.
     """
     return module in _inherited
 
 
 def inherit(modules: Iterable[str]) -> None:
-    """Remember which modules were loaded, as in a child that was just forked."""
+    """Record the modules that were loaded, as in a child that was just forked."""
     _inherited.update(modules)
 
 

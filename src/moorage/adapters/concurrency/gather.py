@@ -1,4 +1,4 @@
-"""Several steps at once, in threads."""
+"""Runs several steps at once, in threads."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class _Outcome(Generic[Item]):
-    """What came of a step: an item, or what it raised."""
+class _Outcome(Generic[Result]):
+    """The result of a step: a value, or the error that it raised."""
 
-    __slots__ = ("_item", "error")
+    __slots__ = ("_result", "error")
 
-    def __init__(self, step: Callable[[], Item], context: Context) -> None:
+    def __init__(self, step: Callable[[], Result], context: Context) -> None:
         self.error: BaseException | None = None
         try:
-            self._item = context.run(step)
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._result = context.run(step)
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting caller
             self.error = error
 
-    def get(self) -> Item:
-        """The item; or raise what the step raised."""
+    def get(self) -> Result:
+        """Return the value of the step, or raise its error."""
         if self.error is not None:
             raise self.error
-        return self._item
+        return self._result
 
 
 def daemon(run: Callable[[], None]) -> bool:
-    """Run in a thread of its own that keeps no process alive, if the system has one to spare."""
+    """Run in a daemon thread; return False if the system cannot start one."""
     try:
         Thread(target=run, daemon=True).start()
     except RuntimeError:
@@ -46,11 +46,11 @@ def daemon(run: Callable[[], None]) -> bool:
 
 
 class ThreadGather:
-    """Runs steps in threads made for the purpose, and in the caller's where nothing else waits.
+    """Runs steps in new threads, and in the caller's thread.
 
-    Each step sees the caller's context variables, and changes only a copy of them. Where the
-    system has no more threads to give, steps follow one another instead of failing. A step that
-    raises, though it should not, raises in the caller, and no further step is started.
+    Each step sees the caller's context variables, and changes only a copy of them. If the system
+    cannot start more threads, the steps run one after another. The error of a step is raised in
+    the caller, and no further step is started.
     """
 
     __slots__ = ("_start",)
@@ -58,10 +58,10 @@ class ThreadGather:
     def __init__(self, start: Callable[[Callable[[], None]], bool] = daemon) -> None:
         self._start = start
 
-    def every(self, steps: Sequence[Callable[[], Item]], /, *, at_once: int) -> list[Item]:
+    def every(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
         waiting = deque((number, step, copy_context()) for number, step in enumerate(steps))
-        answers: SimpleQueue[tuple[int, _Outcome[Item]]] = SimpleQueue()
+        answers: SimpleQueue[tuple[int, _Outcome[Result]]] = SimpleQueue()
 
         def work() -> None:
             while True:
@@ -74,7 +74,7 @@ class ThreadGather:
                     waiting.clear()
                 answers.put((number, outcome))
 
-        results: dict[int, Item] = {}
+        results: dict[int, Result] = {}
         try:
             for _ in range(min(at_once, len(steps)) - 1):
                 if not self._start(work):
@@ -89,34 +89,34 @@ class ThreadGather:
 
     def first(
         self,
-        steps: Sequence[Callable[[], Item]],
+        steps: Sequence[Callable[[], Result]],
         /,
         *,
         stagger: float,
-        good: Callable[[Item], bool],
-    ) -> Item:
-        """Run steps until one is good, a new one each `stagger` seconds or when none is left."""
+        good: Callable[[Result], bool],
+    ) -> Result:
+        """Run steps until one is good, one every `stagger` seconds or when none is running."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         waiting = deque(steps)
-        answers: SimpleQueue[_Outcome[Item]] = SimpleQueue()
+        answers: SimpleQueue[_Outcome[Result]] = SimpleQueue()
         running, due = 0, 0.0
         while True:
-            left = min(due - time.monotonic(), TIMEOUT_MAX)
-            if waiting and (not running or left <= 0):
+            remaining = min(due - time.monotonic(), TIMEOUT_MAX)
+            if waiting and (not running or remaining <= 0):
                 step, context = waiting.popleft(), copy_context()
 
-                def run(step: Callable[[], Item] = step, context: Context = context) -> None:
+                def run(step: Callable[[], Result] = step, context: Context = context) -> None:
                     answers.put(_Outcome(step, context))
 
-                # A step that nothing else waits beside needs no thread.
+                # The last step runs in the caller's thread if no other is running.
                 if not (waiting or running) or not self._start(run):
                     run()
                 running += 1
                 due = time.monotonic() + stagger
                 continue
             try:
-                item = answers.get(timeout=left if waiting else None).get()
+                item = answers.get(timeout=remaining if waiting else None).get()
             except Empty:
                 continue
             running -= 1

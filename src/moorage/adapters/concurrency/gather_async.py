@@ -1,4 +1,4 @@
-"""Several steps at once, in tasks."""
+"""Runs several steps at once, in tasks."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class AsyncioGather:
-    """Runs steps in tasks, all of which have ended when the caller goes on.
+    """Runs steps in tasks, all of which have ended when the call returns.
 
-    Each step sees the caller's context variables, and changes only a copy of them. A step that
-    raises, though it should not, cancels the others and raises in the caller, in no group.
+    Each step sees the caller's context variables, and changes only a copy of them. The error of a
+    step cancels the others and is raised in the caller, without an exception group.
     """
 
     __slots__ = ()
 
     async def every(
-        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
-    ) -> list[Item]:
+        self, steps: Sequence[Callable[[], Awaitable[Result]]], /, *, at_once: int
+    ) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
         waiting = deque(enumerate(steps))
         context = copy_context()
-        results: dict[int, Item] = {}
+        results: dict[int, Result] = {}
 
         def begin() -> None:
             if waiting:
                 number, step = waiting.popleft()
                 group.create_task(run(number, step), context=context.copy())
 
-        async def run(number: int, step: Callable[[], Awaitable[Item]]) -> None:
+        async def run(number: int, step: Callable[[], Awaitable[Result]]) -> None:
             try:
                 results[number] = await step()
             except BaseException:
@@ -57,13 +57,13 @@ class AsyncioGather:
 
     async def first(
         self,
-        steps: Sequence[Callable[[], Awaitable[Item]]],
+        steps: Sequence[Callable[[], Awaitable[Result]]],
         /,
         *,
         stagger: float,
-        good: Callable[[Item], bool],
-    ) -> Item:
-        """Run steps until one is good, a new one each `stagger` seconds or when none is left."""
+        good: Callable[[Result], bool],
+    ) -> Result:
+        """Run steps until one is good, one every `stagger` seconds or when none is running."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         try:
@@ -73,32 +73,32 @@ class AsyncioGather:
 
 
 async def _race(
-    waiting: deque[Callable[[], Awaitable[Item]]], stagger: float, good: Callable[[Item], bool]
-) -> Item:
+    waiting: deque[Callable[[], Awaitable[Result]]], stagger: float, good: Callable[[Result], bool]
+) -> Result:
     context, loop = copy_context(), asyncio.get_running_loop()
-    answers: asyncio.Queue[Item] = asyncio.Queue()
+    answers: asyncio.Queue[Result] = asyncio.Queue()
     tasks: list[asyncio.Task[None]] = []
     running, due, over = 0, 0.0, False
 
-    async def run(step: Callable[[], Awaitable[Item]]) -> None:
+    async def run(step: Callable[[], Awaitable[Result]]) -> None:
         try:
             answers.put_nowait(await step())
         except Exception:
-            if not over:  # how a loser ends is nobody's business
+            if not over:  # errors after the first good result are ignored
                 raise
 
     async with asyncio.TaskGroup() as group:
         try:
             while True:
-                left = min(due - loop.time(), _FOREVER)
-                if waiting and (not running or left <= 0):
+                remaining = min(due - loop.time(), _FOREVER)
+                if waiting and (not running or remaining <= 0):
                     step = waiting.popleft()
                     tasks.append(group.create_task(run(step), context=context.copy()))
                     running += 1
                     due = loop.time() + stagger
                     continue
                 try:
-                    async with asyncio.timeout(left if waiting else None):
+                    async with asyncio.timeout(remaining if waiting else None):
                         item = await answers.get()
                 except TimeoutError:
                     continue

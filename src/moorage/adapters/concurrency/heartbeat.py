@@ -1,4 +1,4 @@
-"""A thread that does something again and again, for as long as there is something to do."""
+"""A thread that repeats some work, as long as there is work to do."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from moorage.adapters.concurrency.forking import in_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_PATIENCE: Final = 1.0
-"""Seconds for which the end of the process waits for work that is under way."""
+_EXIT_TIMEOUT: Final = 1.0
+"""Seconds for which the exit of the process waits for running work."""
 
 _THREADS: Final = ("enable-threads", b"enable-threads", "threads", b"threads")
-"""The options of uWSGI with which threads run; older releases name them in bytes."""
+"""The options of uWSGI that allow threads; older releases name them in bytes."""
 
-_beating: Final[WeakSet[Heartbeat]] = WeakSet()
+_running: Final[WeakSet[Heartbeat]] = WeakSet()
 
 
 class Heartbeat:
-    """Does some work every so many seconds in a thread of its own, while it is wanted.
+    """Repeats some work in its own thread at an interval, while `wanted` returns True.
 
-    The thread begins with the first `wake` and ends when a turn finds nothing wanted, so there is
-    none in a process that has nothing to do. It keeps no process alive, and a child of a fork
-    begins without one.
+    The thread starts with the first `wake` and ends when there is nothing to do, so an idle process
+    has no such thread. It does not keep the process alive, and a forked child starts without it.
 
     Args:
-        work: what to do each time; its exceptions are dropped.
-        wanted: whether there is anything to do.
-        every: seconds between two times.
-        name: of the thread.
+        work: the function to repeat; its exceptions are dropped.
+        wanted: returns whether there is anything to do.
+        every: seconds between two repetitions.
+        name: the name of the thread.
     """
 
     def __init__(
@@ -58,34 +57,34 @@ class Heartbeat:
         self._thread: Thread | None = None
 
     def able(self) -> bool:
-        """Whether work can be done here at all."""
+        """Return whether the work can run here at all."""
         return True
 
     def wake(self) -> None:
-        """Work from now on, unless that goes on already."""
+        """Start the thread, unless it is running."""
         if self._thread is not None:
             return
         with self._lock:
             if self._thread is None:
-                thread = Thread(target=self._beat, name=self._name, daemon=True)
+                thread = Thread(target=self._loop, name=self._name, daemon=True)
                 _at_exit()
-                _beating.add(self)
-                # Before it starts, for it may have ended by itself before the next line.
+                _running.add(self)
+                # Set before the start, because the thread may end before the next line.
                 self._thread = thread
                 try:
                     thread.start()
                 except RuntimeError:
-                    # No thread can be started any more: the interpreter is about to end.
+                    # No thread can be started, because the interpreter is ending.
                     self._thread = None
 
     def stop(self) -> None:
-        """End the thread, once the work that is under way is done."""
+        """Stop the thread after its current work."""
         self._stop.set()
         thread = self._thread
         if thread is not None and thread.is_alive():
-            thread.join(_PATIENCE)
+            thread.join(_EXIT_TIMEOUT)
 
-    def _beat(self) -> None:
+    def _loop(self) -> None:
         stop = self._stop
         while not stop.wait(self._every):
             if self._wanted():
@@ -93,7 +92,7 @@ class Heartbeat:
                     self._work()
                 continue
             self._thread = None
-            # Whoever came before that line has seen a thread, and counts on it.
+            # A caller of `wake` before the last line has seen a thread, and relies on it.
             if not self._wanted():
                 return
             with self._lock:
@@ -103,10 +102,10 @@ class Heartbeat:
 
 
 def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Whether a thread that is started here runs: uWSGI stops them all unless it is told not to.
+    """Return whether threads run here: uWSGI stops them all unless an option allows them.
 
     Args:
-        modules: the modules that are loaded; a server that embeds Python adds its own.
+        modules: the loaded modules; a server that embeds Python adds its own.
     """
     server = modules.get("uwsgi")
     options = getattr(server, "opt", {})
@@ -115,11 +114,11 @@ def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
 
 @cache
 def _at_exit() -> None:
-    # A handler cannot be taken back, so there is one for all, and none before the first.
+    # A handler cannot be removed, so there is one for all, registered with the first.
     atexit.register(stop_all)
 
 
 def stop_all() -> None:
-    """Stop every thread before the interpreter ends: what it does then could not be finished."""
-    for heartbeat in list(_beating):
+    """Stop every thread before the interpreter ends, as its work could not finish."""
+    for heartbeat in list(_running):
         heartbeat.stop()

@@ -1,4 +1,4 @@
-"""A timer of an event loop that does something again and again, while there is something to do."""
+"""A timer of an event loop that repeats some work, as long as there is work to do."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class AsyncHeartbeat:
-    """Does some work every so many seconds in each event loop that asks for it, while it is wanted.
+    """Repeats some work at an interval in each event loop, while `wanted` returns True.
 
-    The timer is set by the first `wake` in a loop, and not set again when a turn finds nothing
-    wanted. It keeps no loop running.
+    The first `wake` in a loop sets the timer, which is not set again when there is nothing to do.
+    It does not keep a loop running.
 
     Args:
-        work: what to await each time; its exceptions are dropped.
-        wanted: whether there is anything to do.
-        every: seconds between two times.
+        work: the function to await repeatedly; its exceptions are dropped.
+        wanted: returns whether there is anything to do.
+        every: seconds between two repetitions.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class AsyncHeartbeat:
         self._tasks: set[Task[None]] = set()
 
     def able(self) -> bool:
-        """Whether work can be done here at all: some other library's loop has no such timers."""
+        """Return whether the work can run here; loops of other libraries have no such timers."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -53,7 +53,7 @@ class AsyncHeartbeat:
         return True
 
     def wake(self) -> None:
-        """Work from now on, unless that goes on already."""
+        """Set the timer of the running loop, unless it is set."""
         if not self.able():
             return
         loop = asyncio.get_running_loop()
@@ -62,18 +62,18 @@ class AsyncHeartbeat:
             self._set_timer(loop)
 
     def _set_timer(self, loop: AbstractEventLoop) -> None:
-        # In a context of its own: whoever came first is not who it is done for.
-        loop.call_later(self._every, self._beat, loop, context=Context())
+        # In a new context, because the work is not done for the first caller.
+        loop.call_later(self._every, self._on_timer, loop, context=Context())
 
-    def _beat(self, loop: AbstractEventLoop) -> None:
+    def _on_timer(self, loop: AbstractEventLoop) -> None:
         if not self._wanted():
             self._loops.discard(loop)
             return
-        task = loop.create_task(self._once(loop))
+        task = loop.create_task(self._run_once(loop))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _once(self, loop: AbstractEventLoop) -> None:
+    async def _run_once(self, loop: AbstractEventLoop) -> None:
         try:
             with suppress(Exception):
                 await self._work()

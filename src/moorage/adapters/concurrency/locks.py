@@ -1,4 +1,4 @@
-"""Places in a process of threads."""
+"""Named locks with several slots, for threads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
 
 
 class ThreadLocks:
-    """Named places for threads, given in order of arrival.
+    """Named locks with several slots for threads, given in order of arrival.
 
-    Names that nobody uses take no memory, and in a forked child nobody is in.
+    Unused names take no memory, and in a forked child all slots are free.
     """
 
     __slots__ = ("_places",)
@@ -21,28 +21,28 @@ class ThreadLocks:
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Take a place of `name`, or tell that none came free in time."""
+        """Take a slot of `name`; return False if none became free in time."""
         return self._places.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Give the place that `holder` has, if it has one, to whoever waits longest."""
+        """Return the holder's slot, if it has one, and give it to the first waiting caller."""
         self._places.settle(name, holder)
 
     def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:
-        door = Lock()
-        door.acquire()
-        waiter = Waiter(name, holder, door.release)
+        signal = Lock()
+        signal.acquire()
+        waiter = Waiter(name, holder, signal.release)
         try:
             self._places.join(waiter, places, queue)
-            if waiter.stand == WAITING:
-                door.acquire(timeout=min(timeout, TIMEOUT_MAX))
-                if waiter.stand == INSIDE:
-                    self._places.settle(name)  # there may be room for more
+            if waiter.state == WAITING:
+                signal.acquire(timeout=min(timeout, TIMEOUT_MAX))
+                if waiter.state == INSIDE:
+                    self._places.settle(name)  # there may be more free slots
                 else:
                     self._places.leave(waiter)
         except BaseException:
             self._places.leave(waiter)
             raise
-        return waiter.stand == INSIDE
+        return waiter.state == INSIDE

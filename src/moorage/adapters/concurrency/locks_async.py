@@ -1,4 +1,4 @@
-"""Places in a process of tasks."""
+"""Named locks with several slots, for tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class AsyncioLocks:
-    """Named places for tasks, in one event loop or in several, given in order of arrival.
+    """Named locks with several slots for tasks of any event loops, given in order of arrival.
 
-    Names that nobody uses take no memory, and in a forked child nobody is in. `release` may be
-    called from any thread.
+    Unused names take no memory, and in a forked child all slots are free. `release` may be called
+    from any thread.
     """
 
     __slots__ = ("_places",)
@@ -25,46 +25,46 @@ class AsyncioLocks:
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        """Take a place of `name`, or tell that none came free in time."""
+        """Take a slot of `name`; return False if none became free in time."""
         return self._places.enter(name, holder, places) or (
             timeout > 0 and await self._wait(name, holder, places, queue, timeout)
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Give the place that `holder` has, if it has one, to whoever waits longest."""
+        """Return the holder's slot, if it has one, and give it to the first waiting caller."""
         self._places.settle(name, holder)
 
     async def _wait(
         self, name: str, holder: object, places: int, queue: int, timeout: float
     ) -> bool:
         loop = asyncio.get_running_loop()
-        called = loop.create_future()
+        signal = loop.create_future()
 
         def wake() -> None:
             try:
                 if _running_loop() is loop:
-                    _call(called)
+                    _set(signal)
                 else:
-                    loop.call_soon_threadsafe(_call, called)
-            except RuntimeError:  # the loop is closed, so nobody is there to come in
+                    loop.call_soon_threadsafe(_set, signal)
+            except RuntimeError:  # the loop is closed, so its task cannot enter
                 self._places.leave(waiter)
 
         waiter = Waiter(name, holder, wake)
-        late = loop.call_later(min(timeout, _FOREVER), _call, called)
+        timer = loop.call_later(min(timeout, _FOREVER), _set, signal)
         try:
             self._places.join(waiter, places, queue)
-            if waiter.stand == WAITING:
-                await called
-                if waiter.stand == INSIDE:
-                    self._places.settle(name)  # there may be room for more
+            if waiter.state == WAITING:
+                await signal
+                if waiter.state == INSIDE:
+                    self._places.settle(name)  # there may be more free slots
                 else:
                     self._places.leave(waiter)
         except BaseException:
             self._places.leave(waiter)
             raise
         finally:
-            late.cancel()
-        return waiter.stand == INSIDE
+            timer.cancel()
+        return waiter.state == INSIDE
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -74,6 +74,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _call(called: asyncio.Future[None]) -> None:
-    if not called.done():
-        called.set_result(None)
+def _set(signal: asyncio.Future[None]) -> None:
+    if not signal.done():
+        signal.set_result(None)

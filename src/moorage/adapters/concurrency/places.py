@@ -1,14 +1,14 @@
-"""Who is in and who waits: what locks are made of, in either colour.
+"""The holders and waiters of named locks, for synchronous and asynchronous callers.
 
 The laws of this file:
 
 1. Every change is one *section* under one lock, and a section makes no call, loops nowhere and
-   creates no container. So nothing runs inside it that is not written there: no signal handler, no
-   garbage collector and thus no finaliser (which may well give a place back), and no thread switch
-   while the lock is held. An interruption falls before a section or after it.
-2. A place that is freed changes hands within the section that frees it. Nobody can come between.
-3. Whoever was let in is woken, though the section's end be interrupted.
-4. While somebody waits for a name, a place of it is taken; so somebody will pass it on.
+   creates no container. So no other code runs inside it: no signal handler, no garbage collector
+   and thus no finaliser (which may return a slot), and no thread switch while the lock is held. An
+   interruption happens before a section or after it.
+2. A slot that is freed is given to the next waiter within the same section.
+3. A waiter that got a slot is woken, even if the section's end is interrupted.
+4. While a caller waits for a name, a slot of it is taken; so its holder will pass it on.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ INSIDE: Final = 2
 
 NOBODY: Final = object()
 
-_Held: TypeAlias = "tuple[str, object]"
-"""A name, and who is in; kept, so that nobody else has the same identity meanwhile."""
+_Holding: TypeAlias = "tuple[str, object]"
+"""A name and its holder, which is referenced so that its identity stays unique."""
 
 
 class Waiter:
-    """One caller who may have to wait; `wake` is called once, when it was let in."""
+    """A caller that may have to wait; `wake` is called once, when it gets a slot."""
 
-    __slots__ = ("ahead", "behind", "held", "key", "stand", "wake")
+    __slots__ = ("ahead", "behind", "held", "key", "state", "wake")
 
     def __init__(self, name: str, holder: object, wake: Callable[[], object]) -> None:
-        self.held: _Held = (name, holder)
+        self.held: _Holding = (name, holder)
         self.key = id(holder)
         self.wake = wake
-        self.stand = OUTSIDE
+        self.state = OUTSIDE
         self.ahead: Waiter | None = None
         self.behind: Waiter | None = None
 
 
-class _Line:
-    """Those who wait for one name, linked so that anybody can leave from anywhere."""
+class _Queue:
+    """The waiters for one name, as a linked list from which each can be removed."""
 
     __slots__ = ("first", "last", "length", "places")
 
@@ -59,9 +59,9 @@ class _Line:
 
 
 class Places:
-    """Who is in, how many they are for each name, and who waits.
+    """The holders of slots by name, and the callers that wait.
 
-    The number of places of a name is what the latest caller says it is.
+    The latest caller determines the number of slots of a name.
     """
 
     def __init__(self, lock: Callable[[], AbstractContextManager[object]] = Lock) -> None:
@@ -71,16 +71,16 @@ class Places:
 
     def _forget(self) -> None:
         self._section = self._new_lock()
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, _Holding] = {}
         self._taken: dict[str, int] = {}
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
 
     def names(self) -> set[str]:
-        """The names that take memory: those that somebody is in, or waits for."""
-        return {*self._taken, *self._lines}
+        """Return the names in use: those with a holder or a waiter."""
+        return {*self._taken, *self._queues}
 
     def enter(self, name: str, holder: object, places: int) -> bool:
-        """Go in if there is a place and nobody waits for it, or if `holder` is in already."""
+        """Take a slot if one is free and has no waiter; True also if `holder` has one already."""
         held, taken, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         inside = False
@@ -89,7 +89,7 @@ class Places:
                 count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
                 if key in held:
                     inside = True
-                elif count < places and name not in self._lines:
+                elif count < places and name not in self._queues:
                     held[key] = entry
                     taken[name] = count + 1
                     inside = True
@@ -99,82 +99,82 @@ class Places:
         return inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Go in, stand in line, or stay outside, as `waiter.stand` tells afterwards."""
-        held, taken, lines, new = self._held, self._taken, self._lines, _Line(waiter, places)
+        """Take a slot, join the queue, or stay outside; `waiter.state` tells which."""
+        held, taken, queues, new = self._held, self._taken, self._queues, _Queue(waiter, places)
         name, _ = waiter.held
-        while waiter.stand == OUTSIDE:
+        while waiter.state == OUTSIDE:
             room = False
             with self._section:
                 count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
-                if name in lines:
-                    line = lines[name]
-                    line.places = places
+                if name in queues:
+                    waiters = queues[name]
+                    waiters.places = places
                     room = count < places
-                    if line.length < queue:
-                        waiter.ahead = line.last
-                        line.last.behind = waiter
-                        line.last = waiter
-                        line.length += 1
-                        waiter.stand = WAITING
+                    if waiters.length < queue:
+                        waiter.ahead = waiters.last
+                        waiters.last.behind = waiter
+                        waiters.last = waiter
+                        waiters.length += 1
+                        waiter.state = WAITING
                 elif count < places:
                     held[waiter.key] = waiter.held
                     taken[name] = count + 1
-                    waiter.stand = INSIDE
+                    waiter.state = INSIDE
                 elif queue > 0:
-                    lines[name] = new
-                    waiter.stand = WAITING
+                    queues[name] = new
+                    waiter.state = WAITING
             if not room:
                 return
-            # There are more places than before, and those in line come first.
+            # There are more slots than before, and the queue comes first.
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
-        """Go out of the line, or of the place that was given in the meantime."""
+        """Leave the queue, or return the slot that was given meanwhile."""
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, which makes no call (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
-        """Let `holder` out, or `gone` out of the line; and let in who waits longest.
+        """Return the slot of `holder`, or remove `gone` from the queue; then admit a waiter.
 
-        At most one is let in. If there is room for more, that one settles again.
+        At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """
-        held, taken, lines, key = self._held, self._taken, self._lines, id(holder)
+        held, taken, queues, key = self._held, self._taken, self._queues, id(holder)
         head: Waiter | None = None
         try:
             with self._section:
                 count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
-                line = lines[name] if name in lines else None  # noqa: SIM401 - law 1
+                waiters = queues[name] if name in queues else None  # noqa: SIM401 - law 1
                 if key in held and held[key][0] == name:
                     del held[key]
                     count -= 1
-                elif gone is not None and gone.stand == WAITING and line is not None:
+                elif gone is not None and gone.state == WAITING and waiters is not None:
                     ahead = gone.ahead
                     behind = gone.behind
                     if ahead is not None:
                         ahead.behind = behind
                     elif behind is not None:
-                        line.first = behind
+                        waiters.first = behind
                     if behind is not None:
                         behind.ahead = ahead
                     elif ahead is not None:
-                        line.last = ahead
+                        waiters.last = ahead
                     else:
-                        del lines[name]
-                    line.length -= 1
+                        del queues[name]
+                    waiters.length -= 1
                 if gone is not None:
-                    gone.stand = OUTSIDE
-                if line is not None and line.length and count < line.places:
-                    head = line.first
+                    gone.state = OUTSIDE
+                if waiters is not None and waiters.length and count < waiters.places:
+                    head = waiters.first
                     behind = head.behind
                     if behind is None:
-                        del lines[name]
+                        del queues[name]
                     else:
                         behind.ahead = None
-                        line.first = behind
-                    line.length -= 1
-                    head.stand = INSIDE
+                        waiters.first = behind
+                    waiters.length -= 1
+                    head.state = INSIDE
                     held[head.key] = head.held
                     count += 1
                 if count:

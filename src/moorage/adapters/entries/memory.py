@@ -1,4 +1,4 @@
-"""Entries of one process, in memory: for tests, and where a crash may lose them."""
+"""Entries in the memory of one process: for tests, and where a crash may lose them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class _Locked:
-    """Has a lock; in a forked child another, for whoever held that of before is not there."""
+    """An object with a lock, which is replaced in a forked child, as its holder may be gone."""
 
     def __init__(self) -> None:
         self._forget_lock()
@@ -37,14 +37,14 @@ class _Locked:
 
 
 class _Entries(_Locked, Generic[E]):
-    """Keeps entries in the memory of this process.
+    """Entries in the memory of this process.
 
-    Its time is that of the wall clock when it was made, and measured by the boot clock from then
-    on: no later step of the wall clock touches it.
+    Its time starts with the wall clock when it is created, and is measured by the boot clock from
+    then on: later changes of the wall clock do not affect it.
 
     Args:
         clock: measures time; by default the machine's.
-        max_entries: how many; a full one takes no more.
+        max_entries: the maximum number of entries; a full store refuses further ones.
     """
 
     durable = False
@@ -54,50 +54,50 @@ class _Entries(_Locked, Generic[E]):
         super().__init__()
         clock = SystemClock() if clock is None else clock
         self._nanoseconds = clock.nanoseconds
-        self._made_at, self._began = clock.utc(), clock.nanoseconds()
-        self._most = count(max_entries, "max_entries")
+        self._created_at, self._started = clock.utc(), clock.nanoseconds()
+        self._max_entries = count(max_entries, "max_entries")
         self._entries: dict[str, E] = {}
         self._last = 0
-        self._ranked = False
+        self._has_priorities = False
 
     def now(self) -> datetime:
-        """The store's time."""
-        passed = (self._nanoseconds() - self._began) // 1_000
-        return self._made_at + timedelta(microseconds=passed)
+        """Return the time of the store."""
+        passed = (self._nanoseconds() - self._started) // 1_000
+        return self._created_at + timedelta(microseconds=passed)
 
     def add(self, entry: E, /) -> E:
-        """Write an entry down, or give the one of this id."""
+        """Store an entry, or return the stored one with this id."""
         with self._lock:
             if entry.id not in self._entries:
-                if len(self._entries) >= self._most:
+                if len(self._entries) >= self._max_entries:
                     raise StorageUnavailable(
-                        f"the store holds as many entries as it may ({self._most}).",
-                        remedy="Remove what is settled, or give it room for more.",
+                        f"The store is full ({self._max_entries} entries).",
+                        remedy="Remove settled entries, or raise max_entries.",
                     )
                 self._last += 1
-                self._ranked |= entry.priority != 0
+                self._has_priorities |= entry.priority != 0
                 self._entries[entry.id] = attrs.evolve(arrive(entry, self.now()), number=self._last)
             return self._entries[entry.id]
 
     def due(self, limit: int, /) -> tuple[E, ...]:
-        """Those that may be taken."""
+        """Return the entries that may be claimed."""
         now = self.now()
-        found: list[E] = []
-        held: set[str] = set()
+        due_entries: list[E] = []
+        blocked_lanes: set[str] = set()
         with self._lock:
             for entry in self._entries.values():
-                if len(found) == limit and not self._ranked:
+                if len(due_entries) == limit and not self._has_priorities:
                     break
-                free = entry.lane is None or entry.lane not in held
+                free = entry.lane is None or entry.lane not in blocked_lanes
                 if free and entry.due is not None and entry.due <= now:
-                    found.append(entry)
+                    due_entries.append(entry)
                 if entry.lane is not None and entry.holds:
-                    held.add(entry.lane)
-        found.sort(key=lambda entry: (-entry.priority, entry.number))
-        return tuple(found[:limit])
+                    blocked_lanes.add(entry.lane)
+        due_entries.sort(key=lambda entry: (-entry.priority, entry.number))
+        return tuple(due_entries[:limit])
 
     def swap(self, entry: E, fence: int, /) -> bool:
-        """Write an entry over the one that has this fence."""
+        """Replace the stored entry with this id and fencing token."""
         with self._lock:
             stored = self._entries.get(entry.id)
             if stored is None or stored.fence != fence:
@@ -109,44 +109,44 @@ class _Entries(_Locked, Generic[E]):
         """Return one page of the entries that match the query, newest first."""
         before = query.before
         with self._lock:
-            known = list(self._entries.values())
-        found = [
+            entries = list(self._entries.values())
+        matches = [
             entry
-            for entry in reversed(known)
+            for entry in reversed(entries)
             if (before is None or entry.number < before) and query.matches(entry)
         ]
-        return EntryPage.of(found, query.limit)
+        return EntryPage.of(matches, query.limit)
 
     def remove(self, query: EntryQuery, /) -> int:
-        """Forget all that match; how many those were."""
+        """Delete the matching entries, and return their number."""
         with self._lock:
-            gone = [entry.id for entry in self._entries.values() if query.matches(entry)]
-            for name in gone:
+            matching_ids = [entry.id for entry in self._entries.values() if query.matches(entry)]
+            for name in matching_ids:
                 del self._entries[name]
-        return len(gone)
+        return len(matching_ids)
 
 
 class _AsyncEntries(Generic[E]):
-    """As `_Entries`, awaited."""
+    """The asynchronous `_Entries`."""
 
     durable = False
     reach = "process"
     _entries: _Entries[E]
 
     async def now(self) -> datetime:
-        """The store's time."""
+        """Return the time of the store."""
         return self._entries.now()
 
     async def add(self, entry: E, /) -> E:
-        """Write an entry down, or give the one of this id."""
+        """Store an entry, or return the stored one with this id."""
         return self._entries.add(entry)
 
     async def due(self, limit: int, /) -> tuple[E, ...]:
-        """Those that may be taken."""
+        """Return the entries that may be claimed."""
         return self._entries.due(limit)
 
     async def swap(self, entry: E, fence: int, /) -> bool:
-        """Write an entry over the one that has this fence."""
+        """Replace the stored entry with this id and fencing token."""
         return self._entries.swap(entry, fence)
 
     async def find(self, query: EntryQuery, /) -> EntryPage[E]:
@@ -154,35 +154,35 @@ class _AsyncEntries(Generic[E]):
         return self._entries.find(query)
 
     async def remove(self, query: EntryQuery, /) -> int:
-        """Forget all that match; how many those were."""
+        """Delete the matching entries, and return their number."""
         return self._entries.remove(query)
 
 
 class MemoryInbox(_Entries[InboxEntry]):
-    """Keeps webhooks in the memory of this process.
+    """Webhooks in the memory of this process.
 
     Args:
         clock: measures time; by default the machine's. Its date is read once.
-        max_entries: how many; a full one takes no more.
+        max_entries: the maximum number of entries; a full store refuses further ones.
     """
 
 
 class MemoryOutbox(_Entries[OutboxEntry]):
-    """Keeps calls in the memory of this process.
+    """Calls in the memory of this process.
 
     Args:
         clock: measures time; by default the machine's. Its date is read once.
-        max_entries: how many; a full one takes no more.
+        max_entries: the maximum number of entries; a full store refuses further ones.
     """
 
 
 class AsyncMemoryInbox(_AsyncEntries[InboxEntry]):
-    """As `MemoryInbox`, awaited.
+    """The asynchronous `MemoryInbox`.
 
     Args:
-        shared: the inbox to keep entries in, if several are to keep one.
+        shared: the inbox whose entries it shares.
         clock: measures time; by default the machine's. Its date is read once.
-        max_entries: how many; a full one takes no more.
+        max_entries: the maximum number of entries; a full store refuses further ones.
     """
 
     def __init__(
@@ -196,12 +196,12 @@ class AsyncMemoryInbox(_AsyncEntries[InboxEntry]):
 
 
 class AsyncMemoryOutbox(_AsyncEntries[OutboxEntry]):
-    """As `MemoryOutbox`, awaited.
+    """The asynchronous `MemoryOutbox`.
 
     Args:
-        shared: the outbox to keep entries in, if several are to keep one.
+        shared: the outbox whose entries it shares.
         clock: measures time; by default the machine's. Its date is read once.
-        max_entries: how many; a full one takes no more.
+        max_entries: the maximum number of entries; a full store refuses further ones.
     """
 
     def __init__(

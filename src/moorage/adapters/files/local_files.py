@@ -388,7 +388,7 @@ class AsyncLocalFolder:
     """The asynchronous `LocalFolder`, which works in threads.
 
     Args:
-            options: the settings, with the folder `root`, which is created if necessary.
+        options: the settings, with the folder `root`, which is created if necessary.
     """
 
     def __init__(self, options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The integration log of one process, in memory."""
+"""An integration log in the memory of one process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class MemoryIntegrationLogger:
-    """Keeps the latest entries, up to a bound, in the memory of this process.
+    """An integration log of the latest entries in the memory of this process.
 
     Entries are in the order in which they were written: by the end of their calls.
 
     Args:
-        max_entries: how many; older ones are dropped.
+        max_entries: the maximum number of entries; older ones are dropped.
     """
 
     durable = False
@@ -30,17 +30,17 @@ class MemoryIntegrationLogger:
 
     def __init__(self, *, max_entries: int = 10_000) -> None:
         self._numbers = count(1)
-        # Appending drops the oldest, and is a single step: nobody needs to wait for anybody.
+        # Appending drops the oldest entry, and is atomic, so no lock is needed.
         self._entries: deque[tuple[int, IntegrationLog]] = deque(
             maxlen=checked_count(max_entries, "max_entries")
         )
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Keep an entry."""
+        """Store an entry."""
         self._entries.append((next(self._numbers), entry))
 
     def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         before = _position(query.after)
         items: list[IntegrationLog] = []
         last = 0
@@ -53,31 +53,31 @@ class MemoryIntegrationLogger:
         return LogPage(items=tuple(items))
 
     def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Return the counts and percentiles of all matching entries."""
         return summarise(entry for _, entry in self._newest_first() if query.matches(entry))
 
     def remove(self, query: LogQuery, /) -> int:
-        """Remove all entries that match; how many those were."""
-        gone = 0
+        """Delete all matching entries, and return their number."""
+        removed = 0
         for numbered in self._entries.copy():
             if query.matches(numbered[1]):
                 # Another thread may have dropped or removed it by now.
                 with suppress(ValueError):
                     self._entries.remove(numbered)
-                    gone += 1
-        return gone
+                    removed += 1
+        return removed
 
     def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
-        # Two threads may append in another order than they drew their numbers.
+        # Two threads may append in a different order than they got their numbers.
         return sorted(self._entries.copy(), key=itemgetter(0), reverse=True)
 
 
 class AsyncMemoryIntegrationLogger:
-    """As `MemoryIntegrationLogger`, whose questions are awaited.
+    """The asynchronous `MemoryIntegrationLogger`.
 
     Args:
-        shared: the log to keep entries in, if several are to keep one.
-        max_entries: how many; older ones are dropped.
+        shared: the log whose entries it shares.
+        max_entries: the maximum number of entries; older ones are dropped.
     """
 
     durable = False
@@ -89,19 +89,19 @@ class AsyncMemoryIntegrationLogger:
         self._log = shared or MemoryIntegrationLogger(max_entries=max_entries)
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Keep an entry."""
+        """Store an entry."""
         self._log.write(entry)
 
     async def find(self, query: LogQuery, /) -> LogPage:
-        """One page of the entries that match, newest first."""
+        """Return one page of the matching entries, newest first."""
         return self._log.find(query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Return the counts and percentiles of all matching entries."""
         return self._log.summarise(query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Remove all entries that match; how many those were."""
+        """Delete all matching entries, and return their number."""
         return self._log.remove(query)
 
 
@@ -110,7 +110,7 @@ def _position(cursor: str | None) -> int | None:
         return None if cursor is None else int(cursor)
     except ValueError:
         raise InvalidData(
-            f"{cursor!r} leads to no page.",
+            f"The cursor {cursor!r} is not valid.",
             field="after",
-            remedy="Give what a page of this log said in `next`, unchanged.",
+            remedy="Pass the `next` of a page of this log, unchanged.",
         ) from None

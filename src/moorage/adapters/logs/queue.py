@@ -1,8 +1,8 @@
-"""The queue of an integration log: entries wait in memory until a thread has written them.
+"""The queue of an integration log: entries wait in memory until a thread has stored them.
 
-`write` never waits and never raises. A thread writes the queue a moment later and ends when nothing
-is left. What is queued is also written before a question is answered, by `close`, and when the
-process ends. Where threads do not run, the host calls `flush`, such as at the end of each request.
+`write` never waits and never raises. A thread stores the queue a moment later and ends when it is
+empty. Queued entries are also stored before a query, by `close`, and when the process ends. Without
+threads, the host calls `flush`, such as at the end of each request.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _queues: Final[WeakSet[LogQueue]] = WeakSet()
 
 @careful
 class LogQueue:
-    """Entries that are to be written, up to a bound, and the thread that writes them.
+    """Entries to be stored, up to a maximum, and the thread that stores them.
 
     Args:
-        insert: writes several entries in one transaction. It raises InvalidData for entries that
-            no database can hold, and anything else if they cannot be written now.
-        where: the place of the log, for warnings.
-        max_waiting: how many entries may wait; beyond that the oldest are lost.
-        every: seconds, or a timedelta, after which what is queued is written.
-        threads: whether a thread may write the queue; by default where threads run.
-        release: called by that thread after it has written, to close what it alone has open.
+        insert: stores several entries in one transaction. It raises InvalidData for entries that
+            no database can store, and any other error if they cannot be stored now.
+        where: the name of the log in warnings.
+        max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes of the queue.
+        threads: whether a thread may write the queue; by default if threads are supported.
+        release: called by that thread after a write, to close its own connections.
 
     Attributes:
-        lost: entries that this process could not keep.
+        lost: the number of entries that this process could not store.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LogQueue:
         self._insert = insert
         self._release = release
         self._where = where
-        self._most = count(max_waiting, "max_waiting")
+        self._max_waiting = count(max_waiting, "max_waiting")
         self._threads = threads_may_run() if threads is None else threads
         self._timer = Heartbeat(
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
@@ -73,16 +73,16 @@ class LogQueue:
         in_child(self, LogQueue._start_afresh)
 
     def _start_afresh(self) -> None:
-        # What a parent has queued is the parent's to write.
-        self._waiting: deque[IntegrationLog] = deque(maxlen=self._most)
+        # Entries that the parent has queued are stored by the parent.
+        self._waiting: deque[IntegrationLog] = deque(maxlen=self._max_waiting)
         self._writing = Lock()
-        self._told: set[str] = set()
+        self._warnings_given: set[str] = set()
         self.lost = 0
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Queue an entry; if the queue is full, the oldest entry is lost and counted."""
-        if len(self._waiting) >= self._most:
-            self._lose(1, f"more than {self._most} entries wait to be written")
+        if len(self._waiting) >= self._max_waiting:
+            self._lose(1, f"more than {self._max_waiting} entries wait to be stored")
         self._waiting.append(entry)
         if not self._listed:
             self._listed = True
@@ -92,10 +92,10 @@ class LogQueue:
             self._timer.wake()
 
     def flush(self) -> None:
-        """Write what is queued; what cannot be written now stays queued.
+        """Store the queued entries; they remain queued after a failure.
 
         Raises:
-            ConnectorError: the database is away or not usable, as `insert` says.
+            ConnectorError: the database is not available or not usable.
         """
         with self._writing:
             size = _BATCH
@@ -105,9 +105,9 @@ class LogQueue:
                     self._insert(batch)
                 except InvalidData:
                     if len(batch) == 1:
-                        self._lose(1, "an entry has values that no database can hold")
+                        self._lose(1, "an entry has values that no database can store")
                     else:
-                        # The unfit one is found by halves, and holds up none of the others.
+                        # The invalid entry is found by bisection, and does not block the others.
                         self._put_back(batch)
                         size = len(batch) // 2
                 except BaseException:
@@ -115,19 +115,19 @@ class LogQueue:
                     raise
 
     def after_request(self) -> None:
-        """Write what is queued, unless a thread does so; what cannot be written stays queued."""
+        """Store the queued entries, unless a thread does so; they remain queued after a failure."""
         if not self._threads and self._waiting:
             self._write()
 
     def close(self) -> None:
-        """Write what is queued, if the database takes it, and end the thread."""
+        """Store the queued entries, if the database is available, and stop the thread."""
         self._timer.stop()
         with suppress(Exception):
             self.flush()
-        left = len(self._waiting)
-        if left:
+        remaining = len(self._waiting)
+        if remaining:
             self._waiting.clear()
-            self._lose(left, "the log was closed while its database took no entries")
+            self._lose(remaining, "the log was closed while its database was not available")
 
     def _flush_soon(self) -> None:
         try:
@@ -140,38 +140,40 @@ class LogQueue:
         try:
             self.flush()
         except ConfigurationError as error:
-            self._tell("unusable", f"cannot be written: {error.message} {error.remedy}")
+            self._warn_once("unusable", f"cannot be written: {error.message} {error.remedy}")
         except ConnectorError:
             return
 
     def _put_back(self, batch: Sequence[IntegrationLog]) -> None:
-        room = self._most - len(self._waiting)
+        room = self._max_waiting - len(self._waiting)
         if room < len(batch):
-            self._lose(len(batch) - room, f"more than {self._most} entries wait to be written")
+            self._lose(
+                len(batch) - room, f"more than {self._max_waiting} entries wait to be stored"
+            )
         self._waiting.extendleft(reversed(batch[len(batch) - room :] if room else ()))
 
     def _lose(self, number: int, reason: str) -> None:
         self.lost += number
-        self._tell(
+        self._warn_once(
             "lost",
-            f"loses entries: {reason}. Look at the database; `lost` of the log counts them.",
+            f"loses entries: {reason}. Check the database; `lost` of the log counts them.",
         )
 
-    def _tell(self, kind: str, problem: str) -> None:
-        """Warn, unless that was done before."""
-        if kind in self._told:
+    def _warn_once(self, kind: str, problem: str) -> None:
+        """Emit a warning once for each kind of problem."""
+        if kind in self._warnings_given:
             return
-        self._told.add(kind)
-        give_notice(f"the integration log in {self._where} {problem}", stacklevel=4)
+        self._warnings_given.add(kind)
+        give_notice(f"The integration log in {self._where} {problem}", stacklevel=4)
 
 
 @cache
 def _listen() -> None:
-    # A handler cannot be taken back, so there is one for all, and none before the first.
+    # A handler cannot be removed, so there is one for all, registered with the first.
     atexit.register(close_all)
 
 
 def close_all() -> None:
-    """Close every queue that was written to, as at the end of the process."""
+    """Close every queue in use, as at the end of the process."""
     for queue in list(_queues):
         queue.close()

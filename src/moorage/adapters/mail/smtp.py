@@ -53,8 +53,8 @@ class SmtpTransport:
     """Sends messages to one server.
 
     Args:
-            vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
-            context: the TLS context; by default it verifies certificates like the system.
+        vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
+        context: the TLS context; by default it verifies certificates like the system.
     """
 
     def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:
@@ -162,8 +162,8 @@ class AsyncSmtpTransport:
     """The asynchronous `SmtpTransport`; each message is sent in a thread.
 
     Args:
-            vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
-            context: the TLS context; by default it verifies certificates like the system.
+        vendor: the settings `host`, `port`, `security`, `username` and `step_timeout`.
+        context: the TLS context; by default it verifies certificates like the system.
     """
 
     def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:

@@ -40,9 +40,9 @@ class AwsKeys:
     """Explicit access keys.
 
     Attributes:
-            access_key_id: the id of the key; it is not shown.
-            secret_access_key: the secret of the key.
-            session_token: the token of temporary keys.
+        access_key_id: the id of the key; it is not shown.
+        secret_access_key: the secret of the key.
+        session_token: the token of temporary keys.
     """
 
     access_key_id: str = attrs.field(repr=False)

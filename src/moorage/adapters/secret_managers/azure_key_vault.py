@@ -45,11 +45,11 @@ class AzureClient:
     """An application with a client secret.
 
     Attributes:
-            client_id: the id of the application.
-            client_secret: the secret of the application.
-            tenant: the directory of the application; by default that of the vault.
-            authority: the token service, which differs between Azure's clouds. The vault may name a
-                directory, but not another token service.
+        client_id: the id of the application.
+        client_secret: the secret of the application.
+        tenant: the directory of the application; by default that of the vault.
+        authority: the token service, which differs between Azure's clouds. The vault may name a
+            directory, but not another token service.
     """
 
     client_id: str
@@ -80,8 +80,8 @@ class AzureManagedIdentity:
     """The managed identity of this machine.
 
     Attributes:
-            client_id: the id of the identity, if the machine has several.
-            address: the URL of the machine's metadata.
+        client_id: the id of the identity, if the machine has several.
+        address: the URL of the machine's metadata.
     """
 
     client_id: str | None = None

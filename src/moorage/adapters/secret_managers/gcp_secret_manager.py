@@ -104,7 +104,7 @@ class GcpMetadata:
     """The service account of this machine, container or function.
 
     Attributes:
-            address: the URL of the machine's metadata.
+        address: the URL of the machine's metadata.
     """
 
     address: str = attrs.field(default=_METADATA, converter=validate_base_url)

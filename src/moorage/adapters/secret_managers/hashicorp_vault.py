@@ -51,7 +51,7 @@ class VaultToken:
     """A token of another program, which is renewed as long as Vault allows it.
 
     Attributes:
-            token: the token.
+        token: the token.
     """
 
     token: Secret = attrs.field(converter=as_secret, hash=False)
@@ -62,7 +62,7 @@ class VaultTokenFile:
     """A token in a file that another program renews, such as Vault's agent.
 
     Attributes:
-            path: the path of the file, which is read again when Vault refuses the token.
+        path: the path of the file, which is read again when Vault refuses the token.
     """
 
     path: str
@@ -74,9 +74,9 @@ class VaultAppRole:
     """An AppRole, a role for programs.
 
     Attributes:
-            role_id: the id of the role.
-            secret_id: the secret of the role; None for a role that is only bound to addresses.
-            mount: the path at which the method is enabled.
+        role_id: the id of the role.
+        secret_id: the secret of the role; None for a role that is only bound to addresses.
+        mount: the path at which the method is enabled.
     """
 
     role_id: str

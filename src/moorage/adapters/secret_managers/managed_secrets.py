@@ -33,11 +33,11 @@ class ManagedSecrets:
     """Reads secrets by name from a secret manager.
 
     Args:
-            manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
-                `AzureKeyVault`, or one of your own.
-            http: the HTTP client; by default its own.
-            timeout: seconds, or a timedelta, for each request. A first use may take several.
-            clock: measures time.
+        manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
+            `AzureKeyVault`, or one of your own.
+        http: the HTTP client; by default its own.
+        timeout: seconds, or a timedelta, for each request. A first use may take several.
+        clock: measures time.
     """
 
     def __init__(

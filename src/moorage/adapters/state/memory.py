@@ -1,18 +1,18 @@
 """Shared state in the memory of one process: the default store.
 
 A command is applied to immutable states outside any lock; its result replaces them only if they
-are still the very same objects, else it is applied again. The laws of what is locked:
+are still the same objects, otherwise it is applied again. The laws of the locked sections:
 
-1. A locked section makes no call, loops nowhere and creates no container: nothing runs inside it
-   that is not written there, be it a signal handler, a finaliser (which may well post a command),
-   or another thread. An interruption falls before it or after it, so it leaves all or nothing;
-   where it falls after it and takes the answer along, what was changed is changed back.
-2. The clock is read after the states, so no command is given a time from before them.
-3. Each class of states has a bound of its own, so that claims of keys never leave a limit or a
-   circuit without room.
-4. At the bound of its class a new claim is refused, because forgetting another would let somebody
-   act twice. A new state of a limit, a circuit, a retry budget or a bulkhead is never refused: it
-   takes the place of those that stop mattering soonest.
+1. A locked section makes no call, loops nowhere and creates no container: no other code runs inside
+   it, such as a signal handler, a finaliser (which may post a command) or another thread. An
+   interruption happens before it or after it, so all changes are made or none. If the interruption
+   loses the answer, the changes are undone.
+2. The clock is read after the states, so no command gets a time before them.
+3. Each class of states has its own limit, so that claims of keys never leave a rate limit or a
+   circuit without space.
+4. At the limit of its class a new claim is refused, because dropping another could allow a second
+   effect. A new state of a rate limit, circuit, retry budget or bulkhead is never refused: it
+   replaces the states that expire soonest.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _SWEEP_EVERY: Final = 30_000_000
-_ROOM_EVERY: Final = 100_000
-"""A full store does not look for room at every command that wants some."""
-_AT_ONCE: Final = 100
-"""A full class of guards drops one state in so many, so that few commands look for them."""
+_SWEEP_PAUSE: Final = 100_000
+"""Microseconds between two sweeps of a full store."""
+_DROP_FRACTION: Final = 100
+"""A full class drops this fraction of its states at once, so that few commands need a sweep."""
 
 
 class MemoryStorage:
     """A `StateStorage` of this process, safe to share between threads and event loops.
 
-    Its time is anchored to the wall clock once, when it is made, and measured by the boot clock
-    from then on: no later step of the wall clock touches it.
+    Its time starts with the wall clock when it is created, and is measured by the boot clock from
+    then on: later changes of the wall clock do not affect it.
 
     Args:
         clock: measures time; by default the machine's boot clock.
-        max_entries: how many live states of each class it holds: of limits, circuits, retry
-            budgets and bulkheads, and of claims of idempotency keys, webhooks and tokens. States
-            that cannot matter any more are dropped by and by. When this many still matter, new
-            claims are refused, and a new state of another class takes the place of those that stop
-            mattering soonest. A class that is 80 % full is told of once, by a `RuntimeWarning`.
+        max_entries: the maximum number of live states of each class: of limits, circuits, retry
+            budgets and bulkheads, and of claims of idempotency keys, webhooks and tokens. Expired
+            states are dropped over time. At the maximum, new claims are refused, and a new state of
+            another class replaces those that expire soonest. A `RuntimeWarning` is emitted once
+            when a class is 80 % full.
     """
 
     durable = False
@@ -74,14 +74,14 @@ class MemoryStorage:
         in_child(self, MemoryStorage._start_afresh)
 
     def _start_afresh(self) -> None:
-        # In a forked child, a thread that is not there any more may have held the old one.
+        # In a forked child, a thread that no longer exists may have held the old lock.
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._cells)
 
     def __bool__(self) -> bool:
-        # An empty store is a store: `given or default` must not put another in its place.
+        # An empty store is a store: `storage or default` must not replace it.
         return True
 
     def now(self) -> int:
@@ -92,11 +92,11 @@ class MemoryStorage:
         self,
         command: Command[Answer],
         /,
-        timeout: float | None = None,  # noqa: ARG002 - memory never makes anybody wait
+        timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
         """Run one command."""
-        # Every call's admission comes through here, so the usual shapes (one state or two, there
-        # already) are spelt out, each with a section of its own.
+        # Every call's admission runs this, so the usual cases of one or two existing states have
+        # their own code.
         cells, keys = self._cells, command.keys
         if len(keys) == 1:
             (key,) = keys
@@ -104,7 +104,7 @@ class MemoryStorage:
                 try:
                     before = cells[key]
                 except KeyError:
-                    return self._any(command)
+                    return self._apply_any(command)
                 now = (self._nanoseconds() + self._offset) // 1000
                 (after,), answer = command.apply((before,), now)
                 if after is before:
@@ -117,12 +117,12 @@ class MemoryStorage:
                 except KeyError:
                     continue
                 except BaseException:
-                    self._take_back(keys, (before,), (after,))
+                    self._undo(keys, (before,), (after,))
                     raise
-        return self._two(command) if len(keys) == 2 else self._any(command)
+        return self._apply_two(command) if len(keys) == 2 else self._apply_any(command)
 
-    def _two(self, command: Command[Answer]) -> Answer:
-        """Run a command over two states."""
+    def _apply_two(self, command: Command[Answer]) -> Answer:
+        """Run a command on two existing states."""
         cells = self._cells
         key, other = command.keys
         while True:
@@ -130,7 +130,7 @@ class MemoryStorage:
                 # Not `get`: between two calls another thread could come.
                 first, second = cells[key], cells[other]
             except KeyError:
-                return self._any(command)
+                return self._apply_any(command)
             now = (self._nanoseconds() + self._offset) // 1000
             (one, two), answer = command.apply((first, second), now)
             if one is first and two is second:
@@ -144,111 +144,115 @@ class MemoryStorage:
             except KeyError:
                 continue
             except BaseException:
-                self._take_back((key, other), (first, second), (one, two))
+                self._undo((key, other), (first, second), (one, two))
                 raise
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for."""
         try:
             self.execute(command)
-        except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
+        except Exception:  # noqa: BLE001 - no caller waits for it
             return
 
-    def _any(self, command: Command[Answer]) -> Answer:
-        """Run a command over any number of states, new ones among them."""
+    def _apply_any(self, command: Command[Answer]) -> Answer:
+        """Run a command on any number of states, including new ones."""
         cells, counts, keys = self._cells, self._counts, command.keys
         while True:
-            found = tuple(map(cells.get, keys))
+            before_states = tuple(map(cells.get, keys))
             now = self.now()
             if now >= self._sweep_at:
                 self._sweep(now)
-            states, answer = command.apply(found, now)
-            triples = zip(keys, found, states, strict=True)
+            states, answer = command.apply(before_states, now)
+            triples = zip(keys, before_states, states, strict=True)
             changed = {key: new for key, old, new in triples if new is not old and new is not None}
-            new = [key for key in changed if key not in cells] if None in found else []
-            more = Counter(map(class_of, new))
-            before = self._with_room(more, keys, now) if new else {}
-            after = {name: before[name] + number for name, number in more.items()}
-            known = [*map(id, found)]
-            there = map(id, map(cells.get, keys))
-            seen: list[int] = []
+            new = [key for key in changed if key not in cells] if None in before_states else []
+            new_counts = Counter(map(class_of, new))
+            counts_before = self._counts_with_space(new_counts, keys, now) if new else {}
+            counts_after = {
+                name: counts_before[name] + number for name, number in new_counts.items()
+            }
+            expected_ids = [*map(id, before_states)]
+            current_ids = map(id, map(cells.get, keys))
+            ids: list[int] = []
             try:
                 with self._lock:
-                    seen += there
-                    if seen == known and (not new or counts == before):
+                    ids += current_ids
+                    if ids == expected_ids and (not new or counts == counts_before):
                         # One instruction, however many keys.
                         cells |= changed
-                        counts |= after
+                        counts |= counts_after
                         return answer
             except BaseException:
-                self._take_back(keys, found, states)
+                self._undo(keys, before_states, states)
                 raise
 
-    def _take_back(self, keys: tuple[str, ...], before: States, after: States) -> None:
-        """Undo what nobody will hear of, unless it is new or somebody has built on it."""
+    def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
+        """Undo changes whose answer is lost, unless they are new or were changed again."""
         cells = self._cells
         states = {key: old for key, old in zip(keys, before, strict=True) if old is not None}
         if len(states) < len(keys):
             return
-        wanted = [*map(id, after)]
-        there = map(id, map(cells.get, keys))
-        found: list[int] = []
+        expected_ids = [*map(id, after)]
+        current_ids = map(id, map(cells.get, keys))
+        ids: list[int] = []
         with self._lock:
-            found += there
-            if found == wanted:
+            ids += current_ids
+            if ids == expected_ids:
                 cells |= states
 
-    def _with_room(self, new: Counter[str], keys: tuple[str, ...], now: int) -> dict[str, int]:
-        """How many states there are of each class, with room for the new ones of a command.
+    def _counts_with_space(
+        self, new: Counter[str], keys: tuple[str, ...], now: int
+    ) -> dict[str, int]:
+        """Return the number of states of each class, after making space for new ones.
 
         Raises:
-            StorageUnavailable: there is no room for a new claim.
+            StorageUnavailable: there is no space for a new claim.
         """
-        most = self._max_entries
-        for name, more in new.items():
-            if (self._counts[name] + more) * 5 >= most * 4:
-                self._look_for_room(name, more, keys, now)
+        maximum = self._max_entries
+        for name, number in new.items():
+            if (self._counts[name] + number) * 5 >= maximum * 4:
+                self._make_space(name, number, keys, now)
         before = self._counts.copy()
-        for name, more in new.items():
-            if before[name] + more > most and name not in GUARDS:
+        for name, number in new.items():
+            if before[name] + number > maximum and name not in GUARDS:
                 raise StorageUnavailable(
-                    f"The store in memory holds {most} states of the class {name!r} that still"
-                    " matter.",
-                    remedy="Use a store with no such bound, such as SqliteStorage; or raise"
+                    f"The store in memory is full: it holds {maximum} live states of the class"
+                    f" {name!r}.",
+                    remedy="Use a store without such a limit, such as SqliteStorage; or raise"
                     " max_entries of MemoryStorage, or use fewer keys.",
                 )
         return before
 
-    def _look_for_room(self, name: str, more: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop what cannot matter any more; warn, or drop guards, if that is not enough."""
-        most = self._max_entries
-        full = self._counts[name] + more > most
-        if (full or name not in self._warned) and now >= self._swept_at + _ROOM_EVERY:
+    def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
+        """Drop expired states; if that is not enough, emit a warning or drop live ones."""
+        maximum = self._max_entries
+        full = self._counts[name] + number > maximum
+        if (full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
             self._sweep(now)
-        held = self._counts[name] + more
-        if held * 5 >= most * 4 and name not in self._warned:
+        total = self._counts[name] + number
+        if total * 5 >= maximum * 4 and name not in self._warned:
             self._warned.add(name)
             give_notice(
-                f"The store in memory holds {held} of at most {most} states of the class"
-                f" {name!r}. Use a store with no such bound, such as SqliteStorage; or raise"
+                f"The store in memory holds {total} of at most {maximum} states of the class"
+                f" {name!r}. Use a store without such a limit, such as SqliteStorage; or raise"
                 " max_entries of MemoryStorage.",
                 stacklevel=2,
             )
-        if held > most and name in GUARDS:
-            self._drop_soonest(name, max(more, most // _AT_ONCE), keys)
+        if total > maximum and name in GUARDS:
+            self._drop_soonest(name, max(number, maximum // _DROP_FRACTION), keys)
 
-    def _drop_soonest(self, name: str, more: int, keys: tuple[str, ...]) -> None:
-        """Drop so many states of a class, those first that stop mattering soonest."""
+    def _drop_soonest(self, name: str, number: int, keys: tuple[str, ...]) -> None:
+        """Drop this number of states of a class, beginning with those that expire soonest."""
         states = [
             (state[0] + state[1], key, state)
             for key, state in self._cells.copy().items()
             if class_of(key) == name and key not in keys
         ]
-        for _, key, state in nsmallest(more, states, key=lambda each: each[0]):
+        for _, key, state in nsmallest(number, states, key=lambda each: each[0]):
             self._drop(key, state)
 
     def _drop(self, key: str, state: State) -> None:
-        """Drop a state unless it was changed or dropped meanwhile."""
+        """Drop a state, unless it was changed or dropped meanwhile."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         try:
             with self._lock:
@@ -259,7 +263,7 @@ class MemoryStorage:
             return
 
     def _sweep(self, now: int) -> None:
-        """Drop every state that cannot matter any more."""
+        """Drop all expired states."""
         self._swept_at = now
         self._sweep_at = now + _SWEEP_EVERY
         for key, state in self._cells.copy().items():
@@ -268,7 +272,7 @@ class MemoryStorage:
 
 
 class AsyncMemoryStorage:
-    """The same store for the asynchronous face; `shared` lets both faces use one."""
+    """The asynchronous `MemoryStorage`; `shared` is a store whose states it shares."""
 
     durable = False
     reach = "process"
