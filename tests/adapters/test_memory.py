@@ -470,9 +470,9 @@ def test_full_store_updates_existing_states() -> None:
     store.execute(Put(3, "a", "b", "c"))
 
     assert [3, 3, 3] == values(store, *"abc")
-    with pytest.raises(StorageUnavailable, match="3 states"):
+    with pytest.raises(StorageUnavailable, match="3 live states"):
         store.execute(Put(4, "d"))
-    with pytest.raises(StorageUnavailable, match="3 states"):
+    with pytest.raises(StorageUnavailable, match="3 live states"):
         store.execute(Put(4, "a", "d"))
 
 
@@ -499,7 +499,7 @@ def test_claims_leave_room_for_limits_and_circuits() -> None:
     for key in claims:
         store.execute(Put("claimed", key))
 
-    with pytest.raises(StorageUnavailable, match="10 states of the class 'key'") as caught:
+    with pytest.raises(StorageUnavailable, match="10 live states of the class 'key'") as caught:
         store.execute(Put("claimed", state_key("key", "vat", None, "more")))
 
     assert "SqliteStorage" in (caught.value.remedy or "")
@@ -561,7 +561,7 @@ def test_a_store_that_fills_up_warns_once() -> None:
         for key in keys[:7]:
             store.execute(Put(1, key))
 
-    with pytest.warns(RuntimeWarning, match="8 of at most 10 states of the class 'key'"):
+    with pytest.warns(RuntimeWarning, match="8 of at most 10 live states of the class 'key'"):
         store.execute(Put(1, keys[7]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -211,7 +211,7 @@ def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
         face.post(command)
         server.start()
         face.close()
-        with pytest.raises(StorageUnavailable, match="this store was closed"):
+        with pytest.raises(StorageUnavailable, match="The store is closed"):
             face.execute(command)
     with Face(mode, server.url, timeout=PATIENT) as face:
         assert 1 == tokens_taken(face, command)

@@ -77,7 +77,7 @@ def works(face: Face) -> None:
 )
 def test_invalid_urls_are_refused(mode: str, url: str) -> None:
     """An invalid URL is refused when the store is made."""
-    with pytest.raises(ConfigurationError, match="this is no address of a Redis"):
+    with pytest.raises(ConfigurationError, match="not the address of a Redis"):
         Face(mode, url)
 
 

@@ -224,7 +224,7 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
         return taken
 
     lost = Outbox(cast("OutboxStorage", Losing(store, claimed)), clock=VirtualClock())
-    with pytest.raises(StorageUnavailable, match="the store is closed"):
+    with pytest.raises(StorageUnavailable, match="The store is closed"):
         lost.deliver(hub)
 
 

@@ -28,7 +28,7 @@ _NAME: Final = 256
 
 
 class _Kept(NamedTuple):
-    """What was kept: the number of the change, when, until when, and how large it is."""
+    """A cached entry: the number of the change, its times of storage and expiry, and its size."""
 
     change: int
     since: int
@@ -142,7 +142,7 @@ class MemoryCache:
 
 
 class AsyncMemoryCache:
-    """The same cache for the asynchronous face; `shared` lets both faces use one."""
+    """The asynchronous `MemoryCache`; `shared` is a cache whose entries it shares."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ _CIPHER: Final = ("seal", "open")
 
 
 class _Sealing:
-    """What both colours do before and after they ask the store."""
+    """The steps before and after an operation of the store, synchronous and asynchronous."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
         for given, verbs, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):

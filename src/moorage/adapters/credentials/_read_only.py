@@ -16,14 +16,14 @@ class ReadOnly(ABC):
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> Kept | None:
-        """What there is now, if there is anything."""
+        """Return the current credentials; None if there are none."""
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
         """Where it is written, or would be."""
 
     def got(self, service: str, tenant: str | None) -> Any:
-        """What there is now."""
+        """Return the current credentials."""
         kept = self.find(service, tenant)
         if kept is None:
             raise CredentialNotFound(
@@ -34,7 +34,7 @@ class ReadOnly(ABC):
         return kept
 
     def renewed(self, service: str, tenant: str | None, stale: Kept) -> Any:
-        """What has replaced the stale one."""
+        """Return the credentials that replaced the stale ones."""
         kept = self.got(service, tenant)
         if kept != stale:
             return kept

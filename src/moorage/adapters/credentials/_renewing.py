@@ -47,7 +47,7 @@ class Vault(Protocol):
 
 
 class AsyncVault(Protocol):
-    """As `Vault`, awaited."""
+    """The asynchronous `Vault`."""
 
     async def get(self, owner: Owner, /) -> Any: ...
 
@@ -66,7 +66,7 @@ class _Flight:
         self.failure: CredentialRefreshFailed | None = None
 
     def settled(self) -> bool:
-        """Whether it renewed; where it failed, that is raised, anew for each who asks."""
+        """Return whether the renewal succeeded; raise a copy of its error if it failed."""
         if self.failure is not None:
             raise copy(self.failure) from self.failure.__cause__
         return self.renewed
@@ -102,19 +102,19 @@ class Renewing:
         self._flights: dict[Owner, _ThreadFlight] = {}
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant."""
+        """Return the current credentials of a service and tenant."""
         return self._vault.get((service, tenant))
 
     def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials of a service and tenant."""
         return self._vault.has((service, tenant))
 
     def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
-        """Put a new credential in place of the old, or where there was none."""
+        """Store new credentials in place of the old ones, if any."""
         self._vault.put((service, tenant), new)
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Renew what is stale, or return what somebody else has renewed."""
+        """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, settled = self._vault, (service, tenant), False
         while not settled and vault.get(owner) == stale:
             mine = _ThreadFlight()
@@ -167,7 +167,7 @@ class _TaskFlight(_Flight):
 
 
 class AsyncRenewing:
-    """As `Renewing`, awaited.
+    """The asynchronous `Renewing`.
 
     Args:
         vault: where the credentials are.
@@ -184,19 +184,19 @@ class AsyncRenewing:
         self._flights: dict[Owner, _TaskFlight] = {}
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant."""
+        """Return the current credentials of a service and tenant."""
         return await self._vault.get((service, tenant))
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials of a service and tenant."""
         return await self._vault.has((service, tenant))
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
-        """Put a new credential in place of the old, or where there was none."""
+        """Store new credentials in place of the old ones, if any."""
         await self._vault.put((service, tenant), new)
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Renew what is stale, or return what somebody else has renewed."""
+        """Renew stale credentials, or return those that another caller has renewed."""
         vault, owner, settled = self._vault, (service, tenant), False
         while not settled and await vault.get(owner) == stale:
             mine = _TaskFlight()
@@ -230,7 +230,7 @@ def _tell(told: Future[None]) -> None:
 
 
 def checked(new: object) -> Kept:
-    """What is a credential, and nothing else."""
+    """Return the value if it is a credential; otherwise raise an error."""
     if isinstance(new, (Credentials, OAuthCredentials)):
         return new
     raise InvalidData(
@@ -241,7 +241,7 @@ def checked(new: object) -> Kept:
 
 
 def missing(owner: Owner) -> CredentialNotFound:
-    """What to raise where nothing is kept."""
+    """Return the error for missing credentials."""
     return CredentialNotFound(f"No credential of {_whose(owner)} is kept.", service=owner[0])
 
 

@@ -1,4 +1,4 @@
-"""Sealed credentials in rows of some table, written once for every table and both colours.
+"""Encrypted credentials in the rows of a table, for any table, synchronous or asynchronous.
 
 1. A row holds who has a credential, and the credential sealed. Whoever reads rows or their backups
    learns the former only; whoever writes them cannot give one owner's to another.
@@ -37,22 +37,22 @@ class SealedVault:
         self._cipher = cipher
 
     async def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         sealed = await self._rows.find(_key(owner))
         if sealed is None:
             raise missing(owner)
         return self._opened(owner, sealed)
 
     async def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         return await self._rows.find(_key(owner)) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         await self._rows.put(_key(owner), self._seal(owner, checked(new)))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         key = _key(owner)
         sealed = await self._rows.find(key)
         while sealed is not None and self._opened(owner, sealed) == old:
@@ -86,7 +86,7 @@ class SealedVault:
         return resealed
 
     async def owners(self) -> list[Owner]:
-        """Whose credentials there are, in order; nothing is opened."""
+        """Return the owners of credentials, in order, without decrypting."""
         owners: list[Owner] = []
         last = b""
         while rows := await self._rows.page(last, _PAGE):

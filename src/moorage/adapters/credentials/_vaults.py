@@ -19,19 +19,19 @@ class PlainVault:
         self._vault = vault
 
     def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         return run_now(self._vault.get(owner))
 
     def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         return run_now(self._vault.has(owner))
 
     def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         run_now(self._vault.put(owner, new))
 
     def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         run_now(self._vault.replace(owner, old, new))
 
 
@@ -42,17 +42,17 @@ class ThreadedVault:
         self._vault = PlainVault(vault)
 
     async def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         return await asyncio.to_thread(self._vault.get, owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         return await asyncio.to_thread(self._vault.has, owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         await asyncio.to_thread(self._vault.put, owner, new)
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         await asyncio.to_thread(self._vault.replace, owner, old, new)

@@ -32,7 +32,7 @@ _PAUSE: Final = 5 * _SECOND
 
 
 class _Kept:
-    """What was got, with the time at which it is too old.
+    """Cached credentials, with the time at which they expire in the cache.
 
     `changes` counts what was forgotten, so that what is older than that is told.
     """
@@ -57,7 +57,7 @@ class _Kept:
         self._lock = Lock()
 
     def has(self, owner: tuple[str, str | None]) -> bool:
-        """Whether there is something that is not too old."""
+        """Return whether there are credentials that have not expired in the cache."""
         entry = self.entries.get(owner)
         return entry is not None and self.nanoseconds() < entry[0]
 
@@ -74,7 +74,7 @@ class _Kept:
             entries[owner] = (fresh, got, fresh + self._grace)
 
     def spare(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
-        """What may still be given though the provider is away; else that is raised."""
+    """Return credentials that are usable while the provider is away, or raise its error."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
@@ -121,7 +121,7 @@ class CachedCredentials:
         self.misses = 0
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant, or was not long ago."""
+        """Return the current or recently current credentials of a service and tenant."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1
@@ -136,7 +136,7 @@ class CachedCredentials:
         return got
 
     def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials of a service and tenant."""
         return self._kept.has((service, tenant)) or self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
@@ -185,7 +185,7 @@ class AsyncCachedCredentials:
         self.misses = 0
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What is current for this service and tenant, or was not long ago."""
+        """Return the current or recently current credentials of a service and tenant."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1
@@ -200,7 +200,7 @@ class AsyncCachedCredentials:
         return got
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether there is anything for this service and tenant."""
+        """Return whether there are credentials of a service and tenant."""
         return self._kept.has((service, tenant)) or await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:

@@ -71,15 +71,15 @@ class EnvironmentCredentialProvider:
         self._environment = _Environment(variables or {}, prefix)
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What the variable of this service and tenant holds."""
+        """Return the credentials in the variable of a service and tenant."""
         return self._environment.got(service, tenant)
 
     def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether the variable of this service and tenant holds anything."""
+        """Return whether the variable of a service and tenant is set."""
         return self._environment.find(service, tenant) is not None
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """What has replaced the stale one, if anything has."""
+        """Return the credentials that replaced the stale ones."""
         return self._environment.renewed(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
@@ -104,15 +104,15 @@ class AsyncEnvironmentCredentialProvider:
         self._environment = _Environment(variables or {}, prefix)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What the variable of this service and tenant holds."""
+        """Return the credentials in the variable of a service and tenant."""
         return self._environment.got(service, tenant)
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether the variable of this service and tenant holds anything."""
+        """Return whether the variable of a service and tenant is set."""
         return self._environment.find(service, tenant) is not None
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """What has replaced the stale one, if anything has."""
+        """Return the credentials that replaced the stale ones."""
         return self._environment.renewed(service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's

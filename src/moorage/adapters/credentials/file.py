@@ -55,7 +55,7 @@ class _File(ReadOnly):
         self._read: tuple[Look, dict[Owner, Kept]] = ((), {})
 
     def find(self, service: str, tenant: str | None) -> Kept | None:
-        """What the file says of this service and tenant."""
+        """Return the credentials of a service and tenant in the file."""
         look, kept = self._read
         try:
             if _look(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
@@ -109,15 +109,15 @@ class FileCredentialProvider:
         self._file = _File(path)
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """What the file has for this service and tenant."""
+        """Return the credentials of a service and tenant in the file."""
         return self._file.got(service, tenant)
 
     def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether the file has anything for this service and tenant."""
+        """Return whether the file has credentials of a service and tenant."""
         return self._file.find(service, tenant) is not None
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """What has replaced the stale one, if anything has."""
+        """Return the credentials that replaced the stale ones."""
         return self._file.renewed(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
@@ -136,15 +136,15 @@ class AsyncFileCredentialProvider:
         self._file = _File(path)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """What the file has for this service and tenant."""
+        """Return the credentials of a service and tenant in the file."""
         return await asyncio.to_thread(self._file.got, service, tenant)
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Whether the file has anything for this service and tenant."""
+        """Return whether the file has credentials of a service and tenant."""
         return await asyncio.to_thread(self._file.find, service, tenant) is not None
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """What has replaced the stale one, if anything has."""
+        """Return the credentials that replaced the stale ones."""
         return await asyncio.to_thread(self._file.renewed, service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
@@ -153,14 +153,14 @@ class AsyncFileCredentialProvider:
 
 
 def _look(found: os.stat_result) -> Look:
-    """What tells one state of a file from another."""
+    """Return a mark that changes with the file."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _written(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
 ) -> tuple[dict[Owner, Kept], str]:
-    """What is written in the file, or what is wrong with it."""
+    """Return the content of the file, or raise the problem with it."""
     try:
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:

@@ -110,7 +110,7 @@ class _Passwords:
         self._backend = backend
 
     async def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         user = self._user(owner)
         content = None if user is None else self.read(user)
         if content is None:
@@ -118,12 +118,12 @@ class _Passwords:
         return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
 
     async def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         user = self._user(owner)
         return user is not None and self.read(user) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         user = self._user(owner)
         if user is None:
             raise ConfigurationError(
@@ -143,7 +143,7 @@ class _Passwords:
         raise failure
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 
@@ -179,7 +179,7 @@ class _Passwords:
 
 
 def _meaning(error: Exception) -> ConnectorError:
-    """What an error of a keyring means; its words may be of anything."""
+    """Return our error for an error of a keyring, without its message."""
     if isinstance(error, (NoKeyringError, InitError)):
         return ConfigurationError(
             "There is no keyring on this machine that can be used.",

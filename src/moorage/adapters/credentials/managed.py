@@ -1,4 +1,4 @@
-"""Credentials in somebody's secret manager, asked over HTTP with no kit of the vendor's.
+"""Credentials in a secret manager, over HTTP without the vendor's SDK.
 
 What a manager is asked is written once, as coroutines that await a `Line` only; so it serves both
 colours. Who we are to a manager is asked for when it is needed, kept, and renewed after two thirds
@@ -165,7 +165,7 @@ class _Secrets:
         self._names = dict(names)
 
     async def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         name = self._name(owner)
         content = None if name is None else await self._read(owner, name)
         if content is None:
@@ -173,12 +173,12 @@ class _Secrets:
         return read_credentials_text(content, f"The secret {name!r} of {self._manager.where}")
 
     async def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         name = self._name(owner)
         return name is not None and await self._read(owner, name) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         name = self._name(owner)
         if name is None:
             raise ConfigurationError(
@@ -195,7 +195,7 @@ class _Secrets:
         await self._told(owner, self._session.do(write))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 
@@ -208,7 +208,7 @@ class _Secrets:
         return await self._told(owner, self._session.do(read))
 
     async def _told(self, owner: Owner, asked: Coroutine[Any, Any, Answer]) -> Answer:
-        """What is answered; who fails says for which service."""
+        """Return the result of a request; its errors name the service."""
         try:
             return await asked
         except ConnectorError as error:

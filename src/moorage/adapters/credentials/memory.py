@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Vault:
-    """Who has which credential."""
+    """Credentials by owner."""
 
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
         self._kept: dict[Owner, Kept] = {}
@@ -30,24 +30,24 @@ class _Vault:
         self._lock = Lock()
 
     def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         kept = self._kept.get(owner)
         if kept is None:
             raise missing(owner)
         return kept
 
     def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         return owner in self._kept
 
     def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         new = checked(new)
         with self._lock:
             self._kept[owner] = new
 
     def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         kept = self._kept
         with self._lock:
             if kept[owner] is old:
@@ -61,19 +61,19 @@ class _AsyncVault:
         self._vault = _Vault(credentials)
 
     async def get(self, owner: Owner) -> Any:
-        """What is current."""
+        """Return the current credentials."""
         return self._vault.get(owner)
 
     async def has(self, owner: Owner) -> bool:
-        """Whether there is one."""
+        """Return whether there are credentials."""
         return self._vault.has(owner)
 
     async def put(self, owner: Owner, new: Kept) -> None:
-        """Keep a new one."""
+        """Store new credentials."""
         self._vault.put(owner, new)
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
-        """Keep a new one, unless the old one has been replaced already."""
+        """Store new credentials, unless the old ones have been replaced already."""
         self._vault.replace(owner, old, new)
 
 

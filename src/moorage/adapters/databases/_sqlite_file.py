@@ -173,7 +173,7 @@ class StateFile:
             raise self.failure(error) from None
 
     def failure(self, error: Exception) -> Busy | StorageUnavailable:
-        """What to raise in place of an error of SQLite's."""
+        """Return our error for an error of SQLite."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
             return Busy()
@@ -181,7 +181,7 @@ class StateFile:
         return StorageUnavailable(f"{self.path}: {what} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
-        """What to raise where somebody else has had the lock for too long."""
+        """Return the error for a lock that another process has held for too long."""
         return StorageUnavailable(
             f"{self.path}: another process has held the lock on it for too long.",
             remedy="See who has it open (`fuser FILE`): a backup, a shell, a stopped process."

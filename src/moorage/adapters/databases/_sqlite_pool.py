@@ -46,7 +46,7 @@ class Pool:
     def open(self, connect: Callable[[], Link]) -> Link:
         """Another connection."""
         if self._closed:
-            raise StorageUnavailable("the store is closed.", remedy="Use it before it is closed.")
+            raise StorageUnavailable("The store is closed.", remedy="Use it before it is closed.")
         if self._inherited:
             raise StorageUnavailable(
                 "this process was forked from one that was in the middle of using the store.",

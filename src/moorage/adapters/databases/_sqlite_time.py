@@ -33,7 +33,7 @@ def boot_id() -> str | None:
 
 
 def origin(run: Run, boot: str, clock: Clock) -> int:
-    """What to add to the nanoseconds since this boot; whoever comes first writes it."""
+    """Return the offset of the boot clock, which the first process stores."""
     row = run(_ORIGIN, (boot,)).fetchone()
     if row is None:
         run("BEGIN IMMEDIATE")

@@ -81,7 +81,7 @@ class _FileClock:
 
 
 class _Entries(SqliteTables, HostEntryOperations[E]):
-    """What synchronous stores have in common."""
+    """The common part of the synchronous inbox and outbox."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -132,7 +132,7 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
 
 
 class _AsyncEntries(AsyncHostEntryOperations[E]):
-    """What asynchronous stores have in common: threads wait for the disk."""
+    """The common part of the asynchronous inbox and outbox; threads wait for the disk."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -178,7 +178,7 @@ class _AsyncEntries(AsyncHostEntryOperations[E]):
         return await asyncio.to_thread(self._plain._do, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
 
     async def migrate(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         await asyncio.to_thread(self._plain.migrate)
 
     async def aclose(self) -> None:

@@ -53,41 +53,41 @@ class SealedFile:
         self._what = what
 
     async def find(self, about: bytes, /) -> bytes | None:
-        """What is sealed about this."""
+        """Return the sealed text of this id; None if there is none."""
         with self._linked() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Put a text in place."""
+        """Store a sealed text."""
         with self._linked() as link:
             link.execute(_PUT, (about, sealed))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Put texts in place of others that are still there."""
+        """Replace texts that have not changed, and return their number."""
         with self._linked() as link:
             given = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, given).rowcount
 
     async def drop(self, about: bytes, /) -> bool:
-        """Take away what is sealed about this, and say whether there was anything."""
+        """Delete the sealed text of this id, and return whether there was one."""
         with self._linked() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 
     async def clear(self) -> int:
-        """Take everything away, and say how much that was."""
+        """Delete all rows, and return their number."""
         with self._linked() as link:
             return link.execute(_CLEAR).rowcount
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
-        """So many rows, in the order of what they are about."""
+        """Return up to `size` rows after an id, in order."""
         with self._linked() as link:
             found = link.execute(_PAGE, (after, size)).fetchall()
         return [Row(about, about, sealed) for about, sealed in found]
 
     @contextmanager
     def _linked(self) -> Generator[sqlite3.Connection]:
-        """A connection, what is done with which is one transaction."""
+        """Yield a connection; the block is one transaction."""
         try:
             self._make()
             uri = f"{self.path.as_uri()}?mode=rw"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """What is stored: where that stands in the order of rows, what it is about, and the text."""
+    """A stored row: its position in the order of rows, its id, and the sealed text."""
 
     place: bytes
     about: bytes
@@ -17,7 +17,7 @@ class Row(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """A text to be put in place of another, if that is still there."""
+    """A text that replaces another, if that has not changed."""
 
     about: bytes
     old: bytes

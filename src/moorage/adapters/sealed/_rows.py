@@ -54,19 +54,19 @@ class SealedRows:
         self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
 
     async def find(self, about: bytes, /) -> bytes | None:
-        """What is sealed about this."""
+        """Return the sealed text of this id; None if there is none."""
         columns = self._table.c
         wanted = select(columns.sealed).where(columns.id == _id(about))
         return await self._run(lambda link: self._bounded(link).execute(wanted).scalar())
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Put a text in place."""
+        """Store a sealed text."""
         row = {"id": _id(about), "owner": _shown(about), "about": about, "sealed": sealed}
         statement = self._insert(self._table, row)
         await self._run(lambda link: self._bounded(link).execute(statement))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Put texts in place of others that are still there, locking rows in their order."""
+        """Replace texts that have not changed, locking rows in their order."""
         columns = self._table.c
         statements = [
             update(self._table).where(columns.id == id_, columns.sealed == old).values(sealed=new)
@@ -80,17 +80,17 @@ class SealedRows:
         return await self._run(work)
 
     async def drop(self, about: bytes, /) -> bool:
-        """Take away what is sealed about this, and say whether there was anything."""
+        """Delete the sealed text of this id, and return whether there was one."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
         return await self._run(lambda link: bool(self._bounded(link).execute(statement).rowcount))
 
     async def clear(self) -> int:
-        """Take everything away, and say how much that was."""
+        """Delete all rows, and return their number."""
         statement = delete(self._table)
         return await self._run(lambda link: self._bounded(link).execute(statement).rowcount)
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
-        """So many rows, in the order of their ids."""
+        """Return up to `size` rows after an id, in order."""
         columns = self._table.c
         wanted = (
             select(columns.id, columns.about, columns.sealed)
@@ -164,7 +164,7 @@ def _shown(about: bytes) -> str:
 
 
 def _meaning(source: Source, table: Table, error: BaseException) -> ConnectorError:
-    """What an error in a transaction means."""
+    """Return our error for an error in a transaction."""
     origin = getattr(error, "orig", None)
     codes = {getattr(origin, "sqlstate", None), *getattr(origin, "args", ())[:1]}
     name = source.quoted(table)

@@ -25,7 +25,7 @@ _AWAITED: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyn
 
 
 class SealedTable:
-    """What both colours have in common, whatever is sealed."""
+    """The common part of the synchronous and the asynchronous table."""
 
     _called: ClassVar[str]
     """The name of the table, without its prefix."""
@@ -63,11 +63,11 @@ class PlainSealedTable(SealedTable):
         self._rows = SealedRows(self._source, self._table, BlockingTransactions, bound)
 
     def migrate(self) -> None:
-        """Make the table if it is missing."""
+        """Create a missing table."""
         try:
             with self._source.engine.begin() as connection:
                 create(self._table, connection)
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return
@@ -87,13 +87,13 @@ class AwaitedSealedTable(SealedTable):
         self._rows = SealedRows(self._source, self._table, AsyncTransactions, bound)
 
     async def migrate(self) -> None:
-        """Make the table if it is missing."""
+        """Create a missing table."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         try:
             async with AsyncEngine(self._source.engine).begin() as connection:
                 await connection.run_sync(partial(create, self._table))
-        except Exception as error:  # noqa: BLE001 - no foreign error passes
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
             failure = self._source.unmade(error)
         else:
             return

@@ -29,7 +29,7 @@ MOST: Final = 1_000
 
 
 class Posts:
-    """What was posted to one store and has not been executed yet.
+    """The commands that were posted to a store and are not executed yet.
 
     `kept` are the commands that have not begun, `sending` is the task that executes them. Where
     both are empty there is nothing to wait for, and `settle` need not be called.

@@ -225,13 +225,13 @@ class AsyncClusterLink:
 
 
 def _is_at(node: Any, told: Sequence[Any]) -> bool:
-    """Whether a node is the one that a cluster tells of by its host and port."""
+    """Return whether a node is the one with the host and port that a cluster reports."""
     host, port, *_ = told
     return (node.host, node.port) == (host.decode() if isinstance(host, bytes) else host, port)
 
 
 async def _first_answer(nodes: Any, request: str, but: Any = None) -> Any:
-    """What the first node answers that does, of all but one."""
+    """Return the answer of the first node that responds, without the excluded one."""
     error: Exception = wrong.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
         if node is not but:

@@ -57,7 +57,7 @@ _Undecided: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
 
 
 def pauses(timeout: float, until: float = inf) -> Iterator[float]:
-    """How long to wait each time that somebody was faster, for four timeouts in all.
+    """Yield the pauses after each conflict with another caller, for four timeouts in all.
 
     Raises:
         StateUnavailable: these are over, or the caller's time is, by `monotonic()`.
@@ -72,7 +72,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 
 
 def is_kept(error: BaseException, *, once: bool) -> bool:
-    """Whether a command that was posted is sent with the next, after this error.
+    """Return whether a posted command is sent again with the next one, after this error.
 
     What Redis has refused it would refuse again.
     """
@@ -106,7 +106,7 @@ class Lane:
         self._deciding: Task[None] | None = None
 
     def idle(self) -> bool:
-        """Whether nobody waits here."""
+        """Return whether no caller waits here."""
         return self._asking is None and self._deciding is None
 
     async def ask(
@@ -115,7 +115,7 @@ class Lane:
         timeout: float | None = None,
         command: Command[Any] | None = None,
     ) -> Any:
-        """What the script replies, if it does within `timeout` seconds."""
+        """Return the script's reply, if it arrives within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         patience = bounded(self._timeout, timeout)
         self._asked.append((question, future, command, patience))
@@ -147,7 +147,7 @@ class Lane:
         return answer
 
     async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
-        """What a future gives; the batch that it waits for goes on without a caller who is late."""
+        """Return the result of a future; its batch continues without a caller that timed out."""
         if timeout is None:
             return await future
         late = self.loop.call_later(timeout, self._give_up, future)
@@ -300,7 +300,7 @@ class Lane:
 
 
 def _wanted(future: Future[Any] | None) -> bool:
-    """Whether anybody still waits, or nobody ever did; what is not needed is not asked."""
+    """Return whether a caller still waits, or none ever did; otherwise nothing is sent."""
     return future is None or not future.done()
 
 

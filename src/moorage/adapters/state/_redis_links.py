@@ -66,7 +66,7 @@ class Link:
         self._connected = True
 
     def bound(self, until: float) -> None:
-        """Let everything that is sent and received from now on end by a time of `monotonic()`."""
+        """Set the deadline of everything that is sent and received, as a time of `monotonic()`."""
         self._connection._sock.until = self._moment(until)  # noqa: SLF001 - redis-py bounds each read
 
     def _moment(self, until: float) -> float:
@@ -74,7 +74,7 @@ class Link:
         return monotonic() + self._place.timeout if until == inf else until
 
     def _interrupted(self) -> bool:
-        """Whether something came that nobody asked for, such as the end."""
+        """Return whether something arrived without a request, such as the end."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says
         except (wrong.RedisError, OSError):

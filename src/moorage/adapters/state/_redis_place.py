@@ -77,7 +77,7 @@ class UnsentError(Exception):
 
 
 class Place:
-    """Where Redis is, for one colour of redis-py, and how to connect to it.
+    """The address of Redis and its connections, for the synchronous or asynchronous redis-py.
 
     Attributes:
         shown: the address as it may be told to anybody.
@@ -140,7 +140,7 @@ class Place:
             self._settings = self._driver.connections.parse_url(plain)
         except ValueError:
             raise ConfigurationError(
-                "this is no address of a Redis.",
+                "The URL is not the address of a Redis.",
                 path="url",
                 remedy="Give redis://host:port/0, rediss://… for TLS, unix:///path,"
                 " redis+cluster://host:port,host:port or"
@@ -169,7 +169,7 @@ class Place:
             self._class = connections.Connection
         if ca is not None and not tls:
             raise ConfigurationError(
-                "there are no certificates without TLS.", path="ca", remedy="Give a rediss:// URL."
+                "Certificates need TLS.", path="ca", remedy="Give a rediss:// URL."
             )
         if self._class is not connections.UnixDomainSocketConnection:
             self._settings["socket_keepalive"] = True
@@ -277,7 +277,7 @@ class Place:
         self.checked = True
 
     def unavailable(self, error: BaseException) -> StorageUnavailable:
-        """What it means for a caller that a request or a connection failed."""
+        """Return the error for a failed request or connection."""
         if isinstance(error, wrong.MovedError):
             error = wrong.ResponseError("MOVED")
         for kind, sentence, remedy in _MEANINGS:

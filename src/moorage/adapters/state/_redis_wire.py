@@ -533,7 +533,7 @@ class Swap:
         return Question(tuple(keys), b"".join(parts), int, once=once)
 
     def answer(self, place: int) -> Any:
-        """What a command has answered, or its error raised."""
+        """Return the answer of a command, or raise its error."""
         answer, error = self.outcomes[place]
         if error is not None:
             raise error

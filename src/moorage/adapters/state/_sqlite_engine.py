@@ -1,4 +1,4 @@
-"""What both faces of a SQLite file do: commands, and what the file needs now and then.
+"""The engine of a SQLite store, synchronous and asynchronous: commands and maintenance.
 
 1. Every command is one transaction that begins with the lock for writing; a command that changes
    nothing ends it without writing. No other lock is held while a command decides.
@@ -245,7 +245,7 @@ class Engine:
         self._anchored = link.identity
 
     def _moved(self, link: Link) -> bool:
-        """Whether the file is not where it was; then nobody uses it any more."""
+        """Return whether the file was moved or replaced, so that it must not be used."""
         try:
             moved = self.file.identity() != link.identity
         except ConnectorError:
@@ -255,7 +255,7 @@ class Engine:
         return moved
 
     def _failure(self, error: Exception) -> Exception:
-        """What to raise in place of an error of SQLite's, after which everything is looked at."""
+        """Return our error for an error of SQLite, after which the file is checked again."""
         failure = self.file.failure(error)
         if not isinstance(failure, Busy):
             self._pool.clear()
@@ -298,7 +298,7 @@ def _changes(
 
 
 def tried(attempt: Callable[[], Done], until: float) -> Done:
-    """What `attempt` gives, when nobody holds the lock any more.
+    """Return the result of `attempt` once the lock is free.
 
     Raises:
         Busy: somebody still does when the time is over.
@@ -312,7 +312,7 @@ def tried(attempt: Callable[[], Done], until: float) -> Done:
 
 
 def pauses(until: float) -> Iterator[float]:
-    """How long to stay away before each next try, until the time is over; the first is free."""
+    """Yield the pauses before the next tries, until the deadline; the first is zero."""
     longest = _SOON
     while True:
         yield longest * (0.5 + random())  # noqa: S311 - nobody gains by guessing it

@@ -42,7 +42,7 @@ class Flush:
 
     @property
     def needed(self) -> bool:
-        """Whether anything that was wanted is not on the disk yet."""
+        """Return whether data that was to be flushed is not on disk yet."""
         # Looked at twice: a flush that fails between wants all of it again.
         return self.wanted or self._lock.locked() or self.wanted
 

@@ -53,7 +53,7 @@ _DEFERRED: Final = 1_000
 
 
 class _Store:
-    """What the stores of both colours have."""
+    """The common part of the synchronous and the asynchronous store."""
 
     reach = "network"
     _awaited: bool
@@ -85,18 +85,18 @@ class _Store:
     def _require_open(self) -> None:
         if self._closed:
             raise StorageUnavailable(
-                "this store was closed.", remedy="Make a new one.", retryable=False
+                "The store is closed.", remedy="Make a new one.", retryable=False
             )
 
     def _of(self, error: BaseException) -> ConnectorError:
-        """What an error of redis-py means; one of ours is its own meaning, for one caller each."""
+        """Return our error for an error of redis-py, as a copy for one caller."""
         if isinstance(error, ConnectorError):
             return copy(error)
         cause = error.__cause__ if isinstance(error, UnsentError) else error
         return self._place.unavailable(cause or error)
 
     def _due(self) -> tuple[list[tuple[Command[Any], Question]], list[Command[Any]]]:
-        """What was posted and can be asked now: what the script knows, and what it does not."""
+        """Return the posted commands to send: those for the script, and the others."""
         known: list[tuple[Command[Any], Question]] = []
         others: list[Command[Any]] = []
         while self._posted and len(known) < TOGETHER:
@@ -414,6 +414,6 @@ class AsyncRedisStorage(_Store):
 
 
 def _home(command: Command[Any] | None) -> str:
-    """What all keys of a command have in braces, by which a cluster places them."""
+    """Return the hash tag of a command's keys, by which a cluster assigns them to a node."""
     _, _, rest = command.keys[0].partition("{") if command and command.keys else ("", "", "")
     return rest.partition("}")[0]

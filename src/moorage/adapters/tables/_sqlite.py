@@ -101,7 +101,7 @@ class SqliteTables:
         self.close()
 
     def migrate(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
 
         async def make(execute: Execute) -> None:
             await execute(*((statement, ()) for statement in self._making), writes=True)

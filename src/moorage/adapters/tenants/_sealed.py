@@ -44,27 +44,27 @@ class SealedTenants:
         self._cipher = cipher
 
     async def version(self, tenant: str) -> str | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         sealed = await self._rows.find(_about(tenant))
         return None if sealed is None else sha256(sealed).hexdigest()[:32]
 
     async def tables(self, tenant: str) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         key = _about(tenant)
         sealed = await self._rows.find(key)
         return {} if sealed is None else _read(self._cipher.open(sealed, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         key = _about(tenant)
         await self._rows.put(key, self._cipher.seal(_written(tables), key))
 
     async def remove(self, tenant: str) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         await self._rows.drop(_about(tenant))
 
     async def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return await self._rows.clear()
 
 

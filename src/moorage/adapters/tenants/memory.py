@@ -26,25 +26,25 @@ class MemoryTenants:
             self.put(tenant, tables)
 
     def version(self, tenant: str, /) -> int | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         kept = self._kept.get(tenant)
         return None if kept is None else kept[0]
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         kept = self._kept.get(tenant)
         return {} if kept is None else deepcopy(kept[1])
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         self._kept[checked_name(tenant, "tenant")] = next(self._numbers), deepcopy(dict(tables))
 
     def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         self._kept.pop(tenant, None)
 
     def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         count_of = len(self._kept)
         self._kept.clear()
         return count_of
@@ -61,21 +61,21 @@ class AsyncMemoryTenants:
         self._tenants = MemoryTenants(tenants)
 
     async def version(self, tenant: str, /) -> int | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         return self._tenants.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         return self._tenants.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         self._tenants.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         self._tenants.remove(tenant)
 
     async def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return self._tenants.clear()

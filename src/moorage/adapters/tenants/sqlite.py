@@ -36,23 +36,23 @@ class SqliteTenants:
         self._sealed = SealedTenants(SealedFile(path, timeout, _APPLICATION, "tenants"), cipher)
 
     def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         return run_now(self._sealed.version(tenant))
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         return run_now(self._sealed.tables(tenant))
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         run_now(self._sealed.put(tenant, tables))
 
     def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         run_now(self._sealed.remove(tenant))
 
     def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return run_now(self._sealed.clear())
 
 
@@ -71,23 +71,23 @@ class AsyncSqliteTenants:
         self._sealed = SealedTenants(SealedFile(path, timeout, _APPLICATION, "tenants"), cipher)
 
     async def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return a version that changes with the tables; None for an unknown tenant."""
         return await _in_thread(self._sealed.version(tenant))
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; empty for an unknown tenant."""
         return await _in_thread(self._sealed.tables(tenant))
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of the earlier ones."""
         await _in_thread(self._sealed.put(tenant, tables))
 
     async def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         await _in_thread(self._sealed.remove(tenant))
 
     async def clear(self) -> int:
-        """Know nobody any more, and say how many that were."""
+        """Delete all tenants, and return their number."""
         return await _in_thread(self._sealed.clear())
 
 

@@ -15,7 +15,7 @@ _AT_ONCE: Final = 0.001  # seconds
 
 
 class Bounds:
-    """How long each step of an exchange may take; None is as long as all of it may.
+    """The timeouts of the steps of an exchange; None is the timeout of the whole.
 
     Where nobody said how long connecting may take, it is the power of two below the total timeout:
     so that the end of the time finds out whether a connection stood, which nothing that pyreqwest

@@ -1,4 +1,4 @@
-"""What pyreqwest is told of what ours was told, and its clients, of one process only."""
+"""The settings and clients of pyreqwest, which belong to one process."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Clients:
         return client
 
     def forget(self) -> None:
-        """Let go of all; each ends with the last exchange that it carries."""
+        """Release all clients; each is closed after its last exchange."""
         self._made = {}
 
     def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:

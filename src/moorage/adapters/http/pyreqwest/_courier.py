@@ -1,4 +1,4 @@
-"""What both colours of the client over pyreqwest keep, and do alike."""
+"""The common part of the synchronous and the asynchronous client over pyreqwest."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Courier:
         )
 
     async def open(self, face: Face, request: Request, url: str, timeouts: Timeouts) -> Exchange:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         begin = self._beginning(face)
         origin, _, target = locate(url)
         bounds = self.bounds(timeouts)

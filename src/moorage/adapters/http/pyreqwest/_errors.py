@@ -1,4 +1,4 @@
-"""What an exception of pyreqwest's means, which its class does not tell.
+"""The meanings of pyreqwest's exceptions, which their classes do not determine.
 
 | what its causes say | raised | may have been processed |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""One request and its answer by pyreqwest, written once for both colours.
+"""One request and its response over pyreqwest, for synchronous and asynchronous clients.
 
 | what happened | raised | may have been processed |
 |---|---|---|
@@ -191,7 +191,7 @@ class Exchange:
 
     @property
     def _streaming(self) -> StreamingFace:
-        """How an exchange waits of which something is streamed; others are not asked."""
+        """The waiting of an exchange with a streamed body."""
         return cast("StreamingFace", self._face)
 
     # --- sending -----------------------------------------------------------

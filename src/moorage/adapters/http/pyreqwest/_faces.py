@@ -1,4 +1,4 @@
-"""How each colour waits for pyreqwest."""
+"""Waits for pyreqwest: blocking, or in an event loop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Face(Protocol):
 
 
 class StreamingFace(Face, Protocol):
-    """How an exchange waits of which something is streamed.
+    """The waiting of an exchange with a streamed body.
 
     `enter` and `read` raise `TimeIsUp` with the name of the step whose bound has passed: `read`
     its own, `enter` what `bound` said last. `hang_up` wakes whoever waits in `read`, and tells

@@ -1,4 +1,4 @@
-"""How an event loop waits for pyreqwest, the host's own or one for those who block."""
+"""Waits for pyreqwest in an event loop: the host's, or one for blocking callers."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Lent(Streaming):
 
 
 class _Settled:
-    """What became of work that was asked for, to be told in the loop."""
+    """The result of requested work, to be delivered in the loop."""
 
     def __init__(self, answer: asyncio.Future[Any], value: object, error: Exception | None) -> None:
         self._answer = answer

@@ -48,12 +48,12 @@ class AsyncPyreqwestHttpClient:
         guard: refused: pyreqwest looks names up itself, and tells nobody what it found.
         http2: speaks HTTP/2 with a vendor that offers it, many exchanges over one connection.
         max_connections: exchanges with one origin at once; a call beyond that waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection is kept.
+        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
         max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
             `open` streams as it came has no limit but the reader's.
 
     Attributes:
-        unverified: what leaves out all checks of whom we talk to; None where nothing does.
+        unverified: the reason if certificates are not verified; otherwise None.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class AsyncPyreqwestHttpClient:
         self._instead: AsyncStdlibHttpClient | None = None
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its whole response."""
         if self._instead is not None:
             return await self._instead.send(request, url, timeouts)
         try:
@@ -95,7 +95,7 @@ class AsyncPyreqwestHttpClient:
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncPyreqwestIncoming | AsyncStdlibIncoming:
-        """Send a request and read its answer up to the body."""
+        """Send a request and read its response up to the body."""
         if self._instead is not None:
             return await self._instead.open(request, url, timeouts)
         try:
@@ -111,7 +111,7 @@ class AsyncPyreqwestHttpClient:
         return self._courier.statistics() if instead is None else instead.statistics()
 
     async def close(self) -> None:
-        """Close every connection that is idle, and each other one when its answer ends."""
+        """Close idle connections now, and the others when their responses end."""
         self._courier.close(self._clients)
         if self._instead is not None:
             await self._instead.close()
