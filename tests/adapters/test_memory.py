@@ -561,7 +561,7 @@ def test_a_store_that_fills_up_warns_once() -> None:
         for key in keys[:7]:
             store.execute(Put(1, key))
 
-    with pytest.warns(RuntimeWarning, match="8 of at most 10 live states of the class 'key'"):
+    with pytest.warns(RuntimeWarning, match="8 of at most 10 states of the class 'key'"):
         store.execute(Put(1, keys[7]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -74,7 +74,7 @@ class _Kept:
             entries[owner] = (fresh, got, fresh + self._grace)
 
     def spare(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
-    """Return credentials that are usable while the provider is away, or raise its error."""
+        """Return credentials that are usable while the provider is away, or raise its error."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
