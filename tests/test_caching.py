@@ -234,7 +234,7 @@ def test_what_was_confirmed_is_fresh_again(mode: str, vendor: VendorServer) -> N
 
     assert 2 == len(vendor.requests)
     assert [(b"an answer", "1")] * 2 == [
-        (one.body, one.header("x-kept")) for one in (confirmed, reused)
+        (item.body, item.header("x-kept")) for item in (confirmed, reused)
     ]
 
 

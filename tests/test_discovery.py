@@ -131,12 +131,12 @@ def test_a_given_client_is_used() -> None:
 
     assert "https://login.example" == discover("https://login.example", http=plain).issuer
     assert "https://login.example" == later("https://login.example", http=awaited).issuer
-    assert [OAUTH, OPENID, OAUTH] == [one.path for one in vendor.requests]
+    assert [OAUTH, OPENID, OAUTH] == [request.path for request in vendor.requests]
     plain.close()
 
 
 def test_both_faces_are_alike() -> None:
     """Both take the same, and say the same of it."""
     assert asked(discover) == asked(adiscover)
-    mine, its = (str(one.__doc__).partition("Args:")[2] for one in (discover, adiscover))
+    mine, its = (str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover))
     assert hued(mine) == hued(its)

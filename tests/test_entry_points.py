@@ -126,8 +126,8 @@ def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
     source = {"vendors": {"post_queue": {"topic": "t"}}}
     with moorage.open(source) as hub:
         assert [("t", "Queue")] == [
-            (one.options.topic, type(one).__name__)
-            for one in hub._live.dispatcher.transports.values()  # noqa: SLF001 - no verb leads to it alone
+            (transport.options.topic, type(transport).__name__)
+            for transport in hub._live.dispatcher.transports.values()  # noqa: SLF001 - no verb leads to it alone
         ]
         hub.reload({"vendors": {"post_queue": {"topic": "u"}}})
         gc.collect()

@@ -90,7 +90,9 @@ def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixt
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert 200 == asyncio.run(inside())
-    assert [("moorage", "WARNING")] == [(one.name, one.levelname) for one in caplog.records]
+    assert [("moorage", "WARNING")] == [
+        (record.name, record.levelname) for record in caplog.records
+    ]
     assert "inside a running event loop" in caplog.messages[0]
 
 

@@ -161,7 +161,7 @@ def test_same_types(plain: type, twin: type) -> None:
         if not callable(member) or name == "__init__":
             continue
         other = others.get(name) or others[MODEED[name]]
-        notes, twins = (inspect.signature(one).return_annotation for one in (member, other))
+        notes, twins = (inspect.signature(item).return_annotation for item in (member, other))
         assert hued(str(notes)) == hued(str(twins)), name
         for mine, its in zip(
             inspect.signature(member).parameters.values(),
@@ -188,11 +188,11 @@ def test_managers_are_made_alike() -> None:
     """Both managers take the same services and ports, by the same names."""
     plain, twin = (inspect.signature(kind).parameters.values() for kind in MANAGERS)
 
-    assert [(one.name, one.kind, one.default) for one in plain] == [
-        (one.name, one.kind, one.default) for one in twin
+    assert [(item.name, item.kind, item.default) for item in plain] == [
+        (item.name, item.kind, item.default) for item in twin
     ]
-    assert [hued(str(one.annotation)) for one in plain] == [
-        hued(str(one.annotation)) for one in twin
+    assert [hued(str(item.annotation)) for item in plain] == [
+        hued(str(item.annotation)) for item in twin
     ]
 
 
@@ -240,7 +240,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
         for name in members(part)
         if not name.startswith("_")
         and name not in in_both
-        and name not in {one for pair in twins(part) for one in (pair[0], f"a{pair[0]}")}
+        and name not in {item for pair in twins(part) for item in (pair[0], f"a{pair[0]}")}
     }
 
     assert set() == alone

@@ -71,10 +71,10 @@ def test_a_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims
     options: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
     manager = ConnectorManager([SERVICE], **options)
     assert manager.run("bank", lambda: store.renewed.wait(PATIENCE), idempotency_key="k")
-    claim = next(one for one in store.commands if type(one) is Claim)
-    renew = next(one for one in store.commands if type(one) is Renew)
+    claim = next(command for command in store.commands if type(command) is Claim)
+    renew = next(command for command in store.commands if type(command) is Renew)
     assert (LEASE, claim.keys, LEASE) == (claim.lease, renew.keys, renew.lease)
-    assert not any(type(one) is Renew for one in other.commands)
+    assert not any(type(command) is Renew for command in other.commands)
 
 
 def test_a_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_store_in_memory_needs_no_renewals() -> None:
     plain = ConnectorManager([SERVICE], state=MemoryStorage())
     later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
     embedded = ConnectorManager([SERVICE])
-    assert [Unrenewed] * 3 == [type(renewals(one)) for one in (plain, later, embedded)]
+    assert [Unrenewed] * 3 == [type(renewals(item)) for item in (plain, later, embedded)]
 
 
 def test_managers_of_one_store_share_what_renews(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_only_a_store_in_parts_is_asked_by_tag(tmp_path: Path) -> None:
         RedisStorage(),
         AsyncRedisStorage(),
     ]
-    assert [True] * 4 == [one.mixes_tags for one in whole]
+    assert [True] * 4 == [item.mixes_tags for item in whole]
     assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
     assert not hasattr(Noting(tmp_path / "state.db"), "mixes_tags")
 

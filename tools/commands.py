@@ -73,7 +73,7 @@ def _description(words: str) -> Iterator[str]:
 
 def _table(app: App) -> Iterator[str]:
     arguments = app.assemble_argument_collection(default_parameter=PLAIN, parse_docstring=True)
-    rows = [_row(one) for one in arguments if one.parse and one.show]
+    rows = [_row(argument) for argument in arguments if argument.parse and argument.show]
     if rows:
         yield "| | | |"
         yield "|---|---|---|"

@@ -110,7 +110,7 @@ def _row(name: str, field: Field, inside: dict[str, Table]) -> str:
         several = "" if inner is field.shape else ", or a list of them"
         what = f"a table, [{inner.name}](#{inner.name.lower()}){several}"
     elif isinstance(inner, OneOf):
-        what = ", ".join(f"`{one}`" for one in inner.choices)
+        what = ", ".join(f"`{choice}`" for choice in inner.choices)
     else:
         what = expectation(field.shape)
     default = "required" if field.required else ""

@@ -281,7 +281,9 @@ class Tests:
             first = min(mutant.lines, default=mutant.span.stop)
             above = reversed(range(mutant.span.start, first))
             places = [mutant.lines, *([line] for line in above), mutant.span]
-            reaching = next(filter(None, (self._reaching(mutant.path, one) for one in places)), [])
+            reaching = next(
+                filter(None, (self._reaching(mutant.path, place) for place in places)), []
+            )
             chosen: list[int] = []
             left = NEAR
             for test in reaching:
@@ -401,7 +403,7 @@ class Trials:
         if len(self._running) == self._workers:
             self._end_one()
         slots = {slot for slot, _ in self._running.values()}
-        slot = next(one for one in range(self._workers) if one not in slots)
+        slot = next(worker for worker in range(self._workers) if worker not in slots)
         child = os.fork()
         if not child:
             try:
@@ -433,7 +435,7 @@ class Trials:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         set_mutant_under_test(mutant)
-        watch = None if mutant else Watch({one.path for one in self._mutants})
+        watch = None if mutant else Watch({mutant.path for mutant in self._mutants})
         for one, following in pairwise([*targets, None]):
             assert one is not None
             signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([one]))
@@ -495,10 +497,10 @@ def fates_of(
     """
     made = make_mutants(workers)
     targets = [
-        one
-        for one in made
-        if not one.is_wording()
-        and (not only or any(fnmatch(one.name, pattern) for pattern in only))
+        client
+        for client in made
+        if not client.is_wording()
+        and (not only or any(fnmatch(client.name, pattern) for pattern in only))
     ]
     trials = Trials(targets, explained, noticed, workers=workers, until=time.monotonic() + seconds)
     set_mutant_under_test("")
@@ -514,4 +516,4 @@ def fates_of(
         )
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         sys.exit(f"pytest could not collect the tests: {code}")
-    return {one: trials.fates[one.name] for one in targets}
+    return {target: trials.fates[target.name] for target in targets}

@@ -62,7 +62,7 @@ def noticed_now(
     fate_of = {one: fate for one, fate in fates.items() if one not in existing}
     missed = {one.whole for one, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
     untried = {one.whole for one, fate in fate_of.items() if fate == UNTRIED}
-    return {one.whole for one in fates} - missed - (untried - before)
+    return {fate.whole for fate in fates} - missed - (untried - before)
 
 
 def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
@@ -105,11 +105,13 @@ def main() -> int:
         seconds=options.minutes * 60,
     )
     if not options.only:
-        lines = sorted(f"{one.digest} {one.name}\n" for one in noticed_now(fates, existing, before))
+        lines = sorted(
+            f"{fate.digest} {fate.name}\n" for fate in noticed_now(fates, existing, before)
+        )
         NOTICED.write_text("".join(lines), "utf-8")
 
     survivors = {one for one, fate in fates.items() if fate == SURVIVED}
-    unexplained = [one for one in fates if one in survivors - existing]
+    unexplained = [fate for fate in fates if fate in survivors - existing]
     untested = Counter(one.function for one, fate in fates.items() if fate == UNTESTED)
     untried = sum(fate == UNTRIED for fate in fates.values())
     stale = [] if options.only or untried else sorted(existing - survivors, key=str)

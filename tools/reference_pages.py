@@ -46,7 +46,7 @@ def _vendors(kind: str) -> Iterator[str]:
         sandbox = f"moorage.testing.sandboxes.{name}"
         if importlib.util.find_spec(sandbox) is not None:
             custom = dict(_public(importlib.import_module(sandbox)))
-            yield from (f"{sandbox}:{one}" for one in custom if one.endswith("Sandbox"))
+            yield from (f"{sandbox}:{item}" for item in custom if item.endswith("Sandbox"))
 
 
 PAGES: Final = (

@@ -74,20 +74,24 @@ def _table(kind: str) -> Iterator[str]:
     yield f"## {TITLES[kind]}\n"
     yield _row("", [_name(name) for name in vendors])
     yield _row("---", ["---"] * len(vendors))
-    yield _row("version", [one.api_version or "" for one in vendors.values()])
-    yield _row("webhooks", [f"`{one.webhook}`" if one.webhook else "" for one in vendors.values()])
+    yield _row("version", [vendor.api_version or "" for vendor in vendors.values()])
+    yield _row(
+        "webhooks", [f"`{vendor.webhook}`" if vendor.webhook else "" for vendor in vendors.values()]
+    )
     for title, told in _KEYS.items():
-        yield _row(title, [told(one.idempotency) for one in vendors.values()])
-    for operation in sorted({verb for one in vendors.values() for verb in one.unknown_outcomes}):
-        becomes = [one.unknown_outcomes.get(operation, "") for one in vendors.values()]
+        yield _row(title, [told(vendor.idempotency) for vendor in vendors.values()])
+    for operation in sorted(
+        {verb for vendor in vendors.values() for verb in vendor.unknown_outcomes}
+    ):
+        becomes = [vendor.unknown_outcomes.get(operation, "") for vendor in vendors.values()]
         yield _row(
             f"unknown outcome of `{operation}`", [word.replace("_", " ") for word in becomes]
         )
     for capability in CAPABILITIES[kind]:
-        has = [_tick(one, capability) for one in vendors.values()]
+        has = [_tick(vendor, capability) for vendor in vendors.values()]
         yield _row(f"`{capability}`", has)
-    for limit in sorted({limit for one in vendors.values() for limit in one.limits}):
-        most = [_number(one.limits.get(limit)) for one in vendors.values()]
+    for limit in sorted({limit for vendor in vendors.values() for limit in vendor.limits}):
+        most = [_number(vendor.limits.get(limit)) for vendor in vendors.values()]
         yield _row(f"limit of `{limit}`", most)
     yield ""
 

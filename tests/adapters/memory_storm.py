@@ -178,7 +178,7 @@ def main(kind: str) -> None:
     """Print how often it struck, what was torn, and whether the store still counts right."""
     storm = Storm()
     sys.setswitchinterval(1e-5)
-    {each.__name__: each for each in (signals, handlers, finalisers, threads)}[kind](storm)
+    {item.__name__: item for item in (signals, handlers, finalisers, threads)}[kind](storm)
     gc.disable()
     storm.work()
     storm.check()

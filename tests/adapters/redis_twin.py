@@ -264,8 +264,8 @@ class Walk:
             record[2] = 0
         if chance.random() < 0.4:
             record[5] = pack_slots(
-                (slot - each * self.gates.circuit.width, base, edge, edge, edge // 2)
-                for each in range(chance.choice((1, 4, 9, 10)), 0, -1)
+                (slot - item * self.gates.circuit.width, base, edge, edge, edge // 2)
+                for item in range(chance.choice((1, 4, 9, 10)), 0, -1)
             )
         self.states["circuit"] = (seen, quiet, mode, gen, slot, total, base, tuple(record))
         self._to_a_rule(self.gates.circuit, edge)

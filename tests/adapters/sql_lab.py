@@ -46,7 +46,7 @@ class Append:
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
         """Append."""
         results = tuple(() if state is None else state[2] for state in states)
-        return tuple((now, DAY, (*one, self.number)) for one in results), (now, results)
+        return tuple((now, DAY, (*result, self.number)) for result in results), (now, results)
 
 
 class Look(Append):

@@ -118,12 +118,12 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
     first = store.claim(3, 60.0, 5)
     second = store.claim(3, 60.0, 5)
 
-    assert [one.id for one in first] == ["a", "b", "c"]
-    assert [one.id for one in second] == ["d", "e"]
+    assert [item.id for item in first] == ["a", "b", "c"]
+    assert [item.id for item in second] == ["d", "e"]
     assert store.claim(3, 60.0, 5) == ()
-    assert {one.state for one in (*first, *second)} == {EntryState.CLAIMED}
-    stored = {one.id: one for one in store.find(EntryQuery()).items}
-    assert stored == {one.id: one for one in (*first, *second)}
+    assert {item.state for item in (*first, *second)} == {EntryState.CLAIMED}
+    stored = {item.id: item for item in store.find(EntryQuery()).items}
+    assert stored == {item.id: item for item in (*first, *second)}
 
 
 def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
@@ -133,9 +133,11 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
         store.add(entry(name, lane=name[0]))
 
     taken = store.claim(9, 60.0, 5)
-    assert [one.id for one in taken] == ["a1", "b1"]
-    store.settle([finish(one, store.now()) for one in taken], [one.fence for one in taken])
-    assert [one.id for one in store.claim(9, 60.0, 5)] == ["a2"]
+    assert [ticket.id for ticket in taken] == ["a1", "b1"]
+    store.settle(
+        [finish(ticket, store.now()) for ticket in taken], [ticket.fence for ticket in taken]
+    )
+    assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
 
 
 def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
@@ -146,7 +148,7 @@ def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
     (fatal,) = store.find(EntryQuery(id="b")).items
     store.swap(take(fatal, store.now() - DAY, 60.0, 5), fatal.fence)
 
-    claims = [[one.id for one in store.claim(9, 60.0, 5)] for _ in range(4)]
+    claims = [[entry.id for entry in store.claim(9, 60.0, 5)] for _ in range(4)]
     assert claims == [["a"], ["b"], ["c"], []]
 
 
@@ -157,11 +159,11 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
         store.add(entry(name))
     taken = store.claim(9, 60.0, 5)
     store.swap(take(taken[1], store.now(), 60.0, 5), taken[1].fence)
-    done = [finish(one, store.now()) for one in taken]
+    done = [finish(ticket, store.now()) for ticket in taken]
 
-    assert store.settle(done, [one.fence for one in taken]) == [True, False, True]
+    assert store.settle(done, [ticket.fence for ticket in taken]) == [True, False, True]
     assert store.settle(done[1:2], [taken[1].fence]) == [False]
-    states = {one.id: one.state.value for one in store.find(EntryQuery()).items}
+    states = {item.id: item.state.value for item in store.find(EntryQuery()).items}
     assert states == {"a": "done", "b": "claimed", "c": "done"}
 
 
@@ -174,8 +176,8 @@ def test_async_batches(lab: EntryLab) -> None:
             await store.add(entry(name))
         taken = await store.claim(9, 60.0, 5)
         now = await store.now()
-        settled = await store.settle([finish(one, now) for one in taken], [1, 1])
-        assert [one.id for one in taken] == ["a", "b"]
+        settled = await store.settle([finish(ticket, now) for ticket in taken], [1, 1])
+        assert [ticket.id for ticket in taken] == ["a", "b"]
         assert settled == [True, True]
         await store.aclose()
 
@@ -190,8 +192,8 @@ def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
     lock = f"SELECT number FROM {server.prefix}outbox WHERE id = 'a' FOR UPDATE"
     with server.engine.begin() as connection:
         connection.exec_driver_sql(lock)
-        assert [one.id for one in store.claim(9, 60.0, 5)] == ["b"]
-    assert [one.id for one in store.claim(9, 60.0, 5)] == ["a"]
+        assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["b"]
+    assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
 
 
 # --- the host's transaction -------------------------------------------------------------
@@ -286,7 +288,7 @@ def test_async_sqlalchemy(server: EntryLab) -> None:
         async with engine.begin() as connection:
             await store.within(connection).add(entry("too"))
         result = await store.find(EntryQuery())
-        assert [one.id for one in result.items] == ["too", "kept"]
+        assert [item.id for item in result.items] == ["too", "kept"]
         await engine.dispose()
         await store.aclose()
 
@@ -309,7 +311,7 @@ def test_async_driver(server: EntryLab) -> None:
                 await store.within(connection).add(entry("kept"))
                 await connection.commit()
         result = await store.find(EntryQuery())
-        assert [one.id for one in result.items] == ["kept"]
+        assert [item.id for item in result.items] == ["kept"]
         await store.aclose()
 
     asyncio.run(run())
@@ -350,7 +352,7 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
         await connection.commit()
         await connection.close()
         result = await store.find(EntryQuery())
-        assert [one.id for one in result.items] == ["kept"]
+        assert [item.id for item in result.items] == ["kept"]
         await store.aclose()
 
     asyncio.run(run())
@@ -519,7 +521,7 @@ def test_a_schema(lab: EntryLab) -> None:
     try:
         with SqlOutbox(lab.url, schema=schema, create=True) as store:
             store.add(entry("a", lane="x"))
-            assert [one.id for one in store.claim(9, 60.0, 5)] == ["a"]
+            assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
             assert repr(store).startswith("<SqlOutbox")
     finally:
         cascade = " CASCADE" if lab.kind == "postgresql" else ""

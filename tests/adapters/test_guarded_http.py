@@ -147,7 +147,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(
             return answers
 
         assert [204] == [answer.status for answer in drive(twice())]
-        assert ["vendor.example"] == [each.headers["host"] for each in vendor.requests]
+        assert ["vendor.example"] == [request.headers["host"] for request in vendor.requests]
 
 
 @in_all

@@ -195,9 +195,9 @@ def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
         provider = vault.provider()
         assert OLD == vault.get(provider)
         vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
-        for each in (provider, vault.provider(), vault.at(VaultToken("given"))):
+        for item in (provider, vault.provider(), vault.at(VaultToken("given"))):
             with pytest.raises(StorageUnavailable, match=f"status {status}") as caught:
-                vault.get(each)
+                vault.get(item)
             assert SECRET not in str(caught.value)
 
 

@@ -34,9 +34,9 @@ class Table:
         self.batches.append(len(entries))
         if self.away:
             raise StorageUnavailable("away", remedy="Start it.")
-        if any(one.id == self.unfit for one in entries):
+        if any(entry.id == self.unfit for entry in entries):
             raise InvalidData("unfit", field="entry")
-        self.ids += [one.id for one in entries]
+        self.ids += [entry.id for entry in entries]
         self.written.set()
 
 
@@ -46,8 +46,8 @@ def ids(*numbers: int) -> list[str]:
 
 
 def _fill(queue: LogQueue, number: int) -> None:
-    for one in range(number):
-        queue.write(entry(one))
+    for item in range(number):
+        queue.write(entry(item))
 
 
 def test_background_thread_writes_and_ends() -> None:
@@ -129,7 +129,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
     with pytest.warns(RuntimeWarning, match="more than 3"), pytest.raises(StorageUnavailable):
         queue.flush()
 
-    assert ids(*expected) == [one.id for one in queue._waiting]  # noqa: SLF001 - what waits
+    assert ids(*expected) == [item.id for item in queue._waiting]  # noqa: SLF001 - what waits
     assert later == queue.lost
 
 

@@ -137,9 +137,9 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
         OAuthCredentials(access_token="a", refresh_token="r", scope="x y"),
         Credentials.none(),
     ]
-    for one in stored:
-        face.ask(face.provider().rotate, *OWNER, one)
-        assert one == face.ask(face.provider().get, *OWNER)
+    for entry in stored:
+        face.ask(face.provider().rotate, *OWNER, entry)
+        assert entry == face.ask(face.provider().get, *OWNER)
 
 
 def test_a_refresh_looks_again(face: Face) -> None:
@@ -416,8 +416,8 @@ def test_wait_for_a_login_is_bounded() -> None:
                 outcome.extend(await asyncio.gather(*requests, return_exceptions=True))
 
         asyncio.run(run())
-    assert {StorageUnavailable} == {type(one) for one in outcome}
-    assert any("takes too long" in str(one) for one in outcome)
+    assert {StorageUnavailable} == {type(item) for item in outcome}
+    assert any("takes too long" in str(item) for item in outcome)
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:

@@ -20,7 +20,7 @@ def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixt
 
     with pytest.warns(RuntimeWarning, match="Something") as told:
         notice()
-    assert [__file__] == [one.filename for one in told]
+    assert [__file__] == [report.filename for report in told]
     assert [] == caplog.records
 
 
@@ -29,7 +29,9 @@ def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFix
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         give_notice("80 % of it.")
-    assert [("moorage", "80 % of it.")] == [(one.name, one.message) for one in caplog.records]
+    assert [("moorage", "80 % of it.")] == [
+        (record.name, record.message) for record in caplog.records
+    ]
 
 
 def test_notice_is_logged_where_showing_a_warning_fails(

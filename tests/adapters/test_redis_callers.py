@@ -249,8 +249,8 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRe
 
     async def leaving() -> None:
         await store.execute(command)
-        for each in (command, count):
-            asyncio.ensure_future(store.execute(each))  # noqa: RUF006 - it is to be forgotten
+        for item in (command, count):
+            asyncio.ensure_future(store.execute(item))  # noqa: RUF006 - it is to be forgotten
         store.post(command)
         store.post(count)
         await asyncio.sleep(0)
@@ -406,8 +406,8 @@ def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
             await store.execute(Count(key))
             proxy.cuts = 1
             posted: list[Command[Any]] = [one_token(new_key()), Count(again, once=False)]
-            for each in posted:
-                store.post(each)
+            for item in posted:
+                store.post(item)
             await asyncio.sleep(0.1)
             counted = await store.execute(Count(key))
             await store.aclose()

@@ -265,7 +265,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
     with redis.Redis(port=server.port) as client:
 
         def held() -> bool:
-            return "held" in [each["name"] for each in client.client_list()]
+            return "held" in [item["name"] for item in client.client_list()]
 
         store.housekeep()
         assert held()

@@ -542,7 +542,7 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
     try:
         of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")
         slots: Any = clients[0].execute_command("CLUSTER SLOTS")
-        ranges = [(one[0], one[1]) for one in slots if one[2][1] == lost.port]
+        ranges = [(slot[0], slot[1]) for slot in slots if slot[2][1] == lost.port]
         for node, client in zip(cluster, clients, strict=True):
             if node is lost:
                 continue

@@ -70,7 +70,9 @@ def granted_at(tickets: Tickets) -> int:
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
     """From the first newcomer on, nine tenths of the limit are granted, and never more than all."""
     began = granted_at(newcomers[0][3]) - newcomers[0][1]
-    times = [granted_at(tickets) for tickets in (*staying, *(each[3] for each in newcomers))]
+    times = [
+        granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
+    ]
     used = sum(began <= time < began + HORIZON for time in times)
     assert used >= 0.9 * RATE * HORIZON / SECOND
     assert burst_of([(1_000 * time, 1_000 * time) for time in times], RATE) <= BURST

@@ -215,7 +215,7 @@ def test_time_is_the_stores() -> None:
     assert kept(cache)
 
     clock.advance(59.0)
-    assert [59.0] == [one.age for one in cache.look("key").entries]
+    assert [59.0] == [entry.age for entry in cache.look("key").entries]
     clock.advance(1.0)
     assert () == cache.look("key").entries
     storage.execute(Forget("key"))

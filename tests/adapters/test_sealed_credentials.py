@@ -40,14 +40,14 @@ class Dictionary:
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
         """Replace what is still there."""
-        there = [one for one in swaps if self._kept.get(one.about) == one.old]
-        self._kept.update({one.about: one.new for one in there})
+        there = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
+        self._kept.update({item.about: item.new for item in there})
         return len(there)
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
         """So many rows, in order."""
-        places = [one for one in sorted(self._kept) if one > after][:size]
-        return [Row(one, one, self._kept[one]) for one in places]
+        places = [entry for entry in sorted(self._kept) if entry > after][:size]
+        return [Row(place, place, self._kept[place]) for place in places]
 
     def drop(self, about: bytes, /) -> bool:
         """Take a text away."""

@@ -140,8 +140,8 @@ def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
     log = lab.log(threads=False)
     late, early = entry(2), entry(1)
     same = attrs.evolve(early, id="same")
-    for one in (late, early, same):
-        log.write(one)
+    for item in (late, early, same):
+        log.write(item)
         log.flush()
     pages: list[Any] = [log.find(LogQuery(limit=1))]
     while pages[-1].next is not None:
@@ -177,7 +177,7 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
     until = entry(1_002).started_at
 
     assert 1_002 == log.remove(LogQuery(until=until))
-    assert [entry(1_002).id] == [one.id for one in log.find(LogQuery()).items]
+    assert [entry(1_002).id] == [item.id for item in log.find(LogQuery()).items]
 
 
 def test_two_processes_write_one_log(lab: Lab) -> None:

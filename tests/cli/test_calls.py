@@ -184,7 +184,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
         nobody = command("ping", "nobody")
         assert () == vat.requests
 
-    result = {one["service"]: one["answer"] for one in match.result["pings"]}
+    result = {ping["service"]: ping["answer"] for ping in match.result["pings"]}
     assert {
         "stripe": "accepted",
         "paypal": "token",
@@ -193,7 +193,7 @@ def test_ping_tells_accepted_keys_from_untried_ones() -> None:
     } == result
     assert (0, 0) == (people.code, match.code)
     assert "the credentials are accepted" in people.out
-    assert ["vat"] == [each["service"] for each in one.result["pings"]]
+    assert ["vat"] == [ping["service"] for ping in one.result["pings"]]
     assert (2, True) == (nobody.code, "vat" in nobody.err)
     assert [] == list(stripe.charges)
 
@@ -218,7 +218,7 @@ def test_ping_reports_failures() -> None:
         ended = command("ping", "--json")
         people = command("ping")
 
-    result = {one["service"]: (one["ok"], one["answer"]) for one in ended.result["pings"]}
+    result = {ping["service"]: (ping["ok"], ping["answer"]) for ping in ended.result["pings"]}
     assert (1, 1) == (ended.code, people.code)
     assert {
         "stripe": (False, "refused"),

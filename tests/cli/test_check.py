@@ -51,11 +51,13 @@ def test_check_lists_everything(kind: str) -> None:
     assert (0, 0, "") == (people.code, result.code, people.err)
     assert {"kind": kind, "reachable": True, "problem": None} == result.result["store"]
     assert {"stripe", "adyen", "acme-fr.resend"} == {
-        one["account"] for one in result.result["accounts"]
+        account["account"] for account in result.result["accounts"]
     }
-    assert [["acme-fr"]] == [one["tenants"] for one in result.result["accounts"] if one["tenants"]]
-    assert [["EUR"], []] == [one["only for"] for one in result.result["routes"]]
-    (vat,) = (one for one in result.result["services"] if one["service"] == "vat")
+    assert [["acme-fr"]] == [
+        account["tenants"] for account in result.result["accounts"] if account["tenants"]
+    ]
+    assert [["EUR"], []] == [route["only for"] for route in result.result["routes"]]
+    (vat,) = (service for service in result.result["services"] if service["service"] == "vat")
     assert (None, ["retry", "circuit", "limits"]) == (vat["credentials"], vat["protected by"])
     for word in ("StdlibHttpClient", "reachable", "stripe", "acme-fr.resend", "EUR", "vat"):
         assert word in people.out
@@ -87,7 +89,9 @@ def test_mistakes_are_reported_with_path_and_remedy() -> None:
 
     assert (2, 2) == (people.code, result.code)
     assert "vendors.stripe.timeuot" in people.err
-    assert "vendors.stripe.timeuot" in [one["path"] for one in result.document["error"]["problems"]]
+    assert "vendors.stripe.timeuot" in [
+        problem["path"] for problem in result.document["error"]["problems"]
+    ]
     assert "timeout" in people.err
 
 
@@ -109,7 +113,7 @@ def test_vendors_are_listed() -> None:
     """Every installed vendor has a line."""
     people, result = command("vendors"), command("vendors", "--json")
 
-    assert list(vendor_names()) == [one["name"] for one in result.result["vendors"]]
+    assert list(vendor_names()) == [vendor["name"] for vendor in result.result["vendors"]]
     for name in vendor_names():
         assert f"{name} " in people.out
 

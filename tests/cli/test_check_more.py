@@ -25,7 +25,9 @@ def test_plain_secrets_are_warned_of() -> None:
 
     assert (0, 0, 0) == (people.code, result.code, command("ping", "--timeout", "0.001").code - 1)
     assert "warning: " in people.out
-    assert ["vendors.stripe.credentials"] == [one["path"] for one in result.result["warnings"]]
+    assert ["vendors.stripe.credentials"] == [
+        warning["path"] for warning in result.result["warnings"]
+    ]
     assert "hunter2" not in people.out + result.out
 
 
@@ -111,7 +113,7 @@ def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def step(path: Path, target: Path) -> Path:
         contents.append(Path("moorage.toml").read_text())
-        modes.update(S_IMODE(one.stat().st_mode) for one in Path().iterdir())
+        modes.update(S_IMODE(path.stat().st_mode) for path in Path().iterdir())
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", step)
@@ -119,7 +121,7 @@ def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [EARLIER, EARLIER] == contents
     assert {0o600} == modes
-    assert {"moorage.toml", "moorage.toml.old"} == {one.name for one in Path().iterdir()}
+    assert {"moorage.toml", "moorage.toml.old"} == {path.name for path in Path().iterdir()}
     Path("moorage.toml").write_text(EARLIER)
     Path("moorage.toml").chmod(0o644)
     assert 0 == command("check", "--write").code

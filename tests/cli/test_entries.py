@@ -143,12 +143,12 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
     """A list has what is known of each call, newest first, page by page, and not its content."""
     first, second = put(outbox), put(outbox, tenant="acme")
     logged = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
-    assert [one["id"] for one in logged["entries"]] == [second]
+    assert [entry["id"] for entry in logged["entries"]] == [second]
     rest = run(capsys, "outbox", "list", "--store", URL, "--after", logged["next"])
-    assert [one["id"] for one in rest["entries"]] == [first]
+    assert [entry["id"] for entry in rest["entries"]] == [first]
     assert rest["next"] is None
     custom = run(capsys, "outbox", "list", "--store", URL, "--tenant", "acme", "--state", "waiting")
-    assert [one["id"] for one in custom["entries"]] == [second]
+    assert [entry["id"] for entry in custom["entries"]] == [second]
     assert run(capsys, "outbox", "list", "--store", URL, "--stuck")["entries"] == []
     run(capsys, "outbox", "list", "--store", URL, "--stuck", "--tenant", "a", code=2)
 
@@ -164,7 +164,7 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
     """A dropped call is not made until it is replayed."""
     names = [put(outbox), put(outbox)]
     dropped = run(capsys, "outbox", "drop", *names, "--store", URL)
-    assert [one["state"] for one in dropped["entries"]] == ["dropped", "dropped"]
+    assert [entry["state"] for entry in dropped["entries"]] == ["dropped", "dropped"]
     assert main(["outbox", "replay", names[0], "--store", URL]) == 0
     assert capsys.readouterr().out == f"{names[0]} is waiting\n"
     assert run(capsys, "outbox", "run", "--store", URL, "--once")["done"] == 1
@@ -215,7 +215,7 @@ def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "inbox", "drop", "w1", "--store", URL)["entries"][0]["state"] == "dropped"
     assert run(capsys, "inbox", "replay", "w1", "--store", URL)["entries"][0]["state"] == "waiting"
     logged = run(capsys, "inbox", "list", "--store", URL)
-    assert [one["operation"] for one in logged["entries"]] == ["paid"]
+    assert [entry["operation"] for entry in logged["entries"]] == ["paid"]
     run(capsys, "inbox", "run", code=2)
 
 

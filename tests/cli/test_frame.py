@@ -45,7 +45,7 @@ def test_command_docstrings_match_the_table(words: str) -> None:
     result = getattr(import_module(module), name).__doc__
 
     assert about == " ".join(result.partition("\n\n")[0].split())
-    assert {word for one in COMMANDS for word in one.split()[:-1]} == set(GROUPS)
+    assert {word for command in COMMANDS for word in command.split()[:-1]} == set(GROUPS)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -207,7 +207,7 @@ def test_nothing_is_imported_early() -> None:
     loaded = set(json.loads(shown.stdout.splitlines()[-1]))
 
     assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded
-    assert not any(one.startswith(("moorage.adapters", "moorage.vendors")) for one in loaded)
+    assert not any(item.startswith(("moorage.adapters", "moorage.vendors")) for item in loaded)
     assert "moorage.config" not in loaded
 
 
@@ -313,8 +313,8 @@ def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, name, None)
     assert 0 == cli.main(["vendors"])
     assert "" == sys.stdin.read()
-    for one in (sys.stdin, sys.stdout, sys.stderr):
-        one.close()
+    for item in (sys.stdin, sys.stdout, sys.stderr):
+        item.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
@@ -328,7 +328,9 @@ def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) ->
     assert "Traceback" not in output
 
 
-WORDS = st.sampled_from(sorted({word for one in COMMANDS for word in one.split()} - NOT_AT_RANDOM))
+WORDS = st.sampled_from(
+    sorted({word for command in COMMANDS for word in command.split()} - NOT_AT_RANDOM)
+)
 ARGUMENTS = st.lists(
     WORDS | st.sampled_from([*EVERYWHERE, *OPTIONS]) | st.text(max_size=8), max_size=8
 )

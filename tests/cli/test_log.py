@@ -58,14 +58,14 @@ def test_calls_are_listed(
     """The newest call comes first, and options choose among them."""
     logged = run(capsys, "list", *words)
 
-    assert [entry(number).id for number in expected] == [one["id"] for one in logged["calls"]]
+    assert [entry(number).id for number in expected] == [call["id"] for call in logged["calls"]]
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     """A list says how it goes on, to people and to programs."""
     logged = run(capsys, "list", "--limit", "1")
     rest = run(capsys, "list", "--after", logged["next"])
-    assert [entry(0).id] == [one["id"] for one in rest["calls"]]
+    assert [entry(0).id] == [call["id"] for call in rest["calls"]]
     assert entry(1).status is IntegrationStatus(logged["calls"][0]["status"])
 
     assert 0 == main(["log", "list", "--limit", "1"])
@@ -77,7 +77,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
     """Calls older than the given days are removed, and the others stay."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
-    assert [entry(1).id] == [one["id"] for one in run(capsys, "list")["calls"]]
+    assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
 
 
 def test_days_that_lead_to_no_date_are_refused(log: Any, capsys: Any) -> None:

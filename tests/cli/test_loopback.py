@@ -74,7 +74,7 @@ def test_other_requests_are_refused(head: bytes) -> None:
     *others, last = answers
     assert "/callback?code=c&state=%3Cs%3E" == target
     assert b" 200 " in last
-    assert all(one == b"" or b" 404 " in one for one in others)
+    assert all(other == b"" or b" 404 " in other for other in others)
 
 
 def test_silent_connection_does_not_extend_the_wait() -> None:

@@ -76,7 +76,7 @@ class Killing(StripeSandbox):
 def listed(key: str) -> list[dict[str, object]]:
     """The payments that the command lists under a key."""
     results = command("payments", "unsettled", "--json").result["payments"]
-    return [one for one in results if one["idempotency_key"] == key]
+    return [result for result in results if result["idempotency_key"] == key]
 
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)

@@ -123,14 +123,14 @@ def test_regions_stand_for_themselves() -> None:
         hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN, region="eu")
         results = service_statuses(hub, None)
 
-    result = {(one["service"], one["region"]): one["circuit"] for one in results}
+    result = {(result["service"], result["region"]): result["circuit"] for result in results}
     assert {
         ("vat", "eu"): "forced_open",
         ("vat", "us"): "closed",
         ("bare", None): None,
         ("thrifty", None): "closed",
     } == result
-    assert [True, True, True, False] == [one["retries"] for one in results]
+    assert [True, True, True, False] == [result["retries"] for result in results]
     lines = table(results).lines()
     assert lines[1].startswith("vat (eu)")
     assert "used up" in lines[-1]

@@ -44,7 +44,7 @@ def test_all_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_configuration(source)
 
-    paths = [one.path for one in caught.value.problems]
+    paths = [problem.path for problem in caught.value.problems]
     assert {
         "state.url",
         "services.a.timeout",
@@ -56,7 +56,7 @@ def test_all_at_once() -> None:
     } <= set(paths)
     first, *lines = str(caught.value).splitlines()
     assert f"{len(paths)} things are wrong in the configuration:" == first
-    assert [f"  {one}" for one in caught.value.problems] == lines
+    assert [f"  {problem}" for problem in caught.value.problems] == lines
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
     assert caught.value.problems == again.problems
     assert str(caught.value) == str(again)

@@ -45,8 +45,8 @@ def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
     with pytest.raises(ConfigurationError) as caught:
         opened(path)
     return [
-        {name: value for name, value in one._asdict().items() if value is not None}
-        for one in caught.value.problems
+        {name: value for name, value in problem._asdict().items() if value is not None}
+        for problem in caught.value.problems
     ]
 
 
@@ -59,7 +59,7 @@ def checked(path: Path) -> list[dict[str, str]]:
     if path.suffix == ".toml":
         people = command("check", "--config", str(path))
         assert (2, "") == (people.code, people.out)
-        assert [] == [one for one in problems if one["path"] not in people.err]
+        assert [] == [problem for problem in problems if problem["path"] not in people.err]
     return problems
 
 
@@ -84,11 +84,11 @@ def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
     path = written(end, FORMATS[end](table))
     problems = refused(path)
 
-    assert sorted(expected) == sorted({one["path"] for one in problems})
-    for one in problems:
-        assert expected[one["path"]] in f"{one['found']} {one['remedy']}"
-        assert one["found"]
-        assert one["remedy"]
+    assert sorted(expected) == sorted({problem["path"] for problem in problems})
+    for item in problems:
+        assert expected[item["path"]] in f"{item['found']} {item['remedy']}"
+        assert item["found"]
+        assert item["remedy"]
     assert problems == refused(path, moorage.aopen) == checked(path)
 
 
@@ -127,8 +127,10 @@ def test_every_environment_is_checked() -> None:
     assert "0 is out of range for a duration." in people.out
     test, production = result["result"]["environments"]
     assert ("test", "production") == (test["environment"], production["environment"])
-    assert ["services.vat.timeout"] == [one["path"] for one in production["error"]["problems"]]
-    assert ["vat"] == [one["service"] for one in test["services"]]
+    assert ["services.vat.timeout"] == [
+        problem["path"] for problem in production["error"]["problems"]
+    ]
+    assert ["vat"] == [service["service"] for service in test["services"]]
     alone = command("check", "--config", str(written("json", "{}")), "--all-environments")
     assert (0, True) == (alone.code, alone.out.startswith("Environment none:\n"))
 
@@ -174,4 +176,4 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
         ),
     )
 
-    assert ["email.vendor", "email.vendor"] == [one["path"] for one in refused(path)]
+    assert ["email.vendor", "email.vendor"] == [item["path"] for item in refused(path)]

@@ -94,7 +94,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         "circuit": CircuitBreakerConfig(failures=3),
         "bulkhead": BulkheadConfig(4),
     } == main.settings
-    assert ["new", "old"] == [one.reveal() for one in main.webhook_secrets]
+    assert ["new", "old"] == [secret.reveal() for secret in main.webhook_secrets]
     assert ("acme.own", frozenset({"acme"})) == (custom.name, custom.tenants)
     assert (
         Route("sms", "twilio"),

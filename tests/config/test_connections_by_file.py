@@ -62,7 +62,9 @@ def test_a_file_names_the_store_of_credentials(
             await hub.manager.call("vat", Request.get("/"))
 
     asyncio.run(later())
-    assert ["Bearer hidden"] * 2 == [one.headers.get("Authorization") for one in vendor.requests]
+    assert ["Bearer hidden"] * 2 == [
+        request.headers.get("Authorization") for request in vendor.requests
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_missing_credentials_are_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         moorage.open(source)
     assert ["vendors.resend.credentials", "services.vat.credentials"] == [
-        one.path for one in caught.value.problems
+        problem.path for problem in caught.value.problems
     ]
     keys = generate_keys()
 
@@ -118,7 +120,7 @@ def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(ConfigurationError) as caught:
             hub.reload({**NEEDS, "credentials_from": {"url": "environment:"}})
 
-    assert ["credentials_from.url", "http"] == [one.path for one in caught.value.problems]
+    assert ["credentials_from.url", "http"] == [problem.path for problem in caught.value.problems]
 
 
 @pytest.fixture(name="vendor")

@@ -51,7 +51,7 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         result.safety.live,
     )
     settings = result.accounts[0].settings
-    assert (20.0, [50]) == (settings["timeout"], [one.rate for one in settings["limits"]])
+    assert (20.0, [50]) == (settings["timeout"], [limit.rate for limit in settings["limits"]])
     assert 1 == len(result.services)
     assert result == again
     assert "the environment production" == result.origins["safety.live"]
@@ -146,7 +146,7 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
 
     result = read_configuration({"vendors": {"local_files": None}})
 
-    assert ["local_files"] == [one.name for one in result.accounts]
+    assert ["local_files"] == [account.name for account in result.accounts]
 
 
 @pytest.mark.parametrize(

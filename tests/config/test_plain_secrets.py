@@ -90,7 +90,7 @@ def test_each_plain_secret_is_reported(file: Path) -> None:
     """Every secret in a file gives a warning with its path, without the secret."""
     result = read_configuration(file)
 
-    assert PATHS == [one.path for one in result.warnings]
+    assert PATHS == [warning.path for warning in result.warnings]
     assert "hidden" not in str(result.warnings)
     assert () == read_configuration(vendor()).warnings
 
@@ -102,7 +102,7 @@ def test_unknown_tables_are_searched_too() -> None:
         {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"
     )
 
-    assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in results]
+    assert ["state.url.a", "vendors.nobody.b.c"] == [result.path for result in results]
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])

@@ -109,7 +109,7 @@ def test_every_place_of_a_missing_secret_is_reported() -> None:
         )
 
     places = ("vendors.twilio.credentials", "services.vat.credentials")
-    assert places == tuple(one.path for one in caught.value.problems)
+    assert places == tuple(problem.path for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("content", ["", "x" * 65_537])

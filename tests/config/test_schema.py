@@ -60,7 +60,7 @@ def test_semantic_mistakes_validate() -> None:
     """Mistakes beyond the form are not found by the schema."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 
-    assert sum(fits(SCHEMA, SCHEMA, one) for one in tables) > len(tables) // 2
+    assert sum(fits(SCHEMA, SCHEMA, table) for table in tables) > len(tables) // 2
 
 
 def test_schema_describes_vendor_options() -> None:
@@ -73,5 +73,5 @@ def test_schema_describes_vendor_options() -> None:
     assert ["starttls", "tls", "none"] == smtp["security"]["anyOf"][0]["enum"]
     assert "starttls" == smtp["security"]["default"]
     assert ["host"] == definitions["smtp"]["required"]
-    assert all(one["description"] for one in smtp.values() if one != smtp["kind"])
+    assert all(item["description"] for item in smtp.values() if item != smtp["kind"])
     json.dumps(SCHEMA)

@@ -273,7 +273,7 @@ def test_stored_credentials_are_sent_as_they_were_stored(
             hub.manager.call(name, Request.get("/"))
 
     assert [f"Basic {b64encode(b'u:p').decode()}"] * 2 == [
-        one.headers.get("Authorization") for one in vendor.requests
+        request.headers.get("Authorization") for request in vendor.requests
     ]
 
 
@@ -292,4 +292,4 @@ def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.Monk
         broken = {"secrets": {"store": table}, "state": {where[6:]: f"secret://store/{name}"}}
         with pytest.raises(ConfigurationError) as caught:
             read_configuration(broken)
-        assert [where] == [one.path for one in caught.value.problems]
+        assert [where] == [problem.path for problem in caught.value.problems]

@@ -95,7 +95,9 @@ def test_fields_that_look_at_others() -> None:
     report = Report()
 
     assert read(table_of(Odd), {"least": 9}, "odd", report) is WRONG
-    assert [("odd.least", "Give less.")] == [(one.path, one.remedy) for one in report.problems]
+    assert [("odd.least", "Give less.")] == [
+        (problem.path, problem.remedy) for problem in report.problems
+    ]
 
 
 def test_validators_of_others() -> None:
@@ -103,7 +105,7 @@ def test_validators_of_others() -> None:
     report = Report()
 
     assert read(table_of(Odd), {"most": 100}, "odd", report) is WRONG
-    assert ["odd.most"] == [one.path for one in report.problems]
+    assert ["odd.most"] == [problem.path for problem in report.problems]
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, LookupError, ZeroDivisionError])

@@ -41,6 +41,6 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
             hub.close()
             here.close()
 
-    changed = [one for one in ndiff(before.splitlines(), after.splitlines()) if one[0] in "+-"]
+    changed = [line for line in ndiff(before.splitlines(), after.splitlines()) if line[0] in "+-"]
     assert ['- vendor = "stripe"', '+ vendor = "adyen"'] == changed
     assert had(before, stripe) == had(after, adyen)

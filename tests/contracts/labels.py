@@ -44,7 +44,8 @@ def main(url: str, database: str, timeout: str) -> None:
         items, idempotency_key="batch-7", timeout=float(timeout), at_once=1
     )
     reports = [
-        one.value.tracking_numbers[0] if one.value else type(one.error).__name__ for one in results
+        result.value.tracking_numbers[0] if result.value else type(result.error).__name__
+        for result in results
     ]
     print(json.dumps(reports))  # noqa: T201 - this is the answer
 

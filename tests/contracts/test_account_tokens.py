@@ -310,5 +310,5 @@ async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
     with pytest.raises(CredentialRefreshFailed):
         await given(here.sms().send(MESSAGE))
     assert 2 == before == hall.desk.granted
-    renewed = [one for one in reports if isinstance(one, TokenRenewed)]
-    assert [("main", None)] * 2 == [(one.service, one.tenant) for one in renewed]
+    renewed = [report for report in reports if isinstance(report, TokenRenewed)]
+    assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewed]

@@ -176,7 +176,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
     """A harmless last attempt proves nothing about an earlier one."""
     lofts = Lofts()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
-    accounts = [attrs.evolve(one, settings=settings) for one in lofts.accounts]
+    accounts = [attrs.evolve(account, settings=settings) for account in lofts.accounts]
     lofts.one.fail(Lost(), DOWN)
 
     with pytest.raises(ConnectionFailed):
@@ -319,6 +319,6 @@ async def test_a_batch_without_a_key(hub_class: type[Any]) -> None:
     for _ in range(2):
         lofts.one.fail(Response(400))
         results = await given(hub.sms().send_bulk([MESSAGE, MESSAGE], at_once=1))
-        assert [False, True] == [one.ok for one in results]
+        assert [False, True] == [result.ok for result in results]
 
     assert 2 == len(lofts.one.letters)

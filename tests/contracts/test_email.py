@@ -112,7 +112,7 @@ def test_no_header_can_be_smuggled_in(where: dict[str, Any], part: str) -> None:
         if isinstance(value, str):
             return value.replace("{}", part)
         if isinstance(value, list):
-            return [broken(one) for one in value]
+            return [broken(item) for item in value]
         if isinstance(value, dict):
             return {broken(name): broken(one) for name, one in value.items()}
         return value

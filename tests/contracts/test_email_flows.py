@@ -81,7 +81,7 @@ def test_changed_vendor_keeps_a_bulks_chunks() -> None:
     assert 120 == sum(result.ok for result in first)
     assert all(result.ok for result in second)
     # The first chunk had its place written down when it was refused.
-    assert 1_120 == len({one.to for one in [*post.sendgrid.delivered, *post.ses.delivered]})
+    assert 1_120 == len({message.to for message in [*post.sendgrid.delivered, *post.ses.delivered]})
     assert 1_120 == len(post.sendgrid.delivered) + len(post.ses.delivered)
 
 
@@ -91,7 +91,7 @@ def test_chunks_are_as_large_as_all_of_a_route_take() -> None:
     results = post.hub("sendgrid", "ses").email().send_bulk(_bulk(120), idempotency_key="news")
 
     assert all(result.ok for result in results)
-    sizes = [len(one.json()["personalizations"]) for one in post.sendgrid.asked]
+    sizes = [len(request.json()["personalizations"]) for request in post.sendgrid.asked]
     assert [20, 50, 50] == sorted(sizes)
 
 
@@ -104,7 +104,7 @@ def test_a_chunk_that_never_left_goes_elsewhere() -> None:
         post.hub("sendgrid", "ses").email().send_bulk(_bulk(60), idempotency_key="news", at_once=1)
     )
 
-    assert ["ses"] * 50 + ["sendgrid"] * 10 == [one.unwrap().ref.account for one in results]
+    assert ["ses"] * 50 + ["sendgrid"] * 10 == [result.unwrap().ref.account for result in results]
 
 
 @pytest.mark.parametrize("key", [None, "news"])
@@ -167,7 +167,7 @@ def test_default_chunk_size() -> None:
     results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
 
     assert [(100, None), (20, None)] == bag.given
-    assert [True] * 120 == [one.ok for one in results]
+    assert [True] * 120 == [result.ok for result in results]
 
 
 def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
@@ -177,7 +177,7 @@ def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
     hub = Hub([Account("bag", small)], state=state)
     results = hub.email().send_bulk(_bulk(6), idempotency_key="k", at_once=1)
 
-    assert [True] * 6 == [one.ok for one in results]
+    assert [True] * 6 == [result.ok for result in results]
     assert [(2, "k/1/1"), (2, "k/1/2"), (1, "k/1/3"), (1, "k/2")] == small.given
 
 

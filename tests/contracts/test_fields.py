@@ -97,9 +97,9 @@ def is_of(value: object, hint: Any) -> bool:
     """Return whether a value has this type, as deep as fields go."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:
-        return any(is_of(value, one) for one in inner)
+        return any(is_of(value, item) for item in inner)
     if origin is tuple:
-        return isinstance(value, tuple) and all(is_of(one, inner[0]) for one in value)
+        return isinstance(value, tuple) and all(is_of(item, inner[0]) for item in value)
     if origin is not None:
         return isinstance(value, origin)
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):

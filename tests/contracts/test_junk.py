@@ -181,7 +181,7 @@ def is_of(value: object, hint: Any) -> bool:
     """Return whether a value has the outermost type of an annotation."""
     origin = get_origin(hint)
     if origin is Union or origin is UnionType:
-        return any(is_of(value, one) for one in get_args(hint))
+        return any(is_of(value, arg) for arg in get_args(hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:

@@ -56,6 +56,10 @@ def test_a_batch_that_is_killed(tmp_path: Path) -> None:
         result, _ = again.communicate(timeout=120)
 
     numbers = json.loads(result)
-    sold = [one["tracking_code"] for one in sandbox.shipments.values() if one["tracking_code"]]
+    sold = [
+        shipment["tracking_code"]
+        for shipment in sandbox.shipments.values()
+        if shipment["tracking_code"]
+    ]
     assert 5 == len(set(numbers))
     assert sorted(numbers) == sorted(sold)

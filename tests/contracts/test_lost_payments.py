@@ -98,6 +98,8 @@ def test_chosen_accounts() -> None:
     """A hub tells which accounts would take a tenant's payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
-        assert ["till"] == [one.name for one in hub.chosen("payments", "acme", currency="EUR")]
+        assert ["till"] == [
+            account.name for account in hub.chosen("payments", "acme", currency="EUR")
+        ]
         with pytest.raises(ConfigurationError, match="email"):
             hub.chosen("email")

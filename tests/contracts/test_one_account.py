@@ -115,15 +115,15 @@ def test_one_message_per_key(tries: list[Try], keys: bool, attempts: int) -> Non
         Account(name, Pigeon(loft=f"{name}.example", keys=keys), settings=settings)
         for name in ("one", "two")
     ]
-    for one in tries:
+    for item in tries:
         lofts.one.forget_faults()
         lofts.two.forget_faults()
-        lofts.one.fail(*one.one)
-        lofts.two.fail(*one.two)
-        state: Any = Mortal(store, one.killed_at, after=one.after)
-        hub = lofts.hub(Hub, route=one.route, state=state, accounts=accounts)
+        lofts.one.fail(*item.one)
+        lofts.two.fail(*item.two)
+        state: Any = Mortal(store, item.killed_at, after=item.after)
+        hub = lofts.hub(Hub, route=item.route, state=state, accounts=accounts)
         with suppress(ConnectorError, Killed):
             hub.sms().send(MESSAGE, idempotency_key="k1")
-        lofts.clock.advance(one.pause)
+        lofts.clock.advance(item.pause)
 
     assert len(lofts.one.letters) + len(lofts.two.letters) <= 1

@@ -185,7 +185,7 @@ def test_another_amount_than_its_payment_has_is_refused(move: str, ref: Ref, amo
         run_now(getattr(PaymentsFlows(desk, None), move)(ref, amount, idempotency_key="k"))
 
     assert "amount" == caught.value.field
-    assert {"get"} >= {one[0] for one in till.asked}
+    assert {"get"} >= {request[0] for request in till.asked}
 
 
 @pytest.mark.parametrize("verb", ["authorize", "charge"])

@@ -138,7 +138,7 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     assert ref == (await given(hub.sms().get(ref))).ref
 
     assert 1 == len(lofts.one.letters)
-    rehearsed = [one for one in lofts.told.events if isinstance(one, Rehearsed)]
+    rehearsed = [event for event in lofts.told.events if isinstance(event, Rehearsed)]
     assert ("one", "send", "acme", "POST /letters") == (
         rehearsed[0].service,
         rehearsed[0].operation,
@@ -223,7 +223,7 @@ async def test_services_that_change_nothing(awaited: bool) -> None:
 
     assert isinstance(result.error, DryRun)
     assert ["https://a.example/a"] == town.sent
-    requests = [one.request for one in reports if isinstance(one, Rehearsed)]
+    requests = [report.request for report in reports if isinstance(report, Rehearsed)]
     assert ["POST /p", "GET /g", "POST /p", "a function", "POST /p"] == requests
 
 
@@ -302,11 +302,13 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
     )
     results = await given(hub.email().send_bulk(bulk))
 
-    assert [False, True, False, True] == [one.ok for one in results]
+    assert [False, True, False, True] == [result.ok for result in results]
     assert isinstance(results[0].error, RecipientRefused)
     assert "send_bulk" == results[0].error.operation
-    assert [("a@example.com",), ("d@example.com",)] == [one.to for one in sendgrid.delivered]
-    assert not any(b"else.example" in one.body for one in sendgrid.asked)
+    assert [("a@example.com",), ("d@example.com",)] == [
+        message.to for message in sendgrid.delivered
+    ]
+    assert not any(b"else.example" in request.body for request in sendgrid.asked)
 
 
 SECRET = "x" * 20

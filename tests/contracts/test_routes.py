@@ -22,7 +22,7 @@ def account(name: str, **options: Any) -> Account:
 def chosen(directory: Directory, **fields: Any) -> list[str]:
     """The accounts that an operation would be tried at."""
     request = RoutingRequest(kind="sms", operation="send", **fields)
-    return [one.name for one in directory.choose(request)]
+    return [item.name for item in directory.choose(request)]
 
 
 def test_one_account_needs_no_route() -> None:

@@ -264,7 +264,10 @@ def test_vendors_are_swapped_by_a_route() -> None:
         tracking = shipping.track(bought.tracking_numbers[0], "usps")
         reports.append(
             (
-                [(one.carrier, one.service, one.total, one.delivery_days) for one in rates.rates],
+                [
+                    (rate.carrier, rate.service, rate.total, rate.delivery_days)
+                    for rate in rates.rates
+                ],
                 (bought.state, bought.carrier, bought.service, bought.cost),
                 [label.format for label in bought.labels],
                 [bool(label.content) for label in bought.labels],
@@ -283,8 +286,8 @@ def test_first_able_vendor_is_used() -> None:
     shipping = two.hub.shipping()
     several = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
 
-    offers = [shipping.get_rates(one) for one in (REQUEST, several)]
-    assert ["easypost", "shippo"] == [one.ref and one.ref.vendor for one in offers]
+    offers = [shipping.get_rates(item) for item in (REQUEST, several)]
+    assert ["easypost", "shippo"] == [offer.ref and offer.ref.vendor for offer in offers]
     both = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX], label="epl")
     with pytest.raises(UnsupportedByVendor):
         shipping.get_rates(both)
@@ -333,7 +336,7 @@ def test_a_batch_tells_of_each_item() -> None:
     items: list[ShipmentRequest | Rate | str] = [ShipmentRequest(asked=REQUEST), offer, "nonsense"]
     results = shipping.create_many(items, idempotency_key="batch")
 
-    assert [True, True, False] == [one.ok for one in results]
+    assert [True, True, False] == [result.ok for result in results]
     assert isinstance(results[2].error, InvalidData)
     with pytest.raises(InvalidData):
         shipping.create_many(items, idempotency_key=" ")
@@ -431,7 +434,9 @@ def test_a_batch_goes_on_in_another_process(vendor: str, tmp_path: Path) -> None
     opened: list[SqliteStorage] = []
 
     def sold() -> int:
-        labels = [one for one in two.easypost.shipments.values() if one["postage_label"]]
+        labels = [
+            shipment for shipment in two.easypost.shipments.values() if shipment["postage_label"]
+        ]
         return len(labels) + len(two.shippo.transactions)
 
     def process(http: SandboxHttpClient) -> Hub:
@@ -448,8 +453,8 @@ def test_a_batch_goes_on_in_another_process(vendor: str, tmp_path: Path) -> None
     alive = process(SandboxHttpClient(two.easypost, two.shippo))
     results = alive.shipping().create_many(items, idempotency_key="wave-7")
 
-    assert [] == [one.error for one in results if not one.ok]
+    assert [] == [result.error for result in results if not result.ok]
     assert 5 == sold()
-    assert 5 == len({one.unwrap().tracking_numbers for one in results})
+    assert 5 == len({result.unwrap().tracking_numbers for result in results})
     for state in opened:
         state.close()

@@ -229,7 +229,7 @@ def test_many_are_deleted_one_by_one() -> None:
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
     assert [["a"], ["c"]] == value
-    assert [True, False, True] == [one.ok for one in results]
+    assert [True, False, True] == [result.ok for result in results]
     assert ("delete_many", "acme", frozenset(), TIME, 4) == (
         desk.operation,
         desk.tenant,

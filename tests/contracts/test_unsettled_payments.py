@@ -230,7 +230,7 @@ def test_whatever_a_dead_process_left_is_settled(
     with world.hub() as worker:
         with pytest.raises(KilledError):
             world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
-        assert [KEY] == [one.idempotency_key for one in worker.unsettled_payments()]
+        assert [KEY] == [payment.idempotency_key for payment in worker.unsettled_payments()]
         world.clock.advance(WAIT)
         (one,) = worker.settle_payments()
 
@@ -460,7 +460,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
         world.lose(hub)
         with pytest.raises(InvalidData, match=problem):
             hub.close_payment(key, done=True, receipt=ids.get(receipt, receipt))
-        assert [KEY] == [one.idempotency_key for one in hub.unsettled_payments()]
+        assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
@@ -513,9 +513,9 @@ def test_tenants_are_listed_and_closed_apart() -> None:
             world.stripe.fail(Lost())
             with pytest.raises(OutcomeUnknown):
                 hub.payments(tenant).charge(ORDER, idempotency_key=KEY)
-        assert {"acme", None} == {one.tenant for one in hub.unsettled_payments()}
+        assert {"acme", None} == {payment.tenant for payment in hub.unsettled_payments()}
         hub.close_payment(KEY, done=True, receipt=next(iter(world.stripe.intents)), tenant="acme")
-        assert [None] == [one.tenant for one in hub.unsettled_payments()]
+        assert [None] == [payment.tenant for payment in hub.unsettled_payments()]
 
 
 def test_work_is_limited_and_taken_in_order() -> None:
@@ -526,8 +526,12 @@ def test_work_is_limited_and_taken_in_order() -> None:
             world.lose(hub, attrs.evolve(ORDER, reference=f"INV-{number}"), f"k{number}")
             world.clock.advance(1)
         world.clock.advance(WAIT)
-        assert ["k0"] == [one.payment.idempotency_key for one in hub.settle_payments(limit=1)]
-        assert ["k1", "k2"] == [one.payment.idempotency_key for one in hub.settle_payments()]
+        assert ["k0"] == [
+            payment.payment.idempotency_key for payment in hub.settle_payments(limit=1)
+        ]
+        assert ["k1", "k2"] == [
+            payment.payment.idempotency_key for payment in hub.settle_payments()
+        ]
 
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
@@ -646,7 +650,7 @@ def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
         world.clock.advance(WAIT)
         with pytest.raises(StorageUnavailable):
             other.close_payment(KEY, done=False)
-        assert [KEY] == [one.idempotency_key for one in hub.unsettled_payments()]
+        assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
 
 
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
@@ -712,7 +716,7 @@ def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
         (after,) = hub.unsettled_payments()
         assert before.wait - 20 == after.wait
         world.clock.advance(before.wait - 20)
-        assert [SettledAs.DONE] == [one.outcome for one in hub.settle_payments()]
+        assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
 
 
 def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
@@ -746,7 +750,7 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
         world.clock.advance(WAIT)
         ahead = VirtualClock(world.clock.utc() + timedelta(hours=1))
         with world.hub(clock=ahead) as other:
-            assert [SettledAs.DONE] == [one.outcome for one in other.settle_payments()]
+            assert [SettledAs.DONE] == [payment.outcome for payment in other.settle_payments()]
 
 
 def _vanished(world: World, hub: Hub) -> None:
@@ -776,7 +780,7 @@ def test_payment_that_the_vendor_does_not_list_in_its_time_is_left_to_a_person()
 
         hub.payments().charge(ORDER, idempotency_key="by another way")
         world.clock.advance(Keyless.listed_within)
-        assert [SettledAs.DONE] == [one.outcome for one in hub.settle_payments()]
+        assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
         assert [] == hub.unsettled_payments()
 
 

@@ -235,7 +235,10 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
     receipt = await given(email.send_transactional(message, idempotency_key="k-1"))
     results = await given(email.send_bulk(bulk, idempotency_key="k-2"))
 
-    assert ["two"] * 3 == [receipt.ref.account, *(one.unwrap().ref.account for one in results)]
+    assert ["two"] * 3 == [
+        receipt.ref.account,
+        *(result.unwrap().ref.account for result in results),
+    ]
     assert ([], []) == (postmark.asked, resend.asked)
 
 
@@ -249,8 +252,8 @@ async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: typ
     bulk = BulkMessage(base=attrs.evolve(UMLAUT, to=()), recipients=people)
 
     results = await given(hub.email().send_bulk(bulk))
-    assert [InvalidData] * 3 == [type(one.error) for one in results]
-    assert 3 == len({id(one.error) for one in results})
+    assert [InvalidData] * 3 == [type(result.error) for result in results]
+    assert 3 == len({id(result.error) for result in results})
     assert [] == resend.asked
 
 

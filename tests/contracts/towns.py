@@ -37,7 +37,7 @@ class Town:
     @property
     def sandboxes(self) -> tuple[Sandbox, ...]:
         """The sandboxes that are reached by HTTP."""
-        return tuple(one.sandbox for one in self.trades.values() if one.sandbox is not None)
+        return tuple(trade.sandbox for trade in self.trades.values() if trade.sandbox is not None)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -49,8 +49,8 @@ class Town:
 
     def close(self) -> None:
         """Send all vendors home."""
-        for one in self.trades.values():
-            one.close()
+        for trade in self.trades.values():
+            trade.close()
 
 
 def town(vendors: Mapping[str, str], folder: Path) -> Town:
@@ -61,7 +61,8 @@ def town(vendors: Mapping[str, str], folder: Path) -> Town:
 def towns() -> list[dict[str, str]]:
     """The vendors of as many towns as it takes for each vendor to work in one."""
     by_kind = {
-        kind: [one for one in vendor_names() if kind in vendor_class(one).kinds] for kind in KINDS
+        kind: [name for name in vendor_names() if kind in vendor_class(name).kinds]
+        for kind in KINDS
     }
     return [
         {kind: names[number % len(names)] for kind, names in by_kind.items()}
@@ -104,7 +105,7 @@ async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
         ],
     )
     receipt = await given(hub.email().send_transactional(mail, idempotency_key="INV-2041/mail"))
-    fields["mail"] = receipt.status, [one.status for one in receipt.recipients]
+    fields["mail"] = receipt.status, [recipient.status for recipient in receipt.recipients]
 
     text = SmsMessage(to="+4915112345678", text="Your invoice is in your mailbox.")
     sent = await given(hub.sms().send(text, idempotency_key="INV-2041/sms"))

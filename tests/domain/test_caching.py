@@ -358,7 +358,7 @@ def test_a_date_is_added(given_: dict[str, str]) -> None:
 def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
     """A stale response stays stale until it is confirmed."""
     made = entry(f"max-age={lifetime}").later(first)
-    early, late = (decide(GET, one, POLICY) for one in (made, made.later(more)))
+    early, late = (decide(GET, item, POLICY) for item in (made, made.later(more)))
     assert isinstance(early, Fresh) == (made.age < lifetime)
     assert isinstance(early, Fresh) or not isinstance(late, Fresh)
 

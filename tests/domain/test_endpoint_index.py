@@ -35,7 +35,7 @@ def test_index_agrees_with_a_linear_search(
     endpoints = [
         Endpoint(f"e{number}", method, path) for number, (method, path) in enumerate(settings)
     ]
-    expected = next((one for one in endpoints if fits(one, method, path)), None)
+    expected = next((endpoint for endpoint in endpoints if fits(endpoint, method, path)), None)
 
     assert expected is EndpointIndex(endpoints).first(method, path)
 

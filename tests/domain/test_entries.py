@@ -168,8 +168,8 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
         (EntryState.DEAD, kind is OutboxEntry, "It broke."),
         (EntryState.DROPPED, False, "It broke."),
         (EntryState.DEAD, kind is OutboxEntry, "Each worker that took it died."),
-    ] == [_outcome(one) for one in ended]
-    assert [(LATER, None, 0)] * 5 == [(one.settled_at, one.due, one.turn) for one in ended]
+    ] == [_outcome(item) for item in ended]
+    assert [(LATER, None, 0)] * 5 == [(item.settled_at, item.due, item.turn) for item in ended]
 
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
@@ -185,7 +185,7 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
         drop(waiting, NOW),
         replay(waiting, NOW),
     ]
-    assert [7] * 7 == [one.fence for one in changed]
+    assert [7] * 7 == [item.fence for item in changed]
 
 
 def test_replay_resets_the_entry() -> None:

@@ -34,10 +34,10 @@ def test_causes_contexts_and_groups_lose_their_frames() -> None:
     context.__context__ = below
     member.__context__ = error
     whole = [error, cause, context, below, group, *group.exceptions]
-    assert None not in [one.__traceback__ for one in whole]
+    assert None not in [item.__traceback__ for item in whole]
 
     assert error is bare(error)
-    assert {None} == {one.__traceback__ for one in whole}
+    assert {None} == {item.__traceback__ for item in whole}
 
 
 def test_cause_without_context_loses_its_frames() -> None:

@@ -1,4 +1,4 @@
-"""What an error says about the health of the called service."""
+"""The judgement of errors about a service's health."""
 
 from __future__ import annotations
 

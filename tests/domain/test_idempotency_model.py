@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
             self.until = self.ends = time
 
     def pick(self, number: int) -> Holder:
-        """One of the holders, most often the latest."""
+        """A holder, most often the latest."""
         return self.holders[-1 - number % len(self.holders)]
 
     def holds(self, holder: Holder) -> bool:

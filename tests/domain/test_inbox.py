@@ -62,7 +62,7 @@ def test_entry_id_of_a_delivery() -> None:
         kept(claimed, claimed),
     ]
     assert "81ce9e99b6c629e2371b7f0e3b3d6393" == kept(claimed).id
-    assert 5 == len({kept(claimed).id, *(one.id for one in others)})
+    assert 5 == len({kept(claimed).id, *(other.id for other in others)})
 
 
 def test_entry_id_prefers_the_replay_guards_mark() -> None:

@@ -1,4 +1,4 @@
-"""What continues during an outage of a shared store, and when the store is probed."""
+"""Outages of a shared store: the fallback, and the probes of the store."""
 
 from __future__ import annotations
 

@@ -333,7 +333,9 @@ def test_cache_wait_of_an_endpoint() -> None:
     )
     service = attrs.evolve(BARE, cache=CachePolicy(max_wait=3), endpoints=(other, custom))
 
-    assert [1.0, 2.0, 3.0] == [Plan(service, None, one).cache_wait for one in (custom, other, None)]
+    assert [1.0, 2.0, 3.0] == [
+        Plan(service, None, item).cache_wait for item in (custom, other, None)
+    ]
     assert 0.0 == Plan(BARE, None, None).cache_wait
 
 
@@ -343,5 +345,7 @@ def test_region_plans_share_tenant_and_endpoint() -> None:
     regions = [Region(name, f"https://{name}.example") for name in ("eu", "us")]
     plan = Plan(attrs.evolve(BARE, regions=regions, endpoints=(slow,)), "acme", slow)
 
-    reports = {(one.tenant, one.operation, one.span) for one in (plan, *plan.regions.values())}
+    reports = {
+        (region.tenant, region.operation, region.span) for region in (plan, *plan.regions.values())
+    }
     assert (2, {("acme", "slow", plan.span)}) == (len(plan.regions), reports)

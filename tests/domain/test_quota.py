@@ -79,7 +79,7 @@ class Naive:
         """Admit no caller for a while; queued grants of skipped periods move to its end."""
         self.frozen = max(self.frozen, now + span)
         end = self.period(self.frozen)
-        for period in [each for each in self.used if self.period(now) < each < end]:
+        for period in [usage for usage in self.used if self.period(now) < usage < end]:
             self.used[end] = self.used.get(end, 0) + self.used.pop(period)
 
 

@@ -146,7 +146,7 @@ def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> No
         for at, name in enumerate(names)
     ]
     dice = random.Random(28)
-    orders = [[one.name for one in in_order(regions, dice.random())] for _ in range(6_000)]
+    orders = [[region.name for region in in_order(regions, dice.random())] for _ in range(6_000)]
     seconds = Counter(order[1] for order in orders if order[0] == names[heavy])
 
     assert {*names} - {names[heavy]} == {*seconds}

@@ -36,8 +36,8 @@ def test_recipient_patterns(pattern: str, allowed: list[str], refused: list[str]
     """A pattern is an address, a domain, its subdomains, a phone number or a prefix of one."""
     safety = Safety(recipients=[pattern])
 
-    assert [True] * len(allowed) == [safety.allows(one) for one in allowed]
-    assert [False] * len(refused) == [safety.allows(one) for one in refused]
+    assert [True] * len(allowed) == [safety.allows(item) for item in allowed]
+    assert [False] * len(refused) == [safety.allows(item) for item in refused]
     assert safety.refusal(allowed) is None
 
 

@@ -63,12 +63,12 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
             wakes[number] = now + nap, last
         elif act == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
-            before = {each: turn_of(line, each) for each in line.numbers}
+            before = {number: turn_of(line, number) for number in line.numbers}
             line, turn = line.left(leaver)
             del wakes[leaver]
             free.add(turn[0])
-            assert [each for each in before if each != leaver] == list(line.numbers)
-            assert all(turn_of(line, each) <= before[each] for each in line.numbers)
+            assert [item for item in before if item != leaver] == list(line.numbers)
+            assert all(turn_of(line, number) <= before[number] for number in line.numbers)
         elif act == "pass":
             wake_all(now + amount * SHORT)
             now += amount * SHORT
@@ -83,7 +83,7 @@ def test_everybody_behind_a_leaver_moves_up() -> None:
     """The slot of a leaving caller goes to the next one, and the last slot becomes free."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
     assert (1, 3, 4) == line.numbers
-    assert [SLOT, 2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
+    assert [SLOT, 2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]
     assert 4 * SLOT == turn[0]
 
 
@@ -91,7 +91,7 @@ def test_turn_that_the_next_would_sleep_past_is_for_others() -> None:
     """A caller that sleeps past a freed slot keeps its own, and so do all behind it."""
     line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers
-    assert [2 * SLOT, 3 * SLOT] == [each[0] for each in line.turns]
+    assert [2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]
     assert SLOT == turn[0]
 
 

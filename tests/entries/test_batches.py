@@ -103,7 +103,7 @@ def put(outbox: Outbox, *numbers: int, **options: Any) -> list[str]:
 
 def states(outbox: Outbox) -> list[str]:
     """The state of each call, oldest first."""
-    return [one.state.value for one in outbox.find(EntryQuery(limit=1000)).items][::-1]
+    return [item.state.value for item in outbox.find(EntryQuery(limit=1000)).items][::-1]
 
 
 def test_batches_grow_while_calls_are_quick(hub: Hub, vendor: Vendor, store: Counting) -> None:
@@ -146,7 +146,7 @@ def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store
     delivered = outbox.deliver(hub, limit=7)
 
     targets = ["done", "done", "unknown", "done", "waiting", "done", "done"]
-    assert [one.entry.state.value for one in delivered.worked] == targets
+    assert [work.entry.state.value for work in delivered.worked] == targets
     assert states(outbox) == targets
 
 
@@ -159,9 +159,9 @@ def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store
 
     outbox.deliver(hub, limit=1000, stop=stop)
     assert states(outbox) == ["done"] * 5 + ["waiting"] * 5
-    assert {one.attempts for one in store.due(10)} == {0}
+    assert {entry.attempts for entry in store.due(10)} == {0}
     assert not outbox.deliver(hub, limit=1000, stop=stop)
-    assert not outbox.deliver(hub, ids=[one.id for one in store.due(10)], stop=stop)
+    assert not outbox.deliver(hub, ids=[entry.id for entry in store.due(10)], stop=stop)
 
     assert outbox.deliver(hub, limit=1000).done == 5
     assert vendor.calls == list(range(10))

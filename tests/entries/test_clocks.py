@@ -236,7 +236,7 @@ def test_a_quota_is_waited_for(shop: Shop) -> None:
     (worked,) = _deliver(shop).worked
 
     assert shop.after(20 * 3_600) == worked.entry.due
-    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
 
 
 def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
@@ -248,7 +248,7 @@ def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
     (worked,) = _deliver(shop).worked
 
     assert shop.after(7_200) == worked.entry.due
-    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     shop.later(3_600)
     assert () == shop.do(shop.outbox.stuck).items
 
@@ -264,11 +264,11 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     _leave(shop, entries[1], EntryState.DEAD, None)
     _leave(shop, entries[2], EntryState.WAITING, shop.after(3_600))
 
-    assert [entries[1].id, entries[0].id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    assert [entries[1].id, entries[0].id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     first = shop.do(shop.outbox.stuck, limit=1)
-    assert [entries[1].id] == [one.id for one in first.items]
+    assert [entries[1].id] == [item.id for item in first.items]
     last = shop.do(shop.outbox.stuck, limit=1, after=first.next)
-    assert [entries[0].id] == [one.id for one in last.items]
+    assert [entries[0].id] == [item.id for item in last.items]
     assert None is last.next
 
 
@@ -278,7 +278,7 @@ def test_webhooks_may_be_stuck(shop: Shop) -> None:
     assert () == shop.do(shop.inbox.stuck).items
     stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
     shop.received.swap(_changed(stored, EntryState.DEAD, None), stored.fence)
-    assert [entry.id] == [one.id for one in shop.do(shop.inbox.stuck).items]
+    assert [entry.id] == [item.id for item in shop.do(shop.inbox.stuck).items]
 
 
 def _leave(shop: Shop, entry: Any, state: EntryState, due: datetime | None) -> None:

@@ -198,11 +198,11 @@ def test_entry_is_settled_in_every_store(place: tuple[str, Any, Any], *, awaited
         assert 0 == len(await till.deliver())
         await till.paid(entry)
         assert 1 == (await till.deliver()).done
-        assert ["done", "waiting"] == [await till.state_of(one) for one in (entry, later)]
-        assert [later.id] == [one.entry.id for one in (await till.deliver()).worked]
+        assert ["done", "waiting"] == [await till.state_of(item) for item in (entry, later)]
+        assert [later.id] == [work.entry.id for work in (await till.deliver()).worked]
         assert 1 == len(till.stripe.charges)
-        for one in (store, state):
-            await till.do(one.aclose if awaited else one.close)
+        for element in (store, state):
+            await till.do(element.aclose if awaited else element.close)
 
     if awaited:
         asyncio.run(body())

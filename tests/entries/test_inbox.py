@@ -91,7 +91,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
     _receive(shop, shop.paid())
     shop.do(shop.inbox.handle)
     kind = "payment.captured"
-    assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [one.seen for one in handlers]
+    assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [handler.seen for handler in handlers]
 
 
 def test_a_kind_must_be_one(shop: Shop) -> None:
@@ -233,7 +233,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     other = _receive(shop, shop.paid("INV-2"))
     handled = shop.do(shop.inbox.handle)
     assert [(first.id, EntryState.WAITING), (other.id, EntryState.DONE)] == [
-        (one.entry.id, one.entry.state) for one in handled.worked
+        (work.entry.id, work.entry.state) for work in handled.worked
     ]
     assert "RuntimeError" == handled.worked[0].entry.error
     assert isinstance(handled.worked[0].error, RuntimeError)
@@ -250,7 +250,7 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
     entry = _receive(shop, shop.paid())
     states = []
     for _ in range(4):
-        states += [one.entry.state.value for one in shop.do(shop.inbox.handle).worked]
+        states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
         shop.later(100)
     assert ["waiting", "waiting", "dead"] == states
     (dead,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
@@ -331,8 +331,8 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
     class Contested(MemoryInbox):
         def due(self, limit: int, /) -> Any:
             offered = super().due(limit)
-            for one in offered:
-                self.swap(attrs.evolve(one, fence=one.fence + 1), one.fence)
+            for entry in offered:
+                self.swap(attrs.evolve(entry, fence=entry.fence + 1), entry.fence)
             return offered
 
     contested = Contested(shop.clock)
@@ -434,7 +434,7 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
     reports = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
 
     shop.hub.events = lambda account, _: [
-        news for one in reports for news in understood(account, one)
+        news for report in reports for news in understood(account, report)
     ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
     several = _receive(shop, notices[0])
@@ -569,7 +569,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
 
     assert [{**options, "url": None, "method": "POST"}, {**options, **there}] == noting.given
     entries = shop.do(shop.inbox.find, EntryQuery()).items
-    assert ["acme", None] == [one.tenant for one in entries]
+    assert ["acme", None] == [entry.tenant for entry in entries]
 
 
 def test_a_round_is_of_a_hundred(shop: Shop) -> None:

@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
     repeated = [number for number, count in counts.items() if count > 1]
     assert len(repeated) <= 2 * BATCH
     for lane in range(5):
-        lanes = [int(one) for one in counts if int(one) % 10 == 0]
+        lanes = [int(count) for count in counts if int(count) % 10 == 0]
         custom = [number for number in lanes if number // 10 % 5 == lane]
         assert custom == sorted(custom)
 

@@ -57,7 +57,7 @@ def _deliver(shop: Shop, **options: Any) -> Any:
 
 
 def _states(delivered: Any) -> list[tuple[str, str]]:
-    return [(one.entry.id, one.entry.state.value) for one in delivered.worked]
+    return [(work.entry.id, work.entry.state.value) for work in delivered.worked]
 
 
 def _stored(shop: Shop, id: str) -> Any:
@@ -216,7 +216,7 @@ def test_long_order_names(shop: Shop) -> None:
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
     lanes = [_put(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
-    assert [1, 3] == [one.number for one in shop.sent.due(9)]
+    assert [1, 3] == [entry.number for entry in shop.sent.due(9)]
 
 
 def test_limit_bounds_a_delivery(shop: Shop) -> None:
@@ -286,8 +286,8 @@ def test_stuck_is_paged(shop: Shop) -> None:
         shop.sent.add(attrs.evolve(dead, id=f"e{number}"))
     first = shop.do(shop.outbox.stuck)
     assert 100 == len(first.items)
-    assert ["e0"] == [one.id for one in shop.do(shop.outbox.stuck, after=first.next).items]
-    assert ["e100"] == [one.id for one in shop.do(shop.outbox.stuck, limit=1).items]
+    assert ["e0"] == [item.id for item in shop.do(shop.outbox.stuck, after=first.next).items]
+    assert ["e100"] == [item.id for item in shop.do(shop.outbox.stuck, limit=1).items]
 
 
 def test_a_refusal_is_final(shop: Shop) -> None:
@@ -360,7 +360,7 @@ def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
     shop.later(1e5)
     assert [] == _states(_deliver(shop))
     assert 0 == shop.do(shop.outbox.forget, shop.clock.utc())
-    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
     assert 1 == len(shop.stripe.charges)
     assert EntryState.WAITING is _stored(shop, later.id).state
 
@@ -449,7 +449,7 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
 
     outbox.replay(entry.id)
     assert 1 == outbox.deliver(hub).dead
-    assert ["+4915112345678"] == [one["to"] for one in twilio.messages.values()]
+    assert ["+4915112345678"] == [message["to"] for message in twilio.messages.values()]
 
 
 def test_forget_removes_ended_calls(shop: Shop) -> None:
@@ -468,7 +468,7 @@ def test_subject_of_a_call(shop: Shop) -> None:
     assert "customer-1" == entry.subject
     _deliver(shop)
     assert {entry.id} == {
-        one.idempotency_key for one in shop.log.find(LogQuery(subject="customer-1")).items
+        item.idempotency_key for item in shop.log.find(LogQuery(subject="customer-1")).items
     } & {entry.id}
 
 
@@ -519,8 +519,8 @@ def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
     others, mine = _put(shop), _put(shop)
     done = _deliver(shop, ids=[mine.id, "nobody"])
 
-    assert [mine.id] == [one.entry.id for one in done.worked]
-    assert [others.id] == [one.entry.id for one in _deliver(shop).worked]
+    assert [mine.id] == [work.entry.id for work in done.worked]
+    assert [others.id] == [work.entry.id for work in _deliver(shop).worked]
     assert 0 == len(_deliver(shop, ids=[mine.id]))
     more = [_put(shop).id for _ in range(3)]
     assert 2 == len(_deliver(shop, ids=more, limit=2))

@@ -113,7 +113,7 @@ class Process:
                 handler(entry)
 
         utc = self.shared.clock.utc
-        return [one.entry.id for one in run_plain(self.keeping.work_off(handled, 10, utc))]
+        return [item.entry.id for item in run_plain(self.keeping.work_off(handled, 10, utc))]
 
     def beat(self, times: int = 1) -> None:
         """Advance the clock while this process renews its entries."""

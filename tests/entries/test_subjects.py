@@ -70,7 +70,7 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
     """All data of one subject is found, and none of others."""
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
-    assert {ADA} == {one.subject for one in (*result.log, *result.inbox, *result.outbox)}
+    assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
     ours = shop.do(subjects(shop).find, tenant="acme")
     assert (0, 2) == (len(ours.inbox), len(ours.outbox))
     assert (1, 1) == (
@@ -102,8 +102,8 @@ def test_export_has_all_data(shop: Shop) -> None:
     assert "done" == charge["state"]
     assert "2030-01-01T00:00:00+00:00" == charge["added_at"]
     assert "success" == fields["log"][0]["status"]
-    for one in (webhook, charge):
-        assert {"content", "reply"}.isdisjoint(one)
+    for item in (webhook, charge):
+        assert {"content", "reply"}.isdisjoint(item)
 
 
 def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
@@ -152,7 +152,7 @@ def test_export_is_readable() -> None:
     several = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
     assert f'{{\n  "log": [\n{several}\n  ]\n}}' == shown
     assert [(ADA, "acme", 500, None), (ADA, "acme", 500, "1")] == [
-        (one.subject, one.tenant, one.limit, one.after) for one in requests
+        (request.subject, request.tenant, request.limit, request.after) for request in requests
     ]
 
 
@@ -170,7 +170,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
     """One tenant's data is exported and erased without that of others."""
     shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
     fields = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
-    assert ["globex"] == [one["tenant"] for one in fields["outbox"]]
+    assert ["globex"] == [field["tenant"] for field in fields["outbox"]]
 
     assert 1 == shop.do(subjects(shop).erase, tenant="globex").outbox
     assert 2 == len(shop.do(subjects(shop).find, tenant="acme").outbox)
@@ -256,7 +256,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
     first, *others = shown["outbox"]
     assert (broken.id, broken.operation) == (first["id"], first["operation"])
     assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
-    assert [{"fine": one.id} for one in result.log] == others
+    assert [{"fine": item.id} for item in result.log] == others
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:

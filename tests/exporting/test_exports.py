@@ -59,10 +59,10 @@ def check_collection(collection: dict[str, Any]) -> None:
             assert request["method"].isupper()
             assert isinstance(request["url"], str)
             lists = [request["header"], request.get("body", {}).get("urlencoded", [])]
-            for pair in (one for pairs in lists for one in pairs):
+            for pair in (pair for pairs in lists for pair in pairs):
                 assert [str, str] == [type(pair["key"]), type(pair["value"])]
             assert request.get("body", {"mode": "raw"})["mode"] in {"raw", "urlencoded"}
-    existing = {one["key"] for one in collection["variable"]}
+    existing = {item["key"] for item in collection["variable"]}
     assert (
         set()
         == {name for text in texts(collection["item"]) for name in USED.findall(text)} - existing
@@ -76,13 +76,13 @@ def check_description(document: dict[str, Any]) -> None:
     seen: list[str] = []
     for path, item in document["paths"].items():
         assert path.startswith("/")
-        assert all(one["url"].startswith("https://") for one in item["servers"])
+        assert all(server["url"].startswith("https://") for server in item["servers"])
         for method in item.keys() - {"servers"}:
             assert method in METHODS
             operation = item[method]
             seen.append(operation["operationId"])
             assert operation["responses"]
-            named = [(one["name"], one["in"]) for one in operation["parameters"]]
+            named = [(parameter["name"], parameter["in"]) for parameter in operation["parameters"]]
             assert len(set(named)) == len(named)
             slots = re.findall(r"\{(\w+)\}", path.partition("#")[0])
             assert len(set(slots)) == len(slots)
@@ -95,7 +95,7 @@ def check_description(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "vendor", [one for one in vendor_names() if one not in {"smtp", "local_files"}]
+    "vendor", [name for name in vendor_names() if name not in {"smtp", "local_files"}]
 )
 def test_each_vendor_is_told_of(vendor: str, tmp_path: Path) -> None:
     """Both formats tell something of each vendor, and are what they say they are."""
@@ -180,7 +180,7 @@ def test_what_is_no_secret_is_a_value(told: Description) -> None:
 def test_every_owner_is_told_of(told: Description) -> None:
     """Accounts, those of tenants too, and services have a folder each; others say why not."""
     collection = postman(told)
-    folders = {one["name"]: one["item"] for one in collection["item"]}
+    folders = {item["name"]: item["item"] for item in collection["item"]}
 
     assert {"texts", "mail", "money", "acme.vonage", "vat"} == folders.keys()
     assert {"local_files": "Its vendor does not speak HTTP."} == told.silent
@@ -192,10 +192,10 @@ def test_every_owner_is_told_of(told: Description) -> None:
 
 def test_it_is_what_is_sent(told: Description) -> None:
     """A verb's request has the vendor's own path and fields, and variables where secrets go."""
-    folders = {one["name"]: one["item"] for one in postman(told)["item"]}
-    request = next(one["request"] for one in folders["texts"] if one["name"].startswith("send:"))
-    form = {one["key"]: one["value"] for one in request["body"]["urlencoded"]}
-    headers = {one["key"]: one["value"] for one in request["header"]}
+    folders = {report["name"]: report["item"] for report in postman(told)["item"]}
+    request = next(text["request"] for text in folders["texts"] if text["name"].startswith("send:"))
+    form = {part["key"]: part["value"] for part in request["body"]["urlencoded"]}
+    headers = {item["key"]: item["value"] for item in request["header"]}
 
     path = "/2010-04-01/Accounts/{{texts_account_sid}}/Messages.json"
     assert f"{{{{texts_url}}}}{path}" == request["url"]
@@ -226,7 +226,7 @@ def test_a_vendor_of_another_package_is_told_of(
     install(tmp_path, monkeypatch, points)
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
 
-    assert {"/letters", "/letters/{id}"} == {one.template for one in description.sent}
+    assert {"/letters", "/letters/{id}"} == {notice.template for notice in description.sent}
     check_description(openapi(description))
 
 
@@ -255,8 +255,8 @@ def test_services_say_how_they_are_asked() -> None:
     configured = read_configuration({})
     description = described(attrs.evolve(configured, services=tuple(services)))
     request = {
-        one.owner: (*dict(one.headers).items(), *dict(one.query).items())
-        for one in description.sent
+        notice.owner: (*dict(notice.headers).items(), *dict(notice.query).items())
+        for notice in description.sent
     }
 
     assert {
@@ -268,7 +268,7 @@ def test_services_say_how_they_are_asked() -> None:
         "later": (("Authorization", "Bearer {{later_credentials}}"),),
     } == request
     assert ["/rates/{country}", "/"] == [
-        one.template for one in description.sent if one.owner == "bearer"
+        notice.template for notice in description.sent if notice.owner == "bearer"
     ]
     check_collection(postman(description))
     check_description(openapi(description))

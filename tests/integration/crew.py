@@ -65,7 +65,7 @@ class Hand:
 
     def of(self, what: str) -> list[Told]:
         """All that it told of one kind."""
-        return [one for one in self.told if one["what"] == what]
+        return [report for report in self.told if report["what"] == what]
 
     def kill(self) -> None:
         """Kill it and what it has forked, as `kill -9` does, and hear the last of what it told."""

@@ -119,7 +119,7 @@ def fallen(crew: Crew, request: pytest.FixtureRequest) -> Iterator[dict[str, Fal
             except pytest.skip.Exception:
                 continue
             fields[name] = _made(vendor, *places)
-        hands = crew.ready([one.job for one in fields.values()])
+        hands = crew.ready([field.job for field in fields.values()])
         for one, hand in zip(fields.values(), hands, strict=True):
             _kill(one, hand)
         yield fields

@@ -132,11 +132,11 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
         return await given(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = asked(configuration(post), awaited, use)
-    stored = [one for one in post.kept("ses", "Message") if one["subject"] == mail.subject]
-    assert [receipt.ref.id] == [one["id"] for one in stored]
-    assert ["<p>Grüße &amp; mehr</p>"] == [one["body"] for one in stored]
+    stored = [entry for entry in post.kept("ses", "Message") if entry["subject"] == mail.subject]
+    assert [receipt.ref.id] == [entry["id"] for entry in stored]
+    assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored]
     assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
-        one["destinations"] for one in stored
+        entry["destinations"] for entry in stored
     ]
 
 
@@ -193,9 +193,9 @@ def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:
         back = sha256(await given(whole.read_all())).hexdigest()
         gone = await given(files.delete_many([*names, "large.bin"]))
         return {
-            "listed": [one.key for page in pages for one in page.objects],
+            "listed": [item.key for page in pages for item in page.objects],
             "back": back,
-            "gone": [one.ok for one in gone],
+            "gone": [entry.ok for entry in gone],
             "left": [await given(files.exists(name)) for name in names],
         }
 

@@ -176,14 +176,14 @@ def test_who_waits_for_a_dead_process_is_answered_within_two_seconds(
             history += waiter.of("call")
     crew.rest(match.waiters)
 
-    ended = {(one["service"], one["outcome"], one.get("value")) for one in history}
+    ended = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
     assert {
         (match.honoured.name, "good", "effect 1"),
         (match.other.name, "OutcomeUnknown", None),
     } == ended
     assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.heard
     assert {1} == {len(marks) for marks in match.bank.effects.values()}
-    late = [one["ended"] - died for one in history]
+    late = [entry["ended"] - died for entry in history]
     assert max(late) <= AT_ONCE + stalls.nanoseconds, (late, stalls)
 
 
@@ -205,7 +205,9 @@ def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
         waiter.wait_for("call", 2)
     os.kill(result.holder.pid, signal.SIGCONT)
     result.holder.wait_for("call", 2)
-    custom = {one["service"]: (one["outcome"], one["value"]) for one in result.holder.of("call")}
+    custom = {
+        item["service"]: (item["outcome"], item["value"]) for item in result.holder.of("call")
+    }
     assert {
         result.honoured.name: ("good", "effect 1"),
         result.other.name: ("good", "effect 1"),
@@ -215,6 +217,8 @@ def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
     for hand in (result.holder, *result.waiters):
         hand.wait_for("done")
     crew.rest([result.holder, *result.waiters])
-    repeated = [(one["value"], one["replayed"]) for one in crew.work(job) if one["what"] == "call"]
+    repeated = [
+        (item["value"], item["replayed"]) for item in crew.work(job) if item["what"] == "call"
+    ]
     assert [("effect 1", True)] * 2 == repeated
     assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard

@@ -360,8 +360,8 @@ def hold(job: Job) -> None:
         begin()
         Thread(target=be_probe, daemon=True).start()
         inside.wait()
-        for one in keyed:
-            Thread(target=send, args=(one.name,), daemon=True).start()
+        for item in keyed:
+            Thread(target=send, args=(item.name,), daemon=True).start()
         sys.stdin.readline()
         os._exit(0)
 
@@ -387,7 +387,7 @@ def claims(job: Job) -> None:
 
     with plain(job) as manager:
         begin()
-        together = [Thread(target=each, args=(manager, one)) for one in range(job.threads)]
+        together = [Thread(target=each, args=(manager, thread)) for thread in range(job.threads)]
         for thread in together:
             thread.start()
         for thread in together:

@@ -43,12 +43,12 @@ def signs_with(algorithm: str) -> dict[str, Any]:
 
 def assertions(server: AuthorizationServer, name: str = "client_assertion") -> list[jose.Jwt]:
     """The assertions that the token endpoint received."""
-    return [jose.read(one.params[name]) for one in server.requests]
+    return [jose.read(request.params[name]) for request in server.requests]
 
 
 def numbers(shown: list[jose.Jwt]) -> set[Any]:
     """The `jti` of each assertion."""
-    return {one.claims["jti"] for one in shown}
+    return {proof.claims["jti"] for proof in shown}
 
 
 def test_every_algorithm_is_tried() -> None:
@@ -71,9 +71,11 @@ async def test_each_request_has_an_assertion_of_its_own(
             server.expire_access_tokens()
 
         shown = assertions(server)
-        assert [200] * 3 == [one.status for one in server.requests]
-        assert [(algorithm, "JWT", key_id)] * 3 == [_head(one.header) for one in shown]
-        assert [("erp", "erp", server.token_url, 60)] * 3 == [_summary(one.claims) for one in shown]
+        assert [200] * 3 == [request.status for request in server.requests]
+        assert [(algorithm, "JWT", key_id)] * 3 == [_head(proof.header) for proof in shown]
+        assert [("erp", "erp", server.token_url, 60)] * 3 == [
+            _summary(proof.claims) for proof in shown
+        ]
         assert 3 == len(numbers(shown))
         message = server.requests[0]
         assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
@@ -97,7 +99,7 @@ async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
         erp.knows(server, known(server, **signs_with(algorithm)))
 
         assert 200 == (await erp.call()).status
-        assert [503, 200] == [one.status for one in server.requests]
+        assert [503, 200] == [request.status for request in server.requests]
         assert 2 == len(numbers(assertions(server)))
 
 
@@ -108,7 +110,7 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
         erp.knows(server, known(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256")))
 
         assert 200 == (await erp.call()).status
-        assert ["use_dpop_nonce", None] == [one.error for one in server.requests]
+        assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
         assert 2 == len(numbers(assertions(server)))
 
 
@@ -190,17 +192,17 @@ async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
         second = await erp.call()
 
         shown = assertions(server, "assertion")
-        assert ["ann", "ann"] == [one.json()["sub"] for one in (first, second)]
-        assert [503, 200, 200] == [one.status for one in server.requests]
+        assert ["ann", "ann"] == [item.json()["sub"] for item in (first, second)]
+        assert [503, 200, 200] == [request.status for request in server.requests]
         assert 3 == len(numbers(shown))
         assert {("hr", "ann", server.token_url, "payroll", 120)} == {
             (
-                *(one.claims[name] for name in ("iss", "sub", "aud", "reason")),
-                one.claims["exp"] - one.claims["iat"],
+                *(proof.claims[name] for name in ("iss", "sub", "aud", "reason")),
+                proof.claims["exp"] - proof.claims["iat"],
             )
-            for one in shown
+            for proof in shown
         }
-        assert {"k"} == {one.header["kid"] for one in shown}
+        assert {"k"} == {proof.header["kid"] for proof in shown}
 
 
 @pytest.mark.parametrize("issuer", ["hr", "erp"])

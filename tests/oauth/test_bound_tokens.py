@@ -44,11 +44,11 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
         answers.append(await erp.call())
         posted = await erp.call(Request.post("/resource", json={}))
 
-        assert [200] * 5 == [one.status for one in (*answers, posted)]
-        assert all("jkt" in one.json()["cnf"] for one in answers)
+        assert [200] * 5 == [answer.status for answer in (*answers, posted)]
+        assert all("jkt" in answer.json()["cnf"] for answer in answers)
         assert (5, 1) == (server.accepted, server.refused)
         assert 2 == len(server.requests)
-        assert all(one.proven for one in server.requests)
+        assert all(request.proven for request in server.requests)
 
 
 @in_both
@@ -59,12 +59,14 @@ async def test_nonces_cost_one_request_each(erp: Erp) -> None:
         for _ in range(3):
             assert 200 == (await erp.call()).status
             server.renew_nonces()
-        assert ["use_dpop_nonce", None, None, None] == [one.error for one in server.resources]
+        assert ["use_dpop_nonce", None, None, None] == [
+            resource.error for resource in server.resources
+        ]
         server.renew_nonces(abruptly=True)
         assert 200 == (await erp.call()).status
 
-        assert ["use_dpop_nonce", None] == [one.error for one in server.resources[4:]]
-        assert ["use_dpop_nonce", None] == [one.error for one in server.requests]
+        assert ["use_dpop_nonce", None] == [resource.error for resource in server.resources[4:]]
+        assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
         assert (1, 0) == (erp.told("TokenRenewed"), erp.told("CredentialRefreshed"))
 
 
@@ -112,7 +114,7 @@ async def test_another_key_opens_nothing(erp: Erp) -> None:
         await erp.settled(erp.tokens.rotate("vat", None, stolen))
 
         assert 200 == (await erp.call()).status
-        assert [None, "invalid_token", None] == [one.error for one in server.resources]
+        assert [None, "invalid_token", None] == [resource.error for resource in server.resources]
         assert 2 == len(server.requests)
 
 
@@ -166,8 +168,8 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
         second = await erp.call()
 
         assert {"x5t#S256": ours.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
-        assert ["tls_client_auth"] * 2 == [one.method for one in server.requests]
-        assert ["erp"] * 2 == [one.params["client_id"] for one in server.requests]
+        assert ["tls_client_auth"] * 2 == [request.method for request in server.requests]
+        assert ["erp"] * 2 == [request.params["client_id"] for request in server.requests]
         assert "client_secret" not in server.requests[0].params
         assert "authorization" not in server.requests[0].headers
 
@@ -192,7 +194,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
             assert 401 == caught.value.status
         assert (0, {"invalid_token"}) == (
             server.accepted,
-            {one.error for one in server.resources},
+            {resource.error for resource in server.resources},
         )
 
 

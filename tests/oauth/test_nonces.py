@@ -25,7 +25,7 @@ def asks(nonce: str) -> Response:
 
 def nonces(stage: Stage) -> list[str | None]:
     """The nonces that were shown, in order; no proof twice."""
-    messages = [checked(one.header("DPoP")) for one in stage.vendor.requests]
+    messages = [checked(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
     return [claims.get("nonce") for claims in messages]
 
@@ -110,7 +110,7 @@ async def test_client_without_key_ignores_nonces(world: World) -> None:
         await refresher.get(*OWNER)
 
     assert [None] * len(stage.vendor.requests) == [
-        one.header("DPoP") for one in stage.vendor.requests
+        request.header("DPoP") for request in stage.vendor.requests
     ]
     assert refresher.manager._flows._core.nonces.known("https://login.example/") is None  # noqa: SLF001 - a look inside
 

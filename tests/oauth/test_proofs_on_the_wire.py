@@ -30,7 +30,7 @@ def asking(nonce: str) -> Behaviour:
 
 def nonces(vendor: VendorServer) -> list[str | None]:
     """The nonces that a server received, in order."""
-    return [checked(one.headers.get("DPoP")).get("nonce") for one in vendor.requests]
+    return [checked(request.headers.get("DPoP")).get("nonce") for request in vendor.requests]
 
 
 @pytest.mark.parametrize("base", ["", "/v1", "/b\u00e4se/"])

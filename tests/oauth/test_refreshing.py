@@ -277,7 +277,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
 
     results = await world.together(*[lambda: refresher.get(*OWNER)] * 7)
 
-    assert [Secret("at-2")] * 7 == [one.access_token for one in results]
+    assert [Secret("at-2")] * 7 == [result.access_token for result in results]
     assert ["rt-1"] == stage.shown()
 
 
@@ -296,12 +296,12 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
         await world.wait(world.locks.arrived)
         gate.open()
 
-        raised = [await _raised(one.result()) for one in (first, second)]
+        raised = [await _raised(item.result()) for item in (first, second)]
 
         assert times == len(stage.asked())
         assert [True, True] == ["invalid_client" in str(error) for error in raised]
     reports = ("CredentialRefreshFailed", False)
-    assert [reports, reports] == [(one.error, one.still_works) for one in world.events]  # type: ignore[attr-defined]  # of this kind
+    assert [reports, reports] == [(event.error, event.still_works) for event in world.events]  # type: ignore[attr-defined]  # of this kind
     assert raised[0] is not raised[1]
     assert ["TokenNotRenewed"] * 2 == world.told()
     stage.vendor.answers(grants(2))

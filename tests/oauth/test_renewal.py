@@ -175,9 +175,11 @@ async def test_claim_names_the_server(world: World) -> None:
 
     seen = world.mode != AWAITED  # where nothing happens on the way to the store
     requests = world.store.commands
-    assert [TOKENS] * seen == [one.target for one in requests if isinstance(one, MarkSent)]
+    assert [TOKENS] * seen == [
+        request.target for request in requests if isinstance(request, MarkSent)
+    ]
     assert [(TOKENS, 0)] * seen == [
-        (one.target, one.remembered) for one in requests if isinstance(one, Claim)
+        (request.target, request.remembered) for request in requests if isinstance(request, Claim)
     ]
 
 
@@ -263,8 +265,8 @@ async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
     refresher, other = stage.refresher(), stage.refresher()
     stage.vendor.answers(CUT_OFF, CUT_OFF)
 
-    for one in (refresher, refresher, other):
-        error = await refused(one.get(*OWNER), AuthorizationRequired)
+    for item in (refresher, refresher, other):
+        error = await refused(item.get(*OWNER), AuthorizationRequired)
         assert "lost" in str(error)
         assert "crm" == error.service
 
@@ -315,7 +317,8 @@ async def test_first_claim_is_settled_if_the_token_stays(
     first = claim_key(OWNER, client(), PAST, again=False)
     seen = world.mode != AWAITED  # where nothing happens on the way to the store
     assert (seen and stays and lost) == any(
-        isinstance(one, Resolve) and one.keys == (first,) for one in world.store.commands
+        isinstance(command, Resolve) and command.keys == (first,)
+        for command in world.store.commands
     )
 
 

@@ -100,7 +100,7 @@ def test_secrets_in_server_errors_are_masked(mode: str) -> None:
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
             consent.finish(callback, plain)
 
-    assert [] == [one for one in shown if one in str(raised.value)]
+    assert [] == [proof for proof in shown if proof in str(raised.value)]
 
 
 @IN_BOTH
@@ -333,10 +333,10 @@ def test_no_frame_shows_a_code() -> None:
         while trace is not None:
             if "/moorage/" in trace.tb_frame.f_code.co_filename:
                 shown = repr(trace.tb_frame.f_locals)
-                results += [one for one in secrets if one in shown]
+                results += [secret for secret in secrets if secret in shown]
             trace = trace.tb_next
         assert error.__cause__ is None
-        return results + [one for one in secrets if one in repr(error)]
+        return results + [secret for secret in secrets if secret in repr(error)]
 
     faults = [lost(), failing(400, processed=True), succeeding_with_error(), unread(), malformed()]
     with AuthorizationServer() as server:

@@ -80,7 +80,7 @@ def test_a_device_waits(mode: str) -> None:
 
         assert ("read",) == granted.credentials.scope
         assert [5.0, 5.0, 5.0] == clock.slept
-        assert [400, 400, 200] == [one.status for one in server.requests]
+        assert [400, 400, 200] == [request.status for request in server.requests]
         assert 0 == server.hasty_polls
         assert f"{server.url}/device?user_code={device.user_code}" == (
             device.verification_uri_complete
@@ -233,7 +233,7 @@ def test_device_errors_are_masked(mode: str) -> None:
         server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown)}"))
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
             waiting.face.finish_device(device)
-        assert [] == [one for one in shown if one in str(raised.value)]
+        assert [] == [proof for proof in shown if proof in str(raised.value)]
 
         server.order(saying(error="invalid_scope", error_description="so at-0000"), path="/revoke")
         with pytest.raises(VendorRejected, match="invalid_scope: so") as refused:
@@ -254,7 +254,7 @@ def test_a_device_proves_itself(mode: str) -> None:
 
         assert "DPoP" == granted.credentials.token_type
         assert ["use_dpop_nonce", "authorization_pending", None] == [
-            one.error for one in server.requests
+            request.error for request in server.requests
         ]
 
 

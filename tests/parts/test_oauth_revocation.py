@@ -248,7 +248,9 @@ def test_failed_revocation_keeps_the_token(
         # Where the answer was lost it was taken back, though nobody knows.
         with suppress(AuthorizationRequired):
             office.get()
-        assert [400 if kind is ConnectionFailed else 200] == [one.status for one in server.requests]
+        assert [400 if kind is ConnectionFailed else 200] == [
+            request.status for request in server.requests
+        ]
 
 
 @IN_BOTH
@@ -333,7 +335,7 @@ def test_claim_covers_the_revocation(mode: str) -> None:
         for _ in range(2):
             office.keep()
             office.revoke()
-        claims = [one for one in office.memory.commands if isinstance(one, Claim)]
+        claims = [command for command in office.memory.commands if isinstance(command, Claim)]
 
         assert 2 == len({claim.owner for claim in claims})
         assert [(9_000_000, server.token_url, 0)] * 2 == [

@@ -143,11 +143,11 @@ def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
     threads = [
         threading.Thread(target=thread, args=(number,), daemon=True) for number in range(size)
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(PATIENCE)
-    assert not any(one.is_alive() for one in threads)
+    for item in threads:
+        item.start()
+    for element in threads:
+        element.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
     return ends
 
 

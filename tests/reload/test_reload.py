@@ -208,7 +208,9 @@ async def test_where_tenants_are_stays(
         hub = Town().open(one, awaited=awaited)
         with pytest.raises(ConfigurationError) as caught:
             await given(hub.reload(two))
-        assert paths == [one.path.removeprefix("tenants_from.") for one in caught.value.problems]
+        assert paths == [
+            problem.path.removeprefix("tenants_from.") for problem in caught.value.problems
+        ]
         await given(hub.reload(one))
     mine = Town().open(first, awaited=awaited, tenants=None, tenants_every=None)
     await given(mine.reload(then))
@@ -291,7 +293,9 @@ def test_a_thousand_calls_under_way() -> None:
 
     assert 1 <= loads
     assert sorted(answers) == sorted(town.sent)
-    assert [str(number) for number in range(1_000)] == [one.rsplit("/", 1)[1] for one in answers]
+    assert [str(number) for number in range(1_000)] == [
+        answer.rsplit("/", 1)[1] for answer in answers
+    ]
 
 
 def test_a_thousand_calls_wait_for_their_answers() -> None:
@@ -314,7 +318,7 @@ def test_a_thousand_calls_wait_for_their_answers() -> None:
         with pytest.raises(ConfigurationError):
             await hub.manager.call("vat", GET)
         assert 1_000 == len(town.sent)
-        return [one.body.decode() for one in answers]
+        return [answer.body.decode() for answer in answers]
 
     assert [f"https://old.example/{number}" for number in range(1_000)] == asyncio.run(main())
 

@@ -349,12 +349,14 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
 
     office._classes = office._classes._replace(refresher=refresher)  # noqa: SLF001 - as above
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
-    for one in looking:
-        one.start()
-    for one in looking:
-        one.join()
+    for item in looking:
+        item.start()
+    for element in looking:
+        element.join()
 
-    assert {"acme.ups", "ajax.ups"} == {hub.account(f"{one}.ups").name for one in ("acme", "ajax")}
+    assert {"acme.ups", "ajax.ups"} == {
+        hub.account(f"{text}.ups").name for text in ("acme", "ajax")
+    }
     assert 1 == len(made)
 
 

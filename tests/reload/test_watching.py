@@ -47,7 +47,7 @@ class Heard:
         """The last of so many events of a kind."""
 
         def found() -> list[Event]:
-            return [one for one in self.told if isinstance(one, kind)]
+            return [report for report in self.told if isinstance(report, kind)]
 
         with self._more:
             assert self._more.wait_for(lambda: len(found()) >= count, 30)
@@ -100,7 +100,7 @@ def test_a_thread_looks(tmp_path: Path) -> None:
         received.wait_for(ReloadFailed)
         services(path, other="https://three.example")
         assert ("services.other",) == received.wait_for(Reloaded, 2).added
-    assert [] == [one for one in threading.enumerate() if one.name == "moorage-watch"]
+    assert [] == [item for item in threading.enumerate() if item.name == "moorage-watch"]
 
 
 async def test_a_task_looks(tmp_path: Path) -> None:

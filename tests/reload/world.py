@@ -56,7 +56,7 @@ class Town:
 
     def kinds(self, *kinds: type[Event]) -> list[Event]:
         """What was told of these kinds."""
-        return [one for one in self.told if isinstance(one, kinds)]
+        return [report for report in self.told if isinstance(report, kinds)]
 
 
 class _Plain:

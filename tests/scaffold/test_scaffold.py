@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 EXTENSIONS = [
-    str(ROOT / "adapters-examples" / f"moorage-{one}" / "src") for one in ("django", "flask")
+    str(ROOT / "adapters-examples" / f"moorage-{text}" / "src") for text in ("django", "flask")
 ]
 MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
 

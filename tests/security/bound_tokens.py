@@ -64,7 +64,7 @@ async def bound_tokens(day: Day, _: VendorServer) -> None:
                         f"bound stream {last}", manager.stream, "bound", Request.get(f"/{last}")
                     )
         await _given_up(day, service)
-        proofs = [one.headers.get("DPoP") or "" for one in vendor.requests]
+        proofs = [request.headers.get("DPoP") or "" for request in vendor.requests]
     assert all(proofs)
     for number, proof in enumerate(proofs):
         plant(f"bound-proof-{number}", proof.rpartition(".")[2][:60])

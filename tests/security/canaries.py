@@ -118,11 +118,11 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
 
 def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """What a traceback shows, with what stood in its frames, and what it came from."""
-    for one in chain(error):
-        at = path if one is error else f"{path} ← {type(one).__name__}"
-        yield f"{at} formatted", "".join(traceback.format_exception(one, chain=False))
-        yield from _unfolded(one, at, _DEEP, set())
-        for frame in frames(one.__traceback__):
+    for item in chain(error):
+        at = path if item is error else f"{path} ← {type(item).__name__}"
+        yield f"{at} formatted", "".join(traceback.format_exception(item, chain=False))
+        yield from _unfolded(item, at, _DEEP, set())
+        for frame in frames(item.__traceback__):
             where = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
             for name, local in frame.f_locals.items():
                 yield from _unfolded(local, f"{where}: {name}", _DEEP, set())

@@ -75,6 +75,8 @@ def parameters(made: Callable[..., Any]) -> list[inspect.Parameter]:
 def takes_secret(made: Callable[..., Any]) -> bool:
     """Whether one of its parameters is, or may hold, a secret."""
     return any(
-        is_sensitive(one.name) or one.name in _ADDRESSES or "Secret" in str(one.annotation)
-        for one in parameters(made)
+        is_sensitive(parameter.name)
+        or parameter.name in _ADDRESSES
+        or "Secret" in str(parameter.annotation)
+        for parameter in parameters(made)
     )

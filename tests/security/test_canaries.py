@@ -160,5 +160,5 @@ def test_a_frame_is_taken_off_everything_but_what_the_host_handles() -> None:
     except LookupError:
         assert error is bare(error)
 
-    assert [None, None, None] == [each.__traceback__ for each in (error, cause, one)]
+    assert [None, None, None] == [item.__traceback__ for item in (error, cause, one)]
     assert host.__traceback__ is not None

@@ -44,20 +44,26 @@ def values() -> Iterator[Any]:
 def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Wrong ways of calling it: unknown, missing, too many and swapped arguments."""
     taken = [
-        one for one in parameters(made) if one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}
+        parameter
+        for parameter in parameters(made)
+        if parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
-    positional = [one.name for one in taken if one.kind is not one.KEYWORD_ONLY]
-    needed = [one.name for one in taken if one.default is one.empty]
+    positional = [ticket.name for ticket in taken if ticket.kind is not ticket.KEYWORD_ONLY]
+    needed = [ticket.name for ticket in taken if ticket.default is ticket.empty]
     yield "unknown", (), {"unheard_of": SECRET}
     yield "too many", (SECRET,) * (len(positional) + 1), {}
     for value in values():
         shown = type(value).__name__
         yield f"unknown too, {shown}", (), {**dict.fromkeys(needed, value), "api_key": SECRET}
-        yield f"all, {shown}", (), dict.fromkeys([one.name for one in taken], value)
+        yield f"all, {shown}", (), dict.fromkeys([ticket.name for ticket in taken], value)
         yield f"needed, {shown}", (), dict.fromkeys(needed, value)
-        for one in taken:
-            yield f"{one.name} alone, {shown}", (), {one.name: value}
-            yield f"{one.name} first, {shown}", (), {**dict.fromkeys(needed, "x"), one.name: value}
+        for item in taken:
+            yield f"{item.name} alone, {shown}", (), {item.name: value}
+            yield (
+                f"{item.name} first, {shown}",
+                (),
+                {**dict.fromkeys(needed, "x"), item.name: value},
+            )
 
 
 @pytest.mark.parametrize("name", CALLABLES)

@@ -92,8 +92,8 @@ async def test_no_more_probes_than_configured(world: World) -> None:
     assert 2 == (await manager.circuit_state("vat")).probes_under_way
     for gate in gates:
         gate.open()
-    for one in probes:
-        await one.result()
+    for item in probes:
+        await item.result()
 
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
 

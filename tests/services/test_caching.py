@@ -88,7 +88,7 @@ async def test_without_a_policy_nothing_is_kept(world: World) -> None:
             await manager.call(service, Request.get(path))
 
     assert ["/without", "/without", "/rates", "/rates", "/own"] == [
-        one.path for one in world.vendor.requests
+        request.path for request in world.vendor.requests
     ]
 
 
@@ -240,7 +240,7 @@ async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
     assert ('"2"', False) == (response.header("etag"), response.cached)
     assert (b"first", ["GET", "HEAD", "GET"]) == (
         result.body,
-        [str(one.request.method) for one in world.vendor.requests],
+        [str(request.request.method) for request in world.vendor.requests],
     )
     assert world.vendor.requests[1].header("if-none-match") is None
 
@@ -358,11 +358,11 @@ def test_late_hedge_uses_the_same_transforms() -> None:
         winning.open()
         assert b"first" == (await call.result()).body
         losing.open()
-        for one in world.gather.started:
-            await one.over()
+        for item in world.gather.started:
+            await item.over()
 
     world.drive(race())
-    assert ["1", "1"] == [one.request.headers.get("X-Own") for one in world.vendor.requests]
+    assert ["1", "1"] == [request.request.headers.get("X-Own") for request in world.vendor.requests]
 
 
 @sync_and_async

@@ -155,7 +155,7 @@ async def test_a_credential_that_is_renewed_within_a_call(world: World) -> None:
     assert b"first" == (await manager.call("vat", GET)).body
 
     assert [None, '"1"', None, None] == [
-        one.header("if-none-match") for one in world.vendor.requests
+        request.header("if-none-match") for request in world.vendor.requests
     ]
     assert (await manager.call("vat", GET)).cached
 
@@ -238,7 +238,7 @@ async def test_a_request_that_changes_on_the_way(world: World) -> None:
     bodies = [(await manager.call("vat", GET)).body for _ in range(3)]
 
     assert [b"first", b"second", b"second"] == bodies
-    assert ["/b", "/a"] == [one.path for one in world.vendor.requests]
+    assert ["/b", "/a"] == [request.path for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -328,7 +328,7 @@ async def test_a_header_that_changes_on_the_way(world: World) -> None:
 
     # Looked for in German, and sent in French.
     assert not (await manager.call("vat", GET)).cached
-    assert [None, None] == [one.header("if-none-match") for one in world.vendor.requests]
+    assert [None, None] == [request.header("if-none-match") for request in world.vendor.requests]
 
 
 REGIONS = (
@@ -352,8 +352,8 @@ async def test_regions_share_the_cache(world: World) -> None:
     await manager.call("vat", Request.put("https://one.example/v1/rates"))
     after = await manager.call("vat", GET)
 
-    assert [True, True, False] == [one.cached for one in (again, absolute, after)]
-    assert ["one", "two", "one", "one"] == [one.url[8:11] for one in world.vendor.requests]
+    assert [True, True, False] == [item.cached for item in (again, absolute, after)]
+    assert ["one", "two", "one", "one"] == [request.url[8:11] for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -367,7 +367,7 @@ async def test_regions_of_another_credential_share_nothing(world: World) -> None
         for regions in (REGIONS, others)
     ]
 
-    assert [b"first", b"second"] == [(await one.call("vat", GET)).body for one in managers]
+    assert [b"first", b"second"] == [(await manager.call("vat", GET)).body for manager in managers]
 
 
 @sync_and_async

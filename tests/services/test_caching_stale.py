@@ -189,7 +189,9 @@ async def test_a_304_about_another_version(world: World) -> None:
     world.clock.advance(60)
 
     assert b"second" == (await manager.call("vat", GET)).body
-    assert ['"1"', None] == [one.header("if-none-match") for one in world.vendor.requests[1:]]
+    assert ['"1"', None] == [
+        request.header("if-none-match") for request in world.vendor.requests[1:]
+    ]
 
 
 @sync_and_async
@@ -347,7 +349,7 @@ async def test_one_revalidates_while_others_go_on(world: World) -> None:
 
     assert [b"first", b"second", b"second"] == [meanwhile.body, request.body, after.body]
     assert [(True, "60"), (False, None), (True, "0")] == [
-        (one.cached, one.header("age")) for one in (meanwhile, request, after)
+        (item.cached, item.header("age")) for item in (meanwhile, request, after)
     ]
     assert 2 == sent(world)
     assert [True, False] == [hit.stale for hit in told(world, CacheHit)]

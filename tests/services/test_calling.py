@@ -54,8 +54,8 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
         await manager.call("vat", GET)
     for gate in gates:
         gate.open()
-    for one in started:
-        await one.result()
+    for item in started:
+        await item.result()
 
     assert ("vat", True, 0) == (
         caught.value.service,
@@ -88,7 +88,7 @@ async def test_a_bulkhead_has_a_queue(world: World) -> None:
         await manager.call("vat", GET)
     gate.open()
 
-    assert [200, 200] == [await one.result() for one in started]
+    assert [200, 200] == [await item.result() for item in started]
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
     await world.wait(world.locks.arrived)
     world.clock.advance(3)
     gate.open()
-    for one in started:
-        await one.result()
+    for item in started:
+        await item.result()
 
     assert 3 == world.clock.now
     assert [] == world.store.posted

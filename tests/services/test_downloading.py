@@ -112,10 +112,10 @@ def test_broken_download_is_resumed() -> None:
         GetOptions(range=ByteRange(30, 30), if_match="e1", version="v1"),
         GetOptions(range=ByteRange(35, 25), if_match="e1", version="v1"),
     ]
-    assert [(WIRE, "a", one) for one in targets] == vendor.asked
+    assert [(WIRE, "a", target) for target in targets] == vendor.asked
     assert [True, True, True] == [
-        one.arriving.settled  # type: ignore[attr-defined]  # ours
-        for one in (first, second, third)
+        item.arriving.settled  # type: ignore[attr-defined]  # ours
+        for item in (first, second, third)
     ]
     assert (INFO, 10, 50, 50) == (download.info, download.start, download.length, download.done)
 

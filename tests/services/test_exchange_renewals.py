@@ -106,7 +106,7 @@ async def test_many_callers_renew_once(world: World) -> None:
         await gate.reached()
     for gate in gates:
         gate.open()
-    answers = [await one.result() for one in waiting] + await world.together(*[call] * 8)
+    answers = [await item.result() for item in waiting] + await world.together(*[call] * 8)
 
     assert [200] * 10 == answers
     assert ["token-0"] == provider.refreshed

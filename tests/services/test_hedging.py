@@ -100,8 +100,8 @@ async def test_the_loser_is_cancelled(world: World) -> None:
     assert 2 == len(world.gather.started)
     if not world.is_awaited:
         gate.open()
-    for one in world.gather.started:
-        await one.over()
+    for item in world.gather.started:
+        await item.over()
     assert world.gather.started[0].ending is not None
     _, error = world.gather.started[0].ending
     assert ("CancelledError" if world.is_awaited else "NoneType") == type(error).__name__
@@ -286,8 +286,8 @@ async def test_a_loser_changes_nothing(world: World) -> None:
     started, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
     response = await started.result()
     gate.open()
-    for one in world.gather.started:
-        await one.over()
+    for item in world.gather.started:
+        await item.over()
 
     finished: Any = world.events[-1]
     assert (200, 200, None) == (response.status, finished.status, finished.error)

@@ -204,8 +204,8 @@ async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
     await world.wait(world.locks.arrived)
     clock.advance(LEASE)
     gate.open()
-    for one in started:
-        await one.result()
+    for item in started:
+        await item.result()
 
     assert 1 == len(world.vendor.requests)
     assert not (await charge(manager)).replayed

@@ -103,7 +103,9 @@ async def test_every_attempt_has_its_own_proof(world: World) -> None:
         {name: value for name, value in claims.items() if name != "jti"} for claims in messages
     ]
     assert 2 == len({claims["jti"] for claims in messages})
-    assert ["DPoP token-0"] * 2 == [one.header("Authorization") for one in world.vendor.requests]
+    assert ["DPoP token-0"] * 2 == [
+        request.header("Authorization") for request in world.vendor.requests
+    ]
 
 
 @sync_and_async
@@ -211,10 +213,10 @@ async def test_a_refused_token_is_renewed(world: World) -> None:
 
     sent = world.vendor.requests
     assert ["DPoP token-0", "DPoP token-1", "DPoP token-1"] == [
-        one.header("Authorization") for one in sent
+        notice.header("Authorization") for notice in sent
     ]
     assert [None, "n-1", "n-2"] == nonces(world)
-    assert 2 == len({proven(one)["ath"] for one in sent})
+    assert 2 == len({proven(notice)["ath"] for notice in sent})
 
 
 @sync_and_async
@@ -228,7 +230,7 @@ async def test_others_have_no_nonces(world: World) -> None:
 
     assert (1, [None]) == (
         caught.value.attempts,
-        [one.header("DPoP") for one in world.vendor.requests],
+        [request.header("DPoP") for request in world.vendor.requests],
     )
 
 
@@ -241,7 +243,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
     assert 201 == (await manager.call("vat", Request.post("/orders", json={}))).status
 
     assert [1.0] == world.sleeper.slept
-    assert ["POST", "POST"] == [proven(one)["htm"] for one in world.vendor.requests]
+    assert ["POST", "POST"] == [proven(request)["htm"] for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -254,7 +256,7 @@ async def test_it_goes_with_a_key(world: World) -> None:
     again = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
 
     assert (201, 201, True) == (first.status, again.status, again.replayed)
-    assert ["k", "k"] == [one.header("Idempotency-Key") for one in world.vendor.requests]
+    assert ["k", "k"] == [request.header("Idempotency-Key") for request in world.vendor.requests]
 
 
 @sync_and_async
@@ -354,7 +356,7 @@ async def test_hedges_have_their_own_proofs(world: World) -> None:
     assert 200 == (await calling.result()).status
 
     assert [None, None, "n-1"] == nonces(world)
-    assert 3 == len({proven(one)["jti"] for one in world.vendor.requests})
+    assert 3 == len({proven(request)["jti"] for request in world.vendor.requests})
 
 
 @sync_and_async
@@ -379,7 +381,7 @@ async def test_regions_have_nonces_of_their_own(world: World) -> None:
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    places = [proven(one)["htu"].partition(".")[0] for one in world.vendor.requests]
+    places = [proven(request)["htu"].partition(".")[0] for request in world.vendor.requests]
     here, _, there, _ = places
     assert {"https://eu", "https://us"} == {here, there}
     assert [here, here, there, there] == places

@@ -75,7 +75,7 @@ class Shared:
 
     def take_over(self) -> None:
         """Another process takes over the key of the latest claim, as expired."""
-        (claim,) = [one for one in self.world.store.commands if type(one) is Claim][-1:]
+        (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
         other = _claim(claim.keys[0], fingerprint=claim.fingerprint, remembered=TTL)
         assert self.world.store.memory.execute(other).fence
 
@@ -132,7 +132,9 @@ async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) ->
     with pytest.raises(IdempotencyInProgress):
         await shared.charge(other, timeout=0.001)
     claims = [command for command in world.store.commands if type(command) is Claim]
-    assert [(LEASE, 35_000_000), (LEASE, 5_001_000)] == [(one.lease, one.term) for one in claims]
+    assert [(LEASE, 35_000_000), (LEASE, 5_001_000)] == [
+        (claim.lease, claim.term) for claim in claims
+    ]
     gate.open()
     assert b"one" == (await started.result()).body
     assert (await shared.charge(other)).replayed
@@ -195,7 +197,7 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 
     world.store.meanwhile = slow
     assert 200 == (await shared.charge(flows)).status
-    assert [Claim, Renew, Admission, Settle] == [type(one) for one in world.store.commands]
+    assert [Claim, Renew, Admission, Settle] == [type(command) for command in world.store.commands]
 
 
 @sync_and_async
@@ -233,7 +235,7 @@ async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -
 
     flows = shared.process(bank(request_transforms=(pausing,)), **shared.stores(apart=apart))
     assert 200 == (await shared.charge(flows)).status
-    assert [Renew, Settle] == [type(one) for one in world.store.commands[-2:]]
+    assert [Renew, Settle] == [type(command) for command in world.store.commands[-2:]]
     assert 1 == shared.count(Renew)
 
 

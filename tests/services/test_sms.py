@@ -99,7 +99,7 @@ def test_many_messages_are_sent(desk: Desk, flows: SmsFlows) -> None:
     assert [
         ("send", "wire", MESSAGE, {"key": "k/1"}),
         ("send", "wire", LATER, {"key": "k/2"}),
-    ] == [one.unwrap() for one in results]
+    ] == [result.unwrap() for result in results]
     assert [{"key": "k/1", "timeout": 3.0}, {"key": "k/2", "timeout": 3.0}] == [
         options for _, options in desk.asked
     ]

@@ -401,8 +401,8 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
     calls = [world.start(lambda: manager.call("vat", GET)) for _ in range(4)]
     await gate.reached()
     gate.open()
-    for one in calls:
-        await one.over()
+    for call in calls:
+        await call.over()
 
     assert [lost.retry_after for lost in told(world, StorageLost)] == [0.1875]
 

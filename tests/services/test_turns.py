@@ -111,15 +111,16 @@ def test_a_claim_says_how_long_it_may_last() -> None:
     """A turn is held for as long as a call may take, and a margin, by its caller alone."""
     desk = Desk()
     desk.settled(desk.turn(seconds=20.0), "a", movable=True)
-    claims = [one for one in desk.commands if isinstance(one, Claim)]
+    claims = [command for command in desk.commands if isinstance(command, Claim)]
 
     assert [(25_000_000, 3_600_000_000, digest([]), "", 0)] * 3 == [
-        (one.lease, one.ttl, one.fingerprint, one.target, one.remembered) for one in claims
+        (claim.lease, claim.ttl, claim.fingerprint, claim.target, claim.remembered)
+        for claim in claims
     ]
-    assert [1, 2, 3] == [one.owner for one in claims]
+    assert [1, 2, 3] == [claim.owner for claim in claims]
     assert [["place", "0"], ["turn"], ["place", "1"]] == [
-        [part for part in one.keys[0].split(":") if part in {"place", "turn", "0", "1"}]
-        for one in claims
+        [part for part in claim.keys[0].split(":") if part in {"place", "turn", "0", "1"}]
+        for claim in claims
     ]
 
 
@@ -320,7 +321,7 @@ def test_only_the_holder_records_the_account() -> None:
     turn = desk.turn()
     desk.settled(turn, "a", movable=True)
     run_plain(turn.move("b"))
-    record = next(one for one in desk.commands if isinstance(one, Record))
+    record = next(command for command in desk.commands if isinstance(command, Record))
     assert desk.memory.execute(record)
     claim, place = record.keys
 

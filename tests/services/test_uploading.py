@@ -148,7 +148,7 @@ def test_stored_parts_are_not_sent_again() -> None:
     send, vendor, _ = uploading(Pieces(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
-    assert [(2, b"bb"), (3, b"c")] == sorted(one[2:] for one in vendor.sent)
+    assert [(2, b"bb"), (3, b"c")] == sorted(notice[2:] for notice in vendor.sent)
 
 
 def test_a_source_that_broke_is_not_read_on() -> None:
@@ -233,6 +233,6 @@ def test_the_parts_of_a_large_view_are_larger(tmp_path: Path) -> None:
         file.truncate(100 * 1024**3)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as large:
             view = memoryview(large)
-            plans = [UploadPlan(one, options, None, None, 1) for one in (b"a", view)]
+            plans = [UploadPlan(item, options, None, None, 1) for item in (b"a", view)]
             view.release()
-            assert [PART_SIZE, 2 * PART_SIZE] == [one.size() for one in plans]
+            assert [PART_SIZE, 2 * PART_SIZE] == [plan.size() for plan in plans]

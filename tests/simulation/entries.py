@@ -101,12 +101,12 @@ class Outbox:
     def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
         """The open transactions of others that have added to a lane."""
         return [
-            one
-            for one in self.open
-            if one is not mine
-            and one.is_open
+            item
+            for item in self.open
+            if item is not mine
+            and item.is_open
             and lane is not None
-            and any(row.lane == lane for row in one.rows)
+            and any(row.lane == lane for row in item.rows)
         ]
 
     def add(self, entry: OutboxEntry, transaction: Transaction) -> OutboxEntry:

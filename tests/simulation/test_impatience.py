@@ -63,7 +63,7 @@ def went(
     chance, world, gone = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
-        limit_keys=[str(each) for each in range(len(limits))],
+        limit_keys=[str(limit) for limit in range(len(limits))],
     )
     questions = {
         cost: Admission(gates, within=30 * SECOND, lease=0, costs=(cost,) * len(limits))
@@ -108,7 +108,7 @@ def test_impatience_of_calls_that_cost_more_leaves_the_limit_used() -> None:
 @pytest.mark.parametrize("limits", ["one", "two"])
 def test_bursts_of_impatience_leave_the_limit_used(limits: str) -> None:
     """Bursts of 300 callers, who all give up within three seconds, use the limit as well."""
-    arrivals = [each * 1.5 for each in range(14) for _ in range(300)]
+    arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
     gone = went(LIMITS[limits], arrivals, PATIENCE["at random"])
     used = sum(cost for time, cost in gone if 10 <= time < 20)
     assert used >= 0.9 * RATE * 10
@@ -118,7 +118,7 @@ def test_bursts_of_impatience_leave_the_limit_used(limits: str) -> None:
 def test_after_overload_a_limit_heals_within_a_period(patience: str) -> None:
     """Once most have given up, calls below the limit go at once, as if nobody had been there."""
     overload = [time for time in steady(200) if time < 8]
-    calm = [11 + each / 15 for each in range(15 * 10)]
+    calm = [11 + item / 15 for item in range(15 * 10)]
     gone = went(LIMITS["one"], [*overload, *calm], PATIENCE[patience])
     period = BURST / RATE
     used = sum(1 for time, _ in gone if 11 + period <= time < 21)
@@ -127,7 +127,7 @@ def test_after_overload_a_limit_heals_within_a_period(patience: str) -> None:
 
 def test_one_burst_stops_nothing() -> None:
     """A burst that gives up does not hold up calls below the limit."""
-    calm = [each / 15 for each in range(15 * 20)]
+    calm = [item / 15 for item in range(15 * 20)]
     gone = went(LIMITS["one"], [*calm, *[5.0] * 200], PATIENCE["a shared time-out"])
     times = [time for time, _ in gone if time < 19]
     assert max(later - time for time, later in pairwise(times)) < 0.5
@@ -168,7 +168,7 @@ async def gone_of_one_process(
     [
         (steady(22), lambda chance: chance.uniform(0.15, 0.45)),
         (steady(22), lambda _: 0.3),
-        ([each * 1.5 for each in range(11) for _ in range(100)], PATIENCE["at random"]),
+        ([item * 1.5 for item in range(11) for _ in range(100)], PATIENCE["at random"]),
     ],
     ids=["short", "short and shared", "bursts"],
 )

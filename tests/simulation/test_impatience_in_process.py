@@ -143,7 +143,7 @@ def test_after_overload_a_bulkhead_heals_at_once(patience: str) -> None:
     """Once the crowd has gone, nobody below the bound is refused."""
     visits, chance = Visits(), random.Random(2)
     overload = [time for time in steady(200) if time < 8]
-    calm = [11 + each / 15 for each in range(15 * 10)]
+    calm = [11 + item / 15 for item in range(15 * 10)]
     run(arriving([*overload, *calm], lambda: visits.visit(PATIENCE[patience](chance))))
 
     late = [entered - came for came, entered in visits.entered if came >= 11 + TAKES]

@@ -1,4 +1,4 @@
-"""What Azure is asked: puts, ranges, conditions, versions and copies."""
+"""Azure: puts, ranges, conditions, versions and copies."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def files(made: AzureBlobSandbox) -> Iterator[Storage]:
 # --- what is asked -----------------------------------------------------------
 
 
-def test_a_put_on_the_wire(made: AzureBlobSandbox, files: Storage) -> None:
-    """What is put says what it is, how it is kept, and which version of the API it speaks."""
+def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
+    """A put sends its content type, options and the API version."""
     options = PutOptions(
         content_type="application/pdf",
         cache_control="no-store",
@@ -131,8 +131,8 @@ def test_bytes_from_the_end(made: AzureBlobSandbox, files: Storage) -> None:
     assert 416 == caught.value.status
 
 
-def test_another_size(made: AzureBlobSandbox, files: Storage) -> None:
-    """What changes between being measured and being read is not read."""
+def test_changed_size_is_not_read(made: AzureBlobSandbox, files: Storage) -> None:
+    """An object that changes between its measuring and its reading is not read."""
     files.upload("a", DATA)
     made.fail(
         Response(200, {"ETag": '"0x8D0"', "Content-Length": "50"}),
@@ -143,7 +143,7 @@ def test_another_size(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_conditions_by_time(files: Storage) -> None:
-    """What has not changed since does not come again."""
+    """An object unchanged since the given time is not sent."""
     files.upload("a", b"x")
     soon = datetime.now(UTC) + timedelta(minutes=1)
     past = soon - timedelta(hours=1)
@@ -178,8 +178,8 @@ def test_versions(made: AzureBlobSandbox, files: Storage) -> None:
 # --- copies ------------------------------------------------------------------
 
 
-def test_copies_keep_what_is_not_said_anew(made: AzureBlobSandbox, files: Storage) -> None:
-    """What is said anew replaces what was said, and the checksum stays."""
+def test_copies_keep_unset_options(made: AzureBlobSandbox, files: Storage) -> None:
+    """Given options replace the source's, and the others are kept."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
     copied = files.copy("a", "b", options)
@@ -218,8 +218,8 @@ def test_copies_that_fail(files: Storage) -> None:
         files.copy("magic/uncopied", "d")
 
 
-def test_copies_are_not_encrypted_anew(made: AzureBlobSandbox, files: Storage) -> None:
-    """What a copy cannot be is refused before anything is sent."""
+def test_copy_with_encryption_is_refused(made: AzureBlobSandbox, files: Storage) -> None:
+    """A copy cannot change the encryption, and is refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         files.copy("a", "b", PutOptions(encryption="acme-scope"))
     assert [] == made.asked

@@ -1,4 +1,4 @@
-"""What Azure's answers mean: why it refuses, and what is odd."""
+"""Azure's answers: errors and unusual values."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes
 
 
 def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
-    """What is missing in a list is None, and what has no name is not told."""
+    """Missing fields of a list are None, and entries without a name are left out."""
     inside = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
         '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'
@@ -150,7 +150,7 @@ def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
     made.fail(Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>"))
     page, empty = files.list(), files.list()
 
-    assert ["a", "b\ufffe"] == [one.key for one in page.objects]
+    assert ["a", "b\ufffe"] == [item.key for item in page.objects]
     assert (None, None, None, ()) == (
         page.objects[0].size,
         page.objects[0].etag,
@@ -166,8 +166,8 @@ def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
     assert ((), ()) == (empty.objects, empty.prefixes)
 
 
-def test_lists_tell_what_is_said(files: Storage) -> None:
-    """A list tells of each blob what there is to tell."""
+def test_lists_have_every_field(files: Storage) -> None:
+    """A list has every field of a blob that Azure gives."""
     put = files.upload("a", b"x", PutOptions(content_type="a/b", cache_control="no-store"))
     [result] = files.list().objects
 
@@ -180,8 +180,8 @@ def test_lists_tell_what_is_said(files: Storage) -> None:
     assert result.last_modified is not None
 
 
-def test_a_range_that_is_none(made: AzureBlobSandbox, files: Storage) -> None:
-    """Who answers with other bytes than were asked for is not believed."""
+def test_wrong_ranges_are_refused(made: AzureBlobSandbox, files: Storage) -> None:
+    """An answer with other bytes than requested is refused."""
     files.upload("a", DATA)
     for headers in ({}, {"Content-Range": "bytes 1000-999/1000"}):
         made.fail(Response(206, headers, b"other"))
@@ -196,8 +196,8 @@ def test_a_commit_without_an_etag(made: AzureBlobSandbox, files: Storage) -> Non
         files.upload("a", DATA, part_size=PART, at_once=1)
 
 
-def test_other_people_s_metadata(made: AzureBlobSandbox, files: Storage) -> None:
-    """What others have put is told too, in small letters and with dashes."""
+def test_foreign_metadata(made: AzureBlobSandbox, files: Storage) -> None:
+    """Metadata of other tools are read, in lower case and without broken values."""
     made.fail(
         Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
     )
@@ -206,8 +206,8 @@ def test_other_people_s_metadata(made: AzureBlobSandbox, files: Storage) -> None
     assert {"foo-bar": "=?UTF-8?B?!!?=", "2": "=?UTF-8?B?/w==?="} == result.metadata
 
 
-def test_packed_blobs(files: Storage) -> None:
-    """What is packed is told to be, and comes with another length."""
+def test_compressed_blobs(files: Storage) -> None:
+    """A compressed blob says so, and its length is another."""
     put = files.upload("a", b"x", PutOptions(content_encoding="gzip"))
 
     assert "gzip" == put.content_encoding == files.head("a").content_encoding

@@ -75,8 +75,8 @@ def test_cut_parts(made: AzureBlobSandbox) -> None:
         assert DATA == hub.storage().download("a").read_all()
 
 
-def test_what_is_there_is_not_sent_again(made: AzureBlobSandbox, files: Storage) -> None:
-    """Resumed, an upload sends what is missing, and what has other bytes now."""
+def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Storage) -> None:
+    """A resumed upload sends only the missing blocks."""
     begun = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
     assert [] == made.asked
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
@@ -160,8 +160,8 @@ def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
     assert len(DATA) == files.upload("a", DATA, part_size=PART, at_once=1).size
 
 
-def test_a_condition_that_others_broke(made: AzureBlobSandbox, files: Storage) -> None:
-    """What somebody else has put is not taken for ours."""
+def test_concurrent_put_breaks_the_condition(made: AzureBlobSandbox, files: Storage) -> None:
+    """Another writer's object is not taken for ours."""
     files.upload("a", b"another's")
     stored = PutOptions(if_none_match="*")
     with pytest.raises(VendorRejected) as caught:
@@ -188,7 +188,7 @@ def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_lost_deletion(made: AzureBlobSandbox, files: Storage) -> None:
-    """What is gone when it is deleted again is deleted."""
+    """An object that is gone when it is deleted again counts as deleted."""
     files.upload("a", b"x")
     made.fail(Lost())
     files.delete("a")

@@ -1,4 +1,4 @@
-"""What is sent to Azure is what Azure's own description of its API says."""
+"""Requests to Azure match Azure's own API description."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _BY_COMP: Final = {
 
 
 def operation_of(request: Asked) -> str:
-    """What a request is called in the description."""
+    """The name of a request in the description."""
     query = dict(request.query)
     comp = query.get("comp", "")
     if comp == "list":
@@ -112,12 +112,12 @@ def names_of(request: Asked) -> set[str]:
 
 
 def problems(request: Asked, operations: dict[str, Operation]) -> list[str]:
-    """What is wrong with a request."""
+    """The problems of a request."""
     name, names = operation_of(request), names_of(request)
     existing, required = operations[name]
     return [
-        *(f"{name} knows no {one}." for one in sorted(names - existing)),
-        *(f"{name} needs {one}." for one in sorted(required - names)),
+        *(f"{name} knows no {item}." for item in sorted(names - existing)),
+        *(f"{name} needs {item}." for item in sorted(required - names)),
     ]
 
 
@@ -129,17 +129,17 @@ def official(root: Json) -> dict[str, Operation]:
             if method == "parameters":
                 continue
             reports = [
-                root["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
-                for one in [*operation.get("parameters", []), *path.get("parameters", [])]
+                root["parameters"][item["$ref"].rpartition("/")[2]] if "$ref" in item else item
+                for item in [*operation.get("parameters", []), *path.get("parameters", [])]
             ]
             ours = [
-                one
-                for one in reports
-                if one["in"] in {"header", "query"} and one["name"] != "Content-Length"
+                report
+                for report in reports
+                if report["in"] in {"header", "query"} and report["name"] != "Content-Length"
             ]
             fields[operation["operationId"]] = Operation(
-                frozenset(one["name"].lower() for one in ours),
-                frozenset(one["name"].lower() for one in ours if one.get("required")),
+                frozenset(our["name"].lower() for our in ours),
+                frozenset(our["name"].lower() for our in ours if our.get("required")),
             )
     return fields
 
@@ -181,21 +181,21 @@ def everything() -> list[Asked]:
         return made.asked
 
 
-def test_every_operation_is_there(everything: list[Asked]) -> None:
-    """Whatever the vendor sends is sent here."""
+def test_every_operation_is_sent(everything: list[Asked]) -> None:
+    """Every operation of the vendor is sent here."""
     assert DISTILLED.keys() == {operation_of(request) for request in everything}
 
 
 def test_distilled(everything: list[Asked]) -> None:
     """Requests have what the operations know, and what they must have."""
-    assert [] == [one for request in everything for one in problems(request, DISTILLED)]
+    assert [] == [problem for request in everything for problem in problems(request, DISTILLED)]
 
 
 def test_official(everything: list[Asked]) -> None:
     """So they do by the official description."""
     operations = official(description("azure-blob.json"))
 
-    assert [] == [one for request in everything for one in problems(request, operations)]
+    assert [] == [problem for request in everything for problem in problems(request, operations)]
     for name, operation in DISTILLED.items():
         assert operation.known <= operations[name].known
         assert operation.required <= operations[name].required
@@ -203,9 +203,9 @@ def test_official(everything: list[Asked]) -> None:
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_mistakes_are_noticed(everything: list[Asked], index: int) -> None:
-    """What is not known, or missing, is noticed."""
+    """An unknown or a missing part is noticed."""
     name = operation_of(everything[index])
     mistaken = {**DISTILLED, name: of(required=("new",))}
 
     assert f"{name} needs new." in problems(everything[index], mistaken)
-    assert any("knows no" in one for one in problems(everything[index], mistaken))
+    assert any("knows no" in problem for problem in problems(everything[index], mistaken))

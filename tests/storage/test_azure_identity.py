@@ -1,4 +1,4 @@
-"""Who we are to Azure: keys, tokens, and URLs that are signed for others."""
+"""Azure credentials: keys, tokens and signed URLs."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_answers_to_signed_urls(made: AzureBlobSandbox, files: Storage) -> None:
     assert not files.exists("a")
 
 
-def test_lent_keys(made: AzureBlobSandbox) -> None:
-    """With tokens, URLs are signed with a key that Azure lends for just so long."""
+def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
+    """With tokens, URLs are signed with a delegation key of limited life."""
     with over_azure(made, **entra(made)) as hub:
         files = hub.storage()
         files.upload("a", b"x")
@@ -101,8 +101,8 @@ def test_lent_keys(made: AzureBlobSandbox) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
-def test_lent_keys_that_are_none(made: AzureBlobSandbox, value: str) -> None:
-    """What is no key signs nothing, and is not shown."""
+def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
+    """An invalid delegation key signs nothing, and is not shown."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
     inside = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
     key = f"<UserDelegationKey>{inside}<Value>{value}</Value></UserDelegationKey>"
@@ -199,15 +199,15 @@ def test_provided_credentials(made: AzureBlobSandbox) -> None:
         ),
     ],
 )
-def test_bad_options(options: dict[str, Any], path: str) -> None:
-    """What is no account is refused at once."""
+def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None:
+    """An invalid account or container is refused at once."""
     with pytest.raises(ConfigurationError) as caught:
         AzureBlob(**{"account": "acmefiles", "container": "files", **options})
     assert path == caught.value.path
 
 
-def test_good_options(made: AzureBlobSandbox) -> None:
-    """The root container has a name of its own, and secrets are not shown."""
+def test_valid_options(made: AzureBlobSandbox) -> None:
+    """The root container is valid, and secrets are not shown."""
     vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
 
     assert "https://acmefiles.blob.core.windows.net" == vendor.endpoint

@@ -151,8 +151,8 @@ def token() -> OAuthCredentials:
     return OAuthCredentials(access_token=".".join(text))
 
 
-def test_kit(hub: Hub, emulator: Emulator) -> None:
-    """What every vendor must do is done with the emulator too."""
+def test_conforms(hub: Hub, emulator: Emulator) -> None:
+    """The vendor's checks pass with the emulator."""
     fetching = partial(fetch, emulator)
     subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching)
     for check in kit.CHECKS:
@@ -160,8 +160,8 @@ def test_kit(hub: Hub, emulator: Emulator) -> None:
             check(lambda: subject)
 
 
-def test_what_the_emulator_does_in_its_own_way(hub: Hub) -> None:
-    """Ranges, labels and tiers are taken, and a wrong key is refused."""
+def test_emulator_differences(hub: Hub) -> None:
+    """Ranges, labels and tiers work, and a wrong key is refused."""
     files, data = hub.storage(), bytes_of(1_000)
     stored = PutOptions(
         storage_class="Cool",
@@ -184,7 +184,7 @@ def test_what_the_emulator_does_in_its_own_way(hub: Hub) -> None:
 
 
 def test_tokens(emulator: Emulator) -> None:
-    """With a token, files are put, and read by URLs that are signed with a lent key."""
+    """With a token, files are put, and read by URLs signed with a delegation key."""
     provider = MemoryCredentialProvider({("azure", None): token()})
     with emulator.hub(None, credentials=provider) as hub:
         files = hub.storage()
@@ -199,7 +199,7 @@ def test_tokens(emulator: Emulator) -> None:
 
 
 def test_a_wrong_key(emulator: Emulator) -> None:
-    """Who has another key is refused."""
+    """Another key is refused."""
     with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as caught:
         hub.storage().head("a")
     assert caught.value.vendor_code

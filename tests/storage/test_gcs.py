@@ -65,7 +65,9 @@ def files(made: GcsSandbox) -> Iterator[Storage]:
 
 def spans(made: GcsSandbox) -> list[str]:
     """Which bytes each chunk had, or which question it was."""
-    reports = (one.headers.get("content-range") for one in made.asked if one.method == "PUT")
+    reports = (
+        request.headers.get("content-range") for request in made.asked if request.method == "PUT"
+    )
     return [span.removeprefix("bytes ") for span in reports if span is not None]
 
 
@@ -95,7 +97,7 @@ def test_chunks(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_whole_chunks(made: GcsSandbox, files: Storage) -> None:
-    """What ends with a chunk ends with that chunk."""
+    """An object that fills its last chunk ends with that chunk."""
     files.upload("a", DATA[: 2 * STEP], part_size=STEP)
     assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(made)
     assert DATA[: 2 * STEP] == files.download("a").read_all()
@@ -120,7 +122,7 @@ def test_cut_chunk(made: GcsSandbox) -> None:
 
 
 def test_cut_connection(made: GcsSandbox) -> None:
-    """A chunk of which nothing came goes again, over a socket too."""
+    """A chunk of which nothing arrived is sent again, over a socket too."""
     with over_socket(made) as hub:
         made.cut("PUT", 1_000)
         made.cut("PUT", 100_000)
@@ -157,8 +159,8 @@ class _Naps:
         self.taken.append(seconds)
 
 
-def test_chunk_that_never_comes(made: GcsSandbox) -> None:
-    """What does not get on at all fails at last, after pauses, and leaves nothing."""
+def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
+    """A chunk without progress fails after pauses, and leaves no upload."""
     account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
     with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
@@ -167,7 +169,7 @@ def test_chunk_that_never_comes(made: GcsSandbox) -> None:
         with pytest.raises(ConnectionFailed, match="cut"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert [1.0, 2.0] == naps.taken
-        assert all(one.aborted for one in made.sessions.values())
+        assert all(session.aborted for session in made.sessions.values())
         full = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
         made.fail(*_fine(1), *[full] * 5)
         with pytest.raises(VendorFailed, match="no more bytes"):
@@ -183,8 +185,8 @@ class _Blunt(GcsSandbox):
         return super().handle(attrs.evolve(request, headers=headers), spool)
 
 
-def test_who_answers_with_308() -> None:
-    """A 308 is what it is for Google, and no other answer is."""
+def test_308_is_progress_for_uploads_only() -> None:
+    """A 308 means progress in an upload, and nothing else."""
     made = _Blunt()
     with over_gcs(made) as hub:
         files = hub.storage()
@@ -197,8 +199,8 @@ def test_who_answers_with_308() -> None:
     made.close()
 
 
-def test_bytes_that_google_lost(made: GcsSandbox, files: Storage) -> None:
-    """What had come and has gone cannot be sent again."""
+def test_lost_bytes_cannot_be_sent_again(made: GcsSandbox, files: Storage) -> None:
+    """If stored bytes disappear, the upload fails."""
     less = Response(200, {"X-HTTP-Status-Code-Override": "308"})
     made.fail(*_fine(2), less)
     with pytest.raises(VendorFailed, match="now has 0"):
@@ -213,8 +215,8 @@ def test_object_that_comes_too_early(made: GcsSandbox, files: Storage) -> None:
 
 
 @pytest.mark.parametrize("range_", ["bytes=1-5", "bytes=0-x", ""])
-def test_range_that_says_nothing(made: GcsSandbox, files: Storage, range_: str) -> None:
-    """Nobody goes on from where nobody knows."""
+def test_invalid_progress_range_is_refused(made: GcsSandbox, files: Storage, range_: str) -> None:
+    """An upload does not continue from an invalid range."""
     fields = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
     made.fail(*_fine(1), Response(200, fields))
     with pytest.raises(VendorFailed, match="Range"):
@@ -227,13 +229,15 @@ def test_range_that_says_nothing(made: GcsSandbox, files: Storage, range_: str) 
     ids=["size", "md5"],
 )
 def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
-    """What was kept otherwise than it was sent is deleted, that generation and no other."""
+    """An object stored with a wrong size or checksum is deleted, by its generation."""
     before = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
     made.fail(*_fine(4), Response(200, body=json.dumps(fields).encode()))
     with pytest.raises(VendorFailed, match="stored other bytes"):
         files.upload("a", DATA, part_size=STEP)
-    [deleted] = [one for one in made.asked if one.method == "DELETE" and "/o/a" in one.path]
+    [deleted] = [
+        request for request in made.asked if request.method == "DELETE" and "/o/a" in request.path
+    ]
     assert ("generation", "77") in deleted.query
     assert before.version == files.head("a").version
 
@@ -251,7 +255,7 @@ def test_changed_source(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None:
-    """What is complete or thrown away is not gone on with."""
+    """A complete or aborted upload is not resumed."""
     begun = files.start_upload("a")
     files.upload("a", b"", resume=begun.ref)
     assert 0 == files.head("a").size
@@ -267,7 +271,7 @@ def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None
 
 
 def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
-    """What cannot be thrown away is told."""
+    """A failed abort raises its error."""
     begun = files.start_upload("a")
     made.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
     with pytest.raises(AuthenticationFailed):
@@ -285,8 +289,8 @@ def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
             files.start_upload("a")
 
 
-def test_what_others_list(files: Storage) -> None:
-    """Google lists no uploads, and says so before anything is sent."""
+def test_stale_uploads_are_unsupported(files: Storage) -> None:
+    """Listing uploads is unsupported, and nothing is sent."""
     with pytest.raises(UnsupportedByVendor):
         files.list_stale_uploads()
     with pytest.raises(UnsupportedByVendor):
@@ -296,8 +300,8 @@ def test_what_others_list(files: Storage) -> None:
 # --- objects -----------------------------------------------------------------
 
 
-def test_what_is_said_of_an_object(made: GcsSandbox, files: Storage) -> None:
-    """All that is said beside an object reaches Google in its words."""
+def test_object_options_are_sent(made: GcsSandbox, files: Storage) -> None:
+    """Every option of an object is sent in Google's form."""
     options = PutOptions(
         content_type="application/pdf",
         content_encoding="identity",
@@ -312,7 +316,7 @@ def test_what_is_said_of_an_object(made: GcsSandbox, files: Storage) -> None:
     query = dict(made.asked[-1].query)
     assert ("publicRead", options.encryption) == (query["predefinedAcl"], query["kmsKeyName"])
     files.upload("b", DATA, options, part_size=STEP)
-    start = next(one for one in made.asked if ("uploadType", "resumable") in one.query)
+    start = next(request for request in made.asked if ("uploadType", "resumable") in request.query)
     assert "publicRead" == dict(start.query)["predefinedAcl"]
     files.copy("a", "c", PutOptions(visibility="private", encryption=KMS))
     query = dict(made.asked[-1].query)
@@ -335,8 +339,8 @@ def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
 
 
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
-def test_etags_of_others(made: GcsSandbox, files: Storage, etag: str) -> None:
-    """What is no generation is refused before it could mean something else."""
+def test_foreign_etags_are_refused(made: GcsSandbox, files: Storage, etag: str) -> None:
+    """An ETag that is no generation is refused."""
     before = len(made.asked)
     with pytest.raises(InvalidData, match="not an ETag"):
         files.upload("a", b"x", PutOptions(if_match=etag))
@@ -345,8 +349,8 @@ def test_etags_of_others(made: GcsSandbox, files: Storage, etag: str) -> None:
     assert before == len(made.asked)
 
 
-def test_conditions_of_time(made: GcsSandbox, files: Storage) -> None:
-    """What has not changed since does not come, and what has does."""
+def test_conditions_by_time(made: GcsSandbox, files: Storage) -> None:
+    """An object unchanged since the given time is not sent, and a changed one is."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)
     later, sooner = now + timedelta(minutes=1), now - timedelta(minutes=1)
@@ -386,7 +390,7 @@ def test_long_copies() -> None:
         files.upload("a", DATA)
         assert len(DATA) == files.copy("a", "b").size
         assert DATA == files.download("b").read_all()
-        copies = [one for one in made.asked if "rewriteTo" in one.path]
+        copies = [request for request in made.asked if "rewriteTo" in request.path]
         assert 4 == len(copies)
 
 
@@ -430,7 +434,7 @@ def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
             doing()
         assert kind is type(caught.value)
     results = files.delete_many(["a", key, "b"])
-    assert [None, kind, None] == [one.error and type(one.error) for one in results]
+    assert [None, kind, None] == [result.error and type(result.error) for result in results]
 
 
 def test_missing_bucket(made: GcsSandbox) -> None:
@@ -444,8 +448,8 @@ def test_missing_bucket(made: GcsSandbox) -> None:
             assert "bucket" in caught.value.remedy
 
 
-def test_packed_object(made: GcsSandbox, files: Storage) -> None:
-    """What is unpacked on its way has no length beforehand, and is not compared."""
+def test_compressed_object(made: GcsSandbox, files: Storage) -> None:
+    """An object decompressed on its way has no length, and no checksum is compared."""
     files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
     coming = files.download("a")
     assert (None, "gzip") == (coming.length, coming.info.content_encoding)
@@ -457,8 +461,8 @@ def test_packed_object(made: GcsSandbox, files: Storage) -> None:
     assert b"unpacked" == files.download("a").read_all()
 
 
-def test_rotten_object(made: GcsSandbox, files: Storage) -> None:
-    """What does not have its checksum any more is told at its end, also if it is a CRC-32C."""
+def test_damaged_object(made: GcsSandbox, files: Storage) -> None:
+    """A wrong checksum fails at the end of the download, resumed or not."""
     files.upload("a", b"good")
     made.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
     with pytest.raises(VendorFailed, match="checksum"):
@@ -477,16 +481,16 @@ def test_cut_answer(made: GcsSandbox) -> None:
         for after in (1, 5_000):
             made.cut("GET", after)
         assert DATA == files.download("a").read_all()
-        gets = [one for one in made.asked if one.method == "GET"]
+        gets = [request for request in made.asked if request.method == "GET"]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == [
-            one.headers.get("range") for one in gets
+            get.headers.get("range") for get in gets
         ]
         assert ("ifGenerationMatch", version) in gets[-1].query
 
 
-def test_changed_between(made: GcsSandbox) -> None:
-    """What was replaced while it was read does not go on with other bytes."""
+def test_replaced_object_is_not_resumed(made: GcsSandbox) -> None:
+    """A download of a replaced object does not continue with other bytes."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -498,8 +502,8 @@ def test_changed_between(made: GcsSandbox) -> None:
         assert 412 == caught.value.status
 
 
-def test_range_without_words(made: GcsSandbox, files: Storage) -> None:
-    """Some bytes of which nobody says which they are, are none."""
+def test_partial_answer_without_a_range_is_refused(made: GcsSandbox, files: Storage) -> None:
+    """A partial answer must say which bytes it has."""
     made.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
@@ -509,8 +513,8 @@ def test_range_without_words(made: GcsSandbox, files: Storage) -> None:
     "body",
     [b"", b"<html>", b"[]", b"null", b'"text"', b"{}", b'{"generation": []}', b"\xff" * 5_000],
 )
-def test_garbage(made: GcsSandbox, files: Storage, body: bytes) -> None:
-    """What says success and says nothing is a failure."""
+def test_malformed_success_is_a_failure(made: GcsSandbox, files: Storage, body: bytes) -> None:
+    """A success without the expected fields is a failure."""
     made.fail(*[Response(200, body=body)] * 2)
     with pytest.raises(VendorFailed, match="The answer"):
         files.upload("a", b"x")
@@ -518,13 +522,17 @@ def test_garbage(made: GcsSandbox, files: Storage, body: bytes) -> None:
         files.head("a")
 
 
-def test_garbage_in_lists(made: GcsSandbox, files: Storage) -> None:
-    """What is no object in a list is left out; a list that is none is a failure."""
+def test_malformed_list_entries(made: GcsSandbox, files: Storage) -> None:
+    """Malformed entries of a list are left out, and a malformed list fails."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
     odd = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
     made.fail(Response(200, body=json.dumps(odd).encode()))
     page = files.list()
-    assert (["a"], (), "5") == ([one.key for one in page.objects], page.prefixes, page.next_cursor)
+    assert (["a"], (), "5") == (
+        [item.key for item in page.objects],
+        page.prefixes,
+        page.next_cursor,
+    )
     assert (None, (), {}) == (
         page.objects[0].size,
         page.objects[0].checksums,
@@ -628,8 +636,8 @@ def test_refused_key(made: GcsSandbox) -> None:
     assert "PRIVATE" not in repr(vendor.clients())
 
 
-def test_ids_of_uploads(made: GcsSandbox, files: Storage) -> None:
-    """Whoever has the id of an upload can go on with it: it is not shown."""
+def test_upload_ids_are_not_shown(made: GcsSandbox, files: Storage) -> None:
+    """An upload's id, which allows writing to it, is not shown."""
     begun = files.start_upload("a")
     assert begun.id not in repr(attrs.evolve(begun, ref=files.upload("b", b"").ref))
     redaction = gcs(made).services()[""].redaction
@@ -655,7 +663,7 @@ GOOD = {"client_email": "a@b", "private_key": "PEM"}
         {"credentials": json.dumps({"client_email": "a@b"})},
     ],
 )
-def test_bad_options(made: GcsSandbox, options: dict[str, Any]) -> None:
-    """What cannot be a bucket or a key is refused at once."""
+def test_invalid_options_are_refused(made: GcsSandbox, options: dict[str, Any]) -> None:
+    """An invalid bucket or key is refused at once."""
     with pytest.raises(ConfigurationError):
         gcs(made, **options)

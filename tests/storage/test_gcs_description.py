@@ -1,4 +1,4 @@
-"""What is sent to Google Cloud Storage is what Google's own description says."""
+"""Requests to Google Cloud Storage match Google's own API description."""
 
 from __future__ import annotations
 
@@ -88,22 +88,22 @@ OURS: Json = {
 def described(message: Json) -> Json:
     """The same as OpenAPI writes it, with the parameters of a request beside its body."""
     paths: Json = {}
-    for one in message["resources"]["objects"]["methods"].values():
-        body = {"$ref": f"#/schemas/{one['request']['$ref']}"} if "request" in one else {}
-        fields = {**one["parameters"], **message["parameters"]}
+    for method in message["resources"]["objects"]["methods"].values():
+        body = {"$ref": f"#/schemas/{method['request']['$ref']}"} if "request" in method else {}
+        fields = {**method["parameters"], **message["parameters"]}
         query = {name: {"enum": of["enum"]} if "enum" in of else {} for name, of in fields.items()}
         query["alt"] = {"enum": ["json", "media"]}
         schema = {
             "type": "object",
             "properties": {"query": {"type": "object", "properties": query}, "body": body},
         }
-        uploads = one.get("mediaUpload", {}).get("protocols", {}).values()
+        uploads = method.get("mediaUpload", {}).get("protocols", {}).values()
         places = [
-            f"/{message['servicePath']}{one['path']}",
+            f"/{message['servicePath']}{method['path']}",
             *(upload["path"] for upload in uploads),
         ]
         for path in places:
-            paths.setdefault(path, {})[one["httpMethod"].lower()] = {
+            paths.setdefault(path, {})[method["httpMethod"].lower()] = {
                 "requestBody": {"content": {"application/json": {"schema": schema}}}
             }
     return {"paths": paths, "schemas": message["schemas"]}
@@ -148,13 +148,16 @@ def test_a_day_with_everything(whose: str) -> None:
         files.copy("a/b", "c", options)
         files.copy("a/b", "d")
         files.delete("a/b", version=info.version)
-    sessions = [one for one in made.asked if "upload_id" in dict(one.query)]
+    sessions = [request for request in made.asked if "upload_id" in dict(request.query)]
     results = [
         problem
-        for one in made.asked
-        if one not in sessions
+        for request in made.asked
+        if request not in sessions
         for problem in problems(
-            message, one.method, one.path, {"query": dict(one.query), "body": told(made, one)}
+            message,
+            request.method,
+            request.path,
+            {"query": dict(request.query), "body": told(made, request)},
         )
     ]
     made.close()

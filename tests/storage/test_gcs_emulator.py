@@ -42,7 +42,7 @@ KNOWN = {
 
 
 class _Anybody:
-    """Whoever comes is let in there."""
+    """Credentials for the emulator, which accepts any."""
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
         return Credentials.bearer("anybody")
@@ -83,9 +83,11 @@ def files(port: int) -> Iterator[Storage]:
         yield hub.storage()
 
 
-@pytest.mark.parametrize("check", [one for one in kit.CHECKS if name_of(one) in KNOWN], ids=name_of)
-def test_the_kit(check: Check, files: Storage) -> None:
-    """What the emulator knows goes well there."""
+@pytest.mark.parametrize(
+    "check", [check for check in kit.CHECKS if name_of(check) in KNOWN], ids=name_of
+)
+def test_conforms(check: Check, files: Storage) -> None:
+    """The vendor's checks pass with the emulator."""
     check(lambda: kit.Subject(files, PART, Gcs.capabilities))
 
 
@@ -93,8 +95,8 @@ def test_some_bytes(files: Storage) -> None:
     """Some bytes of an object are just those, and checksums are alike on both sides."""
     data = bytes_of(3 * PART + 17)
     made = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
-    assert all(one.fits(data) for one in made.checksums)
-    assert ["crc32c", "md5"] == [one.algorithm for one in made.checksums]
+    assert all(checksum.fits(data) for checksum in made.checksums)
+    assert ["crc32c", "md5"] == [checksum.algorithm for checksum in made.checksums]
     assert data[10:30] == files.download("a", range=ByteRange(10, 20)).read_all()
     assert data[-17:] == files.download("a", range=ByteRange(3 * PART)).read_all()
 

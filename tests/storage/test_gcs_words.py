@@ -1,4 +1,4 @@
-"""What Google Cloud Storage is asked, and what is made of its refusals; nothing is sent here."""
+"""Google Cloud Storage: requests and errors, without sending any."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
     )
 
 
-def test_what_is_not_there() -> None:
-    """It is told apart whether an object, its bucket or an upload is not there."""
+def test_missing_bucket_object_or_upload() -> None:
+    """A missing object, bucket and upload are told apart."""
     no_bucket = Response(404, body=said(404, "notFound", "The specified bucket does not exist."))
     no_object = Response(404, body=said(404, "notFound", "No such object: my-bucket/a"))
     upload = Request.put("/upload/storage/v1/b/x/o")
@@ -106,13 +106,13 @@ def test_odd_refusals(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 308])
-def test_what_is_no_refusal(status: int) -> None:
-    """What was asked for is no failure, nor is an upload of which more is to come."""
+def test_successes_are_no_errors(status: int) -> None:
+    """Successes, and progress of an upload, are no errors."""
     assert answers.classify(OBJECT, Response(status)) is None
 
 
-def test_one_request() -> None:
-    """What is said of an object goes before its bytes, which stay as they are."""
+def test_multipart_put() -> None:
+    """In one request the object's options precede its bytes."""
     data = b"\r\n--b\n\0"
     options = PutOptions(content_type="a/b", metadata={"x": "\u00fc"})
     request = requests.put("bucket", "a/b", data, options, "edge")
@@ -204,8 +204,8 @@ def _account() -> ServiceAccount:
         ),
     ],
 )
-def test_what_is_signed(path: str, options: UrlOptions, digest: str) -> None:
-    """What is signed is what Google's own tests of its clients sign."""
+def test_signatures_match_googles_own_tests(path: str, options: UrlOptions, digest: str) -> None:
+    """Signed URLs match the tests of Google's own clients."""
     now = datetime(2019, 2, 1, 9, tzinfo=UTC)
     url = _account().url("https://storage.googleapis.com", path, options, now)
     signature = bytes.fromhex(dict(parse_qsl(urlsplit(url).query))["X-Goog-Signature"])
@@ -214,8 +214,8 @@ def test_what_is_signed(path: str, options: UrlOptions, digest: str) -> None:
     pair().public_key().verify(signature, text, PKCS1v15(), SHA256())
 
 
-def test_what_a_put_must_say() -> None:
-    """The type that a PUT must have is signed, and is no answer's."""
+def test_signed_put_has_its_content_type() -> None:
+    """The content type of a signed PUT is signed."""
     put = UrlOptions(method="PUT", content_type="a/b", content_disposition="attachment")
     url = _account().url("https://storage.googleapis.com", "/b/o", put, datetime.now(UTC))
     query = dict(parse_qsl(urlsplit(url).query))

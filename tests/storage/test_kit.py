@@ -32,7 +32,7 @@ class _Silent:
 
 
 class _Nothing:
-    """What has every attribute, and none that is right."""
+    """An object that has every attribute, all wrong."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,8 +50,8 @@ class _Nothing:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_nothing_passes(check: Check) -> None:
-    """What does nothing fails every check."""
+def test_wrong_vendor_fails_every_check(check: Check) -> None:
+    """A vendor that does nothing fails every check."""
     with pytest.raises((AssertionError, AttributeError, InvalidData, TypeError)):
         check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset()))
 
@@ -68,13 +68,13 @@ class _Refusing:
 
 def test_other_refusals_do_not_pass() -> None:
     """A refusal of another kind is not the one that is wanted."""
-    check = next(one for one in kit.CHECKS if name_of(one) == "bad_keys_are_refused")
+    check = next(check for check in kit.CHECKS if name_of(check) == "bad_keys_are_refused")
     with pytest.raises(AssertionError, match="It raised ConfigurationError"):
         check(lambda: kit.Subject(_Refusing()))
 
 
-def test_what_cannot_list_uploads_is_checked_too(tmp_path: Path) -> None:
-    """A vendor that lists no uploads is not asked to."""
+def test_vendor_without_upload_lists(tmp_path: Path) -> None:
+    """A vendor that cannot list uploads passes the other checks."""
     vendor = folder(tmp_path)
     can = vendor.capabilities - {StorageCapability.STALE_UPLOADS}
     with Hub([Account("files", vendor)]) as hub:

@@ -59,8 +59,8 @@ def files(root: Path) -> Iterator[Storage]:
     ["\ud800", "a//b", "a/", "a\\b", ".moorage/lock", ".Moorage/x", "x" * 256, "a/" + "ü" * 128],
     ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
 )
-def test_keys(files: Storage, root: Path, key: str) -> None:
-    """What could be no file, or one that is not for users, is refused."""
+def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
+    """A key that cannot be a user's file is refused."""
     for verb in (files.head, files.download, files.delete, files.start_upload):
         with pytest.raises(InvalidData):
             verb(key)
@@ -86,7 +86,7 @@ def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
     with pytest.raises(InvalidData, match="symbolic link"):
         files.copy("a", key)
     assert b"secret" == (outside / "file").read_bytes()
-    assert ["a"] == [one.key for one in files.list().objects]
+    assert ["a"] == [item.key for item in files.list().objects]
 
 
 def test_where_it_is(files: Storage, root: Path) -> None:
@@ -112,8 +112,8 @@ def test_files_of_others(files: Storage, root: Path) -> None:
     assert (None, {}, ()) == (head.content_type, head.metadata, head.checksums)
 
 
-def test_broken_words(files: Storage, root: Path) -> None:
-    """What is said of a file and cannot be read is not there."""
+def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
+    """An unreadable metadata file counts as missing."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
     (message,) = (path for path in (root / ".moorage" / "said").rglob("*.json"))
     message.write_text("{")
@@ -141,8 +141,8 @@ def test_short_file(files: Storage, root: Path) -> None:
         coming.read_all()
 
 
-def test_replaced_file(files: Storage) -> None:
-    """Who reads a file reads that one, though another takes its name."""
+def test_open_download_survives_a_replacement(files: Storage) -> None:
+    """A download goes on with its file, even if another takes the name."""
     files.upload("a", DATA * 500)
     with files.download("a") as coming:
         first = coming.read()
@@ -196,7 +196,7 @@ def test_other_uploads(files: Storage, root: Path) -> None:
             files.upload(key, b"", resume=ref)
         files.abort_upload(ref)
     (root / ".moorage" / "uploads" / ("1" * 32)).mkdir()
-    assert [begun.ref] == [one.ref for one in files.list_stale_uploads()]
+    assert [begun.ref] == [upload.ref for upload in files.list_stale_uploads()]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,10 @@ def test_other_uploads(files: Storage, root: Path) -> None:
     [(-1, None, b"x"), (1, None, b""), (None, 1, b"x"), (None, -1, None)],
     ids=["changed", "not changed", "as it was", "not as it was"],
 )
-def test_times(files: Storage, since: int | None, until: int | None, outcome: bytes | None) -> None:
-    """What has not changed since does not come, and what has does not where it must not."""
+def test_conditions_by_time(
+    files: Storage, since: int | None, until: int | None, outcome: bytes | None
+) -> None:
+    """A file unchanged since the given time is not sent, and a changed one is."""
     files.upload("a", b"x")
     put = files.head("a").last_modified
     assert put is not None
@@ -225,7 +227,7 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
     (root / "empty").mkdir()
     os.mkfifo(root / "pipe")
     page = files.list(delimiter="/")
-    assert (["a.b", "b"], ("a/",)) == ([one.key for one in page.objects], page.prefixes)
+    assert (["a.b", "b"], ("a/",)) == ([item.key for item in page.objects], page.prefixes)
     with pytest.raises(FileNotFound):
         files.download("pipe")
     with pytest.raises(InvalidData, match="cursor"):
@@ -233,13 +235,13 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORAGE/a"])
-def test_names_that_are_no_keys(files: Storage, root: Path, name: bytes) -> None:
-    """What somebody else has put under a name that is no key hides nothing else."""
+def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: bytes) -> None:
+    """A foreign file whose name is no key is not listed."""
     files.upload("b", b"")
     other = root / os.fsdecode(name)
     other.parent.mkdir(exist_ok=True)
     other.touch()
-    assert ["b"] == [one.key for one in files.list().objects]
+    assert ["b"] == [item.key for item in files.list().objects]
 
 
 def test_full_disk(tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_full_disk(tmp_path: Path) -> None:
 
 
 def test_signed_urls(root: Path) -> None:
-    """Whoever has a URL may do what it says, until it is over; nothing else."""
+    """A signed URL allows its operation until it expires, and no other."""
     vendor = folder(root)
     with Hub([Account("files", vendor)]) as hub:
         signed = hub.storage().signed_url("a b", "PUT", expires=60, content_type="a/b")
@@ -289,8 +291,8 @@ def test_signed_urls(root: Path) -> None:
             vendor.allowed(method, url, now=when)
 
 
-def test_urls_that_nobody_signs(root: Path) -> None:
-    """Without a key and a place nothing can be signed."""
+def test_signing_needs_a_key_and_a_url(root: Path) -> None:
+    """Without a key and a base URL nothing can be signed."""
     vendor = LocalFiles(root=root)
     with Hub([Account("files", vendor)]) as hub, pytest.raises(ConfigurationError):
         hub.storage().signed_url("a")
@@ -310,8 +312,10 @@ def test_urls_that_nobody_signs(root: Path) -> None:
     ],
     ids=["missing", "denied", "folder", "full", "broken", "odd"],
 )
-def test_errors_of_the_system(error: OSError, kind: type[ConnectorError], retryable: bool) -> None:
-    """What the system says is told in words of ours, and no path with it."""
+def test_system_errors_become_ours(
+    error: OSError, kind: type[ConnectorError], retryable: bool
+) -> None:
+    """An error of the system becomes one of ours, without the path."""
 
     @mapped
     def fails() -> None:
@@ -325,11 +329,11 @@ def test_errors_of_the_system(error: OSError, kind: type[ConnectorError], retrya
 
 
 def test_failures_in_a_batch(files: Storage, root: Path) -> None:
-    """What cannot be deleted keeps nothing else from being deleted."""
+    """A failed deletion does not stop the others."""
     files.upload("a", b"")
     files.upload("b", b"")
     (root / "link").symlink_to(root / "a")
-    assert [True, False, True] == [one.ok for one in files.delete_many(["a", "link", "b"])]
+    assert [True, False, True] == [file.ok for file in files.delete_many(["a", "link", "b"])]
 
 
 def test_failed_download(files: Storage, tmp_path: Path) -> None:
@@ -346,8 +350,8 @@ def test_failed_download(files: Storage, tmp_path: Path) -> None:
     assert ["files", "target"] == sorted(path.name for path in tmp_path.iterdir())
 
 
-def test_two_processes_of_one_folder(root: Path) -> None:
-    """What one process has put, another finds; of two that may not overwrite, one does not."""
+def test_processes_share_a_folder(root: Path) -> None:
+    """One process finds another's files, and conditions hold between them."""
     one, two = LocalFolder(folder(root)), LocalFolder(folder(root))
     put = one.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
     assert put == two.head("a")
@@ -356,8 +360,8 @@ def test_two_processes_of_one_folder(root: Path) -> None:
     json.dumps(dict(put.kept))
 
 
-def test_unreadable_range(files: Storage) -> None:
-    """What is not to be read is let go of."""
+def test_refused_download_closes_its_file(files: Storage) -> None:
+    """A refused download leaves no open file."""
     files.upload("a", b"x")
     with pytest.raises(VendorRejected):
         files.download("a", if_match="other")

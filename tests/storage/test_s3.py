@@ -149,7 +149,7 @@ def test_malformed(made: S3Sandbox, files: Storage, before: int, answer: Respons
 
 
 def test_failed_abort(made: S3Sandbox, files: Storage) -> None:
-    """What failed is told, also if the parts cannot be thrown away."""
+    """The upload's error is raised even if the abort fails too."""
     no = Response(403, body=error_xml("AccessDenied"))
     made.fail(*_fine(1), no, no)
     with pytest.raises(AuthenticationFailed):
@@ -164,7 +164,7 @@ def test_failed_abort(made: S3Sandbox, files: Storage) -> None:
 
 
 def test_small_parts(files: Storage) -> None:
-    """What S3 does not take for a part is refused, and nothing is left."""
+    """Parts below S3's minimum are refused, and nothing is left."""
     with pytest.raises(InvalidRequest) as caught:
         files.upload("a", DATA, part_size=PART // 2)
     assert "EntityTooSmall" == caught.value.vendor_code
@@ -172,22 +172,22 @@ def test_small_parts(files: Storage) -> None:
 
 
 def test_refused_completion(made: S3Sandbox, files: Storage) -> None:
-    """What S3 refuses to complete is refused."""
+    """A refused completion is a refusal."""
     made.fail(*_fine(5), Response(409, body=error_xml("ConditionalRequestConflict")))
     with pytest.raises(VendorRejected) as caught:
         files.upload("a", DATA, part_size=PART, at_once=1)
     assert "ConditionalRequestConflict" == caught.value.vendor_code
 
 
-def test_range_without_words(made: S3Sandbox, files: Storage) -> None:
-    """Some bytes of which nobody says which they are, are none."""
+def test_partial_answer_without_a_range_is_refused(made: S3Sandbox, files: Storage) -> None:
+    """A partial answer must say which bytes it has."""
     made.fail(Response(206, body=b"abc"))
     with pytest.raises(VendorFailed, match="Content-Range"):
         files.download("a", range=ByteRange(1))
 
 
-def test_more_than_was_said(made: S3Sandbox, files: Storage) -> None:
-    """Bytes beyond those that were announced are no bytes of the object."""
+def test_excess_bytes_are_refused(made: S3Sandbox, files: Storage) -> None:
+    """Bytes beyond the announced range are refused."""
     headers = Headers({"Content-Range": "bytes 1-2/9", "ETag": '"a"'})
     made.fail(Response(206, headers, b"abcdef"))
     with pytest.raises(VendorFailed, match="more bytes"):
@@ -221,7 +221,7 @@ def test_cut_part(made: S3Sandbox) -> None:
         info = hub.storage().upload("a", DATA, part_size=PART)
         assert len(DATA) == info.size
         assert DATA == hub.storage().download("a").read_all()
-        assert 4 == sum(one.method == "PUT" for one in made.asked)
+        assert 4 == sum(request.method == "PUT" for request in made.asked)
 
 
 def test_cut_answer(made: S3Sandbox) -> None:
@@ -232,7 +232,7 @@ def test_cut_answer(made: S3Sandbox) -> None:
         for after in (1, 5_000, 9_000):
             made.cut("GET", after)
         assert DATA == files.download("a").read_all()
-        ranges = [one.headers.get("range") for one in made.asked if one.method == "GET"]
+        ranges = [request.headers.get("range") for request in made.asked if request.method == "GET"]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == ranges[:3]
 
@@ -246,8 +246,8 @@ def test_cut_range(made: S3Sandbox) -> None:
         assert DATA[10:1_010] == files.download("a", range=ByteRange(10, 1_000)).read_all()
 
 
-def test_cut_for_good(made: S3Sandbox) -> None:
-    """What breaks off again and again without a byte fails at last."""
+def test_download_without_progress_fails(made: S3Sandbox) -> None:
+    """A download that breaks off repeatedly without a byte fails."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -261,8 +261,8 @@ def test_cut_for_good(made: S3Sandbox) -> None:
         assert b"" == coming.read()
 
 
-def test_changed_between(made: S3Sandbox) -> None:
-    """What was replaced while it was read does not go on with other bytes."""
+def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
+    """A download of a replaced object does not continue with other bytes."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -288,8 +288,8 @@ def test_other_bytes(made: S3Sandbox) -> None:
             coming.read_all()
 
 
-def test_rotten_object(made: S3Sandbox, files: Storage) -> None:
-    """What does not have its checksum any more is told at its end."""
+def test_damaged_object(made: S3Sandbox, files: Storage) -> None:
+    """A wrong checksum fails at the end of the download."""
     files.upload("a", b"good")
     made.objects["a"].pieces[0].path.write_bytes(b"evil")
     coming = files.download("a")
@@ -298,15 +298,15 @@ def test_rotten_object(made: S3Sandbox, files: Storage) -> None:
         coming.read()
 
 
-def test_packed_object(made: S3Sandbox, files: Storage) -> None:
-    """What is unpacked on its way has no length beforehand."""
+def test_compressed_object(made: S3Sandbox, files: Storage) -> None:
+    """An object decompressed on its way has no length."""
     files.upload("a", b"", PutOptions(content_encoding="gzip"))
     assert files.download("a").length is None
     assert "gzip" == files.head("a").content_encoding
 
 
-def test_no_conditional_request_is_hidden(made: S3Sandbox, files: Storage) -> None:
-    """What S3 forbids to know is not told to be missing."""
+def test_forbidden_object_is_not_missing(made: S3Sandbox, files: Storage) -> None:
+    """An object that may not be seen is forbidden, not missing."""
     made.may_list = False
     with pytest.raises(AuthenticationFailed):
         files.exists("a")
@@ -334,8 +334,8 @@ def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
     assert isinstance(files.delete_many([key])[0].error, kind)
 
 
-def test_what_an_object_was_before() -> None:
-    """A bucket with versions gives back what was overwritten or deleted, until that is deleted."""
+def test_object_versions() -> None:
+    """A versioned bucket returns overwritten and deleted objects."""
     with sandbox(versioned=True) as made, over_s3(made) as hub:
         files = hub.storage()
         one = files.upload("a", b"one")
@@ -448,14 +448,14 @@ def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
     made.page = 1
     begun = [files.start_upload(f"k {number}") for number in range(3)]
     results = [upload.ref for upload in files.list_stale_uploads("k ")]
-    assert [one.ref for one in begun] == results
+    assert [item.ref for item in begun] == results
     stored = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("k 0", _breaking(stored), part_size=PART, resume=begun[0].ref)
     before = len(made.asked)
     files.upload("k 0", DATA, part_size=PART, resume=begun[0].ref)
     assert DATA == files.download("k 0").read_all()
-    puts = [one for one in made.asked[before:] if one.method == "PUT"]
+    puts = [request for request in made.asked[before:] if request.method == "PUT"]
     assert 2 == len(puts)
 
 
@@ -473,12 +473,12 @@ def test_resumed_without_checksums(made: S3Sandbox) -> None:
             files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=begun.ref)
         before = len(made.asked)
         files.upload("a", DATA, part_size=PART, resume=begun.ref)
-        assert 2 == sum(one.method == "PUT" for one in made.asked[before:])
+        assert 2 == sum(request.method == "PUT" for request in made.asked[before:])
         assert DATA == files.download("a").read_all()
 
 
-def test_times(files: Storage) -> None:
-    """What has changed since, or has not, is told by S3 itself."""
+def test_conditions_by_time(files: Storage) -> None:
+    """Conditions by time are decided by S3."""
     files.upload("a", b"x")
     put = files.head("a").last_modified
     assert put is not None
@@ -497,8 +497,8 @@ def test_whole_checksum(files: Storage) -> None:
     assert len(DATA) == files.upload("a", DATA, options, part_size=PART).size
 
 
-def test_all_of_an_object_is_not_some_of_it() -> None:
-    """Who overlooks a range and gives everything is not believed: these would be other bytes."""
+def test_whole_answer_to_a_range_is_refused() -> None:
+    """A whole object in answer to a range is refused."""
     with sandbox() as made, over_s3(made) as hub:
         made.fail(Response(200, {"Content-Length": "10", "ETag": '"x"'}, b"0123456789"))
 

@@ -1,4 +1,4 @@
-"""What S3 is asked, and what is made of its answers; nothing is sent here."""
+"""S3: requests and answers, without sending any."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def test_no_words(request_: Request, response: Response) -> None:
     assert answers.classify(request_, response) is None
 
 
-def test_region() -> None:
-    """Who asks the wrong region is told the right one."""
+def test_wrong_region_error() -> None:
+    """The error for a wrong region names the right one."""
     result = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
     error = answers.classify(GET, Response(400, body=result))
     assert error is not None
@@ -143,8 +143,8 @@ def test_region() -> None:
         "long",
     ],
 )
-def test_xml_is_refused(body: bytes) -> None:
-    """What is no XML, or would do more than say something, is not read."""
+def test_unsafe_xml_is_refused(body: bytes) -> None:
+    """Text that is no XML, or has a document type, is not read."""
     with pytest.raises(NotXmlError):
         read_xml(body)
 
@@ -192,8 +192,8 @@ class _Named:
         return id
 
 
-def test_unknown_words() -> None:
-    """What is not a number, a range or a checksum is not there."""
+def test_invalid_headers_are_none() -> None:
+    """An invalid length, range or checksum is None."""
     fields = Headers(
         {"Content-Length": "many", "Content-Range": "bytes */7", "x-amz-checksum-sha256": "?"}
     )
@@ -214,8 +214,8 @@ def test_parts_without_a_name() -> None:
     assert ([2], None) == ([part.number for part in results], following)
 
 
-def test_deletion_without_words() -> None:
-    """A key of which nothing is said may be there still."""
+def test_unanswered_deletion_may_have_failed() -> None:
+    """A key missing from the answer may not have been deleted."""
     body = (
         b"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>c</Key></Error></DeleteResult>"
     )
@@ -225,7 +225,7 @@ def test_deletion_without_words() -> None:
 
 
 def test_put_headers() -> None:
-    """Whatever is said of an object is a header; a vendor's own come last."""
+    """Every option is a header, the vendor's own last."""
     options = PutOptions(
         content_type="a/b",
         content_encoding="gzip",
@@ -299,8 +299,8 @@ def test_where(options: dict[str, Any], url: str) -> None:
     ],
     ids=["name", "number", "checksum", "half"],
 )
-def test_options(options: dict[str, Any]) -> None:
-    """What cannot work is refused at once."""
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
+    """Impossible options are refused at once."""
     with pytest.raises(ConfigurationError):
         S3(**options)
 
@@ -329,7 +329,7 @@ def test_checksums() -> None:
     [lambda: Checksum.of("crc64nvme", b""), lambda: Checksum(ChecksumAlgorithm.MD5, "xyz")],
     ids=["not made here", "no hex"],
 )
-def test_bad_checksums(make: Callable[[], object]) -> None:
-    """What is no checksum, or cannot be made, is refused."""
+def test_invalid_checksums_are_refused(make: Callable[[], object]) -> None:
+    """An invalid or unsupported checksum is refused."""
     with pytest.raises(InvalidData):
         make()

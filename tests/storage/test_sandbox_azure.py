@@ -98,8 +98,10 @@ def code(response: Response) -> str | None:
         ({"Authorization": "Bearer old"}, "InvalidAuthenticationInfo"),
     ],
 )
-def test_unsigned(made: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
-    """Who says nothing that is known does not come in."""
+def test_unauthenticated_requests_are_refused(
+    made: AzureBlobSandbox, headers: dict[str, str], expected: str
+) -> None:
+    """A request without known credentials is refused."""
     request = Request.get(at(made), headers=headers)
     response = made.answer(asked(made, request, f"https://x{at(made)}"))
     assert (401, expected) == (response.status, code(response))
@@ -162,15 +164,15 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
         assert expected == (None if response.status == 200 else code(response))
 
 
-def test_signed_urls_do_what_they_are_for(made: AzureBlobSandbox) -> None:
-    """A URL to read with does not write."""
+def test_signed_read_url_cannot_write(made: AzureBlobSandbox) -> None:
+    """A signed URL for reading cannot write."""
     request = Request.put("/", headers={"x-ms-blob-type": "BlockBlob"}, body=b"evil")
     response = made.answer(asked(made, request, grant(made)))
     assert (403, "AuthorizationPermissionMismatch") == (response.status, code(response))
 
 
-def test_urls_that_are_signed_for_no_time(made: AzureBlobSandbox) -> None:
-    """What is signed must say until when."""
+def test_signed_url_needs_an_expiry(made: AzureBlobSandbox) -> None:
+    """A signed URL must have an expiry."""
     lines = ["r", "", "", f"/blob/{made.account.name}{at(made)}", *[""] * 12]
     signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
     query = {"sp": "r", "sig": signing.signature(key, "\n".join(lines))}
@@ -200,8 +202,8 @@ def lend(made: AzureBlobSandbox, request: Request) -> Response:
     return made.answer(asked(made, whole, join_url("https://x", whole)))
 
 
-def test_a_key_is_lent_for_a_week(made: AzureBlobSandbox) -> None:
-    """A key is lent to who has a token, for a week at most."""
+def test_delegation_key_lasts_a_week_at_most(made: AzureBlobSandbox) -> None:
+    """A delegation key needs a token, and lasts a week at most."""
     week = delegation(NOON, NOON + timedelta(days=7))
     assert 200 == lend(made, week).status
     assert "AuthenticationFailed" == code(ask(made, week.with_headers(VERSION)))
@@ -217,14 +219,16 @@ def test_a_key_is_lent_for_a_week(made: AzureBlobSandbox) -> None:
         (b"<KeyInfo><Until>x</Until></KeyInfo>", "InvalidXmlNodeValue"),
     ],
 )
-def test_keys_that_are_not_lent(made: AzureBlobSandbox, body: bytes, expected: str) -> None:
-    """What is not asked for rightly is not lent."""
+def test_invalid_delegation_requests_are_refused(
+    made: AzureBlobSandbox, body: bytes, expected: str
+) -> None:
+    """An invalid request for a delegation key is refused."""
     request = delegation(NOON, NOON).evolve(body=body)
     assert expected == code(lend(made, request))
 
 
-def test_a_lent_key_ends() -> None:
-    """What was signed with a lent key is no longer good than the key."""
+def test_delegation_key_expires() -> None:
+    """A URL is valid no longer than its delegation key."""
     time = [NOON]
     with azure(now=lambda: time[0]) as made:
         result = read_xml(lend(made, delegation(NOON, NOON + timedelta(minutes=1))).body)
@@ -290,8 +294,10 @@ def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str
         (Request.put("/sandbox-container/a", query={"comp": "lease"}), "UnsupportedHttpVerb"),
     ],
 )
-def test_other_requests(made: AzureBlobSandbox, request_: Request, expected: str) -> None:
-    """What this Azure does not do, it says."""
+def test_unsupported_requests_are_refused(
+    made: AzureBlobSandbox, request_: Request, expected: str
+) -> None:
+    """A request that the sandbox does not support is refused."""
     assert expected == code(ask(made, request_.with_headers(VERSION)))
 
 
@@ -321,7 +327,7 @@ def test_ranges(made: AzureBlobSandbox) -> None:
 
 
 def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
-    """What the blob's own header does not say, the request's does."""
+    """The blob's own content type overrides the request's."""
     put(made, "a", {"Content-Type": "a/b"})
     put(made, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
     put(made, "c")
@@ -329,8 +335,8 @@ def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
     assert ["a/b", "c/d", "application/octet-stream"] == types
 
 
-def test_the_archive(made: AzureBlobSandbox) -> None:
-    """What is in the archive is known, and not read."""
+def test_archived_blobs(made: AzureBlobSandbox) -> None:
+    """An archived blob has properties, and cannot be read."""
     put(made, headers={"x-ms-access-tier": "Archive"})
     assert 200 == ask(made, Request.head(at(made), headers=VERSION)).status
     assert "BlobArchived" == code(ask(made, Request.get(at(made), headers=VERSION)))
@@ -408,7 +414,7 @@ def test_bad_lists_of_blocks(made: AzureBlobSandbox, body: bytes) -> None:
 
 
 def test_lists_of_blocks(made: AzureBlobSandbox) -> None:
-    """What is committed is told, and what waits where that is asked for; a put throws it away."""
+    """Committed blocks are listed by default, and uncommitted ones on request."""
     query = {"comp": "blocklist"}
     committed = Request.get(at(made), query=query, headers=VERSION)
     assert "BlobNotFound" == code(ask(made, committed))

@@ -40,7 +40,7 @@ def made() -> Iterator[GcsSandbox]:
 
 
 def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
-    """What the service account signs, or would sign otherwise."""
+    """The assertion of the service account, with changes."""
     fields: dict[str, Any] = {
         "algorithm": "RS256",
         "issuer": made.email,
@@ -112,8 +112,8 @@ def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
     assert expected == grant(made, form or {"x": ""}).json()["error"]
 
 
-def test_who_else_comes(made: GcsSandbox) -> None:
-    """Who has no token does not come in, and who says more than that is refused."""
+def test_invalid_tokens_are_refused(made: GcsSandbox) -> None:
+    """A request without a valid token is refused."""
     result = Asked(
         "GET", "storage.googleapis.com", f"{OBJECTS}/a", (), Request.get("/").headers, b""
     )
@@ -197,8 +197,10 @@ def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
         (chunk("bytes */*").evolve(method="POST"), "methodNotAllowed"),
     ],
 )
-def test_refusals(made: GcsSandbox, request_: Request, expected: str | None) -> None:
-    """What Google does not take is not taken."""
+def test_sandbox_refuses_invalid_requests(
+    made: GcsSandbox, request_: Request, expected: str | None
+) -> None:
+    """The sandbox refuses what Google would refuse."""
     start = {"uploadType": "resumable"}
     ask(made, Request.post(UPLOAD, query=start, json={"name": "long"}))
     ask(made, related({"name": "kept"}, b"x"))
@@ -288,4 +290,4 @@ def test_page_tokens(made: GcsSandbox) -> None:
     assert ["b/"] == page["prefixes"]
     assert b64encode(b"b/d").decode() == page["nextPageToken"]
     page = ask(made, Request.get(OBJECTS, query={**query, "pageToken": page["nextPageToken"]}))
-    assert ["e"] == [one["name"] for one in page.json()["items"]]
+    assert ["e"] == [item["name"] for item in page.json()["items"]]

@@ -70,8 +70,8 @@ def code(response: Response) -> str | None:
     return read_xml(response.body).text("Code")
 
 
-def test_unsigned(made: S3Sandbox) -> None:
-    """Who says nothing does not come in."""
+def test_unsigned_requests_are_refused(made: S3Sandbox) -> None:
+    """A request without a signature is refused."""
     request = Request.get("/a")
     assert "AccessDenied" == code(made.answer(asked(made, request, "https://x/a")))
 
@@ -94,8 +94,8 @@ def test_signatures(made: S3Sandbox, how: dict[str, Any], expected: str) -> None
     assert expected == code(ask(made, Request.get("/a"), **how))
 
 
-def test_changed_requests(made: S3Sandbox) -> None:
-    """What was changed on its way is noticed."""
+def test_tampered_requests_are_refused(made: S3Sandbox) -> None:
+    """A request changed on its way is refused."""
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
     url = join_url(f"https://{made.hosts[0]}", request)
     key = Secret(made.key.secret)
@@ -186,8 +186,10 @@ UPLOAD = {"uploadId": "upload-1"}
         (Request.post("/u", query=UPLOAD, body=b"<a/>"), "MalformedXML"),
     ],
 )
-def test_refusals(made: S3Sandbox, request_: Request, expected: str) -> None:
-    """What S3 does not take is not taken."""
+def test_sandbox_refuses_invalid_requests(
+    made: S3Sandbox, request_: Request, expected: str
+) -> None:
+    """The sandbox refuses what S3 would refuse."""
     ask(made, Request.put("/a", body=b"x"))
     begin = Request.post("/u", query={"uploads": ""})
     ask(made, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
@@ -269,7 +271,7 @@ def test_faults_over_a_socket() -> None:
         assert 1 == hub.storage().upload("a", b"x").size
         made.fail(ConnectionFailed("cut"))
         assert 1 == hub.storage().head("a").size
-        assert ["PUT", "PUT", "HEAD", "HEAD"] == [one.method for one in made.asked]
+        assert ["PUT", "PUT", "HEAD", "HEAD"] == [request.method for request in made.asked]
 
 
 def test_tags_are_counted(made: S3Sandbox) -> None:
@@ -279,8 +281,8 @@ def test_tags_are_counted(made: S3Sandbox) -> None:
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))
 
 
-def test_after_it_is_closed() -> None:
-    """What a sandbox kept is gone when it is closed, and again is fine."""
+def test_closing_removes_the_objects() -> None:
+    """A closed sandbox has no objects, and closing twice is harmless."""
     made = S3Sandbox()
     made.close()
     made.close()

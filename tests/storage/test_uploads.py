@@ -85,7 +85,7 @@ class _File(BytesIO):
     ids=["bytearray", "view", "file", "opener", "opened-bytes", "list", "single"],
 )
 def test_sources(files: Storage, source: Callable[[], Any]) -> None:
-    """Whatever gives bytes can be uploaded."""
+    """Any source of bytes can be uploaded."""
     assert len(DATA) == files.upload("a", source(), part_size=PART).size
     assert DATA == files.download("a").read_all()
 
@@ -107,10 +107,10 @@ _GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
     ],
     ids=["number", "text", "opened-text", "text-file", "texts", "gap", "nothing"],
 )
-def test_bad_sources(
+def test_invalid_sources_are_refused(
     files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
 ) -> None:
-    """What gives no bytes cannot, and the refusal names what there is instead."""
+    """A source of no bytes is refused, and the error names it."""
     result, remedy = words
     with pytest.raises(InvalidData) as caught:
         files.upload("a", source())
@@ -144,7 +144,7 @@ class _Awaited:
 
 
 class _Iterated:
-    """What is iterated over asynchronously, and is no iterator."""
+    """An asynchronous iterable that is no iterator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._all()
@@ -190,8 +190,8 @@ def test_download_to_a_file(tmp_path: Path) -> None:
         assert DATA == target.read_bytes()
 
 
-def test_what_is_told_of_a_download(files: Storage) -> None:
-    """A download says what comes, and from where."""
+def test_download_attributes(files: Storage) -> None:
+    """A download has its range, length and reference."""
     files.upload("a", b"0123456789")
     with files.download("a", range=ByteRange(2, 5)) as coming:
         assert ("a", 10, 2, 5, True) == (
@@ -232,8 +232,8 @@ def test_what_is_told_of_a_download(files: Storage) -> None:
         lambda: part_size(None, 0),
     ],
 )
-def test_bad_values(make: Callable[[], object]) -> None:
-    """What could not mean anything is refused where it is made."""
+def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
+    """An impossible value is refused when it is made."""
     with pytest.raises(InvalidData):
         make()
 
@@ -273,8 +273,8 @@ def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) ->
     assert caught.value.remedy.startswith("Give a checksum of all bytes")
 
 
-def test_sources_that_are_not_what_was_said(files: Storage) -> None:
-    """A source of another length, or with other bytes, is refused by the name of what was said."""
+def test_sources_that_differ_from_their_description(files: Storage) -> None:
+    """A source of another length or checksum is refused."""
     assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
     with pytest.raises(InvalidData, match=r"(^|\s)The source has 3 bytes, not 4") as caught:
         files.upload("a", iter([b"ab", b"c"]), length=4)
@@ -293,7 +293,7 @@ def test_other_uploads(files: Storage) -> None:
     info = files.upload("x", b"")
     with pytest.raises(InvalidData, match="not the reference of an upload"):
         files.abort_upload(info.ref)
-    assert [begun.ref] == [one.ref for one in files.list_stale_uploads(older_than=-_HOUR)]
+    assert [begun.ref] == [upload.ref for upload in files.list_stale_uploads(older_than=-_HOUR)]
     assert [] == files.list_stale_uploads(older_than=_HOUR)
 
 
@@ -312,13 +312,13 @@ def test_failed_chunks() -> None:
     with sandbox() as made, over_s3(made) as hub:
         made.fail(Response(403, body=error_xml("AccessDenied")))
         results = hub.storage().delete_many(keys, at_once=1)
-        assert [False] * 1_000 + [True] == [one.ok for one in results]
+        assert [False] * 1_000 + [True] == [result.ok for result in results]
         assert isinstance(results[0].error, AuthenticationFailed)
         assert [] == hub.storage().delete_many([])
 
 
-def test_other_accounts(tmp_path: Path) -> None:
-    """What one account did not get another does, if the source can be read again."""
+def test_failover_of_uploads(tmp_path: Path) -> None:
+    """If one account did not get an upload, another does, given a replayable source."""
     down = Account("down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE)
     accounts = [down, Account("files", folder(tmp_path))]
     with Hub(accounts, [Route("storage", ["down", "files"])]) as hub:
@@ -334,8 +334,8 @@ def test_other_accounts(tmp_path: Path) -> None:
 _ONCE = {"retry": None, "circuit": None}
 
 
-def test_what_nobody_can(tmp_path: Path) -> None:
-    """What a vendor cannot do is refused before anything is done, naming who can."""
+def test_unsupported_options_are_refused(tmp_path: Path) -> None:
+    """An unsupported option is refused, naming vendors that have it."""
     with Hub([Account("files", folder(tmp_path))]) as hub:
         files = hub.storage()
         with pytest.raises(UnsupportedByVendor) as caught:
@@ -356,7 +356,7 @@ def test_what_nobody_can(tmp_path: Path) -> None:
 
 
 class _NoLocks:
-    """Nobody ever gets a place."""
+    """Locks that admit no caller."""
 
     def acquire(self, name: str, holder: object, /, **_: Any) -> bool:
         return not name.startswith("upload ")
@@ -365,8 +365,8 @@ class _NoLocks:
         pass
 
 
-def test_sources_that_never_come() -> None:
-    """Who waits for the source in vain gives up at last."""
+def test_wait_for_a_source_is_bounded() -> None:
+    """Waiting for a source ends at the timeout."""
     with (
         sandbox() as made,
         Hub([s3_account(made)], http=SandboxHttpClient(made), locks=_NoLocks()) as hub,

@@ -103,7 +103,7 @@ VENDORS: dict[str, tuple[Any, Any]] = {
 
 
 def measure(megabytes: int, vendor: str) -> list[str]:
-    """What a process of its own tells of so much at this vendor."""
+    """The measurement of a separate process with this size and vendor."""
     make, options_of = VENDORS[vendor]
     made = make()
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]

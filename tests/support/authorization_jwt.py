@@ -222,7 +222,7 @@ def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
     """Refuse what is meant for somebody else."""
     value = claims.get("aud")
     named = value if isinstance(value, list) else [value]
-    if not any(isinstance(one, str) and one in ours for one in named):
+    if not any(isinstance(item, str) and item in ours for item in named):
         raise Flawed("aud is not this server")
 
 

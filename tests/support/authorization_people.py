@@ -184,7 +184,7 @@ class People:
 
     def decide(self, user_code: str, *, approve: bool) -> None:
         """Say yes or no to the device that shows this code."""
-        (device,) = (one for one in self._devices.values() if one.user_code == user_code)
+        (device,) = (device for device in self._devices.values() if device.user_code == user_code)
         device.decision = approve
 
     def poll(self, call: Call, client: Client) -> Device:

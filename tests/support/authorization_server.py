@@ -242,12 +242,12 @@ class AuthorizationServer:
     @property
     def accepted(self) -> int:
         """The number of 200 responses of the resource."""
-        return sum(200 == one.status for one in self.resources)
+        return sum(200 == resource.status for resource in self.resources)
 
     @property
     def refused(self) -> int:
         """The number of 401 responses of the resource."""
-        return sum(401 == one.status for one in self.resources)
+        return sum(401 == resource.status for resource in self.resources)
 
     @property
     def reuses(self) -> int:

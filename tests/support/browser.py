@@ -79,8 +79,8 @@ class Browser:
     def click(self, css: str, text: str = "") -> None:
         """Click the first thing that matches and has this text in it, as a mouse does."""
         elements = self._do("POST", "/elements", {"using": "css selector", "value": css})
-        for one in elements:
-            place = f"/element/{one[_ELEMENT]}"
+        for element in elements:
+            place = f"/element/{element[_ELEMENT]}"
             if text in self._do("GET", f"{place}/text"):
                 self._do("POST", f"{place}/click", {})
                 return

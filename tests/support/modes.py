@@ -376,14 +376,14 @@ class Gather:
                 self.too_long.clear()
                 started.append(self._world.start(self._world.awaitable(step), self.too_long.set))
                 await self._world.wait(self.too_long)
-                for one in started:
-                    if one.done() and good(await one.result()):
-                        return await one.result()
-            answers = [await one.result() for one in started]
+                for value in started:
+                    if value.done() and good(await value.result()):
+                        return await value.result()
+            answers = [await item.result() for item in started]
             return next((answer for answer in answers if good(answer)), answers[-1])
         finally:
-            for one in started:
-                one.cancel()
+            for element in started:
+                element.cancel()
 
 
 class Started:
@@ -488,9 +488,9 @@ class World:
     async def together(self, *flows: Callable[[], Any]) -> list[Any]:
         """Run several at once, and give what each gave or raised."""
         started = [self.start(flow) for flow in flows]
-        for one in started:
-            await one.over()
-        endings = [one.ending or (None, None) for one in started]
+        for element in started:
+            await element.over()
+        endings = [item.ending or (None, None) for item in started]
         return [value if error is None else error for value, error in endings]
 
     async def breathe(self) -> None:

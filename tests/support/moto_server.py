@@ -118,7 +118,7 @@ class MotoServer:
         results = [
             re.search(f"<{name}>(.+?)</", result) for name in ("AccessKeyId", "SecretAccessKey")
         ]
-        id_, secret = [one[1] for one in results if one is not None]
+        id_, secret = [result[1] for result in results if result is not None]
         return Key(id_, secret)
 
     def _ask(self, action: str, **fields: str) -> str:

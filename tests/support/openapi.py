@@ -52,7 +52,7 @@ def _wrong(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
     schema = _whole(root, schema)
     choices = schema.get("oneOf") or schema.get("anyOf")
     if choices is not None:
-        results = [list(_wrong(root, one, value, at)) for one in choices]
+        results = [list(_wrong(root, choice, value, at)) for choice in choices]
         yield from min(results, key=len)
         return
     kind = schema.get("type")
@@ -106,7 +106,7 @@ def _whole(root: Json, schema: Json) -> Json:
 
 def _is(value: Json, kind: str | list[str]) -> bool:
     if not isinstance(kind, str):
-        return any(_is(value, one) for one in kind)
+        return any(_is(value, item) for item in kind)
     if kind == "null":
         return value is None
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))

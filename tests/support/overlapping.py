@@ -57,7 +57,7 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
 def offered(store: Any) -> list[str]:
     """The entries that a worker would take now, on a connection of its own."""
     with ThreadPoolExecutor(1) as worker:
-        return worker.submit(lambda: [one.subject for one in store.due(9)]).result()
+        return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 
 
 def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
@@ -123,7 +123,7 @@ def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
     def look() -> None:
         while not over.is_set():
             result = store.find(EntryQuery()).items
-            seen.extend(one.number for one in reversed(result) if one.number not in seen)
+            seen.extend(item.number for item in reversed(result) if item.number not in seen)
 
     watcher = Thread(target=look)
     watcher.start()

@@ -28,8 +28,8 @@ def free_port() -> int:
     while True:
         port = 10_240 + secrets.randbelow(12_000)
         with contextlib.suppress(OSError):
-            for each in (port, port + 10_000):
-                socket.create_server(("127.0.0.1", each)).close()
+            for item in (port, port + 10_000):
+                socket.create_server(("127.0.0.1", item)).close()
             return port
 
 
@@ -183,8 +183,8 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._server.close()
-        for each in self._open:
-            each.close()
+        for item in self._open:
+            item.close()
 
 
 def _hang_up(one: socket.socket) -> None:

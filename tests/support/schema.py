@@ -57,11 +57,11 @@ def _additional(root: Json, schema: Json, value: Json) -> bool:
         return True
     more = schema["additionalProperties"]
     others = [one for name, one in value.items() if name not in schema.get("properties", {})]
-    return not others if more is False else all(fits(root, more, one) for one in others)
+    return not others if more is False else all(fits(root, more, other) for other in others)
 
 
 def _items(root: Json, schema: Json, value: Json) -> bool:
-    return not isinstance(value, list) or all(fits(root, schema["items"], one) for one in value)
+    return not isinstance(value, list) or all(fits(root, schema["items"], item) for item in value)
 
 
 def _const(_: Json, schema: Json, value: Json) -> bool:
@@ -69,7 +69,7 @@ def _const(_: Json, schema: Json, value: Json) -> bool:
 
 
 def _enum(_: Json, schema: Json, value: Json) -> bool:
-    return any(type(one) is type(value) and one == value for one in schema["enum"])
+    return any(type(item) is type(value) and item == value for item in schema["enum"])
 
 
 def _pattern(_: Json, schema: Json, value: Json) -> bool:
@@ -83,8 +83,8 @@ def _required(_: Json, schema: Json, value: Json) -> bool:
 _WORDS: Mapping[str, Callable[[Json, Json, Json], bool]] = {
     "$ref": _ref,
     "additionalProperties": _additional,
-    "allOf": lambda root, schema, value: all(fits(root, one, value) for one in schema["allOf"]),
-    "anyOf": lambda root, schema, value: any(fits(root, one, value) for one in schema["anyOf"]),
+    "allOf": lambda root, schema, value: all(fits(root, item, value) for item in schema["allOf"]),
+    "anyOf": lambda root, schema, value: any(fits(root, item, value) for item in schema["anyOf"]),
     "const": _const,
     "enum": _enum,
     "items": _items,

@@ -45,9 +45,9 @@ def test_basic_is_form_encoded() -> None:
             ask(server, basic(ODD_ID, ODD_SECRET), client_id=ODD_ID),
         ]
 
-    assert [200] * 3 == [one.status for one in replies]
+    assert [200] * 3 == [reply.status for reply in replies]
     assert [(ODD_ID, "client_secret_basic")] * 3 == [
-        (one.client, one.method) for one in server.requests
+        (request.client, request.method) for request in server.requests
     ]
 
 
@@ -73,7 +73,7 @@ def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
 
     assert INVALID_CLIENT == reply.error
     assert reply.headers["WWW-Authenticate"].startswith("Basic realm=")
-    assert [None] == [one.client for one in server.requests]
+    assert [None] == [request.client for request in server.requests]
 
 
 def test_invalid_authorization_headers_are_refused() -> None:
@@ -83,7 +83,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
             ask(server, shown) for shown in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
         ]
 
-    assert [INVALID_CLIENT] * 4 == [one.error for one in replies]
+    assert [INVALID_CLIENT] * 4 == [reply.error for reply in replies]
 
 
 def test_authorization_comes_once() -> None:
@@ -134,7 +134,7 @@ def test_clients_must_use_their_method() -> None:
             ask(server),
         ]
 
-    assert [INVALID_CLIENT] * 6 == [one.error for one in replies]
+    assert [INVALID_CLIENT] * 6 == [reply.error for reply in replies]
 
 
 def test_one_method_at_a_time() -> None:
@@ -152,7 +152,7 @@ def test_one_method_at_a_time() -> None:
             ask(server, client_assertion="a.b.c", client_assertion_type="saml"),
         ]
 
-    assert [INVALID_REQUEST] * 7 == [one.error for one in replies]
+    assert [INVALID_REQUEST] * 7 == [reply.error for reply in replies]
 
 
 def test_a_public_client_has_no_tokens_of_its_own() -> None:
@@ -316,7 +316,7 @@ def test_an_assertion_brings_a_token() -> None:
         assert "refresh_token" not in first.members
         assert (400, "invalid_grant") == again.error
         assert 200 == nameless.status
-        assert ["erp", "erp", ""] == [one.client for one in server.requests]
+        assert ["erp", "erp", ""] == [request.client for request in server.requests]
 
 
 def test_an_assertion_for_a_grant_is_read_strictly() -> None:
@@ -332,10 +332,10 @@ def test_an_assertion_for_a_grant_is_read_strictly() -> None:
             claims_of("robot", url, now, exp=int(now.timestamp()) - 1),
             claims_of("robot", url, now, jti=None),
         ]
-        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(one)}) for one in bad]
+        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(item)}) for item in bad]
         forged = Signer().jwt(claims_of("robot", url, now))
         replies.append(caller.token(ASSERTION, {"assertion": forged}))
 
-        assert [(400, "invalid_grant")] * 5 == [one.error for one in replies]
+        assert [(400, "invalid_grant")] * 5 == [reply.error for reply in replies]
         assert INVALID_REQUEST == caller.token(ASSERTION).error
         assert INVALID_CLIENT == caller.post(url, {"grant_type": ASSERTION}).error

@@ -33,14 +33,14 @@ def test_faults_are_done_once_and_in_order() -> None:
         assert 200 == caller.open(server.seed().access_token).status
         replies = [caller.refresh(refresh) for _ in range(4)]
 
-        assert [503, 429, 500, 200] == [one.status for one in replies]
+        assert [503, 429, 500, 200] == [reply.status for reply in replies]
         assert ["2", "Tue, 01 Jan 2030 00:00:00 GMT", None, None] == [
-            one.headers["Retry-After"] for one in replies
+            reply.headers["Retry-After"] for reply in replies
         ]
         assert ["failing 503", "failing 429", "failing 500", None] == [
-            one.fault for one in server.requests
+            request.fault for request in server.requests
         ]
-        assert [503, 429, 500, 200] == [one.status for one in server.requests]
+        assert [503, 429, 500, 200] == [request.status for request in server.requests]
         assert (1, 0) == (server.rotations, server.reuses)
 
 
@@ -54,7 +54,7 @@ def test_an_answer_is_lost_after_the_rotation() -> None:
             caller.refresh(refresh)
         assert (1, 0, 1) == (server.rotations, server.reuses, server.live_families)
         assert [(0, None, 1)] == [
-            (one.status, one.error, one.refresh_number) for one in server.requests
+            (request.status, request.error, request.refresh_number) for request in server.requests
         ]
         assert (400, "invalid_grant") == caller.refresh(refresh).error
         assert (1, 0) == (server.reuses, server.live_families)
@@ -70,7 +70,7 @@ def test_an_answer_is_cut() -> None:
 
         assert 7 == caught.value.expected
         assert caught.value.partial.startswith(b'{"access_token": "at-2-')
-        assert (1, [200]) == (server.rotations, [one.status for one in server.requests])
+        assert (1, [200]) == (server.rotations, [request.status for request in server.requests])
 
 
 def test_connections_end_under_tls(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_connection_is_reset_unread() -> None:
         with pytest.raises(ConnectionResetError):
             caller.refresh(refresh)
         assert [(0, None, "unread")] == [
-            (one.status, one.grant, one.fault) for one in server.requests
+            (request.status, request.grant, request.fault) for request in server.requests
         ]
         assert 200 == caller.refresh(refresh).status
 
@@ -139,7 +139,7 @@ def test_a_server_that_hangs_may_close() -> None:
         assert 2 == server.most_at_once
         server.__exit__(None, None, None)
 
-        assert all(isinstance(one.exception(), OSError) for one in requests)
+        assert all(isinstance(request.exception(), OSError) for request in requests)
 
 
 def test_a_server_hangs_for_so_long() -> None:
@@ -148,7 +148,7 @@ def test_a_server_hangs_for_so_long() -> None:
         server.order(faults.hanging(0.01), faults.hanging(0.01, processed=True))
         replies = [Caller(server).token(CLIENT) for _ in range(2)]
 
-    assert [200, 200] == [one.status for one in replies]
+    assert [200, 200] == [reply.status for reply in replies]
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,8 @@ def test_unknown_clients_get_no_redirect() -> None:
             + urlencode({"redirect_uri": BACK}),
         )
 
-    assert [400] * 4 == [one.status for one in replies]
-    assert not any("Location" in one.headers for one in replies)
+    assert [400] * 4 == [reply.status for reply in replies]
+    assert not any("Location" in reply.headers for reply in replies)
     assert "invalid_request" == went(doubled)[1]["error"]
 
 
@@ -179,7 +179,7 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
         fields = {"code": went(only)[1]["code"], "code_verifier": VERIFIER}
         assert 200 == Caller(server).token(CODE, fields).status
 
-    assert [302, 400, 400, 400] == [one.status for one in replies]
+    assert [302, 400, 400, 400] == [reply.status for reply in replies]
     assert "http://127.0.0.1/done" == went(only)[0]
 
 
@@ -288,5 +288,5 @@ def test_beginning_with_a_device_is_for_clients() -> None:
         ]
 
     assert [(401, "invalid_client"), (400, "invalid_scope"), (400, "unauthorized_client")] == [
-        one.error for one in replies
+        reply.error for reply in replies
     ]

@@ -41,7 +41,7 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
 
         assert ("DPoP", 200) == (reply.members["token_type"], opened.status)
         assert {"jkt": key.thumbprint} == opened.members["cnf"]
-        assert [True] == [one.proven for one in server.requests]
+        assert [True] == [request.proven for request in server.requests]
         assert (401, 'DPoP error="invalid_dpop_proof"') == said(caller.open(token, "DPoP", proof))
 
 
@@ -213,7 +213,7 @@ def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
         assert 200 == stranger.refresh(refresh, proof).status
 
         access, refresh = server.seed(x5t=ours.thumbprint)
-        assert [401, 200] == [one.open(access).status for one in (stranger, caller)]
+        assert [401, 200] == [item.open(access).status for item in (stranger, caller)]
         assert (400, "invalid_grant") == stranger.refresh(refresh).error
         assert 200 == caller.refresh(refresh).status
 
@@ -251,7 +251,7 @@ def test_nonces_are_asked_for() -> None:
         assert (401, 'DPoP error="use_dpop_nonce"') == said(target)
         assert (200, ours) == (reply.status, reply.headers["DPoP-Nonce"])
         assert ours != theirs
-        assert [401, 200] == [open_with(one).status for one in (ours, theirs)]
+        assert [401, 200] == [open_with(item).status for item in (ours, theirs)]
         assert [ours] == reply.headers.get_all("DPoP-Nonce")
         assert 200 == caller.token(CLIENT).status
 
@@ -302,7 +302,7 @@ def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
         assert {"x5t#S256": ours.thumbprint} == opened.members["cnf"]
         assert (401, "invalid_client") == stranger.token(CLIENT).error
         assert [(401, 'Bearer error="invalid_token"')] * 2 == [
-            said(one.open(token)) for one in (stranger, other)
+            said(item.open(token)) for item in (stranger, other)
         ]
         # Both certificates have the same name, and are told apart by their thumbprints only.
         assert (200 if known_by == "subject" else 401) == other.token(CLIENT).status
@@ -321,7 +321,7 @@ def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
             Caller(server, client, tls=ours.trusting).token(CLIENT) for client in server.clients
         ]
 
-    assert [401, 401, 200] == [one.status for one in replies]
+    assert [401, 401, 200] == [reply.status for reply in replies]
 
 
 def test_proofs_go_through_tls(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], erro
         reply = Caller(server).post(server.token_url, form, shown)
 
     assert (400, error) == reply.error
-    assert [error] == [one.error for one in server.requests]
+    assert [error] == [request.error for request in server.requests]
 
 
 def test_a_token_request_is_a_posted_form() -> None:
@@ -56,7 +56,7 @@ def test_a_token_request_is_a_posted_form() -> None:
         result = caller.send("GET", url, headers=shown)
         unmeasured = caller.send("POST", url, None, shown | form | {"Transfer-Encoding": "chunked"})
 
-    assert [(400, "invalid_request")] * 4 == [one.error for one in replies]
+    assert [(400, "invalid_request")] * 4 == [reply.error for reply in replies]
     assert (405, "POST") == (result.status, result.headers["Allow"])
     assert 411 == unmeasured.status
 

@@ -54,7 +54,7 @@ def test_a_refresh_rotates() -> None:
         assert 200 == caller.open(access).status
         assert 200 == caller.open(again.members["access_token"]).status
         assert (2, 0, 1) == (server.rotations, server.reuses, server.live_families)
-        assert [1, 2] == [one.refresh_number for one in server.requests]
+        assert [1, 2] == [request.refresh_number for request in server.requests]
 
 
 def test_a_reused_token_ends_its_family() -> None:
@@ -68,7 +68,7 @@ def test_a_reused_token_ends_its_family() -> None:
         assert INVALID_GRANT == caller.refresh(refresh).error
         assert INVALID_GRANT == caller.refresh(newer["refresh_token"]).error
         assert INVALID_GRANT == caller.refresh(refresh).error
-        assert [401, 401] == [caller.open(one).status for one in (access, newer["access_token"])]
+        assert [401, 401] == [caller.open(item).status for item in (access, newer["access_token"])]
         assert (1, 1) == (server.reuses, server.live_families)
         assert [200, 200] == [
             caller.open(others.access_token).status,
@@ -83,8 +83,8 @@ def test_grace_forgives_so_many_replays() -> None:
         _, refresh = server.seed()
         replies = [caller.refresh(refresh) for _ in range(3)]
 
-        assert [200, 200, 200] == [one.status for one in replies]
-        assert 3 == len({one.members["refresh_token"] for one in replies})
+        assert [200, 200, 200] == [reply.status for reply in replies]
+        assert 3 == len({reply.members["refresh_token"] for reply in replies})
         assert 200 == caller.refresh(replies[0].members["refresh_token"]).status
         assert INVALID_GRANT == caller.refresh(refresh).error
         assert 1 == server.reuses
@@ -97,8 +97,8 @@ def test_a_server_may_not_rotate() -> None:
         _, refresh = server.seed()
         replies = [caller.refresh(refresh) for _ in range(3)]
 
-    assert [200, 200, 200] == [one.status for one in replies]
-    assert not any("refresh_token" in one.members for one in replies)
+    assert [200, 200, 200] == [reply.status for reply in replies]
+    assert not any("refresh_token" in reply.members for reply in replies)
     assert (0, 0) == (server.rotations, server.reuses)
 
 
@@ -111,11 +111,11 @@ def test_usable_refresh_tokens() -> None:
         access, other = server.seed()
 
         assert [False, True, True, False] == [
-            server.usable(one) for one in (first, second, other, "rt-unknown")
+            server.usable(item) for item in (first, second, other, "rt-unknown")
         ]
         assert (0, 2) == (server.reuses, server.live_families)
         caller.refresh(first)
-        assert [False, True] == [server.usable(one) for one in (second, other)]
+        assert [False, True] == [server.usable(item) for item in (second, other)]
         server.advance(60)
         assert not server.usable(other)
         assert {"s3cr3t", first, second, access, other} <= server.secrets
@@ -238,7 +238,7 @@ def test_metadata_is_where_it_should_be() -> None:
         usual = caller.send("GET", f"{plain.url}/.well-known/oauth-authorization-server")
 
         assert server.metadata_url == f"{server.url}/.well-known/oauth-authorization-server/tenant"
-        assert [f"{server.url}/tenant"] * 3 == [one.members["issuer"] for one in results]
+        assert [f"{server.url}/tenant"] * 3 == [result.members["issuer"] for result in results]
         assert server.token_url == results[0].members["token_endpoint"]
         assert (404, plain.issuer) == (missing.status, usual.members["issuer"])
         plain.claimed_issuer = "https://evil.example"
@@ -269,7 +269,7 @@ def test_the_resource_is_strict() -> None:
         denied = caller.open(access)
         assert 403 == denied.status
         assert 'error="insufficient_scope"' in denied.headers["WWW-Authenticate"]
-        assert [None, 1] == [one.access_number for one in server.resources][
+        assert [None, 1] == [resource.access_number for resource in server.resources][
             :: len(server.resources) - 1
         ]
         assert (2, 3) == (server.accepted, server.refused)
@@ -320,14 +320,14 @@ def test_only_one_of_many_refreshes_wins() -> None:
         with ThreadPoolExecutor(8) as pool:
             replies = [*pool.map(Caller(server).refresh, [refresh] * 8)]
 
-    assert [200, *[400] * 7] == sorted(one.status for one in replies)
+    assert [200, *[400] * 7] == sorted(reply.status for reply in replies)
     assert (8, 1, 1, 0) == (
         len(server.requests),
         server.rotations,
         server.reuses,
         server.live_families,
     )
-    assert [*range(1, 9)] == [one.number for one in server.requests]
+    assert [*range(1, 9)] == [request.number for request in server.requests]
     assert 1 <= server.most_at_once <= 8
 
 
@@ -342,9 +342,10 @@ def test_processes_are_counted() -> None:
     with AuthorizationServer(Client(method="client_secret_post")) as server:
         command = [sys.executable, "-c", program, server.token_url]
         crew = [subprocess.Popen(command) for _ in range(2)]
-        assert [0, 0] == [one.wait() for one in crew]
+        assert [0, 0] == [item.wait() for item in crew]
         assert 6 == len(server.requests)
 
     assert [(CLIENT, "erp", "client_secret_post", 200)] * 6 == [
-        (one.grant, one.client, one.method, one.status) for one in server.requests
+        (request.grant, request.client, request.method, request.status)
+        for request in server.requests
     ]

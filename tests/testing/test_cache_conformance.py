@@ -61,7 +61,7 @@ class _Stripping(AsyncMemoryCache):
         timeout: float | None = None,
     ) -> bool:
         entries = tuple(
-            attrs.evolve(one, response=one.response.evolve(reason=None)) for one in entries
+            attrs.evolve(entry, response=entry.response.evolve(reason=None)) for entry in entries
         )
         return await super().keep(key, mark, entries, seconds, timeout)
 
@@ -168,7 +168,7 @@ class _Young(AsyncMemoryCache):
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
         back = next(self._looks)
-        younger = (attrs.evolve(one, age=7.25 + 0.01 / (1 + back)) for one in result.entries)
+        younger = (attrs.evolve(entry, age=7.25 + 0.01 / (1 + back)) for entry in result.entries)
         return result._replace(entries=tuple(younger))
 
 
@@ -177,7 +177,7 @@ class _Hasty(AsyncMemoryCache):
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
-        older = (attrs.evolve(one, age=one.age + 5) for one in result.entries)
+        older = (attrs.evolve(entry, age=entry.age + 5) for entry in result.entries)
         return result._replace(entries=tuple(older))
 
 

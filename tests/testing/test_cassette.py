@@ -203,11 +203,11 @@ def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> N
     async def record() -> None:
         with recorder.cassette() as cassette:
             client = recorder.client(cassette)
-            await asyncio.gather(*(client.send(*_get(f"/{each}"), TIMEOUTS) for each in range(9)))
+            await asyncio.gather(*(client.send(*_get(f"/{item}"), TIMEOUTS) for item in range(9)))
 
     asyncio.run(record())
 
-    assert tuple(f"GET /{each}" for each in range(9)) == recorder.cassette().unused
+    assert tuple(f"GET /{item}" for item in range(9)) == recorder.cassette().unused
 
 
 # --- streams ---------------------------------------------------------------------
@@ -452,7 +452,7 @@ def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) ->
         recorder.record(_get("/new"))
 
     assert before == recorder.path.read_text("utf-8")
-    assert ["vat.json"] == [each.name for each in recorder.path.parent.iterdir()]
+    assert ["vat.json"] == [path.name for path in recorder.path.parent.iterdir()]
 
 
 # --- what is not written ---------------------------------------------------------
@@ -565,8 +565,8 @@ def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
     assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written)
     assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", written)
     bodies = [
-        b64decode("".join(each[side].get("body", {}).get("base64", "")))
-        for each in json.loads(written)["exchanges"]
+        b64decode("".join(exchange[side].get("body", {}).get("base64", "")))
+        for exchange in json.loads(written)["exchanges"]
         for side in ("request", "answer")
     ]
     assert any(bodies)
@@ -629,7 +629,7 @@ def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Record
     assert "swordfish" not in written
     (token,) = recorder.replay(login)
     assert "***" == token.json()["access_token"]
-    assert [200] == [each.status for each in recorder.replay(_get("/x/***?ref=***"))]
+    assert [200] == [item.status for item in recorder.replay(_get("/x/***?ref=***"))]
 
 
 def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
@@ -659,7 +659,7 @@ def test_learned_values_are_masked_as_whole_words(recorder: Recorder) -> None:
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
     written = json.loads(recorder.record(_get(), _get()))
 
-    bodies = [each["answer"]["body"]["json"]["list"] for each in written["exchanges"]]
+    bodies = [exchange["answer"]["body"]["json"]["list"] for exchange in written["exchanges"]]
 
     assert [
         ["abc-12", "xabc-1", "an abc-1."],
@@ -762,7 +762,7 @@ def test_a_tape_that_shows_a_value_of_a_query_is_replayed(recorder: Recorder) ->
     recorder.path.write_text(json.dumps(tape))
 
     assert [200] == [
-        each.status for each in recorder.replay(_get("/a?customer=cus_9s6XKzkNRiz8i3"))
+        item.status for item in recorder.replay(_get("/a?customer=cus_9s6XKzkNRiz8i3"))
     ]
 
 

@@ -134,7 +134,7 @@ class Alone(MemoryOutbox):
 )
 def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
     """Each mistake is found by the check that is there for it."""
-    (found,) = [one for one in inbox_conformance.CHECKS if name_of(one) == check]
+    (found,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
         found(broken)
 

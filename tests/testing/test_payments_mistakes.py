@@ -97,7 +97,7 @@ class Believing(Stripe):
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Events with the wrong state."""
         news = Stripe.events(self, event, ref)
-        return tuple(attrs.evolve(one, state=PaymentState.CAPTURED) for one in news)
+        return tuple(attrs.evolve(event, state=PaymentState.CAPTURED) for event in news)
 
 
 @attrs.frozen(kw_only=True)
@@ -109,9 +109,9 @@ class BelievingRefunds(Stripe):
         news = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(
-                one, refund=one.refund and attrs.evolve(one.refund, state=MoveState.SUCCEEDED)
+                event, refund=event.refund and attrs.evolve(event.refund, state=MoveState.SUCCEEDED)
             )
-            for one in news
+            for event in news
         )
 
 
@@ -122,7 +122,9 @@ class CoarseNews(Stripe):
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Events with the wrong amount."""
         news = Stripe.events(self, event, ref)
-        return tuple(attrs.evolve(one, amount=one.amount and one.amount * 10) for one in news)
+        return tuple(
+            attrs.evolve(event, amount=event.amount and event.amount * 10) for event in news
+        )
 
 
 def _as_it_is(response: Response) -> Response:
@@ -150,8 +152,8 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
         right = stripe()
         return attrs.evolve(right, vendor=kind(credentials=right.secret))
 
-    plain = next(one for one in kit.CHECKS if one.__name__ == check)
-    awaited = next(one for one in kit.ASYNC_CHECKS if one.__name__ == check)
+    plain = next(item for item in kit.CHECKS if item.__name__ == check)
+    awaited = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
 
     with pytest.raises((AssertionError, VendorFailed)):
         plain(subject)
@@ -178,5 +180,5 @@ def test_a_currency_may_be_refused() -> None:
         return attrs.evolve(right, vendor=WithoutThirds(credentials=right.secret))
 
     name = "amounts_in_webhooks_are_exact"
-    next(one for one in kit.CHECKS if one.__name__ == name)(subject)
-    asyncio.run(next(one for one in kit.ASYNC_CHECKS if one.__name__ == name)(subject))
+    next(check for check in kit.CHECKS if check.__name__ == name)(subject)
+    asyncio.run(next(check for check in kit.ASYNC_CHECKS if check.__name__ == name)(subject))

@@ -193,7 +193,7 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
     pytester.runpytest_inprocess("--moorage-record=once").assert_outcomes(passed=4)
 
     folder = pytester.path / "cassettes" / "test_rates"
-    written = {each.name: each.read_text("utf-8") for each in folder.iterdir()}
+    written = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
     names = sorted(written)
     assert 4 == len(names)
     assert "test_one.json" == names[-1]

@@ -55,8 +55,8 @@ class Client:
 
     def settled(self) -> list[tuple[str, str, str]]:
         """The event, success and reason of each new webhook."""
-        items = [notified(one.body) for one in self.sandbox.settle()]
-        return [(one["eventCode"], one["success"], one["reason"]) for one in items]
+        items = [notified(item.body) for item in self.sandbox.settle()]
+        return [(item["eventCode"], item["success"], item["reason"]) for item in items]
 
 
 def notified(body: bytes) -> Json:

@@ -142,7 +142,7 @@ class Wrong(EasyPost):
     ) -> tuple[Label, ...]:
         """Every label is a picture."""
         labels = await super().get_labels(wire, ref, label)
-        return tuple(attrs.evolve(one, format=LabelFormat.PNG) for one in labels)
+        return tuple(attrs.evolve(label, format=LabelFormat.PNG) for label in labels)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Everything is on its way."""
@@ -189,8 +189,8 @@ def open_handed() -> kit.ShippingSubject:
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
     """A vendor with one fault fails the check for it, in both modes."""
-    plain = {name_of(one): one for one in kit.CHECKS}
-    awaited = {name_of(one): one for one in kit.ASYNC_CHECKS}
+    plain = {name_of(check): check for check in kit.CHECKS}
+    awaited = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
         plain[check](factory)
     with pytest.raises(AssertionError):
@@ -199,6 +199,6 @@ def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
 
 def test_notices_unverified_webhooks() -> None:
     """A vendor that accepts foreign signatures fails."""
-    checks = {name_of(one): one for one in kit.CHECKS}
+    checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
         checks["news_is_believed_if_it_is_signed"](gullible)

@@ -223,7 +223,7 @@ class _Cheerful(Twilio):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         reports = super().events(event, ref)
-        return tuple(attrs.evolve(one, status=SmsStatus.DELIVERED) for one in reports)
+        return tuple(attrs.evolve(report, status=SmsStatus.DELIVERED) for report in reports)
 
 
 class _Showing(Twilio):

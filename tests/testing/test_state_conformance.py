@@ -73,7 +73,9 @@ def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]
 @pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
 def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
     """A busy machine may let a state lapse between two commands, or within one."""
-    (check,) = (each for each in kit.TIMED_CHECKS if name_of(each) == "decisions_equal_the_model")
+    (check,) = (
+        check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
+    )
 
     class Busy(NaiveStore):
         """Forgets whatever has lapsed, and takes its time between two commands."""
@@ -443,7 +445,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         *kit.TIMED_CHECKS,
         *kit.BOUNDED_CHECKS,
     )
-    (found,) = (each for each in checks if name_of(each) == check)
+    (found,) = (item for item in checks if name_of(item) == check)
     make: Callable[..., Any] = store if found in kit.CHECKS else _timed(store)
 
     with pytest.raises(AssertionError, match=re.escape(sentence)):

@@ -30,7 +30,9 @@ class Table:
         results = self.kept.get((name, tenant))
         if results is None:
             raise CredentialNotFound("no secret is kept.", service=name)
-        named = [one for one in results if f'"kid": "{key_id}"'.encode() in one.reveal_bytes()]
+        named = [
+            result for result in results if f'"kid": "{key_id}"'.encode() in result.reveal_bytes()
+        ]
         return results if key_id is None or named == [] else named
 
 
@@ -96,7 +98,7 @@ class _Bare(Table):
     """Gives texts."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
-        return [one.reveal_bytes() for one in super().get(name, tenant, key_id)]
+        return [item.reveal_bytes() for item in super().get(name, tenant, key_id)]
 
 
 class _Communal(Table):
@@ -132,7 +134,7 @@ class _Everything(Table):
     """Gives everybody all that there is."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        return [one for several in self.kept.values() for one in several]
+        return [item for several in self.kept.values() for item in several]
 
 
 class _Silent(Table):
@@ -156,11 +158,11 @@ class _Talkative(Table):
         try:
             return super().get(name, tenant, key_id)
         except CredentialNotFound:
-            existing = [one.reveal() for several in self.kept.values() for one in several]
+            existing = [item.reveal() for several in self.kept.values() for item in several]
             raise CredentialNotFound(f"There are only {existing}.") from None
 
     def __repr__(self) -> str:
-        return f"Table({[one.reveal() for several in self.kept.values() for one in several]})"
+        return f"Table({[item.reveal() for several in self.kept.values() for item in several]})"
 
 
 class _Strict(Table):
@@ -177,7 +179,7 @@ class _Searching(Table):
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         result = super().get(name, tenant, key_id)
-        everybody = [one for several in self.kept.values() for one in several]
+        everybody = [item for several in self.kept.values() for item in several]
         return result if key_id is None else everybody
 
 
@@ -217,7 +219,7 @@ class _Appending(Table):
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         result = super().get(name, tenant, key_id)
-        self._seen = [*result, *(one for one in self._seen if one not in result)]
+        self._seen = [*result, *(event for event in self._seen if event not in result)]
         return self._seen
 
 

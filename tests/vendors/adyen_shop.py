@@ -64,7 +64,7 @@ class Shop:
     def news(self, *notices: Notice) -> list[PaymentEvent]:
         """The events of these notifications, or of the pending ones."""
         options = [notice.given() for notice in (notices or self.sandbox.settle())]
-        webhooks = [webhook for one in options for webhook in self.verifier.verify(**one)]
+        webhooks = [webhook for option in options for webhook in self.verifier.verify(**option)]
         return [news for webhook in webhooks for news in self.hub.events("shop", webhook)]
 
     def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:

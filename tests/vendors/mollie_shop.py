@@ -80,7 +80,9 @@ class Shop:
 
     def paths(self) -> list[str]:
         """The requests so far, in order."""
-        return [f"{one.method} {one.path.rpartition('/')[2]}" for one in self.sandbox.asked]
+        return [
+            f"{request.method} {request.path.rpartition('/')[2]}" for request in self.sandbox.asked
+        ]
 
     def news(self) -> list[PaymentEvent]:
         """The events of all webhooks so far, each by itself."""

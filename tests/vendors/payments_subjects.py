@@ -82,7 +82,7 @@ def adyen() -> PaymentsSubject:
     return PaymentsSubject(
         vendor=Adyen(merchant_account=sandbox.merchant_account, credentials=sandbox.api_key),
         sandbox=sandbox,
-        charged=lambda: sum(one.authorised > 0 for one in sandbox.payments.values()),
+        charged=lambda: sum(payment.authorised > 0 for payment in sandbox.payments.values()),
         pays=card("J. Smith"),
         declined=card("NOT_ENOUGH_BALANCE"),
         expired=card("CARD_EXPIRED"),

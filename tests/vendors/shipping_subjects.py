@@ -37,7 +37,9 @@ def easypost() -> ShippingSubject:
     return ShippingSubject(
         vendor=EasyPost(credentials=sandbox.api_key),
         sandbox=sandbox,
-        sold=lambda: sum(one["postage_label"] is not None for one in sandbox.shipments.values()),
+        sold=lambda: sum(
+            shipment["postage_label"] is not None for shipment in sandbox.shipments.values()
+        ),
         buys=lambda request: request.path.endswith("/buy"),
         refusals=(
             (easypost_says(422, "SHIPMENT.RATE.EXPIRED"), InvalidRequest, "SHIPMENT.RATE.EXPIRED"),
@@ -72,7 +74,9 @@ def shippo() -> ShippingSubject:
     return ShippingSubject(
         vendor=Shippo(credentials=sandbox.token),
         sandbox=sandbox,
-        sold=lambda: sum(one["status"] != "ERROR" for one in sandbox.transactions.values()),
+        sold=lambda: sum(
+            transaction["status"] != "ERROR" for transaction in sandbox.transactions.values()
+        ),
         buys=lambda request: request.method == "POST" and request.path == "/transactions",
         refusals=(
             (reply(failed, 201), VendorRejected, "expired"),

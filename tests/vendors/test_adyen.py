@@ -71,8 +71,8 @@ def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
         PaymentState.PARTIALLY_REFUNDED,
     ] == states
     assert (part, back) == (payment.captured, payment.refunded)
-    assert [capture.ref] == [one.ref for one in payment.captures]
-    assert [refund.ref] == [one.ref for one in payment.refunds]
+    assert [capture.ref] == [capture.ref for capture in payment.captures]
+    assert [refund.ref] == [refund.ref for refund in payment.refunds]
 
 
 def test_a_charge_is_captured_by_adyen(shop: Shop) -> None:

@@ -191,7 +191,7 @@ def test_missing_key_uses_the_credential_provider() -> None:
 def test_secrets_and_buyers_are_not_shown() -> None:
     """Neither the key nor what a buyer pays with is in a representation."""
     shown = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
-    assert not any(one in shown for one in ("adyen-sandbox-key", "ideal", "a@b.example"))
+    assert not any(text in shown for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
 
 
 def test_it_works_over_a_socket() -> None:

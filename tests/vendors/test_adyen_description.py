@@ -111,9 +111,9 @@ def _everything() -> Shop:
 def _wrong(root: Json) -> list[str]:
     return [
         problem
-        for one in _everything().sandbox.asked
+        for request in _everything().sandbox.asked
         for problem in problems(
-            root, one.method, one.path.removeprefix("/v72"), json.loads(one.body)
+            root, request.method, request.path.removeprefix("/v72"), json.loads(request.body)
         )
     ]
 

@@ -162,7 +162,9 @@ def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
     shop.sandbox.fail(Lost())
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert [payment.ref.id] == list(shop.sandbox.payments)
-    assert ["k-1", "k-1"] == [one.headers.get("idempotency-key") for one in shop.sandbox.asked]
+    assert ["k-1", "k-1"] == [
+        request.headers.get("idempotency-key") for request in shop.sandbox.asked
+    ]
 
 
 def test_key_in_progress_is_retried(shop: Shop) -> None:
@@ -177,7 +179,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     """A key of more than 64 characters is sent as its digest."""
     for key in ("k" * 64, "k" * 65, "k" * 65):
         shop.payments.charge(charge(), idempotency_key=key)
-    first, second = (one.headers.get("idempotency-key") for one in shop.sandbox.asked)
+    first, second = (request.headers.get("idempotency-key") for request in shop.sandbox.asked)
     assert ("k" * 64, 64) == (first, len(second or ""))
     assert first != second
 

@@ -163,7 +163,7 @@ def test_a_bulk_ends_differently_for_each() -> None:
     ada, refused, throttled, outage = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
 
     assert "SUCCESS" == ada.unwrap().vendor_status
-    kinds = [(type(one.error), one.error.vendor_code) for one in (refused, throttled, outage)]
+    kinds = [(type(item.error), item.error.vendor_code) for item in (refused, throttled, outage)]
     assert [
         (VendorRejected, "MESSAGE_REJECTED"),
         (RateLimitExceeded, "ACCOUNT_THROTTLED"),
@@ -423,9 +423,9 @@ def test_events_have_the_contracts_names(
     """Each kind of event is told in the contract's words, of each recipient."""
     reports = _events({"notificationType": kind, "mail": MAIL, **part})
 
-    assert {status} == {one.status for one in reports}
-    assert len(reports) == len({one.id for one in reports})
-    assert (["n1"] if kind == "Delivery" else ["n1/1", "n1/2"]) == [one.id for one in reports]
+    assert {status} == {report.status for report in reports}
+    assert len(reports) == len({report.id for report in reports})
+    assert (["n1"] if kind == "Delivery" else ["n1/1", "n1/2"]) == [report.id for report in reports]
 
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])

@@ -334,9 +334,11 @@ def test_the_fields_are_as_described() -> None:
 def test_documented_errors_are_classified() -> None:
     """Every documented error of publishing has its exception."""
     result = description("sns.json")
-    shapes = [result["shapes"][one["shape"]] for one in result["operations"]["Publish"]["errors"]]
+    shapes = [
+        result["shapes"][error["shape"]] for error in result["operations"]["Publish"]["errors"]
+    ]
     errors = [shape["error"] for shape in shapes if shape["error"]["httpStatusCode"] < 500]
-    kinds = {one["code"]: type(classify(SEND, sns_says(400, one["code"]))) for one in errors}
+    kinds = {error["code"]: type(classify(SEND, sns_says(400, error["code"]))) for error in errors}
 
     assert AuthenticationFailed is kinds["AuthorizationError"]
     assert AuthenticationFailed is kinds["InvalidSecurity"]

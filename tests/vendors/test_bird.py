@@ -307,7 +307,7 @@ def test_lost_answer_is_retried_with_its_key() -> None:
     receipt = sms.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
 
     assert [receipt.ref.id] == [*sandbox.messages]
-    assert ["k-1", "k-1"] == [one.headers.get("idempotency-key") for one in sandbox.asked]
+    assert ["k-1", "k-1"] == [request.headers.get("idempotency-key") for request in sandbox.asked]
 
 
 def test_a_key_is_theirs_for_one_request() -> None:
@@ -324,7 +324,9 @@ def test_a_key_is_theirs_for_one_request() -> None:
     first, again, other = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
     assert (202, 202, 409) == (first.status, again.status, other.status)
     assert first.body == again.body
-    assert (None, "true") == tuple(one.headers.get("idempotency-replay") for one in (first, again))
+    assert (None, "true") == tuple(
+        item.headers.get("idempotency-replay") for item in (first, again)
+    )
     assert [402, 402] == [ask("m", "+15005550002").status for _ in range(2)]
     assert 400 == ask("k" * 256, TO).status
 
@@ -440,4 +442,4 @@ def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
     fields = {"Authorization": f"Bearer {sandbox.api_key}"}
     requests = [Request.post("/", json={}), Request.post("/", json=[], headers=fields)]
 
-    assert [401, 422] == [client.send(one, url, Timeouts()).status for one in requests]
+    assert [401, 422] == [client.send(request, url, Timeouts()).status for request in requests]

@@ -33,7 +33,9 @@ PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_
 
 def test_every_capability_is_used() -> None:
     """There is a use of each capability that any vendor says it has."""
-    messages = {one for name in vendor_names() for one in vendor_class(name).capabilities}
+    messages = {
+        capability for name in vendor_names() for capability in vendor_class(name).capabilities
+    }
 
     assert set() == messages - {
         capability for uses in BY_CAPABILITY.values() for capability in uses

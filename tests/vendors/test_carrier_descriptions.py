@@ -92,15 +92,15 @@ ACCOUNT, PLANNED, DAY = "A1B2C3", "2030-01-02T17:00:00 GMT+00:00", date(2030, 1,
 OFFER = Ref("carrier", "ours", "03", {"local": "03"})
 
 DHL: Final = [
-    *(("/rates", dhl.rates_body(one, ACCOUNT, PLANNED)) for one in (PLAIN, RICH, SIZED)),
+    *(("/rates", dhl.rates_body(item, ACCOUNT, PLANNED)) for item in (PLAIN, RICH, SIZED)),
     *(
         (
             "/shipments",
             dhl.shipment_body(
-                one, OFFER, account=ACCOUNT, planned=PLANNED, goods="Goods", marked="key-1"
+                item, OFFER, account=ACCOUNT, planned=PLANNED, goods="Goods", marked="key-1"
             ),
         )
-        for one in (PLAIN, RICH, SIZED)
+        for item in (PLAIN, RICH, SIZED)
     ),
 ]
 RATING, SHIP, RECOVERY = (
@@ -109,14 +109,14 @@ RATING, SHIP, RECOVERY = (
     "/labels/v1/recovery",
 )
 UPS: Final = [
-    *(("ups-Rating.json", RATING, ups.rates_body(one, ACCOUNT)) for one in (PLAIN, RICH)),
+    *(("ups-Rating.json", RATING, ups.rates_body(item, ACCOUNT)) for item in (PLAIN, RICH)),
     *(
         (
             "ups-Shipping.json",
             SHIP,
-            ups.shipment_body(one, OFFER, account=ACCOUNT, goods="Goods", marked="key-1", day=DAY),
+            ups.shipment_body(item, OFFER, account=ACCOUNT, goods="Goods", marked="key-1", day=DAY),
         )
-        for one in (PLAIN, RICH)
+        for item in (PLAIN, RICH)
     ),
     (
         "ups-Shipping.json",

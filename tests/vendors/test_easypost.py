@@ -470,7 +470,7 @@ def test_tracking_events_are_sorted(shop: Shop) -> None:
     shop.sandbox.fail(reply({"status": "delivered", "tracking_details": happened}))
     tracking = shop.shipping.track("EZ1000000001", "usps")
 
-    assert [None, 2, 3, 4] == [one.at and one.at.day for one in tracking.events]
+    assert [None, 2, 3, 4] == [event.at and event.at.day for event in tracking.events]
     assert datetime(2030, 1, 3, 8, tzinfo=UTC) == tracking.delivered_at
 
 
@@ -530,7 +530,7 @@ def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
     )
 
     assert [(Ref("easypost", "easypost", "shp_1"), ShipmentState.CANCELED)] == [
-        (one.ref, one.state) for one in reports
+        (report.ref, report.state) for report in reports
     ]
     (new,) = shop.hub.events("easypost", event(object="Refund", status="pondered"))
     assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)

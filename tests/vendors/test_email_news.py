@@ -33,14 +33,14 @@ METADATA = [
 
 
 def _resend(request: Asked) -> WebhookEvent:
-    tags = {one["name"]: one["value"] for one in request.json()["tags"]}
+    tags = {tag["name"]: tag["value"] for tag in request.json()["tags"]}
     data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
     payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
     return _webhook_event(payload, data)
 
 
 def _amazon_ses(request: Asked) -> WebhookEvent:
-    tags = {one["Name"]: [one["Value"]] for one in request.json()["EmailTags"]}
+    tags = {emailtag["Name"]: [emailtag["Value"]] for emailtag in request.json()["EmailTags"]}
     mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
     return _webhook_event({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
 

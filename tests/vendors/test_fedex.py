@@ -97,7 +97,8 @@ def test_weights_use_the_first_parcels_system() -> None:
     body = shipment_request(attrs.evolve(REQUEST, parcels=[first, Parcel(weight=1)]))
 
     assert [{"units": "LB", "value": 0.01}, {"units": "LB", "value": 2.21}] == [
-        one["weight"] for one in body["requestedPackageLineItems"]
+        requestedpackagelineitem["weight"]
+        for requestedpackagelineitem in body["requestedPackageLineItems"]
     ]
     assert {"units": "IN", "length": 12, "width": 12, "height": 12} == (
         body["requestedPackageLineItems"][0]["dimensions"]
@@ -133,7 +134,8 @@ def test_purchase_carries_its_mark() -> None:
         {"customerReferenceType": "P_O_NUMBER", "value": "SO-7"},
     ] == body["requestedPackageLineItems"][0]["customerReferences"]
     assert ["order-1", "box 2"] == [
-        one["value"] for one in body["requestedPackageLineItems"][1]["customerReferences"]
+        customerreference["value"]
+        for customerreference in body["requestedPackageLineItems"][1]["customerReferences"]
     ]
     assert ("2030-01-02", "FEDEX_GROUND", {"paymentType": "SENDER"}) == (
         body["shipDatestamp"],
@@ -246,9 +248,9 @@ def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
     shop.bought("order-1")
     shop.bought("k" * 200)
     told_of = [
-        str(one.headers.get("x-customer-transaction-id"))
-        for one in shop.sandbox.asked
-        if one.path == "/ship/v1/shipments"
+        str(request.headers.get("x-customer-transaction-id"))
+        for request in shop.sandbox.asked
+        if request.path == "/ship/v1/shipments"
     ]
 
     assert ["order-1", 40] == [told_of[0], len(told_of[1])]

@@ -285,7 +285,7 @@ def test_a_shipment_with_everything(whose: str) -> None:
     with pytest.raises(VendorRejected):
         hub.shipping().track("7", "fedex")
 
-    assert set(OURS["paths"]) == {one.path for one in sandbox.asked}
-    for one in sandbox.asked:
-        message = said_of(whose, one.path)
-        assert [] == problems(message, one.method, one.path, json.loads(one.body))
+    assert set(OURS["paths"]) == {request.path for request in sandbox.asked}
+    for element in sandbox.asked:
+        message = said_of(whose, element.path)
+        assert [] == problems(message, element.method, element.path, json.loads(element.body))

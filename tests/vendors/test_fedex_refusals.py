@@ -127,7 +127,7 @@ def test_an_account_is_where_it_says() -> None:
     assert ({}, True) == (usual.clients(), usual.services()[""].needs_credentials)
     whole = FedEx(**_options("tracking_"), base_url="https://fedex.example/")
     assert {"https://fedex.example/oauth/token"} == {
-        one.server.token_endpoint for one in whole.clients().values()
+        client.server.token_endpoint for client in whole.clients().values()
     }
     secret = FedEx(account_number="740561073", client_id="key", credentials=Secret("hush-hush"))
     assert "hush" not in repr(secret)
@@ -157,7 +157,7 @@ def test_an_account_is_where_it_says() -> None:
 def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
     """The sandbox refuses unknown fields and wrong types like FedEx."""
     shop.bought()
-    [sent] = [one for one in shop.sandbox.asked if one.path == "/ship/v1/shipments"]
+    [sent] = [request for request in shop.sandbox.asked if request.path == "/ship/v1/shipments"]
     body = json.loads(sent.body)
     inner = body
     for name in path[:-1]:

@@ -62,8 +62,8 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
     alert = {"code": "NOTE", "message": "All is well."}
     shop.wire.planned[RATES] = [out(rateReplyDetails=offers, alerts=[alert]), reply({})]
     result = shop.shipping.get_rates(REQUEST)
-    assert [(Money("7", "EUR"), 1)] == [(one.total, one.delivery_days) for one in result.rates]
-    assert ["NOTE", None, None] == [one.code for one in result.messages]
+    assert [(Money("7", "EUR"), 1)] == [(rate.total, rate.delivery_days) for rate in result.rates]
+    assert ["NOTE", None, None] == [message.code for message in result.messages]
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
 
@@ -100,7 +100,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
     bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
     assert bought.tracking_numbers == shop.shipping.get_shipment(str(bought.ref)).tracking_numbers
     back = shop.shipping.cancel(str(bought.ref))
     assert (CancelState.APPROVED, "Shipment is successfully cancelled") == (
@@ -109,7 +109,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop
     )
     again = shop.shipping.cancel(bought.ref)
     assert (CancelState.APPROVED, "CA") == (again.state, again.vendor_status)
-    assert {"CA"} == {one["latestStatusDetail"]["code"] for one in shop.sandbox.tracks.values()}
+    assert {"CA"} == {track["latestStatusDetail"]["code"] for track in shop.sandbox.tracks.values()}
 
 
 def test_a_cancel_that_was_not_done_is_an_error(shop: Shop) -> None:
@@ -165,7 +165,7 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
         label.content,
         label.url,
     )
-    assert ["A"] == [one.code for one in first.warnings]
+    assert ["A"] == [warning.code for warning in first.warnings]
     assert (("2",), (), None) == (second.tracking_numbers, second.labels, second.service)
     with pytest.raises(OutcomeUnknown):
         shop.bought("k-3")

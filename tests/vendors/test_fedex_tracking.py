@@ -57,7 +57,7 @@ def test_tracking_status(shop: Shop, word: str, status: TrackingStatus) -> None:
     tracking = shop.shipping.track(number, "fedex")
 
     assert (status, word) == (tracking.status, tracking.vendor_status)
-    assert ["PU", word] == [one.vendor_status for one in tracking.events]
+    assert ["PU", word] == [event.vendor_status for event in tracking.events]
     expected = Place(city="MEMPHIS", region="TN", postal_code="38118", country="US")
     assert expected == tracking.events[0].location
     assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
@@ -84,8 +84,8 @@ def test_incomplete_tracking(shop: Shop) -> None:
         tracking.delivered_at,
     )
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
-    assert ["Late", None] == [one.text for one in tracking.events]
-    assert [None, None] == [one.location for one in tracking.events]
+    assert ["Late", None] == [event.text for event in tracking.events]
+    assert [None, None] == [event.location for event in tracking.events]
 
 
 def test_delivery_time_from_the_event(shop: Shop) -> None:
@@ -166,6 +166,6 @@ def test_an_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
         checked.suggested.postal_code,
         checked.suggested.name,
     )
-    assert ["SUITE.NUMBER.REQUIRED"] == [one.code for one in checked.messages]
+    assert ["SUITE.NUMBER.REQUIRED"] == [message.code for message in checked.messages]
     with pytest.raises(VendorFailed):
         shop.shipping.validate_address(THERE)

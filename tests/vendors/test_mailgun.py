@@ -108,7 +108,7 @@ def test_test_mode_delivers_nothing() -> None:
     opened.email().send_transactional(mail())
     opened.email().send_bulk(BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
 
-    assert ["yes", "yes"] == [read_form(one).one("o:testmode") for one in sandbox.asked]
+    assert ["yes", "yes"] == [read_form(request).one("o:testmode") for request in sandbox.asked]
     assert [] == sandbox.delivered
 
 

@@ -152,7 +152,9 @@ def test_days_come_in_pages() -> None:
     query = StatisticsQuery(start=first.date(), end=first.date() + timedelta(days=249))
     result = opened.email().get_statistics(query)
 
-    assert [0, 100, 200] == [json.loads(one.body)["pagination"]["skip"] for one in sandbox.asked]
+    assert [0, 100, 200] == [
+        json.loads(request.body)["pagination"]["skip"] for request in sandbox.asked
+    ]
     assert 250 == len(result.rows)
     assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
 

@@ -51,10 +51,10 @@ def test_a_bulk_without_anything_of_their_own_is_one_request_all_the_same() -> N
     bulk = BulkMessage(base=base, recipients=["a@example.com", "b@example.com"])
     results = opened.email().send_bulk(bulk)
 
-    assert [True, True] == [one.ok for one in results]
+    assert [True, True] == [result.ok for result in results]
     assert 1 == len(sandbox.asked)
-    assert [("a@example.com",), ("b@example.com",)] == [one.to for one in sandbox.delivered]
-    assert 1 == len({one.value.ref for one in results})
+    assert [("a@example.com",), ("b@example.com",)] == [message.to for message in sandbox.delivered]
+    assert 1 == len({result.value.ref for result in results})
 
 
 def test_bulk_metadata_is_per_recipient() -> None:
@@ -69,7 +69,9 @@ def test_bulk_metadata_is_per_recipient() -> None:
     )
     opened.email().send_bulk(bulk)
 
-    assert [{"n": "0"}, {"n": "1"}] == [one.raw["user-variables"] for one in sandbox.delivered]
+    assert [{"n": "0"}, {"n": "1"}] == [
+        message.raw["user-variables"] for message in sandbox.delivered
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list
     bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
     results = opened.email().send_bulk(bulk, idempotency_key="news")
 
-    assert all(one.ok for one in results)
+    assert all(result.ok for result in results)
     assert len(recipients) == len(sandbox.asked)
-    assert not any(read_form(one).all("recipient-variables") for one in sandbox.asked)
+    assert not any(read_form(request).all("recipient-variables") for request in sandbox.asked)
 
 
 def test_bulk_template_data_is_merged() -> None:
@@ -110,7 +112,7 @@ def test_bulk_template_data_is_merged() -> None:
     opened.email().send_bulk(BulkMessage(base=base, recipients=[custom, "b@example.com"]))
 
     assert {'{"a": 1, "b": [2]}', '{"a": 1, "b": 1}'} == {
-        read_form(one).one("t:variables") for one in sandbox.asked
+        read_form(request).one("t:variables") for request in sandbox.asked
     }
 
 
@@ -120,5 +122,5 @@ def test_one_bad_address_is_the_end_of_a_batch() -> None:
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "refused@example.com"])
     results = opened.email().send_bulk(bulk)
 
-    assert [InvalidRequest] * 2 == [type(one.error) for one in results]
+    assert [InvalidRequest] * 2 == [type(result.error) for result in results]
     assert [] == sandbox.delivered

@@ -177,7 +177,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert made[::-1] == [one.ref for one in (*first.items, *second.items)]
+    assert made[::-1] == [item.ref for item in (*first.items, *second.items)]
     assert second.next is None
 
 
@@ -195,7 +195,7 @@ def test_payments_are_listed_by_time(shop: Shop) -> None:
     while pages[-1].next is not None:
         pages.append(shop.payments.payments(query, after=pages[-1].next))
 
-    assert [made[3], made[2]] == [one.ref for page in pages for one in page.items]
+    assert [made[3], made[2]] == [item.ref for page in pages for item in page.items]
     assert 2 == len(pages)
 
 

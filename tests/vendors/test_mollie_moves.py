@@ -59,7 +59,7 @@ def test_partial_captures(shop: Shop) -> None:
     )
     assert PaymentState.PARTIALLY_CAPTURED == after.state
     assert (Money("109.90", "EUR"), Money("0", "EUR")) == (after.captured, after.remaining)
-    assert [first.ref.id, last.ref.id] == [one.ref.id for one in after.captures]
+    assert [first.ref.id, last.ref.id] == [capture.ref.id for capture in after.captures]
     assert ["POST captures", "POST release-authorization"] == [
         path for path in shop.paths()[2:] if path.startswith("POST")
     ]
@@ -170,7 +170,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
     key = shop.key()
     rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
 
-    assert [Money("49.90", "EUR")] * 2 == [one.amount for one in rest]
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
     with pytest.raises(VendorRejected):
         shop.refund(payment)

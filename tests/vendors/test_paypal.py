@@ -148,7 +148,10 @@ def test_headers_of_the_account() -> None:
     shop = Shop({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
-    reports = [(one.headers.get(PARTNER), one.headers.get("Prefer")) for one in shop.sandbox.asked]
+    reports = [
+        (request.headers.get(PARTNER), request.headers.get("Prefer"))
+        for request in shop.sandbox.asked
+    ]
 
     assert [("ACME", "return=representation")] * 2 == reports
 

@@ -142,7 +142,7 @@ def _flat(value: Json) -> Json:
 
     def joined(schema: Json) -> Json:
         if isinstance(schema, list):
-            return [joined(one) for one in schema]
+            return [joined(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
         whole = {name: joined(one) for name, one in schema.items() if name != "allOf"}

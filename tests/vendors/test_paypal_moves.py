@@ -43,7 +43,7 @@ def test_parts_are_captured(shop: Shop) -> None:
     existing = shop.payments.get(payment.ref)
 
     assert (TEN * 2, TEN * 0) == (existing.captured, existing.remaining)
-    assert [first.ref, last.ref] == [one.ref for one in existing.captures]
+    assert [first.ref, last.ref] == [capture.ref for capture in existing.captures]
     assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
     assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
     with pytest.raises(VendorRejected) as caught:

@@ -41,7 +41,7 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     first = shop.payments.disputes(query)
     assert "2" == dict(shop.last().query)["page_size"]
     second = shop.payments.disputes(query, after=first.next)
-    results = [one.ref.id for page in (first, second) for one in page.items]
+    results = [item.ref.id for page in (first, second) for item in page.items]
     late = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
 
     assert keys[::-1] == results
@@ -86,7 +86,7 @@ def test_payment_reports(shop: Shop) -> None:
     page = shop.payments.payments()
     newest, oldest = page.items
 
-    assert (None, [TEN, EUROS]) == (page.next, [one.amount for one in page.items])
+    assert (None, [TEN, EUROS]) == (page.next, [item.amount for item in page.items])
     assert (PaymentState.CAPTURED, "INV-2041") == (newest.state, newest.reference)
     assert second.captures[0].ref.id == newest.ref.id
     assert first.ref.id == shop.payments.get(oldest.ref).ref.id
@@ -112,8 +112,8 @@ def test_a_report_goes_on(shop: Shop) -> None:
             break
         after = str(page.next)
 
-    assert 3 == len({one.ref.id for one in results}) == len(results)
-    assert ["1", "2", "1"] == [one["page"] for one in requests]
+    assert 3 == len({result.ref.id for result in results}) == len(results)
+    assert ["1", "2", "1"] == [request["page"] for request in requests]
     assert requests[0]["start_date"] == requests[1]["start_date"] == requests[2]["end_date"]
     assert query.since is not None
     assert query.since.strftime("%Y-%m-%dT%H:%M:%SZ") == requests[2]["start_date"]
@@ -145,7 +145,7 @@ def test_payment_between_two_report_spans_is_listed_once(shop: Shop) -> None:
     report(between, end - timedelta(days=40))
     older = shop.payments.payments(query, after=newer.next)
 
-    assert ["T0405", "T0327"] == [one.ref.id for page in (newer, older) for one in page.items]
+    assert ["T0405", "T0327"] == [item.ref.id for page in (newer, older) for item in page.items]
 
 
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])

@@ -258,7 +258,7 @@ def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
 
 def test_credentials_may_be_left_to_the_provider() -> None:
     """Without a token of its own an account asks for whole credentials."""
-    assert all(one.needs_credentials for one in VENDOR.services().values())
+    assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
 def test_a_message_is_looked_up() -> None:
@@ -426,6 +426,9 @@ def test_sandbox_refuses_invalid_requests() -> None:
         Request.post(f"{base}/Message/", json=[], headers=who),
         Request.get("/v1/Number/%2B49", headers=who),
     ]
-    answers = [client.send(one, f"https://api.plivo.com{one.path}", Timeouts()) for one in requests]
+    answers = [
+        client.send(request, f"https://api.plivo.com{request.path}", Timeouts())
+        for request in requests
+    ]
 
-    assert [404, 400, 400] == [one.status for one in answers]
+    assert [404, 400, 400] == [answer.status for answer in answers]

@@ -138,7 +138,7 @@ def test_a_template_is_filled_in() -> None:
     sandbox, opened = _opened()
     opened.email().send_transactional(_message(template=TemplateRef("welcome", {"total": [1]})))
 
-    assert ["/email/withTemplate"] == [one.path for one in sandbox.asked]
+    assert ["/email/withTemplate"] == [request.path for request in sandbox.asked]
     assert {"total": [1]} == sandbox.delivered[0].raw["TemplateModel"]
 
 
@@ -184,8 +184,8 @@ def test_a_bulk_by_template_arrives() -> None:
         recipients=["a@example.com", "b@example.com"],
     )
 
-    assert [True, True] == [one.ok for one in opened.email().send_bulk(bulk)]
-    assert ["/email/batchWithTemplates"] == [one.path for one in sandbox.asked]
+    assert [True, True] == [item.ok for item in opened.email().send_bulk(bulk)]
+    assert ["/email/batchWithTemplates"] == [request.path for request in sandbox.asked]
 
 
 def test_inactive_recipient_of_a_bulk() -> None:
@@ -218,8 +218,8 @@ def test_a_large_bulk_goes_in_several_requests() -> None:
     again = opened.email().send_bulk(bulk, idempotency_key="news")
 
     assert [6, 2] == [len(json.loads(request.body)) for request in sandbox.asked]
-    assert [True] * 8 == [one.ok for one in first]
-    assert [one.value for one in first] == [one.value for one in again]
+    assert [True] * 8 == [item.ok for item in first]
+    assert [item.value for item in first] == [item.value for item in again]
 
 
 def test_a_request_that_fails_loses_no_other() -> None:
@@ -233,7 +233,7 @@ def test_a_request_that_fails_loses_no_other() -> None:
     sandbox.fail(reply({"ErrorCode": 300, "Message": "No."}, 422))
     results = opened.email().send_bulk(bulk)
 
-    assert [False] * 5 + [True] == [one.ok for one in results]
+    assert [False] * 5 + [True] == [result.ok for result in results]
     assert InvalidRequest is type(results[0].error)
 
 
@@ -278,9 +278,9 @@ def test_inactive_recipients_are_reported() -> None:
     receipt = opened.email().send_transactional(value)
 
     assert [EmailStatus.QUEUED, EmailStatus.REJECTED, EmailStatus.QUEUED] == [
-        one.status for one in receipt.recipients
+        recipient.status for recipient in receipt.recipients
     ]
-    assert [None, "406", None] == [one.code for one in receipt.recipients]
+    assert [None, "406", None] == [recipient.code for recipient in receipt.recipients]
     assert "refused@example.com" not in repr(receipt).lower()
     assert ("ada@example.com",) == sandbox.delivered[0].to
 
@@ -309,8 +309,8 @@ def test_a_batch_is_answered_for_each(answer: Response) -> None:
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = opened.email().send_bulk(bulk)
 
-    assert [VendorFailed] * 2 == [type(one.error) for one in results]
-    assert not any(one.error.retryable for one in results)
+    assert [VendorFailed] * 2 == [type(result.error) for result in results]
+    assert not any(result.error.retryable for result in results)
 
 
 def test_malformed_entry_of_a_batch() -> None:
@@ -331,7 +331,7 @@ def test_malformed_entry_of_a_batch() -> None:
     results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
     assert [type(None), VendorFailed, VendorFailed, RateLimitExceeded, InvalidData] == [
-        type(one.error) for one in results
+        type(result.error) for result in results
     ]
     assert results[3].error.by_vendor
 
@@ -553,7 +553,7 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
             verifier.verify(**notice.given())
 
     assert 2 == len(ids)
-    assert not any("@" in one for one in ids)
+    assert not any("@" in item for item in ids)
 
 
 def test_manual_suppression_is_a_valid_webhook() -> None:

@@ -62,7 +62,7 @@ def test_a_list_is_of_objects() -> None:
     """Of a list only the objects are looked at."""
     results = answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
-    assert [1, 3] == [one.integer("a") for one in results]
+    assert [1, 3] == [result.integer("a") for result in results]
 
 
 def test_an_object_is_read() -> None:
@@ -119,7 +119,7 @@ def test_objects_within() -> None:
 
     assert "x" == body.object("inner.deep").text("name")
     assert not body.object("text")
-    assert [1, 2] == [one.integer("n") for one in body.objects("inner.list")]
+    assert [1, 2] == [item.integer("n") for item in body.objects("inner.list")]
     assert [] == [*body.objects("inner")]
 
 

@@ -149,7 +149,7 @@ def test_bulk_template_data_is_merged() -> None:
     base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
     custom = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom, "b@example.com"])
-    first, second = [mail_body(Resend(), one) for one in messages_of(bulk)]
+    first, second = [mail_body(Resend(), item) for item in messages_of(bulk)]
 
     assert ({"name": "Ada"}, {"name": "you"}) == (
         first["template"]["variables"],
@@ -206,7 +206,7 @@ def test_lost_batch_is_retried_with_its_key() -> None:
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = opened.email().send_bulk(bulk, idempotency_key="news")
 
-    assert [True, True] == [one.ok for one in results]
+    assert [True, True] == [result.ok for result in results]
     assert 2 == len(sandbox.delivered)
     keys = [request.headers.get("idempotency-key") for request in sandbox.asked]
     assert ["news/1", "news/1"] == keys
@@ -254,12 +254,12 @@ def test_files_of_a_bulk_go_one_by_one() -> None:
     results = opened.email().send_bulk(bulk, idempotency_key="news")
     again = opened.email().send_bulk(bulk, idempotency_key="news")
 
-    assert [True, True, True, False] == [one.ok for one in results]
-    assert {"Dear 0", "Dear 1", "Dear 2"} == {one.text for one in sandbox.delivered}
+    assert [True, True, True, False] == [result.ok for result in results]
+    assert {"Dear 0", "Dear 1", "Dear 2"} == {message.text for message in sandbox.delivered}
     assert {f"news/1/{number}" for number in range(1, 5)} == {
         request.headers.get("idempotency-key") for request in sandbox.asked
     }
-    assert [one.value for one in results] == [one.value for one in again]
+    assert [result.value for result in results] == [item.value for item in again]
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_a_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
     results = opened.email().send_bulk(bulk)
 
-    assert [VendorFailed] * 2 == [type(one.error) for one in results]
-    assert not any(one.error.retryable for one in results)
+    assert [VendorFailed] * 2 == [type(result.error) for result in results]
+    assert not any(result.error.retryable for result in results)
 
 
 def test_malformed_entry_of_a_batch() -> None:
@@ -291,7 +291,7 @@ def test_malformed_entry_of_a_batch() -> None:
     results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
     assert [VendorFailed, InvalidRequest, type(None), InvalidData, VendorFailed] == [
-        type(one.error) for one in results
+        type(result.error) for result in results
     ]
     assert "7" == results[2].value.ref.id
 

@@ -428,7 +428,7 @@ def test_only_a_202_is_a_mail_that_was_taken(status: int) -> None:
         email.send_transactional(_message())
     assert not caught.value.retryable
     sandbox.fail(Response(status, {"X-Message-Id": "abc"}))
-    assert [VendorFailed] * 2 == [type(one.error) for one in email.send_bulk(bulk)]
+    assert [VendorFailed] * 2 == [type(item.error) for item in email.send_bulk(bulk)]
 
 
 def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
@@ -443,7 +443,7 @@ def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
     sandbox.fail(Response(202))
     other = email.send_transactional(_message(), idempotency_key="k-2")
     sandbox.fail(Response(202))
-    results = [one.unwrap() for one in email.send_bulk(bulk)]
+    results = [item.unwrap() for item in email.send_bulk(bulk)]
 
     assert first == again
     assert (EmailStatus.QUEUED, "accepted", "1") == (
@@ -452,9 +452,9 @@ def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
         first.ref.other("unnamed"),
     )
     assert 1 == len(first.warnings)
-    assert 3 == len({first.ref, other.ref, *(one.ref for one in results)})
+    assert 3 == len({first.ref, other.ref, *(result.ref for result in results)})
     assert [("a@example.com",), ("b@example.com",)] == [
-        tuple(person.email for person in one.recipients) for one in results
+        tuple(person.email for person in result.recipients) for result in results
     ]
 
 

@@ -150,14 +150,14 @@ def flat(root: Json, schema: Json) -> Json:
     if "$ref" in schema:
         return flat(root, root["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     whole: Json = {name: value for name, value in schema.items() if name in {"type", "enum"}}
-    parts = [flat(root, one) for one in (*schema.get("allOf", ()), *schema.get("oneOf", ()))]
+    parts = [flat(root, item) for item in (*schema.get("allOf", ()), *schema.get("oneOf", ()))]
     for one in parts:
         whole["properties"] = whole.get("properties", {}) | one.get("properties", {})
         whole |= {name: one[name] for name in ("type", "enum", "maxLength") if name in one}
     existing = {name: flat(root, one) for name, one in schema.get("properties", {}).items()}
     if existing or whole.get("properties"):
         whole["properties"] = whole.get("properties", {}) | existing
-        named = [*schema.get("required", ()), *(n for one in parts for n in one["required"])]
+        named = [*schema.get("required", ()), *(n for part in parts for n in part["required"])]
         whole["required"] = [name for name in named if name not in THEIRS]
     if "items" in schema:
         whole["items"] = flat(root, schema["items"])
@@ -228,11 +228,11 @@ def test_a_shipment_with_everything(whose: str) -> None:
     )
     hub.shipping().create_shipment(ShipmentRequest(asked=request), idempotency_key="order-7")
     hub.shipping().validate_address(here)
-    sent = [one for one in sandbox.asked if one.method == "POST"]
+    sent = [request for request in sandbox.asked if request.method == "POST"]
 
     assert 3 == len(sent)
-    for one in sent:
-        assert [] == problems(message, one.method, one.path, json.loads(one.body))
+    for notice in sent:
+        assert [] == problems(message, notice.method, notice.path, json.loads(notice.body))
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
@@ -251,8 +251,8 @@ def test_addresses_of_a_country_without_regions(whose: str) -> None:
     request = RateRequest(sender=there, recipient=here, parcels=Parcel(weight="1"))
     hub.shipping().get_rates(request)
     hub.shipping().validate_address(here)
-    sent = [one for one in sandbox.asked if one.method == "POST"]
+    sent = [request for request in sandbox.asked if request.method == "POST"]
 
     assert 2 == len(sent)
-    for one in sent:
-        assert [] == problems(message, one.method, one.path, json.loads(one.body))
+    for notice in sent:
+        assert [] == problems(message, notice.method, notice.path, json.loads(notice.body))

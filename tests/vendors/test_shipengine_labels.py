@@ -44,8 +44,10 @@ def test_all_carriers_are_asked_unless_some_are_named() -> None:
     with pytest.raises(InvalidRequest, match="se-9 is not known"):
         listing.shipping.get_rates(attrs.evolve(REQUEST, carrier_accounts=["se-9"]))
 
-    assert ["/v1/carriers", "/v1/rates", "/v1/rates"] == [one.path for one in listing.sandbox.asked]
-    assert ["/v1/rates"] == [one.path for one in named.sandbox.asked]
+    assert ["/v1/carriers", "/v1/rates", "/v1/rates"] == [
+        request.path for request in listing.sandbox.asked
+    ]
+    assert ["/v1/rates"] == [request.path for request in named.sandbox.asked]
 
 
 def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
@@ -94,7 +96,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
         (None, "A rate could not be read."),
         ("ups", "A rate could not be read."),
         (None, "A rate could not be read."),
-    ] == [(one.carrier, one.text) for one in result.messages]
+    ] == [(message.carrier, message.text) for message in result.messages]
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
 
@@ -102,7 +104,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
 def test_label_format_and_size(shop: Shop) -> None:
     """The label's format and size are kept with the rate."""
     label = shop.bought(label_size=LabelSize.A6).labels[0]
-    request = next(one for one in shop.sandbox.asked if "/labels/rates/" in one.path)
+    request = next(request for request in shop.sandbox.asked if "/labels/rates/" in request.path)
 
     assert {
         "label_format": "pdf",
@@ -119,7 +121,7 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     bought = shop.bought(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
     third = shop.shipping.get_label(str(bought.ref), parcel=2)
     assert bought.labels[1] == third
 

@@ -48,7 +48,7 @@ def test_tracking_status(shop: Shop, word: str, closer: str | None, status: Trac
     tracking = shop.shipping.track(number, "usps")
 
     assert (status, word, closer) == (tracking.status, tracking.vendor_status, tracking.code)
-    assert ["NY", word] == [one.vendor_status for one in tracking.events]
+    assert ["NY", word] == [event.vendor_status for event in tracking.events]
     expected = Place(city="HOUSTON", region="TX", postal_code="77063", country="US")
     assert expected == tracking.events[0].location
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
@@ -66,7 +66,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
         tracking.delivered_at,
         tracking.signed_by,
     )
-    assert [None, None] == [one.location for one in tracking.events]
+    assert [None, None] == [event.location for event in tracking.events]
     with pytest.raises(InvalidRequest):
         shop.shipping.track("1", "nobody")
     with pytest.raises(VendorRejected):
@@ -95,7 +95,7 @@ def test_address_verdicts(
 
     assert verdict is checked.verdict
     assert (verdict is AddressVerdict.CORRECTED) is (checked.suggested is not None)
-    assert ["suite_missing", "a1"] == [one.code for one in checked.messages]
+    assert ["suite_missing", "a1"] == [message.code for message in checked.messages]
 
 
 def test_an_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:

@@ -243,7 +243,7 @@ def test_several_parcels_have_a_label_each(shop: Shop) -> None:
     bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
     third = shop.shipping.get_label(str(bought.ref), parcel=3)
     assert bought.labels[2] == third
     with pytest.raises(VendorRejected, match="has no label 4; it has 3"):
@@ -500,7 +500,7 @@ def test_incomplete_tracking(shop: Shop) -> None:
         tracking.carrier,
         tracking.delivered_at,
     )
-    assert ["NEW", "TRANSIT"] == [one.vendor_status for one in tracking.events]
+    assert ["NEW", "TRANSIT"] == [event.vendor_status for event in tracking.events]
     with pytest.raises(VendorRejected):
         shop.shipping.track("1", "usps")
 

@@ -133,5 +133,5 @@ def test_look_ups_are_as_described() -> None:
     request = described("twilio_lookups_v2.json")["paths"]["/v2/PhoneNumbers/{PhoneNumber}"]["get"]
 
     assert {"PhoneNumber", "Fields", "CountryCode"} <= {
-        one["name"] for one in request["parameters"]
+        parameter["name"] for parameter in request["parameters"]
     }

@@ -187,7 +187,7 @@ def test_refused_recipients_are_reported() -> None:
     people = ["ada@example.com", "refused@example.com", "greylisted@example.com"]
     with SmtpSandbox() as sandbox:
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message(to=people))
-        reports = [(one.status, one.code) for one in receipt.recipients]
+        reports = [(recipient.status, recipient.code) for recipient in receipt.recipients]
 
         assert [
             (EmailStatus.QUEUED, None),
@@ -219,7 +219,7 @@ def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
             hub(smtp_vendor(unable)).email().send_transactional(message)
 
         assert ("zoë@example.com",) == able.envelopes[0][1]
-        assert any("SMTPUTF8" in one for one in able.said)
+        assert any("SMTPUTF8" in item for item in able.said)
         assert [] == unable.delivered
 
 
@@ -385,7 +385,7 @@ def test_connections_are_protected(security: str) -> None:
         assert not refused.value.retryable
         assert not refused.value.may_have_been_processed
         before = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
-        assert all(one.startswith("ehlo") for one in before)
+        assert all(item.startswith("ehlo") for item in before)
 
 
 def test_connections_are_protected_awaited() -> None:
@@ -441,7 +441,7 @@ def test_connections_that_others_could_read_are_refused(options: dict[str, Any])
 
 def test_ports_follow_from_how_connections_are_protected() -> None:
     """The usual ports are known."""
-    ports = [Smtp(host="localhost", security=one).port for one in ("starttls", "tls", "none")]
+    ports = [Smtp(host="localhost", security=text).port for text in ("starttls", "tls", "none")]
 
     assert [587, 465, 25] == ports
 

@@ -123,7 +123,9 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     """A key of more than 45 characters is sent as its digest."""
     for key in ("k" * 45, "k" * 46, "k" * 47):
         shop.payments.charge(order(), idempotency_key=key)
-    first, second, third = (json.loads(one.body)["idempotency_key"] for one in shop.sandbox.asked)
+    first, second, third = (
+        json.loads(request.body)["idempotency_key"] for request in shop.sandbox.asked
+    )
 
     assert "k" * 45 == first
     assert 45 == len(second) == len(third)

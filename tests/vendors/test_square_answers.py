@@ -76,7 +76,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert [made[3], made[2], made[1]] == [one.ref for one in (*first.items, *second.items)]
+    assert [made[3], made[2], made[1]] == [item.ref for item in (*first.items, *second.items)]
     request = dict(shop.sandbox.asked[-1].query)
     assert ("DESC", "2", shop.sandbox.location_id) == (
         request["sort_order"],

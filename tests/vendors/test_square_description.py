@@ -99,11 +99,11 @@ def _everything() -> SquareSandbox:
 def test_everything_is_as_it_is_described(whose: str) -> None:
     """Every request is one that the description allows."""
     message = OURS if whose == "ours" else description("square-api.json")
-    requests = [one for one in _everything().asked if one.body]
+    requests = [request for request in _everything().asked if request.body]
 
     assert 4 + len(RefundReason) == len(requests)
     assert [] == [
         problem
-        for one in requests
-        for problem in problems(message, one.method, one.path, json.loads(one.body))
+        for request in requests
+        for problem in problems(message, request.method, request.path, json.loads(request.body))
     ]

@@ -59,7 +59,7 @@ def test_a_part_is_set_first(shop: Shop) -> None:
     held = shop.hold()
     shop.payments.capture(held.ref, PART, idempotency_key=shop.key())
 
-    assert ["POST", "GET", "PUT", "POST"] == [one.method for one in shop.sandbox.asked]
+    assert ["POST", "GET", "PUT", "POST"] == [request.method for request in shop.sandbox.asked]
     assert {"amount_money": {"amount": 10000, "currency": "EUR"}} == (
         json.loads(shop.sandbox.asked[2].body)["payment"]
     )
@@ -181,7 +181,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
     rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
     shop.sandbox.settle()
 
-    assert [Money("49.90", "EUR")] * 2 == [one.amount for one in rest]
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
     with pytest.raises(VendorRejected):
         shop.refund(payment)

@@ -447,7 +447,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert made[::-1] == [one.ref for one in (*first.items, *second.items)]
+    assert made[::-1] == [item.ref for item in (*first.items, *second.items)]
     assert second.next is None
     assert first == shop.payments.payments(query, account="main")
     assert () == shop.payments.payments(PaymentQuery(until=now - timedelta(hours=1))).items

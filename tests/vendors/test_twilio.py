@@ -222,8 +222,8 @@ def test_a_key_may_stand_for_the_account() -> None:
     """The secret of an API key is sent with the key's own name."""
     vendor = Twilio(account_sid=SANDBOX.account_sid, api_key="SK1", credentials=Secret("s"))
 
-    assert {"SK1"} == {one.credentials.username for one in vendor.services().values()}  # type: ignore[union-attr]
-    assert all(one.needs_credentials for one in VENDOR.services().values())
+    assert {"SK1"} == {service.credentials.username for service in vendor.services().values()}  # type: ignore[union-attr]
+    assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
 def test_cancelling_twice() -> None:

@@ -92,7 +92,7 @@ def test_options_are_sent_in_their_places(recipient: Address, home: bool) -> Non
 
     assert "" == shipment["ShipmentServiceOptions"]["SaturdayDeliveryIndicator"]
     assert ["50.01", "50.00"] == [
-        one["PackageServiceOptions"]["DeclaredValue"]["MonetaryValue"] for one in packages
+        package["PackageServiceOptions"]["DeclaredValue"]["MonetaryValue"] for package in packages
     ]
     if home:
         assert {"DCISType": "3"} == packages[1]["PackageServiceOptions"]["DeliveryConfirmation"]

@@ -45,8 +45,8 @@ def test_rates_have_the_negotiated_price(shop: Shop) -> None:
         ("ups_second_day_air", "02", Money("27.50", "USD"), Money("31.05", "USD"), 2),
         ("ups_next_day_air", "01", Money("62.00", "USD"), Money("62.00", "USD"), 1),
     ] == [
-        (one.service, one.vendor_service, one.total, one.list_price, one.delivery_days)
-        for one in rates
+        (rate.service, rate.vendor_service, rate.total, rate.list_price, rate.delivery_days)
+        for rate in rates
     ]
     assert ("UPS Ground", True) == (rates[0].service_name, rates[0].guaranteed)
     assert Money("62.00", "USD") == (
@@ -68,7 +68,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
     result = shop.shipping.get_rates(REQUEST)
 
     assert [("ups_99", None, None)] == [
-        (one.service, one.service_name, one.guaranteed) for one in result.rates
+        (rate.service, rate.service_name, rate.guaranteed) for rate in result.rates
     ]
     assert ["It may vary.", "A rate could not be read."] == [
         message.text for message in result.messages
@@ -195,7 +195,7 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     bought = shop.bought(parcels=[PARCEL, PARCEL])
 
     assert 2 == len(set(bought.tracking_numbers))
-    assert list(bought.tracking_numbers) == [one.tracking_number for one in bought.labels]
+    assert list(bought.tracking_numbers) == [label.tracking_number for label in bought.labels]
     second = shop.shipping.get_label(bought.ref, "zpl", parcel=2)
     assert (LabelFormat.ZPL, bought.labels[1].tracking_number) == (
         second.format,

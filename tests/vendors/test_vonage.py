@@ -277,7 +277,7 @@ def test_balance() -> None:
 
 def test_credentials_may_come_from_elsewhere() -> None:
     """Without a secret the credential provider is asked."""
-    assert all(one.needs_credentials for one in VENDOR.services().values())
+    assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
 @pytest.mark.parametrize("sent_as", ["json", "form", "query"])

@@ -93,4 +93,4 @@ class Shop:
 
     def asked(self, path: str) -> Any:
         """The body of the latest request to a path that ends so."""
-        return [one.json() for one in self.sandbox.asked if one.path.endswith(path)][-1]
+        return [request.json() for request in self.sandbox.asked if request.path.endswith(path)][-1]

@@ -140,7 +140,7 @@ def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
     for order in (slice(None), slice(None, None, -1)):
         both = [sent.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
         bare = attrs.evolve(sent, headers={"Content-Type": "application/json"})
-        status, _, _ = world.ask(host, bare, more=[("X-Hub-Signature-256", one) for one in both])
+        status, _, _ = world.ask(host, bare, more=[("X-Hub-Signature-256", item) for item in both])
         assert 401 == status
     assert 200 == world.ask(host, sent)[0]
 

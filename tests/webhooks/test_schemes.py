@@ -179,7 +179,7 @@ def test_every_public_key() -> None:
         scheme = own(algorithm=algorithm, encoding="base64")
         receiver = Receiver(scheme, key, replay_guard=False)
         good, short = (
-            Sent(headers={"X-Sig": b64(one)}, body=body) for one in (signature, signature[:-1])
+            Sent(headers={"X-Sig": b64(item)}, body=body) for item in (signature, signature[:-1])
         )
         assert receiver.verify(good)
         assert "signature" == receiver.refused(short)
@@ -522,7 +522,7 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.undo()
         time.tzset()
     assert ["2023-11-14T22:13:20+00:00", "2023-11-14T21:13:20+00:00"] == [
-        one and one.isoformat() for one in read
+        item and item.isoformat() for item in read
     ]
 
 
@@ -553,7 +553,7 @@ def test_challenge_with_an_items_scheme() -> None:
     events = receiver.verify(sent(b'{"events":[1,2]}'))
 
     assert WebhookReply.text("abc") == question.reply
-    assert [1, 2] == [one.payload for one in events]
+    assert [1, 2] == [event.payload for event in events]
 
 
 def test_claims_need_a_token_algorithm() -> None:

@@ -410,13 +410,13 @@ class Changing:
     """Secrets that change while a verifier lives."""
 
     def __init__(self, *secrets: str) -> None:
-        self.secrets = [Secret(one) for one in secrets]
+        self.secrets = [Secret(secret) for secret in secrets]
         self.asked: list[tuple[str, str | None, str | None]] = []
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> list[Secret]:
         """The secrets of now."""
         self.asked.append((name, tenant, key_id))
-        return [Secret(one.reveal()) for one in self.secrets]
+        return [Secret(secret.reveal()) for secret in self.secrets]
 
 
 def test_secrets_may_come_from_a_provider() -> None:

@@ -157,7 +157,7 @@ def _mail() -> tuple[Any, ...]:
 
 def _bulk_mail() -> tuple[Any, ...]:
     base = EmailMessage(subject="Order", text="Thank you.")
-    return (BulkMessage(base=base, recipients=[BulkRecipient(to=one) for one in PEOPLE]),)
+    return (BulkMessage(base=base, recipients=[BulkRecipient(to=person) for person in PEOPLE]),)
 
 
 def _text() -> tuple[Any, ...]:
@@ -183,11 +183,11 @@ def _intents(stripe: Any) -> list[str]:
 
 
 def _captured(stripe: Any) -> list[str]:
-    return ["capture" for one in stripe.sent if b'"payment_intent.succeeded"' in one.body]
+    return ["capture" for notice in stripe.sent if b'"payment_intent.succeeded"' in notice.body]
 
 
 def _voided(stripe: Any) -> list[str]:
-    return ["void" for one in stripe.sent if b'"payment_intent.canceled"' in one.body]
+    return ["void" for notice in stripe.sent if b'"payment_intent.canceled"' in notice.body]
 
 
 def _effects_of_charges(sandbox: Any) -> list[str]:
@@ -199,7 +199,7 @@ def _taken(paypal: Any) -> list[str]:
 
 
 def _canceled(sandbox: Any) -> list[str]:
-    return ["cancel" for one in sandbox.messages.values() if one["status"] == "canceled"]
+    return ["cancel" for message in sandbox.messages.values() if message["status"] == "canceled"]
 
 
 def _refunded(sandbox: Any) -> list[str]:
@@ -216,11 +216,15 @@ def _texted(sandbox: Any) -> list[str]:
 
 
 def _labelled(easypost: Any) -> list[str]:
-    return ["label" for one in easypost.shipments.values() if one["postage_label"] is not None]
+    return [
+        "label" for shipment in easypost.shipments.values() if shipment["postage_label"] is not None
+    ]
 
 
 def _transacted(shippo: Any) -> list[str]:
-    return ["label" for one in shippo.transactions.values() if one["status"] != "ERROR"]
+    return [
+        "label" for transaction in shippo.transactions.values() if transaction["status"] != "ERROR"
+    ]
 
 
 def _shipped(sandbox: Any) -> list[str]:

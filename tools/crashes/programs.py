@@ -228,11 +228,11 @@ def successor(site: Site, hours: int, harness: Connection) -> None:
         with suppress(StorageUnavailable):
             hub.settle_payments()
             outbox.deliver(hub)
-            unsettled = [one.next for one in hub.unsettled_payments()]
+            unsettled = [payment.next for payment in hub.unsettled_payments()]
             if not outbox.find(_OPEN).items and set(unsettled) <= {NextStep.PERSON}:
                 break
         time.sleep(_POLL)
     entries: list[Any] = list(outbox.find(EntryQuery(limit=10)).items)
     states = [entry.state.value for entry in entries]
     words = "; ".join(str(entry.error) for entry in entries if entry.error)
-    harness.send((states, [one.next.value for one in hub.unsettled_payments()], words))
+    harness.send((states, [payment.next.value for payment in hub.unsettled_payments()], words))

@@ -22,7 +22,7 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
     ]
 
     assert drawer_of(client) == drawer_of(rotated)
-    assert 5 == len({drawer_of(each) for each in (client, *others)})
+    assert 5 == len({drawer_of(other) for other in (client, *others)})
 
 
 def test_consent_has_no_storage_name() -> None:

@@ -199,15 +199,17 @@ def test_server_metadata_are_read_from_both_urls(path: str) -> None:
             responses = [
                 http.send(Request.get("/"), url, PATIENT) for url in well_known(server.issuer)
             ]
-            return [Server.from_metadata(server.issuer, members(one)) for one in responses]
+            return [
+                Server.from_metadata(server.issuer, members(response)) for response in responses
+            ]
 
         assert [(server.token_url, server.device_url, server.revoke_url)] * 2 == [
             (
-                one.token_endpoint,
-                one.device_authorization_endpoint,
-                one.revocation_endpoint,
+                item.token_endpoint,
+                item.device_authorization_endpoint,
+                item.revocation_endpoint,
             )
-            for one in discovered()
+            for item in discovered()
         ]
         server.claimed_issuer = "https://evil.example"
         with pytest.raises(VendorFailed):

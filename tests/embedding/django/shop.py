@@ -55,7 +55,7 @@ class Shop:
     @property
     def charges(self) -> int:
         """How often the vendor took money."""
-        return sum(b'"payment_intent.succeeded"' in one.body for one in self.sandbox.sent)
+        return sum(b'"payment_intent.succeeded"' in notice.body for notice in self.sandbox.sent)
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
         """Send a webhook of the sandbox's, and tell the status of the answer."""

@@ -149,7 +149,7 @@ def test_an_unknown_payment_is_closed(shop: Shop, unknown: str) -> None:
     closed = client.post(page, {**fields, "confirmed": "yes"}, follow=True)
 
     assert b"is closed as done" in closed.content
-    assert unknown not in [one.idempotency_key for one in hub().unsettled_payments()]
+    assert unknown not in [payment.idempotency_key for payment in hub().unsettled_payments()]
     assert hub().payments().charge(order(unknown), idempotency_key=unknown).replayed
     assert 1 == len(shop.sandbox.charges)
 
@@ -167,7 +167,7 @@ def test_the_worker_leaves_a_payment_that_may_be_under_way(shop: Shop, unknown: 
     """A round of the worker settles nothing while the caller of a payment may be at work."""
     for step in worker.steps():
         assert not step()
-    assert unknown in [one.idempotency_key for one in hub().unsettled_payments()]
+    assert unknown in [payment.idempotency_key for payment in hub().unsettled_payments()]
 
 
 def test_who_may_not_end_a_pause(shop: Shop) -> None:

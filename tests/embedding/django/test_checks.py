@@ -34,7 +34,7 @@ def found(
     if databases is not None:
         changed["DATABASES"] = databases
     with override_settings(**changed):
-        return {str(one.id).removeprefix("moorage.") for one in settings_are_right()}
+        return {str(item.id).removeprefix("moorage.") for item in settings_are_right()}
 
 
 def test_nothing() -> None:
@@ -159,7 +159,7 @@ def test_the_hint_for_keys_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> N
     """The warning tells the command that prints keys, and not a mask."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with override_settings(MOORAGE={**RIGHT, "KEYS": None}):
-        (warning,) = [one for one in settings_are_right() if one.id == "moorage.W004"]
+        (warning,) = [item for item in settings_are_right() if item.id == "moorage.W004"]
 
     assert str(warning.hint).endswith(KEYS_COMMAND)
     assert ".reveal()" in KEYS_COMMAND

@@ -56,7 +56,7 @@ def test_export_and_erase(shop: Shop) -> None:
     assert (1, 1) == (len(fields["log"]), len(fields["outbox"]))
     gone = json.loads(run("erase", "--subject", "zoe"))
     assert {"log": 1, "inbox": 0, "outbox": 1, "credentials": 0} == gone
-    assert ["ann"] == [one.subject for one in process.log().find(LogQuery()).items]
+    assert ["ann"] == [item.subject for item in process.log().find(LogQuery()).items]
 
 
 def test_credentials_of_a_tenant(shop: Shop) -> None:

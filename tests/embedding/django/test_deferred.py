@@ -30,7 +30,7 @@ def test_made_after_the_commit(shop: Shop) -> None:
         assert 0 == shop.charges
 
     assert 1 == shop.charges
-    assert [EntryState.DONE] == [one.state for one in outbox().find(EntryQuery()).items]
+    assert [EntryState.DONE] == [item.state for item in outbox().find(EntryQuery()).items]
 
 
 def test_not_made_after_a_rollback(shop: Shop) -> None:
@@ -86,7 +86,7 @@ def test_what_cannot_be_delivered_disturbs_nobody(
     assert ["hook", "view"] == went_on
     assert "payments.charge after the commit failed" in caplog.text
     assert "NO_SUCH_KEY" in caplog.text
-    assert [EntryState.WAITING] == [one.state for one in outbox().find(EntryQuery()).items]
+    assert [EntryState.WAITING] == [item.state for item in outbox().find(EntryQuery()).items]
     assert 1 == outbox().deliver(hub()).done
 
 
@@ -112,8 +112,8 @@ def test_nobody_makes_the_calls_of_others(shop: Shop) -> None:
         mine = [after_commit("payments", "charge", order(name)) for name in ("INV-2", "INV-3")]
 
     assert 2 == shop.charges
-    states = {one.id: one.state for one in outbox().find(EntryQuery()).items}
-    assert {others.id: EntryState.WAITING, **{one.id: EntryState.DONE for one in mine}} == states
+    states = {item.id: item.state for item in outbox().find(EntryQuery()).items}
+    assert {others.id: EntryState.WAITING, **{item.id: EntryState.DONE for item in mine}} == states
 
 
 UNREADABLE = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}

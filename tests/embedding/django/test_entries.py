@@ -104,7 +104,7 @@ def test_a_call_that_another_worker_locks_is_passed_over(home: str) -> None:
     with transaction.atomic(using=home):
         Deferred.objects.using(home).select_for_update().get(id="a")
         thread = Thread(
-            target=lambda: claimed.extend(one.id for one in OrmOutbox(home).claim(9, 60.0, 5))
+            target=lambda: claimed.extend(entry.id for entry in OrmOutbox(home).claim(9, 60.0, 5))
         )
         thread.start()
         thread.join()

@@ -97,7 +97,7 @@ def test_everything_a_message_has(offices: Offices) -> None:
     assert ("Thank you.", ["zoe@example.com"]) == (mail.text, [*mail.to])
     assert [("boss@example.com",), ("archive@example.com",)] == [mail.cc, mail.bcc]
     assert "2041" == dict(mail.headers)["X-Invoice"]
-    assert ["invoice.pdf", "note.txt", "attachment-3"] == [one.filename for one in mail.items]
+    assert ["invoice.pdf", "note.txt", "attachment-3"] == [item.filename for item in mail.items]
 
 
 def test_a_failure_is_told_unless_it_may_be_silent(offices: Offices) -> None:

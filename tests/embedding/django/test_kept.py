@@ -134,10 +134,14 @@ def test_what_the_database_does_not_take(alias: str) -> None:
     Call.objects.using(alias).all().delete()
     stored = log.OrmLogger(alias)
     good = integration_log_conformance.entry(1)
-    for one in (good, attrs.evolve(good, id="bad", attempts=10**30), attrs.evolve(good, id="also")):
-        stored.write(one)
+    for element in (
+        good,
+        attrs.evolve(good, id="bad", attempts=10**30),
+        attrs.evolve(good, id="also"),
+    ):
+        stored.write(element)
 
-    assert ["also", good.id] == [one.id for one in stored.find(LogQuery()).items]
+    assert ["also", good.id] == [item.id for item in stored.find(LogQuery()).items]
 
 
 def test_a_database_without_tables() -> None:

@@ -106,7 +106,9 @@ def said(server: subprocess.Popen[str]) -> str:
 
 def charges(vendor: StripeSandbox) -> int:
     """How often the vendor took money."""
-    return sum(one.method == "POST" and "payment_intents" in one.path for one in vendor.asked)
+    return sum(
+        request.method == "POST" and "payment_intents" in request.path for request in vendor.asked
+    )
 
 
 @pytest.mark.parametrize("words", [GUNICORN, UVICORN], ids=["gunicorn", "uvicorn"])

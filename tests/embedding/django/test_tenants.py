@@ -124,7 +124,7 @@ def test_webhook_of_a_tenant_that_was_not_called() -> None:
         assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
         process.close()
 
-        assert [1] == [one.done for one in deliver()]
+        assert [1] == [item.done for item in deliver()]
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 

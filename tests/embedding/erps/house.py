@@ -117,7 +117,7 @@ class House:
     @property
     def mailed(self) -> list[str]:
         """The subjects of all mails that have arrived."""
-        return [one.subject for one in self.street.postmark.delivered]
+        return [message.subject for message in self.street.postmark.delivered]
 
     def route(self, tenant: str, before: str, after: str) -> None:
         """Have somebody else take the payments of a tenant: one line of the configuration."""

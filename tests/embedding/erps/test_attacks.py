@@ -65,7 +65,7 @@ def an_answer_after_the_timeout(house: House) -> None:
         second = buyer.post(form, form.filled(means="Visa"))
         assert "do not know yet" in first.text
         assert "do not know yet" in second.text
-        assert not any(one.endswith("/pay") for one in second.forms)
+        assert not any(form.endswith("/pay") for form in second.forms)
         assert before + 1 == house.charged
 
         wait_until(lambda: "It is paid" in buyer.post(second.form("/look-up")).text, "payment")
@@ -116,7 +116,7 @@ def webhooks(house: House) -> None:
     forged = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
     changed = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
     assert {400, 401, 403} >= {deliver(forged), deliver(changed)}
-    assert [200] * 3 == [deliver(one) for one in (result[-1], result[-1], result[0])]
+    assert [200] * 3 == [deliver(item) for item in (result[-1], result[-1], result[0])]
     with house.no_room():
         house.office()  # where the handler fails
         assert "under way" in house.buyer.get("/acme/invoices/A-1003/").text
@@ -140,7 +140,7 @@ def another_amount(house: House) -> None:
     last = list(intents)[-1]
     intents[last]["amount"] -= 1
     house.street.stripe.arrive(last)
-    assert {200} == {deliver(one) for one in house.street.stripe.sent[sent:]}
+    assert {200} == {deliver(notice) for notice in house.street.stripe.sent[sent:]}
     house.office()
 
     assert "under way" in house.buyer.get(invoice).text
@@ -187,7 +187,7 @@ def other_means(house: House) -> None:
 def paid_with(house: House, invoice: str, means: str) -> bool:
     """Try to pay, if it is not paid, and tell whether it is."""
     page = house.buyer.get(invoice)
-    if any(one.endswith("/pay") for one in page.forms):
+    if any(form.endswith("/pay") for form in page.forms):
         page = house.buyer.pay(invoice, means)
     return "It is paid" in page.text
 
@@ -282,11 +282,12 @@ def a_crash(house: House) -> None:
 
     page = buyer.get("/brisk/invoices/brisk-2/")
     assert "do not know yet" in page.text
-    assert not any(one.endswith("/pay") for one in page.forms)
+    assert not any(form.endswith("/pay") for form in page.forms)
     assert "It is paid" in buyer.post(Form(bank), {"answer": "confirm"}).text
     assert "It is paid" in buyer.pay("/acme/invoices/A-1002/", "1111").text
     taken = [
-        (one["status"], one["amount"]["value"]) for one in house.street.mollie.payments.values()
+        (payment["status"], payment["amount"]["value"])
+        for payment in house.street.mollie.payments.values()
     ]
     assert [("paid", "1.00"), ("paid", "20.00")] == taken  # a stranger's, and ours
     assert before + 2 == house.charged

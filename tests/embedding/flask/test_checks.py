@@ -23,7 +23,7 @@ KEYS = Secret(TEXT)
 def named(shop: Shop, **environment: str) -> dict[str, bool]:
     """The names of what is amiss, with how severe each is."""
     try:
-        return {one.name: one.severe for one in findings(shop.moored, environment)}
+        return {finding.name: finding.severe for finding in findings(shop.moored, environment)}
     finally:
         shop.close()
 
@@ -153,7 +153,9 @@ def test_places(options: dict[str, Any], expected: Places) -> None:
 def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
     """A password in a URL, and keys that stand there as they are, are named and not shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
-        (result,) = [one for one in findings(shop.moored, {}) if one.name == "secret-in-settings"]
+        (result,) = [
+            finding for finding in findings(shop.moored, {}) if finding.name == "secret-in-settings"
+        ]
 
     assert path in str(result)
     assert "hunter2" not in str(result)

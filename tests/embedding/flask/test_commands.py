@@ -30,7 +30,7 @@ def test_migrate(database_url: str) -> None:
     output = [run(shop, "migrate") for _ in range(2)]
     shop.close()
 
-    assert [0, 0] == [one.exit_code for one in output]
+    assert [0, 0] == [item.exit_code for item in output]
     assert "The tables are there.\n" == output[0].output
 
 
@@ -51,7 +51,7 @@ def test_check(sql_url: str) -> None:
     good.close()
     bad.close()
 
-    assert [0, 1] == [one.exit_code for one in output]
+    assert [0, 1] == [item.exit_code for item in output]
     assert "Nothing is amiss.\n" == output[0].output
     assert output[1].output.startswith("configuration: paymets: ")
 
@@ -109,7 +109,7 @@ def test_commands_of_moorage(database_url: str) -> None:
     output = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
     shop.close()
 
-    assert [0, 0] == [one.exit_code for one in output]
+    assert [0, 0] == [item.exit_code for item in output]
     assert "vendors" == json.loads(output[0].output)["command"]
     assert json.loads(output[1].output)["ok"]
 

@@ -35,12 +35,14 @@ def test_everything_with_the_state_in_redis(any_database_url: str) -> None:
         payment = charge(shop)
         assert payment == charge(shop)
         assert 200 == shop.deliver()
-        assert [1] == [one.done for one in worker.deliver(shop.moored)]
+        assert [1] == [item.done for item in worker.deliver(shop.moored)]
         shop.moored.close()
 
         assert [payment] == [event.ref.id for event in shop.news]
         assert 2 == shop.moorage.log.summarise(LogQuery()).count
-        assert ["done"] == [one.state.value for one in shop.moorage.inbox.find(EntryQuery()).items]
+        assert ["done"] == [
+            item.state.value for item in shop.moorage.inbox.find(EntryQuery()).items
+        ]
 
 
 @older
@@ -66,14 +68,14 @@ def test_state_needs_a_store_of_its_own(postgresql_url: str) -> None:
         with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as caught:
             charge(shop)
         assert "SQLAlchemy 2" in str(caught.value)
-        assert ["settings"] == [one.name for one in findings(shop.moored, {})]
+        assert ["settings"] == [finding.name for finding in findings(shop.moored, {})]
 
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
     """Both go beside the file that ASIDE names; without one it is said that they need it."""
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
-        assert ["credentials-in-memory"] == [one.name for one in findings(shop.moored, {})]
+        assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
     with (
         closing(Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True)) as shop,
         pytest.raises(ConfigurationError, match="Set ASIDE to a SQLite file"),

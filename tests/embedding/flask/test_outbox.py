@@ -30,7 +30,7 @@ def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
 def delivered(shop: Shop) -> int:
     """How many calls, all of them well, the worker makes."""
     rounds = worker.deliver(shop.moored)
-    assert all(len(one) == one.done for one in rounds)
+    assert all(len(item) == item.done for item in rounds)
     return sum(map(len, rounds))
 
 

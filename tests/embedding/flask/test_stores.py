@@ -255,7 +255,7 @@ def test_in_memory() -> None:
         payment = charge(shop)
 
         assert 200 == shop.deliver()
-        assert [1] == [one.done for one in worker.deliver(shop.moored)]
+        assert [1] == [item.done for item in worker.deliver(shop.moored)]
         assert [payment] == [event.ref.id for event in shop.news]
         assert 1 == shop.moorage.log.summarise(LogQuery()).count
 

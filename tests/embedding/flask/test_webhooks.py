@@ -108,7 +108,7 @@ def test_webhook_of_a_tenant_that_was_not_called(sql_url: str) -> None:
         (entry,) = shop.moorage.inbox.find(EntryQuery()).items
         assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
         shop.moored.close()
-        assert [1] == [one.done for one in deliver(shop.moored)]
+        assert [1] == [item.done for item in deliver(shop.moored)]
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 

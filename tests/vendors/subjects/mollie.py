@@ -46,7 +46,8 @@ def mollie() -> PaymentsSubject:
         vendor=Mollie(credentials=sandbox.api_key, webhook_url=sandbox.webhook_url),
         sandbox=sandbox,
         charged=lambda: sum(
-            "paidAt" in one or "authorizedAt" in one for one in sandbox.payments.values()
+            "paidAt" in payment or "authorizedAt" in payment
+            for payment in sandbox.payments.values()
         ),
         pays="tkn_visa",
         declined="tkn_insufficient_funds",

@@ -39,7 +39,7 @@ def square() -> PaymentsSubject:
     return PaymentsSubject(
         vendor=Square(credentials=sandbox.access_token),
         sandbox=sandbox,
-        charged=lambda: sum(one["status"] != "FAILED" for one in sandbox.payments.values()),
+        charged=lambda: sum(payment["status"] != "FAILED" for payment in sandbox.payments.values()),
         pays="cnon:card-nonce-ok",
         declined="cnon:card-nonce-declined",
         expired="cnon:sandbox-CARD_EXPIRED",
