@@ -104,14 +104,14 @@ def test_a_manager_closes_what_it_opened() -> None:
     """The client that a manager made itself is closed with it; one that was never used is none."""
     manager = ConnectorManager([SERVICE])
     manager.close()
-    custom = manager._wired.http._made = Closing()
+    custom = manager._wired.http._adapter = Closing()
     manager.close()
     assert 1 == custom.closed
 
     async def play() -> None:
         manager = AsyncConnectorManager([SERVICE])
         await manager.close()
-        custom = manager._wired.http._made = ClosingLater()
+        custom = manager._wired.http._adapter = ClosingLater()
         await manager.close()
         assert 1 == custom.closed
 

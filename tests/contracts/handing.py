@@ -93,18 +93,20 @@ class Desk:
     def refusal(self, operation: str, recipients: Any) -> None:
         """Allow every recipient."""
 
-    async def ask(self, request: Any, deed: Any, *, key: Any = None, timeout: Any = None) -> Any:
+    async def execute(
+        self, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
+    ) -> Any:
         """Record the request, and run the operation."""
         self._write(request, key, timeout)
-        return await deed(self._vendor, self.wire)
+        return await perform(self._vendor, self.wire)
 
-    async def at(
-        self, ref: Any, request: Any, deed: Any, *, key: Any = None, timeout: Any = None
+    async def execute_at(
+        self, ref: Any, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
         """To where the thing is."""
         self._write(request, key, timeout)
         self.ref = ref
-        return await deed(self._vendor, self.wire, Ref.parse(ref))
+        return await perform(self._vendor, self.wire, Ref.parse(ref))
 
     def _write(self, request: Any, key: Any, timeout: Any) -> None:
         self.operation, self.tenant, self.needs = request.operation, request.tenant, request.needs

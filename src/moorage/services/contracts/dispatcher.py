@@ -210,7 +210,7 @@ class Dispatcher:
         If the last account refuses an argument that an unavailable one had accepted, the error is
         that of the unavailable one, and an effect with a key returns to it.
         """
-        away: tuple[Account, ConnectorError] | None = None
+        unavailable: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
             wire = self._wire(account, operation, timeout, keyed=ownership is not None)
@@ -220,19 +220,19 @@ class Dispatcher:
                 refused = refuses_value(error, wire)
                 if not (refused or nothing_done(error, wire)):
                     raise
-                if away is None and not refused:
-                    away = account, error
+                if unavailable is None and not refused:
+                    unavailable = account, error
                 await _move(ownership, following)
                 self._tell(operation, account, following, error)
         wire = self._wire(last, operation, timeout, keyed=ownership is not None)
         try:
             return await self._with_named_errors(operation, wire, perform(last.vendor, wire))
         except ConnectorError as error:
-            if away is None or not refuses_value(error, wire):
+            if unavailable is None or not refuses_value(error, wire):
                 raise
-            takes_it, absence = away
-            await _move(ownership, takes_it)
-            raise absence from error
+            accepting, unavailability = unavailable
+            await _move(ownership, accepting)
+            raise unavailability from error
 
     async def _execute_with_key(
         self,

@@ -111,21 +111,23 @@ class EmailFlows:
             for recipient in bulk.recipients
         ]
         if any(refusals):
-            let = [
+            allowed = [
                 recipient
-                for recipient, no in zip(bulk.recipients, refusals, strict=True)
-                if no is None
+                for recipient, refusal in zip(bulk.recipients, refusals, strict=True)
+                if refusal is None
             ]
-            bulk = attrs.evolve(bulk, recipients=let)
+            bulk = attrs.evolve(bulk, recipients=allowed)
         operation = self._operation("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(operation, idempotency_key))
         steps = [
             partial(self._chunk, operation, chunk, _below(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
-        told = await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
-        results = (result for results in told for result in results)
-        return [next(results) if no is None else Result(error=no) for no in refusals]
+        results_of_chunks = await self._dispatcher.calling.core.every(
+            steps, at_once=count(at_once, "at_once")
+        )
+        results = (result for results in results_of_chunks for result in results)
+        return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
 
     async def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None
@@ -196,7 +198,7 @@ class EmailFlows:
                 return results
             of_parts: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                of_parts += await _told(vendor, wire, part, _below(key, number))
+                of_parts += await _result_of(vendor, wire, part, _below(key, number))
             return of_parts
 
         try:
@@ -212,7 +214,7 @@ class EmailFlows:
         )
 
 
-async def _told(
+async def _result_of(
     vendor: EmailVendor, wire: Wire, part: BulkMessage, key: str | None
 ) -> list[Result[EmailReceipt]]:
     try:

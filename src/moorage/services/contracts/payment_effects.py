@@ -54,7 +54,7 @@ class Request(NamedTuple):
     options: dict[str, Any]
 
 
-class Kept(NamedTuple):
+class EffectRecord(NamedTuple):
     """The recorded content of an effect; `request` is None if it cannot be decoded here."""
 
     tenant: str | None
@@ -150,10 +150,12 @@ class PaymentEffects:
             done: True if the effect happened.
             answer: receipt that repeats of the key get.
         """
-        kept = None
+        stored_answer = None
         if done:
-            kept = _sealed(self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None)))
-        command = Decide(KIND, self._tenant, key, done=done, answer=kept)
+            stored_answer = _sealed(
+                self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None))
+            )
+        command = Decide(KIND, self._tenant, key, done=done, answer=stored_answer)
         decision: Decision = await self._core.execute(command, None)
         return decision
 
@@ -201,7 +203,7 @@ class PaymentEffects:
         return as_replay(unpack(_opened(self._core, self._tenant, key, registered.answer)))
 
 
-def kept_of(core: Core, what: Any) -> Kept:
+def effect_record(core: Core, what: Any) -> EffectRecord:
     """Decode the recorded content of an open effect."""
     tenant, key, operation, accounts, content = what
     request = None
@@ -211,7 +213,7 @@ def kept_of(core: Core, what: Any) -> Kept:
     except ConnectorError:
         # Encrypted with a key that is not here, or written by another release.
         pass
-    return Kept(tenant, key, operation, accounts, request)
+    return EffectRecord(tenant, key, operation, accounts, request)
 
 
 def is_refused(error: ConnectorError) -> bool:
@@ -262,8 +264,8 @@ def _sealed(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[st
     return _SEALED, core.cipher.seal(packed, _about(tenant, key))
 
 
-def _opened(core: Core, tenant: str | None, key: str, kept: tuple[str, bytes]) -> bytes:
-    how, content = kept
+def _opened(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
+    how, content = sealed
     if how != _SEALED:
         return content
     if core.cipher is None:

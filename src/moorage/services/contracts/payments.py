@@ -304,7 +304,7 @@ class PaymentsFlows:
         """
 
         def step(payment: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
-            return partial(self._told, payment, timeout)
+            return partial(self._outcome_of, payment, timeout)
 
         maybe_seconds(timeout, "timeout")
         return await self._dispatcher.calling.core.every(
@@ -463,8 +463,8 @@ class PaymentsFlows:
             VendorRejected: the caller must state the amount.
         """
         whole = stated_amount(ref)
-        known = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
-        if known or self._dispatcher.safety.dry_run:
+        checkable = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
+        if checkable or self._dispatcher.safety.dry_run:
             return
         calling = self._dispatcher.calling
         turn = KeyOwnership(
@@ -485,16 +485,18 @@ class PaymentsFlows:
 
     def _somewhere(self, account: str) -> Ref:
         """A placeholder reference that names only an account."""
-        known = self._dispatcher.directory.accounts.get(account)
-        if known is None:
+        configured = self._dispatcher.directory.accounts.get(account)
+        if configured is None:
             raise InvalidData(
                 f"No account is named {account!r}.",
                 field="account",
                 remedy="Give the name of a configured account.",
             )
-        return Ref(known.vendor.name, account, account)
+        return Ref(configured.vendor.name, account, account)
 
-    async def _told(self, payment: Ref | str | Unsettled, timeout: float | None) -> Result[Payment]:
+    async def _outcome_of(
+        self, payment: Ref | str | Unsettled, timeout: float | None
+    ) -> Result[Payment]:
         try:
             if isinstance(payment, Unsettled):
                 again = getattr(self, payment.operation)
@@ -502,12 +504,12 @@ class PaymentsFlows:
                 try:
                     return Result(await again(payment.charge, idempotency_key=key, timeout=timeout))
                 except OutcomeUnknown as error:
-                    return Result(await self._found(payment, error, timeout))
+                    return Result(await self._look_up(payment, error, timeout))
             return Result(await self.get(payment, timeout=timeout))
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
-    async def _found(
+    async def _look_up(
         self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
         """Search the vendor's payments for one with the reference and amount of a lost request.
@@ -521,40 +523,40 @@ class PaymentsFlows:
             timeout: seconds for each page.
         """
         account = self._dispatcher.directory.accounts.get(unknown.service or "")
-        since = await self._since(lost)
+        since = await self._sent_since(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
         if since is None or not lists:
             raise unknown
         at = unknown.service
-        found = await self._same(lost.charge, since, at, timeout)
-        if not found:
-            found = await self._same(lost.charge, since - _WRONG_CLOCK, at, timeout)
-        if len(found) != 1:
+        matches = await self._matching(lost.charge, since, at, timeout)
+        if not matches:
+            matches = await self._matching(lost.charge, since - _WRONG_CLOCK, at, timeout)
+        if len(matches) != 1:
             raise unknown
-        (payment,) = found
+        (payment,) = matches
         await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
         return payment
 
-    async def _same(
+    async def _matching(
         self, charge: Charge, since: datetime, account: str | None, timeout: float | None
     ) -> list[Payment]:
         """The payments since then that have the reference and the amount of a charge."""
-        query, after, found = PaymentQuery(since=since), None, list["Payment"]()
+        query, after, matches = PaymentQuery(since=since), None, list["Payment"]()
         while True:
             page = await self.payments(query, after=after, account=account, timeout=timeout)
-            found += (payment for payment in page.items if _is_same(payment, charge))
+            matches += (payment for payment in page.items if _is_same(payment, charge))
             after = page.next
             if after is None:
-                return found
+                return matches
 
-    async def _since(self, lost: Unsettled) -> datetime | None:
+    async def _sent_since(self, lost: Unsettled) -> datetime | None:
         """The time of a lost payment's first request, from the caller's records or the register."""
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core
         read = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
-        for known in await core.execute(read, None):
-            return core.utc() - timedelta(microseconds=known.age) - CLOCK_SKEW
+        for effect in await core.execute(read, None):
+            return core.utc() - timedelta(microseconds=effect.age) - CLOCK_SKEW
         return None
 
     def _operation(self, operation: str, needs: Iterable[str] = ()) -> RoutingRequest:

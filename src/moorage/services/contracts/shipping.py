@@ -67,7 +67,7 @@ class ShippingFlows:
             rates = tuple(attrs.evolve(rate, asked=request) for rate in offered.rates)
             return attrs.evolve(offered, rates=rates)
 
-        operation = self._asked_for("get_rates", request)
+        operation = self._operation_for("get_rates", request)
         return await self._dispatcher.execute(
             operation, perform, key=idempotency_key, timeout=timeout
         )
@@ -96,12 +96,14 @@ class ShippingFlows:
         checked_key(idempotency_key)
         if isinstance(what, ShipmentRequest):
             return await self._buy_best(what, idempotency_key, timeout)
-        rate, known = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
+        rate, rate_request = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
 
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
-            return await vendor.buy(wire, ref, known, key=idempotency_key)
+            return await vendor.buy(wire, ref, rate_request, key=idempotency_key)
 
-        needs = {ShippingCapability.BUY_BY_REFERENCE} if known is None else known.needs
+        needs = (
+            {ShippingCapability.BUY_BY_REFERENCE} if rate_request is None else rate_request.needs
+        )
         operation = self._operation("create_shipment", needs)
         return await self._dispatcher.execute_at(
             rate, operation, perform, key=idempotency_key, timeout=timeout
@@ -131,7 +133,7 @@ class ShippingFlows:
         checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
 
         def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
-            return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
+            return partial(self._create_one, item, f"{idempotency_key}/{number}", timeout)
 
         steps = [step(number, item) for number, item in enumerate(every, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
@@ -168,18 +170,18 @@ class ShippingFlows:
             VendorRejected: there is no label, or not yet.
         """
         ref = Ref.parse(ref)
-        wanted = None if label is None else LabelFormat(label)
+        label_format = None if label is None else LabelFormat(label)
         if type(parcel) is not int:
             raise InvalidData(
                 "The parcel is not a whole number from one on.",
                 field="parcel",
                 remedy="Give the position of the parcel, counted from one.",
             )
-        same = wanted is None or wanted.value == ref.other("label")
+        same = label_format is None or label_format.value == ref.other("label")
         need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
 
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
-            labels = await vendor.get_labels(wire, ref, None if same else wanted)
+            labels = await vendor.get_labels(wire, ref, None if same else label_format)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
                     f"The shipment has no label {parcel}; it has {len(labels)}.",
@@ -256,10 +258,10 @@ class ShippingFlows:
                 raise _nothing_fits(offered)
             return await vendor.buy(wire, chosen.ref, request.asked, key=key)
 
-        operation = self._asked_for("create_shipment", request.asked)
+        operation = self._operation_for("create_shipment", request.asked)
         return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
 
-    async def _told(
+    async def _create_one(
         self, item: ShipmentRequest | Rate | Ref | str, key: str, timeout: float | None
     ) -> Result[Shipment]:
         try:
@@ -267,7 +269,7 @@ class ShippingFlows:
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
 
-    def _asked_for(self, operation: str, request: RateRequest) -> RoutingRequest:
+    def _operation_for(self, operation: str, request: RateRequest) -> RoutingRequest:
         check_kind(request, RateRequest, "request")
         return self._operation(operation, request.needs, request.recipient.country)
 
@@ -284,8 +286,8 @@ class ShippingFlows:
 
 
 def _nothing_fits(offered: RateResult) -> VendorRejected:
-    said = [message for message in offered.messages if message.text]
-    first = said[0] if said else None
+    messages = [message for message in offered.messages if message.text]
+    first = messages[0] if messages else None
     return VendorRejected(
         f"None of the {len(offered.rates)} rates fits.",
         vendor_code=first.code if first else None,

@@ -91,7 +91,7 @@ class SmsFlows:
 
         def step(number: int, message: SmsMessage) -> Callable[[], Awaitable[Result[SmsReceipt]]]:
             key = None if idempotency_key is None else f"{idempotency_key}/{number}"
-            return partial(self._told, message, key, timeout)
+            return partial(self._send_one, message, key, timeout)
 
         steps = [step(number, message) for number, message in enumerate(every, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
@@ -146,7 +146,7 @@ class SmsFlows:
         operation = self._operation("check_balance", {SmsCapability.BALANCE})
         return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
-    async def _told(
+    async def _send_one(
         self, message: SmsMessage, key: str | None, timeout: float | None
     ) -> Result[SmsReceipt]:
         try:

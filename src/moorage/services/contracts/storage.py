@@ -100,8 +100,8 @@ class StorageFlows:
             return await self._dispatcher.execute(
                 self._operation("upload", needs), perform, timeout=timeout
             )
-        found = Ref.parse(resume, "resume")
-        if found.id != key:
+        upload_ref = Ref.parse(resume, "resume")
+        if upload_ref.id != key:
             raise InvalidData(
                 "This upload was started for another key.",
                 field="resume",
@@ -109,7 +109,7 @@ class StorageFlows:
             )
         operation = self._operation("upload", {StorageCapability.MULTIPART})
         return await self._dispatcher.execute_at(
-            found, operation, partial(self._resume, plan), timeout=timeout
+            upload_ref, operation, partial(self._resume, plan), timeout=timeout
         )
 
     async def start_upload(
@@ -256,8 +256,8 @@ class StorageFlows:
             at_once: maximum number of concurrent requests; each is for many keys.
             timeout: seconds for the whole operation.
         """
-        wanted = several(keys, "keys")
-        results: list[Result[None]] = [_checked(key) for key in wanted]
+        object_keys = several(keys, "keys")
+        results: list[Result[None]] = [_checked(key) for key in object_keys]
         good = [number for number, result in enumerate(results) if result.ok]
 
         async def perform(vendor: Any, wire: Wire) -> None:
@@ -265,10 +265,10 @@ class StorageFlows:
             chunks = [good[at : at + size] for at in range(0, len(good), size)]
 
             def step(chunk: list[int]) -> Callable[[], Awaitable[list[Result[None]]]]:
-                return partial(vendor.delete_many, wire, [wanted[number] for number in chunk])
+                return partial(vendor.delete_many, wire, [object_keys[number] for number in chunk])
 
-            told = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
-            for chunk, ending in zip(chunks, told, strict=True):
+            results_of_chunks = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
+            for chunk, ending in zip(chunks, results_of_chunks, strict=True):
                 failed: Result[None] = Result(error=ending.error)
                 of_each = [failed] * len(chunk) if ending.value is None else ending.value
                 for number, result in zip(chunk, of_each, strict=True):
@@ -433,12 +433,14 @@ class StorageFlows:
     ) -> ObjectInfo:
         upload = _upload(ref)
         in_order = isinstance(vendor, TakesInOrder)
-        known = () if in_order else await vendor.list_parts(wire, upload)
+        uploaded_parts = () if in_order else await vendor.list_parts(wire, upload)
         pieces = plan.pieces(
-            self._dispatcher.calling.core, plan.size(*(part.size for part in known))
+            self._dispatcher.calling.core, plan.size(*(part.size for part in uploaded_parts))
         )
         try:
-            return await self._send(vendor, wire, upload, pieces, plan, known=known)
+            return await self._send(
+                vendor, wire, upload, pieces, plan, uploaded_parts=uploaded_parts
+            )
         finally:
             pieces.close()
 
@@ -450,13 +452,13 @@ class StorageFlows:
         pieces: Pieces,
         plan: UploadPlan,
         *,
-        known: Sequence[Part] | None = None,
+        uploaded_parts: Sequence[Part] | None = None,
     ) -> ObjectInfo:
         """Send the parts of an upload, except those that a resumed upload already has."""
         if isinstance(vendor, TakesInOrder):
-            return await vendor.send(wire, upload, pieces, resumed=known is not None)
+            return await vendor.send(wire, upload, pieces, resumed=uploaded_parts is not None)
         core = self._dispatcher.calling.core
-        sending = Uploading(core, vendor, wire, upload, pieces, known=known or ())
+        sending = Uploading(core, vendor, wire, upload, pieces, known=uploaded_parts or ())
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 
@@ -496,14 +498,14 @@ class StorageFlows:
 
 def _upload(ref: Ref) -> Upload:
     """Restore an upload from its reference."""
-    found = ref.other(_UPLOAD)
-    if found is None:
+    upload_id = ref.other(_UPLOAD)
+    if upload_id is None:
         raise InvalidData(
             "This is not the reference of an upload.",
             field="ref",
             remedy="Give the `ref` of an upload from start_upload or list_stale_uploads.",
         )
-    return Upload(ref=ref, key=ref.id, id=found)
+    return Upload(ref=ref, key=ref.id, id=upload_id)
 
 
 def _versions(version: str | None) -> frozenset[str]:

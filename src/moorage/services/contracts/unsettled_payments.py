@@ -48,7 +48,13 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.services.calling.idempotency import NotSentError
-from moorage.services.contracts.payment_effects import Kept, Request, is_refused, kept_of, ref_of
+from moorage.services.contracts.payment_effects import (
+    EffectRecord,
+    Request,
+    effect_record,
+    is_refused,
+    ref_of,
+)
 from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
 
 if TYPE_CHECKING:
@@ -82,30 +88,30 @@ class _Settling(PaymentsFlows):
 
     async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
         """The payment that a lost one came to; its key is settled with it."""
-        return await self._found(lost, unknown, None)
+        return await self._look_up(lost, unknown, None)
 
 
-class _Found:
+class _OpenEffect:
     """An open effect, with what the register keeps of it."""
 
     def __init__(self, core: Core, opened: Open) -> None:
         self.opened = opened
-        self.kept: Kept = kept_of(core, opened.what)
+        self.record: EffectRecord = effect_record(core, opened.what)
         self.since = core.utc() - timedelta(microseconds=opened.age)
 
-    def told(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
-        kept, first = self.kept, None
-        if kept.request is not None:
-            first = kept.request.values[0]
+    def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
+        record, first = self.record, None
+        if record.request is not None:
+            first = record.request.values[0]
         charge = first if isinstance(first, Charge) else None
         return UnsettledPayment(
-            idempotency_key=kept.key,
-            tenant=kept.tenant,
-            operation=kept.operation,
-            accounts=kept.accounts,
+            idempotency_key=record.key,
+            tenant=record.tenant,
+            operation=record.operation,
+            accounts=record.accounts,
             reference=None if charge is None else charge.reference,
             amount=self._amount(charge),
-            payment=None if kept.request is None else ref_of(kept.request),
+            payment=None if record.request is None else ref_of(record.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
             next=NextStep.WAIT if self.opened.remaining else self._next(dispatcher),
@@ -116,40 +122,42 @@ class _Found:
         step = self.step(dispatcher)
         if dispatcher is None or step is not NextStep.LOOK_UP:
             return step
-        listed = max(one.vendor.listed_within for one in self.accounts(dispatcher))
+        listed = max(account.vendor.listed_within for account in self.accounts(dispatcher))
         return NextStep.PERSON if is_absent(self.opened.searched, micros(listed)) else step
 
     def _amount(self, charge: Charge | None) -> Money | None:
         if charge is not None:
             return charge.amount
-        request = self.kept.request
+        request = self.record.request
         values: tuple[Any, ...] = () if request is None else request.values[1:]
-        return next((one for one in values if isinstance(one, Money)), None)
+        return next((candidate for candidate in values if isinstance(candidate, Money)), None)
 
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
-        known = dispatcher.directory.accounts
-        return [known[name] for name in self.kept.accounts if name in known]
+        configured = dispatcher.directory.accounts
+        return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
         """What the job can do about it, once its caller's time is over."""
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
-        if dispatcher is None or not accounts or self.kept.request is None:
+        if dispatcher is None or not accounts or self.record.request is None:
             return NextStep.PERSON
-        stated = accounts[0].vendor.unknown_outcomes.get(self.kept.operation)
+        stated = accounts[0].vendor.unknown_outcomes.get(self.record.operation)
         services = dispatcher.calling.plans.services
-        memory = min(_memory(services[one.name]) for one in accounts)
-        span = sum(services[one.name].timeout for one in accounts)
+        memory = min(_memory(services[account.name]) for account in accounts)
+        span = sum(services[account.name].timeout for account in accounts)
         if stated is not None and stated in _STEPS and self.opened.age / SECOND + span <= memory:
             return _STEPS[stated]
-        lists = all(PaymentsCapability.LIST in one.vendor.capabilities for one in accounts)
-        begins = isinstance(self.kept.request.values[0], Charge)
+        lists = all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
+        begins = isinstance(self.record.request.values[0], Charge)
         return NextStep.LOOK_UP if lists and begins else NextStep.PERSON
 
 
 def _memory(service: Any) -> float:
     """Seconds for which a key may be asked again at all."""
-    kept: float = service.idempotency_ttl
-    return kept if service.idempotency_memory is None else min(kept, service.idempotency_memory)
+    seconds: float = service.idempotency_ttl
+    return (
+        seconds if service.idempotency_memory is None else min(seconds, service.idempotency_memory)
+    )
 
 
 class UnsettledFlows:
@@ -173,7 +181,10 @@ class UnsettledFlows:
         Returns:
             The oldest first.
         """
-        return [one.told(await self._desk_of(one.kept.tenant)) for one in await self._read()]
+        return [
+            effect.report(await self._dispatcher_of(effect.record.tenant))
+            for effect in await self._read()
+        ]
 
     async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
         """Settle what the vendors can tell, of up to `limit` operations, the oldest first.
@@ -189,19 +200,23 @@ class UnsettledFlows:
             What was settled; empty if there was nothing to do.
         """
         limit, settled = count(limit, "limit"), list[SettledPayment]()
-        for one in await self._read():
+        for effect in await self._read():
             if not limit:
                 break
-            dispatcher = await self._desk_of(one.kept.tenant)
-            step = NextStep.WAIT if one.opened.remaining else one.step(dispatcher)
-            if not one.opened.due or dispatcher is None or step in {NextStep.WAIT, NextStep.PERSON}:
+            dispatcher = await self._dispatcher_of(effect.record.tenant)
+            step = NextStep.WAIT if effect.opened.remaining else effect.step(dispatcher)
+            if (
+                not effect.opened.due
+                or dispatcher is None
+                or step in {NextStep.WAIT, NextStep.PERSON}
+            ):
                 continue
-            pause = min(max(_PAUSE, one.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
-            attend = Attend(one.opened.name, pause=micros(pause))
+            pause = min(max(_PAUSE, effect.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
+            attend = Attend(effect.opened.name, pause=micros(pause))
             reserved: Reserved = await self._core.execute(attend, None)
             if reserved.ours:
                 limit -= 1
-                outcome = await self._settled(one, dispatcher, step, reserved)
+                outcome = await self._settle_one(effect, dispatcher, step, reserved)
                 if outcome is not None:
                     settled.append(outcome)
         return settled
@@ -234,14 +249,14 @@ class UnsettledFlows:
             IdempotencyInProgress: the request may still be under way.
         """
         key = checked_key(idempotency_key)
-        found = await self._found(key, tenant)
+        effect = await self._find(key, tenant)
         dispatcher = await self._find_dispatcher(tenant)
         flows = _Settling(dispatcher, tenant)
         answer = None
         if done:
-            answer = await self._receipt(found, dispatcher, flows, receipt)
-        elif not found.opened.remaining and await self._is_refused(found, dispatcher):
-            return found.told(dispatcher)
+            answer = await self._receipt(effect, dispatcher, flows, receipt)
+        elif not effect.opened.remaining and await self._is_refused(effect, dispatcher):
+            return effect.report(dispatcher)
         decision = await flows.effects.decide(key, done=done, answer=answer)
         if decision.wait:
             raise IdempotencyInProgress(
@@ -250,7 +265,7 @@ class UnsettledFlows:
                 retry_at=self._core.utc() + timedelta(microseconds=decision.wait),
                 remedy=f"Close it in {decision.wait / SECOND:.0f} s, after you have looked again.",
             )
-        return found.told(dispatcher)
+        return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
         """Of each operation, by its tenant and its key, whether it is no longer unsettled.
@@ -259,8 +274,8 @@ class UnsettledFlows:
             effects: the operations, at most some hundreds.
         """
         names = [effect_name(KIND, tenant, key) for tenant, key in effects]
-        found = await self._core.execute(ReadEffects(names), None) if names else ()
-        unsettled = {one.name for one in found}
+        open_effects = await self._core.execute(ReadEffects(names), None) if names else ()
+        unsettled = {effect.name for effect in open_effects}
         return [name not in unsettled for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
@@ -271,26 +286,28 @@ class UnsettledFlows:
             key: its idempotency key.
             request: what was asked for.
         """
-        dispatcher = await self._desk_of(tenant)
+        dispatcher = await self._dispatcher_of(tenant)
         if dispatcher is None or dispatcher.safety.dry_run:
             return None
         try:
-            return Result(await _asked(dispatcher, tenant, key, request, Reach.STORED))
+            return Result(await _call_again(dispatcher, tenant, key, request, Reach.STORED))
         except ConnectorError as error:
             return Result(error=error) if is_refused(error) else None
 
-    async def _read(self) -> list[_Found]:
+    async def _read(self) -> list[_OpenEffect]:
         names = await self._core.execute(ReadShards(KIND), None)
-        found: list[_Found] = []
+        effects: list[_OpenEffect] = []
         for start in range(0, len(names), _AT_ONCE):
             read = ReadEffects(names[start : start + _AT_ONCE])
-            found += [_Found(self._core, one) for one in await self._core.execute(read, None)]
-        return sorted(found, key=lambda one: one.since)
+            effects += [
+                _OpenEffect(self._core, effect) for effect in await self._core.execute(read, None)
+            ]
+        return sorted(effects, key=lambda effect: effect.since)
 
-    async def _found(self, key: str, tenant: str | None) -> _Found:
+    async def _find(self, key: str, tenant: str | None) -> _OpenEffect:
         read = ReadEffects([effect_name(KIND, tenant, key)])
-        for one in await self._core.execute(read, None):
-            return _Found(self._core, one)
+        for effect in await self._core.execute(read, None):
+            return _OpenEffect(self._core, effect)
         raise InvalidData(
             f"No unsettled payment has the key {key!r}"
             f"{'' if tenant is None else f' for the tenant {tenant!r}'}.",
@@ -299,70 +316,72 @@ class UnsettledFlows:
             " `moorage payments unsettled` lists.",
         )
 
-    async def _desk_of(self, tenant: str | None) -> Dispatcher | None:
-        """A tenant's desk; None while nobody knows its accounts."""
+    async def _dispatcher_of(self, tenant: str | None) -> Dispatcher | None:
+        """A tenant's dispatcher; None if its accounts cannot be found."""
         try:
             return await self._find_dispatcher(tenant)
         except ConnectorError:
             return None
 
-    async def _settled(
-        self, one: _Found, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
+    async def _settle_one(
+        self, effect: _OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
         """What became of an operation; None if the vendor cannot tell now."""
-        told = partial(SettledPayment, payment=one.told(dispatcher))
+        outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown: list[ConnectorError] = [
-            OutcomeUnknown("", service=account.name) for account in one.accounts(dispatcher)
+            OutcomeUnknown("", service=account.name) for account in effect.accounts(dispatcher)
         ]
         if step is not NextStep.LOOK_UP:
             try:
-                return told(
-                    outcome=SettledAs.DONE, receipt=await _again(one, dispatcher, Reach.AGAIN)
+                return outcome_of(
+                    outcome=SettledAs.DONE, receipt=await _repeat(effect, dispatcher, Reach.AGAIN)
                 )
             except NotSentError:
-                return told(outcome=SettledAs.NOT_DONE)
+                return outcome_of(outcome=SettledAs.NOT_DONE)
             except ConnectorError as error:
                 if is_refused(error):
-                    return told(outcome=SettledAs.REFUSED, error=error)
+                    return outcome_of(outcome=SettledAs.REFUSED, error=error)
                 if not isinstance(error, OutcomeUnknown):
                     return None
                 unknown = [error]
-        flows, fruitless = _Settling(dispatcher, one.kept.tenant), True
+        flows, fruitless = _Settling(dispatcher, effect.record.tenant), True
         for lost in unknown:
             try:
-                receipt = await self._looked_up(one, flows, lost)
+                receipt = await self._look_up(effect, flows, lost)
             except ConnectorError as error:
                 fruitless = fruitless and (error is lost or _is_final(error))
             else:
-                return told(outcome=SettledAs.DONE, receipt=receipt)
+                return outcome_of(outcome=SettledAs.DONE, receipt=receipt)
         if fruitless:
-            await self._core.execute(NotFound(one.opened.name, reserved), None)
+            await self._core.execute(NotFound(effect.opened.name, reserved), None)
         return None
 
-    async def _looked_up(self, one: _Found, flows: _Settling, unknown: ConnectorError) -> Payment:
+    async def _look_up(
+        self, effect: _OpenEffect, flows: _Settling, unknown: ConnectorError
+    ) -> Payment:
         """A payment found by our reference of it, with which its key is settled."""
-        kept = one.kept
-        charge = None if kept.request is None else kept.request.values[0]
+        record = effect.record
+        charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
             raise unknown
         lost = Unsettled(
             charge=charge,
-            idempotency_key=kept.key,
-            operation=kept.operation,
-            since=one.since - CLOCK_SKEW,
+            idempotency_key=record.key,
+            operation=record.operation,
+            since=effect.since - CLOCK_SKEW,
         )
         return await flows.look_up(lost, unknown)
 
-    async def _is_refused(self, one: _Found, dispatcher: Dispatcher) -> bool:
+    async def _is_refused(self, effect: _OpenEffect, dispatcher: Dispatcher) -> bool:
         """Whether the stored answer says that nothing was done.
 
         Raises:
             InvalidData: it says that it was done.
         """
-        if one.kept.request is None or not one.accounts(dispatcher):
+        if effect.record.request is None or not effect.accounts(dispatcher):
             return False
         try:
-            await _again(one, dispatcher, Reach.STORED)
+            await _repeat(effect, dispatcher, Reach.STORED)
         except (IdempotencyInProgress, StorageUnavailable):
             raise
         except ConnectorError as error:
@@ -374,15 +393,15 @@ class UnsettledFlows:
         )
 
     async def _receipt(
-        self, one: _Found, dispatcher: Dispatcher, flows: _Settling, given: Any
+        self, effect: _OpenEffect, dispatcher: Dispatcher, flows: _Settling, receipt: Any
     ) -> Payment | Capture | Refund | Void:
         """The receipt of an operation that was done."""
-        operation = one.kept.operation
+        operation = effect.record.operation
         kind: type[Payment | Capture | Refund | Void] = _RECEIPTS.get(operation, Payment)
-        if isinstance(given, kind):
-            return given
-        accounts = one.accounts(dispatcher)
-        if given is None and accounts:
+        if isinstance(receipt, kind):
+            return receipt
+        accounts = effect.accounts(dispatcher)
+        if receipt is None and accounts:
             unknown = InvalidData(
                 "The vendor does not list exactly one payment with the reference and the amount of"
                 " this one."
@@ -392,15 +411,15 @@ class UnsettledFlows:
                 remedy="Give the vendor's id of it, or the receipt itself.",
             )
             unknown.service = accounts[0].name
-            return await self._looked_up(one, flows, unknown)
-        if not isinstance(given, (Ref, str)) or not accounts:
+            return await self._look_up(effect, flows, unknown)
+        if not isinstance(receipt, (Ref, str)) or not accounts:
             raise InvalidData(
-                f"A {type(given).__name__} is no receipt of this {operation}.",
+                f"A {type(receipt).__name__} is no receipt of this {operation}.",
                 field="receipt",
                 remedy=f"Give a {kind.__name__}, or its reference; the account has to be"
                 " configured.",
             )
-        return await _receipt_of(one, flows, accounts[0], _ref(one, accounts, given))
+        return await _receipt_of(effect, flows, accounts[0], _ref(effect, accounts, receipt))
 
 
 def _is_final(error: ConnectorError) -> bool:
@@ -408,29 +427,29 @@ def _is_final(error: ConnectorError) -> bool:
     return isinstance(error, VendorRejected) and not error.retryable
 
 
-async def _again(one: _Found, dispatcher: Dispatcher, reach: Reach) -> Any:
+async def _repeat(effect: _OpenEffect, dispatcher: Dispatcher, reach: Reach) -> Any:
     """Ask again for an operation, as far as `reach` says."""
-    request, kept = one.kept.request, one.kept
+    request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
-    return await _asked(dispatcher, kept.tenant, kept.key, request, reach)
+    return await _call_again(dispatcher, record.tenant, record.key, request, reach)
 
 
-async def _asked(
+async def _call_again(
     dispatcher: Dispatcher, tenant: str | None, key: str, request: Request, reach: Reach
 ) -> Any:
     verb = getattr(PaymentsFlows(dispatcher, tenant, reach), request.operation)
     return await verb(*request.values, **request.options, idempotency_key=key)
 
 
-def _ref(one: _Found, accounts: list[Account], given: Ref | str) -> Ref:
+def _ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
     """A reference at the account, also of the vendor's bare id."""
     names = {account.name for account in accounts}
-    if isinstance(given, str) and given.count(":") < 2:
-        request = one.kept.request
-        held = None if request is None else ref_of(request)
-        name = accounts[0].name if held is None else held.account
-        given = Ref(accounts[0].vendor.name, name, given)
-    ref = Ref.parse(given, "receipt")
+    if isinstance(receipt, str) and receipt.count(":") < 2:
+        request = effect.record.request
+        payment_of_effect = None if request is None else ref_of(request)
+        name = accounts[0].name if payment_of_effect is None else payment_of_effect.account
+        receipt = Ref(accounts[0].vendor.name, name, receipt)
+    ref = Ref.parse(receipt, "receipt")
     if ref.account not in names:
         raise InvalidData(
             f"The reference belongs to the account {ref.account!r}, and this was asked for at"
@@ -442,44 +461,44 @@ def _ref(one: _Found, accounts: list[Account], given: Ref | str) -> Ref:
 
 
 async def _receipt_of(
-    one: _Found, flows: _Settling, account: Account, ref: Ref
+    effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
     """The receipt that a reference stands for, as the vendor tells it, or as far as it is known."""
-    operation, able = one.kept.operation, account.vendor.capabilities
-    told = one.told(None)
-    held = told.payment
+    operation, able = effect.record.operation, account.vendor.capabilities
+    report = effect.report(None)
+    parent = report.payment
     if operation == "refund":
         if PaymentsCapability.LOOK_UP_REFUND in able:
             return await flows.get_refund(ref)
-        return Refund(ref=ref, payment=held, state=MoveState.PENDING, amount=told.amount)
-    if operation == "capture" and held is not None:
-        return Capture(ref=ref, payment=held, state=MoveState.PENDING, amount=told.amount)
-    if operation == "void" and held is not None:
-        return Void(ref=ref, payment=held, state=MoveState.PENDING)
-    amount = told.amount if held is None else stated_amount(held)
+        return Refund(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
+    if operation == "capture" and parent is not None:
+        return Capture(ref=ref, payment=parent, state=MoveState.PENDING, amount=report.amount)
+    if operation == "void" and parent is not None:
+        return Void(ref=ref, payment=parent, state=MoveState.PENDING)
+    amount = report.amount if parent is None else stated_amount(parent)
     if PaymentsCapability.LOOK_UP not in able:
-        known = ref if amount is None else payment_ref(partial(_made, ref), ref.id, amount)
+        full_ref = ref if amount is None else payment_ref(partial(_ref_at, ref), ref.id, amount)
         return Payment(
-            ref=known, state=PaymentState.PENDING, amount=amount, reference=told.reference
+            ref=full_ref, state=PaymentState.PENDING, amount=amount, reference=report.reference
         )
     payment = await flows.get(ref)
-    _check_same(payment, amount, told.reference)
+    _check_same(payment, amount, report.reference)
     return payment
 
 
-def _made(at: Ref, id: str, /, **related: str) -> Ref:
+def _ref_at(at: Ref, id: str, /, **related: str) -> Ref:
     return Ref(at.vendor, at.account, id, related)
 
 
 def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
     """Refuse another payment than was asked for."""
-    for field, operation, found in (
+    for field, expected, actual in (
         ("amount", amount, payment.amount),
         ("reference", reference, payment.reference),
     ):
-        if operation is not None and found is not None and operation != found:
+        if expected is not None and actual is not None and expected != actual:
             raise InvalidData(
-                f"The {field} of {payment.ref} is {found}, and {operation} was asked for.",
+                f"The {field} of {payment.ref} is {actual}, and {expected} was asked for.",
                 field="receipt",
                 remedy="Give the payment that was made under this key.",
             )

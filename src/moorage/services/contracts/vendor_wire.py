@@ -83,8 +83,8 @@ class VendorWire:
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
         """Make a reference of an object at this account."""
-        kept = {name: value for name, value in related.items() if value}
-        return Ref(self._vendor, self.account, id, kept)
+        nonempty = {name: value for name, value in related.items() if value}
+        return Ref(self._vendor, self.account, id, nonempty)
 
     def now(self) -> datetime:
         """The current time, as an aware datetime in UTC."""
@@ -97,8 +97,12 @@ class VendorWire:
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
         """The account's credentials, for signing something that is not sent."""
         name = service_name(self.account, to)
-        own = self._calling.plans.services[name].credentials
-        return await self._core.get_credentials(name, self.tenant) if own is None else own
+        credentials = self._calling.plans.services[name].credentials
+        return (
+            await self._core.get_credentials(name, self.tenant)
+            if credentials is None
+            else credentials
+        )
 
     async def send(
         self,
@@ -153,10 +157,10 @@ class VendorWire:
 
     def masked(self, outcome: R) -> R:
         """Remove the sent credential from an error or from a list of results."""
-        told: object = outcome
-        errors: list[Any] = [told]
-        if isinstance(told, list):
-            errors = [getattr(item, "error", None) for item in cast("list[object]", told)]
+        results: object = outcome
+        errors: list[Any] = [results]
+        if isinstance(results, list):
+            errors = [getattr(item, "error", None) for item in cast("list[object]", results)]
         for error in errors:
             if isinstance(error, ConnectorError):
                 for sent in self._sent:
@@ -164,7 +168,7 @@ class VendorWire:
         return outcome
 
     async def act(
-        self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
+        self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
         """Execute an operation of the vendor's own transport."""
         if self._transport is None:
@@ -175,11 +179,13 @@ class VendorWire:
             )
         self.rehearse(verb)
         self.begun = True
-        known = [item for item in given if isinstance(item, (Credentials, OAuthCredentials))]
-        self._sent.extend(map(Sent, known))
+        credentials = [
+            item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
+        ]
+        self._sent.extend(map(Sent, credentials))
         ending = await self._calling.run(
             self.account,
-            self._step(partial(getattr(self._transport, verb), *given), self._core),
+            self._step(partial(getattr(self._transport, verb), *arguments), self._core),
             tenant=self.tenant,
             idempotency_key=key,
             payload=payload,
@@ -220,7 +226,7 @@ class VendorWire:
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
         """Run steps concurrently, at most `at_once` of them; return their results in order."""
-        return await self._core.every([_told(step) for step in steps], at_once=at_once)
+        return await self._core.every([_as_result(step) for step in steps], at_once=at_once)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, within the deadline."""
@@ -243,7 +249,7 @@ class VendorWire:
         )
 
 
-def _told(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Result[Any]]]:
+def _as_result(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Result[Any]]]:
     async def told() -> Result[Any]:
         try:
             return Result(await step())
