@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import Response
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 WHOLE = """
 [state]
@@ -56,7 +56,7 @@ class Killing(StripeSandbox):
         self.victim: subprocess.Popen[bytes] | None = None
         self.known = Event()
 
-    def answer(self, request: Asked) -> Response:
+    def answer(self, request: SandboxRequest) -> Response:
         """As Stripe, and then the process is killed."""
         answer = super().answer(request)
         if request.method == "POST" and self.victim is not None:

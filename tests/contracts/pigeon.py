@@ -14,7 +14,7 @@ from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for
 from moorage.domain.http.requests import Request
 from moorage.domain.service.settings import Service
 from moorage.testing.sandbox_fixtures import SandboxFixture
-from moorage.testing.sandboxes.base import Asked, Sandbox, reply
+from moorage.testing.sandboxes.base import Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,14 +84,14 @@ class Loft(Sandbox):
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         return {"POST /letters": self._take, "GET /letters/{id}": self._tell}
 
-    def _take(self, request: Asked) -> Response:
+    def _take(self, request: SandboxRequest) -> Response:
         key = request.headers.get("idempotency-key") or f"none {self.number()}"
         if key not in self.known:
             self.known[key] = f"L{self.number()}"
             self.letters[self.known[key]] = dict(request.form)
         return reply({"id": self.known[key]}, 201)
 
-    def _tell(self, _: Asked, id: str) -> Response:
+    def _tell(self, _: SandboxRequest, id: str) -> Response:
         return reply({"id": id}) if id in self.letters else reply({}, 404)
 
 

@@ -31,14 +31,14 @@ from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import (
-    Asked,
     AsyncSandboxHttpClient,
     Refusal,
     Sandbox,
     SandboxHttpClient,
+    SandboxRequest,
     reply,
 )
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 from tests.contracts.caller import MODES, given
 
 if TYPE_CHECKING:
@@ -107,19 +107,19 @@ class Hall(Sandbox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.desk = TokenDesk("/oauth/token", "erp", "hush", **options)
-        self.beside = {self.desk.path: self.desk}
+        self.token_endpoint = TokenEndpoint("/oauth/token", "erp", "hush", **options)
+        self.beside = {self.token_endpoint.path: self.token_endpoint}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """Crying."""
         return {"POST /cries": self._cry, "GET /cries": self._watch}
 
-    def _cry(self, request: Asked) -> Response:
-        if not self.desk.allows(request):
+    def _cry(self, request: SandboxRequest) -> Response:
+        if not self.token_endpoint.allows(request):
             raise Refusal(reply({}, 401))
         return reply({})
 
-    def _watch(self, request: Asked) -> Response:
+    def _watch(self, request: SandboxRequest) -> Response:
         return reply({}, 200 if request.bearer() == "tower-token" else 401)
 
 
@@ -143,7 +143,7 @@ async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     for tenant in (None, "acme", "other"):
         await given(here.sms(tenant=tenant).send(MESSAGE))
 
-    assert 1 == hall.desk.granted == len(hall.desk.asked)
+    assert 1 == hall.token_endpoint.granted == len(hall.token_endpoint.asked)
     assert ["/cries"] * 3 == [request.path for request in hall.asked]
     assert "hush" not in repr(here.account("main"))
     await given(here.close())
@@ -155,10 +155,10 @@ async def test_a_token_that_is_refused_is_renewed(hub_class: type[Any]) -> None:
     hall = Hall()
     here = hub(hub_class, hall)
     await given(here.sms().send(MESSAGE))
-    hall.desk.forget()
+    hall.token_endpoint.forget()
     await given(here.sms().send(MESSAGE))
 
-    assert 2 == hall.desk.granted
+    assert 2 == hall.token_endpoint.granted
     assert 3 == len(hall.asked)
 
 
@@ -169,7 +169,7 @@ async def test_tokens_outlive_a_hub(hub_class: type[Any]) -> None:
     for _ in range(2):
         await given(hub(hub_class, hall, tokens=stored).sms().send(MESSAGE))
 
-    assert 1 == hall.desk.granted
+    assert 1 == hall.token_endpoint.granted
 
 
 @MODES
@@ -196,7 +196,7 @@ async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
     vendor = Herald(posted=True, scope="cries")
     await given(hub(hub_class, hall, vendor).sms().send(MESSAGE))
 
-    assert 1 == hall.desk.granted
+    assert 1 == hall.token_endpoint.granted
 
 
 @MODES
@@ -219,7 +219,7 @@ async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
     with pytest.raises(AuthenticationFailed):
         await given(hub(hub_class, hall).sms().send(MESSAGE))
 
-    assert 2 == hall.desk.granted
+    assert 2 == hall.token_endpoint.granted
 
 
 @MODES
@@ -227,7 +227,7 @@ async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
 async def test_another_account_takes_over(hub_class: type[Any], key: str | None) -> None:
     """Where no token is to be had just now, nothing was done, and the next account is tried."""
     hall = Hall()
-    hall.desk.fail(*[reply({}, 503)] * 3)
+    hall.token_endpoint.fail(*[reply({}, 503)] * 3)
     accounts = [Account("main", Herald()), Account("other", Herald())]
     clock = VirtualClock()
     plain = hub_class is Hub
@@ -241,8 +241,8 @@ async def test_another_account_takes_over(hub_class: type[Any], key: str | None)
     receipt = await given(here.sms().send(MESSAGE, idempotency_key=key))
 
     assert "other" == receipt.ref.account
-    hall.desk.forget()
-    hall.desk.fail(reply({"error": "invalid_client"}, 401))
+    hall.token_endpoint.forget()
+    hall.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
         await given(here.sms().send(MESSAGE, idempotency_key="k-2"))
 
@@ -273,7 +273,7 @@ def test_over_a_socket() -> None:
         with Hub([account], state=MemoryStorage()) as here:
             here.sms().send(MESSAGE)
 
-    assert 1 == hall.desk.granted
+    assert 1 == hall.token_endpoint.granted
 
 
 async def test_over_a_socket_awaited() -> None:
@@ -284,7 +284,7 @@ async def test_over_a_socket_awaited() -> None:
         async with AsyncHub([account]) as here:
             await here.sms().send(MESSAGE)
 
-    assert 1 == hall.desk.granted
+    assert 1 == hall.token_endpoint.granted
 
 
 @MODES
@@ -301,14 +301,14 @@ async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
     wrong = Offer(accounts=[other], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
         await given(here.reload(wrong))
-    hall.desk.forget()
+    hall.token_endpoint.forget()
     await given(here.sms().send(MESSAGE))
-    before = hall.desk.granted
+    before = hall.token_endpoint.granted
 
     await given(here.reload(Offer(accounts=[other], routes=[Route("sms", "main")])))
 
     with pytest.raises(CredentialRefreshFailed):
         await given(here.sms().send(MESSAGE))
-    assert 2 == before == hall.desk.granted
+    assert 2 == before == hall.token_endpoint.granted
     renewed = [report for report in reports if isinstance(report, TokenRenewed)]
     assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewed]

@@ -34,7 +34,7 @@ from tests.contracts.pigeon import Loft
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -282,7 +282,7 @@ class Busy(Loft):
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
-    def answer(self, request: Asked) -> Response:
+    def answer(self, request: SandboxRequest) -> Response:
         """Let the other caller try first."""
         meanwhile, self.meanwhile = self.meanwhile, int
         meanwhile()

@@ -16,7 +16,7 @@ from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 
 if TYPE_CHECKING:
     from moorage import Response
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
@@ -27,7 +27,7 @@ class Deadly(EasyPostSandbox):
     buyer: subprocess.Popen[bytes]
     bought = 0
 
-    def answer(self, request: Asked) -> Response:
+    def answer(self, request: SandboxRequest) -> Response:
         """Do what is asked."""
         response = super().answer(request)
         if request.path.endswith("/buy"):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from moorage.contracts.routes import Account
 from moorage.domain.http.headers import Headers
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.sandboxes.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from moorage.vendors.storage.gcs import Gcs
 from tests.storage.labs import QUICK
@@ -67,7 +67,7 @@ def fetch_of_gcs(made: GcsSandbox) -> Any:
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-        request = Asked(
+        request = SandboxRequest(
             signed.method, parts.netloc, parts.path, query, Headers(signed.headers), body
         )
         response = made.answer(request)

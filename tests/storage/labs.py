@@ -15,7 +15,7 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import AuthenticationFailed, FileNotFound
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits.storage_conformance import Subject
-from moorage.testing.sandboxes.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.vendors.storage.local_files import LocalFiles
 from moorage.vendors.storage.s3 import S3
@@ -96,7 +96,9 @@ def fetch_of(made: Sandbox) -> Any:
         parts = urlsplit(signed.url)
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
         fields = Headers({**signed.headers, "Content-Length": str(len(body))})
-        response = made.answer(Asked(signed.method, parts.netloc, parts.path, query, fields, body))
+        response = made.answer(
+            SandboxRequest(signed.method, parts.netloc, parts.path, query, fields, body)
+        )
         return response.status, response.body
 
     return fetch

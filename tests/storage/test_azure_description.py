@@ -12,7 +12,7 @@ from tests.storage.labs import PART, bytes_of
 from tests.support.openapi import description
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
     Json = Any
 
@@ -87,7 +87,7 @@ _BY_COMP: Final = {
 }
 
 
-def operation_of(request: Asked) -> str:
+def operation_of(request: SandboxRequest) -> str:
     """The name of a request in the description."""
     query = dict(request.query)
     comp = query.get("comp", "")
@@ -100,7 +100,7 @@ def operation_of(request: Asked) -> str:
     return _BY_COMP[request.method, comp]
 
 
-def names_of(request: Asked) -> set[str]:
+def names_of(request: SandboxRequest) -> set[str]:
     """The names of parameters and of headers that are an operation's own."""
     results = {name for name, _ in request.query}
     for name in (name.lower() for name in request.headers):
@@ -111,7 +111,7 @@ def names_of(request: Asked) -> set[str]:
     return results
 
 
-def problems(request: Asked, operations: dict[str, Operation]) -> list[str]:
+def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[str]:
     """The problems of a request."""
     name, names = operation_of(request), names_of(request)
     existing, required = operations[name]
@@ -145,7 +145,7 @@ def official(root: Json) -> dict[str, Operation]:
 
 
 @pytest.fixture(scope="module")
-def everything() -> list[Asked]:
+def everything() -> list[SandboxRequest]:
     """One request of each kind at least."""
     data = bytes_of(2 * PART)
     stored = PutOptions(
@@ -181,17 +181,17 @@ def everything() -> list[Asked]:
         return made.asked
 
 
-def test_every_operation_is_sent(everything: list[Asked]) -> None:
+def test_every_operation_is_sent(everything: list[SandboxRequest]) -> None:
     """Every operation of the vendor is sent here."""
     assert DISTILLED.keys() == {operation_of(request) for request in everything}
 
 
-def test_distilled(everything: list[Asked]) -> None:
+def test_distilled(everything: list[SandboxRequest]) -> None:
     """Requests have what the operations know, and what they must have."""
     assert [] == [problem for request in everything for problem in problems(request, DISTILLED)]
 
 
-def test_official(everything: list[Asked]) -> None:
+def test_official(everything: list[SandboxRequest]) -> None:
     """So they do by the official description."""
     operations = official(description("azure-blob.json"))
 
@@ -202,7 +202,7 @@ def test_official(everything: list[Asked]) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_mistakes_are_noticed(everything: list[Asked], index: int) -> None:
+def test_mistakes_are_noticed(everything: list[SandboxRequest], index: int) -> None:
     """An unknown or a missing part is noticed."""
     name = operation_of(everything[index])
     mistaken = {**DISTILLED, name: of(required=("new",))}

@@ -97,7 +97,7 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
         assert result["skt"] < result["se"]
         assert (200, b"x") == fetch_of(made)(signed, b"")
         assert (200, b"x") == fetch_of(made)(week, b"")
-        assert 1 == made.desk.granted
+        assert 1 == made.token_endpoint.granted
 
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
@@ -133,11 +133,11 @@ def test_a_token_that_is_refused_is_renewed(made: AzureBlobSandbox) -> None:
     """After a 401 one other token is asked for, and the call goes on."""
     with over_azure(made, **entra(made)) as hub:
         hub.storage().upload("a", b"x")
-        made.desk.forget()
+        made.token_endpoint.forget()
         assert 1 == hub.storage().head("a").size
 
-    assert 2 == made.desk.granted
-    assert f"/{made.directory}/oauth2/v2.0/token" == made.desk.asked[0].path
+    assert 2 == made.token_endpoint.granted
+    assert f"/{made.directory}/oauth2/v2.0/token" == made.token_endpoint.asked[0].path
 
 
 def test_a_wrong_client(made: AzureBlobSandbox) -> None:

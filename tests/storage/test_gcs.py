@@ -31,8 +31,8 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.hub.hub import Hub
-from moorage.testing.sandboxes.base import Asked, Lost, SandboxHttpClient
-from moorage.testing.sandboxes.storage._gcs_words import said
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest
+from moorage.testing.sandboxes.storage._gcs_documents import said
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import bucket, gcs, gcs_account, over_gcs, over_socket
 from tests.storage.labs import QUICK, bytes_of
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.faces.storage import Storage
+    from moorage.testing.sandboxes.storage._s3_documents import Reply
     from moorage.testing.sandboxes.storage._s3_store import Spool
-    from moorage.testing.sandboxes.storage._s3_words import Reply
 
 STEP = 262_144
 KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
@@ -180,7 +180,7 @@ def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
 class _Blunt(GcsSandbox):
     """Does not know the header that asks for a 200."""
 
-    def handle(self, request: Asked, spool: Spool) -> Reply:
+    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         headers = request.headers.without("x-guploader-no-308")
         return super().handle(attrs.evolve(request, headers=headers), spool)
 
@@ -555,7 +555,7 @@ def _post(made: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> in
     body = b"".join(parts) + head + data + b"\r\n--xx--\r\n"
     headers = Headers({"Content-Type": "multipart/form-data; boundary=xx"})
     url = urlsplit(signed.url)
-    return made.answer(Asked("POST", url.netloc, url.path, (), headers, body)).status
+    return made.answer(SandboxRequest("POST", url.netloc, url.path, (), headers, body)).status
 
 
 def test_signed_form(made: GcsSandbox, files: Storage) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.contracts.storage import ByteRange, PutOptions
-from moorage.testing.sandboxes.storage._gcs_words import related
+from moorage.testing.sandboxes.storage._gcs_documents import related
 from moorage.testing.sandboxes.storage._s3_store import Spool
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import over_gcs
@@ -16,7 +16,7 @@ from tests.storage.labs import bytes_of
 from tests.support.openapi import Json, description, problems
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 STEP = 262_144
 TEXT: Json = {"type": "string"}
@@ -109,7 +109,7 @@ def described(message: Json) -> Json:
     return {"paths": paths, "schemas": message["schemas"]}
 
 
-def told(made: GcsSandbox, request: Asked) -> Json:
+def told(made: GcsSandbox, request: SandboxRequest) -> Json:
     """The resource that a request holds, if it holds any."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
         spool = Spool(made.folder)

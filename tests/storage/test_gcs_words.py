@@ -26,8 +26,8 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.testing.sandboxes.storage._gcs_documents import said
 from moorage.testing.sandboxes.storage._gcs_keys import key_file, pair
-from moorage.testing.sandboxes.storage._gcs_words import said
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._gcs_session import Chunks

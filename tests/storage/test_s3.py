@@ -26,7 +26,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.hub.hub import Hub
-from moorage.testing.sandboxes.base import Asked, Lost, SandboxHttpClient
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
 from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
 
@@ -397,7 +397,7 @@ def _post(made: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int
     )
     body = b"".join(parts) + file % data
     request = Request.post("/", headers={"Content-Type": "multipart/form-data; boundary=xx"})
-    return made.answer(Asked("POST", made.hosts[0], "/", (), request.headers, body)).status
+    return made.answer(SandboxRequest("POST", made.hosts[0], "/", (), request.headers, body)).status
 
 
 def test_temporary_credentials() -> None:

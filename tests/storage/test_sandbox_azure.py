@@ -15,7 +15,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandboxes.base import Asked, Lost
+from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.vendors._xml import read_xml
 from moorage.vendors.storage._azure_blob_requests import Place, delegation
 from moorage.vendors.storage._azure_blob_sas import Grant
@@ -39,13 +39,13 @@ def made() -> Iterator[AzureBlobSandbox]:
         yield one
 
 
-def asked(made: AzureBlobSandbox, request: Request, url: str, **other: str) -> Asked:
+def asked(made: AzureBlobSandbox, request: Request, url: str, **other: str) -> SandboxRequest:
     """A request as it arrives, with other headers than were signed."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
     assert isinstance(request.body, bytes)
-    return Asked(request.method, made.hosts[0], parts.path, query, headers, request.body)
+    return SandboxRequest(request.method, made.hosts[0], parts.path, query, headers, request.body)
 
 
 def ask(
@@ -191,8 +191,10 @@ def token(made: AzureBlobSandbox) -> str:
         "client_secret": "sandbox-client-secret",
         "scope": "https://storage.azure.com/.default",
     }
-    request = Request.post(made.desk.path, form=form)
-    answer = made.desk.answer(asked(made, request, f"https://x{made.desk.path}"))
+    request = Request.post(made.token_endpoint.path, form=form)
+    answer = made.token_endpoint.answer(
+        asked(made, request, f"https://x{made.token_endpoint.path}")
+    )
     return f"Bearer {answer.json()['access_token']}"
 
 

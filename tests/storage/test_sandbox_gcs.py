@@ -15,7 +15,7 @@ from moorage.domain.http.requests import Request, Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.occasion import Occasion
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.vendors.storage._gcs_signing import account_of
 from tests.storage.gcs_labs import bucket
 
@@ -57,7 +57,9 @@ def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
     """Ask for a token."""
     request = Request.post("/token", form=form, headers=headers)
     assert isinstance(request.body, bytes)
-    query = Asked("POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body)
+    query = SandboxRequest(
+        "POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body
+    )
     return made.at("/token").answer(query)
 
 
@@ -68,7 +70,9 @@ def ask(made: GcsSandbox, request: Request) -> Response:
     request = request.with_header("Authorization", f"Bearer {token}")
     assert isinstance(request.body, bytes)
     host = "storage.googleapis.com"
-    query = Asked(request.method, host, request.path, request.query, request.headers, request.body)
+    query = SandboxRequest(
+        request.method, host, request.path, request.query, request.headers, request.body
+    )
     return made.answer(query)
 
 
@@ -114,7 +118,7 @@ def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
 
 def test_invalid_tokens_are_refused(made: GcsSandbox) -> None:
     """A request without a valid token is refused."""
-    result = Asked(
+    result = SandboxRequest(
         "GET", "storage.googleapis.com", f"{OBJECTS}/a", (), Request.get("/").headers, b""
     )
     assert "authError" == reason(made.answer(result))
@@ -249,7 +253,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             url = url.replace(before, after)
         time[0] += timedelta(seconds=later)
         parts = urlsplit(url)
-        result = Asked(
+        result = SandboxRequest(
             "GET",
             parts.netloc,
             parts.path,
@@ -270,7 +274,7 @@ def test_signed_deletion(made: GcsSandbox) -> None:
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
     parts = urlsplit(url)
-    result = Asked(
+    result = SandboxRequest(
         "DELETE",
         parts.netloc,
         parts.path,

@@ -15,7 +15,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandboxes.base import Asked, Lost
+from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.vendors._xml import read_xml
 from tests.storage.labs import over_socket, sandbox
@@ -39,13 +39,13 @@ def signing(made: S3Sandbox, **options: Any) -> AwsSigV4:
     return AwsSigV4(**{**fields, **options})
 
 
-def asked(made: S3Sandbox, request: Request, url: str, **other: str) -> Asked:
+def asked(made: S3Sandbox, request: Request, url: str, **other: str) -> SandboxRequest:
     """A request as it arrives, with other headers than were signed."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
     assert isinstance(request.body, bytes)
-    return Asked(request.method, made.hosts[0], parts.path, query, headers, request.body)
+    return SandboxRequest(request.method, made.hosts[0], parts.path, query, headers, request.body)
 
 
 def ask(
@@ -242,7 +242,9 @@ def test_completions(
 def test_other_buckets(made: S3Sandbox) -> None:
     """Another bucket is not there, in the path or in the host's name."""
     request = Request.get("/other/a")
-    other = Asked("GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b"")
+    other = SandboxRequest(
+        "GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b""
+    )
     assert "NoSuchBucket" == code(made.answer(other))
 
 

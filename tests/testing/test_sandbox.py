@@ -23,13 +23,13 @@ from moorage import (
 )
 from moorage.testing import Behaviour, VendorServer
 from moorage.testing.sandboxes.base import (
-    Asked,
     AsyncSandboxHttpClient,
     Lost,
     Notice,
     Refusal,
     Sandbox,
     SandboxHttpClient,
+    SandboxRequest,
     Slow,
     reply,
 )
@@ -57,12 +57,12 @@ class Shelf(Sandbox):
             "GET /who": lambda request: reply([request.basic(), request.bearer()]),
         }
 
-    def _get(self, request: Asked, name: str) -> Response:
+    def _get(self, request: SandboxRequest, name: str) -> Response:
         if name not in self.things:
             raise Refusal(reply({"message": "None."}, 404))
         return reply({"name": name, "query": request.query})
 
-    def _put(self, request: Asked) -> Response:
+    def _put(self, request: SandboxRequest) -> Response:
         self.things.append(dict(request.form)["name"])
         return reply({"id": self.number()}, 201)
 
@@ -103,7 +103,7 @@ def test_unknown_paths_are_refused() -> None:
 
 def test_a_sandbox_without_routes_knows_nothing() -> None:
     """Without routes everything is refused."""
-    request = Asked("GET", "a.example", "/", (), Headers(), b"")
+    request = SandboxRequest("GET", "a.example", "/", (), Headers(), b"")
 
     assert 404 == Sandbox().answer(request).status
 

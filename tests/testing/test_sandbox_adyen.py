@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from moorage.domain.http.headers import Headers
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 
 Json: TypeAlias = Any
@@ -38,7 +38,7 @@ class Client:
             fields["Idempotency-Key"] = key
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = Asked("POST", "", self.base + path, (), Headers(fields), sent)
+        request = SandboxRequest("POST", "", self.base + path, (), Headers(fields), sent)
         self.answer = self.sandbox.answer(request)
         return self.answer.status, json.loads(self.answer.body)
 

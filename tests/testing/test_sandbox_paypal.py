@@ -11,7 +11,7 @@ from moorage.contracts.payments import PaymentState
 from moorage.contracts.routes import Account
 from moorage.domain.http.headers import Headers
 from moorage.hub.hub import Hub
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.vendors.payments.paypal import PayPal
 from tests.vendors.paypal_shop import SETTINGS, order
@@ -35,7 +35,7 @@ class Client:
             "Authorization": "Basic cGF5cGFsLWNsaWVudDpwYXlwYWwtc2FuZGJveC1zZWNyZXQ=",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        request = Asked("POST", "", "/v1/oauth2/token", (), Headers(fields), form)
+        request = SandboxRequest("POST", "", "/v1/oauth2/token", (), Headers(fields), form)
         self.token = self.sandbox.at("/v1/oauth2/token").answer(request).json()["access_token"]
 
     def ask(
@@ -49,7 +49,7 @@ class Client:
             fields["Prefer"] = "return=representation"
         query = tuple((name, str(value)) for name, value in more.items())
         sent = b"" if body is None else json.dumps(body).encode()
-        answer = self.sandbox.answer(Asked(method, "", path, query, Headers(fields), sent))
+        answer = self.sandbox.answer(SandboxRequest(method, "", path, query, Headers(fields), sent))
         return answer.status, json.loads(answer.body or b"null")
 
     def post(self, path: str, body: Json = None, **more: Any) -> Json:

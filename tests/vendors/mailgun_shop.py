@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.email import EmailMessage
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import Form, MailgunSandbox, read_form
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
@@ -34,4 +34,4 @@ def mailgun_hub(**options: Any) -> tuple[MailgunSandbox, Any]:
 def form_of(request: Request) -> Form:
     """The form that a request brings."""
     assert isinstance(request.body, bytes)
-    return read_form(Asked("POST", "", request.path, (), request.headers, request.body))
+    return read_form(SandboxRequest("POST", "", request.path, (), request.headers, request.body))

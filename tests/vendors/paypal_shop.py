@@ -15,7 +15,7 @@ from moorage.vendors.payments.paypal import PayPal
 if TYPE_CHECKING:
     from moorage.contracts.payments import Payment, PaymentEvent
     from moorage.faces.payments import Payments
-    from moorage.testing.sandboxes.base import Asked, Notice
+    from moorage.testing.sandboxes.base import Notice, SandboxRequest
 
 EUROS = Money("149.90", "EUR")
 TEN = Money("10.00", "EUR")
@@ -66,7 +66,7 @@ class Shop:
         """The JSON that was sent last."""
         return json.loads(self.last().body)
 
-    def last(self) -> Asked:
+    def last(self) -> SandboxRequest:
         """The request that was sent last."""
         return self.sandbox.asked[-1]
 

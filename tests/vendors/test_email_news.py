@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 WRITTEN = "Ada <ada@example.com>"
 MESSAGE = EmailMessage(
@@ -32,32 +32,32 @@ METADATA = [
 ]
 
 
-def _resend(request: Asked) -> WebhookEvent:
+def _resend(request: SandboxRequest) -> WebhookEvent:
     tags = {tag["name"]: tag["value"] for tag in request.json()["tags"]}
     data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
     payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
     return _webhook_event(payload, data)
 
 
-def _amazon_ses(request: Asked) -> WebhookEvent:
+def _amazon_ses(request: SandboxRequest) -> WebhookEvent:
     tags = {emailtag["Name"]: [emailtag["Value"]] for emailtag in request.json()["EmailTags"]}
     mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
     return _webhook_event({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
 
 
-def _sendgrid(request: Asked) -> WebhookEvent:
+def _sendgrid(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
     fields = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
     return _webhook_event({**body["custom_args"], **fields, "category": body["categories"]})
 
 
-def _postmark(request: Asked) -> WebhookEvent:
+def _postmark(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
     fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
     return _webhook_event({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
 
 
-def _mailgun(request: Asked) -> WebhookEvent:
+def _mailgun(request: SandboxRequest) -> WebhookEvent:
     form = read_form(request)
     data = {
         "event": "delivered",
@@ -73,7 +73,7 @@ def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
 
-WEBHOOKS: dict[str, Callable[[Asked], WebhookEvent]] = {
+WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "amazon_ses": _amazon_ses,
     "mailgun": _mailgun,
     "postmark": _postmark,

@@ -19,7 +19,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 from moorage.vendors.shipping.fedex import FedEx
 from tests.vendors.fedex_shop import RATES, REQUEST, Shop
 
@@ -73,10 +73,10 @@ def test_token_is_reused_until_refused(shop: Shop) -> None:
     """One token is used until FedEx refuses it."""
     shop.shipping.get_rates(REQUEST)
     shop.shipping.get_rates(REQUEST)
-    assert 1 == shop.sandbox.desk.granted
-    shop.sandbox.desk.forget()
+    assert 1 == shop.sandbox.token_endpoint.granted
+    shop.sandbox.token_endpoint.forget()
     assert shop.shipping.get_rates(REQUEST).rates
-    assert 2 == shop.sandbox.desk.granted
+    assert 2 == shop.sandbox.token_endpoint.granted
     headers = shop.sandbox.asked[-1].headers
     assert "en_US" == headers.get("x-locale")
 
@@ -85,8 +85,8 @@ def test_tracking_may_have_a_project_of_its_own() -> None:
     """The parcels are followed with the token of the project that tracks."""
     shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
     shop.bought()
-    desk = TokenDesk("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
-    shop.sandbox.beside["/oauth/token"] = shop.sandbox.desk = desk
+    desk = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
+    shop.sandbox.beside["/oauth/token"] = shop.sandbox.token_endpoint = desk
     [number] = shop.sandbox.tracks
 
     assert number == shop.shipping.track(number, "fedex").number
@@ -186,7 +186,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
     """The sandbox's answer to a request with this token, by default a valid one."""
-    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.desk.granted}"
+    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.granted}"
     shown = request.with_header("Authorization", f"Bearer {good}")
     url = f"https://apis.fedex.com{request.path}"
     return SandboxHttpClient(shop.sandbox).send(shown, url, Timeouts())

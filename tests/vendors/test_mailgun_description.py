@@ -11,7 +11,7 @@ from moorage import Account, Hub
 from moorage.contracts.email import Attachment, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.testing.sandboxes.base import Asked, SandboxHttpClient
+from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from moorage.vendors.email.mailgun import metrics_body
 from tests.support.openapi import Json, description, problems
@@ -74,7 +74,7 @@ OURS: Json = {
 """What Mailgun says of messages and numbers, as far as we send them."""
 
 
-def _sent(request: Asked) -> dict[str, Any]:
+def _sent(request: SandboxRequest) -> dict[str, Any]:
     """The fields of a form as a description has them: what may repeat is a list."""
     form, several = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {name: value for name, value in form.fields if name not in several}

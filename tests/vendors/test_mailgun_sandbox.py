@@ -10,7 +10,7 @@ import pytest
 from moorage import Account, FormFile, Hub, InvalidRequest, VendorRejected
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
@@ -88,7 +88,7 @@ def test_a_file_without_a_type_is_anything() -> None:
         b'--b\r\ncontent-disposition: form-data; name="attachment"; filename="a"\r\n\r\nz\r\n--b--'
     )
     headers = Headers({"Content-Type": "multipart/form-data; boundary=b"})
-    [(_, item)] = read_form(Asked("POST", "", PATH, (), headers, body)).files
+    [(_, item)] = read_form(SandboxRequest("POST", "", PATH, (), headers, body)).files
 
     assert ("application/octet-stream", b"z", None) == (
         item.content_type,

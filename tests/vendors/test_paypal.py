@@ -80,16 +80,16 @@ def test_a_token_from_elsewhere(shop: Shop) -> None:
         payment = hub.payments().charge(order(), idempotency_key="other")
 
     assert PaymentState.CAPTURED is payment.state
-    assert 1 == shop.sandbox.desk.granted
+    assert 1 == shop.sandbox.token_endpoint.granted
 
 
 def test_a_token_that_has_ended_is_renewed(shop: Shop) -> None:
     """A 401 brings another token, and the payment is made once."""
     shop.charged()
-    shop.sandbox.desk.forget()
+    shop.sandbox.token_endpoint.forget()
     shop.charged()
 
-    assert (2, 2) == (shop.sandbox.desk.granted, len(shop.sandbox.taken))
+    assert (2, 2) == (shop.sandbox.token_endpoint.granted, len(shop.sandbox.taken))
 
 
 def test_an_app_that_is_not_known(shop: Shop) -> None:

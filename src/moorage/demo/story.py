@@ -131,7 +131,7 @@ class Story:
         about = "The Dutch branch uses PayPal, whose token suddenly expires."
         with self.narrator.scene("A token expires", about):
             self.erp.pay("NL-0", "card:visa-1", "acme-nl")
-            self.vendors.paypal.desk.forget()
+            self.vendors.paypal.token_endpoint.forget()
             numbers = [f"NL-{number}" for number in range(1, 5)]
             paid = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
             self.say(f"paid: {len({payment.ref for payment in paid})} more orders")

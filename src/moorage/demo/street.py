@@ -48,7 +48,9 @@ class Vendors:
     @property
     def asked(self) -> int:
         """The number of requests that arrived, including token requests."""
-        return sum(len(sandbox.asked) for sandbox in self.all) + len(self.paypal.desk.asked)
+        return sum(len(sandbox.asked) for sandbox in self.all) + len(
+            self.paypal.token_endpoint.asked
+        )
 
     @property
     def effects(self) -> list[str]:

@@ -13,7 +13,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.kits.payments_conformance import PaymentsSubject
-from moorage.testing.sandboxes.base import Asked, reply
+from moorage.testing.sandboxes.base import SandboxRequest, reply
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from moorage.vendors.payments.mollie import Mollie
 
@@ -26,7 +26,7 @@ def says(status: int, detail: str = "No.", **more: str) -> Response:
     return reply({"status": status, "title": "No", "detail": detail, **more}, status)
 
 
-def written(request: Asked) -> int:
+def written(request: SandboxRequest) -> int:
     """The amount that a request asks for, in minor units."""
     amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor

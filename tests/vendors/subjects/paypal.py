@@ -13,7 +13,7 @@ from moorage.vendors.payments.paypal import PayPal
 if TYPE_CHECKING:
     from moorage import ConnectorError
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 
 def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
@@ -23,7 +23,7 @@ def paypal_says(status: int, name: str, issue: str | None = None, field: str = "
     return reply(fields, status)
 
 
-def written(request: Asked) -> int:
+def written(request: SandboxRequest) -> int:
     """The minor units that an order asks for."""
     amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor

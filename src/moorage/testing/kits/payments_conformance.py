@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.parts.webhook_verifier import WebhookVerifier
-    from moorage.testing.sandboxes.base import Asked, Sandbox
+    from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
 _HANGS: Final = "An operation does not come to an end."
 _FIRST: Final = "first"
@@ -123,7 +123,7 @@ class PaymentsSubject:
     declined: str
     expired: str
     refusals: tuple[tuple[Response, type[ConnectorError]], ...]
-    written: Callable[[Asked], int]
+    written: Callable[[SandboxRequest], int]
     option: tuple[Mapping[str, Any], bytes]
     pending: str
     pending_refund: str

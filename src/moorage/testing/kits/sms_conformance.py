@@ -44,7 +44,7 @@ from moorage.wiring.catalog import able
 if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.domain.values.result import Result
-    from moorage.testing.sandboxes.base import Asked, Sandbox
+    from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
 _HANGS: Final = "An operation does not come to an end."
 _ACCOUNT: Final = "texts"
@@ -367,7 +367,7 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(lab.subject.sent() <= 3, _REPEATED)
 
 
-def _told(request: Asked) -> list[tuple[str, Any]]:
+def _told(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request, from its form, JSON or query."""
     kind = request.headers.get("content-type") or ""
     body = request.json().items() if kind.startswith("application/json") else request.form

@@ -12,7 +12,7 @@ from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 UNSIGNED: Final = "It is not signed."
@@ -20,7 +20,9 @@ STRANGER: Final = "The security token is invalid."
 MISMATCH: Final = "The signature does not match."
 
 
-def objection(request: Asked, service: str, region: str, key: tuple[str, str]) -> str | None:
+def objection(
+    request: SandboxRequest, service: str, region: str, key: tuple[str, str]
+) -> str | None:
     """Return the problem of a request's AWS signature; None if it is valid."""
     header = request.headers.get("authorization") or ""
     match = _CREDENTIAL.search(header)
@@ -32,9 +34,9 @@ def objection(request: Asked, service: str, region: str, key: tuple[str, str]) -
     stamp = request.headers.get("x-amz-date") or ""
     now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     names = re.findall(r"SignedHeaders=([^,]+)", header)[0].split(";")
-    kept = {name: request.headers.get(name) or "" for name in names if name != "host"}
+    signed_headers = {name: request.headers.get(name) or "" for name in names if name != "host"}
     again = AwsSigV4(access_key_id=id_, region=region, service=service).sign(
-        Request.post(request.path, headers=kept, body=request.body),
+        Request.post(request.path, headers=signed_headers, body=request.body),
         f"https://{request.host}{request.path}",
         Secret(secret),
         Occasion(now, ""),

@@ -34,8 +34,8 @@ def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, st
         if not is_list(value):
             yield at, "array", "type"
             return
-        for number, one in enumerate(value):
-            yield from problems(shape[0], one, f"{at}/{number}")
+        for number, element in enumerate(value):
+            yield from problems(shape[0], element, f"{at}/{number}")
     elif isinstance(shape, frozenset):
         if not isinstance(value, str) or value not in shape:
             yield at, "value", "type"

@@ -42,7 +42,7 @@ def no_fields() -> dict[str, str]:
 
 
 @attrs.frozen(repr=False)
-class Asked:
+class SandboxRequest:
     """A request as it reached a sandbox.
 
     Attributes:
@@ -172,7 +172,7 @@ class Sandbox:
     def __init__(self) -> None:
         self._lock = RLock()
         self._next: deque[Response | ConnectorError | Lost | Slow | Altered] = deque()
-        self.asked: list[Asked] = []
+        self.asked: list[SandboxRequest] = []
         self.sent: list[Notice] = []
         self.beside: dict[str, Sandbox] = {}
         self._count = 0
@@ -184,7 +184,7 @@ class Sandbox:
         """The sandbox's routes, by method and path."""
         return {}
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
@@ -215,7 +215,7 @@ class Sandbox:
 
     # --- requests ----------------------------------------------------------
 
-    def answer(self, request: Asked) -> Response:
+    def answer(self, request: SandboxRequest) -> Response:
         """Execute a request as the vendor would."""
         with self._lock:
             self.asked.append(request)
@@ -245,7 +245,7 @@ class Sandbox:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, Slow) else 0.0
 
-    def _routed(self, request: Asked) -> Response:
+    def _routed(self, request: SandboxRequest) -> Response:
         line = f"{request.method} {request.path}"
         for _, pattern, handle in self._table:
             match = pattern.fullmatch(line)
@@ -266,7 +266,7 @@ class Sandbox:
     def behave(self, received: Received) -> Behaviour:
         """Return a server's behaviour for a request, for use behind another server."""
         url = urlsplit(received.target)
-        request = Asked(
+        request = SandboxRequest(
             received.method,
             received.headers.get("host") or "",
             url.path,
@@ -274,10 +274,10 @@ class Sandbox:
             received.headers,
             received.body,
         )
-        found = self.at(url.path)
-        delay = found.delay()
+        part = self.at(url.path)
+        delay = part.delay()
         try:
-            response = found.answer(request)
+            response = part.answer(request)
         except ConnectorError:
             return Behaviour(raw=b"", then="close")
         return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
@@ -304,25 +304,25 @@ class Altered:
 
 class _Clients:
     def __init__(self, sandboxes: Iterable[Sandbox]) -> None:
-        self._hosts = {host: one for one in sandboxes for host in one.hosts}
+        self._hosts = {host: sandbox for sandbox in sandboxes for host in sandbox.hosts}
 
     def answer(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         parts = urlsplit(url)
-        found = next(
+        sandbox = next(
             (
-                one
-                for host, one in self._hosts.items()
+                candidate
+                for host, candidate in self._hosts.items()
                 if parts.netloc == host or (host[0] == "." and parts.netloc.endswith(host))
             ),
             None,
         )
-        if found is None:
+        if sandbox is None:
             raise InvalidData(
                 f"No sandbox is at {parts.netloc}.",
                 field="url",
                 remedy="Give the client a sandbox whose `hosts` has it.",
             )
-        asked = Asked(
+        received = SandboxRequest(
             request.method.value,
             parts.netloc,
             parts.path,
@@ -330,9 +330,9 @@ class _Clients:
             request.headers,
             as_bytes(request),
         )
-        found = found.at(parts.path)
-        delay = found.delay()
-        response = found.answer(asked)
+        sandbox = sandbox.at(parts.path)
+        delay = sandbox.delay()
+        response = sandbox.answer(received)
         if timeouts.total is not None and delay > timeouts.total:
             raise AttemptTimeout("The answer took longer than the attempt may.")
         return response.evolve(url=url)
@@ -388,13 +388,13 @@ def _pattern(route: str) -> str:
 
 
 __all__ = [
-    "Asked",
     "AsyncSandboxHttpClient",
     "Lost",
     "Notice",
     "Refusal",
     "Sandbox",
     "SandboxHttpClient",
+    "SandboxRequest",
     "Slow",
     "answered",
     "reply",

@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _GRANT: Final = "client_credentials"
 
 
-class TokenDesk(Sandbox):
-    """Grants access tokens to one client; a sandbox has it `beside` itself.
+class TokenEndpoint(Sandbox):
+    """The token endpoint of one client; a sandbox serves it in its `beside`.
 
     Args:
-        path: where it is.
-        client_id, client_secret: whom it knows.
-        posted: whether the client says who it is in the form, not by HTTP Basic.
-        scope: what must be asked for, if anything.
-        expires_in: seconds for which it says that a token is good; none pass here.
+        path: path of the endpoint.
+        client_id, client_secret: credentials of the client.
+        posted: True if the client authenticates in the form instead of HTTP Basic.
+        scope: scope that must be requested, if any.
+        expires_in: lifetime in seconds that the answers state; tokens do not expire by themselves.
 
     Attributes:
-        granted: how many tokens it has granted.
+        granted: number of granted tokens.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class TokenDesk(Sandbox):
         """The endpoint."""
         return {f"POST {self.path}": self._grant}
 
-    def allows(self, request: Asked) -> bool:
-        """Whether a request carries a token that is good."""
+    def allows(self, request: SandboxRequest) -> bool:
+        """True if a request carries a valid token."""
         return request.bearer() in self._good
 
     def forget(self) -> None:
@@ -64,12 +64,12 @@ class TokenDesk(Sandbox):
         """The answer that grants nothing."""
         return reply({"error": error}, status)
 
-    def _grant(self, request: Asked) -> Response:
+    def _grant(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
-        shown = request.basic()
+        client = request.basic()
         if self._posted:
-            shown = form.pop("client_id", ""), form.pop("client_secret", "")
-        if shown != self._client:
+            client = form.pop("client_id", ""), form.pop("client_secret", "")
+        if client != self._client:
             raise Refusal(self.refuse("invalid_client", 401))
         if form.pop("grant_type", None) != _GRANT:
             raise Refusal(self.refuse("unsupported_grant_type"))

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ class AmazonSesSandbox(Sandbox):
         more = {"SignatureVersion": "2", "SigningCertURL": url}
         return json.dumps({**fields, **more, "Signature": b64encode(signature).decode()}).encode()
 
-    def _certificate(self, _: Asked, name: str) -> Response:  # noqa: ARG002 - any is there
-        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    def _certificate(self, _: SandboxRequest, name: str) -> Response:  # noqa: ARG002 - any is there
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
         begins = datetime(2020, 1, 1, tzinfo=UTC)
         built = (
             x509.CertificateBuilder()
-            .subject_name(who)
-            .issuer_name(who)
+            .subject_name(subject)
+            .issuer_name(subject)
             .public_key(self._key.public_key())
             .serial_number(1)
             .not_valid_before(begins)
@@ -135,7 +135,7 @@ class AmazonSesSandbox(Sandbox):
         pem = built.public_bytes(serialization.Encoding.PEM)
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         body = _known(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
@@ -154,7 +154,7 @@ class AmazonSesSandbox(Sandbox):
         self.delivered.append(_delivered(body, content, data, id_))
         return reply({"MessageId": id_})
 
-    def _send_bulk(self, request: Asked) -> Response:
+    def _send_bulk(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         body = _known(request.json(), _BULK)
         entries = body.get("BulkEmailEntries", [])
@@ -173,9 +173,9 @@ class AmazonSesSandbox(Sandbox):
         magic = [_MAGIC[email] for email in _everybody(entry["Destination"]) if email in _MAGIC]
         if magic:
             return {"Status": magic[0][2], "Error": "As the address says."}
-        own = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
+        replacement = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
         data = json.loads(template.get("TemplateData", "{}"))
-        data |= json.loads(own.get("ReplacementTemplateData", "{}"))
+        data |= json.loads(replacement.get("ReplacementTemplateData", "{}"))
         id_ = self._id()
         self.delivered.append(_delivered({**body, **entry}, {"Template": template}, data, id_))
         return {"Status": "SUCCESS", "MessageId": id_}
@@ -185,7 +185,7 @@ class AmazonSesSandbox(Sandbox):
         if "TemplateContent" not in template and name not in self.templates:
             raise _refusal(404, "NotFoundException", "There is no such template.")
 
-    def _insights(self, request: Asked) -> Response:
+    def _insights(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         local, _, host = request.json()["EmailAddress"].rpartition("@")
         bad = host.endswith(".invalid")
@@ -210,7 +210,7 @@ class AmazonSesSandbox(Sandbox):
             }
         )
 
-    def _metrics(self, request: Asked) -> Response:
+    def _metrics(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         queries = request.json()["Queries"]
         if not 1 <= len(queries) <= 10:
@@ -232,7 +232,7 @@ class AmazonSesSandbox(Sandbox):
     def _id(self) -> str:
         return f"0107-sandbox-{self.number():08d}-000000"
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         key = (self.access_key_id, self.secret_access_key)
         against = objection(request, "ses", self.region, key)
         if against is not None:
@@ -248,7 +248,7 @@ def _known(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
 
 def _everybody(destination: dict[str, Any]) -> list[str]:
     kinds = ("ToAddresses", "CcAddresses", "BccAddresses")
-    return [parseaddr(one)[1] for kind in kinds for one in destination.get(kind, [])]
+    return [parseaddr(address)[1] for kind in kinds for address in destination.get(kind, [])]
 
 
 def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> None:
@@ -256,7 +256,7 @@ def _check_people(body: dict[str, Any], destinations: list[dict[str, Any]]) -> N
         raise _refusal(400, "MessageRejected", "Email address is not verified.")
     for destination in destinations:
         everybody = _everybody(destination)
-        if not 1 <= len(everybody) <= 50 or not all(one.isascii() for one in everybody):
+        if not 1 <= len(everybody) <= 50 or not all(address.isascii() for address in everybody):
             raise _refusal(400, "BadRequestException", "Recipients are missing or too many.")
 
 
@@ -264,29 +264,29 @@ def _delivered(
     body: dict[str, Any], content: dict[str, Any], data: dict[str, Any], id_: str
 ) -> Delivered:
     destination = body["Destination"]
-    kind, told = next(iter(content.items()))
+    kind, message = next(iter(content.items()))
     if kind == "Simple":
-        subject = told["Subject"]["Data"]
-        text = told["Body"].get("Text", {}).get("Data")
-        html = told["Body"].get("Html", {}).get("Data")
+        subject = message["Subject"]["Data"]
+        text = message["Body"].get("Text", {}).get("Data")
+        html = message["Body"].get("Html", {}).get("Data")
     else:
-        parts = told.get("TemplateContent", {})
+        parts = message.get("TemplateContent", {})
         subject = _filled(parts.get("Subject"), data)
         text, html = _filled(parts.get("Text"), data), _filled(parts.get("Html"), data)
     name, sender = parseaddr(body["FromEmailAddress"])
-    headers = [*told.get("Headers", []), *body.get("ReplacementHeaders", [])]
-    own = {one["Name"]: one["Value"] for one in headers}
+    headers = [*message.get("Headers", []), *body.get("ReplacementHeaders", [])]
+    headers_by_name = {address["Name"]: address["Value"] for address in headers}
     return Delivered(
         id=id_,
         sender=sender,
         sender_name=decoded(name) or None,
-        to=tuple(parseaddr(one)[1] for one in destination.get("ToAddresses", [])),
-        cc=tuple(parseaddr(one)[1] for one in destination.get("CcAddresses", [])),
-        bcc=tuple(parseaddr(one)[1] for one in destination.get("BccAddresses", [])),
+        to=tuple(parseaddr(address)[1] for address in destination.get("ToAddresses", [])),
+        cc=tuple(parseaddr(address)[1] for address in destination.get("CcAddresses", [])),
+        bcc=tuple(parseaddr(address)[1] for address in destination.get("BccAddresses", [])),
         subject=subject or "",
         text=text,
         html=html,
-        headers={key: decoded(value) for key, value in own.items()},
+        headers={key: decoded(value) for key, value in headers_by_name.items()},
         items=tuple(
             Item(
                 file["FileName"],
@@ -295,14 +295,14 @@ def _delivered(
                 file.get("ContentDisposition", "ATTACHMENT").lower(),
                 file.get("ContentId"),
             )
-            for file in told.get("Attachments", [])
+            for file in message.get("Attachments", [])
         ),
         raw=body,
     )
 
 
 def _filled(text: str | None, data: dict[str, Any]) -> str | None:
-    return None if text is None else _PLACE.sub(lambda found: str(data[found[1]]), text)
+    return None if text is None else _PLACE.sub(lambda match: str(data[match[1]]), text)
 
 
 def _refusal(status: int, name: str, message: str) -> Refusal:

@@ -18,7 +18,7 @@ import attrs
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Form:
 
     def all(self, name: str) -> list[str]:
         """All things of this name."""
-        return [value for found, value in self.fields if found == name]
+        return [value for field, value in self.fields if field == name]
 
     def below(self, prefix: str) -> dict[str, str]:
         """All that begins so, without how it begins."""
@@ -134,7 +134,7 @@ class MailgunSandbox(Sandbox):
             "POST /v1/analytics/metrics": self._metrics,
         }
 
-    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - to override
+    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - to override
         """Return Mailgun's greeting for an unknown path."""
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
@@ -150,7 +150,7 @@ class MailgunSandbox(Sandbox):
         body = encode_json({"signature": signature, "event-data": dict(event)})
         return self.notify(url, body, {"Content-Type": "application/json"})
 
-    def _send(self, request: Asked, domain: str) -> Response:
+    def _send(self, request: SandboxRequest, domain: str) -> Response:
         self._let_in(request)
         if len(request.body) > _MOST_BYTES:
             raise _refusal(413, "request size exceeds limit")
@@ -176,17 +176,17 @@ class MailgunSandbox(Sandbox):
         if not template and not form.all("subject"):
             raise _refusal(400, "subject parameter is missing")
 
-    def _show(self, request: Asked, domain: str) -> Response:
+    def _show(self, request: SandboxRequest, domain: str) -> Response:
         self._let_in(request)
         return reply({"domain": {"name": domain, "state": "active"}})
 
-    def _validate(self, request: Asked) -> Response:
+    def _validate(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         address = dict(request.query).get("address")
         if not address:
             raise _refusal(400, "address parameter is required")
         local, _, host = address.rpartition("@")
-        told: dict[str, Any] = {
+        verdict: dict[str, Any] = {
             "address": address,
             "is_disposable_address": host == "disposable.example",
             "is_role_address": local == "info",
@@ -195,19 +195,31 @@ class MailgunSandbox(Sandbox):
             "risk": "low",
         }
         if host.endswith(".invalid"):
-            told |= {"reason": ["no_mx"], "result": "undeliverable", "risk": "high"}
+            verdict |= {"reason": ["no_mx"], "result": "undeliverable", "risk": "high"}
         if host == "gmial.com":
-            told |= {"did_you_mean": f"{local}@gmail.com", "result": "unknown", "risk": "unknown"}
+            verdict |= {
+                "did_you_mean": f"{local}@gmail.com",
+                "result": "unknown",
+                "risk": "unknown",
+            }
         if local == "info":
-            told |= {"reason": ["mailbox_is_role_address"], "result": "catch_all", "risk": "medium"}
-        return reply(told)
+            verdict |= {
+                "reason": ["mailbox_is_role_address"],
+                "result": "catch_all",
+                "risk": "medium",
+            }
+        return reply(verdict)
 
-    def _metrics(self, request: Asked) -> Response:
+    def _metrics(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         body = request.json()
         if set(body) - _METRICS or body.get("dimensions") != ["time"]:
             raise _refusal(400, "reason for bad request")
-        values = [one["value"] for part in body["filter"]["AND"] for one in part["values"]]
+        values = [
+            filter_value["value"]
+            for part in body["filter"]["AND"]
+            for filter_value in part["values"]
+        ]
         asked_for = body.get("pagination", {})
         skip, limit = asked_for.get("skip", 0), min(asked_for.get("limit", 10), self.page)
         first, last = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
@@ -222,12 +234,12 @@ class MailgunSandbox(Sandbox):
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
         return reply({"items": rows[skip : skip + limit], "pagination": pages})
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.basic() != ("api", self.api_key):
             raise Refusal(Response(401, body=b"Forbidden"))
 
 
-def read_form(request: Asked) -> Form:
+def read_form(request: SandboxRequest) -> Form:
     """A form with files; Mailgun takes no other."""
     kind = request.headers.get("content-type") or ""
     main, _, boundary = kind.partition("; boundary=")
@@ -320,7 +332,7 @@ def _check_people(form: Form) -> list[str]:
         raise _refusal(400, "to parameter is missing")
     if len(everybody) > _MOST:
         raise _refusal(400, "Too many recipients, max is 1000")
-    if "refused@example.com" in everybody or not all("@" in one for one in everybody):
+    if "refused@example.com" in everybody or not all("@" in address for address in everybody):
         raise _refusal(400, "to parameter is not a valid address. please check documentation")
     if "throttled@example.com" in everybody:
         raise _refusal(
@@ -338,15 +350,18 @@ def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
     if not form.all("recipient-variables"):
         return [_delivered(form, id_, tuple(people), {})]
     variables = json.loads(form.one("recipient-variables"))
-    own = {email.lower(): words for email, words in variables.items()}
-    return [_delivered(form, id_, (one,), own.get(one, {})) for one in people]
+    variables_by_email = {email.lower(): words for email, words in variables.items()}
+    return [
+        _delivered(form, id_, (recipient,), variables_by_email.get(recipient, {}))
+        for recipient in people
+    ]
 
 
 def _delivered(
     form: Form, id_: str, to: tuple[str, ...], variables: Mapping[str, Any]
 ) -> Delivered:
     def filled(text: str) -> str:
-        return _VARIABLE.sub(lambda found: str(variables.get(found[1], found[0])), text)
+        return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
     [(name, sender)] = getaddresses([form.one("from")])
     texts = {kind: filled(form.one(kind)) or None for kind in ("text", "html")}

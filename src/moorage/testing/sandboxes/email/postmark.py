@@ -12,7 +12,7 @@ from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class PostmarkSandbox(Sandbox):
             "POST /email/withTemplate": self._send_template,
             "POST /email/batch": self._batch,
             "POST /email/batchWithTemplates": self._batch_templates,
-            "GET /stats/outbound/{what}": self._stats,
+            "GET /stats/outbound/{report}": self._stats,
             "GET /server": self._server,
         }
 
@@ -97,24 +97,24 @@ class PostmarkSandbox(Sandbox):
         }
         return self.notify(url, encode_json(dict(record)), headers)
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         return self._alone(request, self._plain)
 
-    def _send_template(self, request: Asked) -> Response:
+    def _send_template(self, request: SandboxRequest) -> Response:
         return self._alone(request, self._filled)
 
-    def _batch(self, request: Asked) -> Response:
+    def _batch(self, request: SandboxRequest) -> Response:
         return self._several(self._let_in(request), self._plain)
 
-    def _batch_templates(self, request: Asked) -> Response:
+    def _batch_templates(self, request: SandboxRequest) -> Response:
         body = self._let_in(request)
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
         return self._several(body["Messages"], self._filled)
 
-    def _alone(self, request: Asked, check: Callable[[Any], None]) -> Response:
-        told = self._taken(self._let_in(request), check)
-        return reply(told, 422 if told["ErrorCode"] else 200)
+    def _alone(self, request: SandboxRequest, check: Callable[[Any], None]) -> Response:
+        result = self._taken(self._let_in(request), check)
+        return reply(result, 422 if result["ErrorCode"] else 200)
 
     def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
         if not is_list(bodies) or not bodies:
@@ -141,9 +141,9 @@ class PostmarkSandbox(Sandbox):
             }
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
         self.delivered.append(_delivered(body, id_, self.inactive))
-        said = "OK"
+        message = "OK"
         if inactive:
-            said = (
+            message = (
                 "Message OK, but will not deliver to these inactive addresses:"
                 f" {', '.join(inactive)}. Inactive recipients are ones that have bounced."
             )
@@ -152,7 +152,7 @@ class PostmarkSandbox(Sandbox):
             "SubmittedAt": "2026-03-01T12:00:00.1234567Z",
             "MessageID": id_,
             "ErrorCode": 0,
-            "Message": said,
+            "Message": message,
         }
 
     def _plain(self, body: Any) -> None:
@@ -167,34 +167,34 @@ class PostmarkSandbox(Sandbox):
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
             raise _Refused(1101, "The template is not there, or is not yours.")
 
-    def _server(self, request: Asked) -> Response:
+    def _server(self, request: SandboxRequest) -> Response:
         self._known(request)
         return reply({"ID": 1, "Name": "Shop"})
 
-    def _stats(self, request: Asked, what: str) -> Response:
+    def _stats(self, request: SandboxRequest, report: str) -> Response:
         self._known(request)
         query = dict(request.query)
-        if what not in _DAYS:
+        if report not in _DAYS:
             return self.unknown(request)
         if set(query) - {"fromdate", "todate", "tag", "messagestream"}:
             raise _refusal(403, "Invalid request field(s)")
         first, last = query.get("fromdate", ""), query.get("todate", "9999-12-31")
         stream = query.get("messagestream")
         rows = [
-            {"Date": day["Date"], **{name: day[name] for name in _DAYS[what] if name in day}}
+            {"Date": day["Date"], **{name: day[name] for name in _DAYS[report] if name in day}}
             for day in self.days
             if first <= day["Date"] <= last and stream in {None, day.get("MessageStream")}
         ]
-        sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[what]}
+        sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
         return reply({"Days": rows, **sums})
 
-    def _known(self, request: Asked) -> None:
+    def _known(self, request: SandboxRequest) -> None:
         if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
         if request.headers.get("accept") != "application/json":
             raise _refusal(409, "JSON is required.", 415)
 
-    def _let_in(self, request: Asked) -> Any:
+    def _let_in(self, request: SandboxRequest) -> Any:
         self._known(request)
         return request.json()
 
@@ -212,11 +212,11 @@ def _refusal(code: int, message: str, status: int = 422) -> Refusal:
     return Refusal(reply({"ErrorCode": code, "Message": message}, status))
 
 
-def _check_fields(body: Any, known: dict[str, type]) -> None:
+def _check_fields(body: Any, types: dict[str, type]) -> None:
     if not is_object(body):
         raise _Refused(403, "Invalid request field(s)")
     for name, value in body.items():
-        if name not in known or not isinstance(value, known[name]):
+        if name not in types or not isinstance(value, types[name]):
             raise _Refused(403, f"Invalid request field(s) - {name}")
     for name in ("From", "To"):
         if not body.get(name):

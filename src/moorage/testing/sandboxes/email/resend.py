@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ResendSandbox(Sandbox):
         }
         return self.notify(url, body, headers)
 
-    def _once(self, do: Callable[[Asked], Response], request: Asked) -> Response:
+    def _once(self, do: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
         """Return the response stored for a key, or execute the request."""
         self._let_in(request)
         key = request.headers.get("idempotency-key")
@@ -102,30 +102,36 @@ class ResendSandbox(Sandbox):
             return do(request)
         if not 1 <= len(key) <= 256:
             raise _refusal(400, "invalid_idempotency_key", "The key has 1 to 256 characters.")
-        kept = self._answers.get((request.path, key))
-        if kept is None:
+        earlier = self._answers.get((request.path, key))
+        if earlier is None:
             self._answers[request.path, key] = request.body, do(request)
-        elif kept[0] != request.body:
+        elif earlier[0] != request.body:
             raise _refusal(409, "invalid_idempotent_request", "The body is another.")
         return self._answers[request.path, key][1]
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         try:
             return reply(self._taken(request.json(), batch=False))
         except _Refused as refused:
             raise _refusal(refused.status, refused.name, str(refused)) from None
 
-    def _batch(self, request: Asked) -> Response:
+    def _batch(self, request: SandboxRequest) -> Response:
         bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
             raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
         mode = request.headers.get("x-batch-validation", "strict")
-        wrong = {number: error for number, one in enumerate(bodies) if (error := self._wrong(one))}
+        wrong = {
+            number: error
+            for number, message in enumerate(bodies)
+            if (error := self._wrong(message))
+        }
         if wrong and mode != "permissive":
             first = next(iter(wrong.values()))
             raise _refusal(first.status, first.name, str(first))
         taken = [
-            self._taken(one, batch=True) for number, one in enumerate(bodies) if number not in wrong
+            self._taken(message, batch=True)
+            for number, message in enumerate(bodies)
+            if number not in wrong
         ]
         errors = [{"index": number, "message": str(error)} for number, error in wrong.items()]
         return reply({"data": taken} | ({"errors": errors} if mode == "permissive" else {}))
@@ -169,25 +175,25 @@ class ResendSandbox(Sandbox):
         if any(type(value) not in {str, int, float} for value in variables.values()):
             raise _Refused(422, "validation_error", "A variable is neither text nor number.")
 
-    def _domains(self, request: Asked) -> Response:
+    def _domains(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         return reply({"object": "list", "has_more": False, "data": []})
 
-    def _metrics(self, request: Asked) -> Response:
+    def _metrics(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
         first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
-        wanted = query.get("metrics", "").split(",")
+        requested = query.get("metrics", "").split(",")
         rows = [
-            {"period": day["period"], **{name: day.get(name, 0) for name in wanted}}
+            {"period": day["period"], **{name: day.get(name, 0) for name in requested}}
             for day in self.days
             if first <= day["period"] <= last
         ]
         return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if not request.headers.get("user-agent"):
             raise Refusal(Response(403, body=b"error code: 1010"))
         key = request.bearer()
@@ -239,13 +245,13 @@ def _type_of(file: dict[str, Any]) -> str | None:
 
 
 def _is_odd(file: dict[str, Any]) -> bool:
-    named, said = _type_of(file), file.get("content_type", "").partition(";")[0]
-    return named is not None and said not in {"", named}
+    expected, stated = _type_of(file), file.get("content_type", "").partition(";")[0]
+    return expected is not None and stated not in {"", expected}
 
 
 def _emails(body: dict[str, Any], name: str) -> tuple[str, ...]:
-    given = body.get(name, [])
-    texts = [given] if isinstance(given, str) else given
+    addresses = body.get(name, [])
+    texts = [addresses] if isinstance(addresses, str) else addresses
     return tuple(email.lower() for _, email in getaddresses(texts))
 
 
@@ -253,7 +259,9 @@ def _check_people(body: dict[str, Any]) -> None:
     if _emails(body, "from")[0].endswith("@unverified.example"):
         raise _Refused(403, "validation_error", "The unverified.example domain is not verified.")
     people = [email for name in ("to", "cc", "bcc") for email in _emails(body, name)]
-    if len(_emails(body, "to")) > 50 or not all("@" in one and one.isascii() for one in people):
+    if len(_emails(body, "to")) > 50 or not all(
+        "@" in address and address.isascii() for address in people
+    ):
         raise _Refused(422, "validation_error", "Invalid `to` field.")
     if "refused@example.com" in people:
         raise _Refused(422, "validation_error", "Invalid `to` field: refused@example.com")

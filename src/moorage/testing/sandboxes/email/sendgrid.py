@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from moorage.domain.http.requests import Response
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
@@ -111,20 +111,20 @@ class SendGridSandbox(Sandbox):
         }
         return headers, body
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         body = request.json()
-        own: list[dict[str, Any]] = body.get("personalizations") or []
-        _check(body, own, self.templates)
+        personalizations: list[dict[str, Any]] = body.get("personalizations") or []
+        _check(body, personalizations, self.templates)
         sandboxed = body.get("mail_settings", {}).get("sandbox_mode", {}).get("enable", False)
         if sandboxed is True:
             return Response(200)
         id_ = f"sandbox{self.number():012d}"
-        for one in own:
-            self.delivered.append(_delivered(body, one, id_))
+        for personalization in personalizations:
+            self.delivered.append(_delivered(body, personalization, id_))
         return Response(202, {"X-Message-Id": id_})
 
-    def _validate(self, request: Asked) -> Response:
+    def _validate(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         email = request.json().get("email")
         if not email:
@@ -151,7 +151,7 @@ class SendGridSandbox(Sandbox):
             result["suggestion"] = "gmail.com"
         return reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
 
-    def _stats(self, request: Asked) -> Response:
+    def _stats(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         query = dict(request.query)
         if "start_date" not in query:
@@ -161,28 +161,36 @@ class SendGridSandbox(Sandbox):
         begin = int(query.get("offset", "0"))
         return reply(days[begin : begin + int(query.get("limit", "500"))])
 
-    def _scopes(self, request: Asked) -> Response:
+    def _scopes(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         return reply({"scopes": ["mail.send"]})
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
 
 
-def _check(body: dict[str, Any], own: list[dict[str, Any]], templates: tuple[str, ...]) -> None:
+def _check(
+    body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
+) -> None:
     """Refuse what SendGrid would."""
-    unknown = set(body) - _FIELDS or {name for one in own for name in set(one) - _OWN}
+    unknown = set(body) - _FIELDS or {
+        name for personalization in personalizations for name in set(personalization) - _OWN
+    }
     if unknown:
         raise _refusal(400, f"Unknown fields: {sorted(unknown)}", min(unknown))
-    if not 1 <= len(own) <= 1_000:
+    if not 1 <= len(personalizations) <= 1_000:
         raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
     people = 0
-    for number, one in enumerate(own):
-        everybody = [*one.get("to", []), *one.get("cc", []), *one.get("bcc", [])]
+    for number, personalization in enumerate(personalizations):
+        everybody = [
+            *personalization.get("to", []),
+            *personalization.get("cc", []),
+            *personalization.get("bcc", []),
+        ]
         people += len(everybody)
         emails = [person["email"].lower() for person in everybody]
-        if not one.get("to") or len(set(emails)) < len(emails):
+        if not personalization.get("to") or len(set(emails)) < len(emails):
             raise _refusal(
                 400, "Each needs a to, and each address once", f"personalizations.{number}"
             )
@@ -215,8 +223,8 @@ def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
         raise _refusal(400, "There is a limit of 10 categories", "categories")
 
 
-def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered:
-    words = own.get("substitutions", {})
+def _delivered(body: dict[str, Any], personalization: dict[str, Any], id_: str) -> Delivered:
+    words = personalization.get("substitutions", {})
 
     def filled(text: str | None) -> str | None:
         for name, word in words.items():
@@ -224,14 +232,14 @@ def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered
         return text
 
     parts = {part["type"]: part["value"] for part in body.get("content", [])}
-    headers = {**body.get("headers", {}), **own.get("headers", {})}
+    headers = {**body.get("headers", {}), **personalization.get("headers", {})}
     return Delivered(
         id=id_,
         sender=body["from"]["email"],
         sender_name=body["from"].get("name"),
-        to=_emails(own, "to"),
-        cc=_emails(own, "cc"),
-        bcc=_emails(own, "bcc"),
+        to=_emails(personalization, "to"),
+        cc=_emails(personalization, "cc"),
+        bcc=_emails(personalization, "bcc"),
         subject=filled(body.get("subject")) or "",
         text=filled(parts.get("text/plain")),
         html=filled(parts.get("text/html")),
@@ -246,12 +254,12 @@ def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered
             )
             for file in body.get("attachments", [])
         ),
-        raw={**body, "personalizations": [own]},
+        raw={**body, "personalizations": [personalization]},
     )
 
 
-def _emails(own: dict[str, Any], name: str) -> tuple[str, ...]:
-    return tuple(person["email"] for person in own.get(name, []))
+def _emails(personalization: dict[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(person["email"] for person in personalization.get(name, []))
 
 
 def _refusal(status: int, message: str, field: str | None) -> Refusal:

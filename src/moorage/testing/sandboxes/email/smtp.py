@@ -119,8 +119,8 @@ class _Conversation(StreamRequestHandler):
     def sandbox(self) -> SmtpSandbox:
         """The sandbox of the session."""
         server: Any = self.server
-        found: SmtpSandbox = server.sandbox
-        return found
+        sandbox: SmtpSandbox = server.sandbox
+        return sandbox
 
     def handle(self) -> None:
         """Answer until the client leaves."""
@@ -171,7 +171,7 @@ class _Conversation(StreamRequestHandler):
 
     def _ehlo(self, _: str) -> bool:
         sandbox = self.sandbox
-        offers = [f"250 {one}" for one in sandbox.extensions]
+        offers = [f"250 {extension}" for extension in sandbox.extensions]
         if sandbox.tls is not None and not isinstance(self.connection, ssl.SSLSocket):
             offers.append("250 STARTTLS")
         if sandbox.login:
@@ -186,13 +186,13 @@ class _Conversation(StreamRequestHandler):
 
     def _auth(self, text: str) -> bool:
         sandbox = self.sandbox
-        _, method, given = text.split(" ", 2)
-        said = b64decode(given).decode()
-        wanted = {
+        _, method, encoded = text.split(" ", 2)
+        credentials = b64decode(encoded).decode()
+        expected = {
             "PLAIN": f"\0{sandbox.username}\0{sandbox.password}",
             "XOAUTH2": f"user={sandbox.username}\1auth=Bearer {sandbox.password}\1\1",
         }
-        self.known = said == wanted[method]
+        self.known = credentials == expected[method]
         if self.known:
             self._say("235 2.7.0 Welcome")
         elif method == "XOAUTH2":
@@ -261,8 +261,8 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
             continue
         cid = part["content-id"]
         content = part.get_payload(decode=True)
-        whose = None if cid is None else str(cid).strip("<>")
-        items.append(Item(part.get_filename(), content, kind, where, whose))
+        content_id = None if cid is None else str(cid).strip("<>")
+        items.append(Item(part.get_filename(), content, kind, where, content_id))
     shown = {name: _emails(read, name) for name in ("to", "cc")}
     name, sender = parseaddr(str(read["from"]))
     return Delivered(
@@ -271,7 +271,7 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
         sender_name=name or None,
         to=shown["to"],
         cc=shown["cc"],
-        bcc=tuple(one for one in recipients if one not in shown["to"] + shown["cc"]),
+        bcc=tuple(address for address in recipients if address not in shown["to"] + shown["cc"]),
         subject=str(read["subject"]),
         text=texts.get("text/plain"),
         html=texts.get("text/html"),
@@ -283,4 +283,4 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
 
 def _emails(read: Any, name: str) -> tuple[str, ...]:
     header = read[name]
-    return () if header is None else tuple(one.addr_spec for one in header.addresses)
+    return () if header is None else tuple(address.addr_spec for address in header.addresses)

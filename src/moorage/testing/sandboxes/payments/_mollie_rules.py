@@ -86,14 +86,14 @@ def wrong(detail: str, field: str | None = None) -> Refusal:
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
 
-def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """A body that has no other fields than these, each of its type."""
     if not is_object(body):
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
     for name, value in body.items():
-        if name not in known:
+        if name not in types:
             raise wrong(f'Non-existent body parameter "{name}"', name)
-        if type(value) not in known[name]:
+        if type(value) not in types[name]:
             raise wrong(f"The {name} has the wrong type", name)
     return body
 
@@ -102,10 +102,10 @@ def check_payment(body: Any) -> dict[str, Any]:
     """A payment that Mollie would open."""
     fields = check_fields(body, _KNOWN)
     recurring = fields.get("sequenceType") == "recurring"
-    kept = fields.get("sequenceType", "oneoff") != "oneoff"
+    is_recurring = fields.get("sequenceType", "oneoff") != "oneoff"
     needed = ["amount", "description"]
     needed += [] if recurring else ["redirectUrl"]
-    needed += ["customerId"] if kept else []
+    needed += ["customerId"] if is_recurring else []
     for name in needed:
         if name not in fields:
             raise wrong(f"The {name} is missing", name)
@@ -113,8 +113,8 @@ def check_payment(body: Any) -> dict[str, Any]:
         if name in _SHAPES and _SHAPES[name].fullmatch(fields[name]) is None:
             raise wrong(f"The {name} is invalid", name)
     method = fields.get("method", [])
-    for one in method if is_list(method) else [method]:
-        if _METHODS.fullmatch(str(one)) is None:
+    for method_name in method if is_list(method) else [method]:
+        if _METHODS.fullmatch(str(method_name)) is None:
             raise wrong("The payment method is invalid", "method")
     address = fields.get("billingAddress", {"email": ""})
     if "email" not in address and not {"streetAndNumber", "city", "country"} <= set(address):

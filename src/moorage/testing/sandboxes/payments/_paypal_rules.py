@@ -96,8 +96,8 @@ REFUND: Final[Rule] = {
 def refusal(status: int, name: str, issue: str | None = None, field: str | None = None) -> Response:
     """An error as PayPal words it."""
     details = {"issue": issue, "description": f"{issue}.", "field": field}
-    told = [{key: value for key, value in details.items() if value is not None}]
-    body = {"name": name, "message": f"{name}.", "debug_id": "f0a1", "details": told}
+    issues = [{key: value for key, value in details.items() if value is not None}]
+    body = {"name": name, "message": f"{name}.", "debug_id": "f0a1", "details": issues}
     return reply(body if issue is not None else {**body, "details": []}, status)
 
 
@@ -155,9 +155,9 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
             yield from _wrong(item, rules_by_name[name], f"{at}/{name}")
 
 
-def amount_of(said: Mapping[str, str]) -> Money:
+def amount_of(amount: Mapping[str, str]) -> Money:
     """An amount above zero, with the decimals that PayPal takes of its currency."""
-    currency, value = said["currency_code"], said["value"]
+    currency, value = amount["currency_code"], amount["value"]
     if currency not in EXPONENTS:
         raise unprocessable("INVALID_CURRENCY_CODE")
     if _VALUE.fullmatch(value) is None:

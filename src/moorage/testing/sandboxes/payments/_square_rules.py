@@ -75,8 +75,8 @@ _ANY: Final = re.compile(r"cnon:sandbox-([A-Z_]+)")
 def error(status: int, category: str, code: str, detail: str, **more: Any) -> Response:
     """An error as Square says it."""
     field = {"field": more.pop("field")} if "field" in more else {}
-    told = {"category": category, "code": code, "detail": detail, **field}
-    return reply({"errors": [told], **more}, status)
+    problem = {"category": category, "code": code, "detail": detail, **field}
+    return reply({"errors": [problem], **more}, status)
 
 
 def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
@@ -84,19 +84,19 @@ def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
     return Refusal(error(status, _WRONG, code, detail, **more))
 
 
-def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
     """A body that has no other fields than these, each of its type, and no longer than it may be.
 
     Args:
         body: what was sent.
-        known: by name a type, a table of further fields, or the length of a text.
+        shapes: by name a type, a table of further fields, or the length of a text.
         at: where it stands.
     """
     if not is_object(body):
         raise wrong("EXPECTED_OBJECT", "Expected an object.", field=at)
     for name, value in body.items():
         path = f"{at}.{name}" if at else name
-        kind = known.get(name)
+        kind = shapes.get(name)
         if kind is None:
             raise wrong("UNKNOWN_BODY_PARAMETER", "Not a recognized field.", field=path)
         if is_object(kind):

@@ -151,10 +151,10 @@ class Done(Refusal):
     """A refusal that came after the work had begun, and is kept under the key."""
 
 
-def fields_of(pairs: tuple[tuple[str, str], ...], known: frozenset[str]) -> dict[str, str]:
+def fields_of(pairs: tuple[tuple[str, str], ...], names: frozenset[str]) -> dict[str, str]:
     fields = dict(pairs)
     for name, _ in pairs:
-        if name.partition("[")[0] not in known:
+        if name.partition("[")[0] not in names:
             text = f"Received unknown parameter: {name}"
             raise refusal(400, "invalid_request_error", text, code="parameter_unknown", param=name)
     if any(text == "" for text in fields.values()):
@@ -210,11 +210,11 @@ def details_of(means: str, now: float) -> dict[str, Any]:
     return {"type": "card", "card": card}
 
 
-def found_in(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
-    if id not in things:
+def resource_in(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
+    if id not in resources:
         text = f"No such object: '{id}'"
         raise refusal(404, "invalid_request_error", text, code="resource_missing")
-    return things[id]
+    return resources[id]
 
 
 def error(status: int, kind: str, text: str, **more: str) -> Response:

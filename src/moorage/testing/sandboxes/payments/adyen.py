@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.testing.sandboxes.base import Refusal, Sandbox, reply
-from moorage.testing.sandboxes.payments._adyen_asked import (
+from moorage.testing.sandboxes.payments._adyen_notifications import (
+    challenge,
+    notification,
+    redirect_to,
+)
+from moorage.testing.sandboxes.payments._adyen_requests import (
     ALREADY,
     CANCEL,
     DETAILS,
@@ -33,13 +38,12 @@ from moorage.testing.sandboxes.payments._adyen_asked import (
     is_challenged,
     outcome_of,
 )
-from moorage.testing.sandboxes.payments._adyen_told import challenge, notification, redirect_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Asked, Notice
+    from moorage.testing.sandboxes.base import Notice, SandboxRequest
 
 _OPERATIONS: Final = ["CANCEL", "CAPTURE", "REFUND"]
 _EVENTS: Final = {
@@ -120,7 +124,7 @@ class AdyenSandbox(Sandbox):
             for path, handle in below.items()
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         return error(404, "000", f"There is no {request.method} {request.path}.").response
 
@@ -198,25 +202,25 @@ class AdyenSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answered(request: Asked, **found: str) -> Response:
+        def answered(request: SandboxRequest, **names: str) -> Response:
             if request.headers.get("x-api-key") != self.api_key:
                 raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
             body = body_of(request)
             key = request.headers.get("idempotency-key")
             if key is None:
-                return handle(body, **found)
-            return self._kept(key, (request.path, body), lambda: handle(body, **found))
+                return handle(body, **names)
+            return self._kept(key, (request.path, body), lambda: handle(body, **names))
 
         return answered
 
-    def _kept(self, key: str, what: object, act: Callable[[], Response]) -> Response:
+    def _kept(self, key: str, content: object, act: Callable[[], Response]) -> Response:
         if not 0 < len(key) <= 64:
             raise error(400, "702", "Idempotency-Key has more than 64 characters")
         if key in self._busy:
             raise error(409, "704", ALREADY, transient_error="true")
         if key in self._answers:
-            known, response = self._answers[key]
-            if known != what:
+            earlier, response = self._answers[key]
+            if earlier != content:
                 raise error(422, "704", ALREADY)
             return response
         try:
@@ -224,9 +228,9 @@ class AdyenSandbox(Sandbox):
         except Refusal as refusal:
             response = refusal.response
         if response.status < 300 or response.status == 422:
-            told = {**dict(response.headers.pairs), "Idempotency-Key": key}
-            response = response.evolve(headers=told)
-            self._answers[key] = what, response
+            headers = {**dict(response.headers.pairs), "Idempotency-Key": key}
+            response = response.evolve(headers=headers)
+            self._answers[key] = content, response
         return response
 
     def _pay(self, body: dict[str, Any]) -> Response:
@@ -291,9 +295,9 @@ class AdyenSandbox(Sandbox):
             raise error(404, "000", f"There is no {verb}.")
         check(body, MODIFICATIONS[verb], "PaymentModificationRequest")
         self._check_merchant(body)
-        said: dict[str, Any] = {"paymentPspReference": psp, "status": "received", **body}
+        modification: dict[str, Any] = {"paymentPspReference": psp, "status": "received", **body}
         if verb in {"captures", "refunds"}:
-            said["value"], said["currency"] = amount_of(body)
+            modification["value"], modification["currency"] = amount_of(body)
         reason = body.get("merchantRefundReason", "OTHER")
         if reason not in REFUND_REASONS:
             raise error(422, "702", f"Invalid merchantRefundReason {reason}")
@@ -301,8 +305,10 @@ class AdyenSandbox(Sandbox):
         if payment is None or not payment.authorised:
             raise error(422, "167", "Original pspReference required for this operation")
         by = self._psp()
-        self._open.append((by, verb, payment, said))
-        answer = {name: said[name] for name in said if name not in {"value", "currency"}}
+        self._open.append((by, verb, payment, modification))
+        answer = {
+            name: modification[name] for name in modification if name not in {"value", "currency"}
+        }
         return reply({**answer, "pspReference": by}, 201)
 
     def _cancel(self, body: dict[str, Any]) -> Response:
@@ -325,9 +331,11 @@ class AdyenSandbox(Sandbox):
 
     # --- decisions ----------------------------------------------------------
 
-    def _decide(self, by: str, verb: str, payment: AdyenPayment, said: dict[str, Any]) -> None:
+    def _decide(
+        self, by: str, verb: str, payment: AdyenPayment, modification: dict[str, Any]
+    ) -> None:
         if not verb:
-            success, reason = said["success"], said["reason"]
+            success, reason = modification["success"], modification["reason"]
             if payment.outcome["resultCode"] == "Received":
                 payment.outcome = {"resultCode": "Authorised"}
                 payment.authorised = payment.value
@@ -338,26 +346,26 @@ class AdyenSandbox(Sandbox):
         if verb == "reversals":
             verb = "refunds" if payment.captured else "cancels"
             more = {"modification.action": verb.removesuffix("s")}
-            said = {**said, "value": payment.captured, "currency": payment.currency}
-            said["event"] = "CANCEL_OR_REFUND"
-        why = getattr(self, f"_{verb}")(payment, said)
+            modification = {**modification, "value": payment.captured, "currency": payment.currency}
+            modification["event"] = "CANCEL_OR_REFUND"
+        why = getattr(self, f"_{verb}")(payment, modification)
         self.happens(
-            said.get("event", _EVENTS[verb]),
+            modification.get("event", _EVENTS[verb]),
             payment.psp,
-            value=said.get("value"),
+            value=modification.get("value"),
             success=not why,
             reason=why,
             by=by,
             **more,
         )
 
-    def _captures(self, payment: AdyenPayment, said: dict[str, Any]) -> str:
+    def _captures(self, payment: AdyenPayment, modification: dict[str, Any]) -> str:
         if payment.canceled:
             return "Transaction has been cancelled, capture not possible"
         left = payment.authorised - payment.captured
-        if said["currency"] != payment.currency or said["value"] > left:
+        if modification["currency"] != payment.currency or modification["value"] > left:
             return "Insufficient balance on payment"
-        payment.captured += said["value"]
+        payment.captured += modification["value"]
         if not self.multiple_captures:
             payment.authorised = payment.captured
         return ""
@@ -370,11 +378,11 @@ class AdyenSandbox(Sandbox):
         payment.canceled = True
         return ""
 
-    def _refunds(self, payment: AdyenPayment, said: dict[str, Any]) -> str:
+    def _refunds(self, payment: AdyenPayment, modification: dict[str, Any]) -> str:
         if not payment.captured:
             return "Transaction hasn't been captured, refund not possible"
         left = payment.captured - payment.refunded
-        if said["currency"] != payment.currency or said["value"] > left:
+        if modification["currency"] != payment.currency or modification["value"] > left:
             return "Insufficient balance on payment"
-        payment.refunded += said["value"]
+        payment.refunded += modification["value"]
         return ""

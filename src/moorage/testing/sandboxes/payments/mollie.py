@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from moorage.domain.values.money import Money
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, answered, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, answered, reply
 from moorage.testing.sandboxes.payments._mollie_rules import (
     CAPTURE,
     CONFIRMED,
@@ -80,20 +80,20 @@ class MollieSandbox(Sandbox):
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
-        one = f"{_PAYMENTS}/{{id}}"
+        payment_path = f"{_PAYMENTS}/{{id}}"
         return {
             f"POST {_PAYMENTS}": self._once(self._create),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments),
-            f"GET {one}": self._let_in(self._show),
-            f"DELETE {one}": self._let_in(self._cancel),
-            f"POST {one}/release-authorization": self._once(self._release),
-            f"POST {one}/captures": self._once(self._capture),
-            f"POST {one}/refunds": self._once(self._refund),
-            f"GET {one}/refunds/{{refund}}": self._let_in(self._show_refund),
+            f"GET {payment_path}": self._let_in(self._show),
+            f"DELETE {payment_path}": self._let_in(self._cancel),
+            f"POST {payment_path}/release-authorization": self._once(self._release),
+            f"POST {payment_path}/captures": self._once(self._capture),
+            f"POST {payment_path}/refunds": self._once(self._refund),
+            f"GET {payment_path}/refunds/{{refund}}": self._let_in(self._show_refund),
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
 
@@ -125,8 +125,8 @@ class MollieSandbox(Sandbox):
         refund["status"] = "refunded" if success else "failed"
         payment = self.payments[refund["paymentId"]]
         if not success:
-            given = amount_of(refund["amount"])
-            self._add(payment, "amountRefunded", given * -1)
+            amount = amount_of(refund["amount"])
+            self._add(payment, "amountRefunded", amount * -1)
         self._tell(payment)
 
     def charge_back(self, id: str) -> str:
@@ -156,7 +156,7 @@ class MollieSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
+        def answer(request: SandboxRequest, **names: str) -> Response:
             if request.bearer() != self.api_key:
                 detail = "Missing authentication, or failed to authenticate"
                 return error(401, "Unauthorized Request", detail)
@@ -173,25 +173,27 @@ class MollieSandbox(Sandbox):
         return answer
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
+        def answer(request: SandboxRequest, **names: str) -> Response:
             key, same = request.headers.get("idempotency-key"), (request.path, request.body)
             if key is None:
                 return handle(request, **names)
             if key not in self._kept:
                 self._kept[key] = same, answered(lambda: handle(request, **names))
                 return self._kept[key][1]
-            before, kept = self._kept[key]
+            before, response = self._kept[key]
             if before != same:
                 detail = "The idempotency key was used before with other parameters"
                 return error(400, "Bad Request", detail)
-            return kept.evolve(headers={**dict(kept.headers), "Idempotent-Replayed": "true"})
+            return response.evolve(
+                headers={**dict(response.headers), "Idempotent-Replayed": "true"}
+            )
 
         return self._let_in(answer)
 
-    def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(request: Asked) -> Response:
+    def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: SandboxRequest) -> Response:
             query = _known(request, "from", "limit", "sort")
-            limit, names = query.get("limit", "50"), list(things())[::-1]
+            limit, names = query.get("limit", "50"), list(resources())[::-1]
             if not limit.isdigit() or not 1 <= int(limit) <= 250:
                 return error(400, "Bad Request", "The limit is invalid", "limit")
             start = query.get("from")
@@ -199,7 +201,7 @@ class MollieSandbox(Sandbox):
                 return error(400, "Bad Request", "Invalid cursor value", "from")
             begin = 0 if start is None else names.index(start)
             end = begin + int(limit)
-            page = [things()[name] for name in names[begin:end]]
+            page = [resources()[name] for name in names[begin:end]]
             url, more = f"https://api.mollie.com{request.path}", names[end : end + 1]
             following = {"href": f"{url}?from={more[0]}&limit={limit}"} if more else None
             name = request.path.rpartition("/")[2]
@@ -211,7 +213,7 @@ class MollieSandbox(Sandbox):
 
     # --- what it does ------------------------------------------------------
 
-    def _create(self, request: Asked) -> Response:
+    def _create(self, request: SandboxRequest) -> Response:
         fields = check_payment(request.json())
         amount = amount_of(fields["amount"])
         customer = fields.get("customerId")
@@ -268,24 +270,25 @@ class MollieSandbox(Sandbox):
             return
         self._tell(payment)
 
-    def _show(self, request: Asked, id: str) -> Response:
+    def _show(self, request: SandboxRequest, id: str) -> Response:
         embed = _known(request, "embed").get("embed", "")
         payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
-        wanted = [name for name in embed.split(",") if name]
-        if not set(wanted) <= set(whole):
+        embedded_names = [name for name in embed.split(",") if name]
+        if not set(embedded_names) <= set(whole):
             return error(400, "Bad Request", "The embed is invalid", "embed")
         embedded = {
-            name: [one for one in whole[name].values() if one["paymentId"] == id] for name in wanted
+            name: [move for move in whole[name].values() if move["paymentId"] == id]
+            for name in embedded_names
         }
-        return reply({**payment, "_embedded": embedded} if wanted else payment)
+        return reply({**payment, "_embedded": embedded} if embedded_names else payment)
 
-    def _show_refund(self, _: Asked, id: str, refund: str) -> Response:
-        found = self.refunds.get(refund)
-        if found is None or found["paymentId"] != id:
+    def _show_refund(self, _: SandboxRequest, id: str, refund: str) -> Response:
+        resource = self.refunds.get(refund)
+        if resource is None or resource["paymentId"] != id:
             raise _missing(refund)
-        return reply(found)
+        return reply(resource)
 
-    def _cancel(self, _: Asked, id: str) -> Response:
+    def _cancel(self, _: SandboxRequest, id: str) -> Response:
         payment = self._payment(id)
         if not payment.get("isCancelable"):
             raise wrong("The payment cannot be canceled")
@@ -293,7 +296,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply(payment)
 
-    def _release(self, request: Asked, id: str) -> Response:
+    def _release(self, request: SandboxRequest, id: str) -> Response:
         check_fields(request.json(), {})
         payment = self._payment(id)
         if payment["status"] != "authorized":
@@ -305,7 +308,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply({}, 202).evolve(body=b"")
 
-    def _capture(self, request: Asked, id: str) -> Response:
+    def _capture(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
@@ -331,7 +334,7 @@ class MollieSandbox(Sandbox):
         # Mollie takes note of it first, and captures a little later.
         return reply({**capture, "status": "pending"}, 201)
 
-    def _refund(self, request: Asked, id: str) -> Response:
+    def _refund(self, request: SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         if "amount" not in fields:
             raise wrong("The amount is missing", "amount")
@@ -358,7 +361,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply(refund, 201)
 
-    # --- its books ---------------------------------------------------------
+    # --- its ledger ---------------------------------------------------------
 
     def _pays(self, payment: dict[str, Any]) -> None:
         self._closes(payment)
@@ -399,10 +402,10 @@ class MollieSandbox(Sandbox):
         return self.payments[id]
 
     def _of(self, payment: dict[str, Any], name: str) -> Money:
-        said = payment.get(name)
-        if said is None:
+        amount = payment.get(name)
+        if amount is None:
             return amount_of(payment["amount"]) * 0
-        return Money(said["value"], said["currency"])
+        return Money(amount["value"], amount["currency"])
 
     def _add(self, payment: dict[str, Any], name: str, amount: Money) -> None:
         payment[name] = written(self._of(payment, name) + amount)
@@ -422,7 +425,7 @@ def _missing(id: str) -> Refusal:
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 
-def _known(request: Asked, *names: str) -> dict[str, str]:
+def _known(request: SandboxRequest, *names: str) -> dict[str, str]:
     query = dict(request.query)
     for name in query:
         if name not in names:

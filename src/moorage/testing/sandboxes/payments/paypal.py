@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes.base import Refusal, reply
-from moorage.testing.sandboxes.payments._paypal_books import (
-    PayPalBooks,
-    Thing,
+from moorage.testing.sandboxes.payments._paypal_ledger import (
+    PayPalLedger,
+    Resource,
     link,
     read,
     usual_now,
@@ -34,13 +34,13 @@ from moorage.testing.sandboxes.payments._paypal_rules import (
     unprocessable,
     written,
 )
-from moorage.testing.sandboxes.payments._paypal_told import CERTIFICATE, Certificates
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.payments._paypal_webhooks import CERTIFICATE, Certificates
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _KEY: Final = 108
 _PAGE: Final = 50
@@ -60,7 +60,7 @@ _DISPUTES: Final = frozenset(
 )
 
 
-class PayPalSandbox(PayPalBooks):
+class PayPalSandbox(PayPalLedger):
     """Orders, captures, refunds, disputes, a report of transactions, and webhooks of them all.
 
     Args:
@@ -70,7 +70,7 @@ class PayPalSandbox(PayPalBooks):
         now: tells the time, in seconds since 1970.
 
     Attributes:
-        desk: where tokens come from.
+        token_endpoint: the endpoint that grants access tokens.
         vault: the stored means of payment, each with its kind.
         orders, authorizations, captures, refunds, disputes: what there is, by id.
         transactions: what the report has.
@@ -89,8 +89,10 @@ class PayPalSandbox(PayPalBooks):
         super().__init__(webhook_id, webhook_url, now)
         self.client_id = client_id
         self.client_secret = client_secret
-        self.desk = TokenDesk("/v1/oauth2/token", client_id, client_secret, expires_in=32_400)
-        self.beside = {self.desk.path: self.desk, CERTIFICATE: Certificates()}
+        self.token_endpoint = TokenEndpoint(
+            "/v1/oauth2/token", client_id, client_secret, expires_in=32_400
+        )
+        self.beside = {self.token_endpoint.path: self.token_endpoint, CERTIFICATE: Certificates()}
         self._answers: dict[tuple[str, str], Response] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
@@ -112,7 +114,7 @@ class PayPalSandbox(PayPalBooks):
             "GET /v1/reporting/transactions": self._let_in(self._search),
         }
 
-    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whatever it is
+    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whatever it is
         """The answer to what no route is for."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
@@ -123,8 +125,8 @@ class PayPalSandbox(PayPalBooks):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
-            if not self.desk.allows(request):
+        def answer(request: SandboxRequest, **names: str) -> Response:
+            if not self.token_endpoint.allows(request):
                 return refusal(401, "AUTHENTICATION_FAILURE")
             return handle(request, **names)
 
@@ -133,37 +135,37 @@ class PayPalSandbox(PayPalBooks):
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         """Answer what has the same key and path as it was answered first."""
 
-        def answer(request: Asked, **names: str) -> Response:
+        def answer(request: SandboxRequest, **names: str) -> Response:
             key = request.headers.get("PayPal-Request-Id")
             if key is None:
                 return handle(request, **names)
             if not 0 < len(key) <= _KEY:
                 return refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
-            known = self._answers.get((request.path, key))
-            if known is None:
-                known = self._answers[request.path, key] = handle(request, **names)
-            return known
+            response = self._answers.get((request.path, key))
+            if response is None:
+                response = self._answers[request.path, key] = handle(request, **names)
+            return response
 
         return self._let_in(answer)
 
-    def _shows(self, things: Callable[[], Mapping[str, Thing]]) -> Callable[..., Response]:
-        def answer(_: Asked, id: str) -> Response:
-            return reply(self._found(things(), id))
+    def _shows(self, resources: Callable[[], Mapping[str, Resource]]) -> Callable[..., Response]:
+        def answer(_: SandboxRequest, id: str) -> Response:
+            return reply(self._found_or_404(resources(), id))
 
         return self._let_in(answer)
 
     # --- orders ------------------------------------------------------------
 
-    def _create(self, request: Asked) -> Response:
+    def _create(self, request: SandboxRequest) -> Response:
         body = checked(request.json(), ORDER)
         unit = body["purchase_units"][0]
         amount_of(unit["amount"])
-        source: Thing = body.get("payment_source", {})
+        source: Resource = body.get("payment_source", {})
         if source and request.headers.get("PayPal-Request-Id") is None:
             raise Refusal(refusal(400, "INVALID_REQUEST", "PAYPAL_REQUEST_ID_REQUIRED"))
         waits = self._waits(source)
         key = self._id("5O")
-        order: Thing = {
+        order: Resource = {
             "id": key,
             "intent": body["intent"],
             "payment_source": source or {"paypal": {}},
@@ -172,19 +174,19 @@ class PayPalSandbox(PayPalBooks):
         }
         if waits:
             self._move(order, "PAYER_ACTION_REQUIRED" if source else "CREATED", ())
-            told = urlencode({"token": key})
+            query = urlencode({"token": key})
             leads = {"rel": "payer-action" if source else "approve", "method": "GET"}
-            leads["href"] = f"https://www.sandbox.paypal.com/checkoutnow?{told}"
+            leads["href"] = f"https://www.sandbox.paypal.com/checkoutnow?{query}"
             order["links"].append(leads)
         else:
             self._perform(order)
         self.orders[key] = order
         return _shown(request, order, 200 if waits else 201)
 
-    def _waits(self, source: Thing) -> bool:
-        """Whether the buyer has to do something first."""
+    def _waits(self, source: Resource) -> bool:
+        """True if the buyer has to do something first."""
         kind = next(iter(source), "")
-        means: Thing = source.get(kind, {})
+        means: Resource = source.get(kind, {})
         vault_id = means.get("vault_id")
         if vault_id is None:
             return True
@@ -192,12 +194,12 @@ class PayPalSandbox(PayPalBooks):
             raise unprocessable("TOKEN_ID_NOT_FOUND")
         if self.vault[vault_id] != kind:
             raise unprocessable("MISMATCHED_VAULT_ID_TO_PAYMENT_SOURCE")
-        verification: Thing = means.get("attributes", {}).get("verification", {})
+        verification: Resource = means.get("attributes", {}).get("verification", {})
         return vault_id == "confirms-1" or verification.get("method") == "SCA_ALWAYS"
 
     def _finish(self, intent: str) -> Callable[..., Response]:
-        def answer(request: Asked, id: str) -> Response:
-            order = self._found(self.orders, id)
+        def answer(request: SandboxRequest, id: str) -> Response:
+            order = self._found_or_404(self.orders, id)
             checked(request.json(), NOTHING)
             if order["status"] == "COMPLETED":
                 raise unprocessable(_DONE[intent])
@@ -213,8 +215,8 @@ class PayPalSandbox(PayPalBooks):
 
     # --- what was authorised, captured and given back ------------------------
 
-    def _capture(self, request: Asked, id: str) -> Response:
-        authorization = self._found(self.authorizations, id)
+    def _capture(self, request: SandboxRequest, id: str) -> Response:
+        authorization = self._found_or_404(self.authorizations, id)
         order = self.orders[self._order_of[id]]
         body = checked(request.json(), CAPTURE)
         whole, before = read(authorization["amount"]), self._captured(order)
@@ -229,27 +231,27 @@ class PayPalSandbox(PayPalBooks):
         if (before + amount).minor * 100 > whole.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
         final = bool(body.get("final_capture", False))
-        made = self._take(order, written(amount), "", final=final)
+        capture = self._take(order, written(amount), "", final=final)
         done = before + amount >= whole
         authorization["status"] = "CAPTURED" if done else "PARTIALLY_CAPTURED"
-        return _shown(request, made, 201)
+        return _shown(request, capture, 201)
 
-    def _void(self, request: Asked, id: str) -> Response:
-        authorization = self._found(self.authorizations, id)
+    def _void(self, request: SandboxRequest, id: str) -> Response:
+        authorization = self._found_or_404(self.authorizations, id)
         if authorization["status"] == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
         if authorization["status"] == "CAPTURED":
             raise unprocessable("PREVIOUSLY_CAPTURED")
         authorization |= {"status": "VOIDED", "update_time": self._time()}
-        self._tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
+        self._notify_about("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
         if not _wants_all(request):
             return Response(204)
         return reply(authorization)
 
-    def _refund(self, request: Asked, id: str) -> Response:
-        capture = self._found(self.captures, id)
+    def _refund(self, request: SandboxRequest, id: str) -> Response:
+        capture = self._found_or_404(self.captures, id)
         body = checked(request.json(), REFUND)
-        left = read(capture["amount"]) - self._given(capture)
+        left = read(capture["amount"]) - self._refunded(capture)
         amount = amount_of(body["amount"]) if "amount" in body else left
         if capture["status"] == "PENDING":
             raise unprocessable("PENDING_CAPTURE")
@@ -259,11 +261,11 @@ class PayPalSandbox(PayPalBooks):
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
         if amount > left:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
-        return _shown(request, self._give_back(capture, amount, body.get("custom_id")), 201)
+        return _shown(request, self._refund_capture(capture, amount, body.get("custom_id")), 201)
 
     # --- lists ---------------------------------------------------------------
 
-    def _list(self, request: Asked) -> Response:
+    def _list(self, request: SandboxRequest) -> Response:
         query = dict(request.query)
         if not query.keys() <= _DISPUTES:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
@@ -271,15 +273,17 @@ class PayPalSandbox(PayPalBooks):
         if not 1 <= size <= _PAGE:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE", "page_size"))
         since = query.get("start_time", "")
-        found = [one for one in self.disputes.values() if one["create_time"] >= since][::-1]
+        disputes = [
+            dispute for dispute in self.disputes.values() if dispute["create_time"] >= since
+        ][::-1]
         links = [link("self", "/v1/customer/disputes")]
-        if start + size < len(found):
-            told = urlencode({"page_size": size, "next_page_token": start + size})
-            links.append(link("next", f"/v1/customer/disputes?{told}"))
-        items = [_summary(one) for one in found[start : start + size]]
+        if start + size < len(disputes):
+            next_query = urlencode({"page_size": size, "next_page_token": start + size})
+            links.append(link("next", f"/v1/customer/disputes?{next_query}"))
+        items = [_summary(dispute) for dispute in disputes[start : start + size]]
         return reply({"items": items, "links": links})
 
-    def _search(self, request: Asked) -> Response:
+    def _search(self, request: SandboxRequest) -> Response:
         query = dict(request.query)
         if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
@@ -289,15 +293,15 @@ class PayPalSandbox(PayPalBooks):
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
         if until - since > timedelta(days=31):
             raise Refusal(refusal(400, "INVALID_REQUEST", "DATE_RANGE_TOO_LONG"))
-        found = [
-            {"transaction_info": one}
-            for one in reversed(self.transactions)
-            if since <= _moment(one["transaction_initiation_date"]) <= until
+        matches = [
+            {"transaction_info": transaction}
+            for transaction in reversed(self.transactions)
+            if since <= _moment(transaction["transaction_initiation_date"]) <= until
         ]
-        pages = -(-len(found) // size)
-        some = {"transaction_details": found[(page - 1) * size : page * size]}
-        told = {"page": page, "total_items": len(found), "total_pages": pages}
-        return reply({**(some if found else {}), **told})
+        pages = -(-len(matches) // size)
+        rows = {"transaction_details": matches[(page - 1) * size : page * size]}
+        counts = {"page": page, "total_items": len(matches), "total_pages": pages}
+        return reply({**(rows if matches else {}), **counts})
 
 
 def _moment(text: str) -> datetime:
@@ -307,24 +311,26 @@ def _moment(text: str) -> datetime:
         raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX")) from None
 
 
-def _wants_all(request: Asked) -> bool:
+def _wants_all(request: SandboxRequest) -> bool:
     return request.headers.get("Prefer") == "return=representation"
 
 
-def _shown(request: Asked, thing: Thing, status: int) -> Response:
+def _shown(request: SandboxRequest, resource: Resource, status: int) -> Response:
     """Return the full representation if requested."""
-    some = {name: thing[name] for name in ("id", "status", "links") if name in thing}
-    return reply(thing if _wants_all(request) else some, status)
+    summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
+    return reply(resource if _wants_all(request) else summary, status)
 
 
-def _closed(order: Thing) -> bool:
-    captures: list[Thing] = order["purchase_units"][0].get("payments", {}).get("captures", [])
-    return any(one["final_capture"] for one in captures)
+def _closed(order: Resource) -> bool:
+    captures: list[Resource] = order["purchase_units"][0].get("payments", {}).get("captures", [])
+    return any(capture["final_capture"] for capture in captures)
 
 
-def _summary(dispute: Thing) -> Thing:
+def _summary(dispute: Resource) -> Resource:
     """Return a dispute as lists show it, without its transactions."""
     hidden = {"disputed_transactions", "dispute_outcome"}
     at = f"/v1/customer/disputes/{dispute['dispute_id']}"
-    shown: dict[str, Any] = {name: one for name, one in dispute.items() if name not in hidden}
+    shown: dict[str, Any] = {
+        name: field_value for name, field_value in dispute.items() if name not in hidden
+    }
     return {**shown, "links": [link("self", at)]}

@@ -18,7 +18,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, answered, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, answered, reply
 from moorage.testing.sandboxes.payments._square_rules import (
     COMPLETE,
     PAY,
@@ -82,21 +82,21 @@ class SquareSandbox(Sandbox):
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
-        one = f"{_PAYMENTS}/{{id}}"
+        payment_path = f"{_PAYMENTS}/{{id}}"
         return {
             f"POST {_PAYMENTS}": self._once(PAY, self._pay),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments, "created_at"),
-            f"GET {one}": self._let_in(self._show_payment),
-            f"PUT {one}": self._once(UPDATE, self._update),
-            f"POST {one}/complete": self._let_in(self._complete),
-            f"POST {one}/cancel": self._let_in(self._cancel),
+            f"GET {payment_path}": self._let_in(self._show_payment),
+            f"PUT {payment_path}": self._once(UPDATE, self._update),
+            f"POST {payment_path}/complete": self._let_in(self._complete),
+            f"POST {payment_path}/cancel": self._let_in(self._cancel),
             "POST /v2/refunds": self._once(REFUND, self._refund),
             "GET /v2/refunds/{id}": self._let_in(self._show_refund),
             "GET /v2/disputes": self._lists(lambda: self.disputes),
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
@@ -113,8 +113,8 @@ class SquareSandbox(Sandbox):
                 }
                 payment = self.payments[refund["payment_id"]]
                 if success:
-                    given = refund["amount_money"]["amount"] + _minor(payment, "refunded_money")
-                    payment["refunded_money"] = {**refund["amount_money"], "amount": given}
+                    refunded = refund["amount_money"]["amount"] + _minor(payment, "refunded_money")
+                    payment["refunded_money"] = {**refund["amount_money"], "amount": refunded}
                 self._tell("refund.updated", "refund", refund)
                 self._changed(payment)
 
@@ -172,7 +172,7 @@ class SquareSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
+        def answer(request: SandboxRequest, **names: str) -> Response:
             if request.bearer() != self.access_token:
                 detail = "This request could not be authorized."
                 return error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail)
@@ -183,10 +183,10 @@ class SquareSandbox(Sandbox):
         return answer
 
     def _once(
-        self, known: Mapping[str, Any], handle: Callable[..., Response]
+        self, shapes: Mapping[str, Any], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
-            body = check(request.json(), known)
+        def answer(request: SandboxRequest, **names: str) -> Response:
+            body = check(request.json(), shapes)
             needed(body, "idempotency_key")
             at = request.path, body["idempotency_key"]
             if at not in self._kept:
@@ -200,13 +200,13 @@ class SquareSandbox(Sandbox):
         return self._let_in(answer)
 
     def _lists(
-        self, things: Callable[[], dict[str, dict[str, Any]]], time_field: str | None = None
+        self, resources: Callable[[], dict[str, dict[str, Any]]], time_field: str | None = None
     ) -> Callable[..., Response]:
         names = {"cursor", "location_id"}
         if time_field is not None:
             names |= {"begin_time", "end_time", "limit", "sort_order"}
 
-        def answer(request: Asked) -> Response:
+        def answer(request: SandboxRequest) -> Response:
             query = dict(request.query)
             for name in set(query) - names:
                 raise wrong("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
@@ -214,16 +214,17 @@ class SquareSandbox(Sandbox):
             if not begin.isdigit() or not 1 <= limit <= 100:
                 raise wrong("INVALID_CURSOR", "This is no cursor, or no limit.", field="cursor")
             since, until = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
-            found = [
-                one
-                for one in list(things().values())[::-1]
-                if time_field is None or (since or "") <= one[time_field][:19] <= (until or "9999")
+            matches = [
+                resource
+                for resource in list(resources().values())[::-1]
+                if time_field is None
+                or (since or "") <= resource[time_field][:19] <= (until or "9999")
             ]
             end = int(begin) + limit
-            page, name = found[int(begin) : end], request.path.rpartition("/")[2]
+            page, name = matches[int(begin) : end], request.path.rpartition("/")[2]
             # Square leaves out a list that is empty.
             body: dict[str, Any] = {name: page} if page else {}
-            return reply({**body, "cursor": str(end)} if len(found) > end else body)
+            return reply({**body, "cursor": str(end)} if len(matches) > end else body)
 
         return self._let_in(answer)
 
@@ -254,8 +255,8 @@ class SquareSandbox(Sandbox):
             "location_id": self.location_id,
             "delayed_until": self._moment(7 * _DAY),
         }
-        kept = ("reference_id", "customer_id", "note", "statement_description_identifier")
-        payment |= {name: body[name] for name in kept if name in body}
+        copied = ("reference_id", "customer_id", "note", "statement_description_identifier")
+        payment |= {name: body[name] for name in copied if name in body}
         if source.startswith("bnon:"):
             payment |= {"status": "PENDING", "source_type": "BANK_ACCOUNT"}
         else:
@@ -268,17 +269,17 @@ class SquareSandbox(Sandbox):
 
     def _declined(self, payment: dict[str, Any], code: str) -> Response:
         detail = f"Authorization error: '{code}'"
-        told = {"category": "PAYMENT_METHOD_ERROR", "code": code, "detail": detail}
+        problem = {"category": "PAYMENT_METHOD_ERROR", "code": code, "detail": detail}
         payment["status"] = "FAILED"
         del payment["approved_money"]
-        payment["card_details"]["errors"] = [told]
+        payment["card_details"]["errors"] = [problem]
         self._changed(payment, "payment.created")
-        return reply({"errors": [told], "payment": payment}, 402)
+        return reply({"errors": [problem], "payment": payment}, 402)
 
-    def _show_payment(self, _: Asked, id: str) -> Response:
+    def _show_payment(self, _: SandboxRequest, id: str) -> Response:
         return reply({"payment": self._payment(id)})
 
-    def _show_refund(self, _: Asked, id: str) -> Response:
+    def _show_refund(self, _: SandboxRequest, id: str) -> Response:
         if id not in self.refunds:
             raise missing(id)
         return reply({"refund": self.refunds[id]})
@@ -295,14 +296,14 @@ class SquareSandbox(Sandbox):
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _complete(self, request: Asked, id: str) -> Response:
+    def _complete(self, request: SandboxRequest, id: str) -> Response:
         check(request.json(), COMPLETE)
         payment = self._approved(id)
         payment["status"] = "COMPLETED"
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _cancel(self, request: Asked, id: str) -> Response:
+    def _cancel(self, request: SandboxRequest, id: str) -> Response:
         if request.body:
             raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
@@ -317,9 +318,9 @@ class SquareSandbox(Sandbox):
         if payment["status"] != "COMPLETED":
             raise _not_refundable("REFUND_ERROR_PAYMENT_NEEDS_COMPLETION")
         asked_back = sum(
-            one["amount_money"]["amount"]
-            for one in self.refunds.values()
-            if one["payment_id"] == payment["id"] and one["status"] != "FAILED"
+            refund_made["amount_money"]["amount"]
+            for refund_made in self.refunds.values()
+            if refund_made["payment_id"] == payment["id"] and refund_made["status"] != "FAILED"
         )
         if amount > payment["total_money"]["amount"] - asked_back:
             raise _not_refundable("REFUND_AMOUNT_INVALID")
@@ -339,7 +340,7 @@ class SquareSandbox(Sandbox):
         self._tell("refund.created", "refund", refund)
         return reply({"refund": refund})
 
-    # --- its books ---------------------------------------------------------
+    # --- its ledger ---------------------------------------------------------
 
     def _payment(self, id: str) -> dict[str, Any]:
         if id not in self.payments:
@@ -361,14 +362,14 @@ class SquareSandbox(Sandbox):
         payment["updated_at"] = self._moment()
         self._tell(kind, "payment", payment)
 
-    def _tell(self, kind: str, name: str, thing: dict[str, Any]) -> None:
+    def _tell(self, kind: str, name: str, resource: dict[str, Any]) -> None:
         """Send a webhook."""
         event = {
             "merchant_id": "MSANDBOX",
             "type": kind,
             "event_id": f"evt-{self.number():08d}",
             "created_at": self._moment(),
-            "data": {"type": name, "id": thing["id"], "object": {name: thing}},
+            "data": {"type": name, "id": resource["id"], "object": {name: resource}},
         }
         body = json.dumps(event).encode()
         signed = self.webhook_url.encode() + body

@@ -14,8 +14,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Asked, reply
-from moorage.testing.sandboxes.payments._stripe_books import StripeBooks
+from moorage.testing.sandboxes.base import SandboxRequest, reply
+from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
     CANCEL,
@@ -36,10 +36,10 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     expanded,
     fields_of,
     flag_of,
-    found_in,
     magic,
     means_of,
     refusal,
+    resource_in,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-class StripeSandbox(StripeBooks):
+class StripeSandbox(StripeLedger):
     """Payment intents, refunds, disputes, payouts, and webhooks of them all.
 
     Args:
@@ -95,20 +95,20 @@ class StripeSandbox(StripeBooks):
             "GET /v1/payouts": self._lists(lambda: self.payouts),
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
     # --- how it is asked ---------------------------------------------------
 
     def _changes(
-        self, known: frozenset[str], handle: Callable[..., Response]
+        self, allowed: frozenset[str], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
-        def answer(request: Asked, **names: str) -> Response:
+        def answer(request: SandboxRequest, **names: str) -> Response:
             self._let_in(request, changes=True)
             key, same = request.headers.get("idempotency-key"), (request.path, request.body)
             if key is not None and key in self._kept:
-                before, kept = self._kept[key]
+                before, earlier = self._kept[key]
                 if before != same:
                     raise refusal(
                         400,
@@ -116,9 +116,11 @@ class StripeSandbox(StripeBooks):
                         "Keys for idempotent requests can only be used with the same parameters"
                         " they were first used with.",
                     )
-                return kept.evolve(headers={**dict(kept.headers), "Idempotent-Replayed": "true"})
+                return earlier.evolve(
+                    headers={**dict(earlier.headers), "Idempotent-Replayed": "true"}
+                )
             try:
-                response = handle(fields_of(request.form, known), **names)
+                response = handle(fields_of(request.form, allowed), **names)
             except Done as late:
                 response = late.response
             if key is not None:
@@ -127,35 +129,39 @@ class StripeSandbox(StripeBooks):
 
         return answer
 
-    def _shows(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(request: Asked, id: str) -> Response:
+    def _shows(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: SandboxRequest, id: str) -> Response:
             self._let_in(request)
-            return self._shown(found_in(things(), id), fields_of(request.query, SHOW))
+            return self._shown(resource_in(resources(), id), fields_of(request.query, SHOW))
 
         return answer
 
-    def _lists(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(request: Asked) -> Response:
+    def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
+        def answer(request: SandboxRequest) -> Response:
             self._let_in(request)
             fields = fields_of(request.query, LIST)
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
             since, until = fields.get("created[gte]", "0"), fields.get("created[lt]", "99999999999")
-            found = [one for one in things().values() if int(since) <= one["created"] < int(until)][
-                ::-1
-            ]
-            names = [one["id"] for one in found]
+            matches = [
+                resource
+                for resource in resources().values()
+                if int(since) <= resource["created"] < int(until)
+            ][::-1]
+            names = [resource["id"] for resource in matches]
             after = fields.get("starting_after")
-            start = 0 if after is None else names.index(found_in(things(), after)["id"]) + 1
+            start = 0 if after is None else names.index(resource_in(resources(), after)["id"]) + 1
             expand = [name.removeprefix("data.") for name in expanded(fields)]
-            page = [self._with_charge(one, expand) for one in found[start : start + limit]]
-            more = len(found) > start + limit
+            page = [
+                self._with_charge(resource, expand) for resource in matches[start : start + limit]
+            ]
+            more = len(matches) > start + limit
             return reply({"object": "list", "data": page, "has_more": more, "url": request.path})
 
         return answer
 
-    def _let_in(self, request: Asked, *, changes: bool = False) -> None:
+    def _let_in(self, request: SandboxRequest, *, changes: bool = False) -> None:
         if request.bearer() not in {self.api_key, self.restricted_key}:
             raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
         if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
@@ -168,14 +174,14 @@ class StripeSandbox(StripeBooks):
                 code="secret_key_required",
             )
 
-    def _shown(self, thing: dict[str, Any], fields: Mapping[str, str]) -> Response:
-        return reply(self._with_charge(thing, expanded(fields)), request_id="req_sandbox")
+    def _shown(self, resource: dict[str, Any], fields: Mapping[str, str]) -> Response:
+        return reply(self._with_charge(resource, expanded(fields)), request_id="req_sandbox")
 
-    def _with_charge(self, thing: dict[str, Any], expand: list[str]) -> dict[str, Any]:
-        charge = thing.get("latest_charge")
+    def _with_charge(self, resource: dict[str, Any], expand: list[str]) -> dict[str, Any]:
+        charge = resource.get("latest_charge")
         if "latest_charge" in expand and charge is not None:
-            return {**thing, "latest_charge": self.charges[charge]}
-        return thing
+            return {**resource, "latest_charge": self.charges[charge]}
+        return resource
 
     # --- what it does ------------------------------------------------------
 
@@ -230,12 +236,12 @@ class StripeSandbox(StripeBooks):
         return self._confirmed(intent, fields) if confirm else self._shown(intent, fields)
 
     def _confirm(self, fields: dict[str, str], id: str) -> Response:
-        intent = found_in(self.intents, id)
+        intent = resource_in(self.intents, id)
         self.check_state(intent, "confirm", "requires_payment_method", "requires_confirmation")
-        given = means_of(fields)
-        if given is not None:
-            magic(given)
-            intent["payment_method"] = given
+        payment_method = means_of(fields)
+        if payment_method is not None:
+            magic(payment_method)
+            intent["payment_method"] = payment_method
         return self._confirmed(intent, fields)
 
     def _confirmed(self, intent: dict[str, Any], fields: Mapping[str, str]) -> Response:
@@ -269,7 +275,7 @@ class StripeSandbox(StripeBooks):
         return self._shown(intent, fields)
 
     def _capture(self, fields: dict[str, str], id: str) -> Response:
-        intent = found_in(self.intents, id)
+        intent = resource_in(self.intents, id)
         self.check_state(intent, "capture", "requires_capture")
         open_ = intent["amount_capturable"]
         amount = amount_of(fields, "amount_to_capture", open_)
@@ -281,7 +287,7 @@ class StripeSandbox(StripeBooks):
         return self._shown(intent, fields)
 
     def _cancel(self, fields: dict[str, str], id: str) -> Response:
-        intent = found_in(self.intents, id)
+        intent = resource_in(self.intents, id)
         self.check_state(
             intent,
             "cancel",
@@ -300,7 +306,7 @@ class StripeSandbox(StripeBooks):
         return self._shown(intent, fields)
 
     def _refund(self, fields: dict[str, str]) -> Response:
-        intent = found_in(self.intents, fields.get("payment_intent", ""))
+        intent = resource_in(self.intents, fields.get("payment_intent", ""))
         charge = self.charges.get(intent["latest_charge"] or "", {"captured": False})
         if not charge["captured"]:
             text = "This PaymentIntent does not have a successful charge to refund."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.testing.sandboxes._fields import NUMBER, problems
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
     NO_LABEL,
@@ -170,24 +170,26 @@ class DhlExpressSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, request: Asked) -> Response:
-        given = self._body(request, _RATES, "/rates")
-        home, away = (given["customerDetails"][f"{one}Details"] for one in ("shipper", "receiver"))
+    def _rates(self, request: SandboxRequest) -> Response:
+        body = self._body(request, _RATES, "/rates")
+        home, away = (
+            body["customerDetails"][f"{entry}Details"] for entry in ("shipper", "receiver")
+        )
         if away["postalCode"] == NO_RATES or any(
-            one["weight"] > _HEAVIEST for one in given["packages"]
+            entry["weight"] > _HEAVIEST for entry in body["packages"]
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
         table = _HOME if home["countryCode"] == away["countryCode"] else _AWAY
-        return reply({"products": [_product(*one) for one in table]})
+        return reply({"products": [_product(*entry) for entry in table]})
 
-    def _buy(self, request: Asked) -> Response:
-        given = self._body(request, _SHIPMENT, "/shipments")
+    def _buy(self, request: SandboxRequest) -> Response:
+        body = self._body(request, _SHIPMENT, "/shipments")
         home, away = (
-            given["customerDetails"][f"{one}Details"]["postalAddress"]
-            for one in ("shipper", "receiver")
+            body["customerDetails"][f"{entry}Details"]["postalAddress"]
+            for entry in ("shipper", "receiver")
         )
-        content, product = given["content"], given["productCode"]
+        content, product = body["content"], body["productCode"]
         abroad = home["countryCode"] != away["countryCode"]
         if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
             raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
@@ -198,17 +200,17 @@ class DhlExpressSandbox(Sandbox):
                 400, "Multiple problems found, see Additional Details", "/shipments", words
             )
         number = f"{1_000_000_000 + self.number()}"
-        pieces = [f"JD0146{number}{one:04}" for one, _ in enumerate(content["packages"], 1)]
+        pieces = [f"JD0146{number}{entry:04}" for entry, _ in enumerate(content["packages"], 1)]
         self.shipments[number] = {
             "shipmentTrackingNumber": number,
             "status": "Success",
             "productCode": product,
             "events": [],
-            "pieces": [{"number": n, "trackingNumber": one} for n, one in enumerate(pieces, 1)],
+            "pieces": [{"number": n, "trackingNumber": entry} for n, entry in enumerate(pieces, 1)],
             "numberOfPieces": len(pieces),
             "estimatedDeliveryDate": "2030-01-05",
-            "shipperReferences": given.get("customerReferences", []),
-            "asked": given,
+            "shipperReferences": body.get("customerReferences", []),
+            "asked": body,
         }
         charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered[product]}
         return reply(
@@ -216,19 +218,20 @@ class DhlExpressSandbox(Sandbox):
                 "url": "https://express.api.dhl.com/mydhlapi/shipments",
                 "shipmentTrackingNumber": number,
                 "packages": [
-                    {"referenceNumber": n, "trackingNumber": one} for n, one in enumerate(pieces, 1)
+                    {"referenceNumber": n, "trackingNumber": entry}
+                    for n, entry in enumerate(pieces, 1)
                 ],
-                "documents": _documents(given.get("outputImageProperties", {}), number, pieces),
-                "shipmentCharges": [charge] if given.get("getRateEstimates") else [],
+                "documents": _documents(body.get("outputImageProperties", {}), number, pieces),
+                "shipmentCharges": [charge] if body.get("getRateEstimates") else [],
             },
             201,
         )
 
-    def _track(self, request: Asked, number: str) -> Response:
+    def _track(self, request: SandboxRequest, number: str) -> Response:
         self._let_in(request)
         return self._seen(request, [self._shipment(number)])
 
-    def _search(self, request: Asked) -> Response:
+    def _search(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         query = dict(request.query)
         if "pieceTrackingNumber" in query:
@@ -236,35 +239,36 @@ class DhlExpressSandbox(Sandbox):
         for name in ("shipmentReference", "shipperAccountNumber", "dateRangeFrom", "dateRangeTo"):
             if name not in query:
                 raise _refusal(400, f"Missing mandatory parameters: {name}", "/tracking")
-        wanted = query["shipmentReference"]
+        mark = query["shipmentReference"]
         days = date.fromisoformat(query["dateRangeFrom"]), date.fromisoformat(query["dateRangeTo"])
         if not timedelta(0) <= days[1] - days[0] <= timedelta(90):
             raise _refusal(400, "dateRangeTo is out of range", "/tracking")
-        found = [
-            one
-            for one in self.shipments.values()
-            if any(reference["value"] == wanted for reference in one["shipperReferences"])
+        shipments = [
+            shipment
+            for shipment in self.shipments.values()
+            if any(reference["value"] == mark for reference in shipment["shipperReferences"])
         ]
-        if not found:
-            raise _refusal(404, f"No Shipments Found for ReferenceID | {wanted}", "/tracking")
-        return self._seen(request, found)
+        if not shipments:
+            raise _refusal(404, f"No Shipments Found for ReferenceID | {mark}", "/tracking")
+        return self._seen(request, shipments)
 
-    def _seen(self, request: Asked, found: list[dict[str, Any]]) -> Response:
-        """Whether a shipment is visible in a view, before or after its handover."""
+    def _seen(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
+        """The answer with the shipments that are visible in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
-        seen = [one for one in found if ahead or one["events"]]
-        if not seen:
+        visible = [shipment for shipment in shipments if ahead or shipment["events"]]
+        if not visible:
             raise _refusal(404, "No data found", request.path)
         return reply(
             {
                 "shipments": [
-                    {name: value for name, value in one.items() if name != "asked"} for one in seen
+                    {name: value for name, value in shipment.items() if name != "asked"}
+                    for shipment in visible
                 ]
             }
         )
 
-    def _validate(self, request: Asked) -> Response:
+    def _validate(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         query = dict(request.query)
         for name in ("type", "countryCode"):
@@ -281,28 +285,30 @@ class DhlExpressSandbox(Sandbox):
         return reply({"address": [place]})
 
     def _shipment(self, number: str) -> dict[str, Any]:
-        for own, one in self.shipments.items():
-            if number == own or number in [piece["trackingNumber"] for piece in one["pieces"]]:
-                return one
+        for shipment_number, shipment in self.shipments.items():
+            if number == shipment_number or number in [
+                piece["trackingNumber"] for piece in shipment["pieces"]
+            ]:
+                return shipment
         raise _refusal(404, "No data found", "/tracking")
 
-    def _body(self, request: Asked, shape: object, path: str) -> dict[str, Any]:
+    def _body(self, request: SandboxRequest, shape: object, path: str) -> dict[str, Any]:
         self._let_in(request)
-        given: dict[str, Any] = request.json()
-        wrong = [_words(*one) for one in problems(shape, given)]
-        wrong += _too_long(given, "#")
+        body: dict[str, Any] = request.json()
+        wrong = [_problem_text(*account) for account in problems(shape, body)]
+        wrong += _too_long(body, "#")
         if len(wrong) == 1:
             raise _refusal(422, wrong[0], path)
         if wrong:
             raise _refusal(422, "Multiple problems found, see Additional Details", path, *wrong)
-        if _PLANNED.fullmatch(given["plannedShippingDateAndTime"]) is None:
+        if _PLANNED.fullmatch(body["plannedShippingDateAndTime"]) is None:
             raise _refusal(400, "998: ShipTimeStamp is not well formatted.", path)
-        if {one["number"] for one in given["accounts"]} != {self.account_number}:
+        if {account["number"] for account in body["accounts"]} != {self.account_number}:
             words = "The account number is not found or invalid."
             raise _refusal(400, words, path)
-        return given
+        return body
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.basic() != (self.username, self.password):
             raise _refusal(401, "Invalid Credentials", request.path)
         if "x-version" not in request.headers:
@@ -336,8 +342,8 @@ def _documents(image: Mapping[str, Any], number: str, pieces: list[str]) -> list
     documents: list[dict[str, Any]] = []
     for page, of in enumerate(pieces if split else [number], 1):
         content = b64encode(LABEL_TEXTS[kind] + of.encode()).decode()
-        one = {"imageFormat": kind.upper(), "content": content, "typeCode": "label"}
-        documents.append({**one, "packageReferenceNumber": page} if split else one)
+        document = {"imageFormat": kind.upper(), "content": content, "typeCode": "label"}
+        documents.append({**document, "packageReferenceNumber": page} if split else document)
     invoice = {
         "imageFormat": "PDF",
         "content": b64encode(b"%PDF receipt").decode(),
@@ -346,24 +352,24 @@ def _documents(image: Mapping[str, Any], number: str, pieces: list[str]) -> list
     return [*documents, invoice]
 
 
-def _words(at: str, name: str, what: str) -> str:
-    if what == "missing":
+def _problem_text(at: str, name: str, problem: str) -> str:
+    if problem == "missing":
         return f"{at}: required key [{name}] not found"
-    if what == "extraneous":
+    if problem == "extraneous":
         return f"{at}: extraneous key [{name}] is not permitted"
     return f"{at}: expected type: {name}"
 
 
 def _too_long(value: object, at: str) -> Iterator[str]:
     if is_list(value):
-        for number, one in enumerate(value):
-            yield from _too_long(one, f"{at}/{number}")
+        for number, element in enumerate(value):
+            yield from _too_long(element, f"{at}/{number}")
     elif is_object(value):
-        for name, one in value.items():
+        for name, element in value.items():
             most = _LONGEST.get(name)
-            if isinstance(one, str) and most is not None and len(one) > most:
-                yield f"{at}/{name}: expected maxLength: {most}, actual: {len(one)}"
-            yield from _too_long(one, f"{at}/{name}")
+            if isinstance(element, str) and most is not None and len(element) > most:
+                yield f"{at}/{name}: expected maxLength: {most}, actual: {len(element)}"
+            yield from _too_long(element, f"{at}/{name}")
 
 
 def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:

@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -103,7 +103,7 @@ class EasyPostSandbox(Sandbox):
             "GET /files/{path*}": self._file,
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         self._let_in(request)
         return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
@@ -139,34 +139,34 @@ class EasyPostSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, request: Asked) -> Response:
-        given = self._object(request, "shipment")
-        unknown = set(given) - _FIELDS
+    def _create(self, request: SandboxRequest) -> Response:
+        body = self._object(request, "shipment")
+        unknown = set(body) - _FIELDS
         if unknown:
             raise _refusal(422, "PARAMETER.INVALID", "Unknown parameters.", *sorted(unknown))
         for name in ("from_address", "to_address", "parcel"):
-            if not isinstance(given.get(name), dict):
+            if not isinstance(body.get(name), dict):
                 raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
-        pounds = number(given["parcel"].get("weight")) / 16
+        pounds = number(body["parcel"].get("weight")) / 16
         if not pounds > 0:
             raise _refusal(422, "PARCEL.WEIGHT.INVALID", "The weight is invalid.", "weight")
-        _check_customs(given)
-        format = given.get("options", {}).get("label_format", "PNG")  # noqa: A001 - the vendor's word
+        _check_customs(body)
+        format = body.get("options", {}).get("label_format", "PNG")  # noqa: A001 - the vendor's word
         if format not in _FORMATS:
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
         id = f"shp_{self.number():032x}"
-        refused = _refused(given["to_address"], too_heavy=pounds > HEAVIEST)
+        refused = _refused(body["to_address"], too_heavy=pounds > HEAVIEST)
         self.shipments[id] = {
             "id": id,
             "object": "Shipment",
             "mode": "test",
-            "reference": given.get("reference"),
-            "is_return": given.get("is_return", False),
-            "options": given.get("options", {}),
-            "to_address": given["to_address"],
-            "from_address": given["from_address"],
-            "parcel": given["parcel"],
-            "customs_info": given.get("customs_info"),
+            "reference": body.get("reference"),
+            "is_return": body.get("is_return", False),
+            "options": body.get("options", {}),
+            "to_address": body["to_address"],
+            "from_address": body["from_address"],
+            "parcel": body["parcel"],
+            "customs_info": body.get("customs_info"),
             "insurance": None,
             "status": "unknown",
             "tracking_code": None,
@@ -177,7 +177,7 @@ class EasyPostSandbox(Sandbox):
             "forms": [],
             "fees": [],
             "messages": refused,
-            "rates": [] if refused else [self._rate(id, *one) for one in SERVICES],
+            "rates": [] if refused else [self._rate(id, *rate) for rate in SERVICES],
         }
         return reply(self.shipments[id], 201)
 
@@ -198,20 +198,20 @@ class EasyPostSandbox(Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _list(self, request: Asked) -> Response:
+    def _list(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         return reply({"shipments": [], "has_more": False})
 
-    def _fetch(self, request: Asked, id: str) -> Response:
+    def _fetch(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         return reply(self._shipment(id))
 
-    def _buy(self, request: Asked, id: str) -> Response:
-        given = self._body(request)
+    def _buy(self, request: SandboxRequest, id: str) -> Response:
+        body = self._body(request)
         shipment = self._shipment(id)
-        rates = {one["id"]: one for one in shipment["rates"]}
-        wanted: dict[str, Any] = given.get("rate") or {}
-        rate = rates.get(wanted.get("id"))
+        rates = {rate_offered["id"]: rate_offered for rate_offered in shipment["rates"]}
+        chosen: dict[str, Any] = body.get("rate") or {}
+        rate = rates.get(chosen.get("id"))
         if shipment["postage_label"] is not None:
             message = "Postage already exists for this shipment."
             raise _refusal(422, "SHIPMENT.POSTAGE.EXISTS", message)
@@ -227,7 +227,7 @@ class EasyPostSandbox(Sandbox):
             "selected_rate": rate,
             "tracking_code": code,
             "tracker": self.trackers[code],
-            "insurance": given.get("insurance"),
+            "insurance": body.get("insurance"),
             "postage_label": {
                 "object": "PostageLabel",
                 "label_size": shipment["options"].get("label_size", "4x6"),
@@ -240,7 +240,7 @@ class EasyPostSandbox(Sandbox):
         }
         return reply(shipment)
 
-    def _refund(self, request: Asked, id: str) -> Response:
+    def _refund(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
@@ -254,7 +254,7 @@ class EasyPostSandbox(Sandbox):
             shipment["refund_status"] = "submitted"
         return reply(shipment)
 
-    def _convert(self, request: Asked, id: str) -> Response:
+    def _convert(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         shipment = self._shipment(id)
         kind = _FORMATS.get(dict(request.query).get("file_format", ""))
@@ -265,9 +265,9 @@ class EasyPostSandbox(Sandbox):
         shipment["postage_label"][kind[1]] = self._kept(shipment["tracking_code"], kind[2])
         return reply(shipment)
 
-    def _track(self, request: Asked) -> Response:
-        given = self._object(request, "tracker")
-        code = str(given.get("tracking_code"))
+    def _track(self, request: SandboxRequest) -> Response:
+        body = self._object(request, "tracker")
+        code = str(body.get("tracking_code"))
         if code not in self.trackers:
             if code not in _CODES:
                 message = "In test mode, only test tracking numbers are valid."
@@ -275,16 +275,18 @@ class EasyPostSandbox(Sandbox):
             self.trackers[code] = _tracker(code, _CODES[code], None)
         return reply(self.trackers[code], 201)
 
-    def _verify(self, request: Asked) -> Response:
+    def _verify(self, request: SandboxRequest) -> Response:
         body = self._body(request)
-        given = self._object(request, "address")
+        address = self._object(request, "address")
         verified: dict[str, Any] = {}
-        told = given
+        corrected = address
         if body.get("verify"):
             verified = {"success": True, "errors": [], "details": {"time_zone": "America/New_York"}}
-            told = {name: v.upper() if isinstance(v, str) else v for name, v in given.items()}
-            if not given.get("street1") or given.get("city") == UNKNOWN_CITY:
-                told = given
+            corrected = {
+                name: v.upper() if isinstance(v, str) else v for name, v in address.items()
+            }
+            if not address.get("street1") or address.get("city") == UNKNOWN_CITY:
+                corrected = address
                 error = {
                     "code": "E.ADDRESS.NOT_FOUND",
                     "field": "address",
@@ -294,9 +296,9 @@ class EasyPostSandbox(Sandbox):
                 verified = {"success": False, "errors": [error], "details": {}}
             verified = {"delivery": verified}
         id = f"adr_{self.number():032x}"
-        return reply({**told, "id": id, "object": "Address", "verifications": verified}, 201)
+        return reply({**corrected, "id": id, "object": "Address", "verifications": verified}, 201)
 
-    def _file(self, request: Asked, path: str) -> Response:
+    def _file(self, request: SandboxRequest, path: str) -> Response:
         if "authorization" in request.headers:
             raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))
         content = self.labels.get(path)
@@ -315,25 +317,25 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
         return shipment
 
-    def _object(self, request: Asked, name: str) -> dict[str, Any]:
-        given = self._body(request).get(name)
-        if not is_object(given) or not given:
+    def _object(self, request: SandboxRequest, name: str) -> dict[str, Any]:
+        fields = self._body(request).get(name)
+        if not is_object(fields) or not fields:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
-        return given
+        return fields
 
-    def _body(self, request: Asked) -> dict[str, Any]:
+    def _body(self, request: SandboxRequest) -> dict[str, Any]:
         self._let_in(request)
         body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
 
 
-def _check_customs(given: dict[str, Any]) -> None:
-    home, away = (given[name].get("country") for name in ("from_address", "to_address"))
-    customs: dict[str, Any] = given.get("customs_info") or {}
+def _check_customs(shipment: dict[str, Any]) -> None:
+    home, away = (shipment[name].get("country") for name in ("from_address", "to_address"))
+    customs: dict[str, Any] = shipment.get("customs_info") or {}
     if home != away and not customs:
         raise _refusal(422, "SHIPMENT.CUSTOMS_INFO.REQUIRED", "Customs information is required.")
     items: list[dict[str, Any]] = customs.get("customs_items", [])

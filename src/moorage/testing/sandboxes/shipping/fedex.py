@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping._fedex_rules import (
     ADDRESSES,
     CANCEL,
@@ -29,7 +29,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
     UNKNOWN_CITY,
     number,
 )
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class FedExSandbox(Sandbox):
         account_number: who pays.
 
     Attributes:
-        desk: grants the tokens.
+        token_endpoint: the endpoint that grants access tokens.
         shipments: what was bought, by its master tracking number.
         tracks: where parcels are, by their numbers.
     """
@@ -73,8 +73,8 @@ class FedExSandbox(Sandbox):
         self.client_id = client_id
         self.client_secret = client_secret
         self.account_number = account_number
-        self.desk = TokenDesk("/oauth/token", client_id, client_secret, posted=True)
-        self.beside["/oauth/token"] = self.desk
+        self.token_endpoint = TokenEndpoint("/oauth/token", client_id, client_secret, posted=True)
+        self.beside["/oauth/token"] = self.token_endpoint
         self.shipments: dict[str, dict[str, Any]] = {}
         self.tracks: dict[str, dict[str, Any]] = {}
 
@@ -89,7 +89,7 @@ class FedExSandbox(Sandbox):
             "POST /address/v1/addresses/resolve": self._resolve,
         }
 
-    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to what no route is for."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
@@ -106,20 +106,20 @@ class FedExSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _offer(self, request: Asked) -> Response:
+    def _offer(self, request: SandboxRequest) -> Response:
         shipment = self._body(request, RATES)["requestedShipment"]
         _check_border(shipment, shipment["recipient"])
         if shipment["recipient"]["address"].get("postalCode") == NO_RATES:
             raise _refusal(400, "RATE.LOCATION.NOSERVICE", "FedEx does not carry there.")
-        if max(_pounds(one) for one in shipment["requestedPackageLineItems"]) > HEAVIEST:
+        if max(_pounds(package) for package in shipment["requestedPackageLineItems"]) > HEAVIEST:
             alert = {"code": "PACKAGE.TOOHEAVY", "alertType": "WARNING", "message": "Too heavy."}
-            return _told({"alerts": [alert], "rateReplyDetails": []})
-        offers = [_offered(kind, *one) for kind, one in _SERVICES.items()]
-        return _told({"alerts": [], "rateReplyDetails": offers})
+            return _reply({"alerts": [alert], "rateReplyDetails": []})
+        offers = [_offered(kind, *package) for kind, package in _SERVICES.items()]
+        return _reply({"alerts": [], "rateReplyDetails": offers})
 
-    def _buy(self, request: Asked) -> Response:
-        given = self._body(request, SHIPMENT)
-        shipment = given["requestedShipment"]
+    def _buy(self, request: SandboxRequest) -> Response:
+        body = self._body(request, SHIPMENT)
+        shipment = body["requestedShipment"]
         [recipient] = shipment["recipients"]
         _check_border(shipment, recipient)
         if shipment["serviceType"] not in _SERVICES:
@@ -127,14 +127,14 @@ class FedExSandbox(Sandbox):
         if recipient["address"].get("postalCode") == NO_LABEL:
             raise _refusal(400, "SHIPMENT.NOT.ACCEPTED", "The shipment is not accepted.")
         image = shipment["labelSpecification"]["imageType"]
-        sold = [self._piece(one, image) for one in shipment["requestedPackageLineItems"]]
+        sold = [self._piece(package, image) for package in shipment["requestedPackageLineItems"]]
         transaction = _transaction(shipment["serviceType"], sold)
         self.shipments[transaction["masterTrackingNumber"]] = transaction
-        return _told({"transactionShipments": [transaction], "alerts": []})
+        return _reply({"transactionShipments": [transaction], "alerts": []})
 
     def _piece(self, package: dict[str, Any], image: str) -> dict[str, Any]:
         code = f"7949{self.number():08d}"
-        marks = [one["value"] for one in package.get("customerReferences", ())]
+        marks = [reference["value"] for reference in package.get("customerReferences", ())]
         self.tracks[code] = {
             "trackingNumberInfo": {"trackingNumber": code, "carrierCode": "FDXE"},
             "additionalTrackingInfo": {"packageIdentifiers": [{"values": marks}]},
@@ -147,24 +147,27 @@ class FedExSandbox(Sandbox):
         document = {"contentType": "LABEL", "docType": image, "encodedLabel": content}
         return {"trackingNumber": code, "packageDocuments": [document]}
 
-    def _cancel(self, request: Asked) -> Response:
+    def _cancel(self, request: SandboxRequest) -> Response:
         code = self._body(request, CANCEL)["trackingNumber"]
         sold = self.shipments.get(code)
         if sold is None:
             raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The number is not known.")
-        numbers = [one["trackingNumber"] for one in sold["pieceResponses"]]
-        known = {self.tracks[one]["latestStatusDetail"]["code"] for one in numbers}
-        if known != {_STILL_HERE}:
+        numbers = [piece["trackingNumber"] for piece in sold["pieceResponses"]]
+        codes = {
+            self.tracks[tracking_number]["latestStatusDetail"]["code"]
+            for tracking_number in numbers
+        }
+        if codes != {_STILL_HERE}:
             raise _refusal(400, "SHIPMENT.CANCEL.FAILED", "The shipment cannot be cancelled.")
-        for one in numbers:
-            self.move(one, _CANCELED)
-        told = {"cancelledShipment": True, "cancelledHistory": True}
-        return _told({**told, "message": "Shipment is successfully cancelled"})
+        for tracking_number in numbers:
+            self.move(tracking_number, _CANCELED)
+        flags = {"cancelledShipment": True, "cancelledHistory": True}
+        return _reply({**flags, "message": "Shipment is successfully cancelled"})
 
-    def _track(self, request: Asked) -> Response:
+    def _track(self, request: SandboxRequest) -> Response:
         infos = self._body(request, TRACK)["trackingInfo"]
-        numbers = [one["trackingNumberInfo"]["trackingNumber"] for one in infos]
-        return _told({"completeTrackResults": [self._result(one) for one in numbers]})
+        numbers = [number["trackingNumberInfo"]["trackingNumber"] for number in infos]
+        return _reply({"completeTrackResults": [self._result(number) for number in numbers]})
 
     def _result(self, code: str) -> dict[str, Any]:
         error = {
@@ -174,23 +177,23 @@ class FedExSandbox(Sandbox):
         unknown = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
         return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown)]}
 
-    def _find(self, request: Asked) -> Response:
+    def _find(self, request: SandboxRequest) -> Response:
         asked_for = self._body(request, REFERENCES)["referencesInformation"]
         if asked_for.get("accountNumber") != self.account_number:
             raise _refusal(400, "TRACKING.ACCOUNTNUMBER.EMPTY", "The account is not known.")
-        found = [
+        tracks = [
             code for code, track in self.tracks.items() if asked_for["value"] in _marks_of(track)
         ]
-        if not found:
+        if not tracks:
             raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
-        return _told({"completeTrackResults": [self._result(one) for one in found]})
+        return _reply({"completeTrackResults": [self._result(match) for match in tracks]})
 
-    def _resolve(self, request: Asked) -> Response:
-        [given] = self._body(request, ADDRESSES)["addressesToValidate"]
-        return _told({"resolvedAddresses": [_resolved(given["address"])], "alerts": []})
+    def _resolve(self, request: SandboxRequest) -> Response:
+        [entry] = self._body(request, ADDRESSES)["addressesToValidate"]
+        return _reply({"resolvedAddresses": [_resolved(entry["address"])], "alerts": []})
 
-    def _body(self, request: Asked, shape: Any) -> Any:
-        if not self.desk.allows(request):
+    def _body(self, request: SandboxRequest, shape: Any) -> Any:
+        if not self.token_endpoint.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
         body = request.json()
         for where, name, wrong in problems(shape, body):
@@ -202,7 +205,7 @@ class FedExSandbox(Sandbox):
 
 
 def _check_border(shipment: dict[str, Any], recipient: dict[str, Any]) -> None:
-    home, away = (one["address"]["countryCode"] for one in (shipment["shipper"], recipient))
+    home, away = (party["address"]["countryCode"] for party in (shipment["shipper"], recipient))
     if home != away and "customsClearanceDetail" not in shipment:
         raise _refusal(400, "CUSTOMSCLEARANCEDETAIL.REQUIRED", "Customs details are required.")
 
@@ -258,24 +261,24 @@ def _event(status: str, count: int) -> dict[str, Any]:
 
 def _marks_of(track: dict[str, Any]) -> list[str]:
     identifiers = track["additionalTrackingInfo"]["packageIdentifiers"]
-    return [value for one in identifiers for value in one["values"]]
+    return [value for identifier in identifiers for value in identifier["values"]]
 
 
-def _resolved(given: dict[str, Any]) -> dict[str, Any]:
-    known = given["city"] != UNKNOWN_CITY
+def _resolved(address: dict[str, Any]) -> dict[str, Any]:
+    is_known = address["city"] != UNKNOWN_CITY
     return {
-        "streetLinesToken": [line.upper() for line in given["streetLines"]],
-        "city": given["city"].upper(),
-        "stateOrProvinceCode": given.get("stateOrProvinceCode"),
-        "countryCode": given.get("countryCode"),
-        "parsedPostalCode": {"base": given["postalCode"]},
+        "streetLinesToken": [line.upper() for line in address["streetLines"]],
+        "city": address["city"].upper(),
+        "stateOrProvinceCode": address.get("stateOrProvinceCode"),
+        "countryCode": address.get("countryCode"),
+        "parsedPostalCode": {"base": address["postalCode"]},
         "classification": "RESIDENTIAL",
         "customerMessage": [],
-        "attributes": {"Resolved": str(known).lower(), "DPV": str(known).lower()},
+        "attributes": {"Resolved": str(is_known).lower(), "DPV": str(is_known).lower()},
     }
 
 
-def _told(output: dict[str, Any]) -> Response:
+def _reply(output: dict[str, Any]) -> Response:
     return reply({"transactionId": "624deea6-b709-470c-8c39-4b5511281492", "output": output})
 
 

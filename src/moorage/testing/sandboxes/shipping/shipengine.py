@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping._shipengine_rules import ADDRESS, LABEL, RATES, refusal
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -109,7 +109,7 @@ class ShipEngineSandbox(Sandbox):
             "GET /v1/downloads/{path*}": self._file,
         }
 
-    def unknown(self, request: Asked) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to what no route is for."""
         return _missing().response
 
@@ -132,7 +132,12 @@ class ShipEngineSandbox(Sandbox):
         """A webhook of where a parcel is, signed at this time."""
         track = self.tracks[number]
         label = next(
-            (one["label_id"] for one in self.labels.values() if number in _numbers(one)), None
+            (
+                labelled["label_id"]
+                for labelled in self.labels.values()
+                if number in _numbers(labelled)
+            ),
+            None,
         )
         home = f"https://{_HOST}/v1"
         where = None if label is None else f"{home}/labels/{label}"
@@ -155,24 +160,24 @@ class ShipEngineSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _carriers(self, request: Asked) -> Response:
+    def _carriers(self, request: SandboxRequest) -> Response:
         self._let_in(request)
-        known = [{"carrier_id": one, "carrier_code": _CARRIER} for one in self.carriers]
-        return reply({"carriers": known, "request_id": "0" * 8, "errors": []})
+        carriers = [{"carrier_id": carrier, "carrier_code": _CARRIER} for carrier in self.carriers]
+        return reply({"carriers": carriers, "request_id": "0" * 8, "errors": []})
 
-    def _offer(self, request: Asked) -> Response:
-        given = self._body(request, RATES)
-        shipment = given["shipment"]
+    def _offer(self, request: SandboxRequest) -> Response:
+        body = self._body(request, RATES)
+        shipment = body["shipment"]
         _check_shipment(shipment)
-        for carrier in given["rate_options"]["carrier_ids"]:
+        for carrier in body["rate_options"]["carrier_ids"]:
             if carrier not in self.carriers:
                 raise refusal(400, "invalid_identifier", "validation", f"{carrier} is not known.")
         id = f"se-{self.number()}"
         self.shipments[id] = {"advanced_options": {}, **shipment, "shipment_id": id}
-        said = _said(shipment)
-        rates = [] if said else [self._rate(id, *one) for one in SERVICES]
-        told = {"shipment_id": id, "rate_request_id": f"se-{self.number()}", "status": "completed"}
-        answer = {**told, "rates": rates, "invalid_rates": [], "errors": said}
+        errors = _weight_errors(shipment)
+        rates = [] if errors else [self._rate(id, *service) for service in SERVICES]
+        ids = {"shipment_id": id, "rate_request_id": f"se-{self.number()}", "status": "completed"}
+        answer = {**ids, "rates": rates, "invalid_rates": [], "errors": errors}
         return reply({**self.shipments[id], "rate_response": answer})
 
     def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:
@@ -198,18 +203,18 @@ class ShipEngineSandbox(Sandbox):
         self.rates[id] = {**rate, "shipment_id": shipment}
         return rate
 
-    def _buy(self, request: Asked, id: str) -> Response:
-        given = self._body(request, LABEL)
+    def _buy(self, request: SandboxRequest, id: str) -> Response:
+        body = self._body(request, LABEL)
         rate = self.rates.get(id)
         if rate is None:
             raise _missing()
         shipment = self.shipments[rate["shipment_id"]]
-        if len(given.get("custom_field1", "")) > 100:
+        if len(body.get("custom_field1", "")) > 100:
             raise refusal(400, "invalid_string_length", "validation", "custom_field1 is too long.")
         if shipment["ship_to"].get("postal_code") == NO_LABEL:
             message = "The carrier refused the shipment."
             raise refusal(400, "unspecified", "business_rules", message, carrier_code=_CARRIER)
-        shipment["advanced_options"]["custom_field1"] = given.get("custom_field1")
+        shipment["advanced_options"]["custom_field1"] = body.get("custom_field1")
         label: dict[str, Any] = {
             "label_id": f"se-{self.number()}",
             "status": "processing",
@@ -221,8 +226,8 @@ class ShipEngineSandbox(Sandbox):
             "carrier_code": rate["carrier_code"],
             "carrier_id": rate["carrier_id"],
             "service_code": rate["service_code"],
-            "label_format": given.get("label_format", "pdf"),
-            "label_layout": given.get("label_layout", "4x6"),
+            "label_format": body.get("label_format", "pdf"),
+            "label_layout": body.get("label_layout", "4x6"),
             "voided": False,
             "tracking_number": None,
             "tracking_url": None,
@@ -260,17 +265,17 @@ class ShipEngineSandbox(Sandbox):
             links[kind] = f"{self.files}/v1/downloads/{path}"
         return {**links, "href": links["pdf"]}
 
-    def _list(self, request: Asked) -> Response:
+    def _list(self, request: SandboxRequest) -> Response:
         self._let_in(request)
-        wanted = dict(request.query).get("rate_id")
-        found = [one for one in self.labels.values() if wanted in {None, one["rate_id"]}]
-        return reply({"labels": found[::-1], "total": len(found), "page": 1, "pages": 1})
+        rate = dict(request.query).get("rate_id")
+        labels = [label for label in self.labels.values() if rate in {None, label["rate_id"]}]
+        return reply({"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1})
 
-    def _fetch(self, request: Asked, id: str) -> Response:
+    def _fetch(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         return reply(self._label(id))
 
-    def _void(self, request: Asked, id: str) -> Response:
+    def _void(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         label = self._label(id)
         message, reason = "Request for refund submitted. This label has been voided.", None
@@ -282,17 +287,17 @@ class ShipEngineSandbox(Sandbox):
             message, reason = "This label has been used.", "label_already_used"
         else:
             label |= {"voided": True, "status": "voided"}
-        told = {} if reason is None else {"reason_code": reason}
-        return reply({"approved": reason is None, "message": message, **told})
+        reason_field = {} if reason is None else {"reason_code": reason}
+        return reply({"approved": reason is None, "message": message, **reason_field})
 
-    def _track_label(self, request: Asked, id: str) -> Response:
+    def _track_label(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         label = self._label(id)
         if label["tracking_number"] is None:
             return reply({"tracking_number": None, "status_code": "UN", "events": []})
         return reply(self.tracks[label["tracking_number"]])
 
-    def _track(self, request: Asked) -> Response:
+    def _track(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         query = dict(request.query)
         track = self.tracks.get(query.get("tracking_number", ""))
@@ -302,10 +307,10 @@ class ShipEngineSandbox(Sandbox):
             raise _missing()
         return reply(track)
 
-    def _validate(self, request: Asked) -> Response:
-        return reply([_judged(one) for one in self._body(request, [ADDRESS])])
+    def _validate(self, request: SandboxRequest) -> Response:
+        return reply([_judged(address) for address in self._body(request, [ADDRESS])])
 
-    def _file(self, request: Asked, path: str) -> Response:
+    def _file(self, request: SandboxRequest, path: str) -> Response:
         if "api-key" in request.headers:
             raise Refusal(Response(400, body=b"A stranger was told the key."))
         content = self.contents.get(path)
@@ -318,7 +323,7 @@ class ShipEngineSandbox(Sandbox):
             raise _missing()
         return self.labels[id]
 
-    def _body(self, request: Asked, rule: Any) -> Any:
+    def _body(self, request: SandboxRequest, rule: Any) -> Any:
         self._let_in(request)
         body = request.json()
         for where, name, wrong in problems(rule, body):
@@ -327,7 +332,7 @@ class ShipEngineSandbox(Sandbox):
             raise refusal(400, code, "validation", f"{at} is {wrong}.", field_name=at)
         return body
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.headers.get("api-key") != self.api_key:
             raise refusal(401, "unauthorized", "security", "The API key is not valid.")
 
@@ -339,21 +344,21 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
         if not shipment[side].get("name") and not shipment[side].get("company_name"):
             message = f"{side} has neither a name nor a company."
             raise refusal(400, "field_value_required", "validation", message)
-    insured = any("insured_value" in one for one in shipment["packages"])
+    insured = any("insured_value" in package for package in shipment["packages"])
     if insured and shipment.get("insurance_provider", "none") == "none":
         message = "insured_value takes an insurance_provider."
         raise refusal(400, "field_value_required", "business_rules", message)
     home, away = (shipment[side]["country_code"] for side in ("ship_from", "ship_to"))
-    goods = any(one.get("products") for one in shipment["packages"])
+    goods = any(package.get("products") for package in shipment["packages"])
     if home != away and not ("customs" in shipment and goods):
         message = "International shipments take customs and products."
         raise refusal(400, "customs_items_required", "business_rules", message)
 
 
-def _said(shipment: dict[str, Any]) -> list[dict[str, Any]]:
+def _weight_errors(shipment: dict[str, Any]) -> list[dict[str, Any]]:
     pounds = [
-        number(one["weight"]["value"]) * _POUNDS[one["weight"]["unit"]]
-        for one in shipment["packages"]
+        number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]]
+        for package in shipment["packages"]
     ]
     text = None
     if shipment["ship_to"].get("postal_code") == NO_RATES:
@@ -366,16 +371,16 @@ def _said(shipment: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**error, "carrier_code": _CARRIER, "message": text}]
 
 
-def _judged(given: dict[str, Any]) -> dict[str, Any]:
-    if given.get("address_line1") and given.get("city_locality") != UNKNOWN_CITY:
-        told = {
+def _judged(address: dict[str, Any]) -> dict[str, Any]:
+    if address.get("address_line1") and address.get("city_locality") != UNKNOWN_CITY:
+        matched = {
             name: value if name == "address_residential_indicator" else value.upper()
-            for name, value in given.items()
+            for name, value in address.items()
         }
         return {
             "status": "verified",
-            "original_address": given,
-            "matched_address": told,
+            "original_address": address,
+            "matched_address": matched,
             "messages": [],
         }
     message = {
@@ -386,7 +391,7 @@ def _judged(given: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "status": "error",
-        "original_address": given,
+        "original_address": address,
         "matched_address": None,
         "messages": [message],
     }
@@ -397,7 +402,7 @@ def _usd(amount: Decimal | int) -> dict[str, Any]:
 
 
 def _numbers(label: dict[str, Any]) -> set[str]:
-    return {one["tracking_number"] for one in label["packages"]}
+    return {package["tracking_number"] for package in label["packages"]}
 
 
 def _track(code: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -112,7 +112,7 @@ class ShippoSandbox(Sandbox):
             "GET /{path*}": self._file,
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """The answer to what no route is for."""
         self._let_in(request)
         return reply({"detail": "Not found."}, 404)
@@ -147,25 +147,25 @@ class ShippoSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, request: Asked) -> Response:
-        given = self._body(request)
+    def _create(self, request: SandboxRequest) -> Response:
+        body = self._body(request)
         for name in ("address_from", "address_to", "parcels"):
-            if not given.get(name):
+            if not body.get(name):
                 raise _wrong(name, "This field is required.")
-        for name in set(given) - _FIELDS:
+        for name in set(body) - _FIELDS:
             raise _wrong(name, "This field is not known.")
-        pounds = sum((_pounds(parcel) for parcel in given["parcels"]), Decimal())
-        home, away = given["address_from"].get("country"), given["address_to"].get("country")
-        if home != away and not given.get("customs_declaration"):
+        pounds = sum((_pounds(parcel) for parcel in body["parcels"]), Decimal())
+        home, away = body["address_from"].get("country"), body["address_to"].get("country")
+        if home != away and not body.get("customs_declaration"):
             raise _wrong("customs_declaration", "International shipments need one.")
         id = f"{self.number():032x}"
-        said = _said(given["address_to"], too_heavy=pounds > HEAVIEST * len(given["parcels"]))
+        messages = _messages(body["address_to"], too_heavy=pounds > HEAVIEST * len(body["parcels"]))
         shipment = {
-            **given,
+            **body,
             "object_id": id,
             "status": "SUCCESS",
-            "messages": said,
-            "rates": [] if said else [self._offer(id, *one) for one in SERVICES],
+            "messages": messages,
+            "rates": [] if messages else [self._offer(id, *service) for service in SERVICES],
         }
         self.shipments[id] = shipment
         return reply(shipment, 201)
@@ -188,18 +188,18 @@ class ShippoSandbox(Sandbox):
         }
         return self.rates[id]
 
-    def _rate(self, request: Asked, id: str) -> Response:
+    def _rate(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
-        return reply(_known(self.rates, id))
+        return reply(_found_or_404(self.rates, id))
 
-    def _buy(self, request: Asked) -> Response:
-        given = self._body(request)
-        rate = self.rates.get(str(given.get("rate")))
+    def _buy(self, request: SandboxRequest) -> Response:
+        body = self._body(request)
+        rate = self.rates.get(str(body.get("rate")))
         if rate is None:
             raise _wrong("rate", "Rate does not exist.")
-        if given.get("label_file_type", "PDF") not in _FILES:
+        if body.get("label_file_type", "PDF") not in _FILES:
             raise _wrong("label_file_type", "This is not a valid choice.")
-        if len(given.get("metadata") or "") > 100:
+        if len(body.get("metadata") or "") > 100:
             raise _wrong("metadata", "Ensure this field has no more than 100 characters.")
         shipment = self.shipments[rate["shipment"]]
         bought: list[dict[str, Any]] = []
@@ -210,8 +210,8 @@ class ShippoSandbox(Sandbox):
                 "object_state": "VALID",
                 "status": "QUEUED",
                 "rate": rate["object_id"],
-                "label_file_type": given.get("label_file_type", "PDF"),
-                "metadata": given.get("metadata", ""),
+                "label_file_type": body.get("label_file_type", "PDF"),
+                "metadata": body.get("metadata", ""),
                 "tracking_number": None,
                 "tracking_url_provider": None,
                 "label_url": None,
@@ -241,17 +241,21 @@ class ShippoSandbox(Sandbox):
             "label_url": f"{self.files}/{path}?Expires=1893456000&Signature=a%2Fb~c-d_e",
         }
 
-    def _list(self, request: Asked) -> Response:
+    def _list(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         rate = dict(request.query).get("rate")
-        found = [one for one in self.transactions.values() if rate in {None, one["rate"]}]
-        return reply({"next": None, "previous": None, "results": found})
+        transactions = [
+            transaction
+            for transaction in self.transactions.values()
+            if rate in {None, transaction["rate"]}
+        ]
+        return reply({"next": None, "previous": None, "results": transactions})
 
-    def _fetch(self, request: Asked, id: str) -> Response:
+    def _fetch(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
-        return reply(_known(self.transactions, id))
+        return reply(_found_or_404(self.transactions, id))
 
-    def _refund(self, request: Asked) -> Response:
+    def _refund(self, request: SandboxRequest) -> Response:
         id = str(self._body(request).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
@@ -267,26 +271,26 @@ class ShippoSandbox(Sandbox):
         }
         return reply(self.refunds[id], 201)
 
-    def _track(self, request: Asked, carrier: str, number: str) -> Response:
+    def _track(self, request: SandboxRequest, carrier: str, number: str) -> Response:
         self._let_in(request)
         status = number.removeprefix("SHIPPO_")
         if carrier == "shippo" and status in _STATUSES:
             self.tracks.setdefault(number, _track(carrier, number, status, None))
-        track = _known(self.tracks, number)
+        track = _found_or_404(self.tracks, number)
         if track["carrier"] != carrier:
             raise Refusal(reply({"detail": "Not found."}, 404))
         return reply(track)
 
-    def _validate(self, request: Asked) -> Response:
-        given = self._body(request)
-        if not given.get("country"):
+    def _validate(self, request: SandboxRequest) -> Response:
+        body = self._body(request)
+        if not body.get("country"):
             raise _wrong("country", "This field is required.")
         results: dict[str, Any] = {}
-        told = given
-        if given.get("validate"):
+        address = body
+        if body.get("validate"):
             results = {"is_valid": True, "messages": []}
-            told = {name: v.upper() if isinstance(v, str) else v for name, v in given.items()}
-            if not given.get("street1") or given.get("city") == UNKNOWN_CITY:
+            address = {name: v.upper() if isinstance(v, str) else v for name, v in body.items()}
+            if not body.get("street1") or body.get("city") == UNKNOWN_CITY:
                 text = "The address could not be found."
                 message = {
                     "source": "Shippo Address Validator",
@@ -294,11 +298,11 @@ class ShippoSandbox(Sandbox):
                     "type": "address_error",
                     "text": text,
                 }
-                told, results = given, {"is_valid": False, "messages": [message]}
-        own = {"object_id": f"{self.number():032x}", "validation_results": results}
-        return reply({**told, **own}, 201)
+                address, results = body, {"is_valid": False, "messages": [message]}
+        fields = {"object_id": f"{self.number():032x}", "validation_results": results}
+        return reply({**address, **fields}, 201)
 
-    def _file(self, request: Asked, path: str) -> Response:
+    def _file(self, request: SandboxRequest, path: str) -> Response:
         if request.host not in self.files:
             return self.unknown(request)
         if "authorization" in request.headers:
@@ -308,12 +312,12 @@ class ShippoSandbox(Sandbox):
             raise Refusal(Response(403))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
-    def _body(self, request: Asked) -> dict[str, Any]:
+    def _body(self, request: SandboxRequest) -> dict[str, Any]:
         self._let_in(request)
         body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.headers.get("authorization") != f"ShippoToken {self.token}":
             raise Refusal(reply({"detail": "Invalid token"}, 401))
         if request.headers.get("shippo-api-version") != _VERSION:
@@ -332,7 +336,7 @@ def _pounds(parcel: dict[str, Any]) -> Decimal:
     return number(weight) * _POUNDS[parcel["mass_unit"]]
 
 
-def _said(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
+def _messages(to: dict[str, Any], *, too_heavy: bool) -> list[dict[str, Any]]:
     text = None
     if to.get("zip") == NO_RATES:
         text = "No rates are available for this destination."
@@ -368,11 +372,11 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
     }
 
 
-def _known(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
-    found = things.get(id)
-    if found is None:
+def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
+    resource = resources.get(id)
+    if resource is None:
         raise Refusal(reply({"detail": "Not found."}, 404))
-    return found
+    return resource
 
 
 def _wrong(field: str, text: str) -> Refusal:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
     NO_LABEL,
@@ -14,7 +14,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
     UNKNOWN_CITY,
     number,
 )
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -173,7 +173,7 @@ class UpsSandbox(Sandbox):
         self.client_id = client_id
         self.client_secret = client_secret
         self.account_number = account_number
-        self.tokens = TokenDesk("/security/v1/oauth/token", client_id, client_secret)
+        self.tokens = TokenEndpoint("/security/v1/oauth/token", client_id, client_secret)
         self.beside = {self.tokens.path: self.tokens}
         self.shipments: dict[str, dict[str, Any]] = {}
 
@@ -211,7 +211,7 @@ class UpsSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, request: Asked) -> Response:
+    def _rates(self, request: SandboxRequest) -> Response:
         shipment = self._body(request, _RATES)["RateRequest"]["Shipment"]
         self._check_account(shipment, "PaymentDetails")
         _check_packages(shipment)
@@ -222,19 +222,19 @@ class UpsSandbox(Sandbox):
             {
                 "RateResponse": {
                     "Response": {"ResponseStatus": {"Code": "1", "Description": "Success"}},
-                    "RatedShipment": [_rated(*one) for one in _services(shipment)],
+                    "RatedShipment": [_rated(*service) for service in _services(shipment)],
                 }
             }
         )
 
-    def _ship(self, request: Asked) -> Response:
-        given = self._body(request, _SHIPMENT)["ShipmentRequest"]
-        shipment = given["Shipment"]
+    def _ship(self, request: SandboxRequest) -> Response:
+        body = self._body(request, _SHIPMENT)["ShipmentRequest"]
+        shipment = body["Shipment"]
         self._check_account(shipment, "PaymentInformation")
         _check_packages(shipment)
-        prices = {code: (listed, own) for code, listed, own, _ in _services(shipment)}
+        prices = {code: (listed, negotiated) for code, listed, negotiated, _ in _services(shipment)}
         service = shipment["Service"]["Code"]
-        kind = given["LabelSpecification"]["LabelImageFormat"]["Code"]
+        kind = body["LabelSpecification"]["LabelImageFormat"]["Code"]
         if kind not in _SOLD_IN:
             raise _refusal(400, "120213", "The label image format is invalid.")
         to = shipment["ShipTo"]["Address"].get("PostalCode")
@@ -245,33 +245,36 @@ class UpsSandbox(Sandbox):
         numbers = [number]
         numbers += [f"1Z{self.account_number}{self.number():010}" for _ in shipment["Package"][1:]]
         references = [
-            one["Value"]
-            for told in (shipment, *shipment["Package"])
-            for one in told.get("ReferenceNumber", [])
+            reference["Value"]
+            for labelled in (shipment, *shipment["Package"])
+            for reference in labelled.get("ReferenceNumber", [])
         ]
         self.shipments[number] = {
             "numbers": numbers,
             "references": references,
             "activity": [],
             "void": False,
-            "asked": given,
+            "asked": body,
         }
         self.move(number, "M", "MP")
-        listed, own = prices[service]
+        listed, negotiated = prices[service]
         results = {
             "ShipmentCharges": {"TotalCharges": _usd(listed)},
             "BillingWeight": {"UnitOfMeasurement": {"Code": "LBS"}, "Weight": "1.0"},
             "ShipmentIdentificationNumber": number,
             "PackageResults": [
-                {"TrackingNumber": one, "ShippingLabel": _image("ImageFormat", kind, one)}
-                for one in numbers
+                {
+                    "TrackingNumber": reference,
+                    "ShippingLabel": _image("ImageFormat", kind, reference),
+                }
+                for reference in numbers
             ],
         }
-        if own is not None:
-            results["NegotiatedRateCharges"] = {"TotalCharge": _usd(own)}
+        if negotiated is not None:
+            results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated)}
         return reply({"ShipmentResponse": {"Response": {}, "ShipmentResults": results}})
 
-    def _void(self, request: Asked, number: str) -> Response:
+    def _void(self, request: SandboxRequest, number: str) -> Response:
         self._let_in(request)
         shipment = self._shipment(number)
         if shipment["activity"][0]["status"]["type"] not in {"M", "MV"}:
@@ -283,28 +286,31 @@ class UpsSandbox(Sandbox):
         done = {"Status": {"Code": "1", "Description": "Voided"}}
         return reply({"VoidShipmentResponse": {"Response": {}, "SummaryResult": done}})
 
-    def _recover(self, request: Asked) -> Response:
-        given = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
-        kind = given.get("LabelSpecification", {}).get("LabelImageFormat", {}).get("Code", "GIF")
-        wanted = given.get("ReferenceValues")
-        if "TrackingNumber" in given:
-            shipment = self._shipment(given["TrackingNumber"])
-        elif wanted is None or wanted["ShipperNumber"] != self.account_number:
+    def _recover(self, request: SandboxRequest) -> Response:
+        body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
+        kind = body.get("LabelSpecification", {}).get("LabelImageFormat", {}).get("Code", "GIF")
+        reference = body.get("ReferenceValues")
+        if "TrackingNumber" in body:
+            shipment = self._shipment(body["TrackingNumber"])
+        elif reference is None or reference["ShipperNumber"] != self.account_number:
             raise _refusal(400, "300068", "Missing or invalid Tracking Number.")
         else:
-            shipment = self._marked(wanted["ReferenceNumber"]["Value"])
+            shipment = self._marked(reference["ReferenceNumber"]["Value"])
         if shipment["void"]:
             raise _refusal(400, "300069", "The shipment is void.")
         if kind not in _TEXTS or kind == "PNG":
             raise _refusal(400, "300071", "The label image format is invalid.")
         results = [
-            {"TrackingNumber": one, "LabelImage": _image("LabelImageFormat", kind, one)}
-            for one in shipment["numbers"]
+            {"TrackingNumber": number, "LabelImage": _image("LabelImageFormat", kind, number)}
+            for number in shipment["numbers"]
         ]
-        told = {"ShipmentIdentificationNumber": shipment["numbers"][0], "LabelResults": results}
-        return reply({"LabelRecoveryResponse": {"Response": {}, **told}})
+        recovered = {
+            "ShipmentIdentificationNumber": shipment["numbers"][0],
+            "LabelResults": results,
+        }
+        return reply({"LabelRecoveryResponse": {"Response": {}, **recovered}})
 
-    def _track(self, request: Asked, number: str) -> Response:
+    def _track(self, request: SandboxRequest, number: str) -> Response:
         self._let_in(request)
         for name in ("transId", "transactionSrc"):
             if name not in request.headers:
@@ -323,56 +329,56 @@ class UpsSandbox(Sandbox):
             {"trackResponse": {"shipment": [{"inquiryNumber": number, "package": [package]}]}}
         )
 
-    def _validate(self, request: Asked) -> Response:
-        given = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
-        if given["CountryCode"] not in {"US", "PR"}:
+    def _validate(self, request: SandboxRequest) -> Response:
+        address = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
+        if address["CountryCode"] not in {"US", "PR"}:
             raise _refusal(400, "264002", "Country code is invalid or missing.")
-        told: dict[str, Any] = {"Response": {"ResponseStatus": {"Code": "1"}}}
-        if not given.get("AddressLine") or given.get("PoliticalDivision2") == UNKNOWN_CITY:
-            return reply({"XAVResponse": {**told, "NoCandidatesIndicator": ""}})
+        result: dict[str, Any] = {"Response": {"ResponseStatus": {"Code": "1"}}}
+        if not address.get("AddressLine") or address.get("PoliticalDivision2") == UNKNOWN_CITY:
+            return reply({"XAVResponse": {**result, "NoCandidatesIndicator": ""}})
         kind = {"Code": "2", "Description": "Residential"}
         form = {
-            **{name: _upper(value) for name, value in given.items()},
+            **{name: _upper(value) for name, value in address.items()},
             "PostcodeExtendedLow": "2506",
         }
-        told |= {
+        result |= {
             "ValidAddressIndicator": "",
             "AddressClassification": kind,
             "Candidate": [{"AddressClassification": kind, "AddressKeyFormat": form}],
         }
-        return reply({"XAVResponse": told})
+        return reply({"XAVResponse": result})
 
     def _shipment(self, number: str) -> dict[str, Any]:
-        for one in self.shipments.values():
-            if number in one["numbers"]:
-                return one
+        for shipment in self.shipments.values():
+            if number in shipment["numbers"]:
+                return shipment
         raise _refusal(404, "TW0001", "Tracking Information Not Found")
 
     def _marked(self, reference: str) -> dict[str, Any]:
-        for one in self.shipments.values():
-            if reference in one["references"]:
-                return one
+        for shipment in self.shipments.values():
+            if reference in shipment["references"]:
+                return shipment
         raise _refusal(400, "300070", "No shipment has this reference.")
 
     def _check_account(self, shipment: Mapping[str, Any], paid: str) -> None:
         payers = [
-            one.get("BillShipper", {}).get("AccountNumber")
-            for one in shipment.get(paid, {}).get("ShipmentCharge", [])
+            charge.get("BillShipper", {}).get("AccountNumber")
+            for charge in shipment.get(paid, {}).get("ShipmentCharge", [])
         ]
         if {shipment["Shipper"]["ShipperNumber"], *payers} != {self.account_number}:
             raise _refusal(400, "120100", "Missing or invalid shipper number")
 
-    def _body(self, request: Asked, shape: object) -> dict[str, Any]:
+    def _body(self, request: SandboxRequest, shape: object) -> dict[str, Any]:
         self._let_in(request)
-        given: dict[str, Any] = request.json()
-        wrong = next(problems(shape, given), None)
+        body: dict[str, Any] = request.json()
+        wrong = next(problems(shape, body), None)
         if wrong is not None:
-            at, name, what = wrong
-            words = f"The request is not well-formed: {what} {name} at {at}."
+            at, name, problem = wrong
+            words = f"The request is not well-formed: {problem} {name} at {at}."
             raise _refusal(400, "9120002", words)
-        return given
+        return body
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if not self.tokens.allows(request):
             raise _refusal(401, "250002", "Invalid Authentication Information.")
 
@@ -393,7 +399,7 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
             raise _refusal(400, "111035", "The maximum per package weight is exceeded.")
         box = package.get("Dimensions", {})
         sides = [box[name] for name in ("Length", "Width", "Height") if name in box]
-        if any(len(one) > 3 or not one.isdecimal() for one in sides):
+        if any(len(side) > 3 or not side.isdecimal() for side in sides):
             raise _refusal(400, "111055", "Package dimensions are invalid.")
         if sides and int(sides[0]) < max(map(int, sides)):
             raise _refusal(400, "111050", "The length is not the longest side.")
@@ -402,14 +408,18 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")
 
 
-def _rated(code: str, listed: str, own: str | None, days: int) -> dict[str, Any]:
+def _rated(code: str, listed: str, negotiated: str | None, days: int) -> dict[str, Any]:
     rated = {
         "Service": {"Code": code, "Description": ""},
         "TotalCharges": _usd(listed),
         "GuaranteedDelivery": {"BusinessDaysInTransit": str(days), "DeliveryByTime": ""},
         "RatedShipmentAlert": [{"Code": "110971", "Description": "Your invoice may vary."}],
     }
-    return rated if own is None else {**rated, "NegotiatedRateCharges": {"TotalCharge": _usd(own)}}
+    return (
+        rated
+        if negotiated is None
+        else {**rated, "NegotiatedRateCharges": {"TotalCharge": _usd(negotiated)}}
+    )
 
 
 def _usd(amount: str) -> dict[str, str]:
@@ -422,7 +432,7 @@ def _image(name: str, kind: str, number: str) -> dict[str, Any]:
 
 
 def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else [one.upper() for one in value]
+    return value.upper() if isinstance(value, str) else [line.upper() for line in value]
 
 
 def _refusal(status: int, code: str, message: str) -> Refusal:

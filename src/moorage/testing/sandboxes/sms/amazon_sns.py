@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,7 +84,7 @@ class AmazonSnsSandbox(Sandbox):
         """The sandbox's routes, by method and path."""
         return {"POST /": self._act}
 
-    def _act(self, request: Asked) -> Response:
+    def _act(self, request: SandboxRequest) -> Response:
         key = (self.access_key_id, self.secret_access_key)
         against = objection(request, "sns", self.region, key)
         if against is not None:
@@ -118,10 +118,10 @@ def _wrong(form: dict[str, str]) -> tuple[str, str] | None:
         ("InvalidParameter", "Invalid parameter: Message too long"): len(form.get("Message", ""))
         > _LONGEST,
         ("ParameterValueInvalid", "An attribute is wrong"): not all(
-            _fits(*one) for one in _attributes(form)
+            _fits(*attribute) for attribute in _attributes(form)
         ),
     }
-    return next((problem for problem, there in problems.items() if there), None)
+    return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def _attributes(form: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -136,8 +136,8 @@ def _attribute(form: Mapping[str, str], at: str) -> tuple[str, str, str]:
 
 
 def _fits(name: str, kind: str, value: str) -> bool:
-    wanted, pattern = _ATTRIBUTES.get(name, ("", "(?!)"))
-    return kind == wanted and re.fullmatch(pattern, value) is not None
+    expected, pattern = _ATTRIBUTES.get(name, ("", "(?!)"))
+    return kind == expected and re.fullmatch(pattern, value) is not None
 
 
 def _refusal(status: int, code: str, words: str) -> Refusal:

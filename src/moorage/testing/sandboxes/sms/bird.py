@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,10 +145,10 @@ class BirdSandbox(Sandbox):
         }
         return self.notify(self.webhook_url, body, headers)
 
-    def _create(self, request: Asked) -> Response:
+    def _create(self, request: SandboxRequest) -> Response:
         return self._once(request, self._send)
 
-    def _once(self, request: Asked, act: Callable[[Asked], Response]) -> Response:
+    def _once(self, request: SandboxRequest, act: Callable[[SandboxRequest], Response]) -> Response:
         """Execute a request, or repeat the response stored for its key, refusals included."""
         self._let_in(request)
         key, same = request.headers.get("idempotency-key"), (request.path, request.body)
@@ -157,8 +157,8 @@ class BirdSandbox(Sandbox):
         if not 0 < len(key) <= _LONGEST_KEY:
             raise _error(400, "bad_request_error", "The key is empty or too long.", "E01002")
         if key in self._answers:
-            known, answer = self._answers[key]
-            if known != same:
+            earlier, answer = self._answers[key]
+            if earlier != same:
                 raise _error(409, "conflict_error", "The key was used before.", "E01005")
             replayed = answer.headers.with_header("Idempotency-Replay", "true")
             return answer.evolve(headers=replayed)
@@ -169,7 +169,7 @@ class BirdSandbox(Sandbox):
         self._answers[key] = same, answer
         return answer
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         body = request.json()
         wrong = _wrong(body)
         if wrong:
@@ -193,7 +193,7 @@ class BirdSandbox(Sandbox):
         }
         return reply(self.messages[sms], 202)
 
-    def _fetch(self, request: Asked, sms: str) -> Response:
+    def _fetch(self, request: SandboxRequest, sms: str) -> Response:
         self._let_in(request)
         if sms not in self.messages:
             raise _error(404, "not_found_error", "There is no such message.")
@@ -201,7 +201,7 @@ class BirdSandbox(Sandbox):
         cost = {"amount": "0.00990", "currency_code": "USD", **price}
         return reply({**self.messages[sms], "cost": cost})
 
-    def _look_up(self, request: Asked) -> Response:
+    def _look_up(self, request: SandboxRequest) -> Response:
         self._let_in(request)
         body = request.json()
         number = body.get("phone_number") if is_object(body) else None
@@ -222,7 +222,7 @@ class BirdSandbox(Sandbox):
     def _id(self, kind: str) -> str:
         return f"{kind}_{self.number():026d}"
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.bearer() != self.api_key:
             raise _error(401, "auth_error", "The key is unknown.")
 

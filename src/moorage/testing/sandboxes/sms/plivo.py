@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import is_object
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ class PlivoSandbox(Sandbox):
             "GET /v1/Number/{number}": self._look_up,
         }
 
-    def unknown(self, request: Asked) -> Response:
+    def unknown(self, request: SandboxRequest) -> Response:
         """Return the response for an unknown path."""
         return _error(404, f"not found: {request.path}").response
 
@@ -138,9 +138,9 @@ class PlivoSandbox(Sandbox):
         nonce = f"{self.number():020d}"
         address, _, query = url.partition("?")
         pairs = sorted(parse_qsl(query, keep_blank_values=True))
-        asked = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
+        pairs_text = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
         form = "".join(name + fields[name] for name in sorted(fields))
-        contents = {"V2": address + nonce, "V3": f"{address}?{asked}{form}.{nonce}"}
+        contents = {"V2": address + nonce, "V3": f"{address}?{pairs_text}{form}.{nonce}"}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         for version, content in contents.items():
             mac = hmac.digest(self.auth_token.encode(), content.encode(), "sha256")
@@ -152,7 +152,7 @@ class PlivoSandbox(Sandbox):
             }
         return self.notify(url, urlencode(fields).encode(), headers)
 
-    def _create(self, request: Asked, account: str) -> Response:
+    def _create(self, request: SandboxRequest, account: str) -> Response:
         self._let_in(request, account)
         body = request.json()
         wrong = _wrong(body)
@@ -181,17 +181,17 @@ class PlivoSandbox(Sandbox):
             self._callbacks[uuid] = body["url"]
         return self._reply({"message": "message(s) queued", "message_uuid": [uuid]}, 202)
 
-    def _fetch(self, request: Asked, account: str, uuid: str) -> Response:
+    def _fetch(self, request: SandboxRequest, account: str, uuid: str) -> Response:
         self._let_in(request, account)
         if uuid not in self.messages:
             raise _error(404, "not found")
         return self._reply(self.messages[uuid])
 
-    def _account(self, request: Asked, account: str) -> Response:
+    def _account(self, request: SandboxRequest, account: str) -> Response:
         self._let_in(request, account)
         return self._reply({"auth_id": self.auth_id, "cash_credits": self.balance})
 
-    def _look_up(self, request: Asked, number: str) -> Response:
+    def _look_up(self, request: SandboxRequest, number: str) -> Response:
         self._let_in(request, self.auth_id)
         if dict(request.query).get("type") != "carrier":
             raise _error(400, "type is required")
@@ -214,7 +214,7 @@ class PlivoSandbox(Sandbox):
     def _uuid(self) -> str:
         return f"00000000-0000-4000-8000-{self.number():012d}"
 
-    def _let_in(self, request: Asked, account: str) -> None:
+    def _let_in(self, request: SandboxRequest, account: str) -> None:
         if request.basic() != (self.auth_id, self.auth_token) or account != self.auth_id:
             raise _error(401, "authentication_failed")
 
@@ -244,7 +244,7 @@ def _wrong(body: Any) -> str | None:
         "message_expiry is no number of seconds": body.get("message_expiry", 1) < 1,
         "method is neither GET nor POST": body.get("method", "POST") not in {"GET", "POST"},
     }
-    return next((problem for problem, there in problems.items() if there), None)
+    return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def _error(status: int, words: str) -> Refusal:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from moorage.contracts.sms import segments
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,7 +169,7 @@ class TwilioSandbox(Sandbox):
         }
         return self.notify(url, urlencode(form).encode(), headers)
 
-    def _create(self, request: Asked, account: str) -> Response:
+    def _create(self, request: SandboxRequest, account: str) -> Response:
         self._let_in(request, account)
         form = dict(request.form)
         unknown = set(form) - self.fields
@@ -217,11 +217,11 @@ class TwilioSandbox(Sandbox):
         self._callbacks[sid] = form.get("StatusCallback")
         return reply(self.messages[sid], 201)
 
-    def _fetch(self, request: Asked, account: str, sid: str) -> Response:
+    def _fetch(self, request: SandboxRequest, account: str, sid: str) -> Response:
         self._let_in(request, account)
         return reply(self._message(sid))
 
-    def _update(self, request: Asked, account: str, sid: str) -> Response:
+    def _update(self, request: SandboxRequest, account: str, sid: str) -> Response:
         self._let_in(request, account)
         message = self._message(sid)
         if dict(request.form).get("Status") != "canceled" or message["status"] != "scheduled":
@@ -229,11 +229,11 @@ class TwilioSandbox(Sandbox):
         message["status"] = "canceled"
         return reply(message)
 
-    def _balance(self, request: Asked, account: str) -> Response:
+    def _balance(self, request: SandboxRequest, account: str) -> Response:
         self._let_in(request, account)
         return reply({"account_sid": self.account_sid, "balance": self.balance, "currency": "USD"})
 
-    def _look_up(self, request: Asked, number: str) -> Response:
+    def _look_up(self, request: SandboxRequest, number: str) -> Response:
         self._let_in(request, self.account_sid)
         digits = number.removeprefix("+")
         country = dict(request.query).get("CountryCode")
@@ -258,7 +258,7 @@ class TwilioSandbox(Sandbox):
             raise _refusal(404, 20404, f"The requested resource {sid} was not found")
         return message
 
-    def _let_in(self, request: Asked, account: str) -> None:
+    def _let_in(self, request: SandboxRequest, account: str) -> None:
         if request.basic() != (self.account_sid, self.auth_token) or account != self.account_sid:
             raise _refusal(401, 20003, "Authenticate")
 

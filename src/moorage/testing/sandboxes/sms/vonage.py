@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import Asked, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,26 +158,26 @@ class VonageSandbox(Sandbox):
         self, url: str, fields: Mapping[str, str | None], sent_as: str, at: datetime | None
     ) -> Notice:
         moment = (at or datetime.now(UTC)).astimezone(UTC)
-        told = {name: value for name, value in fields.items() if value is not None} | {
+        signed_fields = {name: value for name, value in fields.items() if value is not None} | {
             "api-key": self.api_key,
             "message-timestamp": f"{moment:%Y-%m-%d %H:%M:%S}",
             "nonce": f"sandbox-{self.number()}",
             "timestamp": str(int(moment.timestamp())),
         }
         content = "".join(
-            f"&{name}={told[name].translate({ord('&'): '_', ord('='): '_'})}"
-            for name in sorted(told)
+            f"&{name}={signed_fields[name].translate({ord('&'): '_', ord('='): '_'})}"
+            for name in sorted(signed_fields)
         )
         secret = self.signature_secret.encode()
-        told["sig"] = hmac.digest(secret, content.encode(), "sha256").hex().upper()
+        signed_fields["sig"] = hmac.digest(secret, content.encode(), "sha256").hex().upper()
         if sent_as == "query":
-            return self.notify(f"{url}?{urlencode(told)}", b"", {}, method="GET")
+            return self.notify(f"{url}?{urlencode(signed_fields)}", b"", {}, method="GET")
         if sent_as == "form":
             kind = "application/x-www-form-urlencoded"
-            return self.notify(url, urlencode(told).encode(), {"Content-Type": kind})
-        return self.notify(url, encode_json(told), {"Content-Type": "application/json"})
+            return self.notify(url, urlencode(signed_fields).encode(), {"Content-Type": kind})
+        return self.notify(url, encode_json(signed_fields), {"Content-Type": "application/json"})
 
-    def _send(self, request: Asked) -> Response:
+    def _send(self, request: SandboxRequest) -> Response:
         if request.basic() != (self.api_key, self.api_secret):
             raise _refusal("4")
         form = dict(request.form)
@@ -209,7 +209,7 @@ class VonageSandbox(Sandbox):
     def _id(self) -> str:
         return f"0A0000000{self.number():07X}"
 
-    def _look_up(self, request: Asked) -> Response:
+    def _look_up(self, request: SandboxRequest) -> Response:
         if request.basic() != (self.api_key, self.api_secret):
             return reply({"status": 4, "status_message": "Invalid credentials"})
         query = dict(request.query)
@@ -233,7 +233,7 @@ class VonageSandbox(Sandbox):
             }
         )
 
-    def _balance(self, request: Asked) -> Response:
+    def _balance(self, request: SandboxRequest) -> Response:
         if request.basic() != (self.api_key, self.api_secret):
             return reply({"error-code": "401", "error-code-label": "authentication failed"}, 401)
         return reply({"value": self.balance, "autoReload": False})

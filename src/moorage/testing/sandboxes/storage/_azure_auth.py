@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 import attrs
 
-from moorage.testing.sandboxes.storage._azure_words import document
-from moorage.testing.sandboxes.storage._s3_words import No, tag
+from moorage.testing.sandboxes.storage._azure_documents import document
+from moorage.testing.sandboxes.storage._s3_documents import No, tag
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _SKEW: Final = timedelta(minutes=15)
 _STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -33,7 +33,7 @@ _STANDARD: Final = (
     "If-Unmodified-Since",
     "Range",
 )
-_LENT: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+_DELEGATION_FIELDS: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
 _WEEK: Final = timedelta(days=7)
 _WHO: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
 _DIRECTORY: Final = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10"
@@ -64,45 +64,47 @@ def signature(key: str, text: str) -> str:
     return b64encode(hmac.new(b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def check_shared_key(request: Asked, length: int, account: Account, now: datetime) -> None:
+def check_shared_key(request: SandboxRequest, length: int, account: Account, now: datetime) -> None:
     """Check a request that is signed with the account's key."""
     _fresh(request, now)
-    _, _, told = request.headers["authorization"].partition(" ")
+    _, _, stated = request.headers["authorization"].partition(" ")
     fields = {name: request.headers.get(name, "") for name in _STANDARD}
     lines = [request.method, *(fields | {"Content-Length": str(length or "")}).values()]
-    own = {
+    azure_headers = {
         name.lower(): value
         for name, value in request.headers.items()
         if name[:5].lower() == "x-ms-"
     }
-    lines += [f"{name}:{own[name]}" for name in sorted(own, key=_as_azure_sorts)]
+    lines += [
+        f"{name}:{azure_headers[name]}" for name in sorted(azure_headers, key=_as_azure_sorts)
+    ]
     lines.append(f"/{account.name}{request.path}")
     lines += [f"{name.lower()}:{value}" for name, value in sorted(request.query)]
     expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
-    if not hmac.compare_digest(expected.encode(), told.encode()):
+    if not hmac.compare_digest(expected.encode(), stated.encode()):
         raise failed("The MAC signature found in the HTTP request is not the same.")
 
 
-def lent(account: Account, times: dict[str, str], now: datetime) -> bytes:
-    """The document with a key that is lent for these times."""
+def delegation_key(account: Account, times: dict[str, str], now: datetime) -> bytes:
+    """The document with a delegation key for the requested times."""
     if not times.keys() <= {"Start", "Expiry"}:
         raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     begins, ends = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
     if begins >= ends or ends - now > _WEEK or ends - begins > _WEEK:
         raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
-    own = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
+    fields = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
     names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
-    values = [*own, _lent_key(account, [*own, "", "", ""])]
+    values = [*fields, _derived_key(account, [*fields, "", "", ""])]
     inside = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
     return document("UserDelegationKey", *inside)
 
 
-def _lent_key(account: Account, own: list[str]) -> str:
-    return signature(account.key, "\n".join(own))
+def _derived_key(account: Account, fields: list[str]) -> str:
+    return signature(account.key, "\n".join(fields))
 
 
-def _check_lent(told: dict[str, str], now: datetime) -> None:
-    if not _moment(told.get("skt", "")) <= now < _moment(told.get("ske", "")):
+def _check_delegation(fields: dict[str, str], now: datetime) -> None:
+    if not _moment(fields.get("skt", "")) <= now < _moment(fields.get("ske", "")):
         raise failed("The user delegation key is not good now.")
 
 
@@ -118,7 +120,7 @@ def _as_azure_sorts(name: str) -> list[int]:
     return [alphabet.find(letter) for letter in name if letter != "-"]
 
 
-def _fresh(request: Asked, now: datetime) -> None:
+def _fresh(request: SandboxRequest, now: datetime) -> None:
     try:
         stamp = parsedate_to_datetime(request.headers.get("x-ms-date", ""))
     except ValueError:
@@ -127,24 +129,24 @@ def _fresh(request: Asked, now: datetime) -> None:
         raise failed("Request date header too old.")
 
 
-def check_sas(request: Asked, account: Account, now: datetime) -> None:
+def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
     """Check a request whose URL is signed.
 
     Raises:
         No: it is not signed so, or not any more.
     """
     query = dict(request.query)
-    own, key = [""], account.key
+    key_fields, key = [""], account.key
     if "skoid" in query:
-        own = [*(query.get(name, "") for name in _LENT), "", "", ""]
-        key = _lent_key(account, own)
-        _check_lent(query, now)
+        key_fields = [*(query.get(name, "") for name in _DELEGATION_FIELDS), "", "", ""]
+        key = _derived_key(account, key_fields)
+        _check_delegation(query, now)
     lines = [
         query.get("sp", ""),
         query.get("st", ""),
         query.get("se", ""),
         f"/blob/{account.name}{unquote(request.path)}",
-        *own,
+        *key_fields,
         query.get("sip", ""),
         query.get("spr", ""),
         query.get("sv", ""),

@@ -21,14 +21,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from moorage.testing.sandboxes.base import Refusal, reply
-from moorage.testing.sandboxes.storage._s3_words import No
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.storage._s3_documents import No
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _ALGORITHM: Final = "GOOG4-RSA-SHA256"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -72,7 +72,7 @@ def _is_signed(signature: bytes, text: bytes) -> bool:
     return True
 
 
-class GoogleTokens(TokenDesk):
+class GoogleTokens(TokenEndpoint):
     """Grants access tokens for what a service account has signed.
 
     Args:
@@ -87,7 +87,7 @@ class GoogleTokens(TokenDesk):
         self._now = now
         super().__init__("/token", email, "")
 
-    def _grant(self, request: Asked) -> Response:
+    def _grant(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
         if form.pop("grant_type", None) != _GRANT:
             raise Refusal(self.refuse("unsupported_grant_type"))
@@ -107,14 +107,17 @@ class GoogleTokens(TokenDesk):
         except ValueError:
             return False
         text = assertion.rpartition(".")[0].encode()
-        said: dict[str, Any] = json.loads(claims)
+        claim_fields: dict[str, Any] = json.loads(claims)
         now = int(self._now().timestamp())
         return (
             _is_signed(signature, text)
             and json.loads(head)["alg"] == "RS256"
-            and (said["iss"], said["aud"]) == (self._email, self.audience)
-            and said["scope"] in _SCOPES
-            and said["iat"] - 300 <= now < said["exp"] <= said["iat"] + 3_600
+            and (claim_fields["iss"], claim_fields["aud"]) == (self._email, self.audience)
+            and claim_fields["scope"] in _SCOPES
+            and claim_fields["iat"] - 300
+            <= now
+            < claim_fields["exp"]
+            <= claim_fields["iat"] + 3_600
         )
 
 
@@ -134,7 +137,7 @@ def _check_credential(credential: str, email: str, stamp: str) -> None:
         raise No("AccessDenied", 403, "The credential is not known.")
 
 
-def check_url(request: Asked, email: str, now: datetime) -> None:
+def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
     """Check a request whose URL is signed."""
     query = dict(request.query)
     stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")

@@ -10,7 +10,7 @@ import attrs
 
 from moorage.contracts.checksum import ChecksumAlgorithm, running
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandboxes.storage._gcs_words import base64, invalid
+from moorage.testing.sandboxes.storage._gcs_documents import base64, invalid
 from moorage.testing.sandboxes.storage._s3_store import PIECE, Piece, Spool, Stored
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ _HASHES: Final = re.compile("(md5|crc32c)=([A-Za-z0-9+/=]+)")
 
 
 def _crc32c() -> Running:
-    made = running(ChecksumAlgorithm.CRC32C)
-    assert made is not None  # noqa: S101 - it is made here
-    return made
+    checksum = running(ChecksumAlgorithm.CRC32C)
+    assert checksum is not None  # noqa: S101 - it is made here
+    return checksum
 
 
 class Body:
@@ -43,10 +43,10 @@ class Body:
     def take(self, data: Iterator[bytes]) -> None:
         """Take in more of them."""
         spool = Spool(self._folder)
-        for some in data:
-            spool.write(some)
-            self._md5.update(some)
-            self._crc32c.update(some)
+        for piece in data:
+            spool.write(piece)
+            self._md5.update(piece)
+            self._crc32c.update(piece)
         spool.close()
         self.pieces.append(Piece(spool.path, spool.size))
         self.size += spool.size
@@ -123,21 +123,21 @@ class Session:
             raise invalid("The object is shorter than what has come of it")
         return total != "*" and int(total) == self.body.size
 
-    def check(self, told: str | None) -> None:
+    def check(self, header: str | None) -> None:
         """Refuse bytes that are not those that were meant."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
-        meant = {names[name]: value for name, value in _HASHES.findall(told or "")}
-        own = {
+        stated = {names[name]: value for name, value in _HASHES.findall(header or "")}
+        initial = {
             name: value
             for name, value in self.resource.items()
-            if name in meant.keys() | names.values()
+            if name in stated.keys() | names.values()
         }
-        check_sums(self.body, {**own, **meant})
+        check_sums(self.body, {**initial, **stated})
 
 
-def check_sums(body: Body, meant: dict[str, str]) -> None:
+def check_sums(body: Body, stated: dict[str, str]) -> None:
     """Refuse bytes that do not have these checksums."""
-    for name, value in meant.items():
+    for name, value in stated.items():
         if value != body.sums[name]:
             raise invalid(
                 f'Provided {name} "{value}" doesn\'t match calculated {name} "{body.sums[name]}".'

@@ -10,10 +10,10 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from moorage.testing.sandboxes.storage._s3_words import No
+from moorage.testing.sandboxes.storage._s3_documents import No
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SKEW: Final = timedelta(minutes=15)
@@ -45,24 +45,26 @@ def _stamp(text: str) -> datetime:
 
 
 def _sign(key: Key, day: str, text: bytes) -> str:
-    made = b"AWS4" + key.secret.encode()
+    key_bytes = b"AWS4" + key.secret.encode()
     for part in (day, key.region, "s3", "aws4_request"):
-        made = hmac.new(made, part.encode(), hashlib.sha256).digest()
-    return hmac.new(made, text, hashlib.sha256).hexdigest()
+        key_bytes = hmac.new(key_bytes, part.encode(), hashlib.sha256).digest()
+    return hmac.new(key_bytes, text, hashlib.sha256).hexdigest()
 
 
 def _scoped(key: Key, credential: str, day: str) -> str:
     id_, _, scope = credential.partition("/")
     if id_ != key.id:
         raise Denied("InvalidAccessKeyId", message="The key Id you provided does not exist")
-    wanted = f"{day}/{key.region}/s3/aws4_request"
-    if scope != wanted:
-        message = f"The credential is malformed; expecting {wanted!r}"
+    expected = f"{day}/{key.region}/s3/aws4_request"
+    if scope != expected:
+        message = f"The credential is malformed; expecting {expected!r}"
         raise Denied("AuthorizationHeaderMalformed", 400, message)
     return scope
 
 
-def _canonical(request: Asked, names: list[str], payload: str, leave_out: str | None) -> str:
+def _canonical(
+    request: SandboxRequest, names: list[str], payload: str, leave_out: str | None
+) -> str:
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
         for name, value in request.query
@@ -86,7 +88,7 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
         raise Denied("SignatureDoesNotMatch", message="The signature does not match")
 
 
-def check_header(request: Asked, key: Key, now: datetime, sha256: str) -> None:
+def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
     """Check a request that is signed in a header."""
     kind, _, rest = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
@@ -113,7 +115,7 @@ def check_header(request: Asked, key: Key, now: datetime, sha256: str) -> None:
         raise Denied("XAmzContentSHA256Mismatch", 400, "The SHA256 of the body does not match")
 
 
-def check_query(request: Asked, key: Key, now: datetime) -> None:
+def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
     """Check a request whose URL is signed."""
     query = dict(request.query)
     stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")

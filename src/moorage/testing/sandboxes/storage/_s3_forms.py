@@ -10,10 +10,10 @@ from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_form
-from moorage.testing.sandboxes.storage._s3_words import No
+from moorage.testing.sandboxes.storage._s3_documents import No
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
 _FORM: Final = frozenset({"policy", "x-amz-signature", "x-goog-signature", "file"})
@@ -27,9 +27,9 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
     named: set[str] = set()
     for condition in policy["conditions"]:
         if isinstance(condition, dict):
-            ((name, wanted),) = cast("dict[str, str]", condition).items()
-            found = bucket if name == "bucket" else fields.get(name.lower())
-            good = found == wanted
+            ((name, expected),) = cast("dict[str, str]", condition).items()
+            actual = bucket if name == "bucket" else fields.get(name.lower())
+            good = actual == expected
             named.add(name.lower())
         else:
             operator, smallest, largest = condition
@@ -44,7 +44,7 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
 
 
 def taken(
-    request: Asked, spool: Spool, key: Key, bucket: str, now: datetime
+    request: SandboxRequest, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
     """The fields of a form and its file, if the policy that is signed allows them."""
     fields, data = parts_of(request, spool)
@@ -53,7 +53,7 @@ def taken(
     return fields, data
 
 
-def parts_of(request: Asked, spool: Spool) -> tuple[dict[str, str], bytes]:
+def parts_of(request: SandboxRequest, spool: Spool) -> tuple[dict[str, str], bytes]:
     """The fields of a form and its file, by anybody."""
     kind = request.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(

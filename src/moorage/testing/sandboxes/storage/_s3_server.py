@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from moorage.domain.http.headers import Headers
 from moorage.errors import ConnectorError
-from moorage.testing.sandboxes.base import Asked
+from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.storage._s3_store import PIECE, Spool
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         url = urlsplit(self.path)
-        request = Asked(
+        request = SandboxRequest(
             self.command,
             self.headers.get("host", ""),
             url.path,

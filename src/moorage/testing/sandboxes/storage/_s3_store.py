@@ -140,8 +140,8 @@ def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[s
     if algorithm is None:
         return etag, None
     digests = b"".join(part.checksum or b"" for part in parts)
-    made = digest(algorithm, digests)
-    return etag, (algorithm, f"{b64encode(made).decode()}-{len(parts)}")
+    checksum = digest(algorithm, digests)
+    return etag, (algorithm, f"{b64encode(checksum).decode()}-{len(parts)}")
 
 
 def digest(algorithm: str, data: bytes) -> bytes:

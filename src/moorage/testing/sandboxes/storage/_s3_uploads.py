@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.testing.sandboxes.storage._s3_store import (
-    Piece,
-    Spool,
-    Stored,
-    StoredPart,
-    StoredUpload,
-    joined,
-)
-from moorage.testing.sandboxes.storage._s3_words import (
+from moorage.testing.sandboxes.storage._s3_documents import (
     ALGORITHMS,
     No,
     Reply,
@@ -29,13 +21,21 @@ from moorage.testing.sandboxes.storage._s3_words import (
     xml,
     yes_or_no,
 )
+from moorage.testing.sandboxes.storage._s3_store import (
+    Piece,
+    Spool,
+    Stored,
+    StoredPart,
+    StoredUpload,
+    joined,
+)
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 
 class UploadSandbox(SpoolingSandbox):
@@ -56,7 +56,7 @@ class UploadSandbox(SpoolingSandbox):
         self.uploads: dict[str, StoredUpload] = {}
         self._now = now
 
-    def _may_put(self, request: Asked, key: str) -> None:
+    def _may_put(self, request: SandboxRequest, key: str) -> None:
         stored = self.objects.get(key)
         if request.headers.get("if-none-match") == "*" and stored is not None:
             raise No("PreconditionFailed", 412, Condition="If-None-Match")
@@ -75,7 +75,7 @@ class UploadSandbox(SpoolingSandbox):
 
     # --- uploads -----------------------------------------------------------
 
-    def _start(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _start(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         id_ = f"upload-{self.number()}"
         algorithm = (request.headers.get("x-amz-checksum-algorithm") or "").lower() or None
         if algorithm not in {None, *ALGORITHMS}:
@@ -92,7 +92,9 @@ class UploadSandbox(SpoolingSandbox):
             raise No("NoSuchUpload", 404, "The specified upload does not exist.")
         return upload
 
-    def _put_part(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _put_part(
+        self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
+    ) -> Reply:
         upload = self._upload(key, query)
         number = query["partNumber"]
         if not number.isdigit() or not 1 <= int(number) <= 10_000:
@@ -111,11 +113,11 @@ class UploadSandbox(SpoolingSandbox):
         fields = {"ETag": f'"{part.etag}"'}
         return Reply(200, fields | {f"x-amz-checksum-{name}": text for name, text in sums.items()})
 
-    def _list_parts(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+    def _list_parts(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         upload = self._upload(key, query)
         after = int(query.get("part-number-marker", "0"))
         numbers = sorted(number for number in upload.parts if number > after)
-        told = ""
+        elements = ""
         for number in numbers[: self.page]:
             part = upload.parts[number]
             inside = [
@@ -126,16 +128,18 @@ class UploadSandbox(SpoolingSandbox):
             if upload.algorithm is not None and part.checksum is not None:
                 name = f"Checksum{upload.algorithm.upper()}"
                 inside.append(tag(name, b64encode(part.checksum).decode()))
-            told += f"<Part>{''.join(inside)}</Part>"
+            elements += f"<Part>{''.join(inside)}</Part>"
         more = len(numbers) > self.page
         if more:
-            told += tag("NextPartNumberMarker", numbers[self.page - 1])
-        return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(more)), told))
+            elements += tag("NextPartNumberMarker", numbers[self.page - 1])
+        return answer(xml("ListPartsResult", tag("IsTruncated", yes_or_no(more)), elements))
 
-    def _complete(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _complete(
+        self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
+    ) -> Reply:
         upload = self._upload(key, query)
-        told = [found for found in parsed(spool).iter() if name_of(found) == "Part"]
-        named = [{name_of(field): field.text or "" for field in part} for part in told]
+        part_elements = [element for element in parsed(spool).iter() if name_of(element) == "Part"]
+        named = [{name_of(field): field.text or "" for field in part} for part in part_elements]
         numbers = [int(part.get("PartNumber", "0")) for part in named]
         if not numbers:
             raise No("MalformedXML", 400)
@@ -165,19 +169,19 @@ class UploadSandbox(SpoolingSandbox):
         # S3 sends white space while it works.
         return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside), version)
 
-    def _wanted(self, upload: StoredUpload, number: int, told: dict[str, str]) -> StoredPart:
+    def _wanted(self, upload: StoredUpload, number: int, fields: dict[str, str]) -> StoredPart:
         part = upload.parts.get(number)
-        if part is None or told.get("ETag", "").strip('"') != part.etag:
+        if part is None or fields.get("ETag", "").strip('"') != part.etag:
             raise No("InvalidPart", 400, "One or more of the specified parts could not be found.")
         if upload.algorithm is not None:
-            said = told.get(f"Checksum{upload.algorithm.upper()}")
-            if said is None:
+            checksum = fields.get(f"Checksum{upload.algorithm.upper()}")
+            if checksum is None:
                 raise No("InvalidRequest", 400, f"The checksum is missing for part {number}.")
-            if said != b64encode(part.checksum or b"").decode():
+            if checksum != b64encode(part.checksum or b"").decode():
                 raise No("InvalidPart", 400)
         return part
 
-    def _abort(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+    def _abort(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         for part in self._upload(key, query).parts.values():
             part.piece.path.unlink(missing_ok=True)
         del self.uploads[query["uploadId"]]
@@ -187,18 +191,22 @@ class UploadSandbox(SpoolingSandbox):
         write = quote_plus if query.get("encoding-type") == "url" else str
         most = min(int(query.get("max-uploads", "1000")), 1000, self.page)
         after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
-        known = sorted((upload.key, id_) for id_, upload in self.uploads.items())
-        wanted = [
-            one for one in known if one > after and one[0].startswith(query.get("prefix", ""))
+        uploads = sorted((upload.key, id_) for id_, upload in self.uploads.items())
+        matches = [
+            key_and_id
+            for key_and_id in uploads
+            if key_and_id > after and key_and_id[0].startswith(query.get("prefix", ""))
         ]
-        told = ""
-        for key, id_ in wanted[:most]:
+        elements = ""
+        for key, id_ in matches[:most]:
             begun = self.uploads[id_].begun.strftime("%Y-%m-%dT%H:%M:%S.000Z")
             inside = tag("Key", write(key)), tag("UploadId", id_), tag("Initiated", begun)
-            told += f"<Upload>{''.join(inside)}</Upload>"
-        more = len(wanted) > most
+            elements += f"<Upload>{''.join(inside)}</Upload>"
+        more = len(matches) > most
         if more:
-            key, id_ = wanted[most - 1]
-            told += tag("NextKeyMarker", write(key)) + tag("NextUploadIdMarker", id_)
-        told += tag("EncodingType", "url") if "encoding-type" in query else ""
-        return answer(xml("ListMultipartUploadsResult", tag("IsTruncated", yes_or_no(more)), told))
+            key, id_ = matches[most - 1]
+            elements += tag("NextKeyMarker", write(key)) + tag("NextUploadIdMarker", id_)
+        elements += tag("EncodingType", "url") if "encoding-type" in query else ""
+        return answer(
+            xml("ListMultipartUploadsResult", tag("IsTruncated", yes_or_no(more)), elements)
+        )

@@ -16,14 +16,14 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.testing.sandboxes.base import Lost, Sandbox
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply
 from moorage.testing.sandboxes.storage._s3_server import S3Server
 from moorage.testing.sandboxes.storage._s3_store import Spool
-from moorage.testing.sandboxes.storage._s3_words import No, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _SMALL: Final = 65_536
 
@@ -38,7 +38,7 @@ class SpoolingSandbox(Sandbox):
         self._cuts: deque[tuple[str, int]] = deque()
 
     @abstractmethod
-    def done(self, request: Asked, spool: Spool) -> Reply:
+    def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request, or raise `No`."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class SpoolingSandbox(Sandbox):
         with S3Server(self) as server:
             yield server
 
-    def answer(self, request: Asked) -> Response:
+    def answer(self, request: SandboxRequest) -> Response:
         """Execute a request in memory."""
         spool = Spool(self.folder)
         spool.write(request.body)
@@ -88,7 +88,7 @@ class SpoolingSandbox(Sandbox):
         fields = {"Content-Length": str(reply.length), **reply.headers}
         return Response(reply.status, fields, body)
 
-    def handle(self, request: Asked, spool: Spool) -> Reply:
+    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request with a body on the disk."""
         with self._lock:
             small = spool.content() if spool.size <= _SMALL else b""

@@ -23,10 +23,10 @@ from moorage.testing.sandboxes.storage._azure_auth import (
     Account,
     check_sas,
     check_shared_key,
+    delegation_key,
     failed,
-    lent,
 )
-from moorage.testing.sandboxes.storage._azure_words import (
+from moorage.testing.sandboxes.storage._azure_documents import (
     Blob,
     Block,
     azure_error,
@@ -47,15 +47,15 @@ from moorage.testing.sandboxes.storage._azure_words import (
     told,
     wrong,
 )
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece
-from moorage.testing.sandboxes.storage._s3_words import No, Reply, folder_of, tag
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
-from moorage.testing.sandboxes.tokens import TokenDesk
+from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
 _MAGIC: Final = {
@@ -85,7 +85,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         now: the time.
 
     Attributes:
-        desk: grants tokens.
+        token_endpoint: the endpoint that grants access tokens.
         looks: how often whoever looks at a new copy finds it pending.
     """
 
@@ -102,14 +102,14 @@ class AzureBlobSandbox(SpoolingSandbox):
     ) -> None:
         super().__init__()
         self.directory = directory
-        self.desk = TokenDesk(
+        self.token_endpoint = TokenEndpoint(
             f"/{directory}/oauth2/v2.0/token",
             client_id,
             client_secret,
             posted=True,
             scope="https://storage.azure.com/.default",
         )
-        self.beside = {self.desk.path: self.desk}
+        self.beside = {self.token_endpoint.path: self.token_endpoint}
         self.account = Account(account, key)
         self.container = container
         self.hosts = (f"{account}.blob.core.windows.net", "login.microsoftonline.com")
@@ -131,7 +131,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 
-    def done(self, request: Asked, spool: Spool) -> Reply:
+    def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request."""
         query = dict(request.query)
         self._let_in(request, query, spool.size)
@@ -148,8 +148,8 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("MissingContentLengthHeader", 411)
         return do(request, key, query, spool)
 
-    def _let_in(self, request: Asked, query: dict[str, str], length: int) -> None:
-        if self.desk.allows(request):
+    def _let_in(self, request: SandboxRequest, query: dict[str, str], length: int) -> None:
+        if self.token_endpoint.allows(request):
             check_version(request)
         elif request.bearer() is not None:
             raise No("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
@@ -162,8 +162,8 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("NoAuthenticationInformation", 401, "Server failed to authenticate.")
 
     def _operation(
-        self, request: Asked, key: str, query: dict[str, str]
-    ) -> tuple[str, Callable[[Asked, str, dict[str, str], Spool], Reply]]:
+        self, request: SandboxRequest, key: str, query: dict[str, str]
+    ) -> tuple[str, Callable[[SandboxRequest, str, dict[str, str], Spool], Reply]]:
         """Return the name of the requested operation and its handler."""
         comp = query.get("comp", "")
         if not key:
@@ -171,7 +171,7 @@ class AzureBlobSandbox(SpoolingSandbox):
                 return "get", self._list
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         copies = "x-ms-copy-source" in request.headers
-        found = {
+        operation = {
             ("PUT", ""): ("copy", self._copy) if copies else ("put", self._put),
             ("PUT", "block"): ("block", self._put_block),
             ("PUT", "blocklist"): ("blocklist", self._commit),
@@ -182,15 +182,15 @@ class AzureBlobSandbox(SpoolingSandbox):
             ("HEAD", ""): ("get", self._get),
             ("DELETE", ""): ("get", self._delete),
         }.get((request.method, comp))
-        if found is None:
+        if operation is None:
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
-        return found
+        return operation
 
-    def _lend(self, request: Asked, spool: Spool) -> Reply:
+    def _lend(self, request: SandboxRequest, spool: Spool) -> Reply:
         if request.bearer() is None:
             raise failed("Only authentication scheme Bearer is supported.")
-        times = {found.tag: found.text or "" for found in parsed(spool)}
-        return told(lent(self.account, times, self._now()))
+        times = {element.tag: element.text or "" for element in parsed(spool)}
+        return told(delegation_key(self.account, times, self._now()))
 
     # --- blobs -------------------------------------------------------------
 
@@ -218,28 +218,28 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise No("BlobNotFound", 404, "The specified blob does not exist.")
         return blob
 
-    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+    def _put(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         if request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise No("MissingRequiredHeader", 400, HeaderName="x-ms-blob-type")
         md5 = check_md5(request, spool)
         may_write(request, self.blobs.get(key))
         self.blocks.pop(key, None)
-        said = content(request) | {"Content-MD5": md5}
+        headers = content(request) | {"Content-MD5": md5}
         if "x-ms-blob-content-type" not in request.headers and "content-type" in request.headers:
-            said["Content-Type"] = request.headers["content-type"]
+            headers["Content-Type"] = request.headers["content-type"]
         etag, version = self._stamp()
         blob = Blob(
             etag=etag,
             version=version,
             pieces=(Piece(spool.path, spool.size),),
             checksum=None,
-            headers={**said, **metadata(request), **kept(request)},
+            headers={**headers, **metadata(request), **kept(request)},
             modified=self._now(),
         )
         reply = self._keep(key, blob)
         return attrs.evolve(reply, headers={**reply.headers, "Content-MD5": md5})
 
-    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+    def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
         blob = self._blob(key, query)
         fields = described(blob)
         if blob.copy:
@@ -260,7 +260,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
         return Reply(206, fields, stored=(blob, start, length))
 
-    def _delete(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+    def _delete(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, query)
         if "versionid" in query:
             del self.versions[key, blob.version]
@@ -268,53 +268,57 @@ class AzureBlobSandbox(SpoolingSandbox):
             del self.blobs[key]
         return Reply(202)
 
-    def _say(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _say(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
         others = {name: text for name, text in blob.headers.items() if name.startswith("x-ms-")}
-        said = attrs.evolve(blob, headers={**content(request), **others}, etag=self._stamp()[0])
-        self._keep(key, said)
-        return self._written(said, 200)
+        changed = attrs.evolve(blob, headers={**content(request), **others}, etag=self._stamp()[0])
+        self._keep(key, changed)
+        return self._written(changed, 200)
 
-    def _set_metadata(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _set_metadata(
+        self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool
+    ) -> Reply:
         blob = self._blob(key, {})
         may_write(request, blob)
         others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
         etag, version = self._stamp()
         fields = {**others, **metadata(request)}
-        said = attrs.evolve(blob, headers=fields, etag=etag, version=version)
-        self._keep(key, said)
-        return self._written(said, 200)
+        changed = attrs.evolve(blob, headers=fields, etag=etag, version=version)
+        self._keep(key, changed)
+        return self._written(changed, 200)
 
-    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         url = urlsplit(request.headers["x-ms-copy-source"])
         container, _slash, name = unquote(url.path).removeprefix("/").partition("/")
         if url.netloc != request.host or container != self.container:
             raise No("CannotVerifyCopySource", 404, "The specified resource does not exist.")
         source = self._blob(name, {})
         may_write(request, self.blobs.get(key))
-        given = metadata(request)
+        new_metadata = metadata(request)
         headers = {
-            known: text
-            for known, text in source.headers.items()
-            if known != "x-ms-tag-count" and not (given and is_metadata(known))
+            header: text
+            for header, text in source.headers.items()
+            if header != "x-ms-tag-count" and not (new_metadata and is_metadata(header))
         }
         copy = "failed" if name == _UNCOPIED else "success"
         etag, version = self._stamp()
-        made = attrs.evolve(
+        copied = attrs.evolve(
             source,
-            headers={**headers, **given, **kept(request)},
+            headers={**headers, **new_metadata, **kept(request)},
             modified=self._now(),
             copy=[*["pending"] * self.looks, copy],
             etag=etag,
             version=version,
         )
-        self._keep(key, made)
-        return self._written(made, 202, x_ms_copy_status=made.copy[0])
+        self._keep(key, copied)
+        return self._written(copied, 202, x_ms_copy_status=copied.copy[0])
 
     # --- blocks ------------------------------------------------------------
 
-    def _put_block(self, request: Asked, key: str, query: dict[str, str], spool: Spool) -> Reply:
+    def _put_block(
+        self, request: SandboxRequest, key: str, query: dict[str, str], spool: Spool
+    ) -> Reply:
         others = self.blocks.setdefault(key, [])
         name = query.get("blockid", "")
         check_block_name(name, others)
@@ -325,7 +329,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
         return Reply(201, {"Content-MD5": md5})
 
-    def _list_blocks(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+    def _list_blocks(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
         waiting = [(block.name, block.piece.size) for block in self.blocks.get(key, [])]
         blob = self.blobs.get(key)
         if blob is None and not waiting:
@@ -335,40 +339,40 @@ class AzureBlobSandbox(SpoolingSandbox):
             kinds["UncommittedBlocks"] = waiting
         return told(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
 
-    def _commit(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+    def _commit(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         check_md5(request, spool)
         blob = self.blobs.get(key)
         may_write(request, blob)
-        known = {} if blob is None else _by_name(blob)
-        known |= {block.name: block.piece for block in self.blocks.get(key, [])}
+        pieces_by_name = {} if blob is None else _by_name(blob)
+        pieces_by_name |= {block.name: block.piece for block in self.blocks.get(key, [])}
         asks = parsed(spool)
-        if asks.tag != "BlockList" or any(found.tag not in _LISTS for found in asks):
+        if asks.tag != "BlockList" or any(element.tag not in _LISTS for element in asks):
             raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
-        wanted = [found.text or "" for found in asks]
-        if any(name not in known for name in wanted):
+        names = [element.text or "" for element in asks]
+        if any(name not in pieces_by_name for name in names):
             raise No("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)
         etag, version = self._stamp()
-        made = Blob(
+        committed = Blob(
             etag=etag,
             version=version,
-            pieces=tuple(known[name] for name in wanted),
-            blocks=tuple((name, known[name].size) for name in wanted),
+            pieces=tuple(pieces_by_name[name] for name in names),
+            blocks=tuple((name, pieces_by_name[name].size) for name in names),
             checksum=None,
             headers={**content(request), **metadata(request), **kept(request)},
             modified=self._now(),
         )
-        return self._keep(key, made)
+        return self._keep(key, committed)
 
     # --- the container -----------------------------------------------------
 
-    def _list(self, _: Asked, __: str, query: dict[str, str], ___: Spool) -> Reply:
+    def _list(self, _: SandboxRequest, __: str, query: dict[str, str], ___: Spool) -> Reply:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         most = query.get("maxresults", str(_MOST))
         if not most.isdigit() or not 0 < int(most) <= _MOST:
             raise No("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
         after = b64decode(query.get("marker", "")).decode()
-        found, last, more = "", after, ""
+        elements, last, more = "", after, ""
         count, shown = 0, ""
         for key in sorted(self.blobs, key=str.encode):
             folder = folder_of(key, prefix, delimiter)
@@ -381,13 +385,13 @@ class AzureBlobSandbox(SpoolingSandbox):
                 more = b64encode(last.encode()).decode()
                 break
             count, last, shown = count + 1, key, folder or shown
-            found += f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._told(key)
-        inside = tag("Prefix", prefix), f"<Blobs>{found}</Blobs>", tag("NextMarker", more)
+            elements += f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._told(key)
+        inside = tag("Prefix", prefix), f"<Blobs>{elements}</Blobs>", tag("NextMarker", more)
         return told(document("EnumerationResults", *inside))
 
     def _told(self, key: str) -> str:
         blob = self.blobs[key]
-        said = {
+        properties = {
             **{name: text for name, text in blob.headers.items() if name.startswith("C")},
             "Last-Modified": format_datetime(blob.modified, usegmt=True),
             "Etag": blob.etag,
@@ -395,7 +399,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             "BlobType": "BlockBlob",
             "AccessTier": blob.headers["x-ms-access-tier"],
         }
-        inside = "".join(tag(name, text) for name, text in said.items())
+        inside = "".join(tag(name, text) for name, text in properties.items())
         return f"<Blob>{_name(key)}<Properties>{inside}</Properties></Blob>"
 
 

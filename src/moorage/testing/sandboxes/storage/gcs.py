@@ -18,14 +18,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from moorage.testing.sandboxes.storage._gcs_keys import (
-    GoogleTokens,
-    check_form,
-    check_url,
-    key_file,
-)
-from moorage.testing.sandboxes.storage._gcs_store import Body, Kept, Session, check_sums, part_of
-from moorage.testing.sandboxes.storage._gcs_words import (
+from moorage.testing.sandboxes.storage._gcs_documents import (
     base64,
     invalid,
     known_query,
@@ -35,15 +28,22 @@ from moorage.testing.sandboxes.storage._gcs_words import (
     said,
     told,
 )
+from moorage.testing.sandboxes.storage._gcs_keys import (
+    GoogleTokens,
+    check_form,
+    check_url,
+    key_file,
+)
+from moorage.testing.sandboxes.storage._gcs_store import Body, Kept, Session, check_sums, part_of
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, opened, range_of
 from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
 from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
-from moorage.testing.sandboxes.storage._s3_words import No, Reply, folder_of, opened, range_of
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing.sandboxes.base import Asked, Sandbox
+    from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
 _GOOGLE: Final = "storage.googleapis.com"
 _TOKENS: Final = "oauth2.googleapis.com"
@@ -122,7 +122,7 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def handle(self, request: Asked, spool: Spool) -> Reply:
+    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request with a body on the disk."""
         beside = self.at(request.path)
         if beside is self:
@@ -136,7 +136,7 @@ class GcsSandbox(SpoolingSandbox):
         body = b"" if no.status == _UNCHANGED else said(no.status, no.code, no.message)
         return Reply(no.status, fields, body)
 
-    def done(self, request: Asked, spool: Spool) -> Reply:
+    def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request."""
         query = dict(request.query)
         if "X-Goog-Signature" in query:
@@ -162,39 +162,45 @@ class GcsSandbox(SpoolingSandbox):
             return self._rewrite(request, key, unquote(match["to"]), query, spool)
         return self._of_object(request, key, query)
 
-    def _of_object(self, request: Asked, key: str, query: dict[str, str]) -> Reply:
+    def _of_object(self, request: SandboxRequest, key: str, query: dict[str, str]) -> Reply:
         if request.method == "DELETE":
             known_query(query, "generation ifGenerationMatch")
             return self._delete(key, query)
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         known_query(query, f"alt projection {_READ}")
-        kept = self._kept(key, query)
-        self._may_read(kept, query)
-        return self._media(request, kept) if query.get("alt") == "media" else told(kept.resource)
+        stored = self._kept(key, query)
+        self._may_read(stored, query)
+        return (
+            self._media(request, stored) if query.get("alt") == "media" else told(stored.resource)
+        )
 
     # --- reading -----------------------------------------------------------
 
     def _kept(self, key: str, query: dict[str, str]) -> Kept:
-        wanted = number_in(query, "generation")
-        if wanted is None:
-            found = self.live.get(key)
+        generation = number_in(query, "generation")
+        if generation is None:
+            match = self.live.get(key)
         else:
-            known = (one for one in self.objects.get(key, []) if one.generation == wanted)
-            found = next(known, None)
-        if found is None:
+            matches = (
+                candidate
+                for candidate in self.objects.get(key, [])
+                if candidate.generation == generation
+            )
+            match = next(matches, None)
+        if match is None:
             raise No("notFound", 404, f"No such object: {self.bucket}/{key}")
-        return found
+        return match
 
-    def _may_read(self, kept: Kept, query: dict[str, str]) -> None:
+    def _may_read(self, stored: Kept, query: dict[str, str]) -> None:
         same = number_in(query, "ifGenerationMatch")
-        if same not in {None, kept.generation}:
+        if same not in {None, stored.generation}:
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
-        if number_in(query, "ifGenerationNotMatch") == kept.generation:
+        if number_in(query, "ifGenerationNotMatch") == stored.generation:
             raise No("notModified", _UNCHANGED, "Not Modified")
 
-    def _media(self, request: Asked, kept: Kept) -> Reply:
-        resource, size = kept.resource, kept.stored.size
+    def _media(self, request: SandboxRequest, stored_object: Kept) -> Reply:
+        resource, size = stored_object.resource, stored_object.stored.size
         encoding = resource.get("contentEncoding")
         fields = {
             "Content-Type": resource.get("contentType", "application/octet-stream"),
@@ -211,16 +217,16 @@ class GcsSandbox(SpoolingSandbox):
             fields["Content-Encoding"] = encoding
         header = request.headers.get("range")
         if header is None:
-            return Reply(200, fields, stored=(kept.stored, 0, size))
+            return Reply(200, fields, stored=(stored_object.stored, 0, size))
         try:
             start, length = range_of(header, size)
         except No:
             message = "The requested range cannot be satisfied."
             raise No("requestedRangeNotSatisfiable", 416, message) from None
         fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
-        return Reply(206, fields, stored=(kept.stored, start, length))
+        return Reply(206, fields, stored=(stored_object.stored, start, length))
 
-    def _list(self, request: Asked, query: dict[str, str]) -> Reply:
+    def _list(self, request: SandboxRequest, query: dict[str, str]) -> Reply:
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
         known_query(query, "prefix delimiter maxResults pageToken")
@@ -259,9 +265,9 @@ class GcsSandbox(SpoolingSandbox):
     # --- writing -----------------------------------------------------------
 
     def _may_put(self, key: str, query: dict[str, str]) -> None:
-        wanted = number_in(query, "ifGenerationMatch")
+        expected = number_in(query, "ifGenerationMatch")
         live = self.live.get(key)
-        if wanted is not None and wanted != (0 if live is None else live.generation):
+        if expected is not None and expected != (0 if live is None else live.generation):
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
 
     def _keep(self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]) -> Kept:
@@ -288,23 +294,23 @@ class GcsSandbox(SpoolingSandbox):
         stored = Stored(
             pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
         )
-        kept = Kept(resource=whole, stored=stored)
+        stored_object = Kept(resource=whole, stored=stored)
         before = self.objects.get(key, []) if self.versioned else []
-        self.objects[key] = [*before, kept]
-        self.live[key] = kept
-        return kept
+        self.objects[key] = [*before, stored_object]
+        self.live[key] = stored_object
+        return stored_object
 
     def _delete(self, key: str, query: dict[str, str]) -> Reply:
-        kept = self._kept(key, query)
-        self._may_read(kept, query)
+        stored = self._kept(key, query)
+        self._may_read(stored, query)
         if "generation" in query or not self.versioned:
-            self.objects[key].remove(kept)
-        if self.live.get(key) is kept:
+            self.objects[key].remove(stored)
+        if self.live.get(key) is stored:
             del self.live[key]
         return Reply(204)
 
     def _rewrite(
-        self, request: Asked, key: str, to: str, query: dict[str, str], spool: Spool
+        self, request: SandboxRequest, key: str, to: str, query: dict[str, str], spool: Spool
     ) -> Reply:
         if request.method != "POST":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
@@ -324,20 +330,25 @@ class GcsSandbox(SpoolingSandbox):
             return told({**progress, **more})
         body = Body(self.folder)
         body.take(source.stored.read(0, size))
-        own = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage")
-        kept = {
+        content_fields = (
+            "cacheControl",
+            "contentDisposition",
+            "contentEncoding",
+            "contentLanguage",
+        )
+        properties = {
             name: value
             for name, value in source.resource.items()
-            if name in {*own, "contentType", "metadata", "storageClass"}
+            if name in {*content_fields, "contentType", "metadata", "storageClass"}
         }
-        resource = resource_of(spool.content()) if spool.size else kept
-        made = self._keep(to, resource, body, query)
-        over = {"totalBytesRewritten": str(size), "done": True, "resource": made.resource}
-        return told({**progress, **over})
+        resource = resource_of(spool.content()) if spool.size else properties
+        rewritten = self._keep(to, resource, body, query)
+        finished = {"totalBytesRewritten": str(size), "done": True, "resource": rewritten.resource}
+        return told({**progress, **finished})
 
     # --- uploads -----------------------------------------------------------
 
-    def _upload(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _upload(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         kind = query.pop("uploadType", None)
         if "upload_id" in query:
             return self._of_session(request, query["upload_id"], spool)
@@ -350,13 +361,15 @@ class GcsSandbox(SpoolingSandbox):
             else self._start(request, query, spool)
         )
 
-    def _put(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _put(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         first, data, kind = related(request, spool)
         resource = {"contentType": kind, **resource_of(first)}
         key = self._named(resource, query)
         body = Body(self.folder)
         body.take(iter([data]))
-        check_sums(body, {one: resource[one] for one in ("md5Hash", "crc32c") if one in resource})
+        check_sums(
+            body, {name: resource[name] for name in ("md5Hash", "crc32c") if name in resource}
+        )
         return told(self._keep(key, resource, body, query).resource)
 
     def _named(self, resource: dict[str, Any], query: dict[str, str]) -> str:
@@ -367,7 +380,7 @@ class GcsSandbox(SpoolingSandbox):
             raise No(*_MAGIC[key])
         return str(key)
 
-    def _start(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _start(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         resource = resource_of(spool.content())
         key = self._named(resource, query)
         self._may_put(key, query)
@@ -376,7 +389,7 @@ class GcsSandbox(SpoolingSandbox):
         place = f"https://{request.host}{request.path}?uploadType=resumable&name={quote(key)}"
         return Reply(200, {"Location": f"{place}&upload_id={id_}", "X-GUploader-UploadID": id_})
 
-    def _of_session(self, request: Asked, id_: str, spool: Spool) -> Reply:
+    def _of_session(self, request: SandboxRequest, id_: str, spool: Spool) -> Reply:
         session = self.sessions.get(id_)
         if session is None:
             raise No("notFound", 404, "The upload is not known.")
@@ -395,7 +408,7 @@ class GcsSandbox(SpoolingSandbox):
             session.made = self._keep(name, resource, session.body, session.query)
         return told(session.made.resource)
 
-    def _more(self, request: Asked, session: Session) -> Reply:
+    def _more(self, request: SandboxRequest, session: Session) -> Reply:
         size = session.body.size
         fields = {"Range": f"bytes=0-{size - 1}"} if size else {}
         if request.headers.get("x-guploader-no-308") == "yes":
@@ -404,7 +417,7 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- for others --------------------------------------------------------
 
-    def _by_url(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _by_url(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         check_url(request, self.email, self._now())
         bucket, _, key = unquote(request.path).removeprefix("/").partition("/")
         if bucket != self.bucket:
@@ -423,7 +436,7 @@ class GcsSandbox(SpoolingSandbox):
                 reply.headers[name.title()] = query[f"response-{name}"]
         return reply
 
-    def _by_form(self, request: Asked, spool: Spool) -> Reply:
+    def _by_form(self, request: SandboxRequest, spool: Spool) -> Reply:
         fields, data = parts_of(request, spool)
         check_form(fields, self.email)
         check_policy(fields, len(data), self.bucket, self._now())

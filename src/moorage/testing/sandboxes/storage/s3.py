@@ -19,10 +19,7 @@ from urllib.parse import unquote
 import attrs
 
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
-from moorage.testing.sandboxes.storage._s3_forms import taken
-from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, Stored
-from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
-from moorage.testing.sandboxes.storage._s3_words import (
+from moorage.testing.sandboxes.storage._s3_documents import (
     KNOWN,
     No,
     Reply,
@@ -43,11 +40,14 @@ from moorage.testing.sandboxes.storage._s3_words import (
     xml,
     yes_or_no,
 )
+from moorage.testing.sandboxes.storage._s3_forms import taken
+from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, Stored
+from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _MAGIC: Final = {
     "magic/slow-down": ("SlowDown", 503),
@@ -102,7 +102,7 @@ class S3Sandbox(UploadSandbox):
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"
         return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
 
-    def done(self, request: Asked, spool: Spool) -> Reply:
+    def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request."""
         key = self._key(request)
         query = dict(request.query)
@@ -131,7 +131,7 @@ class S3Sandbox(UploadSandbox):
             raise No("MethodNotAllowed", 405)
         return verbs[request.method](request, key, query, spool)
 
-    def _key(self, request: Asked) -> str:
+    def _key(self, request: SandboxRequest) -> str:
         path = unquote(request.path).removeprefix("/")
         if request.host.partition(".")[0] == self.bucket:
             return path
@@ -140,7 +140,7 @@ class S3Sandbox(UploadSandbox):
             raise No("NoSuchBucket", 404, "The specified bucket does not exist")
         return key
 
-    def _check_headers(self, request: Asked, spool: Spool) -> None:
+    def _check_headers(self, request: SandboxRequest, spool: Spool) -> None:
         for name in request.headers:
             folded = name.lower()
             ours = folded.startswith("x-amz-") and not folded.startswith("x-amz-meta-")
@@ -153,7 +153,7 @@ class S3Sandbox(UploadSandbox):
 
     # --- the bucket --------------------------------------------------------
 
-    def _of_bucket(self, request: Asked, query: dict[str, str], spool: Spool) -> Reply:
+    def _of_bucket(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         if request.method == "POST" and "delete" in query:
             return self._delete_many(request, spool)
         if request.method == "GET" and "uploads" in query:
@@ -162,22 +162,22 @@ class S3Sandbox(UploadSandbox):
             return self._list(query)
         raise No("NotImplemented", 501)
 
-    def _delete_many(self, request: Asked, spool: Spool) -> Reply:
+    def _delete_many(self, request: SandboxRequest, spool: Spool) -> Reply:
         if "content-md5" not in request.headers and not sums_of(request):
             message = "Missing required header for this request: Content-MD5"
             raise No("InvalidRequest", 400, message)
-        keys = [found.text or "" for found in parsed(spool).iter() if name_of(found) == "Key"]
+        keys = [element.text or "" for element in parsed(spool).iter() if name_of(element) == "Key"]
         if not 0 < len(keys) <= 1000:
             raise No("MalformedXML", 400)
-        told = ""
+        elements = ""
         for key in keys:
             if key in _MAGIC:
                 inside = tag("Key", key), tag("Code", _MAGIC[key][0]), tag("Message", "No")
-                told += f"<Error>{''.join(inside)}</Error>"
+                elements += f"<Error>{''.join(inside)}</Error>"
             else:
                 self.objects.pop(key, None)
-                told += f"<Deleted>{tag('Key', key)}</Deleted>"
-        return answer(xml("DeleteResult", told))
+                elements += f"<Deleted>{tag('Key', key)}</Deleted>"
+        return answer(xml("DeleteResult", elements))
 
     def _list(self, query: dict[str, str]) -> Reply:
         if not self.may_list:
@@ -228,7 +228,7 @@ class S3Sandbox(UploadSandbox):
 
     # --- objects -----------------------------------------------------------
 
-    def _put(self, request: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
+    def _put(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         self._may_put(request, key)
         sums = sums_of(request)
         stored = Stored(
@@ -241,7 +241,7 @@ class S3Sandbox(UploadSandbox):
         fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).told}
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
-    def _get(self, request: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
+    def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
         stored = self._stored(key, query)
         fields = {
             **{title(name): value for name, value in stored.headers.items()},
@@ -271,12 +271,12 @@ class S3Sandbox(UploadSandbox):
         return Reply(status, fields, stored=(stored, start, length))
 
     def _stored(self, key: str, query: dict[str, str]) -> Stored:
-        wanted = query.get("versionId", "null")
-        if wanted != "null":
+        version = query.get("versionId", "null")
+        if version != "null":
             versions = self.versions.get(key, [])
-            if wanted not in {one.version for one in versions}:
+            if version not in {candidate.version for candidate in versions}:
                 raise No("NoSuchVersion", 404, "The specified version does not exist.")
-            return next(one for one in versions if one.version == wanted)
+            return next(candidate for candidate in versions if candidate.version == version)
         stored = self.objects.get(key)
         if stored is None and not self.may_list:
             raise No("AccessDenied", 403, "Access Denied")
@@ -284,20 +284,20 @@ class S3Sandbox(UploadSandbox):
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
         return stored
 
-    def _delete(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
-        wanted = query.get("versionId", "null")
-        if wanted == "null":
+    def _delete(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:
+        version = query.get("versionId", "null")
+        if version == "null":
             self.objects.pop(key, None)
             return Reply(204, {"x-amz-delete-marker": "true"} if self.versioned else {})
-        left = [one for one in self.versions.get(key, []) if one.version != wanted]
-        self.versions[key] = left
-        if key in self.objects and self.objects[key].version == wanted:
+        remaining = [stored for stored in self.versions.get(key, []) if stored.version != version]
+        self.versions[key] = remaining
+        if key in self.objects and self.objects[key].version == version:
             del self.objects[key]
-            if left:
-                self.objects[key] = left[-1]
-        return Reply(204, {"x-amz-version-id": wanted})
+            if remaining:
+                self.objects[key] = remaining[-1]
+        return Reply(204, {"x-amz-version-id": version})
 
-    def _copy(self, request: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
+    def _copy(self, request: SandboxRequest, key: str, _: dict[str, str], __: Spool) -> Reply:
         bucket, name = unquote(request.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
         if bucket != self.bucket:
             raise No("NoSuchBucket", 404)
@@ -306,22 +306,24 @@ class S3Sandbox(UploadSandbox):
         if name == key and not replaces:
             raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
         self._may_put(request, key)
-        made = attrs.evolve(source, modified=self._now())
-        made = self._keep(key, attrs.evolve(made, headers=kept(request)) if replaces else made)
-        modified = made.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        inside = tag("LastModified", modified), tag("ETag", f'"{made.etag}"')
-        return answer(xml("CopyObjectResult", *inside), made.told)
+        copied = attrs.evolve(source, modified=self._now())
+        copied = self._keep(
+            key, attrs.evolve(copied, headers=kept(request)) if replaces else copied
+        )
+        modified = copied.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        inside = tag("LastModified", modified), tag("ETag", f'"{copied.etag}"')
+        return answer(xml("CopyObjectResult", *inside), copied.told)
 
     # --- forms -------------------------------------------------------------
 
-    def _form(self, request: Asked, spool: Spool) -> Reply:
+    def _form(self, request: SandboxRequest, spool: Spool) -> Reply:
         fields, data = taken(request, spool, self.key, self.bucket, self._now())
-        put = Spool(self.folder)
-        put.write(data)
-        put.close()
+        uploaded = Spool(self.folder)
+        uploaded.write(data)
+        uploaded.close()
         stored = Stored(
-            pieces=(Piece(put.path, put.size),),
-            etag=put.digests["md5"].hex(),
+            pieces=(Piece(uploaded.path, uploaded.size),),
+            etag=uploaded.digests["md5"].hex(),
             checksum=None,
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
             modified=self._now(),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ class AcmeSandbox(Sandbox):
         }
         return self.notify(self.webhook_url, body, headers)
 
-    def _once(self, request: Asked) -> Response:
+    def _once(self, request: SandboxRequest) -> Response:
         """What was answered to a key before, or what is answered now."""
         self._let_in(request)
         key = request.headers.get("idempotency-key")
@@ -82,7 +82,7 @@ class AcmeSandbox(Sandbox):
             raise _refusal(409, "key_reuse", "The key was used for another message.")
         return response
 
-    def _create(self, request: Asked) -> Response:
+    def _create(self, request: SandboxRequest) -> Response:
         body = request.json()
         if not isinstance(body, dict) or not body.keys() <= _FIELDS:
             raise _refusal(422, "unknown_field", "A message has no such field.")
@@ -92,13 +92,13 @@ class AcmeSandbox(Sandbox):
         self.messages[id] = {"id": id, "status": "queued", **body}
         return reply(self.messages[id], 201)
 
-    def _look_up(self, request: Asked, id: str) -> Response:
+    def _look_up(self, request: SandboxRequest, id: str) -> Response:
         self._let_in(request)
         if id not in self.messages:
             raise _refusal(404, "not_found", "There is no such message.")
         return reply(self.messages[id])
 
-    def _let_in(self, request: Asked) -> None:
+    def _let_in(self, request: SandboxRequest) -> None:
         if request.bearer() != self.api_key:
             raise _refusal(401, "unauthorized", "The key is not known.")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class StripeBooks(Sandbox):
+class StripeLedger(Sandbox):
     """Intents, charges, refunds, disputes and payouts, and what the world does to them."""
 
     def __init__(self, webhook_secret: str, webhook_url: str, now: Callable[[], float]) -> None:
@@ -171,7 +171,7 @@ class StripeBooks(Sandbox):
             )
             raise done(400, text, code="payment_intent_unexpected_state")
 
-    def tell(self, kind: str, thing: dict[str, Any]) -> None:
+    def tell(self, kind: str, resource: dict[str, Any]) -> None:
         """Send a webhook."""
         event = {
             "id": f"evt_{self.number():08d}",
@@ -179,7 +179,7 @@ class StripeBooks(Sandbox):
             "created": int(self.now()),
             "type": kind,
             "livemode": False,
-            "data": {"object": dict(thing)},
+            "data": {"object": dict(resource)},
         }
         body, moment = json.dumps(event).encode(), int(self.now())
         signed = f"{moment}.".encode() + body

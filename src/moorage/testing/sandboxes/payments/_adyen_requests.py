@@ -1,4 +1,4 @@
-"""How Adyen's sandbox validates requests: fields, errors and magic values."""
+"""The validation of requests in Adyen's sandbox: fields, errors and magic values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 _TEXTS: Final = """
     channel checkoutAttemptId countryCode dateOfBirth deliverAt deliveryDate deviceFingerprint
@@ -139,7 +139,7 @@ def error(
     return Refusal(reply(body, status, **headers))
 
 
-def body_of(request: Asked) -> dict[str, Any]:
+def body_of(request: SandboxRequest) -> dict[str, Any]:
     """The object that was sent."""
     kind = (request.headers.get("content-type") or "").partition(";")[0]
     try:
@@ -151,16 +151,16 @@ def body_of(request: Asked) -> dict[str, Any]:
     raise error(400, "702", "The submitted JSON could not be parsed")
 
 
-def check(body: dict[str, Any], known: dict[str, type], kind: str) -> None:
+def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
     """Refuse fields that are not known, or of another type."""
-    unknown = sorted(set(body) - set(known))
+    unknown = sorted(set(body) - set(types))
     if unknown:
         fields = ", ".join(unknown)
         raise error(
             400, "702", f"Structure of {kind} contains the following unknown fields: [{fields}]"
         )
     for name, value in body.items():
-        if type(value) is not known[name]:
+        if type(value) is not types[name]:
             raise error(400, "702", f"Unexpected input in {name}")
 
 
@@ -206,19 +206,19 @@ def _check_stored(body: dict[str, Any]) -> None:
 
 
 def is_challenged(method: dict[str, Any]) -> bool:
-    """Whether the holder of this card has to prove who they are."""
-    given = method.get("number") or method.get("encryptedCardNumber") or ""
-    number = str(given).removeprefix("test_")
+    """True if the holder of this card must confirm their identity."""
+    stated = method.get("number") or method.get("encryptedCardNumber") or ""
+    number = str(stated).removeprefix("test_")
     return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
 
 
 def outcome_of(body: dict[str, Any]) -> dict[str, str]:
     """The outcome that a payment asks for."""
     method = body["paymentMethod"]
-    asked = (
+    keywords = (
         body.get("additionalData", {}).get("RequestedTestAcquirerResponseCode"),
         method.get("holderName"),
         method.get("storedPaymentMethodId"),
     )
-    found = next((OUTCOMES[word] for word in asked if word in OUTCOMES), None)
-    return found or APPROVED
+    outcome = next((OUTCOMES[word] for word in keywords if word in OUTCOMES), None)
+    return outcome or APPROVED

@@ -31,8 +31,8 @@ def _signature(key: str, item: dict[str, Any]) -> str:
         item["eventCode"],
         item["success"],
     )
-    made = hmac.new(bytes.fromhex(key), ":".join(parts).encode(), sha256)
-    return b64encode(made.digest()).decode()
+    mac = hmac.new(bytes.fromhex(key), ":".join(parts).encode(), sha256)
+    return b64encode(mac.digest()).decode()
 
 
 def redirect_to(kind: str, psp: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.storage._s3_words import No, Reply
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
 _TEXTS: Final = frozenset(
@@ -63,10 +63,10 @@ def invalid(message: str) -> No:
     return No("invalid", 400, message)
 
 
-def known_query(query: dict[str, str], known: str) -> None:
+def known_query(query: dict[str, str], names: str) -> None:
     """Refuse a parameter that the method has not."""
     for name in query:
-        if name not in known.split():
+        if name not in names.split():
             raise No("invalidParameter", 400, f"Unknown parameter: {name}")
     acl = query.get("predefinedAcl", query.get("destinationPredefinedAcl"))
     if acl is not None and acl not in _ACLS:
@@ -87,25 +87,25 @@ def number_in(query: dict[str, str], name: str) -> int | None:
 def resource_of(body: bytes) -> dict[str, Any]:
     """Return the metadata of an object to be created."""
     try:
-        found = json.loads(body)
+        resource = json.loads(body)
     except ValueError:
-        found = None
-    if not is_object(found):
+        resource = None
+    if not is_object(resource):
         raise No("parseError", 400, "Parse Error")
-    for name, value in found.items():
+    for name, value in resource.items():
         if name == "metadata":
-            good = is_object(value) and all(isinstance(one, str) for one in value.values())
+            good = is_object(value) and all(isinstance(text, str) for text in value.values())
         else:
             kind = bool if name in _FLAGS else str
             good = name in _TEXTS | _FLAGS and isinstance(value, kind)
         if not good:
             raise invalid(f'Invalid JSON payload received. Unknown name or value at "{name}"')
-    if found.get("storageClass", "STANDARD") not in _CLASSES:
+    if resource.get("storageClass", "STANDARD") not in _CLASSES:
         raise invalid("Invalid storage class")
-    return found
+    return resource
 
 
-def related(request: Asked, spool: Spool) -> tuple[bytes, bytes, str]:
+def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     """Both parts of an upload in one request, and the type of the second."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.

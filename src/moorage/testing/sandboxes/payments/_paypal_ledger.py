@@ -10,7 +10,7 @@ from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.money import Money
 from moorage.testing.sandboxes.base import Refusal, Sandbox
 from moorage.testing.sandboxes.payments._paypal_rules import refusal, unprocessable, written
-from moorage.testing.sandboxes.payments._paypal_told import signed
+from moorage.testing.sandboxes.payments._paypal_webhooks import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,11 +21,11 @@ HOST: Final = "https://api.sandbox.paypal.com"
 _DAYS: Final = 29 * 86_400
 _DECLINES: Final = "declined-"
 
-Thing = dict[str, Any]
+Resource = dict[str, Any]
 """An order, or what was done under it, as PayPal shows it."""
 
 
-class PayPalBooks(Sandbox):
+class PayPalLedger(Sandbox):
     """The stored objects of PayPal's sandbox, and their state changes."""
 
     def __init__(self, webhook_id: str, webhook_url: str, now: Callable[[], float]) -> None:
@@ -43,16 +43,16 @@ class PayPalBooks(Sandbox):
             "refused-1": "paypal",
             "venmo-1": "venmo",
         }
-        self.orders: dict[str, Thing] = {}
-        self.authorizations: dict[str, Thing] = {}
-        self.captures: dict[str, Thing] = {}
-        self.refunds: dict[str, Thing] = {}
-        self.disputes: dict[str, Thing] = {}
-        self.transactions: list[Thing] = []
+        self.orders: dict[str, Resource] = {}
+        self.authorizations: dict[str, Resource] = {}
+        self.captures: dict[str, Resource] = {}
+        self.refunds: dict[str, Resource] = {}
+        self.disputes: dict[str, Resource] = {}
+        self.transactions: list[Resource] = []
         self._order_of: dict[str, str] = {}
 
     @property
-    def taken(self) -> list[Thing]:
+    def taken(self) -> list[Resource]:
         """The orders under which something was set aside or taken."""
         return [order for order in self.orders.values() if any(map(_stands, _moves(order)))]
 
@@ -62,12 +62,12 @@ class PayPalBooks(Sandbox):
         """Approve an order as its buyer; what they come back with."""
         order = self.orders[order_id]
         self._move(order, "APPROVED", ("capture", "authorize"))
-        self._tell("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
+        self._notify_about("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
         return {"token": order_id, "PayerID": "QYR5Z8XDVJNXQ"}
 
     def enter_card(self, order_id: str, shift: str | None = None) -> None:
         """Enter a card in PayPal's form as a buyer; `shift` is what came of confirming it."""
-        card: Thing = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
+        card: Resource = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
         if shift is not None:
             enrolled = {"enrollment_status": "Y"}
             card["authentication_result"] = {"liability_shift": shift, "three_d_secure": enrolled}
@@ -77,21 +77,21 @@ class PayPalBooks(Sandbox):
         """Expire an approved order that was not captured."""
         order = self.orders[order_id]
         order["status"] = "VOIDED"
-        told = {"order_id": order_id, "purchase_units": order["purchase_units"]}
-        return self._tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", told)
+        resource = {"order_id": order_id, "purchase_units": order["purchase_units"]}
+        return self._notify_about("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", resource)
 
     def arrive(self, capture_id: str) -> Notice:
         """Complete a pending capture."""
         capture = self.captures[capture_id]
         capture["status"] = "COMPLETED"
         del capture["status_details"]
-        return self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
+        return self._notify_about("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
 
-    def dispute(self, capture_id: str, reason: str = "UNAUTHORISED") -> Thing:
+    def dispute(self, capture_id: str, reason: str = "UNAUTHORISED") -> Resource:
         """Dispute a capture as its buyer."""
         capture, key = self.captures[capture_id], f"PP-R-{self.number()}"
         order = self.orders[self._order_of[capture_id]]
-        found: Thing = {
+        dispute: Resource = {
             "dispute_id": key,
             "create_time": self._time(),
             "update_time": self._time(),
@@ -108,23 +108,23 @@ class PayPalBooks(Sandbox):
             "dispute_life_cycle_stage": "CHARGEBACK",
             "seller_response_due_date": self._time(_DAYS),
         }
-        self.disputes[key] = found
-        self._tell("CUSTOMER.DISPUTE.CREATED", "dispute", found)
-        return found
+        self.disputes[key] = dispute
+        self._notify_about("CUSTOMER.DISPUTE.CREATED", "dispute", dispute)
+        return dispute
 
     def resolve(self, dispute_id: str, outcome: str) -> Notice:
         """Settle a dispute."""
-        found = self.disputes[dispute_id]
-        found |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
-        return self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", found)
+        dispute = self.disputes[dispute_id]
+        dispute |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
+        return self._notify_about("CUSTOMER.DISPUTE.RESOLVED", "dispute", dispute)
 
-    def withdraw(self, amount: Money, status: str = "S") -> Thing:
+    def withdraw(self, amount: Money, status: str = "S") -> Resource:
         """Send money to the merchant's bank."""
         return self._report("T0400", self._id("7W"), amount * -1, None, status)
 
     # --- what is done under an order -----------------------------------------
 
-    def _perform(self, order: Thing) -> None:
+    def _perform(self, order: Resource) -> None:
         """Set aside or take what the order is for."""
         kind, means = next(iter(order["payment_source"].items()))
         vault_id = means.pop("vault_id", "")
@@ -140,33 +140,35 @@ class PayPalBooks(Sandbox):
         if order["intent"] == "CAPTURE":
             self._take(order, amount, vault_id, final=True)
         else:
-            self._set_aside(order, amount, vault_id)
+            self._authorize(order, amount, vault_id)
 
-    def _set_aside(self, order: Thing, amount: Thing, vault_id: str) -> None:
-        made = self._under(order, "authorizations", "0A", amount, vault_id)
-        made |= {"expiration_time": self._time(_DAYS)}
-        if not _declined(made, vault_id, "DENIED"):
-            made["status"] = "CREATED"
-            self._tell("PAYMENT.AUTHORIZATION.CREATED", "authorization", made)
+    def _authorize(self, order: Resource, amount: Resource, vault_id: str) -> None:
+        authorization = self._create_under(order, "authorizations", "0A", amount, vault_id)
+        authorization |= {"expiration_time": self._time(_DAYS)}
+        if not _declined(authorization, vault_id, "DENIED"):
+            authorization["status"] = "CREATED"
+            self._notify_about("PAYMENT.AUTHORIZATION.CREATED", "authorization", authorization)
 
-    def _take(self, order: Thing, amount: Thing, vault_id: str, *, final: bool) -> Thing:
-        made = self._under(order, "captures", "3C", amount, vault_id)
-        made["final_capture"] = final
-        if _declined(made, vault_id, "DECLINED"):
-            self._tell("PAYMENT.CAPTURE.DECLINED", "capture", made)
+    def _take(self, order: Resource, amount: Resource, vault_id: str, *, final: bool) -> Resource:
+        capture = self._create_under(order, "captures", "3C", amount, vault_id)
+        capture["final_capture"] = final
+        if _declined(capture, vault_id, "DECLINED"):
+            self._notify_about("PAYMENT.CAPTURE.DECLINED", "capture", capture)
         elif vault_id == "pending-1":
-            made |= {"status": "PENDING", "status_details": {"reason": "PENDING_REVIEW"}}
-            self._tell("PAYMENT.CAPTURE.PENDING", "capture", made)
+            capture |= {"status": "PENDING", "status_details": {"reason": "PENDING_REVIEW"}}
+            self._notify_about("PAYMENT.CAPTURE.PENDING", "capture", capture)
         else:
-            made["status"] = "COMPLETED"
-            self._report("T0006", made["id"], read(made["amount"]), made["custom_id"])
-            self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", made)
-        return made
+            capture["status"] = "COMPLETED"
+            self._report("T0006", capture["id"], read(capture["amount"]), capture["custom_id"])
+            self._notify_about("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
+        return capture
 
-    def _under(self, order: Thing, kind: str, begins: str, amount: Thing, vault_id: str) -> Thing:
+    def _create_under(
+        self, order: Resource, kind: str, begins: str, amount: Resource, vault_id: str
+    ) -> Resource:
         """Create an object under an order, without an outcome yet."""
         unit, key = order["purchase_units"][0], self._id(begins)
-        made: Thing = {
+        resource: Resource = {
             "id": key,
             "amount": {name: amount[name] for name in ("currency_code", "value")},
             "custom_id": unit.get("custom_id"),
@@ -179,18 +181,18 @@ class PayPalBooks(Sandbox):
             "update_time": self._time(),
         }
         if self.vault.get(vault_id) == "card":
-            made["processor_response"] = {"response_code": "0000"}
-        unit.setdefault("payments", {}).setdefault(kind, []).append(made)
-        self._kept(kind)[key] = made
+            resource["processor_response"] = {"response_code": "0000"}
+        unit.setdefault("payments", {}).setdefault(kind, []).append(resource)
+        self._resources_of(kind)[key] = resource
         self._order_of[key] = order["id"]
-        return made
+        return resource
 
-    def _kept(self, kind: str) -> dict[str, Thing]:
+    def _resources_of(self, kind: str) -> dict[str, Resource]:
         return {"authorizations": self.authorizations, "captures": self.captures}[kind]
 
-    def _give_back(self, capture: Thing, amount: Money, custom_id: str | None) -> Thing:
+    def _refund_capture(self, capture: Resource, amount: Money, custom_id: str | None) -> Resource:
         order = self.orders[self._order_of[capture["id"]]]
-        made: Thing = {
+        refund: Resource = {
             "id": self._id("1R"),
             "amount": written(amount),
             "custom_id": custom_id,
@@ -199,20 +201,20 @@ class PayPalBooks(Sandbox):
             "create_time": self._time(),
             "update_time": self._time(),
         }
-        order["purchase_units"][0]["payments"].setdefault("refunds", []).append(made)
-        self.refunds[made["id"]] = made
-        self._order_of[made["id"]] = order["id"]
-        whole = self._given(capture) == read(capture["amount"])
+        order["purchase_units"][0]["payments"].setdefault("refunds", []).append(refund)
+        self.refunds[refund["id"]] = refund
+        self._order_of[refund["id"]] = order["id"]
+        whole = self._refunded(capture) == read(capture["amount"])
         capture["status"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
-        self._report("T1107", made["id"], amount * -1, custom_id)
-        self._tell("PAYMENT.CAPTURE.REFUNDED", "refund", made)
-        return made
+        self._report("T1107", refund["id"], amount * -1, custom_id)
+        self._notify_about("PAYMENT.CAPTURE.REFUNDED", "refund", refund)
+        return refund
 
     def _report(
         self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
-    ) -> Thing:
+    ) -> Resource:
         """Put a transaction into the report."""
-        made: Thing = {
+        transaction: Resource = {
             "transaction_id": key,
             "transaction_event_code": code,
             "transaction_initiation_date": self._time(),
@@ -221,45 +223,47 @@ class PayPalBooks(Sandbox):
             "transaction_status": status,
         }
         if custom is not None:
-            made["custom_field"] = custom
-        self.transactions.append(made)
-        return made
+            transaction["custom_field"] = custom
+        self.transactions.append(transaction)
+        return transaction
 
-    def _given(self, capture: Thing) -> Money:
+    def _refunded(self, capture: Resource) -> Money:
         """Return the refunded amount of a capture."""
         up = link("up", f"/v2/payments/captures/{capture['id']}")
-        given = (read(one["amount"]) for one in self.refunds.values() if up in one["links"])
-        return sum(given, read(capture["amount"]) * 0)
+        amounts = (
+            read(refund["amount"]) for refund in self.refunds.values() if up in refund["links"]
+        )
+        return sum(amounts, read(capture["amount"]) * 0)
 
-    def _captured(self, order: Thing) -> Money:
+    def _captured(self, order: Resource) -> Money:
         """Return the captured amount of an order."""
         payments = order["purchase_units"][0].get("payments", {})
-        taken = (read(one["amount"]) for one in payments.get("captures", ()))
-        return sum(taken, read(order["purchase_units"][0]["amount"]) * 0)
+        amounts = (read(capture["amount"]) for capture in payments.get("captures", ()))
+        return sum(amounts, read(order["purchase_units"][0]["amount"]) * 0)
 
     # --- how it is kept ----------------------------------------------------
 
-    def _found(self, things: Mapping[str, Thing], key: str) -> Thing:
-        if key not in things:
+    def _found_or_404(self, resources: Mapping[str, Resource], key: str) -> Resource:
+        if key not in resources:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
-        return things[key]
+        return resources[key]
 
-    def _move(self, order: Thing, status: str, verbs: tuple[str, ...]) -> None:
+    def _move(self, order: Resource, status: str, verbs: tuple[str, ...]) -> None:
         at = f"/v2/checkout/orders/{order['id']}"
         order |= {"status": status, "update_time": self._time()}
         order["links"] = [link("self", at), *(link(verb, f"{at}/{verb}", "POST") for verb in verbs)]
 
-    def _tell(self, kind: str, resource: str, thing: Thing) -> Notice:
+    def _notify_about(self, kind: str, resource: str, content: Resource) -> Notice:
         number = self.number()
-        told = {
+        event = {
             "id": f"WH-{number}",
             "event_version": "1.0",
             "create_time": self._time(),
             "resource_type": resource,
             "event_type": kind,
-            "resource": thing,
+            "resource": content,
         }
-        body = encode_json(told)
+        body = encode_json(event)
         return self.notify(
             self.webhook_url, body, signed(body, number, self.webhook_id, self._time())
         )
@@ -272,7 +276,7 @@ class PayPalBooks(Sandbox):
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def read(amount: Thing) -> Money:
+def read(amount: Resource) -> Money:
     """An amount that is kept."""
     return Money(amount["value"], amount["currency_code"])
 
@@ -287,19 +291,19 @@ def usual_now() -> float:
     return time.time()
 
 
-def _declined(made: Thing, vault_id: str, status: str) -> bool:
-    """Whether a card refuses, as its id in the vault says."""
+def _declined(resource: Resource, vault_id: str, status: str) -> bool:
+    """True if the id of the card in the vault makes it refuse; the resource states it then."""
     if not vault_id.startswith(_DECLINES):
         return False
     code = vault_id.removeprefix(_DECLINES)
-    made |= {"status": status, "processor_response": {"response_code": code}}
+    resource |= {"status": status, "processor_response": {"response_code": code}}
     return True
 
 
-def _moves(order: Thing) -> list[Thing]:
+def _moves(order: Resource) -> list[Resource]:
     payments = order["purchase_units"][0].get("payments", {})
     return [*payments.get("authorizations", ()), *payments.get("captures", ())]
 
 
-def _stands(move: Thing) -> bool:
+def _stands(move: Resource) -> bool:
     return move["status"] not in {"DENIED", "DECLINED"}

@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
+from moorage.testing.sandboxes.storage._s3_documents import No, Reply, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece, Stored
-from moorage.testing.sandboxes.storage._s3_words import No, Reply, tag
 
 if TYPE_CHECKING:
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
 CONTENT: Final = {
@@ -107,14 +107,14 @@ def parsed(spool: Spool) -> ET.Element:
         raise No("InvalidXmlDocument", 400, "XML specified is not syntactically valid.") from None
 
 
-def check_version(request: Asked) -> None:
+def check_version(request: SandboxRequest) -> None:
     """Refuse what pins no version."""
     version = request.headers.get("x-ms-version", "")
     if not _VERSION.fullmatch(version):
         raise wrong("x-ms-version", version)
 
 
-def check_headers(request: Asked, operation: str) -> None:
+def check_headers(request: SandboxRequest, operation: str) -> None:
     """Refuse headers that the operation does not take."""
     for name, value in request.headers.items():
         folded = name.lower()
@@ -130,7 +130,7 @@ def check_headers(request: Asked, operation: str) -> None:
         raise No("TagsTooLarge", 400, "The tags specified exceed the maximum size.")
 
 
-def check_md5(request: Asked, spool: Spool) -> str:
+def check_md5(request: SandboxRequest, spool: Spool) -> str:
     """Return the MD5 of a body, after comparing it with the announced one."""
     md5 = b64encode(spool.digests["md5"]).decode()
     if request.headers.get("content-md5", md5) != md5:
@@ -150,23 +150,27 @@ def check_block_name(name: str, others: list[Block]) -> None:
         raise No("InvalidBlobOrBlock", 400, "The specified blob or block content is invalid.")
 
 
-def content(request: Asked) -> dict[str, str]:
+def content(request: SandboxRequest) -> dict[str, str]:
     """Return the content headers of a blob."""
-    said = {plain: request.headers[own] for own, plain in CONTENT.items() if own in request.headers}
-    return {"Content-Type": "application/octet-stream", **said}
+    stated = {
+        name: request.headers[azure_name]
+        for azure_name, name in CONTENT.items()
+        if azure_name in request.headers
+    }
+    return {"Content-Type": "application/octet-stream", **stated}
 
 
 def is_metadata(name: str) -> bool:
-    """Whether a header holds metadata."""
+    """True if a header contains metadata."""
     return name.lower().startswith(_META)
 
 
-def metadata(request: Asked) -> dict[str, str]:
+def metadata(request: SandboxRequest) -> dict[str, str]:
     """The metadata that is given."""
     return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
 
 
-def kept(request: Asked) -> dict[str, str]:
+def kept(request: SandboxRequest) -> dict[str, str]:
     """Return the other stored properties of a blob."""
     fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
@@ -177,7 +181,7 @@ def kept(request: Asked) -> dict[str, str]:
     return fields
 
 
-def may_write(request: Asked, blob: Blob | None) -> None:
+def may_write(request: SandboxRequest, blob: Blob | None) -> None:
     """Refuse to write where a condition is broken."""
     header = request.headers.get("if-match")
     if request.headers.get("if-none-match") == "*" and blob is not None:
@@ -186,8 +190,8 @@ def may_write(request: Asked, blob: Blob | None) -> None:
         raise No("ConditionNotMet", 412, "The condition specified was not met.")
 
 
-def is_wanted(request: Asked, blob: Blob) -> bool:
-    """Whether a conditional GET wants the blob; 412 if it must not have it."""
+def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
+    """True if the conditions of a GET allow the blob; raises 412 if one forbids it."""
     fields = request.headers
     modified = blob.modified.replace(microsecond=0)
     until, since = fields.get("if-unmodified-since"), fields.get("if-modified-since")

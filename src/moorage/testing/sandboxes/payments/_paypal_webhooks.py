@@ -19,7 +19,7 @@ from moorage.testing.sandboxes.base import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
 
 CERTIFICATE: Final = "/v1/notifications/certs/CERT-360caa42-fca2a594-ab66f33d"
 
@@ -36,13 +36,13 @@ class Certificates(Sandbox):
         """Its address."""
         return {f"GET {CERTIFICATE}": self._show}
 
-    def _show(self, _: Asked) -> Response:
-        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certs.paypal.com")])
+    def _show(self, _: SandboxRequest) -> Response:
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certs.paypal.com")])
         begins = datetime(2020, 1, 1, tzinfo=UTC)
         built = (
             x509.CertificateBuilder()
-            .subject_name(who)
-            .issuer_name(who)
+            .subject_name(name)
+            .issuer_name(name)
             .public_key(_key().public_key())
             .serial_number(1)
             .not_valid_before(begins)

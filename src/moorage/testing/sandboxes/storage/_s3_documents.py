@@ -15,7 +15,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moorage.testing.sandboxes.base import Asked
+    from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
 
 KEPT: Final = (
@@ -140,7 +140,7 @@ def folder_of(key: str, prefix: str, delimiter: str | None) -> str:
     return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
 
 
-def kept(request: Asked) -> dict[str, str]:
+def kept(request: SandboxRequest) -> dict[str, str]:
     fields = {
         name.lower(): value
         for name, value in request.headers.items()
@@ -152,7 +152,7 @@ def kept(request: Asked) -> dict[str, str]:
     return {"content-type": "binary/octet-stream", **fields}
 
 
-def sums_of(request: Asked) -> list[tuple[str, str]]:
+def sums_of(request: SandboxRequest) -> list[tuple[str, str]]:
     return [
         (name, text)
         for name in ALGORITHMS
@@ -160,20 +160,20 @@ def sums_of(request: Asked) -> list[tuple[str, str]]:
     ]
 
 
-def checked_sums(request: Asked, spool: Spool) -> None:
-    told = sums_of(request)
+def checked_sums(request: SandboxRequest, spool: Spool) -> None:
+    sums = sums_of(request)
     if request.method == "POST" and "uploadId" in dict(request.query):
         return  # those are of the object
-    if len(told) > 1:
+    if len(sums) > 1:
         raise No("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
     md5 = request.headers.get("content-md5")
-    for name, text in [*told, *([("md5", md5)] if md5 is not None else [])]:
+    for name, text in [*sums, *([("md5", md5)] if md5 is not None else [])]:
         if text != b64encode(spool.digests[name]).decode():
             raise No("BadDigest", 400, f"The {name.upper()} you specified did not match")
 
 
-def fresh(request: Asked, stored: Stored) -> bool:
-    """Whether a conditional GET wants the object; 412 if it must not have it."""
+def fresh(request: SandboxRequest, stored: Stored) -> bool:
+    """True if the conditions of a GET allow the object; raises 412 if one forbids it."""
     fields = request.headers
     modified = stored.modified.replace(microsecond=0)
     same, other = fields.get("if-match"), fields.get("if-none-match")
