@@ -18,9 +18,9 @@ from moorage import CircuitBreakerConfig, ConnectorManager, Service
 from moorage.adapters.http.borrowed import aiohttp as aiohttp_http
 from moorage.adapters.http.borrowed import httpx2 as httpx2_http
 from moorage.adapters.http.borrowed import requests as requests_http
-from moorage.adapters.http.borrowed._aiohttp_guided import guarded_connector_options
+from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_options
 from moorage.adapters.http.borrowed._engine import LibraryEngine
-from moorage.adapters.http.borrowed._guide import GuardedResolver
+from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import TimeIsUp

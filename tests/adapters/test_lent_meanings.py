@@ -13,8 +13,8 @@ import pytest
 from aiohttp import http_exceptions
 from urllib3 import PoolManager
 
-from moorage.adapters.http.borrowed import _aiohttp_trip, _httpx2_trips
-from moorage.adapters.http.borrowed._trip import (
+from moorage.adapters.http.borrowed import _aiohttp_exchange, _httpx2_exchanges
+from moorage.adapters.http.borrowed._library_exchange import (
     LibraryExchange,
     Meaning,
     OutgoingRequest,
@@ -127,7 +127,7 @@ def bare(kind: type[Exception]) -> Exception:
 
 def blocking() -> LibraryExchange:
     """A trip by httpx2."""
-    return _httpx2_trips.SyncHttpx2Exchange(
+    return _httpx2_exchanges.SyncHttpx2Exchange(
         OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
     )
 
@@ -135,7 +135,7 @@ def blocking() -> LibraryExchange:
 def looping() -> LibraryExchange:
     """A trip by aiohttp."""
     session: Any = None
-    return _aiohttp_trip.AiohttpExchange(OUTGOING, session, set(), None)
+    return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
 
 
 def _never(request: httpx2.Request) -> httpx2.Response:

@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from moorage.adapters.concurrency.forking import start_afresh
-from moorage.adapters.http.borrowed._watch import Watchdog
+from moorage.adapters.http.borrowed._watchdog import Watchdog
 from tests.adapters.forked import in_a_child
 
 PATIENCE = 20.0

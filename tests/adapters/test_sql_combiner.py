@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from moorage.adapters.databases._sql_colours import _ThreadSignal
+from moorage.adapters.databases._sql_runtimes import _ThreadSignal
 from moorage.adapters.state._sql_combiner import _GRACE, _MAX_BATCH, ContendedRows
 from moorage.domain.resilience.admission import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable

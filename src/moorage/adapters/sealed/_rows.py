@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData
 
     from moorage.adapters.databases._sql_source import Source
-    from moorage.adapters.databases._sql_trips import AsyncTransactions, BlockingTransactions
+    from moorage.adapters.databases._sql_transactions import AsyncTransactions, BlockingTransactions
     from moorage.adapters.sealed._row import Swap
     from moorage.errors import ConnectorError
 

@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateTable
 
 from moorage.adapters.databases._sql_schema import checked, dialect_of
 from moorage.adapters.databases._sql_source import Source
-from moorage.adapters.databases._sql_trips import AsyncTransactions, BlockingTransactions
+from moorage.adapters.databases._sql_transactions import AsyncTransactions, BlockingTransactions
 from moorage.adapters.sealed._rows import SealedRows, create, declared
 from moorage.domain.values.durations import seconds
 

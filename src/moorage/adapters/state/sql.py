@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.databases._sql_colours import LoopRuntime, ThreadRuntime, link_maker
 from moorage.adapters.databases._sql_engine import Engine
+from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime, link_maker
 from moorage.adapters.databases._sql_schema import declared, dialect_of
 from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.state._posts import MOST, Posts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from moorage.adapters.databases._sql_colours import LoopRuntime, ThreadRuntime
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_mysql import AsyncRun, SyncRun
+from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime
 from moorage.adapters.databases._sql_schema import exclusive_creation
 from moorage.adapters.databases._sql_source import Names, Source
 from moorage.adapters.tables._links import MysqlEntryLink

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from moorage.adapters.http.borrowed._guide import resolver_for
+from moorage.adapters.http.borrowed._guarded_resolver import resolver_for
 from moorage.adapters.http.connections._pool import Pool
 from moorage.adapters.http.stdlib._engine import Engine
 from moorage.errors import LocalFailure

@@ -24,7 +24,7 @@ from moorage.adapters.http.borrowed._engine import (
     LibraryEngine,
     closed,
 )
-from moorage.adapters.http.borrowed._trip import (
+from moorage.adapters.http.borrowed._library_exchange import (
     BodySourceFailed,
     LibraryExchange,
     NotReached,

@@ -27,8 +27,13 @@ from urllib3.exceptions import (
 from urllib3.util.connection import create_connection
 from urllib3.util.ssltransport import SSLTransport
 
-from moorage.adapters.http.borrowed._guide import Resolver
-from moorage.adapters.http.borrowed._trip import WATCHDOG, seconds_left, system_error, unverified
+from moorage.adapters.http.borrowed._guarded_resolver import Resolver
+from moorage.adapters.http.borrowed._library_exchange import (
+    WATCHDOG,
+    seconds_left,
+    system_error,
+    unverified,
+)
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.errors import ConnectorError
@@ -36,7 +41,7 @@ from moorage.errors import ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.adapters.http.borrowed._guide import GuardedResolver
+    from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Origin
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from moorage.adapters.http.borrowed._aiohttp_guided import guarded_connector_options
-from moorage.adapters.http.borrowed._aiohttp_trip import (
+from moorage.adapters.http.borrowed._aiohttp_exchange import (
     AiohttpExchange,
     AuthenticatedProxy,
     tracing,
 )
+from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_options
 from moorage.adapters.http.borrowed._client import (
     AsyncBorrowedHttpClient,
     LoopLibraryClient,
     refuse_settings,
 )
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
-from moorage.adapters.http.borrowed._guide import resolver_for
-from moorage.adapters.http.borrowed._trip import unverified, verifies
+from moorage.adapters.http.borrowed._guarded_resolver import resolver_for
+from moorage.adapters.http.borrowed._library_exchange import unverified, verifies
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._proxy import basic
 from moorage.adapters.http.connections._tls import http_context
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._trip import LibraryExchange, OutgoingRequest
+    from moorage.adapters.http.borrowed._library_exchange import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy

@@ -16,14 +16,14 @@ from moorage.adapters.http.borrowed._client import (
     refuse_settings,
 )
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
-from moorage.adapters.http.borrowed._guide import Resolver, resolver_for
-from moorage.adapters.http.borrowed._httpx2_guided import AsyncGuardedBackend, ResolvingBackend
-from moorage.adapters.http.borrowed._httpx2_trips import (
+from moorage.adapters.http.borrowed._guarded_resolver import Resolver, resolver_for
+from moorage.adapters.http.borrowed._httpx2_backend import AsyncGuardedBackend, ResolvingBackend
+from moorage.adapters.http.borrowed._httpx2_exchanges import (
     AsyncHttpx2Exchange,
     SyncHttpx2Exchange,
     url_of,
 )
-from moorage.adapters.http.borrowed._trip import unverified, verifies
+from moorage.adapters.http.borrowed._library_exchange import unverified, verifies
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._threads import Threads
 from moorage.adapters.http.connections._tls import http_context
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._trip import LibraryExchange, OutgoingRequest
+    from moorage.adapters.http.borrowed._library_exchange import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network, Origin
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy

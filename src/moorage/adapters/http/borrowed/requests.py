@@ -16,7 +16,7 @@ from moorage.adapters.http.borrowed._client import (
     refuse_settings,
 )
 from moorage.adapters.http.borrowed._engine import ExchangePool, LibraryClient, LibraryEngine
-from moorage.adapters.http.borrowed._trip import unverified
+from moorage.adapters.http.borrowed._library_exchange import unverified
 from moorage.adapters.http.borrowed._urllib3_wire import Connections, Urllib3Pool, Urllib3Wire
 from moorage.adapters.http.connections._proxy import Gateway, basic
 from moorage.adapters.http.connections._threads import Threads
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from moorage.adapters.http.borrowed._guide import GuardedResolver
+    from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.secrets.secret import Secret

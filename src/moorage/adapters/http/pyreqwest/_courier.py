@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from moorage.adapters.http.connections._wire import Network
     from moorage.adapters.http.pyreqwest._exchange import Exchange
-    from moorage.adapters.http.pyreqwest._faces import Face
+    from moorage.adapters.http.pyreqwest._waiting import Face
     from moorage.adapters.http.stdlib._engine import Settings
     from moorage.domain.http.requests import Request
     from moorage.domain.http.transport import PoolStatistics

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Origin
     from moorage.adapters.http.messages._content import Decompressor
     from moorage.adapters.http.pyreqwest._bounds import Bounds
-    from moorage.adapters.http.pyreqwest._faces import Face, StreamingFace
+    from moorage.adapters.http.pyreqwest._waiting import Face, StreamingFace
     from moorage.adapters.http.stdlib._engine import Engine
     from moorage.domain.http.requests import Body, Headers, Request
 

@@ -9,7 +9,7 @@ from moorage.adapters.http.connections._unverified import unverified_by
 from moorage.adapters.http.pyreqwest._bounds import streams
 from moorage.adapters.http.pyreqwest._clients import Forked, blocking, suspending
 from moorage.adapters.http.pyreqwest._courier import Courier, refuse_guard, warn_of_fork
-from moorage.adapters.http.pyreqwest._faces import Blocking
+from moorage.adapters.http.pyreqwest._waiting import Blocking
 from moorage.adapters.http.stdlib._engine import Settings
 from moorage.domain.secrets.frames import careful
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import httpcore2
 
-from moorage.adapters.http.borrowed._trip import seconds_left
+from moorage.adapters.http.borrowed._library_exchange import seconds_left
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import TimeIsUp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from moorage.adapters.http.borrowed._guide import GuardedResolver, Resolver
+    from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver, Resolver
 
     Where: TypeAlias = tuple[str, int]
     Options: TypeAlias = Iterable[

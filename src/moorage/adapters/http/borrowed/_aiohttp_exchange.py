@@ -13,14 +13,18 @@ from aiohttp import http_exceptions
 from multidict import CIMultiDict
 from yarl import URL
 
-from moorage.adapters.http.borrowed._trip import LoopLibraryExchange, Meaning, seconds_left
+from moorage.adapters.http.borrowed._library_exchange import (
+    LoopLibraryExchange,
+    Meaning,
+    seconds_left,
+)
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import SimpleNamespace
 
-    from moorage.adapters.http.borrowed._trip import OutgoingRequest
+    from moorage.adapters.http.borrowed._library_exchange import OutgoingRequest
 
 MEANINGS: Final[dict[type[BaseException], Meaning]] = {
     aiohttp.ConnectionTimeoutError: Meaning.NOT_REACHED_IN_TIME,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore2
 import httpx2
 
-from moorage.adapters.http.borrowed._trip import (
+from moorage.adapters.http.borrowed._library_exchange import (
     LibraryExchange,
     LoopLibraryExchange,
     Meaning,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator
 
-    from moorage.adapters.http.borrowed._trip import OutgoingRequest
+    from moorage.adapters.http.borrowed._library_exchange import OutgoingRequest
     from moorage.adapters.http.connections._wire import Origin
 
 MEANINGS: Final[dict[type[BaseException], Meaning]] = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.adapters.http.borrowed._watch import Watchdog
+from moorage.adapters.http.borrowed._watchdog import Watchdog
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.adapters.http.messages._http1 import CutOff, NotHttp

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 if TYPE_CHECKING:
-    from moorage.adapters.http.borrowed._guide import GuardedResolver
+    from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
 
 
 def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
