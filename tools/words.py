@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 # Add a folder or file when its wording is done; from then on `make lint` keeps it that way.
 FOLDERS: Final = (
+    "src/moorage/adapters/cache",
+    "src/moorage/adapters/ciphers",
+    "src/moorage/adapters/clocks",
+    "src/moorage/adapters/concurrency",
+    "src/moorage/adapters/databases",
+    "src/moorage/adapters/entries",
+    "src/moorage/adapters/files",
+    "src/moorage/adapters/http/borrowed",
+    "src/moorage/adapters/http/connections",
+    "src/moorage/adapters/http/messages",
+    "src/moorage/adapters/http/stdlib",
+    "src/moorage/adapters/logs",
+    "src/moorage/adapters/mail",
+    "src/moorage/adapters/secret_managers",
+    "src/moorage/adapters/tables",
+    "src/moorage/adapters/tenants",
     "src/moorage/cli",
     "src/moorage/config",
     "src/moorage/scaffold",

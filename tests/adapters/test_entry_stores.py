@@ -563,7 +563,7 @@ def test_no_file_is_left_at_a_wrong_path(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:
     """A database in memory, a missing directory and a locked file are told as such."""
-    with pytest.raises(ConfigurationError, match="a database in memory"):
+    with pytest.raises(ConfigurationError, match="A database in memory"):
         SqliteOutbox(":memory:")
     with pytest.raises(StorageUnavailable, match="could not be used"):
         SqliteOutbox(tmp_path / "none" / "a.db").migrate()

@@ -82,18 +82,18 @@ class MemoryCache:
         """About how many bytes it takes."""
         return self._size
 
-    def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
-        """Give what is kept under a key."""
+    def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
+        """Return the answers that are stored under a key."""
         with self._lock:
-            change, kept = self._change, self._kept.get(key)
-            if kept is None or not kept.entries:
+            change, stored = self._change, self._kept.get(key)
+            if stored is None or not stored.entries:
                 return Found(change)
             self._kept.move_to_end(key)
         now = self._nanoseconds()
-        if now >= kept.until:
+        if now >= stored.until:
             return Found(change)
-        rested = (now - kept.since) / _SECOND
-        return Found(change, tuple(entry.later(rested) for entry in kept.entries))
+        rested = (now - stored.since) / _SECOND
+        return Found(change, tuple(entry.later(rested) for entry in stored.entries))
 
     def keep(
         self,
@@ -102,7 +102,7 @@ class MemoryCache:
         entries: Entries,
         seconds: float,
         /,
-        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+        timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
         """Keep answers under a key, unless something has changed there."""
         size = _NAME + sum(entry.size for entry in entries)
@@ -119,7 +119,7 @@ class MemoryCache:
             self._put(key, _Kept(0, now, now + round(seconds * _SECOND), size, entries))
             return True
 
-    def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
+    def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Leave no more than a trace of what is kept under a key."""
         with self._lock:
             self._put(key, _TRACE)
@@ -133,12 +133,12 @@ class MemoryCache:
             self._lost = max(self._lost, self._take(next(iter(self._kept))))
 
     def _take(self, key: str) -> int:
-        """Take out what is under a key; the number of the change that put it there."""
-        kept = self._kept.pop(key, None)
-        if kept is None:
+        """Remove the answers under a key, and return the number of the change that stored them."""
+        removed = self._kept.pop(key, None)
+        if removed is None:
             return 0
-        self._size -= kept.size
-        return kept.change
+        self._size -= removed.size
+        return removed.change
 
 
 class AsyncMemoryCache:
@@ -156,8 +156,8 @@ class AsyncMemoryCache:
             shared = MemoryCache(clock, max_entries=max_entries, max_bytes=max_bytes)
         self.shared = shared
 
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory makes nobody wait
-        """Give what is kept under a key."""
+    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
+        """Return the answers that are stored under a key."""
         return self.shared.look(key)
 
     async def keep(
@@ -167,11 +167,11 @@ class AsyncMemoryCache:
         entries: Entries,
         seconds: float,
         /,
-        timeout: float | None = None,  # noqa: ARG002 - memory makes nobody wait
+        timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
         """Keep answers under a key, unless something has changed there."""
         return self.shared.keep(key, mark, entries, seconds)
 
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory makes nobody wait
+    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Leave no more than a trace of what is kept under a key."""
         self.shared.forget(key)

@@ -13,6 +13,7 @@ from moorage.domain.cache.state import Forget, Keep, Look, Looked, pack_entries,
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.functions import timed
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ class _Sealing:
     """The steps before and after an operation of the store, synchronous and asynchronous."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
-        for given, verbs, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
-            if not all(callable(getattr(given, verb, None)) for verb in verbs):
+        for port, operations, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
+            if not all(callable(getattr(port, operation, None)) for operation in operations):
                 raise ConfigurationError(
-                    f"a {type(given).__name__} is no {name}, and answers are kept sealed only.",
+                    f"The {name} is {with_article(type(port).__name__)}, which cannot keep sealed"
+                    " answers.",
                     path=name,
-                    remedy="Give a store of shared state, and a cipher such as AesGcmCipher.",
+                    remedy="Pass a store of shared state, and a cipher such as AesGcmCipher.",
                 )
         self._storage = storage
         self._execute = timed(storage.execute, 1)
@@ -88,12 +90,12 @@ class SealedCache(_Sealing):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Keep answers under a key, unless something has changed there."""
-        kept: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
-        return kept
+        """Store answers under a key, unless it has changed; return whether they were stored."""
+        stored: bool = self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return stored
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Leave no more than a trace of what is kept under a key."""
+        """Delete the answers under a key, leaving only a short trace."""
         self._execute(Forget(key), timeout)
 
 
@@ -124,10 +126,10 @@ class AsyncSealedCache(_Sealing):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Keep answers under a key, unless something has changed there."""
-        kept: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
-        return kept
+        """Store answers under a key, unless it has changed; return whether they were stored."""
+        stored: bool = await self._execute(self._keep(key, mark, entries, seconds), timeout)
+        return stored
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
-        """Leave no more than a trace of what is kept under a key."""
+        """Delete the answers under a key, leaving only a short trace."""
         await self._execute(Forget(key), timeout)

@@ -25,7 +25,7 @@ _running: Final[WeakSet[Heartbeat]] = WeakSet()
 
 
 class Heartbeat:
-    """Repeats some work in its own thread at an interval, while `wanted` returns True.
+    """Repeats some work in its own thread at an interval, while `has_work` returns True.
 
     The thread starts with the first `wake` and ends when there is nothing to do, so an idle process
     has no such thread. It does not keep the process alive, and a forked child starts without it.
@@ -40,12 +40,12 @@ class Heartbeat:
     def __init__(
         self,
         work: Callable[[], object],
-        wanted: Callable[[], bool],
+        has_work: Callable[[], bool],
         every: float,
         name: str = "moorage-renewal",
     ) -> None:
         self._work = work
-        self._wanted = wanted
+        self._has_work = has_work
         self._every = every
         self._name = name
         self._start_afresh()
@@ -87,13 +87,13 @@ class Heartbeat:
     def _loop(self) -> None:
         stop = self._stop
         while not stop.wait(self._every):
-            if self._wanted():
+            if self._has_work():
                 with suppress(Exception):
                     self._work()
                 continue
             self._thread = None
             # A caller of `wake` before the last line has seen a thread, and relies on it.
-            if not self._wanted():
+            if not self._has_work():
                 return
             with self._lock:
                 if self._thread is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AsyncHeartbeat:
-    """Repeats some work at an interval in each event loop, while `wanted` returns True.
+    """Repeats some work at an interval in each event loop, while `has_work` returns True.
 
     The first `wake` in a loop sets the timer, which is not set again when there is nothing to do.
     It does not keep a loop running.
@@ -31,11 +31,11 @@ class AsyncHeartbeat:
     def __init__(
         self,
         work: Callable[[], Coroutine[Any, Any, object]],
-        wanted: Callable[[], bool],
+        has_work: Callable[[], bool],
         every: float,
     ) -> None:
         self._work = work
-        self._wanted = wanted
+        self._has_work = has_work
         self._every = every
         self._start_afresh()
         in_child(self, AsyncHeartbeat._start_afresh)
@@ -66,7 +66,7 @@ class AsyncHeartbeat:
         loop.call_later(self._every, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: AbstractEventLoop) -> None:
-        if not self._wanted():
+        if not self._has_work():
             self._loops.discard(loop)
             return
         task = loop.create_task(self._run_once(loop))

@@ -126,8 +126,8 @@ class Engine:
         path: the path of the store's setting, for errors.
 
     Attributes:
-        colour: as it was given.
-        last_reply: when the server was heard of last, by `monotonic()`; None if it never was.
+        runtime: the runtime, as passed.
+        last_reply: the `monotonic()` time of the server's last reply; None if there was none.
     """
 
     def __init__(

@@ -120,20 +120,20 @@ class StateFile:
         self.path = str(Path(text).absolute())
 
     def identity(self) -> tuple[int, int] | None:
-        """Which file lies there now, if one does."""
+        """Return the identity of the file that exists now; None if there is none."""
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - at every claim
+            status = os.stat(self.path)  # noqa: PTH116 - at every claim
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._unreachable(error) from None
-        if S_ISDIR(found.st_mode):
+        if S_ISDIR(status.st_mode):
             raise ConfigurationError(
                 f"{self.path} is a directory.",
                 path="path",
                 remedy="Give the path of a file, which need not be there yet.",
             )
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def connect(self) -> Link:
         """A connection to the file as it should be; makes it and brings it up to date first."""

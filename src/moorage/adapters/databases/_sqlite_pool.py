@@ -44,13 +44,13 @@ class Pool:
         finalize(self, _close, self.idle)
 
     def open(self, connect: Callable[[], Link]) -> Link:
-        """Another connection."""
+        """Open a further connection."""
         if self._closed:
             raise StorageUnavailable("The store is closed.", remedy="Use it before it is closed.")
         if self._inherited:
             raise StorageUnavailable(
-                "this process was forked from one that was in the middle of using the store.",
-                remedy="Fork before the store is first used, or by Python's own means.",
+                "The process was forked while its parent was using the store.",
+                remedy="Fork before the first use of the store, or with Python's own functions.",
             )
         with self._opening:
             link = connect()

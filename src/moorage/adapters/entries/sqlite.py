@@ -62,22 +62,22 @@ class _FileClock:
             return self._clock.utc().astimezone(UTC)
         origin = self._origin
         if origin is None:
-            origin = await self._known(execute, self._boot)
+            origin = await self._stored_origin(execute, self._boot)
             if not isinstance(execute, HostTransaction):  # which may roll the row back
                 self._origin = origin
         return moment(origin + self._clock.nanoseconds() // 1_000)
 
-    async def _known(self, execute: Execute, boot: str) -> int:
-        wanted = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
+    async def _stored_origin(self, execute: Execute, boot: str) -> int:
+        query = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
         latest = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
-        (known,) = await execute(wanted)
-        if not known.rows:
+        (origin_row,) = await execute(query)
+        if not origin_row.rows:
             (last,) = await execute((latest, ()))
-            least = last.rows[0][0] if last.rows else 0
-            origin = max(micros(self._clock.utc()), least) - self._clock.nanoseconds() // 1_000
-            unless = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
-            _, known = await execute((unless, (boot, origin)), wanted, writes=True)
-        return int(known.rows[0][0])
+            minimum = last.rows[0][0] if last.rows else 0
+            origin = max(micros(self._clock.utc()), minimum) - self._clock.nanoseconds() // 1_000
+            insert = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
+            _, origin_row = await execute((insert, (boot, origin)), query, writes=True)
+        return int(origin_row.rows[0][0])
 
 
 class _Entries(SqliteTables, HostEntryOperations[E]):
@@ -119,7 +119,9 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """The statements that make the tables, for a host that makes its own migrations."""
         clocks = table_name(f"{prefix}clock", prefix, None, "sqlite")
-        return "".join(f"{one};\n" for one in _making(_statements(cls._called, prefix), clocks))
+        return "".join(
+            f"{statement};\n" for statement in _making(_statements(cls._called, prefix), clocks)
+        )
 
     def _transact(
         self,

@@ -67,7 +67,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
         """The statements that make the table, for a host that makes its own migrations."""
-        return "".join(f"{one};\n" for one in _statements(prefix).ddl())
+        return "".join(f"{statement};\n" for statement in _statements(prefix).ddl())
 
     def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return self._do(work, None)

@@ -37,24 +37,24 @@ class Link:
         self.open = True
 
     async def __call__(
-        self, *asked: Statement, keep_open: bool = False, writes: bool = False
+        self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
         """Run statements in the open transaction, or in a new one, and end it."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
-        told: list[StatementResult] = []
-        for text, values in asked:
+        results: list[StatementResult] = []
+        for text, values in statements:
             cursor = connection.execute(text, tuple(values))
-            told.append(
+            results.append(
                 StatementResult(cursor.fetchall() if cursor.description else (), cursor.rowcount)
             )
         if connection.in_transaction and not keep_open:
             connection.execute("COMMIT")
-        return told
+        return results
 
     def close(self) -> None:
-        """Close it, which takes back what was not committed."""
+        """Close the connection, which rolls back uncommitted changes."""
         self.stale = True
         self.connection.close()
         self.open = False
@@ -74,9 +74,9 @@ class SqliteTables:
     ) -> None:
         if str(path) in _MEMORY:
             raise ConfigurationError(
-                "a database in memory has one connection, so no worker could share it.",
+                "A database in memory has one connection, so a worker could not share it.",
                 path="path",
-                remedy="Give the path of a file, or use a store in the memory of the process.",
+                remedy="Pass the path of a file, or use a store in the memory of the process.",
             )
         if "\0" in str(path):
             raise ConfigurationError(

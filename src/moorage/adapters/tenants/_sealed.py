@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import about
 from moorage.domain.values.json_text import encode_json, is_object
+from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def _written(tables: Mapping[str, Any]) -> bytes:
     if is_object(tables):
         return encode_json(tables)
     raise InvalidData(
-        f"a {type(tables).__name__} is no table of a tenant.",
+        f"The tables of a tenant are {with_article(type(tables).__name__)}, not a dict.",
         field="tables",
-        remedy="Give a dict, as [tenants.NAME] is in a configuration.",
+        remedy="Pass a dict, as under [tenants.NAME] in a configuration.",
     )
 
 

@@ -21,32 +21,35 @@ class MemoryTenants:
 
     def __init__(self, tenants: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._numbers = count(1)
-        self._kept: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._tables_by_tenant: dict[str, tuple[int, dict[str, Any]]] = {}
         for tenant, tables in (tenants or {}).items():
             self.put(tenant, tables)
 
     def version(self, tenant: str, /) -> int | None:
         """Return a version that changes with the tables; None for an unknown tenant."""
-        kept = self._kept.get(tenant)
-        return None if kept is None else kept[0]
+        entry = self._tables_by_tenant.get(tenant)
+        return None if entry is None else entry[0]
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
         """Return the tables of a tenant; empty for an unknown tenant."""
-        kept = self._kept.get(tenant)
-        return {} if kept is None else deepcopy(kept[1])
+        entry = self._tables_by_tenant.get(tenant)
+        return {} if entry is None else deepcopy(entry[1])
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
         """Store the tables of a tenant in place of the earlier ones."""
-        self._kept[checked_name(tenant, "tenant")] = next(self._numbers), deepcopy(dict(tables))
+        self._tables_by_tenant[checked_name(tenant, "tenant")] = (
+            next(self._numbers),
+            deepcopy(dict(tables)),
+        )
 
     def remove(self, tenant: str, /) -> None:
         """Delete a tenant."""
-        self._kept.pop(tenant, None)
+        self._tables_by_tenant.pop(tenant, None)
 
     def clear(self) -> int:
         """Delete all tenants, and return their number."""
-        count_of = len(self._kept)
-        self._kept.clear()
+        count_of = len(self._tables_by_tenant)
+        self._tables_by_tenant.clear()
         return count_of
 
 

@@ -170,7 +170,7 @@ def refuse_settings(
         raise ConfigurationError(
             f"Your {name} connects by itself, so the guard cannot check its addresses.",
             path="guard",
-            remedy=f"Omit the {name}, so that moorage connects and uses the guard.",
+            remedy=f"Omit the {name}: moorage's own uses the guard.",
         )
     if proxy is not None or (tls is not None and tls != Tls(unverified=tls.unverified)):
         setting = "certificates" if proxy is None else "proxy"

@@ -82,8 +82,8 @@ def _carry(
         if isinstance(certificate, bytes):
             certificate = _file(files, b"\n".join(_CERTIFICATES.findall(certificate)))
         if isinstance(key, Secret):
-            own, password = password, Secret(token_hex())
-            key = _file(files, _sealed(key, own, password))
+            own_password, password = password, Secret(token_hex())
+            key = _file(files, _sealed(key, own_password, password))
         # Without a function that answers, OpenSSL would ask at the terminal.
         context.load_cert_chain(certificate, key, password.reveal if password else str)
 
@@ -94,15 +94,15 @@ def _file(files: ExitStack, content: bytes) -> str:
     return str(path)
 
 
-def _sealed(key: Secret, own: Secret | None, password: Secret) -> bytes:
-    """The same key under another password, so that it lies open nowhere."""
+def _sealed(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
+    """Return the key encrypted with another password, so that no file has it in plain text."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same
 
     try:
         return serialization.load_pem_private_key(
-            key.reveal_bytes(), None if own is None else own.reveal_bytes()
+            key.reveal_bytes(), None if own_password is None else own_password.reveal_bytes()
         ).private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
