@@ -175,7 +175,7 @@ def test_key_rotation() -> None:
 @pytest.mark.parametrize("cipher", [None, object(), "key"])
 def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
     """A shared cache that would lie open is refused when it is made."""
-    with pytest.raises(ConfigurationError, match="kept sealed only") as caught:
+    with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as caught:
         kind(MemoryStorage(), cipher)
     assert "cipher" == caught.value.path
 
