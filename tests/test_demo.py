@@ -16,10 +16,10 @@ import pytest
 
 from moorage import CircuitState, Request, Timeouts
 from moorage.demo import tell
+from moorage.demo.local_vendors import LocalNetwork, Vendors
+from moorage.demo.narration import Narrator, Scene
 from moorage.demo.report import page, write_report
 from moorage.demo.story import verdict
-from moorage.demo.street import LocalNetwork, Vendors
-from moorage.demo.telling import Narrator, Scene
 from moorage.domain.observation.events import AttemptFinished, CircuitChanged
 from moorage.errors import ConfigurationError
 

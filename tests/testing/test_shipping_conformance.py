@@ -201,4 +201,4 @@ def test_notices_unverified_webhooks() -> None:
     """A vendor that accepts foreign signatures fails."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
-        checks["news_is_believed_if_it_is_signed"](gullible)
+        checks["events_are_accepted_if_signed"](gullible)

@@ -313,8 +313,8 @@ WRONG = [
     ("each_of_many_has_its_result", as_twilio(_Keyless), "sent already"),
     ("options_arrive", as_twilio(_Plain), "option is lost"),
     ("nothing_shows_whom_it_went_to", as_twilio(_Showing), "is shown"),
-    ("news_is_believed_if_it_is_signed", as_twilio(_Cheerful), "was read as"),
-    ("news_is_believed_if_it_is_signed", _forgeable, "somebody else signed"),
+    ("events_are_accepted_if_signed", as_twilio(_Cheerful), "was read as"),
+    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -68,9 +68,9 @@ class SmsStatus(StrEnum):
         """True if the status is final, except that a delivered message may still be read."""
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.UNKNOWN}
 
-    def then(self, news: SmsStatus) -> SmsStatus:
+    def then(self, update: SmsStatus) -> SmsStatus:
         """The status after an event, which may be late: a final status stays, or becomes read."""
-        return news if _FAR[news] > _FAR[self] else self
+        return update if _FAR[update] > _FAR[self] else self
 
 
 _FAR: Final = {

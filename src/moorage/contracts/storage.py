@@ -52,7 +52,7 @@ class StorageCapability(StrEnum):
 
 
 class Visibility(OneOf, field="visibility"):
-    """Who may read an object without credentials."""
+    """The readers of an object without credentials."""
 
     PRIVATE = "private"
     PUBLIC = "public"

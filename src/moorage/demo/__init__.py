@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.demo.local_vendors import LocalNetwork, Vendors
 from moorage.demo.report import write_report
 from moorage.demo.story import Story, verdict
-from moorage.demo.street import LocalNetwork, Vendors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from moorage import CircuitState
-from moorage.demo.telling import FOLDER, HEADINGS
+from moorage.demo.narration import FOLDER, HEADINGS
 from moorage.domain.observation.events import AttemptFinished, CircuitChanged
 from moorage.errors import ConfigurationError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from moorage.demo.telling import Narrator, Scene
+    from moorage.demo.narration import Narrator, Scene
     from moorage.domain.observation.events import Event
 
 _WIDE: Final = 940

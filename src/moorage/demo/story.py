@@ -10,14 +10,14 @@ import moorage
 from moorage import CircuitState, WebhookRejected
 from moorage.contracts.payments import advance
 from moorage.demo.erp import Erp
-from moorage.demo.street import LocalNetwork, Vendors, configuration
-from moorage.demo.telling import Narrator
+from moorage.demo.local_vendors import LocalNetwork, Vendors, configuration
+from moorage.demo.narration import Narrator
 from moorage.testing.sandboxes.base import Lost, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.demo.telling import Scene
+    from moorage.demo.narration import Scene
 
 _SENDGRID: Final = "api.sendgrid.com"
 
@@ -47,7 +47,7 @@ class Story:
         self.mail_is_back()
         self.too_fast()
         self.a_token_expires()
-        self.news()
+        self.webhook_events()
         self.another_vendor()
         self.hub.close()
 
@@ -136,7 +136,7 @@ class Story:
             paid = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
             self.say(f"paid: {len({payment.ref for payment in paid})} more orders")
 
-    def news(self) -> None:
+    def webhook_events(self) -> None:
         """Accept a signed webhook once, and refuse its replay and a forgery."""
         about = "Stripe reports the outcome of INV-1. So does an impostor."
         with self.narrator.scene("News", about):

@@ -14,7 +14,7 @@ from moorage.cli import exit_codes
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.demo import REPORT, tell
-from moorage.demo.telling import HEADINGS
+from moorage.demo.narration import HEADINGS
 
 
 def demo(

@@ -275,11 +275,11 @@ def _is_progress(before: PaymentState, after: PaymentState, *, later: bool | Non
     return min(rank_before, rank_after) >= _TAKEN and later is True
 
 
-def _is_later(known: Payment, update: Payment) -> bool | None:
+def _is_later(before: Payment, update: Payment) -> bool | None:
     """True if the event is newer than the known payment; None if that is unknown."""
-    if known.as_of is None or update.as_of is None or known.as_of == update.as_of:
+    if before.as_of is None or update.as_of is None or before.as_of == update.as_of:
         return None
-    return update.as_of > known.as_of
+    return update.as_of > before.as_of
 
 
 def _merge_moves(

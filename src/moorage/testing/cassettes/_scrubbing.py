@@ -96,9 +96,9 @@ class Scrubber:
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
         """Learn secrets as `learn` does, and also possible credentials under unknown names."""
         self.learn(url, headers, body)
-        found = {*telling(_unlisted(url, headers))}
-        if found - self._doubtful:
-            self._doubtful |= found
+        doubtful = {*telling(_unlisted(url, headers))}
+        if doubtful - self._doubtful:
+            self._doubtful |= doubtful
             self._made = None
 
     def url(self, url: str) -> str:
@@ -109,11 +109,11 @@ class Scrubber:
 
     def request_headers(self, headers: Headers) -> Headers:
         """The headers of a request as they may be written down."""
-        kept = [
+        pairs = [
             (name, value if name.lower() in _KEPT else MASK)
             for name, value in self.headers(headers).pairs
         ]
-        return Headers(kept)
+        return Headers(pairs)
 
     def headers(self, headers: Headers) -> Headers:
         """The headers of an answer as they may be written down."""
@@ -135,9 +135,9 @@ class Scrubber:
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
         """A body of several parts as it may be written down, with another boundary if given."""
-        own = edge_of(content_type)
-        edge = own if boundary is None else b"--" + boundary
-        return edge.join(self._part(part) for part in body.split(own))
+        delimiter = edge_of(content_type)
+        edge = delimiter if boundary is None else b"--" + boundary
+        return edge.join(self._part(part) for part in body.split(delimiter))
 
     def binary(self, body: bytes) -> bytes:
         """Bytes that are no text, without the secrets that are known."""

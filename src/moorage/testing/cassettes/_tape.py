@@ -55,7 +55,7 @@ class Sent:
     def of(
         cls, method: str, url: str, headers: Headers, body: bytes, *, scrubber: Scrubber
     ) -> Sent:
-        """What may be written of a request."""
+        """The recordable parts of a request, without secrets."""
         content = _content(body, headers, scrubber, sent=True)
         return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
 
@@ -77,7 +77,7 @@ class Sent:
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The request in one line."""
         query = urlsplit(self.url).query
         return f"{self.method} {self.path}{'?' if query else ''}{query}"
@@ -91,15 +91,15 @@ class Sent:
             ("body", self.body, other.body),
         )
         return [
-            f"the {name} is {_short(there)} instead of {_short(here)}"
-            for name, there, here in parts
-            if there != here
+            f"the {name} is {_short(recorded)} instead of {_short(actual)}"
+            for name, recorded, actual in parts
+            if recorded != actual
         ]
 
     def likeness(self, other: Sent) -> float:
         """Return the similarity to another request, to sort the nearest first."""
-        told = SequenceMatcher(None, self.told, other.told, autojunk=False).ratio()
-        return told - len(self.differs(other))
+        ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
+        return ratio - len(self.differs(other))
 
 
 @attrs.frozen
@@ -114,7 +114,7 @@ class Answered:
 
     @classmethod
     def of(cls, response: Response, *, whole: bool, scrubber: Scrubber) -> Answered:
-        """What may be written of an answer."""
+        """The recordable parts of a response, without secrets."""
         headers = response.headers
         reason = None if response.reason is None else scrubber.plain(response.reason)
         content = _content(response.body, headers, scrubber, sent=False)
@@ -175,7 +175,7 @@ def load(path: Path) -> list[Exchange]:
     try:
         written = json.loads(path.read_text("utf-8"))
         version = written["version"]
-        exchanges = [Exchange.from_json(each) for each in written["exchanges"]]
+        exchanges = [Exchange.from_json(exchange) for exchange in written["exchanges"]]
     except (ValueError, KeyError, TypeError, AttributeError, InvalidData):
         raise _unreadable(path, "is no cassette") from None
     if version != VERSION:
@@ -188,7 +188,7 @@ def save(path: Path, exchanges: list[Exchange]) -> None:
     tape = {
         "written by": "moorage.testing.Cassette",
         "version": VERSION,
-        "exchanges": [each.as_json() for each in exchanges],
+        "exchanges": [exchange.as_json() for exchange in exchanges],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -107,10 +107,10 @@ class Cassette:
                 remedy=f"Give one of {', '.join(_MODES)}.",
             )
         self.path = Path(path)
-        there = self.path.exists()
-        self.recording = mode == "record" or (mode == "once" and not there)
+        exists = self.path.exists()
+        self.recording = mode == "record" or (mode == "once" and not exists)
         self._scrubber = Scrubber(Redaction() if redaction is None else redaction)
-        self._tape = load(self.path) if there and not self.recording else []
+        self._tape = load(self.path) if exists and not self.recording else []
         self._left = list(range(len(self._tape)))
         self._recorded: list[_Recording] = []
         self._lock = Lock()
@@ -138,16 +138,16 @@ class Cassette:
     def unused(self) -> tuple[str, ...]:
         """The recorded requests that have not been replayed, one line each."""
         with self._lock:
-            return tuple(self._tape[at].sent.told for at in self._left)
+            return tuple(self._tape[at].sent.summary for at in self._left)
 
     def save(self) -> None:
         """Write what was recorded, if anything was."""
         with self._lock:
             recorded = list(self._recorded)
-            for each in recorded:
-                each.teach(self._scrubber)
-            written = [each.written(self._scrubber) for each in recorded]
-        if exchanges := [each for each in written if each is not None]:
+            for recording in recorded:
+                recording.teach(self._scrubber)
+            written = [recording.written(self._scrubber) for recording in recorded]
+        if exchanges := [recording for recording in written if recording is not None]:
             save(self.path, exchanges)
 
     def __enter__(self) -> Self:
@@ -181,15 +181,16 @@ class Cassette:
         raise self._not_on_tape(sent)
 
     def _not_on_tape(self, sent: Sent) -> NotOnTape:
-        ranked = sorted(self._tape, key=lambda each: each.sent.likeness(sent), reverse=True)
+        ranked = sorted(self._tape, key=lambda exchange: exchange.sent.likeness(sent), reverse=True)
         nearest = [
-            f"{each.sent.told}: {'; '.join(each.sent.differs(sent)) or 'was replayed already'}"
-            for each in ranked[:_NEAREST]
+            f"{exchange.sent.summary}:"
+            f" {'; '.join(exchange.sent.differs(sent)) or 'was replayed already'}"
+            for exchange in ranked[:_NEAREST]
         ]
         count = f"{self.path.name}, which has {len(self._tape)} exchanges"
-        lines = "".join(f"\n  {each}" for each in nearest)
+        lines = "".join(f"\n  {exchange}" for exchange in nearest)
         text = f" The nearest are:{lines}\n" if nearest else ""
-        return NotOnTape(f"{sent.told} is not on {count}.{text}", nearest=nearest)
+        return NotOnTape(f"{sent.summary} is not on {count}.{text}", nearest=nearest)
 
 
 class CassetteHttpClient:

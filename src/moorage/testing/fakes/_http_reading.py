@@ -31,8 +31,8 @@ def read_head(file: BinaryIO) -> RequestHead | None:
         return None
     method, target, version = line.split(" ")
     # Python before 3.12 asks proxies for a tunnel in the old version.
-    known = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
-    if not known or not method.isalpha() or not target.isprintable():
+    is_supported = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
+    if not is_supported or not method.isalpha() or not target.isprintable():
         raise ValueError("This is no request.")
     pairs: list[tuple[str, str]] = []
     while line := _line(file):

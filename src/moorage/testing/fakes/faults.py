@@ -178,8 +178,8 @@ class FaultSchedule:
             return fault
 
     def __repr__(self) -> str:
-        made = self._made
-        return f"FaultSchedule{made if made.startswith('.') else f'({made})'}"
+        arguments = self._made
+        return f"FaultSchedule{arguments if arguments.startswith('.') else f'({arguments})'}"
 
     def __str__(self) -> str:
         return f"FaultSchedule({list(self.met)!r})"

@@ -160,10 +160,10 @@ class ProxyServer:
             self._news.notify_all()
 
     def _is_known(self, headers: Headers) -> bool:
-        scheme, _, said = headers.get("proxy-authorization", "").partition(" ")
+        scheme, _, encoded = headers.get("proxy-authorization", "").partition(" ")
         if self._knows is None:
             return True
-        return scheme == "Basic" and b64decode(said).decode() == ":".join(self._knows)
+        return scheme == "Basic" and b64decode(encoded).decode() == ":".join(self._knows)
 
     def _upstream(self) -> socket.socket:
         upstream = socket.create_connection(self._leads_to)

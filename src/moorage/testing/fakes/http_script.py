@@ -84,7 +84,7 @@ class Behaviour:
 
     @property
     def last(self) -> bool:
-        """Whether no other exchange can follow on the connection."""
+        """True if no other exchange can follow on the connection."""
         closing = any(
             name.lower() == "connection" and value.lower() == "close"
             for name, value in self.headers
@@ -113,12 +113,12 @@ class Behaviour:
         return self.before + head + body[: self.cut]
 
     def __repr__(self) -> str:
-        told = (
+        fields = (
             f"{field.name}={_brief.repr(getattr(self, field.name))}"
             for field in attrs.fields(Behaviour)
             if getattr(self, field.name) != field.default
         )
-        return f"Behaviour({', '.join(told)})"
+        return f"Behaviour({', '.join(fields)})"
 
 
 @attrs.frozen

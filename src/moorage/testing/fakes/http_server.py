@@ -138,10 +138,10 @@ class VendorServer:
         """Wait until so many connections have ended, by either side."""
         self._wait(lambda: self.closed >= count, f"{count} connections that ended")
 
-    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+    def _wait(self, happened: Callable[[], bool], expectation: str) -> None:
         with self._news:
             if not self._news.wait_for(happened, self.patience):
-                raise AssertionError(f"There were not {what} within {self.patience} s.")
+                raise AssertionError(f"There were not {expectation} within {self.patience} s.")
 
     # --- how it lives ------------------------------------------------------
 

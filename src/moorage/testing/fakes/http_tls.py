@@ -59,7 +59,10 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
     signed = (_signed(key, host, authority), _signed(authority, None, authority))
     certificate.write_bytes(
-        b"".join(one.public_bytes(serialization.Encoding.PEM) for one in signed)
+        b"".join(
+            signed_certificate.public_bytes(serialization.Encoding.PEM)
+            for signed_certificate in signed
+        )
     )
     secret.write_bytes(
         key.private_bytes(
@@ -76,8 +79,8 @@ def _signed(
 ) -> x509.Certificate:
     """The certificate of a host, or of the authority itself."""
     name, issuer = (
-        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"moorage test {what}")])
-        for what in ("server" if host else "authority", "authority")
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"moorage test {role}")])
+        for role in ("server" if host else "authority", "authority")
     )
     now = datetime.now(UTC)
     unsigned = (

@@ -52,8 +52,8 @@ class _Lifted:
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._store, name)
 
-        async def lifted(*given: Any) -> Any:
-            return verb(*given)
+        async def lifted(*arguments: Any) -> Any:
+            return verb(*arguments)
 
         return lifted
 
@@ -85,12 +85,12 @@ class Checks:
             self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
         )
         require(await store.swap(changed, 0), "Over the fence that was read nothing is written.")
-        found = await _one(store, changed.id)
-        self._same(found, attrs.evolve(changed, number=found.number), "After `swap` there is")
+        stored = await _one(store, changed.id)
+        self._same(stored, attrs.evolve(changed, number=stored.number), "After `swap` there is")
         emptied = attrs.evolve(self._entry(0), id=self._full().id)
         await store.swap(emptied, self._full().fence)
-        found = await _one(store, emptied.id)
-        self._same(found, attrs.evolve(emptied, number=found.number), "After `swap` there is")
+        stored = await _one(store, emptied.id)
+        self._same(stored, attrs.evolve(emptied, number=stored.number), "After `swap` there is")
 
     async def times_are_the_stores(self, factory: Factory) -> None:
         """Arrival and due times come from the store's clock, whatever the caller's clock."""
@@ -122,15 +122,15 @@ class Checks:
     async def numbers_grow(self, factory: Factory) -> None:
         """Each entry has a higher number than all earlier ones, and keeps it."""
         store = factory()
-        numbers = [(await store.add(self._entry(one))).number for one in range(20)]
+        numbers = [(await store.add(self._entry(index))).number for index in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
         await store.remove(EntryQuery(id=self._entry(19).id))
         later = (await store.add(self._entry(20))).number
         require(later >= numbers[-1], f"After {numbers[-1]} comes {later}.")
         entry = await _one(store, self._entry(3).id)
         await store.swap(attrs.evolve(entry, number=0, fence=1), 0)
-        kept = (await _one(store, entry.id)).number
-        require(kept == entry.number, f"The number {entry.number} became {kept}.")
+        number = (await _one(store, entry.id)).number
+        require(number == entry.number, f"The number {entry.number} became {number}.")
 
     # --- what is due --------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Checks:
     async def many_tasks_add_one(self, factory: Factory) -> None:
         """If many tasks add the same id at once, one adds it and all get that entry."""
         store = factory()
-        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
         added = await asyncio.gather(*map(store.add, entries))
         self._agreed(added, (await store.find(EntryQuery())).items)
 
@@ -226,14 +226,14 @@ class Checks:
         """If many tasks replace the same version at once, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
-        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
         wrote = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
         self._won(wrote, claims, await _one(store, entry.id))
 
     def many_threads_add_one(self, factory: Factory) -> None:
         """If many threads add the same id at once, one adds it and all get that entry."""
         store = factory()
-        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_MANY)]
         added = _at_once([partial(store.add, entry) for entry in entries])
         self._agreed(added, store.find(EntryQuery()).items)
 
@@ -241,7 +241,7 @@ class Checks:
         """If many threads replace the same version at once, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
-        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_MANY)]
         wrote = _at_once([partial(store.swap, claim, 0) for claim in claims])
         self._won(wrote, claims, store.find(EntryQuery(id=entry.id)).items[0])
 
@@ -253,16 +253,16 @@ class Checks:
         for query in self._queries():
             expected = [entry.id for entry in entries if query.matches(entry)]
             for limit in (1, 7, 40):
-                found, after = list[str](), None
+                ids, after = list[str](), None
                 for _ in range(len(expected) // limit + 1):
                     page = await store.find(attrs.evolve(query, limit=limit, after=after))
                     require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
-                    found += [entry.id for entry in page.items]
+                    ids += [entry.id for entry in page.items]
                     after = page.next
                     if after is None:
                         break
                 require(after is None, f"{query!r} leads on after its last entry.")
-                require(found == expected, f"{query!r} found {found}, where {expected} match.")
+                require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
 
     async def what_matches_is_removed(self, factory: Factory) -> None:
         """All that match are gone, on whatever page they were, and nothing else."""
@@ -273,8 +273,11 @@ class Checks:
             removed = await store.remove(attrs.evolve(query, limit=4))
             ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
             require(ids == left, f"{query!r} was removed, and what is left is {ids}.")
-            told = len(matching)
-            require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+            expected_count = len(matching)
+            require(
+                removed == expected_count,
+                f"{query!r} removed {expected_count}, and says {removed}.",
+            )
             for entry in matching:
                 await self._put(store, entry)
 
@@ -294,8 +297,8 @@ class Checks:
                 continue
             now, query = await store.now(), EntryQuery(id=name)
             if move < 0.5:
-                told, expected = await store.remove(query), model.remove(query)
-                require(told == expected, f"Step {step} removed {told}, not {expected}.")
+                removed, expected = await store.remove(query), model.remove(query)
+                require(removed == expected, f"Step {step} removed {removed}, not {expected}.")
                 continue
             limit = chance.randrange(1, 6)
             if move < 0.7:
@@ -304,14 +307,16 @@ class Checks:
             else:
                 offered, expected = await store.due(limit), model.due(limit)
             ids = [entry.id for entry in offered]
-            wanted = [entry.id for entry in expected]
-            require(ids == wanted, f"Step {step} was given {ids}, not {wanted}.")
+            expected_ids = [entry.id for entry in expected]
+            require(ids == expected_ids, f"Step {step} was given {ids}, not {expected_ids}.")
             for theirs, ours in zip(offered, expected, strict=True):
                 change = chance.choice(_CHANGES)
                 fence = theirs.fence - (chance.random() < 0.1)
                 wrote = await store.swap(change(theirs, now), fence)
-                meant = model.swap(change(ours, now), fence)
-                require(wrote == meant, f"Step {step} wrote: {wrote}, not {meant}.")
+                expected_write = model.swap(change(ours, now), fence)
+                require(
+                    wrote == expected_write, f"Step {step} wrote: {wrote}, not {expected_write}."
+                )
 
     # --- what they are made of ----------------------------------------------------------
 
@@ -402,23 +407,23 @@ class Checks:
 
     async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
         offered = [entry.id for entry in await store.due(limit)]
-        wanted = [self._entry(number).id for number in expected]
-        require(offered == wanted, f"{offered} were offered, not {wanted}.")
+        expected_ids = [self._entry(number).id for number in expected]
+        require(offered == expected_ids, f"{offered} were offered, not {expected_ids}.")
 
     async def _changes(self, store: Any, number: int, **changes: Any) -> None:
         entry = await _one(store, self._entry(number).id)
         await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
 
-    def _same(self, found: Any, expected: Any, what: str) -> None:
+    def _same(self, stored: Any, expected: Any, message: str) -> None:
         for name in self.names:
-            mine, theirs = getattr(expected, name), getattr(found, name)
+            mine, theirs = getattr(expected, name), getattr(stored, name)
             same = theirs == mine and type(theirs) is type(mine)
-            require(same, f"{what} {name}={theirs!r}, where it is {mine!r}.")
+            require(same, f"{message} {name}={theirs!r}, where it is {mine!r}.")
 
     def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
-        for one in added:
-            self._same(one, stored[0], "Somebody was given")
+        for entry in added:
+            self._same(entry, stored[0], "Somebody was given")
 
     def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
         winners = [claim.error for claim, won in zip(claims, wrote, strict=True) if won]

@@ -122,14 +122,16 @@ async def cookies_are_the_callers_business(clients: Clients) -> None:
         fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
         vendor.respond(200, fields)
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
-        kept = answer.headers.get_all("set-cookie")
-        require(kept == ("a=1; Path=/", "b=2; Domain=127.0.0.1"), f"{kept} are not the cookies.")
+        cookies = answer.headers.get_all("set-cookie")
+        require(
+            cookies == ("a=1; Path=/", "b=2; Domain=127.0.0.1"), f"{cookies} are not the cookies."
+        )
         vendor.always(Behaviour(204))
-        for given in (None, "c=3"):
-            headers = {} if given is None else {"Cookie": given}
+        for cookie in (None, "c=3"):
+            headers = {} if cookie is None else {"Cookie": cookie}
             await client.send(Request.get("/", headers=headers), vendor.url, PATIENT)
             sent = vendor.requests[-1].headers.get("cookie")
-            require(sent == given, f"The cookie {sent!r} was sent instead of {given!r}.")
+            require(sent == cookie, f"The cookie {sent!r} was sent instead of {cookie!r}.")
 
 
 async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:

@@ -94,8 +94,10 @@ async def streams_are_sent(clients: Clients) -> None:
                 received = vendor.requests[-1]
                 require(received.body == b"".join(chunks), "A streamed body arrived changed.")
                 header = received.headers.get("content-length")
-                known = str(length) if length else None
-                require(header == known, f"A body of length {known} was announced as {header}.")
+                expected = str(length) if length else None
+                require(
+                    header == expected, f"A body of length {expected} was announced as {header}."
+                )
 
 
 async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
@@ -231,8 +233,8 @@ async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
         require(vendor.requests == (), "A closed client sent a request.")
 
 
-def _same_fields(expected: tuple[tuple[str, str], ...], found: Headers, whose: str) -> None:
+def _same_fields(expected: tuple[tuple[str, str], ...], received: Headers, owner: str) -> None:
     for name, _ in expected:
         ours = Headers(expected).get_all(name)
-        theirs = found.get_all(name)
-        require(ours == theirs, f"The field {name} {whose} is {theirs!r}, not {ours!r}.")
+        theirs = received.get_all(name)
+        require(ours == theirs, f"The field {name} {owner} is {theirs!r}, not {ours!r}.")

@@ -62,10 +62,10 @@ class Failure:
         require(
             type(failed) is self.raised, f"{kind} is no {self.raised.__name__}: {self.happened}."
         )
-        said = getattr(failed, "may_have_been_processed", None)
+        processed = getattr(failed, "may_have_been_processed", None)
         require(
-            said is self.processed,
-            f"may_have_been_processed is {said}, not {self.processed}: {self.happened}.",
+            processed is self.processed,
+            f"may_have_been_processed is {processed}, not {self.processed}: {self.happened}.",
         )
 
     def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:

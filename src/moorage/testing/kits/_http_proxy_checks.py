@@ -54,9 +54,11 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
                 url = f"http://{host}{target}"
                 answer = await client.send(Request.post("/", body=b"x"), url, PATIENT)
                 require(answer.body == b"x", f"The answer through a proxy was {answer!r}.")
-                asked, received = proxy.requests[-1], vendor.requests[-1]
-                require(asked.target == url, f"The proxy was asked for {asked.target}, not {url}.")
-                require(asked.headers["host"] == host, "The proxy was named another host.")
+                proxied, received = proxy.requests[-1], vendor.requests[-1]
+                require(
+                    proxied.target == url, f"The proxy was asked for {proxied.target}, not {url}."
+                )
+                require(proxied.headers["host"] == host, "The proxy was named another host.")
                 require(received.target == target, "The vendor was asked for something else.")
                 require(
                     "proxy-authorization" not in received.headers,
@@ -78,10 +80,17 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
                 answer = await client.send(request, f"https://{_NAME}/a", PATIENT)
                 require(answer.body == body, "A body changed on its way through a tunnel.")
         require(len(proxy.requests) == 1, f"{len(proxy.requests)} tunnels carried two requests.")
-        asked = proxy.requests[0]
-        require(asked.method == "CONNECT", f"The proxy was asked to {asked.method}.")
-        require(asked.target == f"{_NAME}:443", f"The proxy was asked for {asked.target}.")
-        require("x-own" not in asked.headers, "The proxy was shown a field of the request.")
+        tunnel_request = proxy.requests[0]
+        require(
+            tunnel_request.method == "CONNECT", f"The proxy was asked to {tunnel_request.method}."
+        )
+        require(
+            tunnel_request.target == f"{_NAME}:443",
+            f"The proxy was asked for {tunnel_request.target}.",
+        )
+        require(
+            "x-own" not in tunnel_request.headers, "The proxy was shown a field of the request."
+        )
         for received in vendor.requests:
             require(
                 "proxy-authorization" not in received.headers,
@@ -131,11 +140,11 @@ async def some_hosts_are_reached_directly(clients: Proxied) -> None:
     """Hosts on the bypass list are reached without the proxy."""
     with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
-        for bypass, asked in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
+        for bypass, count in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
             async with _through(clients, Proxy(url=proxy.url, bypass=bypass)) as client:
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
-            require(len(proxy.requests) == asked, f"The proxy was asked in spite of {bypass}.")
+            require(len(proxy.requests) == count, f"The proxy was asked in spite of {bypass}.")
 
 
 _REFUSALS: Final[dict[str, bytes]] = {

@@ -60,15 +60,15 @@ def _server(folder: Path) -> ssl.SSLContext:
 
 async def authorities_are_a_choice(clients: Trusting) -> None:
     """Authorities from a file or text are trusted, and no others."""
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        papers, _ = _papers(Path(one)), _papers(Path(other))
-        for authorities in (papers.certificate, f"{one}/certificate.pem"):
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
+        papers, _ = _papers(Path(folder)), _papers(Path(other_folder))
+        for authorities in (papers.certificate, f"{folder}/certificate.pem"):
             trusting = partial(clients, Tls(authorities=authorities))
-            async with lab(trusting, tls=_server(Path(one))) as (vendor, client):
+            async with lab(trusting, tls=_server(Path(folder))) as (vendor, client):
                 vendor.always(Behaviour(204))
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
-            async with lab(trusting, tls=_server(Path(other))) as (vendor, client):
+            async with lab(trusting, tls=_server(Path(other_folder))) as (vendor, client):
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 because = "nobody who is trusted vouches for it"
                 failed = await failure_of(call, ConnectionFailed, because=because)
@@ -133,11 +133,11 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
         _papers(Path(folder))
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client = clients(Tls(unverified=unverified))
         require(
-            any(unverified.because in str(warning.message) for warning in told),
+            any(unverified.because in str(warning.message) for warning in caught),
             "No warning said why TLS is not verified.",
         )
         require(
@@ -155,33 +155,33 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
 
 async def papers_are_read_at_once(clients: Trusting) -> None:
     """A client that could never connect is not made, and shows no key on the way."""
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        papers, others = _papers(Path(one)), _papers(Path(other))
-        certificate = f"{one}/certificate.pem"
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
+        papers, others = _papers(Path(folder)), _papers(Path(other_folder))
+        certificate = f"{folder}/certificate.pem"
         wrongs: tuple[dict[str, Any], ...] = (
-            {"authorities": f"{one}/none.pem"},
-            {"authorities": f"{one}/key.pem"},
+            {"authorities": f"{folder}/none.pem"},
+            {"authorities": f"{folder}/key.pem"},
             {"authorities": papers.key},
-            {"certificate": f"{one}/none.pem"},
+            {"certificate": f"{folder}/none.pem"},
             {"certificate": certificate},
-            {"certificate": certificate, "key": f"{one}/none.pem"},
-            {"certificate": certificate, "key": f"{other}/key.pem"},
+            {"certificate": certificate, "key": f"{folder}/none.pem"},
+            {"certificate": certificate, "key": f"{other_folder}/key.pem"},
             {"certificate": certificate, "key": Secret(others.key)},
-            {"certificate": certificate, "key": f"{one}/sealed.pem"},
+            {"certificate": certificate, "key": f"{folder}/sealed.pem"},
             {"certificate": certificate, "key": Secret(papers.sealed)},
             {"certificate": certificate, "key": Secret(papers.sealed), "password": "another"},
             {"certificate": certificate, "key": Secret(papers.certificate)},
         )
         for wrong in wrongs:
-            told = {name: type(value).__name__ for name, value in wrong.items()}
+            kinds = {name: type(value).__name__ for name, value in wrong.items()}
             try:
                 client = clients(Tls(**wrong))
             except ConfigurationError as error:
                 secret = papers.key.split()[4].decode()
-                require(secret not in f"{error} {error!r}", f"The key shows, given {told}.")
+                require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")
                 continue
             await client.close()
-            raise AssertionError(f"A client was made that could never connect, given {told}.")
+            raise AssertionError(f"A client was made that could never connect, given {kinds}.")
 
 
 CHECKS: Final = (

@@ -37,9 +37,9 @@ Open: TypeAlias = Callable[[], Lab]
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"rates": [{}]}')
 
 
-def same(one: Ref, other: Ref) -> bool:
-    """Whether two references are of one thing."""
-    return (one.vendor, one.account, one.id) == (other.vendor, other.account, other.id)
+def same(first: Ref, second: Ref) -> bool:
+    """True if two references name the same object."""
+    return (first.vendor, first.account, first.id) == (second.vendor, second.account, second.id)
 
 
 async def offers_are_given(make: Open) -> None:
@@ -61,11 +61,11 @@ async def nobody_offers(make: Open) -> None:
     async with make() as lab:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
         result: RateResult = await lab("get_rates", request)
-        said = result.messages[0].text if result.messages else None
-        require(result.rates == () and said, "Nobody offers, and nobody says why.")
+        message = result.messages[0].text if result.messages else None
+        require(result.rates == () and message, "Nobody offers, and nobody says why.")
         doing = lab("create_shipment", ShipmentRequest(asked=request), idempotency_key="k-1")
         error = await lab.refused(VendorRejected, doing, "A shipment without an offer")
-        require(error.vendor_message == said, "What the carriers said is lost.")
+        require(error.vendor_message == message, "What the carriers said is lost.")
         dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
         doing = lab("create_shipment", dear, idempotency_key="k-2")
         await lab.refused(VendorRejected, doing, "An offer that is too dear")
@@ -86,11 +86,11 @@ async def a_label_is_bought(make: Open) -> None:
         require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
         lab.discreet(repr(bought), "A shipment")
         require(str(label.content) not in repr(bought), "A shipment shows its label.")
-        found: Shipment = await lab("get_shipment", str(bought.ref))
-        require(same(found.ref, bought.ref), "It is another.")
-        require(found.tracking_numbers == bought.tracking_numbers, "It has another number.")
+        shipment: Shipment = await lab("get_shipment", str(bought.ref))
+        require(same(shipment.ref, bought.ref), "It is another.")
+        require(shipment.tracking_numbers == bought.tracking_numbers, "It has another number.")
         if ShippingCapability.LABEL_AGAIN in lab.able:
-            require(found.labels == bought.labels, "It has other labels.")
+            require(shipment.labels == bought.labels, "It has other labels.")
             again = await lab("get_label", str(bought.ref), "pdf")
             require(again == label, "The label is another when it is fetched again.")
 
@@ -207,8 +207,8 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         lab.line.whole = True
         again = await _tried(lab, "k-1")
         require(lab.sold() == 1, "A lost answer bought another label.")
-        told = again is None or again.state is ShipmentState.BOUGHT
-        require(told, "What was bought is not told.")
+        is_bought = again is None or again.state is ShipmentState.BOUGHT
+        require(is_bought, "What was bought is not told.")
         require(again == await _tried(lab, "k-1"), "A repeat has another label.")
 
 
@@ -225,21 +225,28 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
             else:
                 setattr(lab.line, broken, 2)
                 first: list[Result[Shipment]] = await batch()
-                require([one.ok for one in first] == [True, True, False, False, False], "Not cut.")
+                require(
+                    [result.ok for result in first] == [True, True, False, False, False], "Not cut."
+                )
                 lab.line.whole = True
             request_count = len(lab.sandbox.asked)
             ended: list[Result[Shipment]] = await batch()
-            lost = [one.error for one in ended if not one.ok]
-            require(all(isinstance(one, OutcomeUnknown) for one in lost), f"{lost} failed.")
-            require(broken == "dropped" or not lost, "What was cut off stays so.")
-            require(lab.sold() == 5 - len(lost), "A rerun bought too much, or too little.")
+            errors = [result.error for result in ended if not result.ok]
+            require(
+                all(isinstance(result, OutcomeUnknown) for result in errors), f"{errors} failed."
+            )
+            require(broken == "dropped" or not errors, "What was cut off stays so.")
+            require(lab.sold() == 5 - len(errors), "A rerun bought too much, or too little.")
             numbers = {
-                number for one in ended if one.value for number in one.value.tracking_numbers
+                number
+                for result in ended
+                if result.value
+                for number in result.value.tracking_numbers
             }
             require(len(numbers) == lab.sold(), "Two items have one label.")
             require(len(lab.sandbox.asked) > request_count, "Nothing was asked.")
-            final = [one.value for one in await batch()]
-            require(final == [one.value for one in ended], "A repeat has other labels.")
+            final = [result.value for result in await batch()]
+            require(final == [result.value for result in ended], "A repeat has other labels.")
 
 
 async def a_label_outlives_its_file(make: Open) -> None:
@@ -260,8 +267,8 @@ async def a_label_outlives_its_file(make: Open) -> None:
             require(again.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
         for request in lab.sandbox.asked:
-            told = str(request.headers.pairs) + str(request.query)
-            require(request.host == home or "uthorization" not in told, "A stranger is told.")
+            content = str(request.headers.pairs) + str(request.query)
+            require(request.host == home or "uthorization" not in content, "A stranger is told.")
 
 
 BUYING: Final = (

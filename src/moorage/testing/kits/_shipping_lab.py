@@ -170,9 +170,9 @@ class Lab:
         self.able = subject.vendor.capabilities
         self.sold = subject.sold
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
         shipping = self.hub.shipping()
-        call = partial(getattr(shipping, operation), *given, **named)
+        call = partial(getattr(shipping, operation), *arguments, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
         return await soon(doing, _HANGS)
 
@@ -181,33 +181,33 @@ class Lab:
 
     def request(self, to: Address | None = None, **fields: Any) -> RateRequest:
         parcel = Parcel(weight="0.4", length=25, width="20.5", height=10)
-        given: dict[str, Any] = {
+        values: dict[str, Any] = {
             "sender": _SENDER,
             "recipient": to or _RECIPIENT,
             "parcels": parcel,
             **fields,
         }
-        return RateRequest(**given)
+        return RateRequest(**values)
 
     def shipment(self, number: int = 1, **fields: Any) -> ShipmentRequest:
         return ShipmentRequest(asked=self.request(reference=f"order {number}"), **fields)
 
     async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], what: str
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
     ) -> Any:
         """The error that it must raise."""
         try:
-            got = await doing
+            result = await doing
         except ConnectorError as error:
-            require(isinstance(error, kind), f"{what} raised {type(error).__name__}: {error}")
-            self.discreet(f"{error}{error!r}", what)
+            require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
+            self.discreet(f"{error}{error!r}", step)
             return error
-        raise AssertionError(f"{what} was no error, but gave {got!r}.")
+        raise AssertionError(f"{step} was no error, but gave {result!r}.")
 
-    def discreet(self, shown: str, what: str) -> None:
+    def discreet(self, shown: str, step: str) -> None:
         """Nobody's name, street, or secret is shown."""
         for hidden in ("Swan", "Harbor", "Townsend", "@", self.subject.secret):
-            require(hidden not in shown, f"{what} shows an address or a secret.")
+            require(hidden not in shown, f"{step} shows an address or a secret.")
 
     async def __aenter__(self) -> Self:
         return self

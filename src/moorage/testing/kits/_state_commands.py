@@ -109,18 +109,18 @@ class Append:
     once = True
     durable = False
 
-    def __init__(self, number: int, keys: Sequence[str], kept: Sequence[str] = ()) -> None:
-        self.keys = (*keys, *kept)
+    def __init__(self, number: int, keys: Sequence[str], read_keys: Sequence[str] = ()) -> None:
+        self.keys = (*keys, *read_keys)
         self._written = len(keys)
         self._number = number
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
         """Append."""
-        found = tuple(() if state is None else state[2] for state in states[: self._written])
+        logs = tuple(() if state is None else state[2] for state in states[: self._written])
         if not self._number % 8:
             sleep(0)
-        appended = ((now, DAY, (*numbers, self._number)) for numbers in found)
-        return (*appended, *states[self._written :]), (now, found)
+        appended = ((now, DAY, (*numbers, self._number)) for numbers in logs)
+        return (*appended, *states[self._written :]), (now, logs)
 
 
 @attrs.frozen
@@ -140,10 +140,10 @@ def require_one_order(history: Iterable[Appended], logs: Mapping[str, tuple[int,
     done = {command.number: command for command in history}
     before: dict[int, set[int]] = {number: set() for number in done}
     for key, log in logs.items():
-        there = [number for number, command in done.items() if key in command.keys]
+        numbers = [number for number, command in done.items() if key in command.keys]
         require(
-            sorted(log) == sorted(there),
-            f"Of {len(there)} commands {len(set(log))} left their mark, {len(log)} times in all.",
+            sorted(log) == sorted(numbers),
+            f"Of {len(numbers)} commands {len(set(log))} left their mark, {len(log)} times in all.",
         )
         _require_prefixes(key, [done[number] for number in log], log)
         for earlier, later in pairwise(log):
@@ -173,21 +173,21 @@ def _require_prefixes(key: str, commands: Sequence[Appended], log: tuple[int, ..
         )
 
 
-def alike(one: object, other: object) -> bool:
-    """Whether two plain values are the same, in their types too: 1, True and "1" all differ."""
-    if is_tuple(one) and is_tuple(other):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return same(one, other)
+def alike(first: object, second: object) -> bool:
+    """True if two plain values are equal and of equal types: 1, True and "1" all differ."""
+    if is_tuple(first) and is_tuple(second):
+        return len(first) == len(second) and all(map(alike, first, second))
+    return same(first, second)
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
-    """Whether a value is a tuple, of whatever."""
+    """True if a value is a tuple."""
     return isinstance(value, tuple)
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two values that hold no others are equal and of one type."""
-    return type(one) is type(other) and one == other
+def same(first: object, second: object) -> bool:
+    """True if two scalar values are equal and of one type."""
+    return type(first) is type(second) and first == second
 
 
 def plain_value(chance: Random, depth: int = 0) -> object:

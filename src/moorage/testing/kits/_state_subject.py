@@ -27,10 +27,10 @@ class Subject:
     Its verbs are awaited; those of a plain store never suspend.
     """
 
-    def __init__(self, given: Any, *, awaited: bool) -> None:
+    def __init__(self, made: Any, *, awaited: bool) -> None:
         store: Any
         self.pass_time: Callable[[float], None]
-        store, self.pass_time = given if is_tuple(given) else (given, sleep)  # type: ignore[assignment]  # as the factory promises
+        store, self.pass_time = made if is_tuple(made) else (made, sleep)  # type: ignore[assignment]  # as the factory promises
         self.post: Callable[[Command[Any]], None] = store.post
         self.execute: Callable[..., Coroutine[Any, Any, Any]]
         self.execute = store.execute if awaited else lift(store.execute)

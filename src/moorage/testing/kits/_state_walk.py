@@ -133,8 +133,8 @@ class Walk:
         )
 
     def _renew(self) -> Command[Any]:
-        held = dict(self._chance.sample(self._claims, self._chance.randint(1, len(self._claims))))
-        return Renew([(key, fence, _TTL) for key, fence in held.items()], lease=_LEASE)
+        claims = dict(self._chance.sample(self._claims, self._chance.randint(1, len(self._claims))))
+        return Renew([(key, fence, _TTL) for key, fence in claims.items()], lease=_LEASE)
 
     def _settle(self) -> Command[Any]:
         key, fence = self._chance.choice(self._claims)
@@ -157,14 +157,14 @@ class Walk:
         return ReadCircuit(cast("Any", rule), self._gates.circuit_key)
 
 
-def near(one: object, other: object, slack: int) -> bool:
-    """Whether two answers are the same but for durations, which differ by `slack` at most."""
-    if attrs.has(type(one)) and type(one) is type(other):
-        return near(attrs.astuple(cast("Any", one)), attrs.astuple(cast("Any", other)), slack)
-    if is_tuple(one) and is_tuple(other):
-        return len(one) == len(other) and all(
-            near(*pair, slack) for pair in zip(one, other, strict=True)
+def near(first: object, second: object, slack: int) -> bool:
+    """True if two results are equal, except durations that differ by at most `slack`."""
+    if attrs.has(type(first)) and type(first) is type(second):
+        return near(attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), slack)
+    if is_tuple(first) and is_tuple(second):
+        return len(first) == len(second) and all(
+            near(*pair, slack) for pair in zip(first, second, strict=True)
         )
-    if type(one) in _NUMBERS and type(one) is type(other):
-        return abs(cast("float", one) - cast("float", other)) <= slack
-    return same(one, other)
+    if type(first) in _NUMBERS and type(first) is type(second):
+        return abs(cast("float", first) - cast("float", second)) <= slack
+    return same(first, second)

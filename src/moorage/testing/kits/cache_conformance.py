@@ -98,12 +98,12 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
     """Storing or deleting under one key does not affect another key."""
     cache, key = factory(), _key()
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
-    for number, one in enumerate(keys):
-        await _keep(cache, one, entry(number))
+    for number, distinct_key in enumerate(keys):
+        await _keep(cache, distinct_key, entry(number))
     await cache.forget(key)
     await _has(cache, key)
-    for number, one in enumerate(keys[1:], 1):
-        await _has(cache, one, entry(number))
+    for number, distinct_key in enumerate(keys[1:], 1):
+        await _has(cache, distinct_key, entry(number))
 
 
 async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
@@ -127,8 +127,8 @@ async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
 async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
     """An answer that was under way while its key was forgotten is from before that."""
     cache, key = factory(), _key()
-    for there in (False, True):
-        if there:
+    for has_entry in (False, True):
+        if has_entry:
             await _keep(cache, key, entry(1))
         lookup = await cache.look(key)
         await cache.forget(key)
@@ -155,19 +155,19 @@ async def answers_grow_old(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     began = time.monotonic()
     await _keep(cache, key, entry(1))
-    kept = time.monotonic()
+    stored_at = time.monotonic()
     age = entry(1).age
     while age < entry(1).age + _SHORT:
         before = time.monotonic()
-        found = (await cache.look(key)).entries
+        entries = (await cache.look(key)).entries
         after = time.monotonic()
-        require(found, "An answer was lost that was to be kept for long.")
-        require(found[0].age >= age, "An answer has become younger while it was kept.")
-        age = found[0].age
+        require(entries, "An answer was lost that was to be kept for long.")
+        require(entries[0].age >= age, "An answer has become younger while it was kept.")
+        age = entries[0].age
         rested = age - entry(1).age
         require(rested <= after - began + _SHORT, f"An answer was kept {rested} s too early.")
-        require(rested >= before - kept - _SHORT, f"An answer is only {rested} s older.")
-        require(after - kept < patience(), "Answers do not grow older while they are kept.")
+        require(rested >= before - stored_at - _SHORT, f"An answer is only {rested} s older.")
+        require(after - stored_at < patience(), "Answers do not grow older while they are kept.")
         await asyncio.sleep(0.001)
 
 
@@ -189,7 +189,7 @@ async def answers_are_kept_as_long_as_asked(factory: AsyncFactory) -> None:
 def many_threads_may_use_it(factory: Factory) -> None:
     """Concurrent threads replace a key one at a time."""
     cache, key = factory(), _key()
-    kept: list[int] = []
+    marks: list[int] = []
     wrong: list[str] = []
 
     def work(number: int) -> None:
@@ -197,7 +197,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
             for _ in range(_ROUNDS):
                 lookup = cache.look(key)
                 if cache.keep(key, lookup.mark, (entry(number),), _LONG):
-                    kept.append(lookup.mark)
+                    marks.append(lookup.mark)
         except Exception as error:  # noqa: BLE001 - told below
             wrong.append(f"{type(error).__name__}: {error}")
 
@@ -207,8 +207,8 @@ def many_threads_may_use_it(factory: Factory) -> None:
     for thread in threads:
         thread.join()
     require(not wrong, f"Threads that used the cache at once raised {wrong}.")
-    require(kept, "No thread could keep anything.")
-    require(len(kept) == len(set(kept)), "Two threads kept what they had looked up at once.")
+    require(marks, "No thread could keep anything.")
+    require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
     require(len(cache.look(key).entries) == 1, "What the last thread kept is not there.")
 
 
@@ -226,11 +226,14 @@ async def _keep(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> No
 async def _has(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:
     lookup = await cache.look(key)
     require(lookup.unreadable is None, f"What is kept cannot be read: {lookup.unreadable}.")
-    ageless = tuple(attrs.evolve(one, age=0.0) for one in lookup.entries)
-    wanted = tuple(attrs.evolve(one, age=0.0) for one in expected)
-    require(ageless == wanted, f"{len(wanted)} answers are to be found, and {ageless!r} are.")
-    for one, kept in zip(lookup.entries, expected, strict=True):
-        require(kept.age <= one.age < kept.age + _LONG, f"An answer is {one.age} s old.")
+    ageless = tuple(attrs.evolve(entry, age=0.0) for entry in lookup.entries)
+    expected_ageless = tuple(attrs.evolve(entry, age=0.0) for entry in expected)
+    require(
+        ageless == expected_ageless,
+        f"{len(expected_ageless)} answers are to be found, and {ageless!r} are.",
+    )
+    for entry, stored in zip(lookup.entries, expected, strict=True):
+        require(stored.age <= entry.age < stored.age + _LONG, f"An answer is {entry.age} s old.")
 
 
 _BOTH: Final[tuple[AsyncCheck, ...]] = (

@@ -103,12 +103,12 @@ def timely(
     """
 
     @wraps(check)
-    async def patiently(*given: Any) -> None:
+    async def patiently(*arguments: Any) -> None:
         late = 0
         for _ in range(_BUSY_TRIES - 1):
             with control() as beside:
                 try:
-                    return await check(*given)
+                    return await check(*arguments)
                 except (AssertionError, ConnectorError) as error:
                     failure = error
             if beside.lost > _STEADY:
@@ -116,7 +116,7 @@ def timely(
             late += 1
             if not isinstance(failure, TooLate) or late == _LATE_TRIES:
                 raise failure
-        return await check(*given)
+        return await check(*arguments)
 
     return patiently
 

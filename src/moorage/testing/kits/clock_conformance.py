@@ -107,8 +107,8 @@ async def _answer() -> None:
     """Run as the other process."""
 
 
-def _long_enough(asked: float, slept: int) -> None:
-    require(slept >= asked * 1e9, f"A sleep of {asked} s took only {slept} ns.")
+def _long_enough(seconds: float, slept: int) -> None:
+    require(slept >= seconds * 1e9, f"A sleep of {seconds} s took only {slept} ns.")
 
 
 CHECKS: Final[tuple[Check, ...]] = (nanoseconds_never_go_back, utc_is_aware)

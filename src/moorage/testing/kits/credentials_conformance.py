@@ -92,11 +92,11 @@ class Renewals:
 async def what_was_put_is_got(factory: AsyncFactory) -> None:
     """The latest credential put in place is the one that is got."""
     provider = factory(Renewals())
-    for put in (OLD, NEW):
-        await provider.rotate("stripe", None, put)
+    for credentials in (OLD, NEW):
+        await provider.rotate("stripe", None, credentials)
         require(await provider.has("stripe", None), "What was put in place is not there.")
-        got = await provider.get("stripe", None)
-        require(got == put, "Another credential was got than was put in place.")
+        result = await provider.get("stripe", None)
+        require(result == credentials, "Another credential was got than was put in place.")
 
 
 async def nothing_is_not_found(factory: AsyncFactory) -> None:
@@ -121,8 +121,8 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
         provider = factory(Renewals())
         await provider.rotate(*owner, OLD)
         for other in owners:
-            there = await provider.has(*other)
-            require(there == (other == owner), f"{other} has what belongs to {owner}.")
+            has_credentials = await provider.has(*other)
+            require(has_credentials == (other == owner), f"{other} has what belongs to {owner}.")
             if other != owner:
                 missing = isinstance(await _raised(provider.get(*other)), CredentialNotFound)
                 require(missing, f"{other} gets what belongs to {owner}.")
@@ -148,8 +148,8 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
     """Renewing a credential that was already replaced returns its replacement."""
     renewals = Renewals()
     provider = factory(renewals)
-    for put in (OLD, OTHER):
-        await provider.rotate("stripe", None, put)
+    for credentials in (OLD, OTHER):
+        await provider.rotate("stripe", None, credentials)
     renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
     require(renewed == OTHER, "A refresh did not return the newer credential that is there.")
     require(renewals.asked == [], "A credential was renewed that had been replaced already.")
@@ -209,8 +209,8 @@ async def all_who_wait_learn_of_a_failure(factory: AsyncFactory) -> None:
     require(await renewals.begun.wait(), _HANGS)
     renewals.may_end.set()
     raised = await soon(asyncio.gather(*tasks), _HANGS)
-    told = all(isinstance(error, CredentialRefreshFailed) for error in raised)
-    require(told, f"Those who waited for a renewal that failed got {raised!r}.")
+    all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised)
+    require(all_failed, f"Those who waited for a renewal that failed got {raised!r}.")
     require(len({*map(id, raised)}) == 4, "Those who waited share one exception.")
 
 

@@ -90,8 +90,8 @@ class _Awaited:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._plain, name)
 
-        async def awaited(*given: Any, **named: Any) -> Any:
-            return method(*given, **named)
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            return method(*arguments, **named)
 
         return awaited
 
@@ -131,28 +131,28 @@ async def a_message_arrives(factory: Factory) -> None:
     )
     receipt = await lab.hub.email().send_transactional(mail)
     require(len(lab.delivered) == 1, f"{len(lab.delivered)} messages arrived.")
-    got = lab.delivered[0]
-    require(got.sender == "shop@example.com", "It is from somebody else.")
-    require(got.sender_name == "Zoë's Shop", f"It is from {got.sender_name!r}.")
-    people = (got.to, got.cc, got.bcc)
-    wanted = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
-    require(people == wanted, f"It reached {people}.")
-    require(got.subject == mail.subject, f"The subject is {got.subject!r}.")
-    require((got.text or "").strip() == mail.text, f"The text is {got.text!r}.")
-    require((got.html or "").strip() == mail.html, f"The HTML is {got.html!r}.")
-    told = {name.lower(): value for name, value in got.headers.items()}
-    require(told.get("x-invoice") == "7", "A header is missing.")
-    require(told.get("x-kunde") == "Grüße", f"A header says {told.get('x-kunde')!r}.")
-    require(b"bcc@example.com" not in _headers_of(got), "A blind copy is not blind.")
+    delivered = lab.delivered[0]
+    require(delivered.sender == "shop@example.com", "It is from somebody else.")
+    require(delivered.sender_name == "Zoë's Shop", f"It is from {delivered.sender_name!r}.")
+    people = (delivered.to, delivered.cc, delivered.bcc)
+    expected = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
+    require(people == expected, f"It reached {people}.")
+    require(delivered.subject == mail.subject, f"The subject is {delivered.subject!r}.")
+    require((delivered.text or "").strip() == mail.text, f"The text is {delivered.text!r}.")
+    require((delivered.html or "").strip() == mail.html, f"The HTML is {delivered.html!r}.")
+    headers = {name.lower(): value for name, value in delivered.headers.items()}
+    require(headers.get("x-invoice") == "7", "A header is missing.")
+    require(headers.get("x-kunde") == "Grüße", f"A header says {headers.get('x-kunde')!r}.")
+    require(b"bcc@example.com" not in _headers_of(delivered), "A blind copy is not blind.")
     require(Ref.parse(str(receipt.ref)) == receipt.ref, "The reference cannot be read again.")
     require(receipt.ref.account == "mail", "The reference is of another account.")
     require(receipt.status is EmailStatus.QUEUED, f"It is {receipt.status} already.")
-    emails = [one.email for one in receipt.recipients]
-    require(emails == [one.email for one in mail.everybody], "A recipient is not told of.")
+    emails = [outcome.email for outcome in receipt.recipients]
+    require(emails == [address.email for address in mail.everybody], "A recipient is not told of.")
 
 
-def _headers_of(got: Delivered) -> bytes:
-    return got.raw.partition(b"\r\n\r\n")[0] if isinstance(got.raw, bytes) else b""
+def _headers_of(delivered: Delivered) -> bytes:
+    return delivered.raw.partition(b"\r\n\r\n")[0] if isinstance(delivered.raw, bytes) else b""
 
 
 async def tags_and_metadata_arrive(factory: Factory) -> None:
@@ -165,7 +165,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
     await lab.hub.email().send_transactional(message(**words))
     if EmailCapability.TAGS in able:
         await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
-    first, last = (_handed(got) for got in (lab.delivered[0], lab.delivered[-1]))
+    first, last = (_handed(delivered) for delivered in (lab.delivered[0], lab.delivered[-1]))
     if "metadata" in words:
         arrived = all(word in text for text in (first, last) for word in ("invoice", "n2041"))
         require(arrived, "Metadata is lost.")
@@ -174,9 +174,13 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
         require(last.count("invoice") > first.count("invoice"), "A tag is lost beside metadata.")
 
 
-def _handed(got: Delivered) -> str:
+def _handed(delivered: Delivered) -> str:
     """All that was handed over for a message, as text."""
-    return got.raw.decode(errors="replace") if isinstance(got.raw, bytes) else repr(got.raw)
+    return (
+        delivered.raw.decode(errors="replace")
+        if isinstance(delivered.raw, bytes)
+        else repr(delivered.raw)
+    )
 
 
 async def files_and_images_arrive(factory: Factory) -> None:
@@ -264,13 +268,13 @@ async def what_it_cannot_do_is_refused(factory: Factory) -> None:
     for capability in lacks:
         email = lab.hub.email()
         if capability is EmailCapability.VALIDATE_ADDRESS:
-            asked = email.validate_address("ada@example.com")
+            call = email.validate_address("ada@example.com")
         elif capability is EmailCapability.STATISTICS:
             today = datetime.now(UTC).date()
-            asked = email.get_statistics(StatisticsQuery(start=today, end=today))
+            call = email.get_statistics(StatisticsQuery(start=today, end=today))
         else:
-            asked = email.send_transactional(message(**_TASTES[capability]))
-        raised = await _raised(asked)
+            call = email.send_transactional(message(**_TASTES[capability]))
+        raised = await _raised(call)
         refused = isinstance(raised, UnsupportedByVendor) and capability in raised.capabilities
         require(refused, f"{capability} ended with {raised!r}.")
         able = getattr(raised, "able", ())
@@ -286,12 +290,12 @@ async def failures_have_their_types(factory: Factory) -> None:
         "outage": (VendorFailed, ConnectionFailed),
         "refused": (VendorRejected,),
     }
-    for what, kind in kinds.items():
-        mail = message(to=f"{what}@example.com")
+    for failure, kind in kinds.items():
+        mail = message(to=f"{failure}@example.com")
         raised = await _raised(lab.hub.email().send_transactional(mail))
-        require(isinstance(raised, kind), f"{what} ended with {raised!r}.")
+        require(isinstance(raised, kind), f"{failure} ended with {raised!r}.")
         code = getattr(raised, "vendor_code", None)
-        require(code == lab.codes[what], f"{what} has the code {code!r}.")
+        require(code == lab.codes[failure], f"{failure} has the code {code!r}.")
     raised = await _raised(lab.stranger.email().send_transactional(message()))
     require(isinstance(raised, AuthenticationFailed), f"A stranger met {raised!r}.")
     code = getattr(raised, "vendor_code", None)
@@ -329,15 +333,16 @@ async def each_of_a_bulk_has_their_own(factory: Factory) -> None:
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(3))
     require(all(result.ok for result in results), f"It ended with {results!r}.")
-    got = sorted(lab.delivered, key=lambda one: one.to)
+    delivered = sorted(lab.delivered, key=lambda mail: mail.to)
     require(
-        [one.to for one in got] == [(f"person{n}@example.com",) for n in range(3)], "To others."
+        [mail.to for mail in delivered] == [(f"person{n}@example.com",) for n in range(3)],
+        "To others.",
     )
-    for number, one in enumerate(got):
-        require(one.subject == f"For <{number}>", f"A subject is {one.subject!r}.")
-        text = (one.text or "").strip()
+    for number, mail in enumerate(delivered):
+        require(mail.subject == f"For <{number}>", f"A subject is {mail.subject!r}.")
+        text = (mail.text or "").strip()
         require(text == f"Dear <{number}>, {{{{#x}}}}", f"A text is {text!r}.")
-        html = (one.html or "").strip()
+        html = (mail.html or "").strip()
         require(html == f"<b>&lt;{number}&gt;</b>", f"HTML is {html!r}.")
 
 
@@ -348,9 +353,9 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
     require(len(results) == lab.many, f"{len(results)} were told of.")
     for number, result in enumerate(results):
         receipt: EmailReceipt = result.unwrap()
-        emails = [one.email for one in receipt.recipients]
+        emails = [outcome.email for outcome in receipt.recipients]
         require(emails == [f"person{number}@example.com"], "They are told of in another order.")
-    require(len({one.to for one in lab.delivered}) == lab.many, "Some did not get it.")
+    require(len({outcome.to for outcome in lab.delivered}) == lab.many, "Some did not get it.")
     require(len(lab.delivered) == lab.many, "Some got it more than once.")
 
 
@@ -369,7 +374,7 @@ async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
     second = await send()
     require(all(result.ok for result in second), "A repeat failed.")
     require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
-    require(len({one.to for one in lab.delivered}) == count, "Somebody got it twice.")
+    require(len({mail.to for mail in lab.delivered}) == count, "Somebody got it twice.")
     same = all(b.value == a.value for a, b in zip(first, second, strict=True) if a.ok)
     require(same, "A repeat told something else of what was sent before.")
 

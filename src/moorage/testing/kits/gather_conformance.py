@@ -263,12 +263,12 @@ async def losers_have_ended(factory: AsyncFactory) -> None:
     require(ended == ["hang"], "A step that lost goes on.")
 
 
-def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], given: object) -> Step[Item]:
-    return lambda: run(given)
+def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], argument: object) -> Step[Item]:
+    return lambda: run(argument)
 
 
-async def _echo(given: Item) -> Item:
-    return given
+async def _echo(argument: Item) -> Item:
+    return argument
 
 
 def _never(_: object) -> bool:

@@ -114,8 +114,8 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
         written = entry(number)
         log.write(written)
         await _shows(log, number + 1)
-        found = (await log.find(LogQuery(id=written.id))).items
-        require(found == (written,), f"{written!r} was written, and {found!r} was found.")
+        entries = (await log.find(LogQuery(id=written.id))).items
+        require(entries == (written,), f"{written!r} was written, and {entries!r} was found.")
 
 
 async def the_newest_come_first(factory: AsyncFactory) -> None:
@@ -135,16 +135,16 @@ async def pages_join_without_seam(factory: AsyncFactory) -> None:
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
             expected = [entry.id for entry in entries if query.matches(entry)]
-            found, after = list[str](), None
+            ids, after = list[str](), None
             for _ in range(len(expected) // limit + 1):
                 page = await log.find(attrs.evolve(query, limit=limit, after=after))
                 require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
-                found += [entry.id for entry in page.items]
+                ids += [entry.id for entry in page.items]
                 after = page.next
                 if after is None:
                     break
             require(after is None, f"{query!r} leads on after its last entry.")
-            require(found == expected, f"The pages of {query!r} hold {found}.")
+            require(ids == expected, f"The pages of {query!r} hold {ids}.")
 
 
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
@@ -165,8 +165,8 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
     log, entries = await _filled(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
-        found = await log.summarise(attrs.evolve(query, limit=1))
-        require(found == expected, f"{query!r} is summed up as {found!r}, not {expected!r}.")
+        summary = await log.summarise(attrs.evolve(query, limit=1))
+        require(summary == expected, f"{query!r} is summed up as {summary!r}, not {expected!r}.")
 
 
 async def all_that_match_are_removed(factory: AsyncFactory) -> None:
@@ -177,8 +177,10 @@ async def all_that_match_are_removed(factory: AsyncFactory) -> None:
         removed = await log.remove(attrs.evolve(query, limit=1))
         ids = [entry.id for entry in (await log.find(LogQuery())).items]
         require(ids == expected, f"{query!r} was removed, and what is left is {ids}.")
-        told = len(entries) - len(expected)
-        require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+        expected_count = len(entries) - len(expected)
+        require(
+            removed == expected_count, f"{query!r} removed {expected_count}, and says {removed}."
+        )
 
 
 async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:

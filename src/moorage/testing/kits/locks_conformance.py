@@ -240,7 +240,7 @@ def threads_never_crowd(factory: Factory) -> None:
 async def _enters(
     locks: AsyncLocks, holder: object = None, *, name: str = _NAME, places: int = 1
 ) -> bool:
-    """Whether there is a place for a newcomer now."""
+    """True if a newcomer gets a place at once."""
     return await locks.acquire(name, holder or object(), places=places, queue=0, timeout=0)
 
 
@@ -262,13 +262,13 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
 
 async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
     """Release the places one by one, and see the next caller enter each time."""
-    asked = [guest.asked for guest in waiting]
+    requests = [guest.asked for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)
-        done, _ = await soon(asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED), _NEVER)
+        done, _ = await soon(asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER)
         alone = done == {guest.asked} and guest.asked.result()
         require(alone, "A caller was let in before another that had waited longer.")
-        asked.remove(guest.asked)
+        requests.remove(guest.asked)
         holder = guest
     locks.release(_NAME, holder)
     require(await _enters(locks), "A place is held by nobody.")

@@ -152,8 +152,8 @@ class _Lab:
         """Configure other accounts, or another order; what is stored stays."""
         self.hub = self._make(accounts)
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
-        call = partial(getattr(self.hub.payments(), operation), *given, **named)
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
+        call = partial(getattr(self.hub.payments(), operation), *arguments, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
         return await soon(doing, _HANGS)
 
@@ -178,22 +178,22 @@ class _Lab:
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
         elif strange:
-            known: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
-            options["parameters"] = dict.fromkeys(known, "another")
+            parameters: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            options["parameters"] = dict.fromkeys(parameters, "another")
         return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
 
     async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
         """Return the payment after its webhooks, in order or reversed."""
-        # The same news is read again and again here.
+        # The same events are read repeatedly here.
         verifier = self.verifier(replay_guard=False)
-        news = [
+        events = [
             event
             for notice in self.sandbox.sent
             for webhook in verifier.verify(**notice.given())
             for event in self.hub.events(_FIRST, webhook)
             if event.ref.id == payment.ref.id
         ]
-        for event in reversed(news) if backwards else news:
+        for event in reversed(events) if backwards else events:
             hinted = advance(payment, event) if event.ask else payment
             require(hinted == payment, "News that are only hinted at changed something.")
             payment = advance(payment, await self("follow_up", event))
@@ -209,12 +209,12 @@ class _Lab:
         for notice in self.sandbox.sent:
             for webhook in self.verifier(replay_guard=False).verify(**notice.given()):
                 for event in self.hub.events(_FIRST, webhook):
-                    given = None if event.refund is None else event.refund.vendor_state
-                    for was, now in ((event.vendor_state, word), (given, refund_word)):
-                        if was is not None:
-                            yield from self.hub.events(_FIRST, _with_words(webhook, was, now))
+                    refund_state = None if event.refund is None else event.refund.vendor_state
+                    for before, after in ((event.vendor_state, word), (refund_state, refund_word)):
+                        if before is not None:
+                            yield from self.hub.events(_FIRST, _with_words(webhook, before, after))
 
-    async def told_as(self, word: str, operation: str, *given: Any, **named: Any) -> Any:
+    async def told_as(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
         """Return an operation's result when the vendor's last answer has this state.
 
         It is done twice: first as ever, to learn the word and how many requests it takes.
@@ -222,35 +222,35 @@ class _Lab:
         request_count = len(self.sandbox.asked)
         keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
         first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
-        usual = await self(operation, *given, **first)
+        usual = await self(operation, *arguments, **first)
         steps = len(self.sandbox.asked) - request_count
         change = partial(_with_word, usual.vendor_state, word)
         self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
         try:
-            return await self(operation, *given, **second)
+            return await self(operation, *arguments, **second)
         finally:
             self.sandbox.forget_faults()
 
-    async def despite(self, operation: str, *given: Any, step: int, **named: Any) -> None:
+    async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
         """Do something whose answer at one step cannot be read, and then repeat it."""
         named["idempotency_key"] += f"-{step}"
         self.sandbox.fail(*[Slow(0.0)] * step, Altered(partial(_with_body, b"<html></html>")))
         try:
-            await self(operation, *given, **named)
+            await self(operation, *arguments, **named)
         except ConnectorError as error:
             outcome = told_buyer(error).outcome
             require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is told as {outcome}.")
         self.sandbox.forget_faults()
-        await self(operation, *given, **named)
+        await self(operation, *arguments, **named)
 
-    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], step: str) -> Any:
         try:
-            got = await doing
+            result = await doing
         except ConnectorError as error:
-            require(isinstance(error, kind), f"{what} raised {type(error).__name__}: {error}")
-            require(self.subject.secret not in f"{error}{error!r}", f"{what} shows a secret.")
+            require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
+            require(self.subject.secret not in f"{error}{error!r}", f"{step} shows a secret.")
             return error
-        raise AssertionError(f"{what} was no {kind.__name__}, but gave {got!r}.")
+        raise AssertionError(f"{step} was no {kind.__name__}, but gave {result!r}.")
 
     async def __aenter__(self) -> Self:
         return self
@@ -265,23 +265,23 @@ class _Lab:
 Open: TypeAlias = Callable[[], _Lab]
 
 
-def _with_word(was: str, word: str, response: Response) -> Response:
+def _with_word(before: str, word: str, response: Response) -> Response:
     """Return the answer with each of the vendor's status words replaced by another word."""
-    return response.evolve(body=encode_json(_replaced(response.json(), was, word)))
+    return response.evolve(body=encode_json(_replaced(response.json(), before, word)))
 
 
-def _with_words(webhook: WebhookEvent, was: str, word: str) -> WebhookEvent:
+def _with_words(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
     """Return the webhook with each of the vendor's status words replaced by another word."""
-    payload, data = (_replaced(one, was, word) for one in (webhook.payload, webhook.data))
+    payload, data = (_replaced(part, before, word) for part in (webhook.payload, webhook.data))
     return attrs.evolve(webhook, payload=payload, data=data)
 
 
-def _replaced(value: Any, was: str, word: str) -> Any:
+def _replaced(value: Any, before: str, word: str) -> Any:
     if is_object(value):
-        return {name: _replaced(one, was, word) for name, one in value.items()}
+        return {name: _replaced(part, before, word) for name, part in value.items()}
     if is_list(value):
-        return [_replaced(one, was, word) for one in value]
-    return word if value == was else value
+        return [_replaced(part, before, word) for part in value]
+    return word if value == before else value
 
 
 def _with_body(body: bytes, response: Response) -> Response:
@@ -393,9 +393,9 @@ async def a_buyer_may_be_asked(make: Open) -> None:
         payment: Payment = await lab("charge", order, idempotency_key="k-1")
         require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
         action = payment.next_action
-        told = () if action is None else (action.url, action.token, action.fields)
-        require(any(told), "Nobody knows what the buyer has to do.")
-        shown = [text for text in told if isinstance(text, str) and text in repr(payment)]
+        action_fields = () if action is None else (action.url, action.token, action.fields)
+        require(any(action_fields), "Nobody knows what the buyer has to do.")
+        shown = [text for text in action_fields if isinstance(text, str) and text in repr(payment)]
         require(not shown, "What leads the buyer on is shown.")
         require(lab.subject.charged() == 0, "The buyer was not asked.")
 
@@ -503,7 +503,7 @@ async def what_is_pending_is_no_success(make: Open) -> None:
     """A payment or a refund that is under way is pending, and neither taken nor given back."""
     async with make() as lab:
         part, order = Money("5.00", "EUR"), lab.order()
-        word, given = lab.subject.pending, lab.subject.pending_refund
+        word, refund_word = lab.subject.pending, lab.subject.pending_refund
         payment: Payment = await lab.told_as(
             word, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
@@ -516,11 +516,11 @@ async def what_is_pending_is_no_success(make: Open) -> None:
                 f"What is pending is {payment_state.state}.",
             )
         refund: Refund = await lab.told_as(
-            given, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
+            refund_word, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
         if PaymentsCapability.LOOK_UP_REFUND in lab.able:
-            refund = await lab.told_as(given, "get_refund", refund.ref)
+            refund = await lab.told_as(refund_word, "get_refund", refund.ref)
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
@@ -560,9 +560,9 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
             for notice in lab.sandbox.sent:
                 for webhook in lab.verifier(replay_guard=False).verify(**notice.given()):
                     for event in lab.hub.events(_FIRST, webhook):
-                        for told in (event.amount, event.captured):
-                            message = f"{amount} is {told} in a webhook."
-                            require(told is None or told in {amount, amount * 0}, message)
+                        for stated in (event.amount, event.captured):
+                            message = f"{amount} is {stated} in a webhook."
+                            require(stated is None or stated in {amount, amount * 0}, message)
 
 
 async def a_part_is_captured(make: Open) -> None:
@@ -572,10 +572,10 @@ async def a_part_is_captured(make: Open) -> None:
         payment_state = await lab.known(payment)
         require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
         require(payment_state.remaining == _EUROS, f"{payment_state.remaining} could be captured.")
-        asked, dollars = len(lab.sandbox.asked), Money("100.00", "USD")
+        request_count, dollars = len(lab.sandbox.asked), Money("100.00", "USD")
         doing = lab("capture", payment.ref, dollars, idempotency_key="k-2")
         await lab.refused(InvalidData, doing, "Another currency")
-        require(asked == len(lab.sandbox.asked), "Another currency was sent.")
+        require(request_count == len(lab.sandbox.asked), "Another currency was sent.")
         part = Money("100.00", "EUR")
         captures: list[Capture] = [
             await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
@@ -649,11 +649,11 @@ async def a_step_too_far_is_refused(make: Open) -> None:
         )
         for number, (verb, arguments) in enumerate(steps):
             try:
-                made = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
+                move = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
             except ConnectorError as error:
                 require(type(error) is VendorRejected, f"A {verb} ended with {error!r}.")
             else:
-                require(made.state is MoveState.PENDING, f"A {verb} was done.")
+                require(move.state is MoveState.PENDING, f"A {verb} was done.")
 
 
 async def a_refund_is_of_what_is_left(make: Open) -> None:
@@ -752,7 +752,7 @@ async def nothing_shows_what_is_paid_with(make: Open) -> None:
             require(hidden not in shown, "A source or a secret is shown.")
 
 
-async def news_is_believed_if_it_is_signed(make: Open) -> None:
+async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed webhooks give the same result in any order, and unsigned ones are refused."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
@@ -805,7 +805,7 @@ _ALL: Final = (
     what_it_cannot_do_is_refused,
     options_arrive,
     nothing_shows_what_is_paid_with,
-    news_is_believed_if_it_is_signed,
+    events_are_accepted_if_signed,
 )
 
 

@@ -135,7 +135,10 @@ async def a_parcel_is_followed(make: Open) -> None:
             require(by_ref.status is status, f"{word} was read as {by_ref.status}.")
             require((by_ref.number, by_ref.carrier) == (number, carrier), "It is another parcel.")
             require(word is None or by_ref.vendor_status == word, "The vendor's word is lost.")
-            require(all(one.at and one.at.tzinfo for one in by_ref.events), "An event has no time.")
+            require(
+                all(event.at and event.at.tzinfo for event in by_ref.events),
+                "An event has no time.",
+            )
         tracking: Tracking = await lab("track_shipment", bought.ref)
         require(tracking.delivered_at and tracking.raw, "When it was delivered is lost.")
 
@@ -150,8 +153,10 @@ async def a_shipment_is_called_back(make: Open) -> None:
             back = await lab("cancel", str(bought.ref))
             waits = back.state in {CancelState.REQUESTED, CancelState.APPROVED}
             require(waits and back.vendor_status and back.raw, "It is not called back.")
-        found: Shipment = await lab("get_shipment", bought.ref)
-        require(found.state in {ShipmentState.CANCELING, ShipmentState.CANCELED}, "It is not told.")
+        shipment: Shipment = await lab("get_shipment", bought.ref)
+        require(
+            shipment.state in {ShipmentState.CANCELING, ShipmentState.CANCELED}, "It is not told."
+        )
         gone: Shipment = await lab("create_shipment", lab.shipment(2), idempotency_key="k-2")
         lab.subject.move(gone.tracking_numbers[0], lab.subject.delivered)
         await lab.refused(VendorRejected, lab("cancel", gone.ref), "What was delivered")
@@ -162,10 +167,10 @@ async def an_address_is_checked(make: Open) -> None:
     async with make() as lab:
         if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
             return
-        given = lab.address()
-        good: AddressResult = await lab("validate_address", given)
+        address = lab.address()
+        good: AddressResult = await lab("validate_address", address)
         require(good.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED}, "It is invalid.")
-        require(good.given == given and good.suggested is not None, "It was replaced.")
+        require(good.given == address and good.suggested is not None, "It was replaced.")
         lab.discreet(repr(good), "A checked address")
         bad: AddressResult = await lab("validate_address", lab.address(city=lab.subject.nowhere))
         require(bad.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
@@ -178,13 +183,13 @@ async def options_arrive(make: Open) -> None:
         options, seen = lab.subject.option
         extra = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
         await lab("get_rates", lab.request(extra=extra))
-        asked = lab.sandbox.asked[-1]
-        require(seen in asked.body, "An option is lost.")
-        require(b"other_option" not in asked.body, "Another vendor's option arrived.")
+        request = lab.sandbox.asked[-1]
+        require(seen in request.body, "An option is lost.")
+        require(b"other_option" not in request.body, "Another vendor's option arrived.")
         lab.discreet(repr(lab.request(extra=extra)), "A request")
 
 
-async def news_is_believed_if_it_is_signed(make: Open) -> None:
+async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed tracking webhooks are accepted and others refused, whatever their status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
@@ -217,7 +222,7 @@ _ALL: Final = (
     a_shipment_is_called_back,
     an_address_is_checked,
     options_arrive,
-    news_is_believed_if_it_is_signed,
+    events_are_accepted_if_signed,
 )
 
 

@@ -106,9 +106,9 @@ class _Lab:
         self.able = subject.vendor.capabilities
         self.hub = hub
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
         sms = self.hub.sms()
-        call = partial(getattr(sms, operation), *given, **named)
+        call = partial(getattr(sms, operation), *arguments, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
         return await soon(doing, _HANGS)
 
@@ -117,17 +117,17 @@ class _Lab:
 
     def honours_keys(self) -> bool:
         services = self.subject.vendor.services().values()
-        return any(one.idempotency_header is not None for one in services)
+        return any(service.idempotency_header is not None for service in services)
 
-    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], step: str) -> Any:
         try:
-            got = await doing
+            result = await doing
         except ConnectorError as error:
-            require(type(error) is kind, f"{what} raised {type(error).__name__}: {error}")
+            require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
             for hidden in (self.subject.to, self.subject.to[1:], self.subject.secret):
-                require(hidden not in f"{error}{error!r}", f"{what} shows a number or a secret.")
+                require(hidden not in f"{error}{error!r}", f"{step} shows a number or a secret.")
             return error
-        raise AssertionError(f"{what} was no {kind.__name__}, but gave {got!r}.")
+        raise AssertionError(f"{step} was no {kind.__name__}, but gave {result!r}.")
 
     async def __aenter__(self) -> Self:
         return self
@@ -178,8 +178,8 @@ async def a_reference_survives_as_text(make: Open) -> None:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
         if SmsCapability.LOOK_UP in lab.able:
-            found: SmsReceipt = await lab("get", str(receipt.ref))
-            require(found.ref == receipt.ref, "A reference leads to another message.")
+            receipt_found: SmsReceipt = await lab("get", str(receipt.ref))
+            require(receipt_found.ref == receipt.ref, "A reference leads to another message.")
 
 
 async def a_key_sends_once(make: Open) -> None:
@@ -236,7 +236,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 async def what_it_can_do_is_done(make: Open) -> None:
     """Each declared capability works."""
     async with make() as lab:
-        asked = _asked(lab)
+        calls = _asked(lab)
         for capability in (
             SmsCapability.SENDER_POOL,
             SmsCapability.MEDIA,
@@ -244,16 +244,16 @@ async def what_it_can_do_is_done(make: Open) -> None:
             SmsCapability.VALIDITY,
         ):
             if capability in lab.able:
-                await asked[capability]()
+                await calls[capability]()
         if SmsCapability.BALANCE in lab.able:
             amount = (await lab("check_balance")).amount
             require(type(amount.amount) is Decimal and amount.currency, "The balance is none.")
         if SmsCapability.VALIDATE_NUMBER in lab.able:
-            found = await lab("validate_number", lab.subject.to)
-            require(found.valid and found.number == lab.subject.to, "A good number is none.")
-            require(lab.subject.to not in repr(found), "What is known of a number shows it.")
-            known = found.carrier or SmsCapability.CARRIER not in lab.able
-            require(known, "The carrier is missing.")
+            check = await lab("validate_number", lab.subject.to)
+            require(check.valid and check.number == lab.subject.to, "A good number is none.")
+            require(lab.subject.to not in repr(check), "What is known of a number shows it.")
+            has_carrier = check.carrier or SmsCapability.CARRIER not in lab.able
+            require(has_carrier, "The carrier is missing.")
 
 
 async def what_is_scheduled_can_be_cancelled(make: Open) -> None:
@@ -279,8 +279,11 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 doing = lab("send", lab.message(), idempotency_key=key)
                 error = await lab.refused(kind, doing, f"Refusal {number}")
                 require(error.service == _ACCOUNT, "A refusal names no account.")
-                held = getattr(error, "response", None)
-                require(held is not None and held.body == answer.body, "The answer is lost.")
+                kept_answer = getattr(error, "response", None)
+                require(
+                    kept_answer is not None and kept_answer.body == answer.body,
+                    "The answer is lost.",
+                )
         require(lab.subject.sent() == 0, "What was refused was sent.")
 
 
@@ -327,7 +330,8 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
     """A message with a lost answer is unknown, and its key never sends it again."""
     async with make() as lab:
         if any(
-            one.idempotency_header is not None for one in lab.subject.vendor.services().values()
+            service.idempotency_header is not None
+            for service in lab.subject.vendor.services().values()
         ):
             return
         lab.sandbox.fail(Lost())
@@ -357,10 +361,13 @@ async def each_of_many_has_its_result(make: Open) -> None:
         lab.sandbox.fail(answer)
         first: list[Result[SmsReceipt]] = await send()
         require(type(first[0].error) is kind, "The one that was refused is not told.")
-        require([one.error for one in first[1:]] == [None, None], "One refusal lost others.")
+        require([result.error for result in first[1:]] == [None, None], "One refusal lost others.")
         require(lab.subject.sent() == 2, "One refusal lost others.")
         again: list[Result[SmsReceipt]] = await send()
-        require([one.value for one in again[1:]] == [one.value for one in first[1:]], _REPEATED)
+        require(
+            [result.value for result in again[1:]] == [result.value for result in first[1:]],
+            _REPEATED,
+        )
         turned_away = kind is RateLimitExceeded
         require(again[0].ok or not turned_away, "What was turned away is not sent by a repeat.")
         require(first[1].value != first[2].value, "Two messages are one.")
@@ -379,9 +386,9 @@ async def options_arrive(make: Open) -> None:
     async with make() as lab:
         extra = {lab.subject.vendor.name: dict([lab.subject.option]), "another": {"other": "1"}}
         await lab("send", lab.message(extra=extra))
-        asked = lab.sandbox.asked[-1]
-        require((lab.subject.arrives or lab.subject.option) in _told(asked), "An option is lost.")
-        require(b"other" not in asked.body, "Another vendor's option arrived.")
+        request = lab.sandbox.asked[-1]
+        require((lab.subject.arrives or lab.subject.option) in _told(request), "An option is lost.")
+        require(b"other" not in request.body, "Another vendor's option arrived.")
 
 
 async def nothing_shows_whom_it_went_to(make: Open) -> None:
@@ -393,7 +400,7 @@ async def nothing_shows_whom_it_went_to(make: Open) -> None:
             require(hidden not in shown, "A number, a text or a secret is shown.")
 
 
-async def news_is_believed_if_it_is_signed(make: Open) -> None:
+async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed delivery webhooks are accepted and others refused, whatever their status."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
@@ -435,7 +442,7 @@ _ALL: Final = (
     each_of_many_has_its_result,
     options_arrive,
     nothing_shows_whom_it_went_to,
-    news_is_believed_if_it_is_signed,
+    events_are_accepted_if_signed,
 )
 
 

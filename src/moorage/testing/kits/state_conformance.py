@@ -99,7 +99,7 @@ _PRESSED: Final = 0.05
 
 
 _Stores: TypeAlias = Callable[..., Subject]
-_BothColours: TypeAlias = Callable[[_Stores], Coroutine[Any, Any, None]]
+_EitherCheck: TypeAlias = Callable[[_Stores], Coroutine[Any, Any, None]]
 
 
 # --- one command after another ---------------------------------------------------
@@ -149,12 +149,12 @@ async def generated_commands_equal_the_model(stores: _Stores) -> None:
             values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen}
             command = Write(values)
             now, states = await store.execute(command)
-            known = tuple(model.get(key) for key in chosen)
+            model_states = tuple(model.get(key) for key in chosen)
             require(
-                alike(states, known),
+                alike(states, model_states),
                 f"In run {seed}, command {step} was given other states than were written.",
             )
-            written, _ = command.apply(known, now)
+            written, _ = command.apply(model_states, now)
             model |= {
                 key: state for key, state in zip(chosen, written, strict=True) if state is not None
             }
@@ -274,24 +274,27 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
         keys = [new_key() for _ in range(2 * most - 1)]
         history: list[Appended] = []
 
-        def caller(who: int, keys: list[str] = keys, most: int = most) -> Flow:
-            chance = drawn(who)
+        def caller(index: int, keys: list[str] = keys, most: int = most) -> Flow:
+            chance = drawn(index)
 
             async def calls() -> None:
-                for each in range(_EACH):
-                    number = who * _EACH + each
+                for step in range(_EACH):
+                    number = index * _EACH + step
                     mixed = chance.sample(keys, len(keys))
                     size = chance.randint(1, most)
-                    chosen, kept = tuple(mixed[:size]), mixed[size : size + chance.randrange(3)]
+                    chosen, read_keys = (
+                        tuple(mixed[:size]),
+                        mixed[size : size + chance.randrange(3)],
+                    )
                     began = perf_counter_ns()
-                    now, found = await store.execute(Append(number, chosen, kept))
+                    now, logs = await store.execute(Append(number, chosen, read_keys))
                     ended = perf_counter_ns()
-                    history.append(Appended(number, chosen, now, found, began, ended))  # noqa: B023 - run before the loop goes on
+                    history.append(Appended(number, chosen, now, logs, began, ended))  # noqa: B023 - run before the loop goes on
                     await store.breathe()
 
             return calls
 
-        await store.together([caller(who) for who in range(_AT_ONCE)])
+        await store.together([caller(index) for index in range(_AT_ONCE)])
         states = {key: await store.read(key) for key in keys}
         require_one_order(
             history, {key: state[2] if state else () for key, state in states.items()}
@@ -373,10 +376,10 @@ async def what_matters_is_kept(stores: _Stores) -> None:
         for _ in range(10):
             await store.execute(Write({new_key(): "dust"}, quiet=0))
         for key, state in written.items():
-            now, (found,) = await store.execute(read(key))
-            gone = found is None and now >= state[0] + state[1]
+            now, (stored,) = await store.execute(read(key))
+            gone = stored is None and now >= state[0] + state[1]
             require(
-                gone or alike(found, state),
+                gone or alike(stored, state),
                 f"A state was gone {state[0] + state[1] - now} microseconds before its time.",
             )
 
@@ -408,8 +411,10 @@ async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
     store, home = stores(), new_key()
     keys = [f"{{{home}}}:{number}" for number in range(TOGETHER)]
     fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
-    held = [(key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)]
-    mine = await store.execute(Renew(held, lease=DAY))
+    claims = [
+        (key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)
+    ]
+    mine = await store.execute(Renew(claims, lease=DAY))
     require(
         mine == (True,) * (TOGETHER - 1) + (False,),
         f"Of {TOGETHER - 1} claims that are held, {sum(mine)} were renewed.",
@@ -431,9 +436,9 @@ def _as_found(state: State | None, now: int) -> tuple[State | None, ...]:
     return (state, None) if _has_lapsed(state, now) else (state,)
 
 
-def _may_be_read(state: State | None, found: State | None, now: int) -> bool:
-    """Whether a store that keeps a state may return this for it."""
-    return found == state or (found is None and _has_lapsed(state, now))
+def _may_be_read(state: State | None, stored: State | None, now: int) -> bool:
+    """True if a store that contains a state may return this for it."""
+    return stored == state or (stored is None and _has_lapsed(state, now))
 
 
 def _has_lapsed(state: State | None, now: int) -> bool:
@@ -454,8 +459,8 @@ def _require_decision(
     moments = {state[0] for state, old in zip(after, before, strict=True) if state and state != old}
     slack = 0 if moments else last - first
     for now in {max(moments)} if moments else {first, last}:
-        for found in product(*(_as_found(state, now) for state in before)):
-            states, expected = command.apply(found, now)
+        for states_found in product(*(_as_found(state, now) for state in before)):
+            states, expected = command.apply(states_found, now)
             fits = all(map(_may_be_read, states, after, repeat(last)))
             if fits and first <= now <= last and near(expected, answer, slack):
                 return
@@ -490,15 +495,15 @@ async def a_full_store_makes_room(stores: _Stores) -> None:
 async def what_matters_stays_at_the_bound(stores: _Stores) -> None:
     """Room is made of what no longer matters, and of nothing else."""
     store = stores(_BOUND)
-    kept = [new_key() for _ in range(_BOUND // 2)]
-    for key in kept:
+    keys = [new_key() for _ in range(_BOUND // 2)]
+    for key in keys:
         await store.execute(Write({key: "kept"}))
     with _never_full("A store did not make room of what no longer mattered."):
         for _ in range(3):
-            for _ in range(_BOUND - len(kept)):
+            for _ in range(_BOUND - len(keys)):
                 await store.execute(Write({new_key(): "dust"}, quiet=_SHORT))
             store.pass_time(2 * _SHORT / SECOND)
-    for key in kept:
+    for key in keys:
         state = await store.read(key)
         require(state and state[2] == "kept", "A state that mattered made room for another.")
 
@@ -591,7 +596,7 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
 # --- in both colours -------------------------------------------------------------
 
 
-def _plain(check: _BothColours) -> Callable[[Callable[..., Any]], None]:
+def _plain(check: _EitherCheck) -> Callable[[Callable[..., Any]], None]:
     @wraps(check)
     def plain(factory: Callable[..., Any]) -> None:
         run_now(check(lambda *bound: Subject(factory(*bound), awaited=False)))
@@ -599,7 +604,7 @@ def _plain(check: _BothColours) -> Callable[[Callable[..., Any]], None]:
     return plain
 
 
-def _awaited(check: _BothColours) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
+def _awaited(check: _EitherCheck) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
     @wraps(check)
     async def awaited(factory: Callable[..., Any]) -> None:
         await check(lambda *bound: Subject(factory(*bound), awaited=True))

@@ -45,9 +45,9 @@ class Subject:
     """A storage vendor under test.
 
     Attributes:
-        storage: the storage of a hub, of either colour.
-        part: how many bytes a part must have.
-        can: what the vendor says it can.
+        storage: the storage of a synchronous or asynchronous hub.
+        part: size of a part in bytes.
+        can: capabilities that the vendor states.
         fetch: does what a signed URL is for, with a body, and returns status and body; without
             it no signed URL is used.
     """
@@ -79,8 +79,8 @@ class _Lifted:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         verb = getattr(self._plain, name)
 
-        async def lifted(*given: Any, **named: Any) -> Any:
-            answer = verb(*given, **named)
+        async def lifted(*arguments: Any, **named: Any) -> Any:
+            answer = verb(*arguments, **named)
             return _LiftedDownload(answer) if name == "download" else answer
 
         return lifted
@@ -122,13 +122,13 @@ async def what_is_put_comes_back(factory: Factory) -> None:
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
-        put = await storage.upload(key, data, PutOptions(content_type="text/plain"))
+        uploaded = await storage.upload(key, data, PutOptions(content_type="text/plain"))
         require(await _all(storage, key) == data, f"{name!r} does not come back as it was put.")
         head = await storage.head(key)
-        require(head.key == put.key == key, f"{name!r} is called {head.key!r}.")
-        require(head.size == put.size == len(data), f"{name!r} has another size.")
+        require(head.key == uploaded.key == key, f"{name!r} is called {head.key!r}.")
+        require(head.size == uploaded.size == len(data), f"{name!r} has another size.")
         require(head.content_type == "text/plain", f"{name!r} is {head.content_type!r}.")
-        require(head.etag and head.etag == put.etag, f"{name!r} has another ETag at once.")
+        require(head.etag and head.etag == uploaded.etag, f"{name!r} has another ETag at once.")
         require(head.last_modified is not None, f"{name!r} was put at no time.")
 
 
@@ -153,8 +153,8 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
     await storage.upload(key, b"%PDF", options)
     head = await storage.head(key)
     for name in ("content_type", "content_disposition", "content_language", "cache_control"):
-        told, wanted = getattr(head, name), getattr(options, name)
-        require(told == wanted, f"{name} is {told!r}, not {wanted!r}.")
+        stored, expected = getattr(head, name), getattr(options, name)
+        require(stored == expected, f"{name} is {stored!r}, not {expected!r}.")
     require(dict(head.metadata) == dict(options.metadata), f"Metadata is {head.metadata!r}.")
 
 
@@ -164,11 +164,11 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     packed = gzip.compress(_bytes(1_000), mtime=0)
     await storage.upload(key, packed, PutOptions(content_encoding="gzip"))
     coming = await storage.download(key)
-    told = (coming.info.content_encoding, (await storage.head(key)).content_encoding)
-    require(told == ("gzip", "gzip"), f"How it is packed is told as {told}.")
+    encodings = (coming.info.content_encoding, (await storage.head(key)).content_encoding)
+    require(encodings == ("gzip", "gzip"), f"How it is packed is told as {encodings}.")
     require(await coming.read_all() == packed, "What was put packed came back otherwise.")
-    some = await _all(storage, key, range=ByteRange(2, 5))
-    require(some == packed[2:7], "Some of what was put packed came back otherwise.")
+    part = await _all(storage, key, range=ByteRange(2, 5))
+    require(part == packed[2:7], "Some of what was put packed came back otherwise.")
 
 
 async def what_is_missing_is_told(factory: Factory) -> None:
@@ -185,15 +185,15 @@ async def what_is_missing_is_told(factory: Factory) -> None:
 async def deleted_is_gone(factory: Factory) -> None:
     """Deleted objects are gone, singly and in bulk, and each has its result."""
     storage = factory().storage
-    one, two, three, none = _key(), _key(), _key(), _key()
-    for key in (one, two, three):
+    first, second, third, never = _key(), _key(), _key(), _key()
+    for key in (first, second, third):
         await storage.upload(key, b"x")
-    await storage.delete(one)
-    results = await storage.delete_many([two, "../bad", none, three])
+    await storage.delete(first)
+    results = await storage.delete_many([second, "../bad", never, third])
     require([r.ok for r in results] == [True, False, True, True], f"Results are {results!r}.")
     require(isinstance(results[1].error, InvalidData), "A bad key was not refused.")
-    left = [key for key in (one, two, three) if await storage.exists(key)]
-    require(not left, f"{len(left)} objects outlived their deletion.")
+    remaining = [key for key in (first, second, third) if await storage.exists(key)]
+    require(not remaining, f"{len(remaining)} objects outlived their deletion.")
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
@@ -209,7 +209,7 @@ async def ranges_are_exact(factory: Factory) -> None:
     """Some bytes of an object are just those."""
     storage, key, data = factory().storage, _key(), _bytes(1_000)
     await storage.upload(key, data)
-    for wanted, expected in (
+    for byte_range, expected in (
         (ByteRange(0, 1), data[:1]),
         (ByteRange(10, 20), data[10:30]),
         (ByteRange(990, 100), data[990:]),
@@ -217,8 +217,8 @@ async def ranges_are_exact(factory: Factory) -> None:
         (ByteRange(-7), data[-7:]),
         (ByteRange(-5_000), data),
     ):
-        got = await _all(storage, key, range=wanted)
-        require(got == expected, f"{wanted} gave {len(got)} bytes, or others.")
+        content = await _all(storage, key, range=byte_range)
+        require(content == expected, f"{byte_range} gave {len(content)} bytes, or others.")
     beyond = storage.download(key, range=ByteRange(1_000))
     error = await _fails(beyond, VendorRejected, "Bytes behind the end came.")
     require(getattr(error, "status", None) == 416, "Bytes behind the end are no 416.")
@@ -266,8 +266,8 @@ async def long_ones_go_in_parts(factory: Factory) -> None:
     )
     for number, source in enumerate(sources):
         key = _key(str(number))
-        put = await subject.storage.upload(key, source, part_size=part)
-        require(put.size == len(data), f"Source {number} gave {put.size} bytes.")
+        uploaded = await subject.storage.upload(key, source, part_size=part)
+        require(uploaded.size == len(data), f"Source {number} gave {uploaded.size} bytes.")
         require(await _all(subject.storage, key) == data, f"Source {number} gave other bytes.")
 
 
@@ -351,17 +351,17 @@ async def lists_are_in_order(factory: Factory) -> None:
         await storage.upload(base + name, name.encode())
     expected = [base + name for name in sorted(names, key=str.encode)]
     for limit in (1, 2, 3, 1_000):
-        found: list[str] = []
+        keys_listed: list[str] = []
         cursor = None
         while True:
             page = await storage.list(base, limit=limit, cursor=cursor)
             require(len(page.objects) <= limit, f"A page has {len(page.objects)} objects.")
-            found += [one.key for one in page.objects]
+            keys_listed += [entry.key for entry in page.objects]
             cursor = page.next_cursor
             if cursor is None:
                 break
-        require(found == expected, f"By {limit}: {found!r}.")
-    sizes = {one.key: one.size for one in (await storage.list(base)).objects}
+        require(keys_listed == expected, f"By {limit}: {keys_listed!r}.")
+    sizes = {entry.key: entry.size for entry in (await storage.list(base)).objects}
     require(sizes[base + "a.txt"] == 5, "A list tells another size.")
 
 
@@ -371,31 +371,31 @@ async def folders_stand_together(factory: Factory) -> None:
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")
     whole = await storage.list(base, delimiter="/")
-    keys, folders = [one.key for one in whole.objects], list(whole.prefixes)
+    keys, folders = [entry.key for entry in whole.objects], list(whole.prefixes)
     require(keys == [base + "a.txt", base + "b"], f"Objects are {keys!r}.")
     require(folders == [base + "a/", base + "c/"], f"Folders are {folders!r}.")
-    found: list[str] = []
+    names: list[str] = []
     cursor = None
     while True:
         page = await storage.list(base, delimiter="/", limit=1, cursor=cursor)
-        found += [*(one.key for one in page.objects), *page.prefixes]
+        names += [*(entry.key for entry in page.objects), *page.prefixes]
         cursor = page.next_cursor
         if cursor is None:
             break
-    require(found == sorted(keys + folders, key=str.encode), f"Page by page: {found!r}.")
+    require(names == sorted(keys + folders, key=str.encode), f"Page by page: {names!r}.")
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
     """A copy has the same bytes, with the original's or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
-    made = await storage.copy(key, copy)
-    told = (made.size, made.content_type, dict(made.metadata))
-    require(told == (5, "a/b", {"x": "1"}), f"The copy is {told!r}.")
+    copied = await storage.copy(key, copy)
+    properties = (copied.size, copied.content_type, dict(copied.metadata))
+    require(properties == (5, "a/b", {"x": "1"}), f"The copy is {properties!r}.")
     await storage.copy(key, copy, PutOptions(content_type="c/d"))
     head = await storage.head(copy)
-    told = (head.size, head.content_type, dict(head.metadata))
-    require(told == (5, "c/d", {}), f"What is said anew is {told!r}.")
+    properties = (head.size, head.content_type, dict(head.metadata))
+    require(properties == (5, "c/d", {}), f"What is said anew is {properties!r}.")
     await storage.delete(key)
     require(await _all(storage, copy) == b"bytes", "The copy went with the original.")
 
@@ -403,11 +403,14 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 async def a_reference_is_enough(factory: Factory) -> None:
     """An object is found by its reference."""
     storage, key = factory().storage, _key()
-    put = await storage.upload(key, b"bytes")
-    require(Ref.parse(str(put.ref)) == put.ref, "The reference is not the same as text.")
-    require((await storage.head(put.ref)).etag == put.etag, "Another is found by its reference.")
-    await storage.delete(put.ref)
-    require(not await storage.exists(put.ref), "It is not deleted by its reference.")
+    uploaded = await storage.upload(key, b"bytes")
+    require(Ref.parse(str(uploaded.ref)) == uploaded.ref, "The reference is not the same as text.")
+    require(
+        (await storage.head(uploaded.ref)).etag == uploaded.etag,
+        "Another is found by its reference.",
+    )
+    await storage.delete(uploaded.ref)
+    require(not await storage.exists(uploaded.ref), "It is not deleted by its reference.")
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
@@ -433,19 +436,19 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
 async def what_it_cannot_is_refused(factory: Factory) -> None:
     """An unsupported feature is refused, and the error names vendors that have it."""
     subject = factory()
-    wanted = {
+    options_by_capability = {
         StorageCapability.TAGS: PutOptions(tags={"a": "b"}),
         StorageCapability.VISIBILITY: PutOptions(visibility="public"),
         StorageCapability.STORAGE_CLASS: PutOptions(storage_class="COLD"),
         StorageCapability.ENCRYPTION: PutOptions(encryption="AES256"),
     }
-    for capability, options in wanted.items():
+    for capability, options in options_by_capability.items():
         if capability not in subject.can:
             doing = subject.storage.upload(_key(), b"", options)
             sentence = f"{capability} was silently dropped."
             error = await _fails(doing, UnsupportedByVendor, sentence)
-            told = getattr(error, "capabilities", ())
-            require(capability in told, f"The refusal does not name {capability}.")
+            capabilities = getattr(error, "capabilities", ())
+            require(capability in capabilities, f"The refusal does not name {capability}.")
 
 
 async def _awaited(data: bytes, size: int) -> AsyncIterator[bytes]:

@@ -60,8 +60,8 @@ class _Threaded:
 
 
 def _threaded(factory: Factory) -> tuple[AsyncTenants, Put]:
-    tenants, put = factory()
-    return _Threaded(tenants), put
+    tenants, set_tables = factory()
+    return _Threaded(tenants), set_tables
 
 
 async def _version(tenants: AsyncTenants, name: str) -> str | int | None:
@@ -81,8 +81,8 @@ async def nobody_is_known_at_first(factory: AsyncFactory) -> None:
 
 async def what_is_kept_is_given(factory: AsyncFactory) -> None:
     """Tables come back unchanged on every lookup, under one version."""
-    tenants, put = factory()
-    put("acme", _ONE)
+    tenants, set_tables = factory()
+    set_tables("acme", _ONE)
     versions = {await _version(tenants, "acme") for _ in range(3)}
     require(len(versions) == 1, "The version changes while the tables stay.")
     require(None not in versions, "A tenant that is known has no version.")
@@ -92,10 +92,10 @@ async def what_is_kept_is_given(factory: AsyncFactory) -> None:
 
 async def every_change_is_another_version(factory: AsyncFactory) -> None:
     """Tables that changed have another version than those before."""
-    tenants, put = factory()
+    tenants, set_tables = factory()
     before: list[str | int | None] = [None]
     for tables in (_ONE, _TWO, {}, _ONE):
-        put("acme", tables)
+        set_tables("acme", tables)
         version = await _version(tenants, "acme")
         require(version not in {before[-1], None}, "A change has the version of before.")
         require(await _tables(tenants, "acme") == tables, "A change is not seen.")
@@ -104,22 +104,22 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
     """Nobody gets what is another's, however alike their names are."""
-    tenants, put = factory()
+    tenants, set_tables = factory()
     for number, name in enumerate(_NAMES):
-        put(name, {"sms": {"vendor": f"v{number}"}})
+        set_tables(name, {"sms": {"vendor": f"v{number}"}})
     for number, name in enumerate(_NAMES):
-        found = await _tables(tenants, name)
-        require(found == {"sms": {"vendor": f"v{number}"}}, f"{name!r} has another's tables.")
+        tables = await _tables(tenants, name)
+        require(tables == {"sms": {"vendor": f"v{number}"}}, f"{name!r} has another's tables.")
 
 
 async def who_is_forgotten_is_unknown(factory: AsyncFactory) -> None:
     """A tenant that was taken away is known no more, and can come back."""
-    tenants, put = factory()
-    put("acme", _ONE)
-    put("acme", None)
+    tenants, set_tables = factory()
+    set_tables("acme", _ONE)
+    set_tables("acme", None)
     require(await _version(tenants, "acme") is None, "A tenant that is gone has a version.")
     require(not await _tables(tenants, "acme"), "A tenant that is gone has tables.")
-    put("acme", _TWO)
+    set_tables("acme", _TWO)
     require(await _tables(tenants, "acme") == _TWO, "A tenant cannot come back.")
 
 

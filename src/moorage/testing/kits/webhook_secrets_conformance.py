@@ -67,8 +67,8 @@ def _secret(number: int) -> Secret:
 class _Threaded:
     """A plain provider, each of whose callers is a thread."""
 
-    def __init__(self, factory: Factory, kept: Kept) -> None:
-        self._provider = factory(kept)
+    def __init__(self, factory: Factory, secrets: Kept) -> None:
+        self._provider = factory(secrets)
 
     async def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return await in_thread(partial(self._provider.get, name, tenant, key_id))
@@ -84,13 +84,13 @@ async def _refusal(
     provider: AsyncWebhookSecrets, tenant: str | None, key_id: str | None = None, name: str = _NAME
 ) -> CredentialNotFound:
     try:
-        got = await soon(provider.get(name, tenant, key_id), _HANGS)
+        secrets = await soon(provider.get(name, tenant, key_id), _HANGS)
     except CredentialNotFound as error:
         return error
     except Exception as error:  # noqa: BLE001 - told, whatever it is
         message = f"raised {type(error).__name__}"
     else:
-        message = f"gave {len(got)}"
+        message = f"gave {len(secrets)}"
     raise AssertionError(f"Asking for the secrets of a tenant that has none {message}.")
 
 
@@ -99,9 +99,11 @@ async def every_secret_is_given(factory: AsyncFactory) -> None:
     several = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
     provider = factory({(_NAME, None): several})
     for _ in range(3):
-        got = await _got(provider, None)
-        require(all(isinstance(one, Secret) for one in got), "What is given is no Secret.")
-        require([*got] == [*several], "Secrets are missing, or the newest is not the first.")
+        secrets = await _got(provider, None)
+        require(
+            all(isinstance(secret, Secret) for secret in secrets), "What is given is no Secret."
+        )
+        require([*secrets] == [*several], "Secrets are missing, or the newest is not the first.")
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
@@ -115,8 +117,8 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
     numbered = dict(enumerate(_TENANTS))
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in numbered.items()})
     for number, tenant in numbered.items():
-        got = await _got(provider, tenant)
-        require([*got] == [_secret(number)], f"{tenant!r} got what belongs to another.")
+        secrets = await _got(provider, tenant)
+        require([*secrets] == [_secret(number)], f"{tenant!r} got what belongs to another.")
 
 
 async def nothing_is_not_found(factory: AsyncFactory) -> None:
@@ -129,17 +131,17 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
 
 async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
     """An unknown key id raises no error and returns no other tenant's secret."""
-    kept: Kept = {(_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))}
-    provider = factory(kept)
+    stored: Kept = {(_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))}
+    provider = factory(stored)
     for tenant in (None, "acme"):
         for key in _KEYS:
             try:
-                got = await _got(provider, tenant, key)
+                secrets = await _got(provider, tenant, key)
             except ConnectorError as error:
                 raise AssertionError(
                     f"A key that does not exist raised {type(error).__name__}."
                 ) from None
-            foreign = [one for one in got if one not in kept[_NAME, tenant]]
+            foreign = [secret for secret in secrets if secret not in stored[_NAME, tenant]]
             require(not foreign, f"{tenant!r} got what belongs to another.")
 
 
@@ -162,10 +164,13 @@ async def many_may_ask_at_once(factory: AsyncFactory) -> None:
     """Concurrent callers each get their own secrets."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
-    asked = [_got(provider, tenant) for _ in range(4) for tenant in tenants]
-    got = await soon(asyncio.gather(*asked), _HANGS)
+    calls = [_got(provider, tenant) for _ in range(4) for tenant in tenants]
+    results = await soon(asyncio.gather(*calls), _HANGS)
     expected = [[_secret(number)] for _ in range(4) for number in range(8)]
-    require([[*one] for one in got] == expected, "Of many who asked, some got another's secret.")
+    require(
+        [[*secrets] for secrets in results] == expected,
+        "Of many who asked, some got another's secret.",
+    )
 
 
 async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
@@ -188,16 +193,18 @@ async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant:
 
 async def a_change_is_seen(factory: AsyncFactory) -> None:
     """A secret that is added, replaced or withdrawn is so from the next webhook on."""
-    kept: Kept = {(_NAME, None): (_secret(1),)}
-    provider = factory(kept)
+    stored: Kept = {(_NAME, None): (_secret(1),)}
+    provider = factory(stored)
     await _got(provider, None)
     for several in ((_secret(2), _secret(1)), (_secret(2),)):
-        kept[_NAME, None] = several
-        got = await _got(provider, None)
-        require([*got] == [*several], "Secrets that were replaced are not given as they are now.")
-    kept[_NAME, "acme"] = (_secret(3),)
+        stored[_NAME, None] = several
+        secrets = await _got(provider, None)
+        require(
+            [*secrets] == [*several], "Secrets that were replaced are not given as they are now."
+        )
+    stored[_NAME, "acme"] = (_secret(3),)
     require([*await _got(provider, "acme")] == [_secret(3)], "A tenant that was added has none.")
-    del kept[_NAME, None]
+    del stored[_NAME, None]
     await _refusal(provider, None)
 
 
@@ -206,8 +213,8 @@ async def endpoints_are_apart(factory: AsyncFactory) -> None:
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):
-        got = await soon(provider.get(name, None, None), _HANGS)
-        require([*got] == [_secret(number)], f"The endpoint {name} has another's secrets.")
+        secrets = await soon(provider.get(name, None, None), _HANGS)
+        require([*secrets] == [_secret(number)], f"The endpoint {name} has another's secrets.")
     await _refusal(provider, None, name="stock")
 
 

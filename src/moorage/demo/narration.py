@@ -26,7 +26,7 @@ from moorage.domain.observation.events import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from moorage.demo.street import LocalNetwork, Vendors
+    from moorage.demo.local_vendors import LocalNetwork, Vendors
 
 FOLDER: Final = "local_files"
 """The storage vendor that uses no network, and so has no arriving requests to count."""
@@ -59,7 +59,7 @@ class Scene:
 
     @property
     def agrees(self) -> bool:
-        """Whether moorage and the vendors counted the same number of attempts."""
+        """True if moorage and the vendors counted the same number of attempts."""
         return self.attempts == self.arrived + self.turned_away
 
     @property
