@@ -34,7 +34,7 @@ def page() -> str:
     """The page, as markdown."""
     inside: dict[str, Table] = {}
     parts = [_ABOUT]
-    plain = {name: one for name, one in CONFIGURATION.fields.items() if _inner(one.shape) is None}
+    plain = {n: field for n, field in CONFIGURATION.fields.items() if _inner(field.shape) is None}
     parts.append(_section("At the top", Table("", CONFIGURATION.about, plain), inside))
     for name, field in CONFIGURATION.fields.items():
         parts += _sections(name, field, inside)
@@ -72,7 +72,7 @@ def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str
 def _kind(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
     table = shape.table(kind)
     common = _settings() if shape.named else {}
-    custom = {name: one for name, one in table.fields.items() if common.get(name) != one}
+    custom = {name: field for name, field in table.fields.items() if common.get(name) != field}
     text = _section(f"`[{path}]`, {kind}", Table("", table.about, custom), inside)
     return f"{text}\n{_SETTINGS}\n" if common else text
 

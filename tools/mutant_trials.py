@@ -110,9 +110,9 @@ class Change:
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
         return all(
-            one == other
-            or (is_sentence(one) and one.casefold() == other.replace("XX", "").casefold())
-            for one, other in pairs
+            before == after
+            or (is_sentence(before) and before.casefold() == after.replace("XX", "").casefold())
+            for before, after in pairs
         )
 
     def as_toml(self) -> str:
@@ -436,12 +436,12 @@ class Trials:
         os.dup2(nowhere, 2)
         set_mutant_under_test(mutant)
         watch = None if mutant else Watch({mutant.path for mutant in self._mutants})
-        for one, following in pairwise([*targets, None]):
-            assert one is not None
-            signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([one]))
+        for target, following in pairwise([*targets, None]):
+            assert target is not None
+            signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([target]))
             if watch is not None:
-                watch.begin(one)
-            item = tests.items[one]
+                watch.begin(target)
+            item = tests.items[target]
             after = None if following is None else tests.items[following]
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if item.session.testsfailed:

@@ -59,10 +59,10 @@ def noticed_now(
     fates: dict[Change, str], existing: set[Change], before: set[Function]
 ) -> set[Function]:
     """The functions that nothing is left to try of, by a run and those before it."""
-    fate_of = {one: fate for one, fate in fates.items() if one not in existing}
-    missed = {one.whole for one, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
-    untried = {one.whole for one, fate in fate_of.items() if fate == UNTRIED}
-    return {fate.whole for fate in fates} - missed - (untried - before)
+    fate_of = {change: fate for change, fate in fates.items() if change not in existing}
+    missed = {change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
+    untried = {change.whole for change, fate in fate_of.items() if fate == UNTRIED}
+    return {change.whole for change in fates} - missed - (untried - before)
 
 
 def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
@@ -106,22 +106,23 @@ def main() -> int:
     )
     if not options.only:
         lines = sorted(
-            f"{fate.digest} {fate.name}\n" for fate in noticed_now(fates, existing, before)
+            f"{function.digest} {function.name}\n"
+            for function in noticed_now(fates, existing, before)
         )
         NOTICED.write_text("".join(lines), "utf-8")
 
-    survivors = {one for one, fate in fates.items() if fate == SURVIVED}
-    unexplained = [fate for fate in fates if fate in survivors - existing]
-    untested = Counter(one.function for one, fate in fates.items() if fate == UNTESTED)
+    survivors = {change for change, fate in fates.items() if fate == SURVIVED}
+    unexplained = [change for change in fates if change in survivors - existing]
+    untested = Counter(change.function for change, fate in fates.items() if fate == UNTESTED)
     untried = sum(fate == UNTRIED for fate in fates.values())
     stale = [] if options.only or untried else sorted(existing - survivors, key=str)
 
-    for one in unexplained:
-        print(f"\n{one.as_toml()}")
+    for survivor in unexplained:
+        print(f"\n{survivor.as_toml()}")
     for function, count in untested.items():
         print(f"\nno selected test calls {function} ({count} mutants)")
-    for one in stale:
-        print(f"\nexplained, but noticed by a test or gone: {one}")
+    for survivor in stale:
+        print(f"\nexplained, but noticed by a test or gone: {survivor}")
     print(f"\n{as_table(fates, existing)}")
     counts = ", ".join(f"{count} {fate}" for fate, count in Counter(fates.values()).items())
     print(

@@ -78,8 +78,8 @@ def _table(kind: str) -> Iterator[str]:
     yield _row(
         "webhooks", [f"`{vendor.webhook}`" if vendor.webhook else "" for vendor in vendors.values()]
     )
-    for title, told in _KEYS.items():
-        yield _row(title, [told(vendor.idempotency) for vendor in vendors.values()])
+    for title, describe in _KEYS.items():
+        yield _row(title, [describe(vendor.idempotency) for vendor in vendors.values()])
     for operation in sorted(
         {verb for vendor in vendors.values() for verb in vendor.unknown_outcomes}
     ):

@@ -39,7 +39,18 @@ FOLDERS: Final = (
     "src/moorage/cli",
     "src/moorage/config",
     "src/moorage/scaffold",
-    "tools/words.py",
+    "benchmarks",
+    "tests/cli",
+    "tests/config",
+    "tests/domain",
+    "tests/entries",
+    "tests/oauth",
+    "tests/parts",
+    "tests/storage",
+    "tests/support",
+    "tests/testing",
+    "tests/webhooks",
+    "tools",
 )
 
 # The first words of a docstring that describe nothing, with the phrase to begin with.

@@ -1,4 +1,4 @@
-"""`moorage credentials`: what a store holds, without a secret on any command line or screen."""
+"""`moorage credentials` manages a store without a secret on any command line or screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`moorage payments`: what a killed process left is found and closed without writing code."""
+"""`moorage payments` lists and closes the payments that a killed process left."""
 
 from __future__ import annotations
 

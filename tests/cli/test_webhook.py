@@ -1,4 +1,4 @@
-"""`moorage webhook`: what is signed is what is verified, saved or as it arrives."""
+"""`moorage webhook` signs webhooks, and verifies saved or arriving ones."""
 
 from __future__ import annotations
 

@@ -69,7 +69,10 @@ TEXTS: Final[dict[str, list[tuple[str, str]]]] = {
         ("a: !!python/name:os.system\n", "is a tag, which a configuration must not have"),
         ("a: !ours 1\n", '"!ours" is a tag'),
         ("sms: {}\nsms: {}\n", "the key sms appears twice in one table (line 2)"),
-        ("vendors:\n  a: 1\n  a: 2\n", "the key a appears twice in one table (line 3)"),
+        (
+            "vendors:\n  a: 1\n  a: 2\n",
+            "the key a appears twice in one table (line 3)",  # words: a key
+        ),
         ("1: a\n", "a key is not a text (line 1)"),
         ("on: {}\n", "a key is not a text"),
         ("<<: {a: 1}\n", "a key is not a text"),

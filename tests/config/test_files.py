@@ -92,18 +92,18 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
         (
             "a.yaml",
             "vendors:\n  - a: 1\n    a: 2",
-            "a.yaml: the key a appears twice in one table (line 3).",
+            "a.yaml: the key a appears twice in one table (line 3).",  # words: a key
         ),
         ("a.yaml", "1: {}", "a.yaml: a key is not a text (line 1)."),
         (
             "a.yaml",
             "a: &a [x]\nb: *a",
-            "a.yaml: &a is an anchor, which a configuration must not have (line 1).",
+            "a.yaml: &a is an anchor, which a configuration must not have (line 1).",  # words: YAML
         ),
         (
             "a.yaml",
             "a: !!python/object:os.system x",
-            "is a tag, which a configuration must not have (line 1).",
+            "is a tag, which a configuration must not have (line 1).",  # words: a key
         ),
         ("a.yaml", "a: !!binary x", "is a tag, which a configuration must not have (line 1)."),
         ("a.yaml", "a: 1\n---\na: 2", "is not valid YAML: there is a second document (line 2)."),

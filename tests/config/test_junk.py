@@ -52,11 +52,11 @@ def places(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a tree."""
     yield at
     if isinstance(tree, dict):
-        for name, one in tree.items():
-            yield from places(one, (*at, name))
+        for name, branch in tree.items():
+            yield from places(branch, (*at, name))
     elif isinstance(tree, list):
-        for number, one in enumerate(tree):
-            yield from places(one, (*at, number))
+        for number, branch in enumerate(tree):
+            yield from places(branch, (*at, number))
 
 
 PLACES = list(places(WHOLE))

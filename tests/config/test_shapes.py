@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Colour(Enum):
-    """A colour."""
+class Shade(Enum):
+    """A shade."""
 
     RED = "red"
     BLUE = "blue"
@@ -45,12 +45,12 @@ class Odd:
     Attributes:
         anything: is what it is.
         These are words that describe no field
-        mode, other: in colours.
+        mode, other: in shades.
     """
 
     anything: Mapping[str, int] | None = None
-    mode: Colour = attrs.field(default=Colour.RED, converter=Colour)
-    other: Colour | None = None
+    mode: Shade = attrs.field(default=Shade.RED, converter=Shade)
+    other: Shade | None = None
     either: int | str = 1
     mixed: int | Mapping[str, int] = 1
     several: tuple[str, ...] = ()
@@ -76,8 +76,8 @@ def test_a_class_is_a_table() -> None:
     assert "red" == table.fields["mode"].default
     assert {
         "anything": "is what it is.",
-        "mode": "in colours.",
-        "other": "in colours.",
+        "mode": "in shades.",
+        "other": "in shades.",
     } == about_fields(Odd)
 
 
@@ -86,7 +86,7 @@ def test_class_gets_the_given_values() -> None:
     report = Report()
     made = read(table_of(Odd), {"anything": {"a": 1}, "mode": "blue"}, "", report)
 
-    assert Odd(anything={"a": 1}, mode=Colour.BLUE) == made
+    assert Odd(anything={"a": 1}, mode=Shade.BLUE) == made
     assert [] == report.problems
 
 

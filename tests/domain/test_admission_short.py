@@ -93,13 +93,13 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
             world.execute(SetCircuit(gates.circuit, "circuit", state))
 
 
-class CalmBucket(TokenBucket):
+class FastPathBucket(TokenBucket):
     """A bucket that cannot be asked at length."""
 
     present = earliest = grant = None  # type: ignore[assignment]  # what the test is about
 
 
-class CalmCircuit(CircuitRule):
+class FastPathCircuit(CircuitRule):
     """A circuit that cannot be asked at length."""
 
     present = admit = None  # type: ignore[assignment]  # what the test is about
@@ -111,9 +111,9 @@ def test_simple_gates_are_decided_in_one_step(
     circuits: int, limits: int, mode: CircuitState
 ) -> None:
     """One circuit and one limit are decided in one step, without the general loop."""
-    bucket: Any = CalmBucket(1, SECOND, 3)
+    bucket: Any = FastPathBucket(1, SECOND, 3)
     simple = Gates(
-        circuit=CalmCircuit(CIRCUITS[0]) if circuits else None,
+        circuit=FastPathCircuit(CIRCUITS[0]) if circuits else None,
         circuit_key="circuit",
         limits=[bucket] * limits,
         limit_keys=["limit"] * limits,

@@ -192,9 +192,9 @@ def test_a_table_may_stand_apart(space: str) -> None:
 
 
 @given(KEPT)
-def test_json_round_trip(kept: Kept) -> None:
+def test_json_round_trip(original: Kept) -> None:
     """A credential written as JSON is read back unchanged."""
-    assert kept == read_credentials_text(write_credentials(kept), "here")
+    assert original == read_credentials_text(write_credentials(original), "here")
 
 
 def test_unset_fields_are_left_out() -> None:

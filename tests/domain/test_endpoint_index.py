@@ -22,8 +22,8 @@ def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
         return False
     expected_values, actual = (text.strip("/").split("/") for text in (endpoint.path, path))
     return len(expected_values) == len(actual) and all(
-        one == other or (one.startswith("{") and one.endswith("}") and other != "")
-        for one, other in zip(expected_values, actual, strict=True)
+        template == part or (template.startswith("{") and template.endswith("}") and part != "")
+        for template, part in zip(expected_values, actual, strict=True)
     )
 
 

@@ -250,7 +250,7 @@ class OverdrawnError(errors.PaymentDeclined):
 
 
 class StrangeError(ConnectorError):
-    """One that is derived from no error with a meaning."""
+    """An error that is derived from none with a known meaning."""
 
 
 @pytest.mark.parametrize(

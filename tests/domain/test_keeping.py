@@ -66,9 +66,9 @@ KEPT: st.SearchStrategy[Kept] = st.one_of(
 
 
 @given(KEPT)
-def test_credentials_round_trip(kept: Kept) -> None:
+def test_credentials_round_trip(original: Kept) -> None:
     """Credentials of either kind are read back with every field."""
-    assert kept == unpack_credentials(pack_credentials(kept))
+    assert original == unpack_credentials(pack_credentials(original))
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_reading_is_total(packed: bytes) -> None:
 
 
 @given(KEPT, st.data())
-def test_truncated_bytes_are_refused(kept: Kept, data: st.DataObject) -> None:
+def test_truncated_bytes_are_refused(original: Kept, data: st.DataObject) -> None:
     """Bytes that were cut off are refused."""
-    packed = pack_credentials(kept)
+    packed = pack_credentials(original)
     with pytest.raises(InvalidData):
         unpack_credentials(packed[: data.draw(st.integers(0, len(packed) - 1))])
 

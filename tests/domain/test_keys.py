@@ -35,8 +35,8 @@ def test_a_service_and_tenant_stay_on_one_node(
 ) -> None:
     """All keys of one service and tenant share a hash tag, and are ASCII."""
     keys = [state_key(kind, service, tenant, *more) for kind, more in states]
-    for one, other in pairwise(keys):
-        assert _tag(one) == _tag(other)
+    for first, second in pairwise(keys):
+        assert _tag(first) == _tag(second)
     assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
 
 

@@ -118,8 +118,8 @@ DIFFERENT = [
 
 def test_different_payloads_have_different_fingerprints() -> None:
     """1, 1.0, "1" and True differ, and so do other lookalikes."""
-    for one, other in combinations(DIFFERENT, 2):
-        assert payload_fingerprint(one) != payload_fingerprint(other), (one, other)
+    for first, second in combinations(DIFFERENT, 2):
+        assert payload_fingerprint(first) != payload_fingerprint(second), (first, second)
 
 
 @pytest.mark.parametrize(

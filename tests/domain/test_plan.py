@@ -219,7 +219,7 @@ def test_keys_are_unique() -> None:
             )
 
     assert {7} == {len(custom) for custom in names}
-    assert all(one.isdisjoint(other) for one, other in combinations(names, 2))
+    assert all(first.isdisjoint(second) for first, second in combinations(names, 2))
 
 
 def test_idempotency_key_header() -> None:

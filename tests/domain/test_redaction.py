@@ -304,7 +304,7 @@ def test_zeros_hide_nothing_in_words() -> None:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("password=a and secret=b", "password=*** and secret=***"),
+        ("password=a and secret=b", "password=*** and secret=***"),  # words: two values
         ("{'note': 'x', 'city': 'y'}", "{'note':\"***\", 'city': 'y'}"),
         ("{'notes': 'x'}", "{'notes': 'x'}"),
         ('{"a": "größe, token=x"}', '{"a": "größe, token=***"}'),

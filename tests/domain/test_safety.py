@@ -95,5 +95,5 @@ def test_refusal_does_not_show_recipients() -> None:
     ],
 )
 def test_credentials_suit_a_place(live: bool | None, mode: Mode | None, suits: bool) -> None:
-    """What is live and what is a test are kept apart where it is said which is wanted."""
+    """Live and test accounts are told apart if the setting asks for either."""
     assert suits is Safety(live=live).suits(mode)

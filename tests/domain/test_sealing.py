@@ -128,7 +128,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
     ],
 )
 def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
-    """What the types forbid is refused with words."""
+    """Values of other types are refused with a message."""
     with pytest.raises(ConfigurationError, match=problem):
         KeyRing(keys)
 
@@ -157,14 +157,14 @@ def test_no_two_things_are_written_alike(
 
 
 def test_names_do_not_run_into_each_other() -> None:
-    """What is moved from one name to its neighbour is something else; None is no text."""
+    """Moving text between neighbouring names changes the result, and None is not the empty text."""
     things = [("a", "bc", ""), ("ab", "c", ""), ("", "abc", ""), (None, "abc", ""), ("", "", "abc")]
 
     assert len(things) == len({about(*thing) for thing in things})
 
 
 def test_the_header_is_as_it_was() -> None:
-    """What releases before this one have written begins in the same way."""
+    """The encoding begins like that of earlier releases."""
     assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 
 

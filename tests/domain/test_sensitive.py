@@ -18,7 +18,7 @@ from moorage.domain.secrets.sensitive import bot_tokens, is_sensitive, secret_se
     ],
 )  # fmt: skip
 def test_credentials_are_recognised(name: str) -> None:
-    """What vendors call their credentials is recognised in any case."""
+    """The names of vendors' credentials are recognised in any case."""
     assert is_sensitive(name)
     assert is_sensitive(name.upper())
 

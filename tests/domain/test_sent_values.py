@@ -1,4 +1,4 @@
-"""What one attempt sent as a credential."""
+"""The values that an attempt sent as credentials."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_shows_nothing_of_itself() -> None:
     ids=str,
 )
 def test_what_is_no_secret_stays(request_: Request) -> None:
-    """What was sent under a plain name, streamed, or is very long, is not known."""
+    """Values under ordinary names, streamed values and very long ones are not collected."""
     sent = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
 
     assert f"{MASK} {OTHER}" == sent.text(f"{SECRET} {OTHER}")

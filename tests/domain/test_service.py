@@ -210,7 +210,7 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
     ],
 )
 def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
-    """What cannot be a setting is refused at once, by field, with a remedy, and not shown."""
+    """An invalid setting is refused by its field with a remedy, and not shown."""
     with pytest.raises((ConfigurationError, InvalidData)) as caught:
         kind("x", **{field: value})
 
@@ -254,7 +254,7 @@ def test_endpoints_are_named_apart() -> None:
 
 
 def test_names_the_type_that_is_not_the_one() -> None:
-    """What stands in the wrong place is told by its type, beside the one that belongs there."""
+    """The error about a value of a wrong type names that type and the right one."""
     with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as caught:
         Service("vat", endpoints=[7])
     assert "Give an Endpoint." == caught.value.remedy
@@ -450,7 +450,7 @@ def test_answers_are_told_apart_by_a_plain_function() -> None:
 
 
 def test_only_an_endpoints_own_setting_is_checked() -> None:
-    """What is inherited is not checked again, and what is given is checked as it was given."""
+    """Inherited settings are not checked again; given ones are checked as given."""
     seen: list[object] = []
     check = unless_inherited(lambda *arguments: seen.extend(arguments))
     endpoint, field = Endpoint("x"), attrs.fields(Endpoint).cost

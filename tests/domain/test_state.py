@@ -1,4 +1,4 @@
-"""How times in a state relate to the store's clock."""
+"""The times in a state, and the store's clock."""
 
 from __future__ import annotations
 

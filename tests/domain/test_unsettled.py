@@ -1,4 +1,4 @@
-"""What a look-up proves about an effect with an unknown outcome."""
+"""The conclusions from looking up an effect with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Effects:
     @property
     def searched(self) -> int | None:
         """The time that a look-up without a result has recorded."""
-        (found,) = self.execute(ReadEffects([NAME]))
-        searched: int | None = found.searched
+        (effect,) = self.execute(ReadEffects([NAME]))
+        searched: int | None = effect.searched
         return searched
 
 

@@ -42,7 +42,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
     def wake_all(until: int) -> None:
         nonlocal line
-        while due := [(at, each) for each, (at, _) in wakes.items() if at <= until]:
+        while due := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
             at, each = min(due)
             if wakes[each][1]:
                 line, turn = line.taken(each)

@@ -135,8 +135,10 @@ class Shop:
             async def aconfirm(self, event: Any) -> bool:
                 return follow(self._account, event)
 
-        found = self.hub.webhooks
-        self.hub.webhooks = lambda account, **options: Following(account, found(account, **options))
+        open_verifier = self.hub.webhooks
+        self.hub.webhooks = lambda account, **options: Following(
+            account, open_verifier(account, **options)
+        )
 
     def do(self, verb: Any, *values: Any, **options: Any) -> Any:
         """The result of a synchronous or asynchronous method."""

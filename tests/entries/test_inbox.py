@@ -434,7 +434,7 @@ def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
     reports = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
 
     shop.hub.events = lambda account, _: [
-        news for report in reports for news in understood(account, report)
+        event for report in reports for event in understood(account, report)
     ]
     shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
     several = _receive(shop, notices[0])

@@ -218,9 +218,9 @@ def test_credentials_of_a_tenant_go_with_it(
     stored = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):
         stored.rotate("vat", tenant, Credentials.bearer("hidden"))
-    kept: Any = AsyncSubjects if awaited else Subjects
+    subjects_class: Any = AsyncSubjects if awaited else Subjects
     vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored
-    flows = kept(credentials=vault)
+    flows = subjects_class(credentials=vault)
 
     def do(verb: Any, **whose: str) -> Any:
         return asyncio.run(verb(**whose)) if awaited else verb(**whose)

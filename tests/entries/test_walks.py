@@ -145,7 +145,7 @@ class Walk:
             assert stored.state in over, "in order"
 
     def finish(self) -> None:
-        """Let healthy workers take everything that can be taken."""
+        """Run healthy workers until nothing is left to take."""
         for _ in range(4 * (TRIES + 1)):
             self.clock.advance(LEASE + 60.0)
             self.work(-1, fails=False)

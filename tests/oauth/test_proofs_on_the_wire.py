@@ -18,7 +18,7 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 
 
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
-    """Let a host call these vendors with a bound token."""
+    """Give a host a bound token for these vendors."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
     erp.holds(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 

@@ -93,7 +93,7 @@ class Crowded(Vault):
         self.meanwhile: list[Callable[[], Awaitable[object]]] = []
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Let the other caller store first."""
+        """Store after the other caller."""
         if self.meanwhile:
             await self.meanwhile.pop()()
         await super().rotate(service, tenant, new)

@@ -31,7 +31,7 @@ def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any
 
 
 def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as a call that is awaited."""
+    """Use it as an asynchronous call."""
     return run(part.call(key, later(function), *args))
 
 

@@ -1,9 +1,10 @@
-"""A service's test is written once: here its body runs on every face.
+"""A service's test is written once, and its body runs in every mode.
 
-`@sync_and_async` runs an `async def` body with a `World` of each mode: in the plain one nothing
-suspends and background work runs in threads; in the awaited ones it runs in tasks of a loop, once
-over a store that never waits and once over one that does. Fakes are written once, as awaited, and
-made plain where a plain port is wanted. Time is virtual: whoever sleeps moves the clock.
+`@sync_and_async` runs an `async def` body with a `World` of each mode: in the synchronous one
+nothing suspends and background work runs in threads; in the asynchronous ones it runs in tasks of
+a loop, once over a store that never waits and once over one that does. Fakes are written once, as
+asynchronous, and made synchronous where such a port is needed. Time is virtual: a sleep moves the
+clock.
 """
 
 # ruff: noqa: D102, SLF001 - fakes, as typed and told of as they need to be
@@ -158,7 +159,7 @@ class Gate:
         await self._world.wait(self._reached)
 
     def open(self) -> None:
-        """Let all waiting calls continue."""
+        """Continue all waiting calls."""
         self._opened.set()
 
 
@@ -494,7 +495,7 @@ class World:
         return [value if error is None else error for value, error in endings]
 
     async def breathe(self) -> None:
-        """Let other tasks run."""
+        """Yield to other tasks."""
         if self.is_awaited and not self.by_hand:
             await asyncio.sleep(0)
 

@@ -59,12 +59,12 @@ _HERE = (
 
 
 class Block(NamedTuple):
-    """One block of a page.
+    """A block of a page.
 
     Attributes:
-        language: the word behind the fence.
-        text: what stands in it.
-        line: how many lines of the page stand before it.
+        language: the word after the backticks.
+        text: its content.
+        line: the number of lines of the page before it.
     """
 
     language: str

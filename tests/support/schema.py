@@ -49,14 +49,14 @@ def _properties(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
     custom = schema["properties"]
-    return all(fits(root, custom[name], one) for name, one in value.items() if name in custom)
+    return all(fits(root, custom[name], item) for name, item in value.items() if name in custom)
 
 
 def _additional(root: Json, schema: Json, value: Json) -> bool:
     if not isinstance(value, dict):
         return True
     more = schema["additionalProperties"]
-    others = [one for name, one in value.items() if name not in schema.get("properties", {})]
+    others = [item for name, item in value.items() if name not in schema.get("properties", {})]
     return not others if more is False else all(fits(root, more, other) for other in others)
 
 

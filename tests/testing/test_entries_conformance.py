@@ -134,9 +134,9 @@ class Alone(MemoryOutbox):
 )
 def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
     """Each mistake is found by the check that is there for it."""
-    (found,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
+    (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
-        found(broken)
+        the_check(broken)
 
 
 def test_calls_are_checked_alike() -> None:

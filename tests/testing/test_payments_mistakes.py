@@ -96,8 +96,8 @@ class Believing(Stripe):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Events with the wrong state."""
-        news = Stripe.events(self, event, ref)
-        return tuple(attrs.evolve(event, state=PaymentState.CAPTURED) for event in news)
+        payment_events = Stripe.events(self, event, ref)
+        return tuple(attrs.evolve(item, state=PaymentState.CAPTURED) for item in payment_events)
 
 
 @attrs.frozen(kw_only=True)
@@ -106,24 +106,24 @@ class BelievingRefunds(Stripe):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Events with the wrong refund state."""
-        news = Stripe.events(self, event, ref)
+        payment_events = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(
-                event, refund=event.refund and attrs.evolve(event.refund, state=MoveState.SUCCEEDED)
+                item, refund=item.refund and attrs.evolve(item.refund, state=MoveState.SUCCEEDED)
             )
-            for event in news
+            for item in payment_events
         )
 
 
 @attrs.frozen(kw_only=True)
-class CoarseNews(Stripe):
+class CoarseAmounts(Stripe):
     """Reads every amount in a webhook as one of two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Events with the wrong amount."""
-        news = Stripe.events(self, event, ref)
+        payment_events = Stripe.events(self, event, ref)
         return tuple(
-            attrs.evolve(event, amount=event.amount and event.amount * 10) for event in news
+            attrs.evolve(item, amount=item.amount and item.amount * 10) for item in payment_events
         )
 
 
@@ -141,7 +141,7 @@ def _as_it_is(response: Response) -> Response:
         (Coarse, "amounts_are_exact"),
         (Believing, "a_new_word_in_a_webhook_is_no_success"),
         (BelievingRefunds, "a_new_word_in_a_webhook_is_no_success"),
-        (CoarseNews, "amounts_in_webhooks_are_exact"),
+        (CoarseAmounts, "amounts_in_webhooks_are_exact"),
         (Pinning, "an_unreadable_success_is_asked_for_again"),
     ],
 )

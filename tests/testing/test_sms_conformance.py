@@ -55,7 +55,9 @@ class Lesser(Vonage):
 
     def services(self) -> Mapping[str, Service]:
         """Vonage's services, with a header for keys."""
-        return {to: attrs.evolve(one, **KEYS.settings) for to, one in super().services().items()}
+        return {
+            to: attrs.evolve(service, **KEYS.settings) for to, service in super().services().items()
+        }
 
 
 def lesser() -> kit.SmsSubject:
@@ -240,7 +242,10 @@ class _Classifying(Vonage):
         raise NotImplementedError
 
     def services(self) -> Mapping[str, Service]:
-        return {to: attrs.evolve(one, classify=self.how) for to, one in super().services().items()}
+        return {
+            to: attrs.evolve(service, classify=self.how)
+            for to, service in super().services().items()
+        }
 
 
 class _ByStatus(_Classifying):

@@ -445,11 +445,11 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         *kit.TIMED_CHECKS,
         *kit.BOUNDED_CHECKS,
     )
-    (found,) = (item for item in checks if name_of(item) == check)
-    make: Callable[..., Any] = store if found in kit.CHECKS else _timed(store)
+    (the_check,) = (item for item in checks if name_of(item) == check)
+    make: Callable[..., Any] = store if the_check in kit.CHECKS else _timed(store)
 
     with pytest.raises(AssertionError, match=re.escape(sentence)):
-        found(make)
+        the_check(make)
 
 
 @pytest.mark.parametrize("store", [_Forever, _Sooner])

@@ -115,7 +115,7 @@ class _Careless(Table):
     """Takes tenants for the same that are nearly so."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        existing = {str(one).strip().lower(): result for (_, one), result in self.kept.items()}
+        existing = {str(owner).strip().lower(): result for (_, owner), result in self.kept.items()}
         try:
             return existing[str(tenant).strip().lower()]
         except KeyError:

@@ -95,7 +95,7 @@ class Endpoint:
             return reply_to(error)
 
 
-DESK: Final = Endpoint()
+ENDPOINT: Final = Endpoint()
 
 
 # --- one endpoint in each way ---------------------------------------------------------
@@ -103,14 +103,14 @@ DESK: Final = Endpoint()
 
 def plain_wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Without a framework."""
-    reply = DESK.answer(lambda: from_wsgi(environ, limit=DESK.limit))
+    reply = ENDPOINT.answer(lambda: from_wsgi(environ, limit=ENDPOINT.limit))
     start_response(f"{reply.status} Answered", [("Content-Type", reply.content_type)])
     return [reply.body]
 
 
 async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
     """The same, asynchronously."""
-    reply = await DESK.aanswer(lambda: from_asgi(scope, receive, limit=DESK.limit))
+    reply = await ENDPOINT.aanswer(lambda: from_asgi(scope, receive, limit=ENDPOINT.limit))
     headers = [(b"content-type", reply.content_type.encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
@@ -118,9 +118,9 @@ async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
 
 def django_view(request: HttpRequest) -> HttpResponse:
     """Django's."""
-    if DESK.before:
-        DESK.before(request)
-    reply = DESK.answer(lambda: from_django(request, limit=DESK.limit))
+    if ENDPOINT.before:
+        ENDPOINT.before(request)
+    reply = ENDPOINT.answer(lambda: from_django(request, limit=ENDPOINT.limit))
     return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
 
 
@@ -132,17 +132,17 @@ flask_app = flask.Flask(__name__)
 @flask_app.route("/<path:_>", methods=["GET", "POST", "PUT"])
 def flask_view(_: str) -> flask.Response:
     """Flask's."""
-    if DESK.before:
-        DESK.before(flask.request)
-    reply = DESK.answer(lambda: from_flask(flask.request, limit=DESK.limit))
+    if ENDPOINT.before:
+        ENDPOINT.before(flask.request)
+    reply = ENDPOINT.answer(lambda: from_flask(flask.request, limit=ENDPOINT.limit))
     return flask.Response(reply.body, reply.status, content_type=reply.content_type)
 
 
 async def starlette_view(request: Request) -> Response:
     """Starlette's, and so FastAPI's."""
-    if DESK.before:
-        await DESK.before(request)
-    reply = await DESK.aanswer(lambda: from_starlette(request, limit=DESK.limit))
+    if ENDPOINT.before:
+        await ENDPOINT.before(request)
+    reply = await ENDPOINT.aanswer(lambda: from_starlette(request, limit=ENDPOINT.limit))
     return Response(reply.body, reply.status, media_type=reply.content_type)
 
 

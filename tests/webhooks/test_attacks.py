@@ -102,7 +102,7 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
         """A table whose cells are empty."""
 
         def get(self, *_: object) -> tuple[Secret, ...]:
-            """What stands there."""
+            """The cell's content."""
             return (Secret(cell),)
 
     for cell in ("", " ", "\x00"):

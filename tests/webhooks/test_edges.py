@@ -132,8 +132,8 @@ def test_one_of_several_is_enough() -> None:
     assert check(b"", ["other", "word"])
     assert not check(b"", ["other"])
 
-    known = checker(WebhookAlgorithm.BASIC, Secret("user:password:"))
-    assert known(b"", ["Basic dXNlcjpwYXNzd29yZDo="])
+    check = checker(WebhookAlgorithm.BASIC, Secret("user:password:"))
+    assert check(b"", ["Basic dXNlcjpwYXNzd29yZDo="])
 
 
 def test_a_name_is_refused_as_such() -> None:

@@ -19,7 +19,7 @@ from moorage import ConfigurationError, WebhookRejected
 from moorage.errors import StorageUnavailable
 from moorage.hub.receiving import from_django, from_flask, from_starlette, from_wsgi
 from tests.webhooks import hosts
-from tests.webhooks.hosts import CHUNKED, DESK, SERVERS, Hosts
+from tests.webhooks.hosts import CHUNKED, ENDPOINT, SERVERS, Hosts
 from tests.webhooks.senders import (
     BY_NAME,
     FORM,
@@ -63,12 +63,12 @@ def of_github(body: bytes, number: int = 1) -> Sent:
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
 def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
     """White space, escapes and doubled members arrive as they were sent, whatever their name."""
-    DESK.receives("github")
+    ENDPOINT.receives("github")
     sent = of_github(ODD)
     value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert 200 == world.ask(host, value)[0], DESK.error
-    assert ODD == DESK.events[0].body
+    assert 200 == world.ask(host, value)[0], ENDPOINT.error
+    assert ODD == ENDPOINT.events[0].body
 
 
 @EVERYWHERE
@@ -76,46 +76,46 @@ def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
 @pytest.mark.parametrize("query", ["?shop=1", "?a=%C3%A9&b=x%20y+z&c=%2F", "?a=b?c/d:e@f", ""])
 def test_signed_url_is_the_sent_url(host: str, path: str, query: str, world: Hosts) -> None:
     """The signed URL is the one that was sent, escapes included."""
-    DESK.receives("square")
+    ENDPOINT.receives("square")
     url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
     signature = b64(mac(SECRET, url.encode() + body))
     headers = {"x-square-hmacsha256-signature": signature, "Content-Type": "application/json"}
 
-    assert 200 == world.ask(host, Sent(headers=headers, body=body, url=url))[0], DESK.error
+    assert 200 == world.ask(host, Sent(headers=headers, body=body, url=url))[0], ENDPOINT.error
 
 
 @EVERYWHERE
 def test_forms_are_verified(host: str, world: Hosts) -> None:
     """A form is signed by its fields and the URL, and is accepted through every host."""
-    DESK.receives("twilio")
-    assert 200 == world.ask(host, TWILIO.send(NOW, 7))[0], DESK.error
+    ENDPOINT.receives("twilio")
+    assert 200 == world.ask(host, TWILIO.send(NOW, 7))[0], ENDPOINT.error
 
 
 @WITH_CHUNKS
 def test_bodies_in_chunks(host: str, world: Hosts) -> None:
     """A body whose length nobody said is put together, as far as the limit goes."""
-    DESK.receives("github")
-    assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], DESK.error
-    DESK.limit = len(ODD) - 1
+    ENDPOINT.receives("github")
+    assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
+    ENDPOINT.limit = len(ODD) - 1
     assert 413 == world.ask(host, of_github(ODD, 2), chunked=True)[0]
-    DESK.limit = len(ODD)
+    ENDPOINT.limit = len(ODD)
     assert 200 == world.ask(host, of_github(ODD, 3), chunked=True)[0]
 
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
 def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None:
     """A chunked body that the host cannot read is answered with 411."""
-    DESK.receives("github")
+    ENDPOINT.receives("github")
 
     assert 411 == world.ask(host, of_github(b"{}"), chunked=True)[0]
-    assert isinstance(DESK.error, WebhookRejected)
-    assert "length_required" == DESK.error.reason
+    assert isinstance(ENDPOINT.error, WebhookRejected)
+    assert "length_required" == ENDPOINT.error.reason
 
 
 @EVERYWHERE
 def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
     """Anybody can send no body in chunks, so that is refused like any other forgery."""
-    DESK.receives("github")
+    ENDPOINT.receives("github")
     empty = Sent(headers={"Content-Type": "application/json"}, body=b"")
 
     assert (401 if host in CHUNKED else 411) == world.ask(host, empty, chunked=True)[0]
@@ -124,18 +124,18 @@ def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Host
 @EVERYWHERE
 def test_declared_length_above_the_limit_is_refused(host: str, world: Hosts) -> None:
     """A body above the limit is refused by its declared length."""
-    DESK.receives("github")
-    DESK.limit = len(ODD) - 1
+    ENDPOINT.receives("github")
+    ENDPOINT.limit = len(ODD) - 1
 
     assert 413 == world.ask(host, of_github(ODD))[0]
-    assert isinstance(DESK.error, WebhookRejected)
-    assert "too_large" == DESK.error.reason
+    assert isinstance(ENDPOINT.error, WebhookRejected)
+    assert "too_large" == ENDPOINT.error.reason
 
 
 @EVERYWHERE
 def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
     """Two signatures are refused in either order, whether a server joins them or not."""
-    DESK.receives("github")
+    ENDPOINT.receives("github")
     sent = of_github(b'{"a":1}')
     for order in (slice(None), slice(None, None, -1)):
         both = [sent.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
@@ -172,38 +172,38 @@ class _AsyncLost(_Lost):
 @EVERYWHERE
 def test_answers(host: str, world: Hosts) -> None:
     """A forgery, a repeat, a delivery under way and a host that fails are told apart."""
-    receiver = DESK.receives("github")
+    receiver = ENDPOINT.receives("github")
     sent = of_github(b'{"a":1}')
     forged = attrs.evolve(sent, body=b'{"a":2}')
 
     assert 401 == world.ask(host, forged)[0]
-    DESK.fails = True
+    ENDPOINT.fails = True
     assert 503 == world.ask(host, sent)[0]
-    DESK.fails = False
+    ENDPOINT.fails = False
     held = receiver.verify(sent)
     assert 409 == world.ask(host, sent)[0]
     receiver.release(held)
     assert (200, b"") == world.ask(host, sent)[::2]
     assert (200, b"") == world.ask(host, sent)[::2]
-    assert isinstance(DESK.error, WebhookRejected)
-    assert "replayed" == DESK.error.reason
+    assert isinstance(ENDPOINT.error, WebhookRejected)
+    assert "replayed" == ENDPOINT.error.reason
     assert 400 == world.ask(host, of_github(b"{", 2))[0]
     lost = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
-    DESK.receives("github", storage=lost)
+    ENDPOINT.receives("github", storage=lost)
     assert 503 == world.ask(host, sent)[0]
 
 
 @EVERYWHERE
 def test_challenges_are_echoed(host: str, world: Hosts) -> None:
     """Slack, Zoom, Meta and Discord get what they asked for, in the form they want it in."""
-    DESK.receives("slack")
+    ENDPOINT.receives("slack")
     signed = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
     slack = versioned(*signed, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"})
     status, kind, body = world.ask(host, slack(NOW, 0))
     assert (200, b"3eZbrw1aBm") == (status, body)
     assert kind.startswith("text/plain")
 
-    DESK.receives("zoom")
+    ENDPOINT.receives("zoom")
     question = {"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UYoo"}}
     zoom = versioned("x-zm-signature", "x-zm-request-timestamp", lambda _: question)
     status, kind, body = world.ask(host, zoom(NOW, 0))
@@ -211,7 +211,7 @@ def test_challenges_are_echoed(host: str, world: Hosts) -> None:
     signed_token = mac(SECRET, "qgg8vlvZRS6UYoo").hex()
     assert {"plainToken": "qgg8vlvZRS6UYoo", "encryptedToken": signed_token} == json.loads(body)
 
-    DESK.receives("meta", parameters={"verify_token": "v"})
+    ENDPOINT.receives("meta", parameters={"verify_token": "v"})
     url = "https://shop.example/h?hub.mode=subscribe&hub.challenge=115820&hub.verify_token="
     meta = Sent(headers={}, body=b"", method="GET", url=url + "v")
     assert (200, b"115820") == world.ask(host, meta)[::2]
@@ -222,9 +222,9 @@ def test_challenges_are_echoed(host: str, world: Hosts) -> None:
 def test_subscriptions_are_confirmed(host: str, world: Hosts) -> None:
     """Amazon's link is followed, and the answer is an empty success."""
     links = Links()
-    DESK.receives("aws-sns", links=links)
+    ENDPOINT.receives("aws-sns", links=links)
 
-    assert (200, b"") == world.ask(host, sns("2", **CONFIRMATION)(NOW, 1))[::2], DESK.error
+    assert (200, b"") == world.ask(host, sns("2", **CONFIRMATION)(NOW, 1))[::2], ENDPOINT.error
     assert CONFIRM == links.asked[-1]
 
 
@@ -262,13 +262,13 @@ def test_body_already_read_by_django(
     host: str, before: Callable[[Any], object], kind: str, status: int, world: Hosts
 ) -> None:
     """Django's stored body is used; if Django consumed it, the error says so."""
-    DESK.receives("github")
-    DESK.before = before
+    ENDPOINT.receives("github")
+    ENDPOINT.before = before
     sent = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
     value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask(host, value)[0], DESK.error
-    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+    assert status == world.ask(host, value)[0], ENDPOINT.error
+    assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -292,13 +292,13 @@ def test_body_already_read_by_flask(
     world: Hosts,
 ) -> None:
     """Flask's stored body is used; if Flask parsed or streamed it, the error says so."""
-    DESK.receives("github")
-    DESK.before = before
+    ENDPOINT.receives("github")
+    ENDPOINT.before = before
     sent = of_github(ODD)
     value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask("flask", value, chunked=chunked)[0], DESK.error
-    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+    assert status == world.ask("flask", value, chunked=chunked)[0], ENDPOINT.error
+    assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
 def test_flask_body_stays_readable(world: Hosts) -> None:
@@ -309,8 +309,8 @@ def test_flask_body_stays_readable(world: Hosts) -> None:
         from_flask(request)
         seen.append(request.get_data())
 
-    DESK.receives("github")
-    DESK.before = twice
+    ENDPOINT.receives("github")
+    ENDPOINT.before = twice
     for chunked in (True, False):
         assert 200 == world.ask("flask", of_github(ODD, chunked + 1), chunked=chunked)[0]
     assert [ODD, ODD] == seen
@@ -344,13 +344,13 @@ async def _starlette_stream(request: Request) -> None:
 )
 def test_body_already_read_by_starlette(before: Any, kind: str, status: int, world: Hosts) -> None:
     """Starlette's stored body is used; if it was parsed or streamed, the error says so."""
-    DESK.receives("github")
-    DESK.before = before
+    ENDPOINT.receives("github")
+    ENDPOINT.before = before
     sent = of_github(ODD)
     value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
 
-    assert status == world.ask("starlette", value)[0], DESK.error
-    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+    assert status == world.ask("starlette", value)[0], ENDPOINT.error
+    assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
 def test_a_client_of_starlettes_that_goes_away() -> None:
@@ -371,7 +371,7 @@ def test_a_client_of_starlettes_that_goes_away() -> None:
 def test_djangos_test_client() -> None:
     """Through Django's own client, with its middleware, a view of a host answers as it should."""
     hosts.configure_django()
-    DESK.receives("github")
+    ENDPOINT.receives("github")
     sent = of_github(ODD)
     headers = {name: value for name, value in sent.headers.items() if name != "Content-Type"}
     middleware = [
@@ -382,7 +382,7 @@ def test_djangos_test_client() -> None:
     with override_settings(ROOT_URLCONF=hosts.__name__, MIDDLEWARE=middleware):
         client: Any = Client(headers=headers)
         answer = client.post("/hooks", ODD, content_type="application/json")
-        assert 200 == answer.status_code, DESK.error
+        assert 200 == answer.status_code, ENDPOINT.error
         answer = client.post("/hooks", ODD + b" ", content_type="application/json")
         assert 401 == answer.status_code
 

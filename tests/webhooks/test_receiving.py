@@ -108,7 +108,7 @@ def test_what_is_cut_off_is_refused() -> None:
 
 
 def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
-    """What an ASGI server hands over."""
+    """The scope and messages that an ASGI server passes."""
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
     headers = {"Host": "shop.example", "Content-Length": str(len(sent.body)), **sent.headers}
     return {
@@ -138,7 +138,7 @@ def messages(*bodies: bytes | None) -> Callable[[], Any]:
 
 
 def test_a_webhook_out_of_asgi() -> None:
-    """What an ASGI server hands over in pieces is verified."""
+    """A webhook in several ASGI messages is verified."""
     pieces = messages(SENT.body[:5], SENT.body[5:])
     taken = asyncio.run(from_asgi(scope(), pieces))
     assert Receiver.of(BY_NAME["twilio"]).verify({**taken})

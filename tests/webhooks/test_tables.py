@@ -28,7 +28,7 @@ def as_toml(table: dict[str, Any]) -> str:
     for key, value in table.items():
         if not _is_plain(value):
             lines.append(f"[{key}]")
-            lines += [f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items()]
+            lines += [f"{json.dumps(name)} = {json.dumps(item)}" for name, item in value.items()]
     return "\n".join(lines)
 
 

@@ -170,8 +170,8 @@ def _texts() -> tuple[Any, ...]:
 
 def _parcel() -> tuple[Any, ...]:
     parcel = Parcel(weight="0.4", length=25, width="20.5", height=10)
-    asked = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=parcel, reference="ORDER-2")
-    return (ShipmentRequest(asked=asked),)
+    request = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=parcel, reference="ORDER-2")
+    return (ShipmentRequest(asked=request),)
 
 
 def _charged(stripe: Any) -> list[str]:
