@@ -211,7 +211,7 @@ def test_a_card_may_want_to_be_confirmed(shop: Shop) -> None:
 
     assert PaymentState.CAPTURED == paid.state
     assert (
-        MeansOfPayment(type="creditcard", brand="Visa", last4="1005", expires=(2034, 12))
+        MeansOfPayment(type="creditcard", brand="visa", last4="1005", expires=(2034, 12))
         == paid.means
     )
 

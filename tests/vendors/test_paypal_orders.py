@@ -197,7 +197,7 @@ def test_card_details(shop: Shop) -> None:
     payment = shop.charged()
 
     assert payment.means is not None
-    assert ("VISA", "7704", (2031, 5)) == (
+    assert ("visa", "7704", (2031, 5)) == (
         payment.means.brand,
         payment.means.last4,
         payment.means.expires,

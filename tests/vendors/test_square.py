@@ -180,7 +180,7 @@ def test_payment_details(shop: Shop) -> None:
     assert (
         MeansOfPayment(
             type="card",
-            brand="VISA",
+            brand="visa",
             last4="5858",
             expires=(2034, 12),
             stored="ccof:customer-card-id-ok",

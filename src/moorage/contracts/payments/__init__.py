@@ -1,8 +1,9 @@
 """Payments: arguments, results, states and events, and the operations of payment vendors.
 
-`asking` has the arguments of operations, `values` their results, `states` the states and decline
-reasons, `news` the events, `minor` amounts in minor units, `buyers` messages to buyers,
-`unsettled` operations without a known outcome, and `vendor` the operations of a vendor.
+`requests` has the arguments of operations, `values` their results, `states` the states and decline
+reasons, `events` the events, `minor` amounts in minor units, `brands` the names of card brands,
+`buyers` messages to buyers, `unsettled` operations without a known outcome, and `vendor` the
+operations of a vendor.
 """
 
 from __future__ import annotations

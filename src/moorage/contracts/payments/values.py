@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from moorage.contracts.payments.brands import card_brand
 from moorage.contracts.payments.states import (
     DeclineReason,
     DisputeState,
@@ -66,13 +67,16 @@ class MeansOfPayment:
 
     Attributes:
         type: the vendor's own word, such as "card".
-        brand, last4, expires: brand, last digits and expiry (year and month) of a card.
-        wallet: wallet that held the card.
+        brand: brand of a card under the same name at every vendor: "visa", "mastercard", "amex",
+            "diners", "unionpay", "cartes_bancaires", "eftpos_au", or the vendor's word in lower
+            case.
+        last4, expires: last digits and expiry (year and month) of a card.
+        wallet: wallet that held the card, in the vendor's own word.
         stored: the vendor's id of the means, if it is stored for later.
     """
 
     type: str | None = None
-    brand: str | None = None
+    brand: str | None = attrs.field(default=None, converter=card_brand)
     last4: str | None = attrs.field(default=None, repr=False)
     expires: tuple[int, int] | None = attrs.field(default=None, repr=False)
     wallet: str | None = None

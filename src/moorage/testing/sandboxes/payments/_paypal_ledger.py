@@ -135,6 +135,8 @@ class PayPalLedger(Sandbox):
             self.vault[vault_id] = kind
             means["attributes"]["vault"] = {"id": vault_id, "status": "VAULTED"}
         means.pop("experience_context", None)
+        if kind == "card":
+            means |= {"brand": "VISA", "last_digits": "7704"}
         self._move(order, "COMPLETED", ())
         amount = order["purchase_units"][0]["amount"]
         if order["intent"] == "CAPTURE":

@@ -1,0 +1,39 @@
+"""Card brands under one name at every vendor."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import Final
+
+_BREAKS: Final = re.compile(r"[\W_]+")
+_NAMES: Final = MappingProxyType(
+    {
+        "american_express": "amex",
+        "carte_bancaire": "cartes_bancaires",
+        "cartebancaire": "cartes_bancaires",
+        "cb_nationale": "cartes_bancaires",
+        "china_union_pay": "unionpay",
+        "china_unionpay": "unionpay",
+        "cup": "unionpay",
+        "diners_club": "diners",
+        "discover_diners": "diners",
+        "eftpos": "eftpos_au",
+        "eftpos_australia": "eftpos_au",
+        "master_card": "mastercard",
+        "mc": "mastercard",
+        "other_brand": "unknown",
+        "union_pay": "unionpay",
+    }
+)
+"""Other vendors' words for a brand, in lower case, and the name here."""
+
+
+def card_brand(word: str | None) -> str | None:
+    """The name of a card brand that is the same at every vendor, such as "visa" or "amex".
+
+    A brand without another name here is the vendor's word in lower case, with an underscore between
+    words. None, or a word without a letter or digit, is None.
+    """
+    name = _BREAKS.sub("_", word or "").strip("_").lower()
+    return _NAMES.get(name, name) or None
