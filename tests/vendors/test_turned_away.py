@@ -75,5 +75,15 @@ def test_vendors_with_keys_are_listed() -> None:
 
 def test_page_has_a_row_for_each_vendor() -> None:
     """The page about failures has a row for each vendor."""
-    section = PAGE.read_text().partition("## Turned away")[2].partition("\n## ")[0]
-    assert OVER_HTTP == re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert OVER_HTTP == rows("## Turned away: 429")
+
+
+def test_page_has_a_row_for_each_vendor_with_keys() -> None:
+    """The page says what each vendor that honours keys documents of a key in use."""
+    assert sorted(WITH_KEYS) == rows("## A conflict: 409")
+
+
+def rows(title: str) -> list[str]:
+    """The vendors in the table under a title of the page, in its order."""
+    section = PAGE.read_text().partition(f"{title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
