@@ -547,6 +547,23 @@ def test_key_of_a_payment_is_not_settled_with_what_nobody_can_read(answer: Any) 
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
+@pytest.mark.parametrize("kind", [Stripe, Keyless])
+def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
+    """The job stored the payment, so an operator's later "not done" makes nobody pay twice.
+
+    Where the request was sent again, its answer is stored under the service's key as well. Where
+    the payment was looked up, that key is still unknown, and only the payment's record protects it.
+    """
+    world = World(kind)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        assert [SettledAs.DONE] == [one.outcome for one in hub.settle_payments()]
+        assert (kind is Keyless) == hub.manager.resolve_key("till", KEY, done=False)
+        assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
+        assert 1 == len(world.stripe.charges)
+
+
 def test_sealed_payments_need_their_cipher() -> None:
     """An encrypted payment cannot be read without its cipher."""
     world = World()

@@ -143,7 +143,11 @@ class Idempotency(Part):
         return lambda function: decorated(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle an unknown key after a look-up: done, with its answer, or never done."""
+        """Settle an unknown key after a look-up: done, with its answer, or never done.
+
+        False if nothing was changed, because the key had no unknown outcome: it is new, its answer
+        is stored already, or its call may still be in progress.
+        """
         return self._execute(self._resolve(key, done, answer), None)
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:

@@ -121,7 +121,9 @@ class ManualOperations:
             tenant: tenant of the key.
 
         Returns:
-            True if the key had an unknown outcome.
+            True if this settled the key. False if nothing was changed: the key was never used or
+            has expired, its answer is stored already (perhaps by `settle_payments`), a call is
+            using it, or, with `done=False`, its request may still be in progress.
 
         Raises:
             InvalidData: the key belongs to a request, and the answer is not a Response.
