@@ -49,7 +49,7 @@ def test_other_values_are_refused(new: object) -> None:
     """A value that is no credential is refused, and the stored one stays."""
     provider = MemoryCredentialProvider({OWNER: OLD})
 
-    with pytest.raises(InvalidData, match="is no credential"):
+    with pytest.raises(InvalidData, match="The new credential is"):
         provider.rotate(*OWNER, cast("Credentials", new))
     assert OLD == provider.get(*OWNER)
 

@@ -348,7 +348,7 @@ def test_missing_rights_are_named(base: Base) -> None:
         provider = SqlCredentialProvider(
             base.url.set(username=user), CIPHER, prefix=base.prefix, timeout=30
         )
-        with pytest.raises(ConfigurationError, match=r"does not allow us.*Grant SELECT"):
+        with pytest.raises(ConfigurationError, match=r"has no access to.*Grant SELECT"):
             provider.get(*OWNER)
     finally:
         base.run(f"DROP USER {user}")

@@ -1,4 +1,4 @@
-"""Providers of credentials that somebody else writes."""
+"""Providers of credentials that another program writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ReadOnly(ABC):
-    """Finds credentials; renewing one is looking whether somebody has replaced it."""
+    """A read-only provider; a renewal checks whether the credentials were replaced."""
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> Kept | None:
@@ -20,24 +20,24 @@ class ReadOnly(ABC):
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Where it is written, or would be."""
+        """Return the place of the credentials, for messages."""
 
     def got(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials."""
-        kept = self.find(service, tenant)
-        if kept is None:
+        credentials = self.find(service, tenant)
+        if credentials is None:
             raise CredentialNotFound(
                 f"There is no credential at {self.where(service, tenant)}.",
                 service=service,
                 remedy="Write one there, or correct the name of the service or tenant.",
             )
-        return kept
+        return credentials
 
     def renewed(self, service: str, tenant: str | None, stale: Kept) -> Any:
         """Return the credentials that replaced the stale ones."""
-        kept = self.got(service, tenant)
-        if kept != stale:
-            return kept
+        credentials = self.got(service, tenant)
+        if credentials != stale:
+            return credentials
         raise CredentialRefreshFailed(
             f"The credential at {self.where(service, tenant)} is still the one that was refused.",
             service=service,
@@ -45,9 +45,9 @@ class ReadOnly(ABC):
         )
 
     def refuse(self, service: str, tenant: str | None) -> NoReturn:
-        """Refuse to write."""
+        """Raise an error for an attempt to write."""
         raise ConfigurationError(
-            f"Nothing is written to {self.where(service, tenant)} from here.",
+            f"The provider cannot write to {self.where(service, tenant)}.",
             path="credentials",
-            remedy="Write it where it is kept, or use a provider that stores.",
+            remedy="Change the credentials there, or use a provider that stores them.",
         )

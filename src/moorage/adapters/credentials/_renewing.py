@@ -1,8 +1,7 @@
-"""Renewing credentials, wherever they are kept.
+"""Renews credentials in any store.
 
-A credential is renewed by one caller at a time: the first to ask takes off, the others wait until
-it has landed. They are told apart by the place that a flight takes in a dictionary, which only one
-can get; so no lock is held while somebody renews.
+One caller at a time renews a credential: the first starts a renewal, and the others wait until it
+ends. The renewal is registered atomically in a dictionary, so no lock is held while it runs.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
+from moorage.domain.values.text import with_article
 from moorage.errors import ConnectorError, CredentialNotFound, CredentialRefreshFailed, InvalidData
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from moorage.domain.auth.keeping import Kept
 
 Owner: TypeAlias = "tuple[str, str | None]"
-"""A service and a tenant. What belongs to None belongs to no tenant, and serves none."""
+"""A service and a tenant. Credentials of the tenant None are not used for any other tenant."""
 
 Renew: TypeAlias = "Callable[[str, str | None, Any], Kept]"
 AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[Kept]]"
 
 
 class Vault(Protocol):
-    """Where credentials are kept.
+    """A store of credentials.
 
-    `get` raises what `missing` gives where there is nothing. `replace` keeps a new one, unless the
-    old one has been replaced already.
+    `get` raises the error of `missing` if there are none. `replace` stores new credentials, unless
+    the old ones have been replaced already.
     """
 
     def get(self, owner: Owner, /) -> Any: ...
@@ -58,48 +58,48 @@ class AsyncVault(Protocol):
     async def replace(self, owner: Owner, old: Kept, new: Kept, /) -> None: ...
 
 
-class _Flight:
-    """A renewal under way. It lands renewed or failed; or neither, if it was interrupted."""
+class _Renewal:
+    """A running renewal. It ends with success or failure, or with neither after an interruption."""
 
     def __init__(self) -> None:
         self.renewed = False
         self.failure: CredentialRefreshFailed | None = None
 
-    def settled(self) -> bool:
+    def succeeded(self) -> bool:
         """Return whether the renewal succeeded; raise a copy of its error if it failed."""
         if self.failure is not None:
             raise copy(self.failure) from self.failure.__cause__
         return self.renewed
 
     def fail(self, owner: Owner, error: Exception) -> None:
-        """Land with what went wrong."""
+        """Record the failure."""
         self.failure = _failed(owner, error)
 
 
-class _ThreadFlight(_Flight):
+class _ThreadRenewal(_Renewal):
     def __init__(self) -> None:
         super().__init__()
-        self._landed = Event()
-        self.land = self._landed.set
-        self.wait = self._landed.wait
+        self._finished = Event()
+        self.finish = self._finished.set
+        self.wait = self._finished.wait
 
 
 class Renewing:
-    """A provider over a vault.
+    """A provider of credentials in a store that can renew them.
 
     Args:
-        vault: where the credentials are.
-        renew: gives a new one; without it nothing can be refreshed.
+        vault: the store of the credentials.
+        renew: returns new credentials; without it nothing can be refreshed.
     """
 
     def __init__(self, vault: Vault, renew: Renew | None) -> None:
         self._vault = vault
-        self._renew = renew or _cannot
-        self._forget_flights()
-        in_child(self, Renewing._forget_flights)
+        self._renew = renew or _cannot_renew
+        self._clear_renewals()
+        in_child(self, Renewing._clear_renewals)
 
-    def _forget_flights(self) -> None:
-        self._flights: dict[Owner, _ThreadFlight] = {}
+    def _clear_renewals(self) -> None:
+        self._renewals: dict[Owner, _ThreadRenewal] = {}
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -115,73 +115,73 @@ class Renewing:
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
-        vault, owner, settled = self._vault, (service, tenant), False
-        while not settled and vault.get(owner) == stale:
-            mine = _ThreadFlight()
+        vault, owner, succeeded = self._vault, (service, tenant), False
+        while not succeeded and vault.get(owner) == stale:
+            mine = _ThreadRenewal()
             try:
-                flight = self._flights.setdefault(owner, mine)
-                if flight is mine:
-                    self._fly(mine, owner, stale)
+                renewal = self._renewals.setdefault(owner, mine)
+                if renewal is mine:
+                    self._run_renewal(mine, owner, stale)
             finally:
-                if self._flights.get(owner) is mine:
-                    del self._flights[owner]
-                mine.land()
-            flight.wait()
-            settled = flight.settled()
+                if self._renewals.get(owner) is mine:
+                    del self._renewals[owner]
+                mine.finish()
+            renewal.wait()
+            succeeded = renewal.succeeded()
         return vault.get(owner)
 
-    def _fly(self, flight: _Flight, owner: Owner, stale: Kept) -> None:
+    def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
         current = self._vault.get(owner)
-        if current != stale:  # somebody else has landed just now
+        if current != stale:  # another caller has just renewed them
             return
         try:
             self._vault.replace(owner, current, checked(self._renew(*owner, current)))
-            flight.renewed = True
-        except Exception as error:  # noqa: BLE001 - raised as what it means
-            flight.fail(owner, error)
+            renewal.renewed = True
+        except Exception as error:  # noqa: BLE001 - raised as a refresh error
+            renewal.fail(owner, error)
 
 
-class _TaskFlight(_Flight):
+class _TaskRenewal(_Renewal):
     def __init__(self) -> None:
         super().__init__()
-        self._landed = False
+        self._finished = False
         self._waiting: deque[tuple[AbstractEventLoop, Future[None]]] = deque()
 
     async def wait(self) -> None:
-        """Wait, in whichever event loop, until it has landed."""
-        from asyncio import get_running_loop  # noqa: PLC0415 - the other colour needs none
+        """Wait in the running event loop until the renewal has ended."""
+        from asyncio import get_running_loop  # noqa: PLC0415 - the synchronous provider needs none
 
         loop = get_running_loop()
-        told = loop.create_future()
-        self._waiting.append((loop, told))
-        if not self._landed:
-            await told
+        signal = loop.create_future()
+        self._waiting.append((loop, signal))
+        if not self._finished:
+            await signal
 
-    def land(self) -> None:
-        """Tell those who wait."""
-        self._landed = True
+    def finish(self) -> None:
+        """Wake the waiting callers."""
+        self._finished = True
         while self._waiting:
-            loop, told = self._waiting.popleft()
+            loop, signal = self._waiting.popleft()
             with suppress(RuntimeError):  # a closed loop waits for nothing
-                loop.call_soon_threadsafe(_tell, told)
+                loop.call_soon_threadsafe(_set, signal)
 
 
 class AsyncRenewing:
     """The asynchronous `Renewing`.
 
     Args:
-        vault: where the credentials are.
-        renew: gives a new one; without it nothing can be refreshed.
+        vault: the store of the credentials.
+        renew: returns new credentials; without it nothing can be refreshed.
     """
 
     def __init__(self, vault: AsyncVault, renew: AsyncRenew | None) -> None:
         self._vault = vault
-        self._renew = renew or _cannot_either
-        self._forget_flights()
-        in_child(self, AsyncRenewing._forget_flights)
+        self._renew = renew or _cannot_renew_async
+        self._clear_renewals()
+        in_child(self, AsyncRenewing._clear_renewals)
 
-    def _forget_flights(self) -> None:
-        self._flights: dict[Owner, _TaskFlight] = {}
+    def _clear_renewals(self) -> None:
+        self._renewals: dict[Owner, _TaskRenewal] = {}
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -197,36 +197,36 @@ class AsyncRenewing:
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
-        vault, owner, settled = self._vault, (service, tenant), False
-        while not settled and await vault.get(owner) == stale:
-            mine = _TaskFlight()
+        vault, owner, succeeded = self._vault, (service, tenant), False
+        while not succeeded and await vault.get(owner) == stale:
+            mine = _TaskRenewal()
             try:
-                flight = self._flights.setdefault(owner, mine)
-                if flight is mine:
-                    await self._fly(mine, owner, stale)
+                renewal = self._renewals.setdefault(owner, mine)
+                if renewal is mine:
+                    await self._run_renewal(mine, owner, stale)
             finally:
-                if self._flights.get(owner) is mine:
-                    del self._flights[owner]
-                mine.land()
-            await flight.wait()
-            settled = flight.settled()
+                if self._renewals.get(owner) is mine:
+                    del self._renewals[owner]
+                mine.finish()
+            await renewal.wait()
+            succeeded = renewal.succeeded()
         return await vault.get(owner)
 
-    async def _fly(self, flight: _Flight, owner: Owner, stale: Kept) -> None:
+    async def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
         current = await self._vault.get(owner)
-        if current != stale:  # somebody else has landed just now
+        if current != stale:  # another caller has just renewed them
             return
         try:
             new = checked(await self._renew(*owner, current))
             await self._vault.replace(owner, current, new)
-            flight.renewed = True
-        except Exception as error:  # noqa: BLE001 - raised as what it means
-            flight.fail(owner, error)
+            renewal.renewed = True
+        except Exception as error:  # noqa: BLE001 - raised as a refresh error
+            renewal.fail(owner, error)
 
 
-def _tell(told: Future[None]) -> None:
-    if not told.done():
-        told.set_result(None)
+def _set(signal: Future[None]) -> None:
+    if not signal.done():
+        signal.set_result(None)
 
 
 def checked(new: object) -> Kept:
@@ -234,42 +234,42 @@ def checked(new: object) -> Kept:
     if isinstance(new, (Credentials, OAuthCredentials)):
         return new
     raise InvalidData(
-        f"A {type(new).__name__} is no credential.",
+        f"The new credential is {with_article(type(new).__name__)}.",
         field="credentials",
-        remedy="Give Credentials or OAuthCredentials.",
+        remedy="Return Credentials or OAuthCredentials.",
     )
 
 
 def missing(owner: Owner) -> CredentialNotFound:
     """Return the error for missing credentials."""
-    return CredentialNotFound(f"No credential of {_whose(owner)} is kept.", service=owner[0])
+    return CredentialNotFound(f"There is no credential of {_owner_text(owner)}.", service=owner[0])
 
 
 def _failed(owner: Owner, error: Exception) -> CredentialRefreshFailed:
     if isinstance(error, CredentialRefreshFailed):
         return error
-    known = error if isinstance(error, ConnectorError) else None
+    ours = error if isinstance(error, ConnectorError) else None
     failed = CredentialRefreshFailed(
-        f"Renewing the credential of {_whose(owner)} failed with {type(error).__name__}.",
+        f"Renewing the credential of {_owner_text(owner)} failed with {type(error).__name__}.",
         service=owner[0],
-        retryable=known is not None and known.retryable,
-        retry_at=None if known is None else known.retry_at,
+        retryable=ours is not None and ours.retryable,
+        retry_at=None if ours is None else ours.retry_at,
     )
     failed.__cause__ = error
     return failed
 
 
-def _whose(owner: Owner) -> str:
+def _owner_text(owner: Owner) -> str:
     return "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
 
 
-def _cannot(service: str, _tenant: str | None, _stale: Kept, /) -> Kept:
+def _cannot_renew(service: str, _tenant: str | None, _stale: Kept, /) -> Kept:
     raise CredentialRefreshFailed(
         "This provider has no way to renew credentials.",
-        remedy="Give it `renew=`, or put a new credential in place with `rotate`.",
+        remedy="Pass `renew=`, or store a new credential with `rotate`.",
         service=service,
     )
 
 
-async def _cannot_either(service: str, tenant: str | None, stale: Kept, /) -> Kept:
-    return _cannot(service, tenant, stale)
+async def _cannot_renew_async(service: str, tenant: str | None, stale: Kept, /) -> Kept:
+    return _cannot_renew(service, tenant, stale)

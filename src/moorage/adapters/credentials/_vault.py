@@ -1,11 +1,11 @@
 """Encrypted credentials in the rows of a table, for any table, synchronous or asynchronous.
 
-1. A row holds who has a credential, and the credential sealed. Whoever reads rows or their backups
-   learns the former only; whoever writes them cannot give one owner's to another.
-2. Nothing is held while somebody renews. A credential is replaced only if its row is still the one
-   that was read.
-3. `reseal` puts everything under the key that seals now, a few rows at a time, while others read
-   and write: a row that changed meanwhile is left as it is, for it was sealed just now.
+1. A row contains the owner of a credential and the encrypted credential. A reader of rows or of
+   their backups learns only the owners; a writer cannot assign a credential to another owner.
+2. No lock is held during a renewal. A credential is replaced only if its row has not changed since
+   it was read.
+3. `reseal` re-encrypts all rows with the current key, a few at a time, while others read and write:
+   a row that changed meanwhile is skipped, because it was just encrypted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAGE: Final = 500
 
 
 class SealedVault:
-    """Keeps credentials in rows, sealed for their owners."""
+    """Encrypted credentials in rows, each bound to its owner."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
@@ -61,22 +61,22 @@ class SealedVault:
             sealed = await self._rows.find(key)
 
     async def reseal(self, batch: int) -> int:
-        """Put all under the key that seals now, and say how many were not.
+        """Re-encrypt all credentials with the current key, and return the number of changed ones.
 
         Raises:
-            ConnectorError: one could not be opened; all the others are sealed anew.
+            ConnectorError: a credential could not be decrypted; all others are re-encrypted.
         """
         batch = count(batch, "batch")
-        resealed, last = 0, b""
+        resealed, last_place = 0, b""
         failure: ConnectorError | None = None
-        while rows := await self._rows.page(last, batch):
-            last = rows[-1].place
+        while rows := await self._rows.page(last_place, batch):
+            last_place = rows[-1].place
             swaps: list[Swap] = []
             for _, key, sealed in rows:
                 try:
                     if self._cipher.needs_rotation(sealed):
-                        anew = self._cipher.seal(self._cipher.open(sealed, key), key)
-                        swaps.append(Swap(key, sealed, anew))
+                        resealed_text = self._cipher.seal(self._cipher.open(sealed, key), key)
+                        swaps.append(Swap(key, sealed, resealed_text))
                 except ConnectorError as error:
                     failure = failure or error
             if swaps:
@@ -100,8 +100,8 @@ class SealedVault:
         """Keep nothing of this owner, and say whether there was anything."""
         return await self._rows.drop(_key(owner))
 
-    def _seal(self, owner: Owner, kept: Kept) -> bytes:
-        return self._cipher.seal(pack_credentials(kept), _key(owner))
+    def _seal(self, owner: Owner, credentials: Kept) -> bytes:
+        return self._cipher.seal(pack_credentials(credentials), _key(owner))
 
     def _opened(self, owner: Owner, sealed: bytes) -> Kept:
         return unpack_credentials(self._cipher.open(sealed, _key(owner)))

@@ -56,36 +56,36 @@ class _File(ReadOnly):
 
     def find(self, service: str, tenant: str | None) -> Kept | None:
         """Return the credentials of a service and tenant in the file."""
-        look, kept = self._read
+        look, credentials = self._read
         try:
             if _look(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
-                kept = self._read_again()
+                credentials = self._read_again()
         except OSError as error:
             raise StorageUnavailable(
                 f"{self._path} cannot be read ({error.strerror}).",
                 remedy="Put the file of credentials there, and let this process read it.",
             ) from None
-        return kept.get((service, tenant))
+        return credentials.get((service, tenant))
 
     def where(self, service: str, tenant: str | None) -> str:
-        """The name of its table."""
+        """Return the name of the table, for messages."""
         table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
         return f"[{table}] of {self._path}"
 
     def _read_again(self) -> dict[Owner, Kept]:
         with self._path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            self._check_mode(found.st_mode)
-            kept, problem = _written(file, _READERS[self._path.suffix])
+            status = os.fstat(file.fileno())
+            self._check_mode(status.st_mode)
+            credentials, problem = _written(file, _READERS[self._path.suffix])
         if problem:
             raise InvalidData(
                 f"{self._path}: {problem}",
                 field="credentials",
-                remedy="Correct the file; replace it by renaming another onto it, so that nobody"
-                " reads half of one.",
+                remedy="Correct the file; replace it by renaming another file, so that it is never"
+                " read half-written.",
             )
-        self._read = _look(found), kept
-        return kept
+        self._read = _look(status), credentials
+        return credentials
 
     def _check_mode(self, mode: int) -> None:
         if sys.platform == "win32":  # pragma: no cover - only on Windows
@@ -152,29 +152,29 @@ class AsyncFileCredentialProvider:
         self._file.refuse(service, tenant)
 
 
-def _look(found: os.stat_result) -> Look:
+def _look(status: os.stat_result) -> Look:
     """Return a mark that changes with the file."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _written(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
 ) -> tuple[dict[Owner, Kept], str]:
-    """Return the content of the file, or raise the problem with it."""
+    """Return the credentials in the file, and the problem with it if there is one."""
     try:
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         return {}, f"It cannot be parsed{'' if line is None else f', line {line}'}."
-    kept: dict[Owner, Kept] = {}
+    credentials: dict[Owner, Kept] = {}
     try:
         for owner, place, written in _entries(tables):
-            kept[owner] = read_credentials(written, place)
+            credentials[owner] = read_credentials(written, place)
     except InvalidData as error:
         return {}, error.message
     except (AttributeError, TypeError):
         return {}, "It is not made of [services.…] and [tenants.….…]."
-    return kept, ""
+    return credentials, ""
 
 
 def _entries(tables: dict[str, Any]) -> Iterator[tuple[Owner, str, object]]:

@@ -1,10 +1,10 @@
 """Credentials in a secret manager, over HTTP without the vendor's SDK.
 
-What a manager is asked is written once, as coroutines that await a `Line` only; so it serves both
-colours. Who we are to a manager is asked for when it is needed, kept, and renewed after two thirds
-of its time; what it refuses is asked for anew once. Nothing else is kept: put a cache in front.
+The requests are coroutines that await a `Line` only, so the synchronous and the asynchronous
+provider share them. The login is made when it is needed, kept, and renewed after two thirds of its
+lifetime; a refused login is repeated once. Nothing else is kept: use a cache in front.
 
-A secret holds a token, or a table in JSON as a file of credentials has it.
+A secret contains a token, or a table in JSON as in a file of credentials.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class _Secrets:
         async def write(credentials: Credentials) -> None:
             await manager.write(self._session.wire, credentials, name, content)
 
-        await self._told(owner, self._session.do(write))
+        await self._named_errors(owner, self._session.do(write))
 
     async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
         """Store new credentials, unless the old ones have been replaced already."""
@@ -205,12 +205,12 @@ class _Secrets:
         async def read(credentials: Credentials) -> Secret | None:
             return await manager.read(wire, credentials, name)
 
-        return await self._told(owner, self._session.do(read))
+        return await self._named_errors(owner, self._session.do(read))
 
-    async def _told(self, owner: Owner, asked: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _named_errors(self, owner: Owner, request: Coroutine[Any, Any, Answer]) -> Answer:
         """Return the result of a request; its errors name the service."""
         try:
-            return await asked
+            return await request
         except ConnectorError as error:
             error.service = owner[0]
             raise

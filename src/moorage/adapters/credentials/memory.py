@@ -20,42 +20,42 @@ class _Vault:
     """Credentials by owner."""
 
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
-        self._kept: dict[Owner, Kept] = {}
+        self._credentials: dict[Owner, Kept] = {}
         self._forget_lock()
         in_child(self, _Vault._forget_lock)
-        for owner, kept in credentials.items():
-            self.put(owner, kept)
+        for owner, new in credentials.items():
+            self.put(owner, new)
 
     def _forget_lock(self) -> None:
         self._lock = Lock()
 
     def get(self, owner: Owner) -> Any:
         """Return the current credentials."""
-        kept = self._kept.get(owner)
-        if kept is None:
+        current = self._credentials.get(owner)
+        if current is None:
             raise missing(owner)
-        return kept
+        return current
 
     def has(self, owner: Owner) -> bool:
         """Return whether there are credentials."""
-        return owner in self._kept
+        return owner in self._credentials
 
     def put(self, owner: Owner, new: Kept) -> None:
         """Store new credentials."""
         new = checked(new)
         with self._lock:
-            self._kept[owner] = new
+            self._credentials[owner] = new
 
     def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
         """Store new credentials, unless the old ones have been replaced already."""
-        kept = self._kept
+        credentials = self._credentials
         with self._lock:
-            if kept[owner] is old:
-                kept[owner] = new
+            if credentials[owner] is old:
+                credentials[owner] = new
 
 
 class _AsyncVault:
-    """The same, awaited, though nobody ever waits."""
+    """The asynchronous `_Vault`, which never waits."""
 
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
         self._vault = _Vault(credentials)

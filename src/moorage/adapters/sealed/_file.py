@@ -1,7 +1,7 @@
-"""Sealed texts in a SQLite file of their own.
+"""Encrypted texts in a separate SQLite file.
 
-A connection is opened for each use and closed after it, so nothing of it crosses a fork. What is
-written is on the disk before it is answered.
+Each operation opens and closes a connection, so a fork shares none. Written data is on disk before
+an operation returns.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY ab
 
 
 class SealedFile:
-    """The rows in a file; whoever asks for them is blocked.
+    """The rows in a file; its operations block.
 
     Args:
-        path: where it is.
-        timeout: for how many seconds to wait while others hold its lock.
-        application: what tells such files from others.
-        what: what is sealed in it.
+        path: the path of the file.
+        timeout: the seconds to wait for the file's lock.
+        application: the SQLite application id that identifies such files.
+        what: the kind of content, for messages.
     """
 
     def __init__(
@@ -54,58 +54,58 @@ class SealedFile:
 
     async def find(self, about: bytes, /) -> bytes | None:
         """Return the sealed text of this id; None if there is none."""
-        with self._linked() as link:
+        with self._transaction() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
         """Store a sealed text."""
-        with self._linked() as link:
+        with self._transaction() as link:
             link.execute(_PUT, (about, sealed))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
         """Replace texts that have not changed, and return their number."""
-        with self._linked() as link:
-            given = [(swap.new, swap.about, swap.old) for swap in swaps]
-            return link.executemany(_SWAP, given).rowcount
+        with self._transaction() as link:
+            parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
+            return link.executemany(_SWAP, parameters).rowcount
 
     async def drop(self, about: bytes, /) -> bool:
         """Delete the sealed text of this id, and return whether there was one."""
-        with self._linked() as link:
+        with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 
     async def clear(self) -> int:
         """Delete all rows, and return their number."""
-        with self._linked() as link:
+        with self._transaction() as link:
             return link.execute(_CLEAR).rowcount
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return up to `size` rows after an id, in order."""
-        with self._linked() as link:
-            found = link.execute(_PAGE, (after, size)).fetchall()
-        return [Row(about, about, sealed) for about, sealed in found]
+        with self._transaction() as link:
+            selected = link.execute(_PAGE, (after, size)).fetchall()
+        return [Row(about, about, sealed) for about, sealed in selected]
 
     @contextmanager
-    def _linked(self) -> Generator[sqlite3.Connection]:
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         """Yield a connection; the block is one transaction."""
         try:
-            self._make()
+            self._create_file()
             uri = f"{self.path.as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True, timeout=self._timeout)) as link, link:
                 self._prepare(link)
                 yield link
         except (OSError, sqlite3.Error) as error:
             raise StorageUnavailable(
-                f"{self.path}: the {self._what} cannot be reached ({error}).",
-                remedy="Let this process read and write the file and its directory; if the file is"
-                " locked, see who holds it.",
+                f"The {self._what} in {self.path} cannot be reached ({error}).",
+                remedy="Allow this process to read and write the file and its folder; if the file"
+                " is locked, check which process holds the lock.",
             ) from None
 
-    def _make(self) -> None:
-        """Make the file if it is not there: empty, and its owner's only.
+    def _create_file(self) -> None:
+        """Create a missing file, empty and accessible to its owner only.
 
-        One that is there is not even opened, for closing it would end each lock that any thread of
-        this process has on it. So it takes its name when it is closed already.
+        An existing file is not opened, because closing it would release the locks of all threads of
+        this process. So a new file gets its name after it was closed.
         """
         if self.path.exists():
             return
@@ -113,7 +113,7 @@ class SealedFile:
         number, name = mkstemp(dir=place.parent, prefix=f".{place.name}-")
         os.close(number)
         try:
-            with suppress(FileExistsError):  # somebody was quicker
+            with suppress(FileExistsError):  # another process created it first
                 os.link(name, place)
         finally:
             Path(name).unlink()
@@ -122,15 +122,14 @@ class SealedFile:
         if _application(link) == self._application:
             return
         link.execute("BEGIN IMMEDIATE")
-        found = _application(link)
+        application_id = _application(link)
         empty = not link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if found != self._application:
-            if found or not empty:
+        if application_id != self._application:
+            if application_id or not empty:
                 raise ConfigurationError(
-                    f"{self.path} is another database, and not one of {self._what}.",
+                    f"The file {self.path} is another database, not one of {self._what}.",
                     path="path",
-                    remedy=f"Give the {self._what} a file of their own, which need not be there"
-                    " yet.",
+                    remedy=f"Use a separate file for the {self._what}, which need not exist yet.",
                 )
             link.execute(_TABLE)
             link.execute(f"PRAGMA application_id = {self._application}")
@@ -138,5 +137,5 @@ class SealedFile:
 
 
 def _application(link: sqlite3.Connection) -> int:
-    found: int = link.execute("PRAGMA application_id").fetchone()[0]
-    return found
+    application_id: int = link.execute("PRAGMA application_id").fetchone()[0]
+    return application_id

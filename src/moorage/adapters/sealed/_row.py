@@ -1,4 +1,4 @@
-"""Rows of a table of encrypted texts, and what such a table does."""
+"""Rows of a table of encrypted texts, and the operations of such a table."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Swap(NamedTuple):
 
 
 class Rows(Protocol):
-    """A table. What each verb does is one transaction, and durable when it is answered.
+    """A table. Each operation is one transaction, and durable when it returns.
 
-    `swap` says how many it put in place, `drop` whether it took anything away. `page` gives so many
-    rows that stand after a place, in order; the empty place is before all.
+    `swap` returns how many texts it replaced, `drop` whether it deleted one. `page` returns up to
+    `size` rows after a place, in order; the empty place is before all rows.
     """
 
     async def find(self, about: bytes, /) -> bytes | None: ...

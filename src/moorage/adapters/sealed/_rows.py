@@ -1,6 +1,6 @@
-"""Sealed texts in a table of PostgreSQL, MariaDB or MySQL.
+"""Encrypted texts in a table of PostgreSQL, MariaDB or MySQL.
 
-A row is found by a digest of what it is about. What is done with it is one short transaction.
+A row is found by a digest of its id. Each operation is one short transaction.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ class SealedRows:
         self,
         source: Source,
         table: Table,
-        colour: type[BlockingTransactions | AsyncTransactions],
+        transactions: type[BlockingTransactions | AsyncTransactions],
         timeout: float,
     ) -> None:
         kind = source.kind
-        self._run = colour(source, partial(_meaning, source, table), timeout).run
+        self._run = transactions(source, partial(_error_of, source, table), timeout).run
         self._table = table
-        self._bounds = _bounds(kind, timeout)
+        self._timeout_statements = _timeout_statements(kind, timeout)
         self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
 
     async def find(self, about: bytes, /) -> bytes | None:
         """Return the sealed text of this id; None if there is none."""
         columns = self._table.c
-        wanted = select(columns.sealed).where(columns.id == _id(about))
-        return await self._run(lambda link: self._bounded(link).execute(wanted).scalar())
+        query = select(columns.sealed).where(columns.id == _id(about))
+        return await self._run(lambda link: self._with_timeouts(link).execute(query).scalar())
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
         """Store a sealed text."""
-        row = {"id": _id(about), "owner": _shown(about), "about": about, "sealed": sealed}
+        row = {"id": _id(about), "owner": _readable_owner(about), "about": about, "sealed": sealed}
         statement = self._insert(self._table, row)
-        await self._run(lambda link: self._bounded(link).execute(statement))
+        await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[Swap], /) -> int:
         """Replace texts that have not changed, locking rows in their order."""
@@ -74,7 +74,7 @@ class SealedRows:
         ]
 
         def work(link: Connection) -> int:
-            self._bounded(link)
+            self._with_timeouts(link)
             return sum(link.execute(statement).rowcount for statement in statements)
 
         return await self._run(work)
@@ -82,31 +82,33 @@ class SealedRows:
     async def drop(self, about: bytes, /) -> bool:
         """Delete the sealed text of this id, and return whether there was one."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
-        return await self._run(lambda link: bool(self._bounded(link).execute(statement).rowcount))
+        return await self._run(
+            lambda link: bool(self._with_timeouts(link).execute(statement).rowcount)
+        )
 
     async def clear(self) -> int:
         """Delete all rows, and return their number."""
         statement = delete(self._table)
-        return await self._run(lambda link: self._bounded(link).execute(statement).rowcount)
+        return await self._run(lambda link: self._with_timeouts(link).execute(statement).rowcount)
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return up to `size` rows after an id, in order."""
         columns = self._table.c
-        wanted = (
+        query = (
             select(columns.id, columns.about, columns.sealed)
             .where(columns.id > after)
             .order_by(columns.id)
             .limit(size)
         )
-        found = await self._run(lambda link: self._bounded(link).execute(wanted).fetchall())
-        # A row that somebody moved is about what its id says, so that it does not open.
+        selected = await self._run(lambda link: self._with_timeouts(link).execute(query).fetchall())
+        # A row that was moved gets the id of its place, so that it cannot be decrypted.
         return [
-            Row(id_, about if _id(about) == id_ else id_, sealed) for id_, about, sealed in found
+            Row(id_, about if _id(about) == id_ else id_, sealed) for id_, about, sealed in selected
         ]
 
-    def _bounded(self, link: Connection) -> Connection:
-        """The connection, which waits for others and for itself no longer than it may."""
-        for statement in self._bounds:
+    def _with_timeouts(self, link: Connection) -> Connection:
+        """Return the connection after setting its timeouts."""
+        for statement in self._timeout_statements:
             link.execute(text(statement))
         return link
 
@@ -129,26 +131,29 @@ def create(table: Table, connection: Connection) -> None:
         table.metadata.create_all(connection, [table])
 
 
-def _bounds(kind: str, timeout: float) -> list[str]:
+def _timeout_statements(kind: str, timeout: float) -> list[str]:
     if kind == "postgresql":
-        most = max(1, round(timeout * 1000))
-        return [f"SET LOCAL statement_timeout = {most}", f"SET LOCAL lock_timeout = {most}"]
-    # The drivers' own bounds have to do: what is set here would stay set for a host's engine.
+        milliseconds = max(1, round(timeout * 1000))
+        return [
+            f"SET LOCAL statement_timeout = {milliseconds}",
+            f"SET LOCAL lock_timeout = {milliseconds}",
+        ]
+    # Only the drivers' timeouts apply: settings here would persist in the host's engine.
     return []
 
 
 def _upsert_postgresql(table: Table, row: dict[str, Any]) -> postgresql.Insert:
-    made = postgresql.insert(table).values(row)
-    return made.on_conflict_do_update(
+    statement = postgresql.insert(table).values(row)
+    return statement.on_conflict_do_update(
         index_elements=[table.c.id],
-        set_={name: made.excluded[name] for name in ("owner", "about", "sealed")},
+        set_={name: statement.excluded[name] for name in ("owner", "about", "sealed")},
     )
 
 
 def _upsert_mysql(table: Table, row: dict[str, Any]) -> mysql.Insert:
-    made = mysql.insert(table).values(row)
-    return made.on_duplicate_key_update(
-        {name: made.inserted[name] for name in ("owner", "about", "sealed")}
+    statement = mysql.insert(table).values(row)
+    return statement.on_duplicate_key_update(
+        {name: statement.inserted[name] for name in ("owner", "about", "sealed")}
     )
 
 
@@ -156,28 +161,28 @@ def _id(about: bytes) -> bytes:
     return sha256(about).digest()
 
 
-def _shown(about: bytes) -> str:
-    """Whom it belongs to, as any database takes it, whatever its encoding."""
+def _readable_owner(about: bytes) -> str:
+    """Return the owner as any database can store it, whatever its encoding."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]
 
 
-def _meaning(source: Source, table: Table, error: BaseException) -> ConnectorError:
+def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorError:
     """Return our error for an error in a transaction."""
     origin = getattr(error, "orig", None)
     codes = {getattr(origin, "sqlstate", None), *getattr(origin, "args", ())[:1]}
     name = source.quoted(table)
     if codes & _NO_TABLE:
         return ConfigurationError(
-            f"there is no usable table {name} in {source.where}.",
+            f"There is no usable table {name} in {source.where}.",
             path="url",
-            remedy="Run `migrate()` of whoever keeps it once, or what its `ddl()` prints.",
+            remedy="Run `migrate()` of the store once, or the statements of its `ddl()`.",
         )
     if codes & _DENIED:
         return ConfigurationError(
-            f"{source.where} does not allow us to use {name}.",
+            f"The user of {source.where} has no access to {name}.",
             path="url",
-            remedy="Grant SELECT, INSERT, UPDATE and DELETE on it; who only reads needs SELECT.",
+            remedy="Grant SELECT, INSERT, UPDATE and DELETE on it; reading needs only SELECT.",
         )
     return source.unreachable(error)

@@ -1,4 +1,4 @@
-"""A table of sealed texts in PostgreSQL, MariaDB or MySQL: declared, made, and opened."""
+"""Declares, creates and opens a table of encrypted texts in PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "moorage_"
 
-_PLAIN: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_AWAITED: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 
 
 class SealedTable:
@@ -36,30 +36,30 @@ class SealedTable:
 
     @classmethod
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
-        """The statement that makes the table: of `postgresql`, `mysql` or `mariadb`."""
-        made = CreateTable(cls._declared(None, prefix, schema))
-        return f"{str(made.compile(dialect=dialect_of(dialect))).strip()};\n"
+        """Return the statement that creates the table in `postgresql`, `mysql` or `mariadb`."""
+        statement = CreateTable(cls._declared(None, prefix, schema))
+        return f"{str(statement.compile(dialect=dialect_of(dialect))).strip()};\n"
 
     @classmethod
     def _declared(cls, metadata: MetaData | None, prefix: str, schema: str | None) -> Table:
         metadata = checked(metadata, prefix)
         name = f"{prefix}{cls._called}"
-        found = metadata.tables.get(f"{schema}.{name}" if schema else name)
-        return declared(metadata, name, schema) if found is None else found
+        existing = metadata.tables.get(f"{schema}.{name}" if schema else name)
+        return declared(metadata, name, schema) if existing is None else existing
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.where}>"
 
 
 class PlainSealedTable(SealedTable):
-    """A table that is waited for."""
+    """A table with synchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
     ) -> None:
         bound = seconds(timeout, "timeout")
         self._table = self._declared(None, prefix, schema)
-        self._source = Source(url, _PLAIN, awaited=False, timeout=bound, path="url")
+        self._source = Source(url, _SYNC_DRIVERS, awaited=False, timeout=bound, path="url")
         self._rows = SealedRows(self._source, self._table, BlockingTransactions, bound)
 
     def migrate(self) -> None:
@@ -71,19 +71,20 @@ class PlainSealedTable(SealedTable):
             failure = self._source.unmade(error)
         else:
             return
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised outside the handler, so that it does not carry the driver's frames with the
+        # password.
         raise failure
 
 
 class AwaitedSealedTable(SealedTable):
-    """A table that is awaited."""
+    """A table with asynchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
     ) -> None:
         bound = seconds(timeout, "timeout")
         self._table = self._declared(None, prefix, schema)
-        self._source = Source(url, _AWAITED, awaited=True, timeout=bound, path="url")
+        self._source = Source(url, _ASYNC_DRIVERS, awaited=True, timeout=bound, path="url")
         self._rows = SealedRows(self._source, self._table, AsyncTransactions, bound)
 
     async def migrate(self) -> None:
