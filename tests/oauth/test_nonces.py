@@ -112,7 +112,7 @@ async def test_client_without_key_ignores_nonces(world: World) -> None:
     assert [None] * len(stage.vendor.requests) == [
         request.header("DPoP") for request in stage.vendor.requests
     ]
-    assert refresher.manager._flows._core.nonces.known("https://login.example/") is None  # noqa: SLF001 - a look inside
+    assert refresher.manager._flows._core.nonces.nonce_for("https://login.example/") is None  # noqa: SLF001 - a look inside
 
 
 def bound_to(key: str) -> OAuthCredentials:

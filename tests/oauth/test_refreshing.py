@@ -27,7 +27,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.oauth.freshness import Freshness, Span
-from moorage.services.oauth.token_refresher import Held
+from moorage.services.oauth.token_refresher import CachedToken
 from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, form, grants, token
 from tests.support.modes import World, sync_and_async
 
@@ -184,7 +184,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
     """Only a due token can be postponed, and only until it is past."""
-    held = Held(token(1), Span(10.0, 20.0), now=0, believed=5.0)
+    held = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held.put_off(15 * seconds)
     reports = [held.freshness(now * seconds) for now in (9, 12, 16)]

@@ -406,13 +406,13 @@ def test_nonces_are_bounded() -> None:
     for number in range(5_000):
         url = f"https://n{number}.example/"
         assert nonces.learn(url, Headers({"DPoP-Nonce": f"n-{number}"}))
-        assert f"n-{number}" == nonces.known(f"HTTPS://N{number}.example:443/path")
+        assert f"n-{number}" == nonces.nonce_for(f"HTTPS://N{number}.example:443/path")
 
-    existing = [n for n in range(5_000) if nonces.known(f"https://n{n}.example/") is not None]
+    existing = [n for n in range(5_000) if nonces.nonce_for(f"https://n{n}.example/") is not None]
     assert 0 < len(existing) <= 1_000
     assert not nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
     assert nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
-    assert "newer" == nonces.known("https://n4999.example/")
+    assert "newer" == nonces.nonce_for("https://n4999.example/")
 
 
 def test_one_nonce_is_forgotten_when_there_are_too_many() -> None:
@@ -421,9 +421,9 @@ def test_one_nonce_is_forgotten_when_there_are_too_many() -> None:
     for number in range(1_000):
         nonces.learn(f"https://n{number}.example/", Headers({"DPoP-Nonce": "n"}))
     nonces.learn("https://n999.example/", Headers({"DPoP-Nonce": "newer"}))
-    assert "n" == nonces.known("https://n0.example/")
+    assert "n" == nonces.nonce_for("https://n0.example/")
 
     nonces.learn("https://n1000.example/", Headers({"DPoP-Nonce": "n"}))
-    assert nonces.known("https://n0.example/") is None
-    assert "n" == nonces.known("https://n1.example/")
-    assert "n" == nonces.known("https://n1000.example/")
+    assert nonces.nonce_for("https://n0.example/") is None
+    assert "n" == nonces.nonce_for("https://n1.example/")
+    assert "n" == nonces.nonce_for("https://n1000.example/")

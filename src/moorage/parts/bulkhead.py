@@ -80,7 +80,9 @@ class Bulkhead(Guard[object]):
     def _full(self, core: Core) -> BulkheadFull:
         call = self._begin(core)
         if core.observers:
-            core.tell(CallRefused(**call.told(core), error=BulkheadFull.__name__, retry_after=0.0))
+            core.tell(
+                CallRefused(**call.event_fields(core), error=BulkheadFull.__name__, retry_after=0.0)
+            )
         return BulkheadFull(
             f"{self._config.max_concurrent} calls are under way already.",
             service=call.plan.service.name,

@@ -189,7 +189,7 @@ class CircuitBreaker(Guard[Entered]):
             # What was called has answered; a store that is away must not take that with it.
             return
         if changed is not None and core.observers:
-            core.tell(CircuitChanged(**self._begin(core).told(core), state=changed))
+            core.tell(CircuitChanged(**self._begin(core).event_fields(core), state=changed))
 
     def _core(self) -> Core:
         """The core in use; the parts of it that are needed are synchronous in both."""

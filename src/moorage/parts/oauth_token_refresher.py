@@ -212,7 +212,7 @@ class OAuthTokenRefresher(_Refresher):
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of this service and tenant."""
-        client = self._flows.known(service, tenant)
+        client = self._flows.usable_token(service, tenant)
         return run_now(self._flows.get(service, tenant)) if client is None else client
 
     def has(self, service: str, tenant: str | None, /) -> bool:

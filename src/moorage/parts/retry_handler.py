@@ -165,7 +165,7 @@ class _Loop:
             if core.observers:
                 core.tell(
                     RetryScheduled(
-                        **call.told(core),
+                        **call.event_fields(core),
                         attempt=call.attempts,
                         delay=decision.delay,
                         error=type(error).__name__,

@@ -74,7 +74,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
         if wait * 1000 > call.remaining(core):
             raise refusal(core, call, Answer.LIMITED, wait)
         if core.observers:
-            core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
+            core.tell(RateLimitWaited(**call.event_fields(core), delay=wait / SECOND))
         due = core.nanoseconds() + wait * 1000
         if waiter is None:
             waiter = core.waiters.join(question, tickets, due)
@@ -108,7 +108,9 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
         core.tell(
-            CallRefused(**call.told(core), error=type(error).__name__, retry_after=wait / SECOND)
+            CallRefused(
+                **call.event_fields(core), error=type(error).__name__, retry_after=wait / SECOND
+            )
         )
     return error
 

@@ -51,7 +51,7 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     if call.route is not None:
         value, error = await call.route.first(core, call, step, on_fast_path=not hurried)
     else:
-        question = asked(core, call, retry=False) if hurried else call.plan.admission
+        question = admission_question(core, call, retry=False) if hurried else call.plan.admission
         value, error = await once(core, call, question, step)
     return (value, None) if error is None else await again(core, call, step, error)
 
@@ -74,38 +74,40 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
     delay = pause = waited = 0.0
     leaves = call.route is not None
     while True:
-        away = None
+        other_regions = None
         retried = not call.renewed
         if call.renewed:
             call.renewed = False
         else:
             if call.refused:
                 return None, error
-            wished = _asked_for(core, call, error)
+            requested_pause = _requested_pause(core, call, error)
             if call.route is not None and leaves:
-                away = call.route.away(core, call, error, wished)
+                other_regions = call.route.away(core, call, error, requested_pause)
             decision = retry.decide(
                 policy,
                 error,
                 attempt=tries,
                 repeatable=call.repeatable or call.unsent,
-                retry_after=wished if away is None else away.retry_after,
+                retry_after=requested_pause if other_regions is None else other_regions.retry_after,
                 remaining=call.remaining(core) / 1e9,
                 previous=delay,
                 draw=core.fraction(),
-                at_once=away is not None and away.at_once,
+                at_once=other_regions is not None and other_regions.at_once,
             )
             if not isinstance(decision, Again):
-                return None, _over(core, call, error, decision.retry_after or wished)
+                return None, _final_error(
+                    core, call, error, decision.retry_after or requested_pause
+                )
             delay = decision.delay
             pause = max(0.0, delay - waited)
-            late = await _rest(core, call, pause, error, stays=away is None)
+            late = await _pause_before_retry(core, call, pause, error, stays=other_regions is None)
             if late is not None:
                 return None, late
         call.last = error
-        if away is None:
-            ending = await once(core, call, asked(core, call, retry=retried), step)
-        elif (elsewhere := await away.go(core, call, step)) is None:
+        if other_regions is None:
+            ending = await once(core, call, admission_question(core, call, retry=retried), step)
+        elif (elsewhere := await other_regions.go(core, call, step)) is None:
             # No other region admits it, so the call stays where it is.
             leaves, waited = False, pause
             continue
@@ -119,7 +121,7 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
         tries += retried
 
 
-def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
+def _final_error(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
     """The error of a call that will not be retried, with the time at which a caller may retry."""
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
@@ -128,18 +130,18 @@ def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -
     return error
 
 
-def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
+def _requested_pause(core: Core, call: Call, error: Exception) -> float | None:
     """Seconds to wait that the vendor, or whatever refused the attempt, asked for."""
     if call.pause is not None:
         return call.pause
     wait = retry.wait_of(error, core.utc())
-    kept = capped(wait, call.plan.service.max_pause)
-    if kept != wait and isinstance(error, ConnectorError):
+    pause = capped(wait, call.plan.service.max_pause)
+    if pause != wait and isinstance(error, ConnectorError):
         error.vendor_retry_after = wait
-    return kept
+    return pause
 
 
-async def _rest(
+async def _pause_before_retry(
     core: Core, call: Call, pause: float, error: Exception, *, stays: bool
 ) -> ConnectorError | None:
     """Pause before the next attempt; return an error if there can be no next attempt."""
@@ -151,7 +153,7 @@ async def _rest(
     if core.observers:
         core.tell(
             RetryScheduled(
-                **call.told(core),
+                **call.event_fields(core),
                 attempt=call.attempts,
                 delay=pause,
                 error=type(error).__name__,
@@ -167,11 +169,11 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     call: Call,
     question: Admission | None,
     step: AttemptStep,
-    asked: list[Admitted] | None = None,
+    grants: list[Admitted] | None = None,
 ) -> Ending:
     """Make one attempt: admission, the step itself, and the record of its outcome.
 
-    `asked` contains the answer to `question` if it was asked already. While it does, whoever asked
+    `grants` contains the answer to `question` if it was asked already. While it does, whoever asked
     gives the answer back after an interruption.
     """
     plan = call.plan
@@ -185,9 +187,9 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                     call.claim, call.left(core)
                 ):
                     raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
-                if asked:
-                    admitted = asked[0]
-                    del asked[0]
+                if grants:
+                    admitted = grants[0]
+                    del grants[0]
                 elif question is not None:
                     ask = core.ask
                     left = call.left(core) if core.waits else None
@@ -197,7 +199,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                         admitted = ask(question, left)
                 granted = admitted[2]
                 if question is not None and (admitted[0] or admitted[1] or core.waits):
-                    granted = await _let_out(core, call, question, admitted)
+                    granted = await _admit_in_time(core, call, question, admitted)
                 if call.claim is not None:
                     await _under_claim(core, call, call.claim, granted, admitted)
                 permit = granted
@@ -222,7 +224,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
             call.token = 0
     finally:
         if permit is not None or call.token:
-            _let_go(core, call, permit, outcome)
+            _give_back(core, call, permit, outcome)
     if error is not None:
         call.fail(left=call.attempts > attempts, before=acted)
     if call.pause is not None and plan.gates.limits and _is_for_all(call, error):
@@ -230,20 +232,22 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     return value, error
 
 
-def _let_go(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
+def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
     """Give back everything an interrupted attempt still holds, wherever it was interrupted.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
     """
     if call.token:
-        held = permit or lease_of(call.token)
-        core.post(Report(call.plan.gates, held, outcome, core.reporter()))
+        lease = permit or lease_of(call.token)
+        core.post(Report(call.plan.gates, lease, outcome, core.reporter()))
     elif permit is not None and outcome is Outcome.NEUTRAL:
         core.post(Report(call.plan.gates, permit, outcome, core.reporter()))
 
 
-async def _let_out(core: Core, call: Call, question: Admission, first: Admitted) -> Permit | None:
+async def _admit_in_time(
+    core: Core, call: Call, question: Admission, first: Admitted
+) -> Permit | None:
     """Admit an attempt in time: a caller may oversleep, but no attempt begins past the deadline."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
@@ -257,16 +261,16 @@ async def _under_claim(
     core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
 ) -> None:
     """Check before leaving that the claim is still held, and mark it as sent in the store."""
-    goes = False
+    may_leave = False
     try:
         # A caller that had to wait may have been paused, or cut off from the store.
-        held = await core.renewals.holds(claim, call.left(core))
+        still_held = await core.renewals.holds(claim, call.left(core))
         mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
-        goes = held and (not core.apart or await core.execute(mark, call.left(core)))
+        may_leave = still_held and (not core.apart or await core.execute(mark, call.left(core)))
     finally:
-        if not goes and permit is not admitted[2]:
+        if not may_leave and permit is not admitted[2]:
             withdraw(core, call.plan.gates, (GO, 0, permit, ()))
-    if not goes:
+    if not may_leave:
         raise refusal(core, call, Answer.FENCED, 0)
 
 
@@ -281,7 +285,7 @@ def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -
     return None, error
 
 
-def asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
+def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
     """The admission question of an attempt that differs from its plan; None if unlimited."""
     plan = call.plan
     claim = None
@@ -313,7 +317,7 @@ def _outcome(
     if core.observers:
         core.tell(
             AttemptFinished(
-                **call.told(core),
+                **call.event_fields(core),
                 attempt=call.attempts,
                 duration=took / 1e9,
                 error=None if error is None else type(error).__name__,
@@ -343,7 +347,7 @@ async def _record(
     if changed is CircuitState.OPEN and rule and not rule.config.shadow:
         call.opened = rule.open_for
     if changed is not None and core.observers:
-        core.tell(CircuitChanged(**call.told(core), state=changed))
+        core.tell(CircuitChanged(**call.event_fields(core), state=changed))
 
 
 def _is_for_all(call: Call, error: Exception | None) -> bool:
@@ -358,4 +362,4 @@ async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     except StorageUnavailable:
         return
     if core.observers:
-        core.tell(VendorPaused(**call.told(core), delay=pause))
+        core.tell(VendorPaused(**call.event_fields(core), delay=pause))

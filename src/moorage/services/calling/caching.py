@@ -87,7 +87,7 @@ _BROKEN: Final = frozenset({None, 500, 502, 503, 504})
 
 
 @attrs.define(eq=False, kw_only=True)
-class Looked:
+class CacheLookup:
     """A lookup in the cache and its result.
 
     Attributes:
@@ -111,11 +111,11 @@ class Cached(Exchange):
 
     __slots__ = (
         "_arrival",
-        "_asked",
         "_cache",
-        "_given",
         "_plan",
         "_policy",
+        "_sent_lookup",
+        "_stored_answer",
         "_validated",
     )
 
@@ -125,60 +125,60 @@ class Cached(Exchange):
         self._plan = call.plan
         self._policy = policy
         self._acted = False
-        self._given: Response | None = None
+        self._stored_answer: Response | None = None
         # State of the current attempt: the request it sent, if it is the one looked up; the stored
         # answer it asked to confirm; and the answer that arrived.
-        self._asked: tuple[Looked, Request] | None = None
+        self._sent_lookup: tuple[CacheLookup, Request] | None = None
         self._validated: CacheEntry | None = None
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
         """Answer from the cache, or make the attempts and store their answer."""
-        looked = await self._look(call)
+        lookup = await self._look(call)
         frugal = "only-if-cached" in cache_control(self._request.headers)
-        if looked is not None and looked.entry is not None:
-            entry, decision = looked.entry, looked.decision
+        if lookup is not None and lookup.entry is not None:
+            entry, decision = lookup.entry, lookup.decision
             if isinstance(decision, Fresh):
-                return await self._give(call, entry)
+                return await self._answer_from_cache(call, entry)
             if isinstance(decision, Stale) and decision.while_revalidating:
                 if frugal:
-                    return await self._give(call, entry)
-                return await self._ask_alone(call, looked, entry, attempts)
+                    return await self._answer_from_cache(call, entry)
+                return await self._revalidate_alone(call, lookup, entry, attempts)
         if frugal:
             return None, NotCached(
                 "The cache has no answer to this request, and only-if-cached is set."
             )
-        return await attempts() if looked is None else await self._ask(call, looked, attempts)
+        return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
     async def send(self, call: Call) -> Ending:
         """Return the stored answer, or send the request, and return a confirmed or new answer."""
-        call.cached = self._given is not None
-        if self._given is not None:
-            call.status = self._given.status
-            return self._given, None
+        call.cached = self._stored_answer is not None
+        if self._stored_answer is not None:
+            call.status = self._stored_answer.status
+            return self._stored_answer, None
         self._arrival = None
         response, error = await super().send(call)
-        asked, entry = self._asked, self._validated
-        if error is not None or asked is None:
+        lookup_and_request, entry = self._sent_lookup, self._validated
+        if error is not None or lookup_and_request is None:
             return response, error
-        looked, request = asked
+        lookup, request = lookup_and_request
         core = self._core
         if entry is None or response.status != _NOT_MODIFIED:
             self._arrival = request, response, core.utc()
             return response, None
         if not confirms(entry, response):
             # Whatever the answer is, the attempt is repeated without a condition.
-            looked.entry = None
+            lookup.entry = None
             call.renewed = call.replayable
             return None, _other_version(response)
         if core.observers:
-            core.tell(CacheRevalidated(**call.told(core), age=entry.age))
+            core.tell(CacheRevalidated(**call.event_fields(core), age=entry.age))
         confirmed = refreshed(entry, response)
         self._arrival = request, confirmed, core.utc()
         call.cached = True
         return confirmed.evolve(cached=True), None
 
-    async def _look(self, call: Call) -> Looked | None:
+    async def _look(self, call: Call) -> CacheLookup | None:
         """Look up the call in the cache; None if it must not be answered from there."""
         if not may_be_kept(self._request):
             return None
@@ -193,16 +193,16 @@ class Cached(Exchange):
             return None
         if request is not self._request and not may_be_kept(request):
             return None
-        found = await self._cache.look(call, key)
-        if found is None:
+        stored = await self._cache.look(call, key)
+        if stored is None:
             return None
-        who = self._who(request)
-        entry = matching(found.entries, request, who)
-        return Looked(
+        who = self._caller_digest(request)
+        entry = matching(stored.entries, request, who)
+        return CacheLookup(
             request=request,
             key=key,
             who=who,
-            found=found,
+            found=stored,
             at=core.nanoseconds(),
             entry=entry,
             decision=decide(request, entry, self._policy),
@@ -211,104 +211,108 @@ class Cached(Exchange):
     def _key(self, request: Request) -> str:
         return _key(self._plan, request)
 
-    def _who(self, request: Request) -> bytes:
+    def _caller_digest(self, request: Request) -> bytes:
         service = self._plan.service
         # A caller may have a credential for each region: together they identify it.
-        known = (
+        credentials = (
             self._credentials,
             service.credentials,
             *(region.credentials for region in service.regions),
         )
-        return asker(request, fingerprint_of(known), self._policy)
+        return asker(request, fingerprint_of(credentials), self._policy)
 
-    async def _give(self, call: Call, entry: CacheEntry) -> Ending:
+    async def _answer_from_cache(self, call: Call, entry: CacheEntry) -> Ending:
         """Answer with a stored entry."""
         core = self._core
         if core.observers:
             stale = entry.age >= entry.lifetime
-            core.tell(CacheHit(**call.told(core), age=entry.age, stale=stale))
-        self._given = given(entry, self._request)
+            core.tell(CacheHit(**call.event_fields(core), age=entry.age, stale=stale))
+        self._stored_answer = given(entry, self._request)
         return await self(call)
 
-    async def _ask_alone(
-        self, call: Call, looked: Looked, entry: CacheEntry, attempts: Callable[[], Flow[Ending]]
+    async def _revalidate_alone(
+        self,
+        call: Call,
+        lookup: CacheLookup,
+        entry: CacheEntry,
+        attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
         """Revalidate, unless another caller is doing so: then answer with the stored entry."""
         core = self._core
-        place = f"revalidate:{looked.key}:{looked.who.hex()}"
+        place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
             if await core.acquire(place, self, places=1, queue=0, timeout=0.0):
-                return await self._ask(call, looked, attempts)
-            return await self._give(call, entry)
+                return await self._ask(call, lookup, attempts)
+            return await self._answer_from_cache(call, entry)
         finally:
             core.release(place, self)
 
     async def _ask(
-        self, call: Call, looked: Looked, attempts: Callable[[], Flow[Ending]]
+        self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
         """Ask the service, and fall back to the stored answer where that is allowed."""
         core = self._core
         if core.observers:
-            core.tell(CacheMissed(**call.told(core), stale=looked.entry is not None))
+            core.tell(CacheMissed(**call.event_fields(core), stale=lookup.entry is not None))
         # The lookup has used some of the call's time.
         call.hurried = True
-        self.transforms = (*self.transforms, partial(self._conditional, looked))
+        self.transforms = (*self.transforms, partial(self._conditional, lookup))
         try:
             value, error = await attempts()
         finally:
             # Otherwise the object holds itself.
             self.transforms = self._plan.request_transforms
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
-            await self._keep(call, looked)
-        elif looked.entry is not None and _is_away(error):
-            entry = looked.entry.later((core.nanoseconds() - looked.at) / 1e9)
-            decision = decide(looked.request, entry, self._policy)
+            await self._keep(call, lookup)
+        elif lookup.entry is not None and _is_unavailable(error):
+            entry = lookup.entry.later((core.nanoseconds() - lookup.at) / 1e9)
+            decision = decide(lookup.request, entry, self._policy)
             if isinstance(decision, Stale) and decision.if_error:
-                return await self._give(call, entry)
+                return await self._answer_from_cache(call, entry)
         return value, error
 
-    def _conditional(self, looked: Looked, request: Request) -> Request:
+    def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
         """The last of the transforms: add validators if this is the request that was looked up."""
-        self._asked = self._validated = None
+        self._sent_lookup = self._validated = None
         if (
             not may_be_kept(request)
-            or self._key(request) != looked.key
-            or self._who(request) != looked.who
+            or self._key(request) != lookup.key
+            or self._caller_digest(request) != lookup.who
         ):
             return request
-        self._asked = looked, request
-        entry, decision = looked.entry, looked.decision
+        self._sent_lookup = lookup, request
+        entry, decision = lookup.entry, lookup.decision
         if (
             entry is None
             or not isinstance(decision, Stale)
-            or matching((entry,), request, looked.who) is None
+            or matching((entry,), request, lookup.who) is None
         ):
             return request
         self._validated = entry
         return request.with_headers(decision.validators)
 
-    async def _keep(self, call: Call, looked: Looked) -> None:
+    async def _keep(self, call: Call, lookup: CacheLookup) -> None:
         """Replace the stored answer, or remove it if the new one must not be stored."""
-        flight = (self._core.nanoseconds() - looked.at) / 1e9
-        arrival, policy, who = self._arrival, self._policy, looked.who
+        flight = (self._core.nanoseconds() - lookup.at) / 1e9
+        arrival, policy, who = self._arrival, self._policy, lookup.who
         if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
             return
         request, response, received_at = arrival
         new = kept(request, response, who, received_at, policy)
-        found = looked.found
+        stored = lookup.found
         others = [
             entry.later(flight)
-            for entry in found.entries
+            for entry in stored.entries
             if entry.selected_by != selector(request, who, entry.varies_by)
         ]
-        if new is None and len(others) == len(found.entries):
+        if new is None and len(others) == len(stored.entries):
             return
         entries = together(new, others, policy)
         if entries:
             useful = max(useful_for(entry, policy) for entry in entries)
-            await self._cache.keep(call, looked.key, found.mark, entries, useful)
-        elif found.entries:
-            await self._cache.forget(call, looked.key)
+            await self._cache.keep(call, lookup.key, stored.mark, entries, useful)
+        elif stored.entries:
+            await self._cache.forget(call, lookup.key)
 
 
 class Changing:
@@ -375,6 +379,6 @@ def _other_version(response: Response) -> VendorFailed:
     )
 
 
-def _is_away(error: Exception) -> bool:
+def _is_unavailable(error: Exception) -> bool:
     """True if the service was unreachable or broke, as a gateway reports with a 50x status."""
     return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN

@@ -143,9 +143,9 @@ class Call:
         attempt: `since` is a signature from before the function began, and errors signed later are
             ignored.
         """
-        own = since is None or getattr(error, "_signature", 0) <= since
-        self.disproved = own and not may_have_acted(error)
-        self.unsent = own and is_unsent(error)
+        is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
+        self.disproved = is_of_this_attempt and not may_have_acted(error)
+        self.unsent = is_of_this_attempt and is_unsent(error)
 
     def send(self, sent: Sent) -> None:
         """Record the credential that an attempt sends."""
@@ -200,8 +200,8 @@ class Call:
     def bound(self, core: Core) -> float:
         """Time limit of the current attempt in seconds."""
         remaining = self.remaining(core) / 1e9
-        own = self.plan.attempt_timeout
-        return remaining if own is None else min(own, remaining)
+        attempt_timeout = self.plan.attempt_timeout
+        return remaining if attempt_timeout is None else min(attempt_timeout, remaining)
 
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
         """The error of this call after its deadline."""
@@ -213,7 +213,7 @@ class Call:
         error.__cause__ = cause
         return error
 
-    def told(self, core: Core) -> dict[str, Any]:
+    def event_fields(self, core: Core) -> dict[str, Any]:
         """The fields that every event of this call has."""
         return {
             "at": core.utc(),
@@ -251,7 +251,7 @@ class Call:
     ) -> CallFinished:
         """The event that reports the end of this call."""
         return CallFinished(
-            **self.told(core),
+            **self.event_fields(core),
             started_at=self.started_at or core.utc(),
             duration=(core.nanoseconds() - self.started) / 1e9,
             attempts=self.attempts,

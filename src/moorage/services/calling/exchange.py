@@ -135,20 +135,22 @@ class Exchange:
         try:
             response = await self._core.send(*departure)
         except ConnectorError as error:
-            self.unheard(call, error)
+            self.note_no_answer(call, error)
             return None, error.with_traceback(None)
         finally:
             # An interruption's traceback contains this frame.
             del departure
         call.status = response.status
-        unproven = self.heard(call, response.status, response.headers)
+        unproven = self.read_proof_challenge(call, response.status, response.headers)
         if unproven is not None:
             return None, unproven
         if plain is not None:
             response = response.evolve(url=join_url(base, plain))
         return call.cleared(response), None
 
-    def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
+    def read_proof_challenge(
+        self, call: Call, status: int, headers: Headers
+    ) -> ConnectorError | None:
         """Process the parts of an answer about proofs of possession (RFC 9449, section 9).
 
         A proof without the vendor's nonce proves that nothing was done, and does not discredit the
@@ -161,11 +163,11 @@ class Exchange:
             self._core.refreshes.accepted(plan.refresh_key)
         if not auth.proves(plan.credentials or self._credentials):
             return None
-        told = self._core.nonces.learn(plan.base_url or "", headers)
+        nonce_learned = self._core.nonces.learn(plan.base_url or "", headers)
         if status == _UNAUTHORIZED:
             call.unproven = refusal_of(headers)
-        before, self._challenged = self._challenged, call.unproven is ProofRefusal.NONCE
-        if before or not told or not self._challenged:
+        challenged_before, self._challenged = self._challenged, call.unproven is ProofRefusal.NONCE
+        if challenged_before or not nonce_learned or not self._challenged:
             return None
         call.disproved = True
         call.renewed = call.replayable
@@ -176,7 +178,7 @@ class Exchange:
             remedy="Send the request once more with a new body: the nonce is known now.",
         )
 
-    def unheard(self, call: Call, error: ConnectorError) -> None:
+    def note_no_answer(self, call: Call, error: ConnectorError) -> None:
         """Note that no answer arrived."""
         self._challenged = False
         call.disprove(error)
@@ -205,7 +207,7 @@ class Exchange:
             request = auth.authorise(request, credentials)
             if auth.signs(credentials):
                 occasion = Occasion(core.utc(), core.new_id())
-                nonce = core.nonces.known(base)
+                nonce = core.nonces.nonce_for(base)
                 request = auth.sign(request, url, credentials, occasion, nonce=nonce)
             if request.query != before.query:
                 plain, url = before, join_url(base, request)
@@ -245,8 +247,8 @@ class Exchange:
         if error is None:
             safe = self._request.method.safe
             service = plan.service
-            known = service.idempotency_memory is not None and service.idempotency_replays
-            keyed = known and call.claim is not None
+            answers_replays = service.idempotency_memory is not None and service.idempotency_replays
+            keyed = answers_replays and call.claim is not None
             error = classify(response, service.redaction, safe=safe, keyed=keyed)
         if error is None:
             error = self._unreadable(call, response)
@@ -300,8 +302,8 @@ class Exchange:
 
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
-        asked = self._core.get_credentials(plan.service.name, plan.tenant)
-        return _credentials(await self._in_time(call, asked))
+        pending = self._core.get_credentials(plan.service.name, plan.tenant)
+        return _credentials(await self._in_time(call, pending))
 
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
         """Await a result until the deadline; the synchronous version cannot cancel it."""
@@ -316,8 +318,8 @@ class Exchange:
         A service that refuses renewed credentials too does not cause a renewal for each call.
         """
         stale = self._credentials
-        given = stale is None or call.plan.credentials is not None
-        if error.status != _UNAUTHORIZED or self._renewed or given:
+        not_renewable = stale is None or call.plan.credentials is not None
+        if error.status != _UNAUTHORIZED or self._renewed or not_renewable:
             return error
         self._renewed = True
         # The refusal proves that this attempt did nothing.
@@ -352,12 +354,12 @@ class Exchange:
             if current == stale:
                 if not core.refreshes.allows(plan.refresh_key, core.nanoseconds()):
                     return None
-                asked = core.refresh_credentials(plan.service.name, plan.tenant, stale)
-                renewed = await self._in_time(call, asked)
+                pending = core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                renewed = await self._in_time(call, pending)
                 current = _credentials(renewed)
                 core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:
-                    core.tell(CredentialRefreshed(**call.told(core)))
+                    core.tell(CredentialRefreshed(**call.event_fields(core)))
             return current
         finally:
             core.release(plan.refresh_key, self)
@@ -391,9 +393,9 @@ def _credentials(value: object) -> Credentials | OAuthCredentials:
 
 
 def _no_result(transform: object, value: object, kind: str) -> ConfigurationError:
-    wanted = "request" if kind == "request_transforms" else "response"
+    expected = "request" if kind == "request_transforms" else "response"
     return ConfigurationError(
-        f"{name_of(transform)} returned {with_article(type(value).__name__)}, not a {wanted}.",
+        f"{name_of(transform)} returned {with_article(type(value).__name__)}, not a {expected}.",
         path=kind,
-        remedy=f"Return the {wanted}, changed or not.",
+        remedy=f"Return the {expected}, changed or not.",
     )

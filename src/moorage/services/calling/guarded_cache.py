@@ -46,27 +46,27 @@ class GuardedCache:
     async def look(self, call: Call, key: str) -> Found | None:
         """Look up the entries of a key."""
         left = max(0.0, call.remaining(self._core) / 1e9)
-        found: Found | None = await self._asked(call, left, self._look, key)
-        if found is not None and found.unreadable is not None:
-            self._tell(call, found.unreadable)
-        return found
+        entries: Found | None = await self._guarded_use(call, left, self._look, key)
+        if entries is not None and entries.unreadable is not None:
+            self._tell(call, entries.unreadable)
+        return entries
 
     async def keep(
         self, call: Call, key: str, mark: int, entries: Entries, seconds: float
     ) -> bool | None:
         """Store answers; return True if they are stored now."""
-        return await self._asked(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
+        return await self._guarded_use(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def forget(self, call: Call, key: str) -> None:
         """Remove the entries of a key."""
-        await self._asked(call, _FOREVER, self._forget, key)
+        await self._guarded_use(call, _FOREVER, self._forget, key)
 
-    async def _asked(
+    async def _guarded_use(
         self,
         call: Call,
         left: float,
         verb: Callable[..., Flow[Any]],
-        *given: Any,
+        *arguments: Any,
     ) -> Any:
         probe, core = self._probe, self._core
         outage = probe.outage
@@ -79,7 +79,7 @@ class GuardedCache:
         error: ConnectorError | None = None
         try:
             bound = min(left, patience)
-            answer = await core.within(verb(*given, bound), bound)
+            answer = await core.within(verb(*arguments, bound), bound)
         except OutOfTimeError:
             error = _too_late(patience)
             if left < patience:
@@ -109,7 +109,7 @@ class GuardedCache:
     def _tell(self, call: Call, error: str) -> None:
         core = self._core
         if core.observers:
-            core.tell(CacheSkipped(**call.told(core), error=error))
+            core.tell(CacheSkipped(**call.event_fields(core), error=error))
 
 
 def _too_late(bound: float) -> StorageUnavailable:

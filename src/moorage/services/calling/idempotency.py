@@ -104,41 +104,41 @@ async def act_once(
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
     """
     owner, ttl = core.token(), micros(once.ttl)
-    held = None
+    claim = None
     try:
         claimed, until = await _claim(core, call, once, owner)
         if claimed.verdict is Verdict.REPLAY:
             return _replayed(core, call, once, claimed.answer)
-        if not _goes(once.reach, claimed.verdict):
+        if not _may_send(once.reach, claimed.verdict):
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
         # The earlier holder may have acted already, whatever happens to this repeat.
         call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
-        call.claim = held = Held(once.at, claimed.fence, ttl=ttl, until=until)
+        call.claim = claim = Held(once.at, claimed.fence, ttl=ttl, until=until)
         try:
-            core.renewals.keep(held)
+            core.renewals.keep(claim)
             if call.route is None or call.route.movable:
                 call.target = once.target
             value, error = await act()
             if error is None:
-                return await _completed(core, call, once, held, value)
+                return await _completed(core, call, once, claim, value)
             if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
                 call.acted = False
             if _is_final(error, call, once):
-                return await _refused(core, call, once, held, error)
+                return await _refused(core, call, once, claim, error)
             with suppress(StorageUnavailable):
-                await _settle(core, call, _given_up(call, held))
+                await _settle(core, call, _given_up(call, claim))
         finally:
-            core.renewals.let_go(held)
+            core.renewals.let_go(claim)
     except _UNCLAIMED:
         raise
     except BaseException:
         # A claim may have been made although the store's answer never arrived.
-        core.post(_given_up(call, held) if held else Withdraw(once.at, owner, ttl=ttl))
+        core.post(_given_up(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
         raise
     return None, _unanswered(call, once, error)
 
 
-def _goes(reach: Reach, verdict: Verdict) -> bool:
+def _may_send(reach: Reach, verdict: Verdict) -> bool:
     """True if a caller of this reach may send after this verdict."""
     return reach is Reach.FRESH or (reach is Reach.AGAIN and verdict is Verdict.ASK_AGAIN)
 
@@ -155,10 +155,10 @@ def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
     return unknown
 
 
-def _given_up(call: Call, held: Held) -> Settle:
+def _given_up(call: Call, claim: Held) -> Settle:
     """Settle a claim without an answer: free if certainly nothing was done, else unknown."""
     end = abandon if call.acted else release
-    return end(held.key, held.fence, ttl=held.ttl)
+    return end(claim.key, claim.fence, ttl=claim.ttl)
 
 
 async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
@@ -195,12 +195,12 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
     """Claim the key once, for each target it may have been sent to; also return the lease's end."""
-    known = {} if call.route is None else call.route.known()
+    plans_by_target = {} if call.route is None else call.route.plans_by_target()
     claimed = Claimed(Verdict.UNKNOWN)
     term = micros(max(0, call.remaining(core)) / 1e9 + MARGIN)
     lease = core.renewals.lease(term)
-    for target in known or (once.target,):
-        claim = Claim(
+    for target in plans_by_target or (once.target,):
+        command = Claim(
             once.at,
             fingerprint=once.fingerprint,
             owner=owner,
@@ -210,9 +210,9 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
             target=target,
             remembered=micros(once.remembered),
         )
-        claimed = await core.execute(claim, call.left(core))
+        claimed = await core.execute(command, call.left(core))
         if claimed.verdict is Verdict.ASK_AGAIN:
-            call.plan = known.get(target, call.plan)
+            call.plan = plans_by_target.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:
             break
     return claimed, lease
@@ -229,7 +229,7 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
 def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     call.replayed = True
     if core.observers:
-        core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
+        core.tell(IdempotencyReplayed(**call.event_fields(core), idempotency_key=once.key))
     try:
         kind, content = opened(core.cipher, call.plan, once.key, stored)
     except ConnectorError as error:
@@ -255,39 +255,41 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     )
 
 
-async def _completed(core: Core, call: Call, once: Once, held: Held, value: Any) -> Ending:
+async def _completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
     try:
         answer = ("value", once.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
         answer = _LOST
         _tell_not_stored(core, call, once, error)
-    settled = await _kept(core, call, once, held, answer)
+    settled = await _store_answer(core, call, once, claim, answer)
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
     return value, None
 
 
-async def _refused(core: Core, call: Call, once: Once, held: Held, error: ConnectorError) -> Ending:
+async def _refused(
+    core: Core, call: Call, once: Once, claim: Held, error: ConnectorError
+) -> Ending:
     """Store a final refusal as the answer of the key, so that it is replayed."""
     call.sign(core, error)
     vars(error).update(_final=True)
-    settled = await _kept(core, call, once, held, ("error", pack_refusal(error)))
+    settled = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
     return None, error
 
 
-async def _kept(
-    core: Core, call: Call, once: Once, held: Held, answer: tuple[str, Any]
+async def _store_answer(
+    core: Core, call: Call, once: Once, claim: Held, answer: tuple[str, Any]
 ) -> Settled | None:
     """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
-        settled = await _settle(core, call, complete(held.key, held.fence, stored, ttl=held.ttl))
+        settled = await _settle(core, call, complete(claim.key, claim.fence, stored, ttl=claim.ttl))
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, once, error)
-        return None if answer is _LOST else await _kept(core, call, once, held, _LOST)
+        return None if answer is _LOST else await _store_answer(core, call, once, claim, _LOST)
     except StorageUnavailable as error:
         _tell_not_stored(core, call, once, error)
         return None
@@ -336,5 +338,7 @@ def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
 def _tell_not_stored(core: Core, call: Call, once: Once, error: Exception) -> None:
     if core.observers:
         core.tell(
-            AnswerNotStored(**call.told(core), idempotency_key=once.key, error=type(error).__name__)
+            AnswerNotStored(
+                **call.event_fields(core), idempotency_key=once.key, error=type(error).__name__
+            )
         )

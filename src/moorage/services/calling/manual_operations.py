@@ -69,7 +69,7 @@ class ManualOperations:
             await core.execute(SetCircuit(rule, plan.gates.circuit_key, state), None)
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
-            core.tell(CircuitChanged(**call.told(core), state=state))
+            core.tell(CircuitChanged(**call.event_fields(core), state=state))
 
     async def reset_limits(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -98,7 +98,7 @@ class ManualOperations:
             remaining = await core.execute(Resume(plan.gates), None) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
-            core.tell(PauseEnded(**call.told(core), remaining=remaining))
+            core.tell(PauseEnded(**call.event_fields(core), remaining=remaining))
         return remaining  # type: ignore[no-any-return]  # as Resume says
 
     async def resolve_key(

@@ -52,7 +52,7 @@ class Plans:
             for endpoint in (None, *service.endpoints):
                 # A mistake in any of them is reported now, not at the first call.
                 Plan(service, None, endpoint)
-        self._made: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
+        self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.environment_guard: EnvironmentGuard | None = None
@@ -65,26 +65,26 @@ class Plans:
         request: Request | None = None,
     ) -> Plan:
         """The plan of a call: for the named endpoint, or for the first that matches the request."""
-        known = by_name(self.services, service)
-        found = None
-        if endpoint is not None or known.endpoints:
-            found = known.endpoint(endpoint, request)
+        settings = by_name(self.services, service)
+        endpoint_settings = None
+        if endpoint is not None or settings.endpoints:
+            endpoint_settings = settings.endpoint(endpoint, request)
         if tenant is not None:
             checked_name(tenant, "tenant")
-        key = (service, tenant, None if found is None else found.name)
-        plan = self._made.get(key)
+        key = (service, tenant, None if endpoint_settings is None else endpoint_settings.name)
+        plan = self._cached.get(key)
         if plan is None:
-            plan = Plan(known, tenant, found)
+            plan = Plan(settings, tenant, endpoint_settings)
             if self.environment_guard is not None and not self.environment_guard.passed:
                 # A caller that only inspects a service needs a plan, which must admit nothing.
                 return plan
             if plan.easy and self._core.ask is not None and not self._core.observers:
                 self.easy[key] = plan
                 # The endpoint is matched anew for each request that does not name it.
-                if plan.plain and (found is not None or not known.endpoints):
+                if plan.plain and (endpoint_settings is not None or not settings.endpoints):
                     self.direct[key] = plan
             # Last, so that a plan that another thread drops from here is in none of the others.
-            dropped = self._made.add(key, plan)
+            dropped = self._cached.add(key, plan)
             if dropped is not None:
                 self.easy.pop(dropped, None)
                 self.direct.pop(dropped, None)

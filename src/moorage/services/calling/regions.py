@@ -10,7 +10,7 @@ from moorage.domain.observation.events import CallRefused
 from moorage.domain.service import region
 from moorage.domain.values.durations import FOREVER
 from moorage.errors import CircuitBreakerOpen, ConnectorError, RateLimitExceeded
-from moorage.services.calling.attempts import asked, once
+from moorage.services.calling.attempts import admission_question, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class Route:
         self._tried: set[str] = set()
         self._busy: dict[str, int] = {}
 
-    def known(self) -> dict[str, Plan]:
+    def plans_by_target(self) -> dict[str, Plan]:
         """The plans of the regions that a key may have been sent to, by their names in claims.
 
         Empty if the region does not matter.
@@ -62,7 +62,7 @@ class Route:
             error = ending[1]
             core.tell(
                 CallRefused(
-                    **call.told(core),
+                    **call.event_fields(core),
                     error=type(error).__name__,
                     retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
                 )
@@ -88,10 +88,10 @@ class Route:
 
     async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> Ending:
         """Make attempt `number` of those that run concurrently with the one here."""
-        here = call.plan
+        own_plan = call.plan
         others = self._others(core, call, acted=True)
         turn = number % len(others) if others else 0
-        plans = (*others[turn:], *others[:turn], here)
+        plans = (*others[turn:], *others[:turn], own_plan)
         return await self.in_any(core, call, plans, _at_once, step)
 
     async def in_any(
@@ -152,11 +152,11 @@ class Away:
 
     async def go(self, core: Core, call: Call, step: AttemptStep) -> Ending | None:
         """Make another attempt there; None if no region admits it, so that the call stays."""
-        here = call.plan
+        own_plan = call.plan
         ending = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
         if not _kept_out(call, ending):
             return ending
-        call.plan, call.refused = here, False
+        call.plan, call.refused = own_plan, False
         return None
 
 
@@ -180,11 +180,11 @@ def _as_planned(_: Core, call: Call) -> Admission | None:
 
 
 def _as_it_stands(core: Core, call: Call) -> Admission | None:
-    return asked(core, call, retry=False)
+    return admission_question(core, call, retry=False)
 
 
 def _as_a_retry(core: Core, call: Call) -> Admission | None:
-    return asked(core, call, retry=True)
+    return admission_question(core, call, retry=True)
 
 
 def _at_once(_: Core, call: Call) -> Admission | None:

@@ -226,7 +226,7 @@ class Calling(ManualOperations):
         """Return the stream once its observers are set; if that fails, release its slots."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
-            stream.told = True
+            stream.handed_over = True
         except BaseException:
             streaming.let_go()
             raise
@@ -245,9 +245,9 @@ class Calling(ManualOperations):
         request_id: str | None = None,
         subject: str | None = None,
         use: KeyUse = AS_USUAL,
-        told: Callable[[Call], object] = lambda _: None,
+        on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
-        """Protect a function and return its ending; `told` receives the call's facts afterwards."""
+        """Protect a function and return its ending; `on_finished` receives the finished call."""
         began = await self._let_out(service, tenant, endpoint, timeout)
         call = self._begin(
             service,
@@ -271,7 +271,7 @@ class Calling(ManualOperations):
             except ConnectorError as error:
                 return self._ended(call, None, error)
         ending = await self._finish(call, single, step)
-        told(call)
+        on_finished(call)
         return ending
 
     async def _let_out(
@@ -330,34 +330,34 @@ class Calling(ManualOperations):
         """Stop a rehearsal before a request that has a key or an unsafe method."""
         if not self._rehearses or (key is None and (request is None or request.method.safe)):
             return
-        told = call.told(self.core)
+        fields = call.event_fields(self.core)
         what = "a function" if request is None else f"{request.method} {shown_path(request)}"
         names = ("service", "operation", "tenant", "request_id")
-        raise rehearsed(self.core, what, **{name: told[name] for name in names})
+        raise rehearsed(self.core, what, **{name: fields[name] for name in names})
 
     async def go_on(
-        self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
+        self, plan: Plan, began: int, grants: list[Admitted], step: AttemptStep
     ) -> Ending:
         """Continue a call whose admission the fast path asked for, and could not use."""
-        return await self._going_on(Call(plan, began, plan.span), asked, step)
+        return await self._going_on(Call(plan, began, plan.span), grants, step)
 
     async def go_on_sending(
         self,
         plan: Plan,
         began: int,
-        asked: list[Admitted],
+        grants: list[Admitted],
         request: Request,
         arrived: Arrived | None = None,
     ) -> Ending:
         """As `go_on`, for a request; `arrived` is the result of the first attempt, if made."""
         call = Call(plan, began, plan.span)
         call.repeatable = is_repeatable(plan, request)
-        return await self._going_on(call, asked, Exchange(self.core, call, request, arrived))
+        return await self._going_on(call, grants, Exchange(self.core, call, request, arrived))
 
-    async def _going_on(self, call: Call, asked: list[Admitted], step: AttemptStep) -> Ending:
+    async def _going_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
         core = self.core
         try:
-            value, error = await once(core, call, call.plan.admission, step, asked)
+            value, error = await once(core, call, call.plan.admission, step, grants)
             if error is not None:
                 value, error = await again(core, call, step, error)
         except ConnectorError as raised:
@@ -375,9 +375,9 @@ class Calling(ManualOperations):
             value, failed = None, raised
         return self._signed(call, value, failed)
 
-    def hand_back(self, plan: Plan, asked: list[Admitted]) -> None:
+    def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the grants of a fast-path call that was interrupted too early to continue."""
-        for admitted in asked:
+        for admitted in grants:
             withdraw(self.core, plan.gates, admitted)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
@@ -416,7 +416,7 @@ class Calling(ManualOperations):
     ) -> Call:
         """Find the plan of a call, and start its deadline at the time it began."""
         core = self.core
-        asked = None if request is _NOTHING else request
+        matched_request = None if request is _NOTHING else request
         try:
             if request is not _NOTHING and not isinstance(request, Request):
                 raise InvalidData(
@@ -428,7 +428,7 @@ class Calling(ManualOperations):
                 checked_name(request_id, "request_id")
             if subject is not None:
                 checked_name(subject, "subject")
-            plan = self.plans.find(service, tenant, endpoint, asked)
+            plan = self.plans.find(service, tenant, endpoint, matched_request)
             span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
             self.plans.name(error, service, endpoint, request_id)
@@ -439,7 +439,7 @@ class Calling(ManualOperations):
         call.subject = subject
         if core.observers:
             call.started_at = core.utc()
-            core.tell(CallStarted(**call.told(core)))
+            core.tell(CallStarted(**call.event_fields(core)))
         return call
 
     def _exchange(
@@ -582,7 +582,7 @@ class Calling(ManualOperations):
             error = call.out_of_time(error)
         if core.observers:
             name = type(error).__name__
-            core.tell(CallRefused(**call.told(core), error=name, retry_after=0.0))
+            core.tell(CallRefused(**call.event_fields(core), error=name, retry_after=0.0))
         return error
 
 

@@ -48,7 +48,7 @@ class Streaming(Exchange):
             if incoming is None:
                 return None, call.masked(error)
             call.status = incoming.status
-            unproven = self.heard(call, incoming.status, incoming.headers)
+            unproven = self.read_proof_challenge(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
                 call.pause = self.spent(call, incoming.headers)
                 self._opened = Stream(core, call, incoming)
@@ -80,7 +80,7 @@ class Streaming(Exchange):
             call.leave()
             return await core.open(request, url, timeouts), None
         except ConnectorError as error:
-            self.unheard(call, error)
+            self.note_no_answer(call, error)
             return None, error.with_traceback(None)
         finally:
             # An interruption's traceback contains this frame.
@@ -98,7 +98,7 @@ class Stream:
     """An answer whose body has not been read.
 
     Its permit and its bulkhead slot are kept until it ends. Observers are notified of the end if
-    `told` is set, which happens when the stream is handed over.
+    `handed_over` is set, which happens when the stream is handed over.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
@@ -106,7 +106,7 @@ class Stream:
         self._call = call
         self._incoming = incoming
         self._settled = False
-        self.told = False
+        self.handed_over = False
 
     @property
     def status(self) -> int:
@@ -168,7 +168,7 @@ class Stream:
                 core.release(plan.bulkhead_key, call)
         finally:
             self._incoming.close()
-        if self.told and core.observers:
+        if self.handed_over and core.observers:
             left = error is None and outcome is Outcome.NEUTRAL
             core.tell(call.finished(core, error, cancelled=left))
 

@@ -192,7 +192,7 @@ class VendorWire:
             timeout=self._left(),
             subject=self._subject,
             use=self._next_use(),
-            told=lambda call: None if key is None else self._replays.append(call.replayed),
+            on_finished=lambda call: None if key is None else self._replays.append(call.replayed),
         )
         self.acted = self.acted or ending[1] is None
         return value_of(ending)

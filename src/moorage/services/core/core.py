@@ -110,7 +110,7 @@ class Core:
                 self._report(observer, error, event)
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
-        report = ObserverFailed(
+        failure = ObserverFailed(
             at=event.at,
             service=event.service,
             operation=event.operation,
@@ -119,13 +119,13 @@ class Core:
             observer=name_of(failed),
             error=type(error).__name__,
         )
-        told = False
+        heard = False
         for observer in self.observers:
             if observer is not failed:
                 try:
-                    observer(report)
+                    observer(failure)
                 except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
                     continue
-                told = True
-        if not told:
-            self.unheard(report)
+                heard = True
+        if not heard:
+            self.unheard(failure)

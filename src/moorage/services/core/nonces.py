@@ -22,19 +22,19 @@ class Nonces:
     costs only one request.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_nonces",)
 
     def __init__(self) -> None:
-        self._known: Bounded[Origin | None, str] = Bounded(_MANY)
+        self._nonces: Bounded[Origin | None, str] = Bounded(_MANY)
 
-    def known(self, url: str) -> str | None:
+    def nonce_for(self, url: str) -> str | None:
         """The nonce that the server of a URL requires, if known."""
-        return self._known.get(origin_of(url)) if self._known else None
+        return self._nonces.get(origin_of(url)) if self._nonces else None
 
     def learn(self, url: str, headers: Headers) -> bool:
         """Store the nonce of an answer; return True if the answer has one."""
-        told = nonce_of(headers)
-        if told is None:
+        nonce = nonce_of(headers)
+        if nonce is None:
             return False
-        self._known.add(origin_of(url), told)
+        self._nonces.add(origin_of(url), nonce)
         return True

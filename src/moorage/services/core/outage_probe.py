@@ -51,8 +51,8 @@ class OutageProbe:
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
         """Record that the store did not answer a caller that began at `began`, knowing `before`."""
-        core, known = self._core, self.outage
-        if known is not None and known is not before:
+        core, current = self._core, self.outage
+        if current is not None and current is not before:
             # Another caller noticed the outage first.
             return
         now = core.nanoseconds()

@@ -103,7 +103,7 @@ class _Rounds(ABC, Generic[H]):
 
     def _all(self) -> list[H]:
         # Not `values`, which another thread may change meanwhile.
-        return [held for found in self._held.valuerefs() if (held := found()) is not None]
+        return [held for reference in self._held.valuerefs() if (held := reference()) is not None]
 
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
@@ -224,9 +224,9 @@ class EntryRenewals(_Rounds[HeldEntry]):
         return id(held) in self._held
 
     def _groups(self, now: int) -> list[list[HeldEntry]]:
-        wanted = entries_due(self._all(), now)
+        due_entries = entries_due(self._all(), now)
         many = 1 if self._store.settle is None else TOGETHER
-        return [wanted[at : at + many] for at in range(0, len(wanted), many)][::-1]
+        return [due_entries[at : at + many] for at in range(0, len(due_entries), many)][::-1]
 
     async def _renew(self, group: Iterable[HeldEntry], timeout: float | None) -> None:
         entries = list(group)

@@ -191,6 +191,6 @@ async def revoked(
     raise error
 
 
-def _hidden(client: OAuthClient, *shown: Secret) -> tuple[Secret, ...]:
+def _hidden(client: OAuthClient, *secrets: Secret) -> tuple[Secret, ...]:
     """The secrets to remove from errors, in case the server repeats them."""
-    return shown if client.secret is None else (client.secret, *shown)
+    return secrets if client.secret is None else (client.secret, *secrets)

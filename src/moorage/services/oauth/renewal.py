@@ -104,7 +104,7 @@ class Pace:
     believed: float
 
 
-class _Turn(NamedTuple):
+class _RenewalClaim(NamedTuple):
     """A held claim: its end, and True if it is the second attempt for the same token."""
 
     claim: Held
@@ -141,20 +141,20 @@ class Renewal:
         self._pace = pace
         self._get = get
         self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
-        self._lasting: dict[Owner, Secret] = {}
+        self._unrotated: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
         """The token in the vault, after storing one that is waiting to be stored."""
-        kept = await self._vault.get(*owner)
+        token = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
         if waiting is None:
-            return kept
+            return token
         stale, new = waiting
-        if kept == stale:
+        if token == stale:
             await self._vault.rotate(*owner, new)
-            kept = new
+            token = new
         self.unstored.pop(owner, None)
-        return kept
+        return token
 
     async def claimed(
         self,
@@ -171,24 +171,24 @@ class Renewal:
         core, began, pause, again = self._core, self._core.nanoseconds(), _SOONEST, False
         until = began + int((self._pace.renewal if patience is None else patience) * _SECOND)
         while True:
-            turn = await self._claim(owner, client, stale, until, again=again)
-            if isinstance(turn, _Turn):
-                claim = turn.claim
+            claimed = await self._claim(owner, client, stale, until, again=again)
+            if isinstance(claimed, _RenewalClaim):
+                claim = claimed.claim
                 core.renewals.keep(claim)
                 try:
-                    return await self._taken(owner, client, stale, turn)
+                    return await self._use_claim(owner, client, stale, claimed)
                 except _LostError:
-                    turn = None
+                    claimed = None
                 finally:
                     core.renewals.let_go(claim)
-            if turn is None:
+            if claimed is None:
                 if again:
                     raise self._over(owner, "the answer with the latest token was lost")
                 again = True
                 continue
             if patience is None:
                 return None
-            pause = min(turn.seconds, pause)
+            pause = min(claimed.seconds, pause)
             if core.nanoseconds() + pause * _SECOND > until:
                 raise too_slow(owner[0])
             await core.sleep(pause)
@@ -205,7 +205,7 @@ class Renewal:
         patience: int,
         *,
         again: bool,
-    ) -> _Turn | _Wait | None:
+    ) -> _RenewalClaim | _Wait | None:
         """A held claim, the time another holder may have it, or None if its end is unknown.
 
         The store may take until `patience`, in nanoseconds of the local clock.
@@ -230,70 +230,76 @@ class Renewal:
         if verdict is Verdict.REPLAY:
             raise self._over(owner, "its grant is over")
         if verdict is Verdict.RUN:
-            held = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
-            return _Turn(held, until, again)
+            claim = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
+            return _RenewalClaim(claim, until, again)
         # A token that is sent during another holder's request may end the grant.
         return _Wait(wait / 10**6) if wait else None
 
     async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
         """The token that another holder has stored meanwhile."""
         try:
-            kept = await self.stored(owner)
+            token = await self.stored(owner)
         except CredentialNotFound:
             return None
-        if not isinstance(kept, OAuthCredentials):
+        if not isinstance(token, OAuthCredentials):
             return None
         same = stale is not None and (
-            kept.access_token == stale.access_token and kept.refresh_token == stale.refresh_token
+            token.access_token == stale.access_token and token.refresh_token == stale.refresh_token
         )
-        return None if same else kept
+        return None if same else token
 
-    async def _taken(
-        self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None, turn: _Turn
+    async def _use_claim(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        stale: OAuthCredentials | None,
+        claimed: _RenewalClaim,
     ) -> OAuthCredentials:
         """Use a claim: read the vault again, request a token, and store it."""
         core, began, alone = self._core, self._core.nanoseconds(), client.grant.alone
-        shown = None if stale is None else stale.refresh_token
-        repeatable = alone or (shown is not None and shown == self._lasting.get(owner))
+        refresh_token = None if stale is None else stale.refresh_token
+        repeatable = alone or (
+            refresh_token is not None and refresh_token == self._unrotated.get(owner)
+        )
         try:
             newer = await self._newer(owner, stale)
             question = await self._question(owner, client, stale) if newer is None else None
         except ConnectorError:
             # Nothing was sent, so nobody need wait until this claim expires.
-            await self._release(turn)
+            await self._release(claimed)
             raise
         if question is None:
-            await self._release(turn)
+            await self._release(claimed)
             return newer  # type: ignore[return-value]  # one of the two is there
-        mark = MarkSent(turn.claim.key, turn.claim.fence, client.at("token_endpoint"))
+        mark = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
-            await core.renewals.holds(turn.claim, seconds_left(core, turn.until))
-            and await core.execute(mark, seconds_left(core, turn.until))
+            await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
+            and await core.execute(mark, seconds_left(core, claimed.until))
         ):
             raise too_slow(owner[0])
-        answer, attempts = await self._answer(question, turn, repeatable=repeatable)
+        answer, attempts = await self._answer(question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
-            await self._keep(owner, question, answer.credentials, turn)
+            await self._keep(owner, question, answer.credentials, claimed)
             duration = (core.nanoseconds() - began) / _SECOND
             self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
             await core.execute(
-                complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED),
-                seconds_left(core, turn.until),
+                complete(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
+                seconds_left(core, claimed.until),
             )
             raise self._over(owner, answer.words)
         rotated = _rotated(stale, answer)
         if rotated is not None:
-            await self._keep(owner, question, rotated, turn)
+            await self._keep(owner, question, rotated, claimed)
             raise failure(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
             await core.execute(
-                abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED),
-                seconds_left(core, turn.until),
+                abandon(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
+                seconds_left(core, claimed.until),
             )
             raise _LostError
-        await self._release(turn)
+        await self._release(claimed)
         error, wait = failure(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -316,14 +322,14 @@ class Renewal:
         return Question(client, stale, subject)
 
     async def _answer(
-        self, question: Question, turn: _Turn, *, repeatable: bool
+        self, question: Question, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
         """The final answer of the token endpoint, and the number of requests."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
             asked_at = core.utc()
-            answer = await self._sent(question)
+            answer = await self._send(question)
             if not isinstance(answer, ConnectorError):
                 answer = read_token(
                     answer, question.client, asked_at, held=question.held, hidden=question.hidden()
@@ -332,7 +338,7 @@ class Renewal:
                 return answer, attempts
             before, challenged = challenged, _wants_nonce(answer)
             # A request that could outlast the claim is not started.
-            spare = (turn.until - core.nanoseconds()) / _SECOND - self._pace.request
+            spare = (claimed.until - core.nanoseconds()) / _SECOND - self._pace.request
             if challenged and not before and spare >= 0:
                 continue
             tries += 1
@@ -354,14 +360,14 @@ class Renewal:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _sent(self, question: Question) -> Any:
+    async def _send(self, question: Question) -> Any:
         """The answer, or the error if there was none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
-        told = question.parameters(occasion)
-        nonce = core.nonces.known(question.client.at("token_endpoint"))
-        request, url = token_request(question.client, told, occasion, nonce=nonce)
-        del told
+        parameters = question.parameters(occasion)
+        nonce = core.nonces.nonce_for(question.client.at("token_endpoint"))
+        request, url = token_request(question.client, parameters, occasion, nonce=nonce)
+        del parameters
         try:
             answer = await core.send(request, url, Timeouts(total=self._pace.request))
         except ConnectorError as error:
@@ -373,34 +379,34 @@ class Renewal:
         return bare(failed)
 
     async def _keep(
-        self, owner: Owner, question: Question, new: OAuthCredentials, turn: _Turn
+        self, owner: Owner, question: Question, new: OAuthCredentials, claimed: _RenewalClaim
     ) -> None:
         """Store the granted token, then release the claim."""
         core, pause, stale = self._core, _SOONEST, question.held
         while (failed := await self._store(owner, new)) is not None:
-            if core.nanoseconds() + pause * _SECOND > turn.until:
+            if core.nanoseconds() + pause * _SECOND > claimed.until:
                 if stale is not None:
                     self.unstored[owner] = stale, new
                 raise failed
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
-        await self._release(turn)
-        shown = None if stale is None else stale.refresh_token
-        if shown is None or shown != new.refresh_token:
-            self._lasting.pop(owner, None)
+        await self._release(claimed)
+        refresh_token = None if stale is None else stale.refresh_token
+        if refresh_token is None or refresh_token != new.refresh_token:
+            self._unrotated.pop(owner, None)
             return
-        self._lasting[owner] = shown
-        if turn.again:
+        self._unrotated[owner] = refresh_token
+        if claimed.again:
             # The refresh token does not rotate, so the first request's outcome is irrelevant.
             first = claim_key(owner, question.client, stale, again=False)
             resolve = Resolve(first, done=False, ttl=_BRIEFLY)
-            await core.execute(resolve, seconds_left(core, turn.until))
+            await core.execute(resolve, seconds_left(core, claimed.until))
 
-    async def _release(self, turn: _Turn) -> None:
+    async def _release(self, claimed: _RenewalClaim) -> None:
         """Let the next holder claim it at once."""
         await self._core.execute(
-            release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY),
-            seconds_left(self._core, turn.until),
+            release(claimed.claim.key, claimed.claim.fence, ttl=_BRIEFLY),
+            seconds_left(self._core, claimed.until),
         )
 
     async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:
@@ -411,14 +417,14 @@ class Renewal:
             failed = error
         else:
             return None
-        told = CredentialRefreshFailed(
+        failure_to_store = CredentialRefreshFailed(
             "A new token was granted, but cannot be stored.",
             service=owner[0],
             retryable=True,
             remedy="Check the store of credentials; the token is stored as soon as it can be.",
         )
-        told.__cause__ = bare(failed)
-        return told
+        failure_to_store.__cause__ = bare(failed)
+        return failure_to_store
 
     def _over(self, owner: Owner, reason: str) -> AuthorizationRequired:
         self._tell(ConsentNeeded, owner, reason=reason)

@@ -38,7 +38,7 @@ _MARGIN: Final = 1.0
 _BRIEFLY: Final = 3_600 * 10**6
 
 
-class _Claimed(NamedTuple):
+class _RevocationClaim(NamedTuple):
     """The result of claiming; a held claim keeps others from renewing.
 
     `wait` is the number of seconds for which another process may be renewing.
@@ -72,38 +72,38 @@ class Revocation:
         """Revoke the stored token of an owner."""
         core, pace = self._core, self._pace
         client.at("revocation_endpoint")
-        kept, claim = await self._claimed(owner, client)
+        token, claim = await self._token_and_claim(owner, client)
         until = core.nanoseconds() + int(pace.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
             patience = Patience(retry=pace.retry, request=pace.request, whole=pace.renewal)
             try:
-                await revoked(core, client, patience, kept, owner[0])
+                await revoked(core, client, patience, token, owner[0])
             except ConnectorError:
                 await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
                 raise
-            if client.grant.alone or kept.refresh_token is None:
+            if client.grant.alone or token.refresh_token is None:
                 # The claim also belongs to the next token.
                 await self._settle(release(claim.key, claim.fence, ttl=_BRIEFLY), until)
             else:
                 await self._settle(complete(claim.key, claim.fence, None, ttl=REMEMBERED), until)
-        await self._vault.rotate(*owner, ended(kept))
+        await self._vault.rotate(*owner, ended(token))
 
-    async def _claimed(
+    async def _token_and_claim(
         self, owner: Owner, client: OAuthClient
-    ) -> tuple[OAuthCredentials, _Claimed]:
+    ) -> tuple[OAuthCredentials, _RevocationClaim]:
         """The stored token and the result of claiming its renewal, once nobody renews it."""
         core, pause = self._core, _SOONEST
         until = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:
-            kept = await self._stored(owner)
-            if not isinstance(kept, OAuthCredentials):
+            token = await self._stored(owner)
+            if not isinstance(token, OAuthCredentials):
                 raise no_client(owner[0])
-            claim = await self._claim(owner, client, kept, until, again=False)
+            claim = await self._claim(owner, client, token, until, again=False)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # The token was sent and its answer lost; the server may have processed it.
-                claim = await self._claim(owner, client, kept, until, again=True)
+                claim = await self._claim(owner, client, token, until, again=True)
             if not claim.wait:
-                return kept, claim
+                return token, claim
             pause = min(claim.wait, pause)
             if core.nanoseconds() + pause * _SECOND > until:
                 raise too_slow(owner[0])
@@ -118,12 +118,12 @@ class Revocation:
         self,
         owner: Owner,
         client: OAuthClient,
-        kept: OAuthCredentials,
+        token: OAuthCredentials,
         until: int,
         *,
         again: bool,
-    ) -> _Claimed:
-        key, lease = claim_key(owner, client, kept, again=again), self._pace.renewal + _MARGIN
+    ) -> _RevocationClaim:
+        key, lease = claim_key(owner, client, token, again=again), self._pace.renewal + _MARGIN
         verdict, fence, wait, _ = await self._core.execute(
             Claim(
                 key,
@@ -137,4 +137,4 @@ class Revocation:
             seconds_left(self._core, until),
         )
         # The earlier holder of a granted claim does not matter if it had sent nothing.
-        return _Claimed(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)
+        return _RevocationClaim(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)

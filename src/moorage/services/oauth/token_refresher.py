@@ -43,7 +43,7 @@ _MANY: Final = 10**9
 _AGAIN_AFTER: Final = 5.0
 
 
-class Held:
+class CachedToken:
     """An owner's token in memory, with its validity by the local clock."""
 
     __slots__ = ("_again_at", "_read_at", "_span", "credentials", "look_at")
@@ -69,9 +69,9 @@ class Held:
 
     def freshness(self, now: int) -> Freshness:
         """The validity of the token at this time."""
-        found = self._span.after((now - self._read_at) / _SECOND)
-        put_off = found is Freshness.DUE and now < self._again_at
-        return Freshness.FRESH if put_off else found
+        freshness = self._span.after((now - self._read_at) / _SECOND)
+        put_off = freshness is Freshness.DUE and now < self._again_at
+        return Freshness.FRESH if put_off else freshness
 
 
 class Refreshing:
@@ -92,54 +92,56 @@ class Refreshing:
         self._clients = clients
         self._vault = vault
         self._pace = pace
-        self._apart = apart
+        self._run_apart = apart
         self._renewal = Renewal(core, vault, pace, self.get)
         self._revocation = Revocation(core, vault, pace, self._renewal.stored)
-        self._held: dict[Owner, Held] = {}
+        self._cached: dict[Owner, CachedToken] = {}
         self._failures = 0
         self._failed: dict[Owner, tuple[int, ConnectorError]] = {}
 
-    def known(self, service: str, tenant: str | None) -> OAuthCredentials | None:
+    def usable_token(self, service: str, tenant: str | None) -> OAuthCredentials | None:
         """The token that can be used without reading or renewing; None if there is none."""
-        held = self._held.get((service, tenant))
-        if held is not None and self._core.nanoseconds() < held.look_at:
-            return held.credentials
+        cached = self._cached.get((service, tenant))
+        if cached is not None and self._core.nanoseconds() < cached.look_at:
+            return cached.credentials
         return None
 
     async def get(self, service: str, tenant: str | None) -> Any:
         """The current credential, renewed if necessary."""
-        found = self.known(service, tenant)
-        if found is not None:
-            return found
+        usable = self.usable_token(service, tenant)
+        if usable is not None:
+            return usable
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None:
             return await self._vault.get(service, tenant)
         try:
-            kept = await self._read(owner, client)
+            token = await self._read(owner, client)
         except StorageUnavailable as error:
-            return self._spared(owner, error)
-        if kept is None:
-            return await self._apart(self._renewed(owner, client, None))
-        if not isinstance(kept, OAuthCredentials):
-            return kept
-        held = self._hold(owner, kept)
-        freshness = held.freshness(self._core.nanoseconds())
+            return self._still_valid(owner, error)
+        if token is None:
+            return await self._run_apart(self._renewed(owner, client, None))
+        if not isinstance(token, OAuthCredentials):
+            return token
+        cached = self._cache_token(owner, token)
+        freshness = cached.freshness(self._core.nanoseconds())
         if freshness is Freshness.FRESH:
-            return kept
+            return token
         if freshness is Freshness.DUE:
-            return await self._apart(self._renewed_ahead(owner, client, held))
-        return await self._apart(self._renewed(owner, client, kept))
+            return await self._run_apart(self._renewed_ahead(owner, client, cached))
+        return await self._run_apart(self._renewed(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
         """The credential that replaces one that the service has refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
             return await self._vault.refresh(service, tenant, stale)
-        self._held.pop(owner, None)
-        kept = await self._read(owner, client)
-        if isinstance(kept, OAuthCredentials) and kept.access_token != stale.access_token:
-            return self._hold(owner, kept).credentials
-        return await self._apart(self._renewed(owner, client, stale if kept is None else kept))
+        self._cached.pop(owner, None)
+        token = await self._read(owner, client)
+        if isinstance(token, OAuthCredentials) and token.access_token != stale.access_token:
+            return self._cache_token(owner, token).credentials
+        return await self._run_apart(
+            self._renewed(owner, client, stale if token is None else token)
+        )
 
     async def has(self, service: str, tenant: str | None) -> bool:
         """True if there is a credential, or one can be had without a person."""
@@ -153,7 +155,7 @@ class Refreshing:
         try:
             await self._vault.rotate(service, tenant, new)
         finally:
-            self._held.pop(owner, None)
+            self._cached.pop(owner, None)
             self._failed.pop(owner, None)
 
     async def revoke(self, service: str, tenant: str | None) -> None:
@@ -162,9 +164,9 @@ class Refreshing:
         if client is None:
             raise no_client(service)
         try:
-            await self._apart(self._revocation.revoked(owner, client))
+            await self._run_apart(self._revocation.revoked(owner, client))
         finally:
-            self._held.pop(owner, None)
+            self._cached.pop(owner, None)
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
@@ -176,38 +178,38 @@ class Refreshing:
                 raise
             return None
 
-    def _spared(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
+    def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
         """The token that is still valid while the vault is unreachable."""
-        held, now = self._held.get(owner), self._core.nanoseconds()
-        if held is None or held.freshness(now) is Freshness.PAST:
+        cached, now = self._cached.get(owner), self._core.nanoseconds()
+        if cached is None or cached.freshness(now) is Freshness.PAST:
             raise error
-        held.put_off(now + int(_AGAIN_AFTER * _SECOND))
-        return held.credentials
+        cached.put_off(now + int(_AGAIN_AFTER * _SECOND))
+        return cached.credentials
 
-    def _hold(self, owner: Owner, kept: OAuthCredentials) -> Held:
+    def _cache_token(self, owner: Owner, token: OAuthCredentials) -> CachedToken:
         core, believed = self._core, self._pace.believed
-        held, now = self._held.get(owner), core.nanoseconds()
-        if held is not None and held.credentials == kept:
-            held.confirm(now, believed)
-            return held
-        span = self._pace.ahead.span(kept, core.utc(), core.fraction())
-        held = self._held[owner] = Held(kept, span, now, believed)
-        return held
+        cached, now = self._cached.get(owner), core.nanoseconds()
+        if cached is not None and cached.credentials == token:
+            cached.confirm(now, believed)
+            return cached
+        span = self._pace.ahead.span(token, core.utc(), core.fraction())
+        cached = self._cached[owner] = CachedToken(token, span, now, believed)
+        return cached
 
-    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, held: Held) -> Any:
+    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
         """Renew a token that is still valid, unless another caller does; if that fails, use it."""
-        core, holder, stale = self._core, object(), held.credentials
+        core, holder, stale = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
             if not await core.acquire(lock, holder, places=1, queue=0, timeout=0.0):
                 return stale
             renewed = await self._renewal.claimed(owner, client, stale, patience=None)
-            return stale if renewed is None else self._hold(owner, renewed).credentials
+            return stale if renewed is None else self._cache_token(owner, renewed).credentials
         except ConnectorError as error:
             wait = _AGAIN_AFTER
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
-            held.put_off(core.nanoseconds() + int(wait * _SECOND))
+            cached.put_off(core.nanoseconds() + int(wait * _SECOND))
             self._tell(owner, error, still_works=True)
             return stale
         finally:
@@ -231,7 +233,7 @@ class Refreshing:
                 self._tell(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)
-            return self._hold(owner, renewed).credentials
+            return self._cache_token(owner, renewed).credentials
         finally:
             core.release(lock, holder)
 
