@@ -30,7 +30,7 @@ def test_no_command_for_a_program() -> None:
     ended = command("--json")
 
     assert 2 == ended.code
-    assert "No command is given" in ended.out + ended.err
+    assert "The command is missing" in ended.out + ended.err
 
 
 def test_a_module_has_no_other_names() -> None:
