@@ -32,7 +32,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest
-from moorage.testing.sandboxes.storage._gcs_documents import said
+from moorage.testing.sandboxes.storage._gcs_documents import error_document
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_labs import bucket, gcs, gcs_account, over_gcs, over_socket
 from tests.storage.labs import QUICK, bytes_of
@@ -78,7 +78,9 @@ def _fine(count: int) -> list[Any]:
 
 def refusal(status: int, reason: str = "other", message: str = "No.") -> Response:
     """As Google refuses."""
-    return Response(status, {"Content-Type": "application/json"}, said(status, reason, message))
+    return Response(
+        status, {"Content-Type": "application/json"}, error_document(status, reason, message)
+    )
 
 
 # --- from the first byte to the last -----------------------------------------

@@ -26,7 +26,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.storage._gcs_documents import said
+from moorage.testing.sandboxes.storage._gcs_documents import error_document
 from moorage.testing.sandboxes.storage._gcs_keys import key_file, pair
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
@@ -64,7 +64,7 @@ LIST = Request.get("/storage/v1/b/x/o")
 )
 def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
     """Each refusal has its type, and keeps Google's own word for it."""
-    error = answers.classify(OBJECT, Response(status, body=said(status, reason, "Why.")))
+    error = answers.classify(OBJECT, Response(status, body=error_document(status, reason, "Why.")))
     assert error is not None
     assert (kind, status, reason, "Why.") == (
         type(error),
@@ -76,8 +76,10 @@ def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
 
 def test_missing_bucket_object_or_upload() -> None:
     """A missing object, bucket and upload are told apart."""
-    no_bucket = Response(404, body=said(404, "notFound", "The specified bucket does not exist."))
-    no_object = Response(404, body=said(404, "notFound", "No such object: my-bucket/a"))
+    no_bucket = Response(
+        404, body=error_document(404, "notFound", "The specified bucket does not exist.")
+    )
+    no_object = Response(404, body=error_document(404, "notFound", "No such object: my-bucket/a"))
     upload = Request.put("/upload/storage/v1/b/x/o")
     assert VendorRejected is type(answers.classify(OBJECT, no_bucket))
     assert FileNotFound is type(answers.classify(OBJECT, no_object))

@@ -134,7 +134,7 @@ class BulkMessage:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this bulk message."""
         return self.base.needs.union(
-            *{_own_needs(self.base, recipient) for recipient in self.recipients}
+            *{_recipient_needs(self.base, recipient) for recipient in self.recipients}
         )
 
     def chunks(self, most: int) -> tuple[BulkMessage, ...]:
@@ -168,7 +168,7 @@ class BulkMessage:
         )
 
 
-def _own_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[str]:
+def _recipient_needs(base: EmailMessage, recipient: BulkRecipient) -> frozenset[str]:
     return attrs.evolve(
         base,
         to=recipient.to,

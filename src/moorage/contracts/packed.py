@@ -117,14 +117,14 @@ def _lowered(value: Any, path: str) -> object:
     if type(value) in _PLAIN:
         return value
     if kinds().get(name) is type(value):
-        return _known(value, name, path)
+        return _packed_by_name(value, name, path)
     lower = next((lower for type_, lower in _LOWERED if isinstance(value, type_)), None)
     if lower is None:
         _refuse_kind(value, path)
     return lower(value, path)
 
 
-def _known(value: Any, name: str, path: str) -> tuple[object, ...]:
+def _packed_by_name(value: Any, name: str, path: str) -> tuple[object, ...]:
     if isinstance(value, Enum):
         return _WORD, name, value.value
     fields = [

@@ -90,7 +90,7 @@ def page(narrator: Narrator, wrong: Sequence[str]) -> str:
         f"<p class=faint>{_BARS}</p>",
         f"<div class=scroll>{_bars(narrator.scenes)}</div>",
         "<h2>Scenes</h2>",
-        *(_told(number, scene) for number, scene in enumerate(narrator.scenes, 1)),
+        *(_scene_html(number, scene) for number, scene in enumerate(narrator.scenes, 1)),
         "</html>",
     ]
     return "\n".join(parts)
@@ -106,7 +106,7 @@ def _table(narrator: Narrator) -> str:
     return f"<table><thead><tr><th>{head}<tbody>{rows}<tfoot><tr><td>in all{foot}</table>"
 
 
-def _told(number: int, scene: Scene) -> str:
+def _scene_html(number: int, scene: Scene) -> str:
     lines = "".join(f"<li>{escape(line)}" for line in scene.lines)
     return f"<h3>{number}. {escape(scene.title)}</h3><p>{escape(scene.about)}</p><ul>{lines}</ul>"
 

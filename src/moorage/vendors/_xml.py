@@ -20,22 +20,22 @@ class NotXmlError(ValueError):
 class Element:
     """An XML element: its name, attributes, text and children."""
 
-    __slots__ = ("_said", "attributes", "children", "name")
+    __slots__ = ("_texts", "attributes", "children", "name")
 
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name = name
         self.attributes = attributes
         self.children: list[Element] = []
-        self._said: list[str] = []
+        self._texts: list[str] = []
 
     def add(self, text: str) -> None:
         """Append to the text."""
-        self._said.append(text)
+        self._texts.append(text)
 
     @property
     def content(self) -> str:
         """The text of the element itself."""
-        return "".join(self._said)
+        return "".join(self._texts)
 
     def all(self, name: str) -> Iterator[Element]:
         """The children of this name."""

@@ -68,9 +68,9 @@ class ProxyServer:
         self._answers = answers
         self._tls = tls
         self._door = socket.socket()
-        self._held: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._threads: list[Thread] = []
-        self._news = Condition()
+        self._changed = Condition()
         self._closed = 0
         self._leaving = False
         self.address: tuple[str, int] = (_LOCALHOST, 0)
@@ -85,8 +85,8 @@ class ProxyServer:
 
     def wait_for_closed(self, count: int = 1) -> None:
         """Wait until so many connections to it have ended, by either side."""
-        with self._news:
-            if not self._news.wait_for(lambda: self._closed >= count, self.patience):
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed >= count, self.patience):
                 raise AssertionError(f"{count} connections did not end in {self.patience} s.")
 
     def start(self) -> Self:
@@ -114,16 +114,16 @@ class ProxyServer:
         with contextlib.suppress(OSError), socket.create_connection(self.address):
             pass  # which wakes whoever waits at the door
         self._threads[0].join()
-        for sock in self._held:
+        for sock in self._sockets:
             _hang_up(sock)
         for thread in self._threads:
             thread.join()
-        for sock in (self._door, *self._held):
+        for sock in (self._door, *self._sockets):
             sock.close()
 
     def _start(self, work: object, *arguments: object) -> Thread:
         thread = Thread(target=work, args=arguments, name="moorage proxy server", daemon=True)  # type: ignore[arg-type]  # some function
-        with self._news:
+        with self._changed:
             self._threads.append(thread)
         thread.start()
         return thread
@@ -136,7 +136,7 @@ class ProxyServer:
                 return
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            self._held.append(sock)
+            self._sockets.append(sock)
             self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
@@ -155,9 +155,9 @@ class ProxyServer:
                 else:
                     self._forward(sock, head, read_body(file, head.headers))
         _hang_up(sock)
-        with self._news:
+        with self._changed:
             self._closed += 1
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def _is_known(self, headers: Headers) -> bool:
         scheme, _, encoded = headers.get("proxy-authorization", "").partition(" ")
@@ -167,7 +167,7 @@ class ProxyServer:
 
     def _upstream(self) -> socket.socket:
         upstream = socket.create_connection(self._leads_to)
-        self._held.append(upstream)
+        self._sockets.append(upstream)
         return upstream
 
     def _tunnel(self, sock: socket.socket) -> None:

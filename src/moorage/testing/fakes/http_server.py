@@ -71,10 +71,10 @@ class VendorServer:
         self._queues: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
         self._handlers: dict[str, Behaviour | Handler] = {_ANY: _unscripted}
         self._requests: list[Received] = []
-        self._news = Condition()
+        self._changed = Condition()
         self._leaving = Event()
         self._threads: list[Thread] = []
-        self._held: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._door = socket.socket()
         self.address: tuple[str, int] = (_LOCALHOST, 0)
         self.connections = 0
@@ -85,7 +85,7 @@ class VendorServer:
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
         """Do each of these once, in this order; those of a path go before those of any."""
-        with self._news:
+        with self._changed:
             self._queues[path or _ANY].extend(behaviours)
 
     def respond(
@@ -112,7 +112,7 @@ class VendorServer:
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
         """Do this, or what this function says, whenever nothing is queued."""
-        with self._news:
+        with self._changed:
             self._handlers[path or _ANY] = behaviour
 
     # --- what it tells -----------------------------------------------------
@@ -126,7 +126,7 @@ class VendorServer:
     @property
     def requests(self) -> tuple[Received, ...]:
         """The requests it has read so far, in the order in which they were complete."""
-        with self._news:
+        with self._changed:
             return tuple(self._requests)
 
     def wait_for_requests(self, count: int = 1) -> tuple[Received, ...]:
@@ -139,8 +139,8 @@ class VendorServer:
         self._wait(lambda: self.closed >= count, f"{count} connections that ended")
 
     def _wait(self, happened: Callable[[], bool], expectation: str) -> None:
-        with self._news:
-            if not self._news.wait_for(happened, self.patience):
+        with self._changed:
+            if not self._changed.wait_for(happened, self.patience):
                 raise AssertionError(f"There were not {expectation} within {self.patience} s.")
 
     # --- how it lives ------------------------------------------------------
@@ -179,12 +179,12 @@ class VendorServer:
             with contextlib.suppress(OSError), socket.create_connection(self.address):
                 pass  # which wakes whoever waits at the door
             self._threads[0].join()
-        for sock in self._held:
+        for sock in self._sockets:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        for sock in (self._door, *self._held):
+        for sock in (self._door, *self._sockets):
             sock.close()
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
@@ -198,7 +198,7 @@ class VendorServer:
         let_in = True
         while let_in:
             sock = socket.socket()
-            self._held.append(sock)
+            self._sockets.append(sock)
             sock.setblocking(False)
             sock.connect_ex(self.address)
             let_in = bool(select.select([], [sock], [], _LET_IN_WITHIN)[1])
@@ -212,7 +212,7 @@ class VendorServer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            self._held.append(sock)
+            self._sockets.append(sock)
             self.connections += 1
             self._start(self._serve, sock, self.connections)
 
@@ -230,9 +230,9 @@ class VendorServer:
                     pass
         file.close()
         sock.close()
-        with self._news:
+        with self._changed:
             self.closed += 1
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
         """Serve one request; whether another may follow on this connection."""
@@ -247,21 +247,21 @@ class VendorServer:
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = read_body(file, headers)
         received = Received(method, target, headers, body, connection)
-        with self._news:
+        with self._changed:
             self._requests.append(received)
-            self._news.notify_all()
+            self._changed.notify_all()
         behaviour = plan if isinstance(plan, Behaviour) else plan(received)
         stays = self._perform(sock, behaviour, method)
         return stays and headers.get("connection", "").lower() != "close"
 
     def _unread(self) -> Behaviour | None:
         """Take the next behaviour if it does not even wait for a request."""
-        with self._news:
+        with self._changed:
             queue = self._queues[_ANY]
             return queue.popleft() if queue and queue[0].reads == "nothing" else None
 
     def _plan(self, path: str) -> Behaviour | Handler:
-        with self._news:
+        with self._changed:
             for queue in (self._queues[path], self._queues[_ANY]):
                 if queue:
                     return queue.popleft()

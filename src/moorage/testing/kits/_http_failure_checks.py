@@ -134,7 +134,7 @@ async def _sourced(clients: Clients, *chunks: bytes) -> object:
         return await client.send(Request.put("/", body=body), vendor.url, PATIENT)
 
 
-async def _kept(clients: Clients) -> object:
+async def _kept_alive(clients: Clients) -> object:
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
         await client.send(_POST, vendor.url, PATIENT)
@@ -235,7 +235,10 @@ FAILURES: Final = (
         _behaving(Behaviour(raw=b"", then="reset")),
     ),
     Failure(
-        "the vendor hangs up on a connection that was used before", ConnectionFailed, True, _kept
+        "the vendor hangs up on a connection that was used before",
+        ConnectionFailed,
+        True,
+        _kept_alive,
     ),
     Failure(
         "the answer is cut off in its head",

@@ -84,7 +84,7 @@ _NO_ANSWER: Final[dict[str, bytes]] = {
 }
 
 
-def _told(failed: ConnectionFailed, *, processed: bool, because: str) -> None:
+def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str) -> None:
     require(
         failed.may_have_been_processed is processed,
         f"may_have_been_processed must be {processed}: {because}.",
@@ -98,7 +98,7 @@ async def being_cut_off_is_noticed(clients: Clients) -> None:
             vendor.queue(behaviour)
             call = client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
             failed = await failure_of(call, ConnectionFailed, because=because)
-            _told(failed, processed=True, because=because)
+            _require_failure(failed, processed=True, because=because)
             require(not isinstance(failed, AttemptTimeout), f"No time was up: {because}.")
 
 
@@ -109,7 +109,7 @@ async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, Timeouts(read=BRIEFLY))
             failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-            _told(failed, processed=True, because=because)
+            _require_failure(failed, processed=True, because=because)
 
 
 async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
@@ -120,7 +120,7 @@ async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
             timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
             call = client.send(Request.get("/"), vendor.url, timeouts)
             failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-            _told(failed, processed=True, because=because)
+            _require_failure(failed, processed=True, because=because)
 
 
 async def a_slow_answer_is_waited_for(clients: Clients) -> None:
@@ -144,7 +144,7 @@ async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None
             failed = await failure_of(
                 call, AttemptTimeout, because=because, within=BRIEFLY + 2 * GRACE
             )
-            _told(failed, processed=True, because=because)
+            _require_failure(failed, processed=True, because=because)
 
 
 async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
@@ -180,7 +180,7 @@ async def what_was_not_reached_did_nothing(clients: Clients) -> None:
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
                 call = client.send(Request.post("/", body=b"x"), vendor.url, timeouts)
                 failed = await failure_of(call, kind, because=because, within=within)
-                _told(failed, processed=False, because=because)
+                _require_failure(failed, processed=False, because=because)
 
 
 async def what_has_no_address_did_nothing(clients: Clients) -> None:
@@ -190,7 +190,7 @@ async def what_has_no_address_did_nothing(clients: Clients) -> None:
         because = f"{host} is no name"
         call = client.send(Request.get("/"), f"http://{host}/", PATIENT)
         failed = await failure_of(call, ConnectionFailed, because=because)
-        _told(failed, processed=False, because=because)
+        _require_failure(failed, processed=False, because=because)
     await client.close()
 
 
@@ -205,12 +205,12 @@ async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
         failed = await failure_of(
             client.send(Request.get("/"), url, PATIENT), ConnectionFailed, because=because
         )
-        _told(failed, processed=False, because=because)
+        _require_failure(failed, processed=False, because=because)
         vendor.queue(Behaviour(raw=b"", reads="nothing"))
         because = "it did not answer the handshake"
         call = client.send(Request.get("/"), url, Timeouts(connect=BRIEFLY))
         failed = await failure_of(call, AttemptTimeout, because=because, within=BRIEFLY + GRACE)
-        _told(failed, processed=False, because=because)
+        _require_failure(failed, processed=False, because=because)
 
 
 async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
@@ -228,7 +228,7 @@ async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
             call = client.send(Request.put("/", body=body), vendor.url, PATIENT)
             failed = await failure_of(call, LocalFailure, because=because)
             if not chunks:
-                _told(failed, processed=False, because=because)
+                _require_failure(failed, processed=False, because=because)
     require(vendor.requests == (), "A body that has no end was taken for one that has.")
 
 
@@ -268,7 +268,7 @@ async def what_was_read_is_not_sent_again(clients: Clients) -> None:
             failed = await failure_of(
                 client.send(request, vendor.url, PATIENT), ConnectionFailed, because=because
             )
-            _told(failed, processed=True, because=because)
+            _require_failure(failed, processed=True, because=because)
             require(len(vendor.requests) == before + 2, "A request was sent again.")
             await client.send(request, vendor.url, PATIENT)
 

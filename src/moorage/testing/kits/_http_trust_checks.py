@@ -27,7 +27,7 @@ Trusting: TypeAlias = "Callable[[Tls], AsyncHttpClient]"
 _PASSWORD: Final = "h1dden-42"  # noqa: S105 - opens nothing
 
 
-class _Papers(NamedTuple):
+class _CertificateFiles(NamedTuple):
     """A certificate and its key, as they are and under a password."""
 
     certificate: bytes
@@ -35,7 +35,7 @@ class _Papers(NamedTuple):
     sealed: bytes
 
 
-def _papers(folder: Path) -> _Papers:
+def _certificate_files(folder: Path) -> _CertificateFiles:
     """Make a certificate, and leave it in this folder."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
@@ -49,7 +49,7 @@ def _papers(folder: Path) -> _Papers:
     )
     (folder / "sealed.pem").write_bytes(sealed)
     (folder / "both.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
-    return _Papers(certificate.read_bytes(), key.read_bytes(), sealed)
+    return _CertificateFiles(certificate.read_bytes(), key.read_bytes(), sealed)
 
 
 def _server(folder: Path) -> ssl.SSLContext:
@@ -61,7 +61,7 @@ def _server(folder: Path) -> ssl.SSLContext:
 async def authorities_are_a_choice(clients: Trusting) -> None:
     """Authorities from a file or text are trusted, and no others."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
-        papers, _ = _papers(Path(folder)), _papers(Path(other_folder))
+        papers, _ = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
         for authorities in (papers.certificate, f"{folder}/certificate.pem"):
             trusting = partial(clients, Tls(authorities=authorities))
             async with lab(trusting, tls=_server(Path(folder))) as (vendor, client):
@@ -76,7 +76,7 @@ async def authorities_are_a_choice(clients: Trusting) -> None:
                 require(vendor.requests == (), f"A request was sent: {because}.")
 
 
-def _ways(folder: str, papers: _Papers) -> Iterator[dict[str, Any]]:
+def _ways(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
     """The ways to say who we are: a key is in a file of its own, in the certificate's, in none."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
@@ -92,7 +92,7 @@ def _ways(folder: str, papers: _Papers) -> Iterator[dict[str, Any]]:
 async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
     """A vendor that wants to know who we are is shown our certificate, wherever its key lies."""
     with TemporaryDirectory() as folder:
-        papers = _papers(Path(folder))
+        papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
         server.verify_mode = ssl.CERT_REQUIRED
         server.load_verify_locations(f"{folder}/certificate.pem")
@@ -112,7 +112,7 @@ async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
 async def old_versions_are_not_spoken(clients: Trusting) -> None:
     """A vendor that speaks no version from the lowest one on is sent nothing."""
     with TemporaryDirectory() as folder:
-        papers = _papers(Path(folder))
+        papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
         server.maximum_version = ssl.TLSVersion.TLSv1_2
         for minimum, spoken in (("1.2", True), ("1.3", False)):
@@ -132,7 +132,7 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
     """Checks are left out only where a reason is given, and then a warning tells everybody."""
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
-        _papers(Path(folder))
+        _certificate_files(Path(folder))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client = clients(Tls(unverified=unverified))
@@ -156,7 +156,7 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
 async def papers_are_read_at_once(clients: Trusting) -> None:
     """A client that could never connect is not made, and shows no key on the way."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
-        papers, others = _papers(Path(folder)), _papers(Path(other_folder))
+        papers, others = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
         certificate = f"{folder}/certificate.pem"
         wrongs: tuple[dict[str, Any], ...] = (
             {"authorities": f"{folder}/none.pem"},

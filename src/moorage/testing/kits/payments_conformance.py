@@ -165,12 +165,12 @@ class _Lab:
             amount, source or self.subject.pays, reference=reference, return_url=url, **fields
         )
 
-    async def known(self, payment: Payment) -> Payment:
+    async def settled(self, payment: Payment) -> Payment:
         """Return the final known state of a payment."""
         self.subject.happen()
         if PaymentsCapability.LOOK_UP in self.able:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
-        return await self.told(payment)
+        return await self.after_webhooks(payment)
 
     def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
         """Return a verifier of the vendor's webhooks, or one with other secrets."""
@@ -182,7 +182,7 @@ class _Lab:
             options["parameters"] = dict.fromkeys(parameters, "another")
         return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
 
-    async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
+    async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:
         """Return the payment after its webhooks, in order or reversed."""
         # The same events are read repeatedly here.
         verifier = self.verifier(replay_guard=False)
@@ -212,9 +212,11 @@ class _Lab:
                     refund_state = None if event.refund is None else event.refund.vendor_state
                     for before, after in ((event.vendor_state, word), (refund_state, refund_word)):
                         if before is not None:
-                            yield from self.hub.events(_FIRST, _with_words(webhook, before, after))
+                            yield from self.hub.events(
+                                _FIRST, _webhook_with_status(webhook, before, after)
+                            )
 
-    async def told_as(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
+    async def with_status(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
         """Return an operation's result when the vendor's last answer has this state.
 
         It is done twice: first as ever, to learn the word and how many requests it takes.
@@ -224,7 +226,7 @@ class _Lab:
         first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
         usual = await self(operation, *arguments, **first)
         steps = len(self.sandbox.asked) - request_count
-        change = partial(_with_word, usual.vendor_state, word)
+        change = partial(_answer_with_status, usual.vendor_state, word)
         self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
         try:
             return await self(operation, *arguments, **second)
@@ -265,12 +267,12 @@ class _Lab:
 Open: TypeAlias = Callable[[], _Lab]
 
 
-def _with_word(before: str, word: str, response: Response) -> Response:
+def _answer_with_status(before: str, word: str, response: Response) -> Response:
     """Return the answer with each of the vendor's status words replaced by another word."""
     return response.evolve(body=encode_json(_replaced(response.json(), before, word)))
 
 
-def _with_words(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
+def _webhook_with_status(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
     """Return the webhook with each of the vendor's status words replaced by another word."""
     payload, data = (_replaced(part, before, word) for part in (webhook.payload, webhook.data))
     return attrs.evolve(webhook, payload=payload, data=data)
@@ -325,7 +327,7 @@ async def a_payment_is_taken_once(make: Open) -> None:
         require(payment.ref.account == _FIRST, "The receipt names no account.")
         require(payment.vendor_state and payment.raw, "What the vendor said is lost.")
         require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
-        payment_state = await lab.known(payment)
+        payment_state = await lab.settled(payment)
         require(
             payment_state.state is PaymentState.CAPTURED,
             f"What was taken is {payment_state.state}.",
@@ -463,14 +465,14 @@ async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
         for step in range(_STEPS):
             payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"a-{step}")
             await lab.despite("capture", payment.ref, _EUROS, step=step, idempotency_key="c")
-            await lab.known(payment)
+            await lab.settled(payment)
             await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
-            payment_state = await lab.known(payment)
+            payment_state = await lab.settled(payment)
             require(payment_state.captured == _EUROS, f"{payment_state.captured} was captured.")
             require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
             other: Payment = await lab("authorize", lab.order(), idempotency_key=f"v-{step}")
             await lab.despite("void", other.ref, step=step, idempotency_key=f"w-{step}")
-            state = (await lab.known(other)).state
+            state = (await lab.settled(other)).state
             require(state is PaymentState.VOIDED, f"What was given up is {state}.")
 
 
@@ -479,23 +481,23 @@ async def a_new_word_is_no_success(make: Open) -> None:
     async with make() as lab:
         part = Money("5.00", "EUR")
         order = lab.order()
-        payment: Payment = await lab.told_as(
+        payment: Payment = await lab.with_status(
             _NEW, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
         require(payment.vendor_state == _NEW, "The vendor's new word is lost.")
-        ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
+        ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
-            payment_state: Payment = await lab.told_as(_NEW, "get", ref)
+            payment_state: Payment = await lab.with_status(_NEW, "get", ref)
             require(
                 payment_state.state is PaymentState.UNKNOWN, f"A new word is {payment_state.state}."
             )
-        refund: Refund = await lab.told_as(
+        refund: Refund = await lab.with_status(
             _NEW, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
         if PaymentsCapability.LOOK_UP_REFUND in lab.able:
-            refund = await lab.told_as(_NEW, "get_refund", refund.ref)
+            refund = await lab.with_status(_NEW, "get_refund", refund.ref)
             require(refund.state in _OPEN, f"A refund of a new word is {refund.state}.")
 
 
@@ -504,23 +506,23 @@ async def what_is_pending_is_no_success(make: Open) -> None:
     async with make() as lab:
         part, order = Money("5.00", "EUR"), lab.order()
         word, refund_word = lab.subject.pending, lab.subject.pending_refund
-        payment: Payment = await lab.told_as(
+        payment: Payment = await lab.with_status(
             word, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(payment.state is PaymentState.PENDING, f"What is pending is {payment.state}.")
-        ref = (await lab.known(await lab("charge", order, idempotency_key="k-1"))).ref
+        ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
-            payment_state: Payment = await lab.told_as(word, "get", ref)
+            payment_state: Payment = await lab.with_status(word, "get", ref)
             require(
                 payment_state.state is PaymentState.PENDING,
                 f"What is pending is {payment_state.state}.",
             )
-        refund: Refund = await lab.told_as(
+        refund: Refund = await lab.with_status(
             refund_word, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
         if PaymentsCapability.LOOK_UP_REFUND in lab.able:
-            refund = await lab.told_as(refund_word, "get_refund", refund.ref)
+            refund = await lab.with_status(refund_word, "get_refund", refund.ref)
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
@@ -532,7 +534,7 @@ async def a_new_word_in_a_webhook_is_no_success(make: Open) -> None:
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         lab.subject.happen()
-        ref = (await lab.known(payment)).ref
+        ref = (await lab.settled(payment)).ref
         await lab("refund", ref, Money("50.00", "EUR"), idempotency_key="k-2")
         lab.subject.happen()
         for word, refund_word in (
@@ -569,7 +571,7 @@ async def a_part_is_captured(make: Open) -> None:
     """A part of what was authorised is taken, once for its key, and never in another currency."""
     async with make() as lab:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
-        payment_state = await lab.known(payment)
+        payment_state = await lab.settled(payment)
         require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
         require(payment_state.remaining == _EUROS, f"{payment_state.remaining} could be captured.")
         request_count, dollars = len(lab.sandbox.asked), Money("100.00", "USD")
@@ -583,7 +585,7 @@ async def a_part_is_captured(make: Open) -> None:
         require(captures[0] == captures[1], "A repeat captures again.")
         require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
         require(captures[0].amount == part and captures[0].raw, "What was captured is lost.")
-        payment_state = await lab.known(payment_state)
+        payment_state = await lab.settled(payment_state)
         require(
             payment_state.state is PaymentState.PARTIALLY_CAPTURED, f"It is {payment_state.state}."
         )
@@ -600,21 +602,21 @@ async def what_was_given_up_is_not_captured(make: Open) -> None:
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         void: Void = await lab("void", payment.ref, idempotency_key="k-2")
         require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
-        payment_state = await lab.known(payment)
+        payment_state = await lab.settled(payment)
         require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
         try:
             late: Capture = await lab("capture", payment.ref, _EUROS, idempotency_key="k-3")
         except VendorRejected:
             return
         require(late.state is MoveState.PENDING, "What was given up was captured.")
-        require((await lab.known(payment_state)).state is PaymentState.VOIDED, "It was captured.")
+        require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
 
 
 async def money_is_given_back_in_parts(make: Open) -> None:
     """Parts are given back, each once for its key, and never more than was taken."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        payment = await lab.known(payment)
+        payment = await lab.settled(payment)
         part = Money("50.00", "EUR")
         request_count = len(lab.sandbox.asked)
         doing = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
@@ -624,7 +626,7 @@ async def money_is_given_back_in_parts(make: Open) -> None:
             refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
             require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
             require(refund.amount == part and refund.raw, "What was given back is lost.")
-        payment = await lab.known(payment)
+        payment = await lab.settled(payment)
         require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
         require(payment.refunded == part * 2, f"{payment.refunded} was given back.")
         require(payment.refundable == _EUROS - part * 2, f"{payment.refundable} is left.")
@@ -633,7 +635,7 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         except VendorRejected:
             return
         require(more.state is MoveState.PENDING, "More was given back than was taken.")
-        require((await lab.known(payment)).refunded == part * 2, "More was given back.")
+        require((await lab.settled(payment)).refunded == part * 2, "More was given back.")
 
 
 async def a_step_too_far_is_refused(make: Open) -> None:
@@ -660,7 +662,7 @@ async def a_refund_is_of_what_is_left(make: Open) -> None:
     """Without an amount the rest is given back; who cannot know it refuses to send anything."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        payment = await lab.known(payment)
+        payment = await lab.settled(payment)
         part = Money("50.00", "EUR")
         await lab("refund", payment.ref, part, idempotency_key="r-1")
         lab.subject.happen()
@@ -761,7 +763,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
         lab.subject.happen()
         for backwards in (False, True):
-            payment_state = await lab.told(payment, backwards=backwards)
+            payment_state = await lab.after_webhooks(payment, backwards=backwards)
             require(
                 payment_state.state is PaymentState.PARTIALLY_REFUNDED,
                 f"It is {payment_state.state}.",
@@ -771,7 +773,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
                 payment_state.refunded == Money("50.00", "EUR"),
                 f"{payment_state.refunded} came back.",
             )
-        payment_state = await lab.told(await lab.told(payment))
+        payment_state = await lab.after_webhooks(await lab.after_webhooks(payment))
         require(
             payment_state.refunded == Money("50.00", "EUR"), "What was told twice counts twice."
         )

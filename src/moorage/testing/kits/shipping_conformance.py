@@ -54,7 +54,7 @@ _WORD: Final = "A_WORD_NOBODY_KNOWS"
 _URL: Final = "https://shop.example/parcels"
 
 
-def _asked(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
+def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
     parcel = Parcel(weight=1, length=1, width=1, height=1)
     item = CustomsItem(
         description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
@@ -89,7 +89,7 @@ def _asked(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in _asked(lab).items():
+        for capability, ask in _calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
@@ -109,7 +109,7 @@ async def what_it_can_do_is_done(make: Open) -> None:
             ShippingCapability.CANCEL,
             ShippingCapability.VALIDATE_ADDRESS,
         }
-        for capability, ask in _asked(lab).items():
+        for capability, ask in _calls_by_capability(lab).items():
             if capability in lab.able - one_by_one:
                 require((await ask()).rates, f"Nobody offers anything with {capability}.")
 

@@ -201,7 +201,7 @@ async def a_key_is_for_one_message(make: Open) -> None:
         require(lab.subject.sent() == 1, "A key was used for two messages.")
 
 
-def _asked(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
+def _calls_by_capability(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
     ref = Ref(lab.subject.vendor.name, _ACCOUNT, "1")
     later = datetime.now(UTC) + timedelta(hours=1)
 
@@ -224,7 +224,7 @@ def _asked(lab: _Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
 async def what_it_cannot_do_is_refused(make: Open) -> None:
     """An unsupported feature is refused before sending, and the error names other vendors."""
     async with make() as lab:
-        for capability, ask in _asked(lab).items():
+        for capability, ask in _calls_by_capability(lab).items():
             if capability in lab.able:
                 continue
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
@@ -236,7 +236,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
 async def what_it_can_do_is_done(make: Open) -> None:
     """Each declared capability works."""
     async with make() as lab:
-        calls = _asked(lab)
+        calls = _calls_by_capability(lab)
         for capability in (
             SmsCapability.SENDER_POOL,
             SmsCapability.MEDIA,
@@ -374,7 +374,7 @@ async def each_of_many_has_its_result(make: Open) -> None:
         require(lab.subject.sent() <= 3, _REPEATED)
 
 
-def _told(request: SandboxRequest) -> list[tuple[str, Any]]:
+def _request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
     """Return the values of a request, from its form, JSON or query."""
     kind = request.headers.get("content-type") or ""
     body = request.json().items() if kind.startswith("application/json") else request.form
@@ -387,7 +387,10 @@ async def options_arrive(make: Open) -> None:
         extra = {lab.subject.vendor.name: dict([lab.subject.option]), "another": {"other": "1"}}
         await lab("send", lab.message(extra=extra))
         request = lab.sandbox.asked[-1]
-        require((lab.subject.arrives or lab.subject.option) in _told(request), "An option is lost.")
+        require(
+            (lab.subject.arrives or lab.subject.option) in _request_values(request),
+            "An option is lost.",
+        )
         require(b"other" not in request.body, "Another vendor's option arrived.")
 
 

@@ -431,7 +431,7 @@ def _claim(key: str, owner: int) -> Claim:
     return Claim(key, fingerprint=b"", owner=owner, lease=_SHORT, ttl=DAY, target="", remembered=0)
 
 
-def _as_found(state: State | None, now: int) -> tuple[State | None, ...]:
+def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
     """The values under which a store may find a state: a lapsed one may be forgotten already."""
     return (state, None) if _has_lapsed(state, now) else (state,)
 
@@ -459,7 +459,7 @@ def _require_decision(
     moments = {state[0] for state, old in zip(after, before, strict=True) if state and state != old}
     slack = 0 if moments else last - first
     for now in {max(moments)} if moments else {first, last}:
-        for states_found in product(*(_as_found(state, now) for state in before)):
+        for states_found in product(*(_possible_states(state, now) for state in before)):
             states, expected = command.apply(states_found, now)
             fits = all(map(_may_be_read, states, after, repeat(last)))
             if fits and first <= now <= last and near(expected, answer, slack):
@@ -565,7 +565,7 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
     hold = Hold(key, patience())
     ends: dict[str, StorageUnavailable | None] = {}
 
-    def told(name: str, command: Command[Any], *timeout: float) -> Thread:
+    def started(name: str, command: Command[Any], *timeout: float) -> Thread:
         def run() -> None:
             error = None
             try:
@@ -578,10 +578,10 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
         thread.start()
         return thread
 
-    threads = [told("first", hold)]
+    threads = [started("first", hold)]
     require(hold.held.wait(patience()), "A command never began.")
-    threads.append(told("patient", Write({key: "later"})))
-    threads.append(told("pressed", Write({key: "later"}), _PRESSED))
+    threads.append(started("patient", Write({key: "later"})))
+    threads.append(started("pressed", Write({key: "later"}), _PRESSED))
     threads[-1].join(patience() / 2)
     # Who would give up at the same time, not minding who is asked, does so by now.
     threads[-2].join(_PRESSED)

@@ -78,7 +78,7 @@ def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 
-def words_of(value: object) -> dict[str, str]:
+def texts_of(value: object) -> dict[str, str]:
     """The values of a table as text."""
     return {
         name: str(word)

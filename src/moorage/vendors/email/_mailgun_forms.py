@@ -79,12 +79,15 @@ def bulk_request(
         metadata=metadata,
     )
     variables = {
-        recipient.to[0].wire: _own(bulk, recipient, numbers) for recipient in bulk.recipients
+        recipient.to[0].wire: _recipient_variables(bulk, recipient, numbers)
+        for recipient in bulk.recipients
     }
     return mail_request(domain, message, sender, **{_VARIABLES: variables}, **fields)
 
 
-def _own(bulk: BulkMessage, recipient: BulkRecipient, numbers: Mapping[str, str]) -> dict[str, str]:
+def _recipient_variables(
+    bulk: BulkMessage, recipient: BulkRecipient, numbers: Mapping[str, str]
+) -> dict[str, str]:
     words = {name: str(recipient.data[name]) for name in sorted(bulk.places)}
     metadata = {**bulk.base.metadata, **recipient.metadata}
     return (

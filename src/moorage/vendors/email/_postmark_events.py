@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
 from moorage.vendors._reading import read
-from moorage.vendors.email._common import bare, words_of
+from moorage.vendors.email._common import bare, texts_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,7 +74,7 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             permanent=_PERMANENT.get(bounce or ""),
             url=fields.text("OriginalLink"),
             tags=() if tag is None else (tag,),
-            metadata=words_of(fields.value("Metadata")),
+            metadata=texts_of(fields.value("Metadata")),
             raw=fields.raw,
         ),
     )

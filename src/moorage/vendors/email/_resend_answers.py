@@ -33,7 +33,7 @@ from moorage.vendors.email._common import (
     receipt_of,
     status_of,
     tags_and_words,
-    words_of,
+    texts_of,
 )
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         return ()
     people = fields.texts("data.to")
     bounce = fields.object("data.bounce") or fields.object("data.suppressed")
-    tags, metadata = tags_and_words(words_of(fields.value("data.tags")))
+    tags, metadata = tags_and_words(texts_of(fields.value("data.tags")))
     return tuple(
         EmailEvent(
             id=event.id if len(people) < 2 else f"{event.id}/{number}",

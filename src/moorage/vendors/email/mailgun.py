@@ -46,7 +46,7 @@ from moorage.vendors.email._common import (
     messages_of,
     receipt_of,
     status_of,
-    words_of,
+    texts_of,
 )
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
 
@@ -264,7 +264,7 @@ class Mailgun(Vendor):
                 permanent=_PERMANENT.get(severity),
                 url=fields.text("url"),
                 tags=fields.texts("tags"),
-                metadata=words_of(fields.value("user-variables")),
+                metadata=texts_of(fields.value("user-variables")),
                 raw=fields.raw,
             ),
         )

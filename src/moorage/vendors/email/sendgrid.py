@@ -278,7 +278,7 @@ class SendGrid(Vendor):
                 url=fields.text("url"),
                 tags=(category,) if isinstance(category, str) else fields.texts("category"),
                 metadata={
-                    name_here(name, _is_own): value
+                    name_here(name, _is_vendor_field): value
                     for name, value in fields.raw.items()
                     if name not in _OWN_FIELDS and isinstance(value, str)
                 },
@@ -302,13 +302,13 @@ def message_id(id_: str, at_the_gate: str = "") -> str:
     return id_[: station.start()] or (id_ if named is None else named[1])
 
 
-def _is_own(name: str) -> bool:
+def _is_vendor_field(name: str) -> bool:
     return name in _OWN_FIELDS
 
 
 def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
     # SendGrid's events have these beside fields of their own.
-    return {name_at(name, _is_own): value for name, value in metadata.items()}
+    return {name_at(name, _is_vendor_field): value for name, value in metadata.items()}
 
 
 def _person(address: EmailAddress) -> dict[str, str]:

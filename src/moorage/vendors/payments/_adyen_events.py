@@ -57,7 +57,7 @@ _DISPUTES: Final = {
     "SCHEME_ARBITRATION_WON": DisputeState.WON,
     "SCHEME_ARBITRATION_LOST": DisputeState.LOST,
 }
-_SAID: Final = {
+_DISPUTE_STATES: Final = {
     "undefended": DisputeState.NEEDS_RESPONSE,
     "unresponded": DisputeState.INQUIRY,
     "pending": DisputeState.UNDER_REVIEW,
@@ -167,7 +167,7 @@ def _disputed(
     item = read(event.data)
     more = read_flat(item, "additionalData")
     status = more.get("disputeStatus")
-    state = _SAID.get((status or "").lower(), _DISPUTES[event.vendor_type])
+    state = _DISPUTE_STATES.get((status or "").lower(), _DISPUTES[event.vendor_type])
     dispute = Dispute(
         ref=ref,
         payment=payment,

@@ -271,7 +271,7 @@ def read_refund(wire: Wire, response: Response) -> Refund:
     return refund
 
 
-def said_at(response: Response) -> datetime | None:
+def answered_at(response: Response) -> datetime | None:
     """The vendor's clock when it answered."""
     return Answer({"at": response.headers.get("date")}).time("at")
 

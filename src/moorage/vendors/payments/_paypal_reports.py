@@ -63,7 +63,7 @@ class Stretch:
     until: datetime
     page: int
 
-    def asked(self, limit: int) -> dict[str, Any]:
+    def query(self, limit: int) -> dict[str, Any]:
         """The request for this page."""
         return {
             "start_date": _written(self.since),
@@ -90,7 +90,7 @@ async def reported(
 ) -> Page[Any]:
     """A page of the report, with its transactions converted."""
     stretch = stretch_of(query, after, wire.now())
-    request = Request.get("/v1/reporting/transactions", query=stretch.asked(query.limit))
+    request = Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
     response = await wire.send(request)
     body = answer(response)
     if not is_list(body.raw.get("transaction_details", [])):

@@ -45,6 +45,7 @@ from moorage.vendors._reading import Answer, answer, malformed, read
 from moorage.vendors.payments._common import is_before, is_within, left_of, named, void_of
 from moorage.vendors.payments._mollie_answers import (
     PAYMENTS,
+    answered_at,
     classify,
     dispute_of,
     payment_of,
@@ -52,7 +53,6 @@ from moorage.vendors.payments._mollie_answers import (
     read_payment,
     read_refund,
     refused,
-    said_at,
 )
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class Mollie(Vendor):
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment with its captures and refunds."""
         response = await wire.send(Request.get(_at(ref.id), query={"embed": "captures,refunds"}))
-        return attrs.evolve(read_payment(wire, response), as_of=said_at(response))
+        return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""

@@ -226,7 +226,7 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
     return chosen
 
 
-def own_number(number: str | None, field: str) -> str | None:
+def reference_on_label(number: str | None, field: str) -> str | None:
     """Our own reference, if it fits on a carrier's label.
 
     Raises:

@@ -176,7 +176,7 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
         )
 
 
-def found_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
+def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
     """A bought shipment from its tracking, without its label."""
     return attrs.evolve(
         tracked_shipment(wire, body),

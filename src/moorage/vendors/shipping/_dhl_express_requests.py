@@ -20,8 +20,8 @@ from moorage.vendors.shipping._common import (
     declared,
     extra_of,
     filled,
-    own_number,
     pieces,
+    reference_on_label,
     sides,
 )
 
@@ -162,7 +162,7 @@ def shipment_body(
     _check_label(request)
     customs = request.customs
     words = goods if customs is None else ", ".join(item.description for item in customs.items)
-    references = (own_number(request.reference, "reference"), marked)
+    references = (reference_on_label(request.reference, "reference"), marked)
     content: dict[str, Any] = {
         "packages": [_labelled(parcel, number) for number, parcel in enumerate(request.parcels)],
         "isCustomsDeclarable": customs is not None,
@@ -198,7 +198,7 @@ def shipment_body(
 
 def _labelled(parcel: Parcel, number: int) -> dict[str, Any]:
     package = _package(parcel, number)
-    reference = own_number(parcel.reference, f"parcels[{number}].reference")
+    reference = reference_on_label(parcel.reference, f"parcels[{number}].reference")
     if reference is not None:
         package["customerReferences"] = [{"value": reference, "typeCode": "CU"}]
     return package

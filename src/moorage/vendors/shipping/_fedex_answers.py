@@ -204,7 +204,7 @@ def _labels(piece: Answer) -> list[Label]:
     ]
 
 
-def found_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
+def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
     """A bought shipment whose answer was lost: its numbers, without labels."""
     numbers = [number for item in tracks if (number := _number(item))]
     warning = CarrierMessage(

@@ -10,7 +10,7 @@ from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
 from moorage.contracts.vendor import merged
 from moorage.domain.values.money import Money
 from moorage.errors import UnsupportedByVendor
-from moorage.vendors.shipping._common import as_number, extra_of, filled, own_number
+from moorage.vendors.shipping._common import as_number, extra_of, filled, reference_on_label
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -141,7 +141,7 @@ def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[
     """The search mark and our own reference, of the parcel or else of the shipment."""
     numbers = {
         MARK: marked,
-        "P_O_NUMBER": own_number(parcel.reference or request.reference, "reference"),
+        "P_O_NUMBER": reference_on_label(parcel.reference or request.reference, "reference"),
     }
     return [
         {"customerReferenceType": kind, "value": value}

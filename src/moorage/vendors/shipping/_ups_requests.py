@@ -20,8 +20,8 @@ from moorage.vendors.shipping._common import (
     declared,
     extra_of,
     filled,
-    own_number,
     pieces,
+    reference_on_label,
 )
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
     Raises:
         InvalidData: it lacks a number, or has several currencies.
     """
-    number = own_number(customs.invoice_number or request.reference, "customs.invoice_number")
+    number = reference_on_label(
+        customs.invoice_number or request.reference, "customs.invoice_number"
+    )
     if number is None:
         raise InvalidData(
             "UPS prints no invoice without a number.",
@@ -261,7 +263,7 @@ def shipment_body(
     home = _at_home(request)
     references = [
         {"Value": value}
-        for value in (own_number(request.reference, "reference"), marked)
+        for value in (reference_on_label(request.reference, "reference"), marked)
         if value is not None
     ]
     customs, options = request.customs, _options(request)

@@ -35,12 +35,12 @@ from moorage.vendors.shipping._dhl_express_answers import (
     NO_OFFER,
     address_query,
     classify,
-    found_shipment,
     no_rates,
     read_address,
     read_rates,
     read_shipment,
     read_track,
+    recovered_shipment,
     refused_address,
     tracked_shipment,
 )
@@ -169,13 +169,13 @@ class DhlExpress(Vendor):
     ) -> RateResult:
         """Get rates."""
 
-        def asked(day: date) -> Request:
+        def request_for(day: date) -> Request:
             body = rates_body(request, self.account_number, self._planned(day))
             return Request.post("/rates", json=body).evolve(idempotent=True)
 
         try:
             today, parse = self._today(wire), partial(read_rates, wire)
-            return await on_its_day(wire, request, today, asked, key=key, parse=parse)
+            return await on_its_day(wire, request, today, request_for, key=key, parse=parse)
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
@@ -208,7 +208,7 @@ class DhlExpress(Vendor):
             earlier = await self._marked(wire, marked)
             if earlier is None:
                 raise unknown from None
-            return found_shipment(wire, earlier, rate)
+            return recovered_shipment(wire, earlier, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; its label is not returned again."""

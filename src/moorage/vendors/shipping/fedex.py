@@ -33,7 +33,6 @@ from moorage.vendors._reading import malformed
 from moorage.vendors.shipping._common import check_carrier, mark, required_request
 from moorage.vendors.shipping._fedex_answers import (
     classify,
-    found_shipment,
     is_unheard_of,
     no_rates,
     read_address,
@@ -42,6 +41,7 @@ from moorage.vendors.shipping._fedex_answers import (
     read_shipment,
     read_tracking,
     read_tracks,
+    recovered_shipment,
     tracked_shipment,
     unheard_of,
 )
@@ -224,7 +224,7 @@ class FedEx(Vendor):
             tracks = await self._marked(wire, marked, required_request(rate_request).ship_date)
             if not tracks:
                 raise unknown from None
-            return found_shipment(wire, tracks, rate.id)
+            return recovered_shipment(wire, tracks, rate.id)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment's state; its label is not returned again."""

@@ -22,7 +22,7 @@ from moorage.vendors.storage._common import (
     header_text,
     put_if,
     quoted_etag,
-    with_own,
+    with_vendor_options,
     without_empty,
 )
 
@@ -110,7 +110,7 @@ def object_headers(options: PutOptions) -> Fields:
             **metadata(options.metadata),
         }
     )
-    return with_own(fields, "azure_blob", options.extra)
+    return with_vendor_options(fields, "azure_blob", options.extra)
 
 
 def _content(options: PutOptions) -> dict[str, str | None]:

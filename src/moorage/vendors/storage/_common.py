@@ -65,7 +65,9 @@ def get_if(options: GetOptions) -> Fields:
     )
 
 
-def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> Fields:
+def with_vendor_options(
+    fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
+) -> Fields:
     """Headers with the vendor's own options, which come last and replace others."""
     for name, value in extra_for(vendor, extra).items():
         if not isinstance(value, str):

@@ -41,17 +41,17 @@ class Chunks:
             whole = len(data) // requests.STEP * requests.STEP
             if whole:
                 self._left = data[whole:] + piece
-                return self._given(data[:whole])
+                return self._counted(data[:whole])
             data += piece
         self.over = True
-        return self._given(data)
+        return self._counted(data)
 
     @property
     def md5(self) -> str:
         """The MD5 of all bytes so far, in base64."""
         return b64encode(self._md5.digest()).decode()
 
-    def _given(self, data: bytes) -> bytes:
+    def _counted(self, data: bytes) -> bytes:
         self._md5.update(data)
         return data
 

@@ -16,7 +16,7 @@ from moorage.vendors.storage._common import (
     header_text,
     put_if,
     quoted_etag,
-    with_own,
+    with_vendor_options,
     without_empty,
 )
 
@@ -51,7 +51,7 @@ def object_headers(options: PutOptions) -> Fields:
     )
     for name, text in options.metadata.items():
         fields[f"x-amz-meta-{name}"] = header_text(text)
-    return with_own(fields, "s3", options.extra)
+    return with_vendor_options(fields, "s3", options.extra)
 
 
 def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:

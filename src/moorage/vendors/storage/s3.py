@@ -54,7 +54,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
         )
 
 
-def _is_made_here(_: object, __: object, value: Any) -> None:
+def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
     if value is not None and value not in _ALGORITHMS:
         raise ConfigurationError(
             "This Python cannot compute the checksum.",
@@ -112,7 +112,7 @@ class S3(Vendor):
     checksum: ChecksumAlgorithm | None = attrs.field(
         default=ChecksumAlgorithm.SHA256,
         converter=attrs.converters.optional(ChecksumAlgorithm),
-        validator=_is_made_here,
+        validator=_is_supported_algorithm,
         metadata=choices(*sorted(_ALGORITHMS)),
     )
 
@@ -174,7 +174,7 @@ class S3(Vendor):
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum=checksum)
-        return self._kept(wire, key, response, options, size=len(data))
+        return self._stored_info(wire, key, response, options, size=len(data))
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Download an object, or a range of it."""
@@ -338,7 +338,7 @@ class S3(Vendor):
         if etag is None:
             raise malformed(response, "ETag")
         size = sum(part.size for part in parts)
-        return self._kept(wire, upload.key, response, options, size=size, etag=etag)
+        return self._stored_info(wire, upload.key, response, options, size=size, etag=etag)
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
@@ -365,7 +365,7 @@ class S3(Vendor):
 
     # --- results -----------------------------------------------------------
 
-    def _kept(
+    def _stored_info(
         self, wire: Wire, key: str, response: Response, options: PutOptions, **overrides: Any
     ) -> ObjectInfo:
         """The properties of an object that was stored."""

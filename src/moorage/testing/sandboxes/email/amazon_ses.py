@@ -137,7 +137,7 @@ class AmazonSesSandbox(Sandbox):
 
     def _send(self, request: SandboxRequest) -> Response:
         self._let_in(request)
-        body = _known(request.json(), _MAIL)
+        body = _check_fields(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
         _check_people(body, [destination])
         for email in _everybody(destination):
@@ -156,7 +156,7 @@ class AmazonSesSandbox(Sandbox):
 
     def _send_bulk(self, request: SandboxRequest) -> Response:
         self._let_in(request)
-        body = _known(request.json(), _BULK)
+        body = _check_fields(request.json(), _BULK)
         entries = body.get("BulkEmailEntries", [])
         if not 1 <= len(entries) <= 50:
             raise _refusal(400, "BadRequestException", "1 to 50 entries are allowed.")
@@ -239,7 +239,7 @@ class AmazonSesSandbox(Sandbox):
             raise _refusal(403, _WHO[against], against)
 
 
-def _known(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
+def _check_fields(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
     unknown = sorted(set(body) - fields)
     if unknown:
         raise _refusal(400, "SerializationException", f"Unknown fields: {unknown}")

@@ -168,11 +168,11 @@ class PostmarkSandbox(Sandbox):
             raise _Refused(1101, "The template is not there, or is not yours.")
 
     def _server(self, request: SandboxRequest) -> Response:
-        self._known(request)
+        self._check_token(request)
         return reply({"ID": 1, "Name": "Shop"})
 
     def _stats(self, request: SandboxRequest, report: str) -> Response:
-        self._known(request)
+        self._check_token(request)
         query = dict(request.query)
         if report not in _DAYS:
             return self.unknown(request)
@@ -188,14 +188,14 @@ class PostmarkSandbox(Sandbox):
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
         return reply({"Days": rows, **sums})
 
-    def _known(self, request: SandboxRequest) -> None:
+    def _check_token(self, request: SandboxRequest) -> None:
         if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
         if request.headers.get("accept") != "application/json":
             raise _refusal(409, "JSON is required.", 415)
 
     def _let_in(self, request: SandboxRequest) -> Any:
-        self._known(request)
+        self._check_token(request)
         return request.json()
 
 

@@ -209,11 +209,11 @@ class AdyenSandbox(Sandbox):
             key = request.headers.get("idempotency-key")
             if key is None:
                 return handle(body, **names)
-            return self._kept(key, (request.path, body), lambda: handle(body, **names))
+            return self._once_per_key(key, (request.path, body), lambda: handle(body, **names))
 
         return answered
 
-    def _kept(self, key: str, content: object, act: Callable[[], Response]) -> Response:
+    def _once_per_key(self, key: str, content: object, act: Callable[[], Response]) -> Response:
         if not 0 < len(key) <= 64:
             raise error(400, "702", "Idempotency-Key has more than 64 characters")
         if key in self._busy:
@@ -261,7 +261,7 @@ class AdyenSandbox(Sandbox):
             return reply(
                 {"pspReference": payment.psp, **challenge(payment.psp, native=payment.native)}
             )
-        return self._told(payment, payment.outcome)
+        return self._finish(payment, payment.outcome)
 
     def _complete(self, body: dict[str, Any]) -> Response:
         check(body, DETAILS, "PaymentDetailsRequest")
@@ -269,9 +269,9 @@ class AdyenSandbox(Sandbox):
         token = brought.get("redirectResult") or brought.get("threeDSResult")
         if token not in self._returns:
             raise error(422, "14_018", "Invalid payload provided")
-        return self._told(*self._returns[token])
+        return self._finish(*self._returns[token])
 
-    def _told(self, payment: AdyenPayment, outcome: dict[str, str]) -> Response:
+    def _finish(self, payment: AdyenPayment, outcome: dict[str, str]) -> Response:
         refused = outcome["resultCode"] not in {"Authorised", "Received"}
         payment.outcome = outcome
         if outcome["resultCode"] == "Authorised" and not payment.authorised:

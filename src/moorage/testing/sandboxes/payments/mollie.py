@@ -76,7 +76,7 @@ class MollieSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.chargebacks: dict[str, dict[str, Any]] = {}
         self._urls: dict[str, str | None] = {}
-        self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
+        self._earlier: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -177,10 +177,10 @@ class MollieSandbox(Sandbox):
             key, same = request.headers.get("idempotency-key"), (request.path, request.body)
             if key is None:
                 return handle(request, **names)
-            if key not in self._kept:
-                self._kept[key] = same, answered(lambda: handle(request, **names))
-                return self._kept[key][1]
-            before, response = self._kept[key]
+            if key not in self._earlier:
+                self._earlier[key] = same, answered(lambda: handle(request, **names))
+                return self._earlier[key][1]
+            before, response = self._earlier[key]
             if before != same:
                 detail = "The idempotency key was used before with other parameters"
                 return error(400, "Bad Request", detail)
@@ -192,7 +192,7 @@ class MollieSandbox(Sandbox):
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest) -> Response:
-            query = _known(request, "from", "limit", "sort")
+            query = _check_query(request, "from", "limit", "sort")
             limit, names = query.get("limit", "50"), list(resources())[::-1]
             if not limit.isdigit() or not 1 <= int(limit) <= 250:
                 return error(400, "Bad Request", "The limit is invalid", "limit")
@@ -271,7 +271,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
 
     def _show(self, request: SandboxRequest, id: str) -> Response:
-        embed = _known(request, "embed").get("embed", "")
+        embed = _check_query(request, "embed").get("embed", "")
         payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
         embedded_names = [name for name in embed.split(",") if name]
         if not set(embedded_names) <= set(whole):
@@ -425,7 +425,7 @@ def _missing(id: str) -> Refusal:
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 
-def _known(request: SandboxRequest, *names: str) -> dict[str, str]:
+def _check_query(request: SandboxRequest, *names: str) -> dict[str, str]:
     query = dict(request.query)
     for name in query:
         if name not in names:

@@ -78,7 +78,7 @@ class SquareSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
-        self._kept: dict[tuple[str, str], tuple[dict[str, Any], Response]] = {}
+        self._earlier: dict[tuple[str, str], tuple[dict[str, Any], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -189,9 +189,9 @@ class SquareSandbox(Sandbox):
             body = check(request.json(), shapes)
             needed(body, "idempotency_key")
             at = request.path, body["idempotency_key"]
-            if at not in self._kept:
-                self._kept[at] = body, answered(lambda: handle(body, **names))
-            before, response = self._kept[at]
+            if at not in self._earlier:
+                self._earlier[at] = body, answered(lambda: handle(body, **names))
+            before, response = self._earlier[at]
             if before != body:
                 detail = "Different request parameters used for the same idempotency_key."
                 raise wrong("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")

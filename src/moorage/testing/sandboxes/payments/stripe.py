@@ -77,7 +77,7 @@ class StripeSandbox(StripeLedger):
         self.api_key = api_key
         self.restricted_key = restricted_key
         self.bank = "https://hooks.stripe.com/3d_secure_2"
-        self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
+        self._earlier: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -107,8 +107,8 @@ class StripeSandbox(StripeLedger):
         def answer(request: SandboxRequest, **names: str) -> Response:
             self._let_in(request, changes=True)
             key, same = request.headers.get("idempotency-key"), (request.path, request.body)
-            if key is not None and key in self._kept:
-                before, earlier = self._kept[key]
+            if key is not None and key in self._earlier:
+                before, earlier = self._earlier[key]
                 if before != same:
                     raise refusal(
                         400,
@@ -124,7 +124,7 @@ class StripeSandbox(StripeLedger):
             except Done as late:
                 response = late.response
             if key is not None:
-                self._kept[key] = (same, response)
+                self._earlier[key] = (same, response)
             return response
 
         return answer

@@ -232,7 +232,7 @@ class EasyPostSandbox(Sandbox):
                 "object": "PostageLabel",
                 "label_size": shipment["options"].get("label_size", "4x6"),
                 "label_file_type": kind,
-                "label_url": self._kept(code, short),
+                "label_url": self._store_label(code, short),
                 "label_pdf_url": None,
                 "label_zpl_url": None,
                 "label_epl2_url": None,
@@ -262,7 +262,7 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(422, "SHIPMENT.POSTAGE.REQUIRED", "There is no postage yet.")
         if kind is None or kind[2] == "png":
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
-        shipment["postage_label"][kind[1]] = self._kept(shipment["tracking_code"], kind[2])
+        shipment["postage_label"][kind[1]] = self._store_label(shipment["tracking_code"], kind[2])
         return reply(shipment)
 
     def _track(self, request: SandboxRequest) -> Response:
@@ -306,7 +306,7 @@ class EasyPostSandbox(Sandbox):
             raise Refusal(Response(404))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
-    def _kept(self, code: str, short: str) -> str:
+    def _store_label(self, code: str, short: str) -> str:
         path = f"postage_label/{code}.{short}"
         self.labels[path] = LABEL_TEXTS[short] + code.encode()
         return f"{self.files}/files/{path}"

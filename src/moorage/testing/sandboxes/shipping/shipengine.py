@@ -248,7 +248,7 @@ class ShipEngineSandbox(Sandbox):
         for _ in label["shipment"]["packages"]:
             code = f"9400{self.number():018d}"
             self.tracks[code] = _track(code)
-            packages.append({"tracking_number": code, "label_download": self._kept(code)})
+            packages.append({"tracking_number": code, "label_download": self._store_labels(code)})
         code = packages[0]["tracking_number"]
         label |= {
             "packages": packages,
@@ -257,7 +257,7 @@ class ShipEngineSandbox(Sandbox):
             "label_download": packages[0]["label_download"],
         }
 
-    def _kept(self, code: str) -> dict[str, str]:
+    def _store_labels(self, code: str) -> dict[str, str]:
         links: dict[str, str] = {}
         for kind in ("pdf", "png", "zpl"):
             path = f"10/{code}/label.{kind}"

@@ -28,13 +28,13 @@ CONTENT: Final = {
     "x-ms-blob-content-md5": "Content-MD5",
 }
 _USUAL: Final = {"x-ms-version", "x-ms-date"}
-_KEPT: Final = {"x-ms-access-tier", "x-ms-tags"}
+_STORED_HEADERS: Final = {"x-ms-access-tier", "x-ms-tags"}
 _SCOPE: Final = "x-ms-encryption-scope"
 HEADERS: Final = {
-    "put": {"x-ms-blob-type", _SCOPE, *CONTENT, *_KEPT},
-    "copy": {"x-ms-copy-source", *_KEPT},
+    "put": {"x-ms-blob-type", _SCOPE, *CONTENT, *_STORED_HEADERS},
+    "copy": {"x-ms-copy-source", *_STORED_HEADERS},
     "block": {_SCOPE},
-    "blocklist": {_SCOPE, *CONTENT, *_KEPT},
+    "blocklist": {_SCOPE, *CONTENT, *_STORED_HEADERS},
     "properties": {*CONTENT},
     "metadata": {_SCOPE},
     "get": {"x-ms-range"},
@@ -79,7 +79,7 @@ def document(root: str, *inside: str) -> bytes:
     return f"{head}<{root}>{''.join(inside)}</{root}>".encode()
 
 
-def told(body: bytes) -> Reply:
+def xml_reply(body: bytes) -> Reply:
     """An answer with a document."""
     return Reply(200, {"Content-Type": "application/xml"}, body)
 
@@ -170,7 +170,7 @@ def metadata(request: SandboxRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
 
 
-def kept(request: SandboxRequest) -> dict[str, str]:
+def stored_headers(request: SandboxRequest) -> dict[str, str]:
     """Return the other stored properties of a blob."""
     fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)

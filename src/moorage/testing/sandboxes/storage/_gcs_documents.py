@@ -46,13 +46,13 @@ _KMS: Final = re.compile("projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKe
 _NUMBER: Final = re.compile("[0-9]{1,19}")
 
 
-def said(status: int, reason: str, message: str) -> bytes:
+def error_document(status: int, reason: str, message: str) -> bytes:
     """The document that says what went wrong."""
     inner = {"message": message, "domain": "global", "reason": reason}
     return encode_json({"error": {"code": status, "message": message, "errors": [inner]}})
 
 
-def told(value: object, status: int = 200, **headers: str) -> Reply:
+def json_reply(value: object, status: int = 200, **headers: str) -> Reply:
     """An answer of JSON."""
     fields = {"Content-Type": "application/json; charset=UTF-8", **headers}
     return Reply(status, fields, encode_json(value))
@@ -63,7 +63,7 @@ def invalid(message: str) -> No:
     return No("invalid", 400, message)
 
 
-def known_query(query: dict[str, str], names: str) -> None:
+def check_query(query: dict[str, str], names: str) -> None:
     """Refuse a parameter that the method has not."""
     for name in query:
         if name not in names.split():

@@ -69,7 +69,7 @@ def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[b
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class StoredObject:
     """A generation of an object."""
 
     resource: dict[str, Any]
@@ -88,7 +88,7 @@ class Session:
     resource: dict[str, Any]
     query: dict[str, str]
     body: Body
-    made: Kept | None = None
+    made: StoredObject | None = None
     aborted: bool = False
     taken: int | None = None
     """How many bytes of the next chunk come before the connection breaks."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
 
-KEPT: Final = (
+STORED_HEADERS: Final = (
     "cache-control",
     "content-disposition",
     "content-encoding",
@@ -30,7 +30,7 @@ KEPT: Final = (
     "x-amz-tagging",
     "x-amz-website-redirect-location",
 )
-KNOWN: Final = frozenset(
+KNOWN_HEADERS: Final = frozenset(
     {
         "x-amz-acl",
         "x-amz-checksum-algorithm",
@@ -44,7 +44,7 @@ KNOWN: Final = frozenset(
         "x-amz-metadata-directive",
         "x-amz-mp-object-size",
         "x-amz-security-token",
-        *KEPT,
+        *STORED_HEADERS,
     }
 )
 ALGORITHMS: Final = ("crc32", "sha1", "sha256")
@@ -140,11 +140,11 @@ def folder_of(key: str, prefix: str, delimiter: str | None) -> str:
     return key[: key.index(delimiter, len(prefix)) + len(delimiter)]
 
 
-def kept(request: SandboxRequest) -> dict[str, str]:
+def stored_headers(request: SandboxRequest) -> dict[str, str]:
     fields = {
         name.lower(): value
         for name, value in request.headers.items()
-        if name.lower() in KEPT or name.lower().startswith("x-amz-meta-")
+        if name.lower() in STORED_HEADERS or name.lower().startswith("x-amz-meta-")
     }
     tags = parse_qsl(fields.get("x-amz-tagging", ""))
     if tags:

@@ -84,8 +84,8 @@ class Stored:
     version: str | None = None
 
     @property
-    def told(self) -> dict[str, str]:
-        """The headers that name its version."""
+    def version_header(self) -> dict[str, str]:
+        """The header that states its version."""
         return {} if self.version is None else {"x-amz-version-id": self.version}
 
     @property

@@ -12,10 +12,10 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     No,
     Reply,
     answer,
-    kept,
     name_of,
     parsed,
     quote_plus,
+    stored_headers,
     sums_of,
     tag,
     xml,
@@ -81,7 +81,7 @@ class UploadSandbox(SpoolingSandbox):
         if algorithm not in {None, *ALGORITHMS}:
             raise No("InvalidRequest", 400, "Checksum algorithm provided is unsupported.")
         self.uploads[id_] = StoredUpload(
-            key=key, algorithm=algorithm, headers=kept(request), begun=self._now()
+            key=key, algorithm=algorithm, headers=stored_headers(request), begun=self._now()
         )
         inside = tag("Bucket", self.bucket), tag("Key", key), tag("UploadId", id_)
         return answer(xml("InitiateMultipartUploadResult", *inside))
@@ -146,7 +146,8 @@ class UploadSandbox(SpoolingSandbox):
         if numbers != sorted(set(numbers)):
             raise No("InvalidPartOrder", 400)
         parts = [
-            self._wanted(upload, number, part) for number, part in zip(numbers, named, strict=True)
+            self._checked_part(upload, number, part)
+            for number, part in zip(numbers, named, strict=True)
         ]
         if any(part.piece.size < self.least_part for part in parts[:-1]):
             raise No("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum")
@@ -163,13 +164,15 @@ class UploadSandbox(SpoolingSandbox):
             headers=upload.headers,
             modified=self._now(),
         )
-        version = self._keep(key, stored).told
+        version = self._keep(key, stored).version_header
         del self.uploads[query["uploadId"]]
         inside = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
         # S3 sends white space while it works.
         return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside), version)
 
-    def _wanted(self, upload: StoredUpload, number: int, fields: dict[str, str]) -> StoredPart:
+    def _checked_part(
+        self, upload: StoredUpload, number: int, fields: dict[str, str]
+    ) -> StoredPart:
         part = upload.parts.get(number)
         if part is None or fields.get("ETag", "").strip('"') != part.etag:
             raise No("InvalidPart", 400, "One or more of the specified parts could not be found.")

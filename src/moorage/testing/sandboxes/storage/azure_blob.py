@@ -39,13 +39,13 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     document,
     is_metadata,
     is_wanted,
-    kept,
     may_write,
     metadata,
     parsed,
     range_of,
-    told,
+    stored_headers,
     wrong,
+    xml_reply,
 )
 from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece
@@ -190,7 +190,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         if request.bearer() is None:
             raise failed("Only authentication scheme Bearer is supported.")
         times = {element.tag: element.text or "" for element in parsed(spool)}
-        return told(delegation_key(self.account, times, self._now()))
+        return xml_reply(delegation_key(self.account, times, self._now()))
 
     # --- blobs -------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             version=version,
             pieces=(Piece(spool.path, spool.size),),
             checksum=None,
-            headers={**headers, **metadata(request), **kept(request)},
+            headers={**headers, **metadata(request), **stored_headers(request)},
             modified=self._now(),
         )
         reply = self._keep(key, blob)
@@ -305,7 +305,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         etag, version = self._stamp()
         copied = attrs.evolve(
             source,
-            headers={**headers, **new_metadata, **kept(request)},
+            headers={**headers, **new_metadata, **stored_headers(request)},
             modified=self._now(),
             copy=[*["pending"] * self.looks, copy],
             etag=etag,
@@ -337,7 +337,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         kinds = {"CommittedBlocks": [] if blob is None else list(blob.blocks)}
         if query.get("blocklisttype") == "all":
             kinds["UncommittedBlocks"] = waiting
-        return told(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
+        return xml_reply(document("BlockList", *(_listed(kind, kinds[kind]) for kind in kinds)))
 
     def _commit(self, request: SandboxRequest, key: str, _: dict[str, str], spool: Spool) -> Reply:
         check_md5(request, spool)
@@ -359,7 +359,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             pieces=tuple(pieces_by_name[name] for name in names),
             blocks=tuple((name, pieces_by_name[name].size) for name in names),
             checksum=None,
-            headers={**content(request), **metadata(request), **kept(request)},
+            headers={**content(request), **metadata(request), **stored_headers(request)},
             modified=self._now(),
         )
         return self._keep(key, committed)
@@ -385,11 +385,13 @@ class AzureBlobSandbox(SpoolingSandbox):
                 more = b64encode(last.encode()).decode()
                 break
             count, last, shown = count + 1, key, folder or shown
-            elements += f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._told(key)
+            elements += (
+                f"<BlobPrefix>{_name(folder)}</BlobPrefix>" if folder else self._blob_element(key)
+            )
         inside = tag("Prefix", prefix), f"<Blobs>{elements}</Blobs>", tag("NextMarker", more)
-        return told(document("EnumerationResults", *inside))
+        return xml_reply(document("EnumerationResults", *inside))
 
-    def _told(self, key: str) -> str:
+    def _blob_element(self, key: str) -> str:
         blob = self.blobs[key]
         properties = {
             **{name: text for name, text in blob.headers.items() if name.startswith("C")},

@@ -20,13 +20,13 @@ import attrs
 
 from moorage.testing.sandboxes.storage._gcs_documents import (
     base64,
+    check_query,
+    error_document,
     invalid,
-    known_query,
+    json_reply,
     number_in,
     related,
     resource_of,
-    said,
-    told,
 )
 from moorage.testing.sandboxes.storage._gcs_keys import (
     GoogleTokens,
@@ -34,7 +34,13 @@ from moorage.testing.sandboxes.storage._gcs_keys import (
     check_url,
     key_file,
 )
-from moorage.testing.sandboxes.storage._gcs_store import Body, Kept, Session, check_sums, part_of
+from moorage.testing.sandboxes.storage._gcs_store import (
+    Body,
+    Session,
+    StoredObject,
+    check_sums,
+    part_of,
+)
 from moorage.testing.sandboxes.storage._s3_documents import No, Reply, folder_of, opened, range_of
 from moorage.testing.sandboxes.storage._s3_forms import check_policy, parts_of
 from moorage.testing.sandboxes.storage._s3_store import Spool, Stored
@@ -99,8 +105,8 @@ class GcsSandbox(SpoolingSandbox):
         self.versioned = versioned
         self.rewritten = rewritten
         self._now = now
-        self.objects: dict[str, list[Kept]] = {}
-        self.live: dict[str, Kept] = {}
+        self.objects: dict[str, list[StoredObject]] = {}
+        self.live: dict[str, StoredObject] = {}
         self.sessions: dict[str, Session] = {}
         self.tokens = GoogleTokens(email, f"https://{_TOKENS}/token", now)
         self.beside: dict[str, Sandbox] = {"/token": self.tokens}
@@ -133,7 +139,7 @@ class GcsSandbox(SpoolingSandbox):
     def refused(self, no: No) -> Reply:
         """The answer that says no."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
-        body = b"" if no.status == _UNCHANGED else said(no.status, no.code, no.message)
+        body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
         return Reply(no.status, fields, body)
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
@@ -164,20 +170,22 @@ class GcsSandbox(SpoolingSandbox):
 
     def _of_object(self, request: SandboxRequest, key: str, query: dict[str, str]) -> Reply:
         if request.method == "DELETE":
-            known_query(query, "generation ifGenerationMatch")
+            check_query(query, "generation ifGenerationMatch")
             return self._delete(key, query)
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
-        known_query(query, f"alt projection {_READ}")
+        check_query(query, f"alt projection {_READ}")
         stored = self._kept(key, query)
         self._may_read(stored, query)
         return (
-            self._media(request, stored) if query.get("alt") == "media" else told(stored.resource)
+            self._media(request, stored)
+            if query.get("alt") == "media"
+            else json_reply(stored.resource)
         )
 
     # --- reading -----------------------------------------------------------
 
-    def _kept(self, key: str, query: dict[str, str]) -> Kept:
+    def _kept(self, key: str, query: dict[str, str]) -> StoredObject:
         generation = number_in(query, "generation")
         if generation is None:
             match = self.live.get(key)
@@ -192,14 +200,14 @@ class GcsSandbox(SpoolingSandbox):
             raise No("notFound", 404, f"No such object: {self.bucket}/{key}")
         return match
 
-    def _may_read(self, stored: Kept, query: dict[str, str]) -> None:
+    def _may_read(self, stored: StoredObject, query: dict[str, str]) -> None:
         same = number_in(query, "ifGenerationMatch")
         if same not in {None, stored.generation}:
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
         if number_in(query, "ifGenerationNotMatch") == stored.generation:
             raise No("notModified", _UNCHANGED, "Not Modified")
 
-    def _media(self, request: SandboxRequest, stored_object: Kept) -> Reply:
+    def _media(self, request: SandboxRequest, stored_object: StoredObject) -> Reply:
         resource, size = stored_object.resource, stored_object.stored.size
         encoding = resource.get("contentEncoding")
         fields = {
@@ -229,7 +237,7 @@ class GcsSandbox(SpoolingSandbox):
     def _list(self, request: SandboxRequest, query: dict[str, str]) -> Reply:
         if request.method != "GET":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
-        known_query(query, "prefix delimiter maxResults pageToken")
+        check_query(query, "prefix delimiter maxResults pageToken")
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         most = min(number_in(query, "maxResults") or 1_000, 1_000)
         try:
@@ -260,7 +268,7 @@ class GcsSandbox(SpoolingSandbox):
         page |= {"items": items} if items else {}
         page |= {"prefixes": prefixes} if prefixes else {}
         page |= {"nextPageToken": base64(last.encode())} if more else {}
-        return told(page)
+        return json_reply(page)
 
     # --- writing -----------------------------------------------------------
 
@@ -270,7 +278,9 @@ class GcsSandbox(SpoolingSandbox):
         if expected is not None and expected != (0 if live is None else live.generation):
             raise No("conditionNotMet", 412, "At least one of the pre-conditions did not hold.")
 
-    def _keep(self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]) -> Kept:
+    def _keep(
+        self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]
+    ) -> StoredObject:
         self._may_put(key, query)
         number = str(1_700_000_000_000_000 + self.number())
         now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -294,7 +304,7 @@ class GcsSandbox(SpoolingSandbox):
         stored = Stored(
             pieces=tuple(body.pieces), etag=number, checksum=None, headers={}, modified=self._now()
         )
-        stored_object = Kept(resource=whole, stored=stored)
+        stored_object = StoredObject(resource=whole, stored=stored)
         before = self.objects.get(key, []) if self.versioned else []
         self.objects[key] = [*before, stored_object]
         self.live[key] = stored_object
@@ -314,7 +324,7 @@ class GcsSandbox(SpoolingSandbox):
     ) -> Reply:
         if request.method != "POST":
             raise No("methodNotAllowed", 405, "Method Not Allowed")
-        known_query(
+        check_query(
             query, "rewriteToken destinationPredefinedAcl destinationKmsKeyName ifGenerationMatch"
         )
         if to in _MAGIC:
@@ -327,7 +337,7 @@ class GcsSandbox(SpoolingSandbox):
         if done < size:
             token = base64(str(done).encode())
             more = {"totalBytesRewritten": str(done), "done": False, "rewriteToken": token}
-            return told({**progress, **more})
+            return json_reply({**progress, **more})
         body = Body(self.folder)
         body.take(source.stored.read(0, size))
         content_fields = (
@@ -344,7 +354,7 @@ class GcsSandbox(SpoolingSandbox):
         resource = resource_of(spool.content()) if spool.size else properties
         rewritten = self._keep(to, resource, body, query)
         finished = {"totalBytesRewritten": str(size), "done": True, "resource": rewritten.resource}
-        return told({**progress, **finished})
+        return json_reply({**progress, **finished})
 
     # --- uploads -----------------------------------------------------------
 
@@ -352,7 +362,7 @@ class GcsSandbox(SpoolingSandbox):
         kind = query.pop("uploadType", None)
         if "upload_id" in query:
             return self._of_session(request, query["upload_id"], spool)
-        known_query(query, f"name {_HOW}")
+        check_query(query, f"name {_HOW}")
         if request.method != "POST" or kind not in {"multipart", "resumable"}:
             raise invalid("Invalid upload type")
         return (
@@ -370,7 +380,7 @@ class GcsSandbox(SpoolingSandbox):
         check_sums(
             body, {name: resource[name] for name in ("md5Hash", "crc32c") if name in resource}
         )
-        return told(self._keep(key, resource, body, query).resource)
+        return json_reply(self._keep(key, resource, body, query).resource)
 
     def _named(self, resource: dict[str, Any], query: dict[str, str]) -> str:
         key = query.get("name") or resource.get("name")
@@ -406,7 +416,7 @@ class GcsSandbox(SpoolingSandbox):
             name = session.resource["name"]
             resource = {"contentType": "application/octet-stream", **session.resource}
             session.made = self._keep(name, resource, session.body, session.query)
-        return told(session.made.resource)
+        return json_reply(session.made.resource)
 
     def _more(self, request: SandboxRequest, session: Session) -> Reply:
         size = session.body.size

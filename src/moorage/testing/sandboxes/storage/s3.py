@@ -20,7 +20,7 @@ import attrs
 
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
 from moorage.testing.sandboxes.storage._s3_documents import (
-    KNOWN,
+    KNOWN_HEADERS,
     No,
     Reply,
     answer,
@@ -28,12 +28,12 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     error_xml,
     folder_of,
     fresh,
-    kept,
     name_of,
     opened,
     parsed,
     quote_plus,
     range_of,
+    stored_headers,
     sums_of,
     tag,
     title,
@@ -144,7 +144,7 @@ class S3Sandbox(UploadSandbox):
         for name in request.headers:
             folded = name.lower()
             ours = folded.startswith("x-amz-") and not folded.startswith("x-amz-meta-")
-            if ours and folded not in KNOWN:
+            if ours and folded not in KNOWN_HEADERS:
                 raise No("NotImplemented", 501, f"{name} is not implemented", Header=name)
         chunked = "chunked" in request.headers.get("transfer-encoding", "")
         if chunked:
@@ -235,10 +235,10 @@ class S3Sandbox(UploadSandbox):
             pieces=(Piece(spool.path, spool.size),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
-            headers=kept(request),
+            headers=stored_headers(request),
             modified=self._now(),
         )
-        fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).told}
+        fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).version_header}
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
     def _get(self, request: SandboxRequest, key: str, query: dict[str, str], _: Spool) -> Reply:
@@ -248,7 +248,7 @@ class S3Sandbox(UploadSandbox):
             "ETag": f'"{stored.etag}"',
             "Last-Modified": format_datetime(stored.modified, usegmt=True),
             "Accept-Ranges": "bytes",
-            **stored.told,
+            **stored.version_header,
         }
         fields.pop("X-Amz-Tagging", None)
         for name, value in query.items():
@@ -308,11 +308,11 @@ class S3Sandbox(UploadSandbox):
         self._may_put(request, key)
         copied = attrs.evolve(source, modified=self._now())
         copied = self._keep(
-            key, attrs.evolve(copied, headers=kept(request)) if replaces else copied
+            key, attrs.evolve(copied, headers=stored_headers(request)) if replaces else copied
         )
         modified = copied.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         inside = tag("LastModified", modified), tag("ETag", f'"{copied.etag}"')
-        return answer(xml("CopyObjectResult", *inside), copied.told)
+        return answer(xml("CopyObjectResult", *inside), copied.version_header)
 
     # --- forms -------------------------------------------------------------
 
@@ -328,7 +328,7 @@ class S3Sandbox(UploadSandbox):
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
             modified=self._now(),
         )
-        return Reply(204, self._keep(fields["key"], stored).told)
+        return Reply(204, self._keep(fields["key"], stored).version_header)
 
 
 __all__ = ["S3Sandbox", "error_xml"]
