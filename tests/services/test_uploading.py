@@ -111,7 +111,7 @@ def uploading(
     value: Any = core
     to: Any = vendor
     wire: Any = "wire"
-    sending = Uploading(value, to, wire, UPLOAD, pieces, known=existing)  # type: ignore[arg-type]  # as pieces are
+    sending = Uploading(value, to, wire, UPLOAD, pieces, uploaded_parts=existing)  # type: ignore[arg-type]  # as pieces are
     return lambda: run_plain(sending.all(3)), vendor, core
 
 

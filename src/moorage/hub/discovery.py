@@ -42,9 +42,9 @@ def discover(
     try:
         return run_now(described(wired.core, issuer, bound))
     finally:
-        own = wired.default_http()
-        if own is not None:
-            own.close()
+        default_client = wired.default_http()
+        if default_client is not None:
+            default_client.close()
 
 
 async def adiscover(
@@ -68,6 +68,6 @@ async def adiscover(
     try:
         return await described(wired.core, issuer, bound)
     finally:
-        own = wired.default_http()
-        if own is not None:
-            await own.close()
+        default_client = wired.default_http()
+        if default_client is not None:
+            await default_client.close()

@@ -128,7 +128,7 @@ class _Hub:
         Raises:
             ConfigurationError: `tenants` is no such port.
         """
-        asked = tenant_verbs(tenants, awaited=self._classes.name != "")
+        verbs = tenant_verbs(tenants, awaited=self._classes.name != "")
 
         def build(base: Dispatcher, tenant: str, tables: Mapping[str, Any]) -> Dispatcher:
             accounts, routes = read(tenant, tables, base.directory.accounts.values())
@@ -136,7 +136,7 @@ class _Hub:
 
         self._live.tenants = TenantDispatchers(
             TenantLookup(
-                **asked,
+                **verbs,
                 build=build,
                 nanoseconds=self._core.nanoseconds,
                 every=int(seconds(every, "every") * 1e9),
@@ -200,11 +200,11 @@ class _Hub:
         Raises:
             ConfigurationError: no account has this name.
         """
-        found = self._known_account(name)
-        if found is not None:
-            return found
-        known = ", ".join(sorted(self._directory.accounts)) or "none"
-        remedy = f"Use one of: {known}."
+        account = self._known_account(name)
+        if account is not None:
+            return account
+        account_names = ", ".join(sorted(self._directory.accounts)) or "none"
+        remedy = f"Use one of: {account_names}."
         if self._classes.name and self._live.tenants is not None:
             remedy += " Await find_account before, if it is an account of a tenant."
         raise ConfigurationError(f"No account is named {name!r}.", path="accounts", remedy=remedy)
@@ -247,27 +247,27 @@ class _Hub:
             options: what `WebhookVerifier` takes; unless given, the secrets are the account's, and
                 the storage, the clock and the HTTP client that fetches certificates the hub's.
         """
-        found = self.account(account)
-        vendor = found.vendor
+        configured = self.account(account)
+        vendor = configured.vendor
         if vendor.webhook is None:
             raise ConfigurationError(
                 f"{vendor.name} sends no webhooks that could be verified.",
                 path=f"vendors.{account}.webhook_secrets",
                 remedy="Ask the vendor for the state of things instead.",
             )
-        own: dict[str, Any] = {
-            "secrets": found.webhook_secrets,
+        account_options: dict[str, Any] = {
+            "secrets": configured.webhook_secrets,
             "storage": self._state,
             "clock": self._clock,
             self._classes.http: self._http,
             **vendor.verifying(),
         }
-        return WebhookVerifier(name=account, **{**own, **options})
+        return WebhookVerifier(name=account, **{**account_options, **options})
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
         """What a verified webhook means, as events of the contracts."""
-        found = self.account(account)
-        return found.vendor.events(webhook, partial(_ref, found))
+        configured = self.account(account)
+        return configured.vendor.events(webhook, partial(_ref, configured))
 
 
 def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
@@ -275,8 +275,8 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
 
 
 def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
-    kept = {name: value for name, value in related.items() if value}
-    return Ref(account.vendor.name, account.name, id, kept)
+    nonempty = {name: value for name, value in related.items() if value}
+    return Ref(account.vendor.name, account.name, id, nonempty)
 
 
 @careful
@@ -370,9 +370,9 @@ class Hub(_Hub):
         Raises:
             ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
         """
-        told = self._read_anew(source)
-        self._core.tell(told)
-        return told
+        reloaded = self._read_anew(source)
+        self._core.tell(reloaded)
+        return reloaded
 
     def find_account(self, name: str) -> Account | None:
         """The account of this name as it is now, or None if there is no such account.
@@ -431,9 +431,9 @@ class Hub(_Hub):
         self.manager.close()
         if self._runtime.refresher is not None:
             self._runtime.refresher.close()
-        for one in (*self._runtime.own_transports(), *self._own):
-            if hasattr(one, "close"):
-                one.close()
+        for resource in (*self._runtime.own_transports(), *self._own):
+            if hasattr(resource, "close"):
+                resource.close()
 
     def __enter__(self) -> Self:
         return self
@@ -538,9 +538,9 @@ class AsyncHub(_Hub):
         Raises:
             ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
         """
-        told = await beside(partial(self._read_anew, source))
-        self._core.tell(told)
-        return told
+        reloaded = await beside(partial(self._read_anew, source))
+        self._core.tell(reloaded)
+        return reloaded
 
     async def find_account(self, name: str) -> Account | None:
         """The account of this name as it is now, or None if there is no such account.
@@ -596,8 +596,8 @@ class AsyncHub(_Hub):
         await self.manager.close()
         if self._runtime.refresher is not None:
             await self._runtime.refresher.close()
-        for one in (*self._runtime.own_transports(), *self._own):
-            end = getattr(one, "aclose", None) or getattr(one, "close", None)
+        for resource in (*self._runtime.own_transports(), *self._own):
+            end = getattr(resource, "aclose", None) or getattr(resource, "close", None)
             if end is not None:
                 await end()
 

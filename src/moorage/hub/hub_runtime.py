@@ -133,7 +133,7 @@ class HubRuntime:
             calling=calling,
             directory=directory,
             step=self._classes.step,
-            transports=transports_of(accounts, existing_transports, colour=self._classes.name),
+            transports=transports_of(accounts, existing_transports, prefix=self._classes.name),
             safety=offer.safety,
         )
         for name, transport in dispatcher.transports.items():

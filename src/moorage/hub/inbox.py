@@ -62,16 +62,16 @@ class _Verifiers:
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub
-        self._made: dict[str, tuple[object, WebhookVerifier]] = {}
+        self._cached: dict[str, tuple[object, WebhookVerifier]] = {}
 
     def of(self, account: str) -> WebhookVerifier:
         """The verifier of an account; the store of the inbox guards against repeats."""
-        found = self._hub.account(account)
-        made = self._made.get(account)
-        if made is None or made[0] is not found:
-            made = found, self._hub.webhooks(account, replay_guard=False)
-            self._made[account] = made
-        return made[1]
+        configured = self._hub.account(account)
+        cached = self._cached.get(account)
+        if cached is None or cached[0] is not configured:
+            cached = configured, self._hub.webhooks(account, replay_guard=False)
+            self._cached[account] = cached
+        return cached[1]
 
 
 class _Inbox:
@@ -86,8 +86,8 @@ class _Inbox:
             kind: what it handles: "payments", "email", "sms" or "shipping" for the events of a
                 contract, or their class; "webhook" for each webhook as the vendor sent it.
         """
-        found = _KINDS.get(kind) if isinstance(kind, str) else kind
-        if found is None:
+        event_class = _KINDS.get(kind) if isinstance(kind, str) else kind
+        if event_class is None:
             raise ConfigurationError(
                 f"There are no events of the kind {kind!r}.",
                 path="kind",
@@ -95,7 +95,7 @@ class _Inbox:
             )
 
         def register(handler: F) -> F:
-            self._flows.handlers.append((found, handler))
+            self._flows.handlers.append((event_class, handler))
             return handler
 
         return register
@@ -146,7 +146,7 @@ class WebhookInbox(_Inbox):
             senders=Senders(
                 look_up=lift(hub.find_account),
                 owner=partial(_owner, hub),
-                verify=lift(lambda account, given: verifiers.of(account).verify(**given)),
+                verify=lift(lambda account, delivery: verifiers.of(account).verify(**delivery)),
                 confirm=lift(lambda account, event: verifiers.of(account).confirm(event)),
                 meaning=hub.events,
                 accepted=lambda account: verifiers.of(account).accepted,
@@ -190,8 +190,8 @@ class AsyncWebhookInbox(_Inbox):
     ) -> None:
         verifiers = _Verifiers(hub)
 
-        async def verify(account: str, given: dict[str, Any]) -> tuple[WebhookEvent, ...]:
-            return await verifiers.of(account).averify(**given)
+        async def verify(account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
+            return await verifiers.of(account).averify(**delivery)
 
         async def confirm(account: str, event: WebhookEvent) -> bool:
             return await verifiers.of(account).aconfirm(event)

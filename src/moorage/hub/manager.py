@@ -107,12 +107,12 @@ class _Manager:
         core = wired.core if credentials is None else wired.with_credentials(credentials)
         flows = Calling(core, services)
         flows.plans.environment_guard = self._environment_guard
-        known = flows.plans.services.values()
+        all_services = flows.plans.services.values()
         if not wired.waits:
-            refuse_async_functions(known, places)
-        check_steps(known, wired.http, places)
-        check_money(known, wired.claims, places)
-        check_tls(known, places)
+            refuse_async_functions(all_services, places)
+        check_steps(all_services, wired.http, places)
+        check_money(all_services, wired.claims, places)
+        check_tls(all_services, places)
         return flows
 
     def use(self, flows: Calling, *, dry_run: bool = False) -> None:
@@ -352,9 +352,9 @@ class ConnectorManager(_Manager):
 
     def close(self) -> None:
         """Give back the connections that this manager opened itself."""
-        made = self._wired.default_http()
-        if made is not None:
-            made.close()
+        client = self._wired.default_http()
+        if client is not None:
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -576,9 +576,9 @@ class AsyncConnectorManager(_Manager):
 
     async def close(self) -> None:
         """Give back the connections that this manager opened itself."""
-        made = self._wired.default_http()
-        if made is not None:
-            await made.close()
+        client = self._wired.default_http()
+        if client is not None:
+            await client.close()
 
     async def __aenter__(self) -> Self:
         return self

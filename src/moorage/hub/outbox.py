@@ -99,9 +99,9 @@ class _Outbox:
         return other
 
     def _deliver(
-        self, call: Call, hub: Hub | AsyncHub, **given: Any
+        self, call: Call, hub: Hub | AsyncHub, **options: Any
     ) -> Coroutine[Any, Any, Delivered]:
-        return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **given)
+        return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **options)
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The values that a call was put with, and its options."""
@@ -185,8 +185,8 @@ class Outbox(_Outbox):
         def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return _call(hub, entry, values, options)
 
-        made = self._deliver(lift(call), hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
-        return run_now(made)
+        delivery = self._deliver(lift(call), hub, limit=limit, ids=ids, stop=stop, timeout=timeout)
+        return run_now(delivery)
 
 
 class AsyncOutbox(_Outbox):
@@ -291,8 +291,8 @@ def _call(
             idempotency_key=entry.key,
             **options,
         )
-    face = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
-    verb = getattr(face, entry.verb)
+    operations = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
+    verb = getattr(operations, entry.verb)
     if _KEY in inspect.signature(verb).parameters:
         options = {_KEY: entry.key, **options}
     return verb(*values, **options)
@@ -350,8 +350,8 @@ def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
     """Whether an error is about values that were given, and no mistake of moorage's own."""
     if isinstance(error, AttributeError):
         several: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
-        inner = [one for value in several for one in value]
-        return any(error.obj is one for one in (*values, *inner))
+        inner = [argument for value in several for argument in value]
+        return any(error.obj is argument for argument in (*values, *inner))
     # A type error does not say of which value it is. Values of the contracts were checked.
     return not all(type(value).__module__.startswith("moorage.") for value in values)
 

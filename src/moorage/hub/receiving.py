@@ -84,8 +84,8 @@ async def from_asgi(
     headers = [
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
     ]
-    known = dict(headers)
-    size = _size(known.get("content-length"), limit)
+    headers_by_name = dict(headers)
+    size = _size(headers_by_name.get("content-length"), limit)
     pieces: list[bytes] = []
     read, more = 0, True
     while more:
@@ -101,7 +101,7 @@ async def from_asgi(
     raw = scope.get("raw_path")
     place = quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
     server = scope.get("server") or ("", None)
-    host = known.get("host") or ":".join(str(part) for part in server if part)
+    host = headers_by_name.get("host") or ":".join(str(part) for part in server if part)
     query = scope.get("query_string", b"").decode("latin-1")
     return {
         "headers": headers,
@@ -168,8 +168,8 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
         ConfigurationError: something read the body as a stream or a form before.
     """
     size = _size(request.headers.get("Content-Length"), limit)
-    held = cast("dict[str, object]", request.__dict__)
-    untouched = held.keys().isdisjoint({"stream", "form", "files"})
+    attributes = cast("dict[str, object]", request.__dict__)
+    untouched = attributes.keys().isdisjoint({"stream", "form", "files"})
     if size is None:
         _taken(lambda: _buffer(request, limit))
     body = _bounded(_taken(lambda: request.get_data(cache=True, parse_form_data=False)), limit)
@@ -236,12 +236,12 @@ def _size(text: object, limit: int) -> int | None:
     """The length that a request says it has; None if it says none."""
     if text is None or text == "":
         return None
-    said = str(text)
-    if not (said.isascii() and said.isdigit()):
+    digits = str(text)
+    if not (digits.isascii() and digits.isdigit()):
         raise rejected(WebhookReason.MALFORMED, "The length of the body is no number.")
-    if len(said) > 18 or int(said) > limit:
+    if len(digits) > 18 or int(digits) > limit:
         raise _too_large(limit)
-    return int(said)
+    return int(digits)
 
 
 def _whole(body: bytes, size: int) -> bytes:

@@ -61,7 +61,7 @@ async def beside(work: Callable[[], R]) -> R:
     return await asyncio.to_thread(work)
 
 
-def _deaf() -> ConfigurationError:
+def _signals_need_main_thread() -> ConfigurationError:
     return ConfigurationError(
         "one of these signals cannot be listened for here.",
         path="signals",
@@ -69,10 +69,10 @@ def _deaf() -> ConfigurationError:
     )
 
 
-def _not_ours(one: signal.Signals) -> ConfigurationError:
+def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
     return ConfigurationError(
-        f"{signal.Signals(one).name} is heard here by what is no Python, as by uWSGI, and could not"
-        " be given back.",
+        f"{signal.Signals(number).name} is heard here by what is no Python, as by uWSGI, and could"
+        " not be given back.",
         path="signals",
         remedy="Leave this signal to the host: watch with `every`, or for another signal.",
     )
@@ -102,9 +102,9 @@ class _Watch:
 
     def _check_signals(self) -> None:
         """Refuse those that could not mean again what they mean now."""
-        for one in self._signals:
-            if signal.getsignal(one) is None:
-                raise _not_ours(one)
+        for number in self._signals:
+            if signal.getsignal(number) is None:
+                raise _handler_not_restorable(number)
 
     def _content(self) -> bytes | None:
         """What tells what the file holds from what it held; None if it cannot be read."""
@@ -162,11 +162,11 @@ class Watch(_Watch):
     def __enter__(self) -> Self:
         try:
             self._check_signals()
-            for one in self._signals:
-                self._before[one] = signal.signal(one, self._ring)
+            for number in self._signals:
+                self._before[number] = signal.signal(number, self._ring)
         except (OSError, ValueError):
             self._listen_no_more()
-            raise _deaf() from None
+            raise _signals_need_main_thread() from None
         self._start()
         in_child(self, Watch._start_anew)
         return self
@@ -183,8 +183,8 @@ class Watch(_Watch):
             self._threads.pop().join()
 
     def _listen_no_more(self) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         self._before.clear()
 
     def _start(self) -> None:
@@ -253,13 +253,13 @@ class AsyncWatch(_Watch):
         loop, bell = asyncio.get_running_loop(), asyncio.Event()
         self._check_signals()
         try:
-            for one in self._signals:
-                before = signal.getsignal(one)
-                loop.add_signal_handler(one, bell.set)
-                self._before[one] = before
+            for number in self._signals:
+                before = signal.getsignal(number)
+                loop.add_signal_handler(number, bell.set)
+                self._before[number] = before
         except RuntimeError:
             self._listen_no_more(loop)
-            raise _deaf() from None
+            raise _signals_need_main_thread() from None
         self._tasks.append(loop.create_task(self._keep_looking(bell)))
         return self
 
@@ -277,9 +277,9 @@ class AsyncWatch(_Watch):
             await asyncio.wait([task])
 
     def _listen_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
-        for one, handler in self._before.items():
-            loop.remove_signal_handler(one)
-            signal.signal(one, handler)
+        for number, handler in self._before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
         self._before.clear()
 
     async def _keep_looking(self, bell: asyncio.Event) -> None:

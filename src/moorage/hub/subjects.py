@@ -96,11 +96,11 @@ def _flows(
         values, options = outbox.made_of(entry)
         return {**fields_of(entry), "values": values, "options": options}
 
-    def place(kept: Any, query: Any, shown: Callable[[Any], dict[str, Any]]) -> Place:
-        find, remove = lifted(kept.find), lifted(kept.remove)
-        return Place(find=find, remove=remove, query=query, shown=shown)
+    def place(store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]) -> Place:
+        find, remove = lifted(store.find), lifted(store.remove)
+        return Place(find=find, remove=remove, query=query, shown=fields_of_entry)
 
-    given = {
+    places = {
         "log": None if log is None else place(log, LogQuery, fields_of),
         "inbox": None if inbox is None else place(inbox, EntryQuery, said),
         "outbox": None if outbox is None else place(outbox, EntryQuery, made),
@@ -108,4 +108,7 @@ def _flows(
     vault = None
     if credentials is not None:
         vault = Vault(owners=lifted(credentials.owners), delete=lifted(credentials.delete))
-    return SubjectsFlows({name: one for name, one in given.items() if one is not None}, vault)
+    return SubjectsFlows(
+        {name: entry_place for name, entry_place in places.items() if entry_place is not None},
+        vault,
+    )

@@ -111,7 +111,7 @@ def _quiet(idle: Callable[[float], object]) -> Callable[[float], object]:
     return wait
 
 
-class _Told(Event):
+class _StopEvent(Event):
     """An event that a signal may set: others would wait for whom the signal interrupts."""
 
     def __init__(self) -> None:
@@ -152,9 +152,9 @@ def stopping() -> Generator[Event]:
         ConfigurationError: another thread has asked; or what is no Python hears these signals, as
             under uWSGI, which could not be given them back.
     """
-    stop = _Told()
+    stop = _StopEvent()
 
-    def told(_: int, __: FrameType | None) -> None:
+    def on_signal(_: int, __: FrameType | None) -> None:
         stop.set()
 
     if None in map(signal.getsignal, _STOPPING):
@@ -165,7 +165,7 @@ def stopping() -> Generator[Event]:
             remedy="Give `work` a threading.Event of your own, and set it when the host ends.",
         )
     try:
-        before = {one: signal.signal(one, told) for one in _STOPPING}
+        before = {number: signal.signal(number, on_signal) for number in _STOPPING}
     except ValueError:
         raise ConfigurationError(
             "only the main thread is told to stop.",
@@ -175,5 +175,5 @@ def stopping() -> Generator[Event]:
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

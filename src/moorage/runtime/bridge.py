@@ -104,7 +104,7 @@ def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
 
 
 def guarded(
-    function: Callable[P, R], ours: Callable[[Exception], ConnectorError]
+    function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
     """A plain verb of a port, of which no foreign error passes, and no frame of any."""
 
@@ -115,7 +115,7 @@ def guarded(
             failure = error
         del args, kwargs
         try:
-            raise _let_through(failure, ours)
+            raise _let_through(failure, convert)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -124,7 +124,7 @@ def guarded(
 
 
 def guarded_async(
-    function: Callable[P, Awaitable[R]], ours: Callable[[Exception], ConnectorError]
+    function: Callable[P, Awaitable[R]], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     """As `guarded`, for a verb that is awaited."""
 
@@ -135,7 +135,7 @@ def guarded_async(
             failure = error
         del args, kwargs
         try:
-            raise _let_through(failure, ours)
+            raise _let_through(failure, convert)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -144,12 +144,12 @@ def guarded_async(
 
 
 def _let_through(
-    error: BaseException, ours: Callable[[Exception], ConnectorError]
+    error: BaseException, convert: Callable[[Exception], ConnectorError]
 ) -> BaseException:
     """What becomes of an error, or an interruption, that leaves a port."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return bare(error)
-    return ours(error)
+    return convert(error)
 
 
 def quiet(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
@@ -201,10 +201,10 @@ def blocking(
     """
 
     @functools.wraps(flow)
-    def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return run_now(flow(self._flows, *args, **kwargs))
 
-    return with_signature_of(flow, face)
+    return with_signature_of(flow, method)
 
 
 def awaited(
@@ -213,27 +213,27 @@ def awaited(
     """A flow as a method of an asynchronous face whose `_flows` has it."""
 
     @functools.wraps(flow)
-    async def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await flow(self._flows, *args, **kwargs)
 
-    return with_signature_of(flow, face)
+    return with_signature_of(flow, method)
 
 
 def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
     """Give a face the docstring of its flow."""
 
-    def documented(face: F) -> F:
-        face.__doc__ = flow.__doc__
-        return face
+    def documented(method: F) -> F:
+        method.__doc__ = flow.__doc__
+        return method
 
     return documented
 
 
-def with_signature_of(flow: Callable[..., Any], face: F) -> F:
-    """Make `face` look like `flow` to whoever asks."""
-    face.__dict__.pop("__wrapped__", None)
-    face.__dict__["__signature__"] = inspect.signature(flow)
-    return face
+def with_signature_of(flow: Callable[..., Any], method: F) -> F:
+    """Make `method` look like `flow` to whoever asks."""
+    method.__dict__.pop("__wrapped__", None)
+    method.__dict__["__signature__"] = inspect.signature(flow)
+    return method
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -58,12 +58,12 @@ def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
     if plan.admission is not None:
         admitted = _ask(flows, plan, began)
         if admitted[0] or admitted[1] or _took_long(core, plan, began):
-            asked = [admitted]
+            grants = [admitted]
             try:
                 step = step_sync(function)
-                return value_of(run_now(flows.go_on(plan, began, asked, step)))  # type: ignore[no-any-return]  # the function's
+                return value_of(run_now(flows.go_on(plan, began, grants, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException:
-                flows.hand_back(plan, asked)
+                flows.hand_back(plan, grants)
                 raise
         permit = admitted[2]
     try:
@@ -73,7 +73,7 @@ def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
         return value if value is None else refuse_awaitable(value)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         step = step_sync(function)
-        ending = run_now(flows.follow(plan, began, permit, _told(error, function), step))
+        ending = run_now(flows.follow(plan, began, permit, _own_error(error, function), step))
     except BaseException:
         flows.give_back(plan, permit)
         raise
@@ -92,12 +92,12 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
     if plan.admission is not None:
         admitted = _ask(flows, plan, began)
         if admitted[0] or admitted[1] or _took_long(core, plan, began):
-            asked = [admitted]
+            grants = [admitted]
             try:
                 step = step_async(function, core)
-                return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
+                return value_of(await flows.go_on(plan, began, grants, step))  # type: ignore[no-any-return]  # the function's
             except BaseException:
-                flows.hand_back(plan, asked)
+                flows.hand_back(plan, grants)
                 raise
         permit = admitted[2]
     try:
@@ -116,7 +116,7 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         return await rest_within(steps, first_yield, began + plan.span, core.nanoseconds)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         ending = await flows.follow(
-            plan, began, permit, _told(error, function), step_async(function, core)
+            plan, began, permit, _own_error(error, function), step_async(function, core)
         )
     except BaseException:
         flows.give_back(plan, permit)
@@ -133,16 +133,16 @@ def call(
 ) -> Response:
     """Send a request to which nothing happens that needs a port."""
     began = flows.core.nanoseconds()
-    sent, url = _leaving(flows, plan, began, request)
+    sent, url = _outgoing(flows, plan, began, request)
     # Nothing is called before this is inside the `try`, so no interruption comes between.
     try:
-        asked = [] if plan.admission is None else [_ask(flows, plan, began)]
+        grants = [] if plan.admission is None else [_ask(flows, plan, began)]
     except BaseException:
         url = ""  # which no error is to show
         raise
     arrived: Ending | None = None
     try:
-        if not asked or not (asked[0][0] or asked[0][1] or _took_long(flows.core, plan, began)):
+        if not grants or not (grants[0][0] or grants[0][1] or _took_long(flows.core, plan, began)):
             try:
                 response = send(sent, url, plan.timeouts_at_first)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
@@ -152,12 +152,12 @@ def call(
                     return response
                 arrived = response, None
         # From here on an error may show this frame.
-        kept = _kept(plan, arrived, sent, url)
+        first_attempt = _first_attempt(plan, arrived, sent, url)
         url = ""
         del sent
-        ending = run_now(flows.go_on_sending(plan, began, asked, request, kept))
+        ending = run_now(flows.go_on_sending(plan, began, grants, request, first_attempt))
     except BaseException as error:
-        flows.hand_back(plan, asked)
+        flows.hand_back(plan, grants)
         url = ""
         error.__traceback__ = None  # the frames below hold what was sent
         raise
@@ -165,7 +165,7 @@ def call(
         return value_of(ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, arrived, kept
+        del ending, arrived, first_attempt
 
 
 async def call_async(
@@ -176,16 +176,16 @@ async def call_async(
 ) -> Response:
     """Send a request to which nothing happens that needs a port."""
     began = flows.core.nanoseconds()
-    sent, url = _leaving(flows, plan, began, request)
+    sent, url = _outgoing(flows, plan, began, request)
     # Nothing is called before this is inside the `try`, so no interruption comes between.
     try:
-        asked = [] if plan.admission is None else [_ask(flows, plan, began)]
+        grants = [] if plan.admission is None else [_ask(flows, plan, began)]
     except BaseException:
         url = ""  # which no error is to show
         raise
     arrived: Ending | None = None
     try:
-        if not asked or not (asked[0][0] or asked[0][1]):
+        if not grants or not (grants[0][0] or grants[0][1]):
             try:
                 response = await send(sent, url, plan.timeouts_at_first)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
@@ -195,12 +195,12 @@ async def call_async(
                     return response
                 arrived = response, None
         # From here on an error may show this frame.
-        kept = _kept(plan, arrived, sent, url)
+        first_attempt = _first_attempt(plan, arrived, sent, url)
         url = ""
         del sent
-        ending = await flows.go_on_sending(plan, began, asked, request, kept)
+        ending = await flows.go_on_sending(plan, began, grants, request, first_attempt)
     except BaseException as error:
-        flows.hand_back(plan, asked)
+        flows.hand_back(plan, grants)
         url = ""
         error.__traceback__ = None  # the frames below hold what was sent
         raise
@@ -208,10 +208,10 @@ async def call_async(
         return value_of(ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, arrived, kept
+        del ending, arrived, first_attempt
 
 
-def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[Request, str]:
+def _outgoing(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[Request, str]:
     """What is sent of a request, and where to."""
     try:
         if plan.dresses:
@@ -227,7 +227,7 @@ def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[
     return request, url
 
 
-def _kept(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
+def _first_attempt(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
     """How the first attempt ended, if it was made, and what it sent as a credential."""
     if arrived is None:
         return None
@@ -263,7 +263,7 @@ def _ours(error: Exception) -> ConnectorError:
     return error if isinstance(error, ConnectorError) else http_broke(error)
 
 
-def _told(error: Exception, function: object) -> Exception:
+def _own_error(error: Exception, function: object) -> Exception:
     if isinstance(error, OutOfTimeError):
         return cut_off()
     return error if callable(function) else not_callable(function, "function")

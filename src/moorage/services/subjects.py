@@ -94,11 +94,11 @@ class SubjectsFlows:
     async def find(self, *, subject: str | None = None, tenant: str | None = None) -> Kept:
         """Find all data about a person, about a tenant, or about a person of a tenant."""
         _check(subject, tenant)
-        found = {
+        entries = {
             name: tuple(await self._all(place, subject, tenant))
             for name, place in self._places.items()
         }
-        return Kept(**found, credentials=tuple(await self._services(subject, tenant)))
+        return Kept(**entries, credentials=tuple(await self._services(subject, tenant)))
 
     async def export(self, *, subject: str | None = None, tenant: str | None = None) -> str:
         """Export the same as JSON, with the content of webhooks and stored calls.
@@ -107,13 +107,13 @@ class SubjectsFlows:
         content, and with the reason in `unreadable`.
         """
         _check(subject, tenant)
-        shown: dict[str, list[Any]] = {
+        exported: dict[str, list[Any]] = {
             name: [_shown(place, entry) for entry in await self._all(place, subject, tenant)]
             for name, place in self._places.items()
         }
         if self._vault is not None:
-            shown["credentials"] = await self._services(subject, tenant)
-        return json.dumps(_plain(shown), ensure_ascii=False, indent=2)
+            exported["credentials"] = await self._services(subject, tenant)
+        return json.dumps(_plain(exported), ensure_ascii=False, indent=2)
 
     async def erase(self, *, subject: str | None = None, tenant: str | None = None) -> Erased:
         """Remove all of it, including pending entries; return the numbers."""
@@ -135,13 +135,13 @@ class SubjectsFlows:
         return [service for service, owner in await self._vault.owners() if owner == tenant]
 
     async def _all(self, place: Place, subject: str | None, tenant: str | None) -> list[Any]:
-        found: list[Any] = []
+        entries: list[Any] = []
         query = place.query(subject=subject, tenant=tenant, limit=_PAGE)
         while True:
             page = await place.find(query)
-            found += page.items
+            entries += page.items
             if page.next is None:
-                return found
+                return entries
             query = attrs.evolve(query, after=page.next)
 
 
@@ -172,7 +172,7 @@ def _shown(place: Place, entry: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Convert a value to JSON values, or to readable text where JSON has no such value."""
     if is_object(value):
-        return {_name(own): _plain(item) for own, item in value.items()}
+        return {_name(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, _SIMPLE):
@@ -180,9 +180,9 @@ def _plain(value: Any) -> Any:
     return _plain(_simpler(value))
 
 
-def _name(own: Any) -> Any:
+def _name(name: Any) -> Any:
     """Convert a key of a mapping to text, the only type of key in JSON."""
-    plain = _plain(own)
+    plain = _plain(name)
     return plain if isinstance(plain, _SIMPLE) else json.dumps(plain, ensure_ascii=False)
 
 

@@ -36,20 +36,20 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 def place_of(account: Account) -> str:
     """Return the path of an account in the configuration."""
     for tenant in account.tenants or ():
-        own = account.name.removeprefix(f"{tenant}.")
-        if own != account.name:
-            return f"tenants.{_key(tenant)}.vendors.{_key(own)}"
+        short_name = account.name.removeprefix(f"{tenant}.")
+        if short_name != account.name:
+            return f"tenants.{_key(tenant)}.vendors.{_key(short_name)}"
     return f"vendors.{_key(account.name)}"
 
 
 def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
     """Return the configuration path of each service of a hub, by its name."""
-    own = {
+    account_places = {
         service_name(account.name, to): place_of(account)
         for account in accounts
         for to in account.vendor.services()
     }
-    return {service.name: f"services.{_key(service.name)}" for service in services} | own
+    return {service.name: f"services.{_key(service.name)}" for service in services} | account_places
 
 
 def _key(name: str) -> str:
@@ -67,7 +67,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
 
 def _set(service: Service, account: Account, name: str) -> Service:
     """A service with the account's settings; whether it moves money is the contract's to say."""
-    known = {field.name for field in attrs.fields(Service) if field.init}
+    field_names = {field.name for field in attrs.fields(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
         if not settings.setdefault("moves_money", True):
@@ -78,11 +78,11 @@ def _set(service: Service, account: Account, name: str) -> Service:
             )
         settings.setdefault("volatile_keys", False)
     for setting in account.settings:
-        if setting not in known or setting == "name":
+        if setting not in field_names or setting == "name":
             raise ConfigurationError(
                 f"a service has no setting {setting!r}.",
                 path=f"{place_of(account)}.{setting}",
-                remedy=f"Use one of: {', '.join(sorted(known - {'name'}))}.",
+                remedy=f"Use one of: {', '.join(sorted(field_names - {'name'}))}.",
             )
     try:
         check_vendor(type(account.vendor))
@@ -103,26 +103,26 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 
 
 def transports_of(
-    accounts: Iterable[Account], given: Mapping[str, Any], *, colour: str
+    accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
     """The transport of each account that needs one: the host's, or else one that is installed.
 
     Raises:
         ConfigurationError: nobody provides it.
     """
-    made = dict(given)
+    transports = dict(existing)
     for account in accounts:
         kind = account.vendor.transport
-        if kind is not None and account.name not in made:
-            made[account.name] = _transport_class(account, kind, colour)(account.vendor)
-    return made
+        if kind is not None and account.name not in transports:
+            transports[account.name] = _transport_class(account, kind, prefix)(account.vendor)
+    return transports
 
 
-def _transport_class(account: Account, kind: str, colour: str) -> Any:
+def _transport_class(account: Account, kind: str, prefix: str) -> Any:
     """The class of a transport, of our own or by entry point; the asynchronous one is beside it."""
     if kind in TRANSPORTS:
         module, name = TRANSPORTS[kind]
-        return getattr(import_module(f"moorage.adapters.{module}"), colour + name)
+        return getattr(import_module(f"moorage.adapters.{module}"), prefix + name)
     place = f"{place_of(account)}.kind"
     point = installed(GROUP).get(kind)
     if point is None:
@@ -132,13 +132,18 @@ def _transport_class(account: Account, kind: str, colour: str) -> Any:
             remedy=f"Install a package with the entry point {kind!r} in the group {GROUP}, or give"
             " the hub `transports=`.",
         )
-    found = loaded(point, place)
-    name = colour + found.__name__
-    other = found if not colour else getattr(import_module(found.__module__), name, None)
+    transport_class = loaded(point, place)
+    name = prefix + transport_class.__name__
+    other = (
+        transport_class
+        if not prefix
+        else getattr(import_module(transport_class.__module__), name, None)
+    )
     if other is not None:
         return other
     raise ConfigurationError(
-        f"the transport {kind!r} has no asynchronous form: {found.__module__} has no {name}.",
+        f"the transport {kind!r} has no asynchronous form:"
+        f" {transport_class.__module__} has no {name}.",
         path=place,
         remedy="Use moorage.open, or give the hub `transports=`.",
     )

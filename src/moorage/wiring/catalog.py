@@ -26,11 +26,11 @@ KINDS: Final = ("email", "sms", "payments", "storage", "shipping")
 
 def installed(group: str) -> dict[str, EntryPoint]:
     """The entry points of a group, by name."""
-    return _found(group, tuple(sys.path))
+    return _entry_points(group, tuple(sys.path))
 
 
 @lru_cache(maxsize=16)
-def _found(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
+def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
     """The entry points in these places; to look through all packages takes milliseconds."""
     return {point.name: point for point in entry_points(group=group)}
 
@@ -74,21 +74,21 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
         from difflib import get_close_matches
 
         near = get_close_matches(str(name), vendor_names(), n=1)
-        known = f"Did you mean {near[0]!r}?" if near else f"Use one of: {_listed()}."
-        raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=known)
-    found = loaded(point, path)
-    if not (isinstance(found, type) and issubclass(found, Vendor)):
+        hint = f"Did you mean {near[0]!r}?" if near else f"Use one of: {_listed()}."
+        raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=hint)
+    vendor_type = loaded(point, path)
+    if not (isinstance(vendor_type, type) and issubclass(vendor_type, Vendor)):
         raise ConfigurationError(
             f"The entry point {name!r} leads to {point.value}, which is no vendor.",
             path=path,
             remedy="Have it name a subclass of moorage.contracts.vendor.Vendor.",
         )
     try:
-        check_vendor(found)
+        check_vendor(vendor_type)
     except ConfigurationError as error:
         error.path = path
         raise
-    return found
+    return vendor_type
 
 
 def webhook_scheme(name: str) -> WebhookScheme:
@@ -100,9 +100,9 @@ def webhook_scheme(name: str) -> WebhookScheme:
     point = None if name in PRESETS else installed(SCHEMES).get(name)
     if point is None:
         return preset(name)
-    found = loaded(point, "scheme")
-    if isinstance(found, WebhookScheme):
-        return found
+    scheme = loaded(point, "scheme")
+    if isinstance(scheme, WebhookScheme):
+        return scheme
     raise ConfigurationError(
         f"The entry point {name!r} of {SCHEMES} leads to {point.value}, which is no scheme.",
         path="scheme",
@@ -118,15 +118,15 @@ def function(name: str) -> Callable[..., Any]:
     """
     point = installed(FUNCTIONS).get(name)
     if point is None:
-        known = ", ".join(sorted(installed(FUNCTIONS))) or "none is installed"
+        names = ", ".join(sorted(installed(FUNCTIONS))) or "none is installed"
         raise ConfigurationError(
             f"no entry point of {FUNCTIONS} is called {name[:80]!r}.",
             path="",
-            remedy=f"Use one of: {known}; or have your package declare it.",
+            remedy=f"Use one of: {names}; or have your package declare it.",
         )
-    found = loaded(point, "")
-    if callable(found):
-        return found  # type: ignore[no-any-return]  # anybody's function
+    loaded_function = loaded(point, "")
+    if callable(loaded_function):
+        return loaded_function  # type: ignore[no-any-return]  # anybody's function
     raise ConfigurationError(
         f"The entry point {name!r} of {FUNCTIONS} leads to {point.value}, which is no function.",
         path="",
@@ -137,7 +137,9 @@ def function(name: str) -> Callable[..., Any]:
 def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
     """The vendors of a kind that have all of these capabilities."""
     classes = ((name, vendor_class(name)) for name in vendor_names())
-    return tuple(name for name, one in classes if kind in one.kinds and needs <= one.capabilities)
+    return tuple(
+        name for name, vendor in classes if kind in vendor.kinds and needs <= vendor.capabilities
+    )
 
 
 def _listed() -> str:

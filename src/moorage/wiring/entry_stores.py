@@ -32,11 +32,12 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) ->
     for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
         if inspect.iscoroutinefunction(getattr(storage, name)) is not awaited:
-            wanted, actual = (
+            expected, actual = (
                 ("an asynchronous", "plain") if awaited else ("a plain", "asynchronous")
             )
             raise ConfigurationError(
-                f"{type(storage).__name__}.{name} is {actual}, and this face needs {wanted} store.",
+                f"{type(storage).__name__}.{name} is {actual}, and this face needs {expected}"
+                " store.",
                 path="storage",
                 remedy="Give the store of this colour, or use the face of the other.",
             )

@@ -113,10 +113,10 @@ def check_verb(port: object, name: str, verb: str) -> None:
 def _check_awaited(port: object, name: str, verb: str, *, awaited: bool) -> None:
     method = getattr(port, verb, None)
     if method is not None and inspect.iscoroutinefunction(method) is not awaited:
-        wanted, actual = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
+        expected, actual = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
         other = "ConnectorManager" if awaited else "AsyncConnectorManager"
         raise ConfigurationError(
-            f"{type(port).__name__}.{verb} is {actual}, and this face needs {wanted} ports.",
+            f"{type(port).__name__}.{verb} is {actual}, and this face needs {expected} ports.",
             path=name,
-            remedy=f"Give the {wanted} one, or use {other}.",
+            remedy=f"Give the {expected} one, or use {other}.",
         )

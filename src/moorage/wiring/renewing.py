@@ -75,7 +75,7 @@ def _nothing() -> None:
 
 
 def _sync_heartbeat(
-    work: Callable[[], Any], wanted: Callable[[], bool], *, release: Callable[[], Any] = _nothing
+    work: Callable[[], Any], is_needed: Callable[[], bool], *, release: Callable[[], Any] = _nothing
 ) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat import Heartbeat
 
@@ -85,10 +85,10 @@ def _sync_heartbeat(
         finally:
             release()
 
-    return Heartbeat(beat, wanted, _EVERY)
+    return Heartbeat(beat, is_needed, _EVERY)
 
 
-def _async_heartbeat(work: Callable[[], Any], wanted: Callable[[], bool]) -> Heartbeat:
+def _async_heartbeat(work: Callable[[], Any], is_needed: Callable[[], bool]) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 
-    return AsyncHeartbeat(work, wanted, _EVERY)
+    return AsyncHeartbeat(work, is_needed, _EVERY)

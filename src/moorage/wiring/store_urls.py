@@ -83,25 +83,25 @@ def aopen_storage(url: str, **options: Any) -> Any:
         return _opened(url, "Async", options)
 
 
-def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
+def _opened(url: str, prefix: str, options: dict[str, Any]) -> Any:
     if not isinstance(url, str):
         raise _unknown(type(url).__name__)
     if url == _MEMORY:
-        return _class("state.memory", f"{colour}MemoryStorage")(**options)
+        return _class("state.memory", f"{prefix}MemoryStorage")(**options)
     path = sqlite_path(url)
     if path is not None:
-        return _class("state.sqlite", f"{colour}SqliteStorage")(path, **options)
+        return _class("state.sqlite", f"{prefix}SqliteStorage")(path, **options)
     # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
     scheme = url.partition("://")[0]
     serving = None if scheme in _HOMES else _serving(scheme)
     if serving is not None:
-        return serving(url, awaited=bool(colour))
+        return serving(url, awaited=bool(prefix))
     home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
     if home is None or "://" not in url:
         raise _unknown(scheme if "://" in url else "a text without a scheme")
     adapter, kind = home
     try:
-        return _class(adapter, colour + kind)(url, **options)
+        return _class(adapter, prefix + kind)(url, **options)
     except ImportError as error:
         extra = (
             "redis"
@@ -146,12 +146,12 @@ def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
         return _opened_tenants(url, keys, "Async", options)
 
 
-def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]) -> Any:
+def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]) -> Any:
     cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
     scheme = url.partition("://")[0]
     path = sqlite_path(url)
     if path is not None:
-        return _class("tenants.sqlite", f"{colour}SqliteTenants")(path, cipher, **options)
+        return _class("tenants.sqlite", f"{prefix}SqliteTenants")(path, cipher, **options)
     base = scheme.partition("+")[0]
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
@@ -160,7 +160,7 @@ def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]
             remedy="Give sqlite:///file.db, postgresql://… or mysql://….",
         )
     try:
-        return _class("tenants.sql", f"{colour}SqlTenants")(url, cipher, **options)
+        return _class("tenants.sql", f"{prefix}SqlTenants")(url, cipher, **options)
     except ImportError as error:
         raise ConfigurationError(
             f"tenants at {scheme}:// need {error.name}, which is not installed.",
@@ -225,30 +225,30 @@ def aopen_log(url: str, **options: Any) -> Any:
         return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
 
 
-def _opened_entries(url: str, colour: str, called: str, options: dict[str, Any]) -> Any:
-    return _opened_table(url, colour, called, "entries", options)
+def _opened_entries(url: str, prefix: str, called: str, options: dict[str, Any]) -> Any:
+    return _opened_table(url, prefix, called, "entries", options)
 
 
-def _opened_table(url: str, colour: str, called: str, home: str, options: dict[str, Any]) -> Any:
-    shown = "integration log" if home == "logs" else called.lower()
+def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[str, Any]) -> Any:
+    store_name = "integration log" if home == "logs" else called.lower()
     scheme = url.partition("://")[0]
     base = scheme.partition("+")[0]
     if url == _MEMORY:
-        return _class(f"{home}.memory", f"{colour}Memory{called}")(**options)
+        return _class(f"{home}.memory", f"{prefix}Memory{called}")(**options)
     path = sqlite_path(url)
     if path is not None:
-        return _class(f"{home}.sqlite", f"{colour}Sqlite{called}")(path, **options)
+        return _class(f"{home}.sqlite", f"{prefix}Sqlite{called}")(path, **options)
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
-            f"no {shown} can be kept at a URL of the scheme {base[:40]!r}.",
+            f"no {store_name} can be kept at a URL of the scheme {base[:40]!r}.",
             path="url",
             remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
         )
     try:
-        return _class(f"{home}.sql", f"{colour}Sql{called}")(url, **options)
+        return _class(f"{home}.sql", f"{prefix}Sql{called}")(url, **options)
     except ImportError as error:
         raise ConfigurationError(
-            f"an {shown} at {scheme}:// needs {error.name}, which is not installed.",
+            f"an {store_name} at {scheme}:// needs {error.name}, which is not installed.",
             path="url",
             remedy=install(base.replace("mariadb", "mysql")),
         ) from None
@@ -279,13 +279,13 @@ def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> A
         return _opened_credentials(url, keys, "Async", options)
 
 
-def _opened_credentials(url: str, keys: Secret | None, colour: str, options: dict[str, Any]) -> Any:
+def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dict[str, Any]) -> Any:
     if url == _VARIABLES:
-        kind = _class("credentials.environment", f"{colour}EnvironmentCredentialProvider")
+        kind = _class("credentials.environment", f"{prefix}EnvironmentCredentialProvider")
         return kind(**options)
     if url.startswith(_FILE) and len(url) > len(_FILE):
         file = unquote(url.removeprefix(_FILE))
-        return _class("credentials.file", f"{colour}FileCredentialProvider")(file, **options)
+        return _class("credentials.file", f"{prefix}FileCredentialProvider")(file, **options)
     if not is_sealed(url):
         raise ConfigurationError(
             "this names no store of credentials.",
@@ -302,10 +302,10 @@ def _opened_credentials(url: str, keys: Secret | None, colour: str, options: dic
     cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
     path = sqlite_path(url)
     if path is not None:
-        kind = _class("credentials.sqlite", f"{colour}SqliteCredentialProvider")
+        kind = _class("credentials.sqlite", f"{prefix}SqliteCredentialProvider")
         return kind(path, cipher, **options)
     try:
-        return _class("credentials.sql", f"{colour}SqlCredentialProvider")(url, cipher, **options)
+        return _class("credentials.sql", f"{prefix}SqlCredentialProvider")(url, cipher, **options)
     except ImportError as error:
         scheme = url.partition("://")[0]
         raise ConfigurationError(

@@ -36,5 +36,5 @@ def tenant_verbs(tenants: Any, *, awaited: bool) -> dict[str, Callable[[str], An
     return verbs
 
 
-def _lifted(method: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
-    return lift(guarded(method, ours))
+def _lifted(method: Callable[..., Any], convert: Callable[..., Any]) -> Callable[..., Any]:
+    return lift(guarded(method, convert))

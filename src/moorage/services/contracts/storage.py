@@ -458,7 +458,7 @@ class StorageFlows:
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=uploaded_parts is not None)
         core = self._dispatcher.calling.core
-        sending = Uploading(core, vendor, wire, upload, pieces, known=uploaded_parts or ())
+        sending = Uploading(core, vendor, wire, upload, pieces, uploaded_parts=uploaded_parts or ())
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 

@@ -131,9 +131,9 @@ class InboxFlows(Keeping[InboxEntry]):
         """
         await self._senders.look_up(account)
         tenant = self._senders.owner(account, tenant)
-        given = {"headers": headers, "body": body, "url": url, "method": method}
-        events = await self._senders.verify(account, given)
-        lane, subject = self._known_of(account, events)
+        delivery = {"headers": headers, "body": body, "url": url, "method": method}
+        events = await self._senders.verify(account, delivery)
+        lane, subject = self._lane_and_subject(account, events)
         entry = entry_of(
             account,
             events,
@@ -225,7 +225,7 @@ class InboxFlows(Keeping[InboxEntry]):
         """The webhooks of an entry, as they were verified."""
         return unpack_events(self.opened(entry), entry.tenant)
 
-    def _known_of(
+    def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
         """The lane and the subject of a delivery, as far as they are known on arrival.
@@ -234,12 +234,20 @@ class InboxFlows(Keeping[InboxEntry]):
         """
         lane = subject = None
         with suppress(Exception):
-            meant = [told for event in events for told in self._senders.meaning(account, event)]
-            things = {told.ref.id for told in meant}
-            lane = lane_of(account, *things, digest=_digest) if len(things) == 1 else None
-            subjects = {self._subject(told) for told in meant}
-            named = subjects.pop() if len(subjects) == 1 else None
-            subject = named if is_short(named) and storable(named) == named else None
+            domain_events = [
+                domain_event
+                for event in events
+                for domain_event in self._senders.meaning(account, event)
+            ]
+            ids = {domain_event.ref.id for domain_event in domain_events}
+            lane = lane_of(account, *ids, digest=_digest) if len(ids) == 1 else None
+            subjects = {self._subject(domain_event) for domain_event in domain_events}
+            only_subject = subjects.pop() if len(subjects) == 1 else None
+            subject = (
+                only_subject
+                if is_short(only_subject) and storable(only_subject) == only_subject
+                else None
+            )
         return lane, subject
 
 

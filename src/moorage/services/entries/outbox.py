@@ -68,11 +68,11 @@ class _Look:
         self.seen.add(name)
         return False
 
-    def asked(self, entry: OutboxEntry) -> None:
+    def count(self, entry: OutboxEntry) -> None:
         """Ask for the outcome of a call no more."""
         self.seen.add((entry.id, entry.fence))
 
-    def turn(self, page: EntryPage[OutboxEntry]) -> None:
+    def next_page(self, page: EntryPage[OutboxEntry]) -> None:
         """Go on to the next page; after the last one, to the first."""
         self.after = page.next
         if self.after is None:
@@ -341,16 +341,18 @@ class OutboxFlows(Keeping[OutboxEntry]):
         # Dead ones are read, too: stores have one index for all that is stuck.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
-        doubted = [one for one in page.items if self._look.wants(one)]
-        closed = await payments.closed([(one.tenant, one.key) for one in doubted])
-        for entry in (one for one, is_closed in zip(doubted, closed, strict=True) if is_closed):
+        doubted = [candidate for candidate in page.items if self._look.wants(candidate)]
+        closed = await payments.closed([(candidate.tenant, candidate.key) for candidate in doubted])
+        for entry in (
+            candidate for candidate, is_closed in zip(doubted, closed, strict=True) if is_closed
+        ):
             if len(worked) >= limit or self._ends(stop):
                 return
             outcome = await self._stored(payments, entry)
-            self._look.asked(entry)
+            self._look.count(entry)
             if outcome is not None:
                 worked += await self.settled(entry, outcome)
-        self._look.turn(page)
+        self._look.next_page(page)
 
     async def _stored(self, payments: UnsettledFlows, entry: OutboxEntry) -> Result[Any] | None:
         """The stored outcome of a call; None if there is none, or it cannot be read here."""
@@ -375,11 +377,11 @@ def _check_request(request: object) -> None:
             field="request",
             remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
         )
-    told = next((name for name in request.headers if is_sensitive(name)), None)
-    if told is not None:
+    sensitive = next((name for name in request.headers if is_sensitive(name)), None)
+    if sensitive is not None:
         raise bare(
             InvalidData(
-                f"The header {told!r} may hold a secret, and would be kept.",
+                f"The header {sensitive!r} may hold a secret, and would be kept.",
                 field="request.headers",
                 remedy="Leave it out, and give the service its credentials.",
             )
@@ -388,9 +390,11 @@ def _check_request(request: object) -> None:
 
 def _failure(answer: object) -> Exception | None:
     """Of a batch, what says most of what is to become of it; None if all is well."""
-    told = [one.error for one in answer if isinstance(one, Result)] if is_list(answer) else []
-    worst = min(filter(None, told), key=_rank, default=None)
-    if worst is not None and None in told and fate_of(worst) is Fate.SPENT:
+    errors = (
+        [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
+    )
+    worst = min(filter(None, errors), key=_rank, default=None)
+    if worst is not None and None in errors and fate_of(worst) is Fate.SPENT:
         return PartlyDoneError(worst)
     return worst
 

@@ -305,24 +305,24 @@ class Keeping(Generic[E]):
         lease = self._renewals.lease(self._lease)
         if ids is not None:
             for id in islice(ids, limit):
-                found: Sequence[E] = () if stops() else await self._due(id)
-                for entry in found:
-                    worked += await self._tried(entry, lease, work, utc)
+                due_entries: Sequence[E] = () if stops() else await self._due(id)
+                for entry in due_entries:
+                    worked += await self._process_one(entry, lease, work, utc)
             return worked
         while len(worked) < limit and not stops():
             before = len(worked)
             if self.store.claim is not None:
-                worked += await self._together(limit - before, lease, work, utc, stops)
+                worked += await self._process_batch(limit - before, lease, work, utc, stops)
             else:
                 for entry in await self.store.due(limit - before):
                     if not stops():
-                        worked += await self._tried(entry, lease, work, utc)
+                        worked += await self._process_one(entry, lease, work, utc)
             # Another worker took these entries: asking for them again would be pointless.
             if len(worked) == before:
                 break
         return worked
 
-    async def _together(
+    async def _process_batch(
         self,
         limit: int,
         lease: float,
@@ -337,9 +337,9 @@ class Keeping(Generic[E]):
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
         began = wrote = self.core.nanoseconds()
-        wanted = min(self._pace.batch, limit)
-        taken = await self.store.claim(wanted, lease, self._retry.max_attempts)
-        held = {
+        batch_size = min(self._pace.batch, limit)
+        taken = await self.store.claim(batch_size, lease, self._retry.max_attempts)
+        leases = {
             entry.id: self._renewals.hold(entry, lease)
             for entry in taken
             if entry.state is EntryState.CLAIMED
@@ -351,21 +351,21 @@ class Keeping(Generic[E]):
                     break
                 if entry.state is EntryState.DEAD:
                     batch.written(Worked(entry=entry))
-                elif await self._renewals.holds(held[entry.id], self._left()):
+                elif await self._renewals.holds(leases[entry.id], self._left()):
                     batch.ended(await self._result(entry, work, utc))
                 else:
                     batch.lost(entry)
                 if self.core.nanoseconds() - wrote > _SLOW:
-                    await self._write(batch, held)
+                    await self._write(batch, leases)
                     wrote = self.core.nanoseconds()
         finally:
-            await self._write(batch, held, ends=True)
+            await self._write(batch, leases, ends=True)
         seconds = (self.core.nanoseconds() - began) / 1e9
         self._pace.batch = next_batch(self._pace.batch, len(taken), seconds)
         return batch.worked
 
     async def _write(
-        self, batch: _Batch[E], held: dict[str, HeldEntry], *, ends: bool = False
+        self, batch: _Batch[E], leases: dict[str, HeldEntry], *, ends: bool = False
     ) -> None:
         """Write the results of a batch; at its end, also release the entries not started."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
@@ -385,21 +385,23 @@ class Keeping(Generic[E]):
                     batch.written(Worked(entry=entry, answer=result.answer, error=result.error))
         finally:
             for item in [result.entry for result in batch.results] + list(batch.taken) * ends:
-                if item.id in held:
-                    self._renewals.let_go(held.pop(item.id))
+                if item.id in leases:
+                    self._renewals.let_go(leases.pop(item.id))
             batch.results.clear()
 
     async def _due(self, id: str) -> Sequence[E]:
         """The entry of this id if it is due; empty otherwise."""
         now = await self.store.now()
-        found = (await self.store.find(EntryQuery(id=id, limit=1))).items
+        candidates = (await self.store.find(EntryQuery(id=id, limit=1))).items
         return [
             entry
-            for entry in found
-            if entry.due is not None and entry.due <= now and not await self._kept_back(entry)
+            for entry in candidates
+            if entry.due is not None
+            and entry.due <= now
+            and not await self._is_blocked_by_lane(entry)
         ]
 
-    async def _kept_back(self, entry: E) -> bool:
+    async def _is_blocked_by_lane(self, entry: E) -> bool:
         """True if an earlier entry of the same lane must be settled first."""
         if entry.lane is None:
             return False
@@ -407,7 +409,7 @@ class Keeping(Generic[E]):
         earlier = EntryQuery(lane=entry.lane, states=states, after=str(entry.number), limit=1)
         return bool((await self.store.find(earlier)).items)
 
-    async def _tried(
+    async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[Worked[E]]:
         """Do the work of a due entry, unless another worker has it."""
@@ -417,26 +419,26 @@ class Keeping(Generic[E]):
         taken = take(entry, now, lease, self._retry.max_attempts)
         if not await self.store.swap(taken, entry.fence):
             return []
-        return [await self._renewed(taken, lease, work, utc)]
+        return [await self._work_with_lease(taken, lease, work, utc)]
 
     async def _is_held(self, offered: E, now: datetime) -> bool:
         """True if an entry's worker has renewed its lease since the entry was read."""
         if offered.state is not EntryState.CLAIMED:
             return False
-        found = await self.store.find(EntryQuery(id=offered.id, limit=1))
-        return any(lease_left(entry, now) for entry in found.items)
+        page = await self.store.find(EntryQuery(id=offered.id, limit=1))
+        return any(lease_left(entry, now) for entry in page.items)
 
-    async def _renewed(
+    async def _work_with_lease(
         self, taken: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> Worked[E]:
         """Do the work of an entry, renewing its lease until the result is written."""
         if taken.state is EntryState.DEAD:
             return Worked(entry=taken)
-        held = self._renewals.hold(taken, lease)
+        lease_of_entry = self._renewals.hold(taken, lease)
         try:
             return await self._worked(taken, work, utc)
         finally:
-            self._renewals.let_go(held)
+            self._renewals.let_go(lease_of_entry)
 
     async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         result = await self._result(taken, work, utc)
@@ -462,8 +464,8 @@ class Keeping(Generic[E]):
         """Write a result that is certain over the doubt of the worker that came after this one."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
-        found = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
-        for entry in found.items:
+        page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
+        for entry in page.items:
             if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
                 await self._overwritten(attrs.evolve(result, entry=entry))
 
@@ -518,13 +520,13 @@ class Keeping(Generic[E]):
             await self.store.find(attrs.evolve(query, limit=limit, after=after))
             for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late))
         ]
-        found = sorted(
+        entries = sorted(
             (entry for page in pages for entry in page.items),
             key=lambda entry: entry.number,
             reverse=True,
         )
-        items = tuple(found[:limit])
-        goes_on = len(found) > limit or any(page.next for page in pages)
+        items = tuple(entries[:limit])
+        goes_on = len(entries) > limit or any(page.next for page in pages)
         return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
 
     async def forget(self, before: datetime | timedelta) -> int:

@@ -42,13 +42,17 @@ class Substitutes:
         usable = {key: other for key, other in keys.items() if has_substitute(command, key)}
         return moved(command, usable) if usable else command
 
-    def add(self, command: Command[Any], asked: Command[Any], error: StateUnavailable) -> bool:
+    def add(
+        self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable
+    ) -> bool:
         """Note the unusable states of a command; return True if all of them have substitutes.
 
-        `asked` is the command that the store received. An error that names no key may concern any
-        key without a substitute.
+        `sent_command` is the command that the store received. An error that names no key may
+        concern any key without a substitute.
         """
-        keys = [key for key in command.keys if key in asked.keys and error.key in (None, key)]
+        keys = [
+            key for key in command.keys if key in sent_command.keys and error.key in (None, key)
+        ]
         if not keys or not all(has_substitute(command, key) for key in keys):
             return False
         core = self._core

@@ -47,10 +47,10 @@ class Downloading:
         """Number of bytes that have arrived."""
         self._checksum, self._running = None, None
         if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
-            for known in opened.info.checksums:
-                begun = running(known.algorithm)
-                if begun is not None and known.parts is None:
-                    self._checksum, self._running = known.value, begun
+            for checksum in opened.info.checksums:
+                begun = running(checksum.algorithm)
+                if begun is not None and checksum.parts is None:
+                    self._checksum, self._running = checksum.value, begun
         self._resumes = resumes and opened.info.etag is not None
         self._first = opened.start
         self._length = opened.length
@@ -129,10 +129,10 @@ class Downloading:
             self._over = True
             raise error
         rest = ByteRange(self._first + self.done, self._length - self.done)
-        wanted = GetOptions(range=rest, if_match=self.info.etag, version=self._options.version)
+        options = GetOptions(range=rest, if_match=self.info.etag, version=self._options.version)
         try:
             self._opened = attrs.evolve(
-                await self._vendor.open(self._wire, self.info.key, wanted), info=self.info
+                await self._vendor.open(self._wire, self.info.key, options), info=self.info
             )
         except BaseException:
             self._over = True

@@ -30,24 +30,26 @@ class UploadPlan:
         source: UploadSource,
         options: PutOptions,
         length: int | None,
-        wanted: int | None,
+        requested_size: int | None,
         at_once: int,
     ) -> None:
         self._sources = [source]
         self._again = is_opener(source)
         self._length = length
-        self._wanted = wanted
+        self._requested_size = requested_size
         self.options = options
         self.at_once = at_once
-        known = length
+        total = length
         if isinstance(source, (bytes, bytearray, memoryview)):
-            known = memoryview(source).nbytes
+            total = memoryview(source).nbytes
             self._again = True
-        self._size = part_size(known, wanted)
+        self._size = part_size(total, requested_size)
 
-    def size(self, *known: int) -> int:
+    def size(self, *existing_sizes: int) -> int:
         """The size of a part; a resumed upload keeps the size of its existing parts."""
-        return self._size if self._wanted is not None else max(self._size, *known, 0)
+        return (
+            self._size if self._requested_size is not None else max(self._size, *existing_sizes, 0)
+        )
 
     def pieces(self, core: Core, size: int) -> Pieces:
         """Open the source at its beginning."""

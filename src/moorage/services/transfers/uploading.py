@@ -123,12 +123,12 @@ class Pieces:
             whole = whole[: self._size]
         return whole
 
-    async def _piece(self, wanted: int) -> bytes:
+    async def _piece(self, size: int) -> bytes:
         """Read some bytes; b"" at the end."""
         opened = self._opened
         while True:
             if isinstance(opened, Readable):
-                return _checked(await self._core.settle(opened.read(wanted)))
+                return _checked(await self._core.settle(opened.read(size)))
             if hasattr(opened, "__anext__"):
                 piece = await self._core.settle(anext(opened, _END))
             else:
@@ -146,8 +146,8 @@ class Pieces:
                 remedy="Give the actual length of the source, or none.",
             )
         if self._running is not None and self._expected is not None:
-            found = self._running.digest().hex()
-            if found != self._expected.value:
+            digest = self._running.digest().hex()
+            if digest != self._expected.value:
                 raise InvalidData(
                     "The source does not have the given checksum; nothing was stored.",
                     field="checksum",
@@ -223,14 +223,14 @@ class Uploading:
         upload: Upload,
         pieces: Pieces,
         *,
-        known: Sequence[Part] = (),
+        uploaded_parts: Sequence[Part] = (),
     ) -> None:
         self._core = core
         self._vendor = vendor
         self._wire = wire
         self._upload = upload
         self._pieces = pieces
-        self._known = {part.number: part for part in known}
+        self._known = {part.number: part for part in uploaded_parts}
         self._name = f"upload {core.new_id()}"
         self._sent: dict[int, Part] = {}
         self._number = 0

@@ -103,10 +103,10 @@ class Receiving:
             accept = self._prepared(tenant)
         if accept is None:
             return None
-        found = accept(headers, body, self._utc().timestamp())
-        if found is None:
+        accepted = accept(headers, body, self._utc().timestamp())
+        if accepted is None:
             return None
-        return (event_later(self._reader, found, body, tenant),)
+        return (event_later(self._reader, accepted, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
         """The prepared fast path of this tenant, if its secrets are known without waiting."""
@@ -187,9 +187,9 @@ class Receiving:
     async def _keys_of(self, tenant: str | None, key_id: str | None) -> list[Key]:
         scheme = self._endpoint.scheme
         secrets = await self._secrets(self._endpoint.name, tenant, key_id)
-        kept = self._keys.get((tenant, key_id))
-        if kept is not None and (kept[0] is secrets or _same(kept[0], secrets)):
-            return kept[1]
+        cached = self._keys.get((tenant, key_id))
+        if cached is not None and (cached[0] is secrets or _same(cached[0], secrets)):
+            return cached[1]
         if not secrets:
             if key_id is not None:
                 raise rejected(WebhookReason.SIGNATURE, "The key of this webhook is unknown.")
@@ -211,9 +211,9 @@ class Receiving:
                 "The webhook's certificate is not at a URL where the vendor keeps certificates.",
             )
         now = self._core.nanoseconds()
-        kept = self._certificates.get(address)
-        if kept is not None and now - kept[0] < _KEPT:
-            return kept[1]
+        cached = self._certificates.get(address)
+        if cached is not None and now - cached[0] < _KEPT:
+            return cached[1]
         content = await self._fetched(address)
         key = self._key_in(content)
         # As many as the vendor has; nobody else can add one.
@@ -315,7 +315,7 @@ class Receiving:
         """Notify the observers that these events were accepted."""
         self._tell(WebhookReceived, tenant, events=len(events))
 
-    def _tell(self, kind: type[Any], tenant: str | None, **said: Any) -> None:
+    def _tell(self, kind: type[Any], tenant: str | None, **fields: Any) -> None:
         core, endpoint = self._core, self._endpoint
         if core.observers:
             core.tell(
@@ -324,7 +324,7 @@ class Receiving:
                     service=endpoint.name,
                     operation=endpoint.scheme.name,
                     tenant=tenant,
-                    **said,
+                    **fields,
                 )
             )
 
@@ -358,9 +358,9 @@ def _named(secret: Secret) -> str | None:
     return key_id_of(secret.reveal_bytes())
 
 
-def _same(kept: Sequence[Secret], given: Sequence[Secret]) -> bool:
-    return len(kept) == len(given) and all(
-        item == other for item, other in zip(kept, given, strict=True)
+def _same(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
+    return len(cached) == len(current) and all(
+        item == other for item, other in zip(cached, current, strict=True)
     )
 
 
