@@ -342,6 +342,7 @@ def rest_within(
     bound = bound_here(seconds) if seconds < _ENDLESS else None
     if bound is None and seconds < _ENDLESS:
         give_notice(_NO_BOUND, stacklevel=2)
+    end = _never_ours if bound is None else bound.end
     item = first_yield
     try:
         while True:
@@ -361,12 +362,16 @@ def rest_within(
                 # Else the traceback holds this frame, and the frame the error.
                 del thrown
     except cancelled:
-        if bound is None or not bound.end():
+        if not end():
             raise
     finally:
-        if bound is not None:
-            bound.end()
+        end()
     raise OutOfTimeError
+
+
+def _never_ours() -> bool:
+    """Return that no bound has cancelled the task, because it has none."""
+    return False
 
 
 async def as_coroutine(pending: Awaitable[R]) -> R:
