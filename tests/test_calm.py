@@ -235,3 +235,15 @@ def test_quick_function_that_overruns_its_time_is_cut_off() -> None:
 
     with pytest.raises(DeadlineExceeded):
         asyncio.run(overrun())
+
+
+def test_quick_function_may_return_any_awaitable() -> None:
+    """A future is awaited as a coroutine is."""
+
+    async def ask() -> str:
+        future = asyncio.get_running_loop().create_future()
+        future.set_result("ok")
+        async with AsyncConnectorManager([Service("vat")]) as manager:
+            return await manager.run("vat", lambda: future)
+
+    assert "ok" == asyncio.run(ask())
