@@ -257,8 +257,9 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     if app is None:
         return _host_object(context, kind)
     module, _, name = app.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         target: Any = import_module(module)
         for part in name.split("."):
