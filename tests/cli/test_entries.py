@@ -21,6 +21,7 @@ from moorage.cli.host import Host
 from moorage.contracts.payments import Charge, Money
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.queue import EntryQuery, doubt
+from moorage.errors import StorageUnavailable
 from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
 from moorage.testing.sandboxes.base import Lost
@@ -245,6 +246,27 @@ def test_a_store_that_is_away_for_a_while(
         worker.communicate(timeout=30)
     assert worker.returncode == 0
     assert capsys.readouterr().err == ""
+
+
+class AwayOutbox(SqliteOutbox):
+    """A store that is away, whose worker is told to stop as soon as it finds out."""
+
+    def claim(self, *_: Any) -> Any:
+        """Send the signal that ends the worker, and fail."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise StorageUnavailable("The store is away.")
+
+
+def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker says that it waits for its store, and stops at a signal meanwhile."""
+    outbox = Outbox(AwayOutbox("calls.db", create=True))
+    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
+    Path("moorage.toml").touch()
+    assert main(["outbox", "run"], host=host) == 0
+    working, waiting, counts = capsys.readouterr().out.splitlines()
+    assert "Working; SIGTERM or Ctrl-C ends it." == working
+    assert waiting.startswith("Waiting: The store is away.")
+    assert "0 done, 0 later, 0 dead, 0 unknown" == counts
 
 
 def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
