@@ -8,10 +8,13 @@ import pytest
 
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.unsettled import (
+    KEPT,
     Attend,
     NotFound,
     ReadEffects,
+    Recall,
     Register,
+    Registered,
     Reserved,
     effect_name,
     is_absent,
@@ -104,3 +107,15 @@ def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
     effects = Effects()
     assert not effects.execute(NotFound(NAME, Reserved(ours=True, number=1)))
     assert Reserved(ours=False) == effects.attend()
+
+
+def test_effect_is_forgotten_when_its_time_is_over() -> None:
+    """An effect that nobody settles is kept for a year, and is unknown before and after."""
+    effects = Effects()
+    recall = Recall(*ABOUT, fingerprint=b"x")
+    assert Registered() == effects.execute(recall)
+    effects.register()
+    effects.clock.advance(KEPT / 1e6 - 1)
+    assert effects.execute(recall).number
+    effects.clock.advance(1)
+    assert Registered() == effects.execute(recall)
