@@ -48,12 +48,12 @@ def described(configured: Configured) -> Description:
         if not exchanges:
             silent[account.name] = _NO_HTTP
         for exchange in exchanges:
-            one, used = _of_account(account, exchange)
-            sent.append(one)
+            request, used = _of_account(account, exchange)
+            sent.append(request)
             variables = {**used, **variables}
     for service in configured.services:
-        for one, used in _of_service(service):
-            sent.append(one)
+        for request, used in _of_service(service):
+            sent.append(request)
             variables = {**used, **variables}
     return Description(
         sent=tuple(_distinct(sent)),
@@ -65,8 +65,8 @@ def described(configured: Configured) -> Description:
 def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
     """Return the requests without those that differ only in purpose, keeping the first."""
     seen: dict[str, Sent] = {}
-    for one in sent:
-        seen.setdefault(repr(attrs.evolve(one, use="")), one)
+    for request in sent:
+        seen.setdefault(repr(attrs.evolve(request, use="")), request)
     return seen.values()
 
 
@@ -108,15 +108,15 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
 
 
 def _variables(path: Iterable[str | Slot]) -> set[str]:
-    return {one.variable for one in path if isinstance(one, Slot)}
+    return {part.variable for part in path if isinstance(part, Slot)}
 
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
     """The service that a URL belongs to: the one whose own URL is the longest beginning of it."""
     fitting = [
-        (len(one.base_url), name)
-        for name, one in services.items()
-        if one.base_url is not None and url.startswith(one.base_url)
+        (len(service.base_url), name)
+        for name, service in services.items()
+        if service.base_url is not None and url.startswith(service.base_url)
     ]
     return max(fitting)[1] if fitting else None
 
@@ -124,10 +124,10 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 def _public(vendor: Vendor, owner: str) -> dict[str, str]:
     """The options of an account that are no secret, by the variables that stand for them."""
     fields = attrs.fields(cast("Any", type(vendor)))
-    told = {field.name: getattr(vendor, field.name) for field in fields}
+    options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
         name: value.email if isinstance(value, EmailAddress) else value
-        for name, value in told.items()
+        for name, value in options.items()
     }
     return {
         variable(owner, name): value
@@ -150,7 +150,7 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
     headers, query, used = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
-        one = Sent(
+        request = Sent(
             owner=service.name,
             use="anything" if endpoint is None else endpoint.name,
             method="GET" if endpoint is None else str(endpoint.method or "GET"),
@@ -159,20 +159,20 @@ def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
             query=query,
             headers=headers,
         )
-        yield one, {**used, **slots, **secrets, server: url}
+        yield request, {**used, **slots, **secrets, server: url}
 
 
 def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
     """A service's URL with variables for the credentials in its path, and these variables."""
     address, *segments = re.split(r"(?<=[^/:])/", base_url)
-    shown = [address]
+    masked = [address]
     variables: dict[str, str] = {}
     for before, segment in pairwise(["", *segments]):
-        name = variable(owner, f"url_secret_{len(shown)}")
+        name = variable(owner, f"url_secret_{len(masked)}")
         secret = is_secret_segment(segment, before)
-        shown.append(braces(name) if secret else segment)
+        masked.append(braces(name) if secret else segment)
         variables |= {name: ""} if secret else {}
-    return "/".join(shown), variables
+    return "/".join(masked), variables
 
 
 def _of_endpoint(
@@ -197,13 +197,13 @@ def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
     names = {name: variable(service.name, name) for name in service.headers}
     headers = [(name, braces(stands)) for name, stands in names.items()]
     query: list[tuple[str, str]] = []
-    own = service.credentials if isinstance(service.credentials, Credentials) else None
-    method = AuthMethod.BEARER if own is None else own.method
+    credentials = service.credentials if isinstance(service.credentials, Credentials) else None
+    method = AuthMethod.BEARER if credentials is None else credentials.method
     secret = variable(service.name, "credentials")
-    if own is not None and own.name and method is AuthMethod.API_KEY_HEADER:
-        headers.append((own.name, braces(secret)))
-    elif own is not None and own.name and method is AuthMethod.API_KEY_QUERY:
-        query.append((own.name, braces(secret)))
+    if credentials is not None and credentials.name and method is AuthMethod.API_KEY_HEADER:
+        headers.append((credentials.name, braces(secret)))
+    elif credentials is not None and credentials.name and method is AuthMethod.API_KEY_QUERY:
+        query.append((credentials.name, braces(secret)))
     elif service.credentials is not None or service.needs_credentials:
         scheme = {AuthMethod.BASIC: "Basic ", AuthMethod.BEARER: "Bearer "}.get(method, "")
         headers.append(("Authorization", f"{scheme}{braces(secret)}"))

@@ -24,8 +24,8 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
     OpenAPI knows one operation of a path.
     """
     grouped: dict[tuple[str, str], list[Sent]] = {}
-    for one in description.sent:
-        grouped.setdefault((one.server, _shape(one)), []).append(one)
+    for request in description.sent:
+        grouped.setdefault((request.server, _shape(request)), []).append(request)
     paths: dict[str, Any] = {}
     taken: set[str] = set()
     schemes: dict[str, Any] = {}
@@ -52,14 +52,14 @@ def _words(description: Description) -> str:
 
 def _shape(sent: Sent) -> str:
     """A path in which slots of any name are the same."""
-    return "".join("{}" if isinstance(one, Slot) else one for one in sent.path)
+    return "".join("{}" if isinstance(part, Slot) else part for part in sent.path)
 
 
 def _operations(
     sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    for method in dict.fromkeys(one.method for one in sent):
-        same = [one for one in sent if one.method == method]
+    for method in dict.fromkeys(request.method for request in sent):
+        same = [request for request in sent if request.method == method]
         yield method.lower(), _operation(same, description, schemes)
 
 
@@ -67,7 +67,7 @@ def _operation(
     sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
 ) -> dict[str, Any]:
     first = sent[0]
-    uses = ", ".join(dict.fromkeys(one.use for one in sent))
+    uses = ", ".join(dict.fromkeys(request.use for request in sent))
     operation: dict[str, Any] = {
         "operationId": variable(first.server, first.method, first.template),
         "tags": [first.owner],
@@ -79,15 +79,15 @@ def _operation(
         ],
         "responses": {
             str(status): {"description": "What the sandbox answers."}
-            for status in sorted({one.status for one in sent if one.status is not None})
+            for status in sorted({request.status for request in sent if request.status is not None})
         }
         or {"default": {"description": "Whatever the service answers."}},
     }
-    bodies = {one.media for one in sent if one.media}
+    bodies = {request.media for request in sent if request.media}
     if bodies:
         content = {media: _content(media, sent) for media in sorted(bodies)}
         operation["requestBody"] = {
-            "required": all(one.media for one in sent),
+            "required": all(request.media for request in sent),
             "content": content,
         }
     security = _security(sent, schemes)
@@ -97,13 +97,13 @@ def _operation(
 
 
 def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
-    for one in sent.path:
-        if isinstance(one, Slot):
-            example = description.variables.get(one.variable, "")
+    for part in sent.path:
+        if isinstance(part, Slot):
+            example = description.variables.get(part.variable, "")
             schema: dict[str, Any] = {"type": "string"}
             if example:
                 schema["examples"] = [example]
-            yield {"name": one.name, "in": "path", "required": True, "schema": schema}
+            yield {"name": part.name, "in": "path", "required": True, "schema": schema}
 
 
 def _named(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
@@ -123,9 +123,9 @@ def _named(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
 
 def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
     bodies = {
-        variable(one.use): dict(one.body) if media == _FORM else one.body
-        for one in sent
-        if one.media == media
+        variable(request.use): dict(request.body) if media == _FORM else request.body
+        for request in sent
+        if request.media == media
     }
     return {
         "schema": shape_of(bodies.values()),
@@ -135,18 +135,20 @@ def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
 
 def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, list[str]]]:
     """Return the security requirements of each request; adds their schemes."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for one in sent:
-        said = {name.lower(): value for name, value in one.headers}.get("authorization")
-        if said is None:
+    requirements: dict[str, dict[str, list[str]]] = {}
+    for request in sent:
+        authorization = {name.lower(): value for name, value in request.headers}.get(
+            "authorization"
+        )
+        if authorization is None:
             continue
-        scheme = said.partition(" ")[0].lower()
+        scheme = authorization.partition(" ")[0].lower()
         plain = scheme in {"basic", "bearer"}
-        name = variable(one.owner, scheme if plain else "signed")
+        name = variable(request.owner, scheme if plain else "signed")
         schemes[name] = (
             {"type": "http", "scheme": scheme}
             if plain
             else {"type": "apiKey", "in": "header", "name": "Authorization"}
         )
-        found[name] = {name: []}
-    return list(found.values())
+        requirements[name] = {name: []}
+    return list(requirements.values())

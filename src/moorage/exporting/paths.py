@@ -39,7 +39,7 @@ def path_of(
             pieces.append(rest)
             continue
         called = name or known[rest]
-        if any(isinstance(one, Slot) and one.name == called for one in pieces):
+        if any(isinstance(part, Slot) and part.name == called for part in pieces):
             called = f"{called}_{len(pieces)}"
         stands = known.get(rest) or variable(owner, called)
         values.setdefault(stands, rest)

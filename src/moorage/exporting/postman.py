@@ -17,11 +17,14 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
     """The collection: a folder for each account and service, and in it what is sent."""
-    owners = dict.fromkeys(one.owner for one in description.sent)
+    owners = dict.fromkeys(request.owner for request in description.sent)
     return {
         "info": {"name": name, "schema": _SCHEMA, "description": _words(description)},
         "item": [
-            {"name": owner, "item": [_item(one) for one in description.sent if one.owner == owner]}
+            {
+                "name": owner,
+                "item": [_item(request) for request in description.sent if request.owner == owner],
+            }
             for owner in owners
         ],
         "variable": [
@@ -56,7 +59,7 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
 
 
 def _url(sent: Sent) -> str:
-    path = "".join(braces(one.variable) if isinstance(one, Slot) else one for one in sent.path)
+    path = "".join(braces(part.variable) if isinstance(part, Slot) else part for part in sent.path)
     query = "&".join(f"{quote(name)}={_written(value)}" for name, value in sent.query)
     return f"{braces(sent.server)}{path}{f'?{query}' if query else ''}"
 

@@ -55,7 +55,7 @@ class Sent:
     @property
     def template(self) -> str:
         """The path with the names of its slots in braces."""
-        return "".join(f"{{{one.name}}}" if isinstance(one, Slot) else one for one in self.path)
+        return "".join(f"{{{part.name}}}" if isinstance(part, Slot) else part for part in self.path)
 
 
 @attrs.frozen(kw_only=True)

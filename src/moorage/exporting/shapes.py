@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 def shape_of(values: Iterable[Any]) -> dict[str, Any]:
     """The schema that all of these values keep, as narrow as they show it."""
     seen = list(values)
-    kinds = sorted({_kind(one) for one in seen})
+    kinds = sorted({_kind(example) for example in seen})
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-    objects = [one for one in seen if is_object(one)]
+    objects = [example for example in seen if is_object(example)]
     if objects:
-        names = dict.fromkeys(name for one in objects for name in one)
+        names = dict.fromkeys(name for example in objects for name in example)
         schema["properties"] = {
-            name: shape_of(one[name] for one in objects if name in one) for name in names
+            name: shape_of(example[name] for example in objects if name in example)
+            for name in names
         }
-        always = [name for name in names if all(name in one for one in objects)]
+        always = [name for name in names if all(name in example for example in objects)]
         if always:
             schema["required"] = always
-    items = [item for one in seen if is_list(one) for item in one]
+    items = [item for example in seen if is_list(example) for item in example]
     if items:
         schema["items"] = shape_of(items)
     return schema
