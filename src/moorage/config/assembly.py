@@ -172,9 +172,8 @@ class _Checks:
         self._check_sending(service, place)
         self._check_credentials(service, place)
         for number, endpoint in enumerate(service.endpoints):
-            endpoint_path = f"{place}.endpoints[{number}]"
-            if self._report.clear(endpoint_path):
-                self._report.made(partial(Plan, service, None, endpoint), endpoint_path)
+            make_plan = partial(Plan, service, None, endpoint)
+            self._report.made(make_plan, f"{place}.endpoints[{number}]")
         if service.base_url is None and not service.regions:
             self._check_missing_address(service, place)
 
