@@ -11,6 +11,7 @@ import pytest
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_pool import LinkPool, Opening
+from moorage.adapters.databases._sql_runtimes import _WorkerTask
 from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_lab import Proxy as Watching
@@ -224,6 +225,33 @@ def test_interrupted_caller_leaves_its_connection() -> None:
         run_now(opening.within(1, pool.late_openings))
 
     assert (["link"], []) == (stored, pool.late_openings)
+
+
+def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
+    """A connection that is still being opened when its caller is interrupted can be joined."""
+    pool = LinkPool()
+    opening = Opening(lambda *_: None)
+
+    class Interrupting(Door):
+        async def wait(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    Interrupting(opening)
+    with pytest.raises(KeyboardInterrupt):
+        run_now(opening.within(1, pool.late_openings))
+
+    assert opening is pool.joinable(5)
+
+
+def test_finished_opening_is_not_cancelled() -> None:
+    """Cancelling work that has ended does nothing, even where its event loop is closed."""
+
+    async def story() -> _WorkerTask:
+        opening = _WorkerTask(asyncio.sleep(0))
+        await opening.wait(PATIENCE)
+        return opening
+
+    asyncio.run(story()).cancel()
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:

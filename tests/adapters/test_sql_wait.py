@@ -64,7 +64,7 @@ def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket
 
 def test_the_plain_mode_never_suspends() -> None:
     """A flow that suspends where nothing can wake it is a bug, and raises at once."""
-    with pytest.raises(RuntimeError, match="without blocking"):
+    with pytest.raises(RuntimeError, match="has suspended"):
         run_now(asyncio.sleep(0))
 
 
@@ -103,6 +103,13 @@ def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
     return MysqlLink(Nothing(), Answers(answers, at_once=at_once), "states", "meta")
 
 
+def _engine(runtime: OneLink) -> Engine:
+    """The engine of a store with one link."""
+    return Engine(
+        cast("Any", runtime), names=Names("db", "t", ""), timeout=1, connections=1, create=False
+    )
+
+
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
     """A server with sysdate-is-now is refused, since it cannot show the time after a lock."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
@@ -114,13 +121,7 @@ def test_a_server_whose_clock_stands_still_is_refused() -> None:
 def test_a_server_that_is_refused_is_named() -> None:
     """The error about an unsuitable server names it."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
-    engine = Engine(
-        cast("Any", OneLink(link)),
-        names=Names("db", "t", ""),
-        timeout=1,
-        connections=1,
-        create=False,
-    )
+    engine = _engine(OneLink(link))
 
     with pytest.raises(ConfigurationError, match=r"db runs with --sysdate-is-now.*Start"):
         run_now(engine.housekeep(1))
@@ -129,19 +130,41 @@ def test_a_server_that_is_refused_is_named() -> None:
 def test_new_connection_without_time_is_kept() -> None:
     """A caller without time for its command leaves its new connection to the next."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
-    engine = Engine(
-        cast("Any", OneLink(link)),
-        names=Names("db", "t", ""),
-        timeout=1,
-        connections=1,
-        create=False,
-    )
+    engine = _engine(OneLink(link))
 
     with pytest.raises(StorageUnavailable, match="late") as caught:
         run_now(Combiner(cast("Any", engine), _nobody).execute(Look("a"), 0.0))
 
     assert caught.value.slow
     assert [link] == engine._pools[None].idle  # noqa: SLF001 - nobody could tell
+
+
+def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
+    """An operation that must not run twice is not repeated if its commit had no reply."""
+    link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
+    attempts: list[MysqlLink] = []
+
+    async def lose_the_reply(link: MysqlLink) -> None:
+        attempts.append(link)
+        raise FateUnknown
+
+    with pytest.raises(StorageUnavailable, match="unknown outcome"):
+        run_now(_engine(OneLink(link)).attempt(lose_the_reply, monotonic() + 20, once=True))
+
+    assert [link] == attempts
+
+
+def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
+    """What was granted is returned if its caller is interrupted just before it hears of it."""
+    link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
+    returned: list[Any] = []
+    combiner = Combiner(_engine(InterruptingRuntime(link)), lambda *grant: returned.append(grant))
+    command = Look("a")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_now(combiner.execute(command, 20.0))
+
+    assert [(command, (7, (None,)))] == returned
 
 
 def _nobody(*_: object) -> None:
@@ -181,6 +204,36 @@ class OneLink:
 
     def scope(self) -> None:
         """Be in one place."""
+
+
+class InterruptingRuntime(OneLink):
+    """Runs a batch while its caller waits, which is interrupted before it is woken."""
+
+    blocks = False
+
+    def start_detached(self, flow: Coroutine[Any, Any, None]) -> InterruptingRuntime:
+        """Run the batch later."""
+        self._flow = flow
+        return self
+
+    def signal(self) -> Interruption:
+        """Return the signal of the caller."""
+        return Interruption(lambda: run_now(self._flow))
+
+
+class Interruption:
+    """A signal whose caller is interrupted when its batch has ended."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._run = run
+
+    def open(self) -> None:
+        """Wake the caller, which does not come to that."""
+
+    async def wait(self, _: float) -> None:
+        """Be interrupted."""
+        self._run()
+        raise KeyboardInterrupt
 
 
 def test_the_victim_of_a_deadlock_may_try_again() -> None:
