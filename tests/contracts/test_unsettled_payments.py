@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import pytest
 
-from moorage import AsyncHub, Hub, RetryPolicy
+from moorage import AsyncHub, Hub, Ref, RetryPolicy
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import (
@@ -17,6 +17,7 @@ from moorage.contracts.payments import (
     Money,
     MoveState,
     NextStep,
+    Payment,
     PaymentsCapability,
     PaymentState,
     Refund,
@@ -476,6 +477,33 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
         assert [] == hub.unsettled_payments()
 
 
+class Closing(SandboxHttpClient):
+    """A client during whose request somebody closes the payment."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.stripe)
+        self._world = world
+
+    def send(self, *args: Any) -> Any:
+        """Close the payment, and send the request."""
+        receipt = Payment(ref=Ref("stripe", "till", "pi_1"), state=PaymentState.CAPTURED)
+        with self._world.hub() as other:
+            other.close_payment(KEY, done=True, receipt=receipt)
+        return super().send(*args)
+
+
+def test_settle_looks_up_no_payment_that_was_closed_meanwhile() -> None:
+    """A payment that somebody closes during its request is no longer looked up without a time."""
+    world = World(Keyless)
+    lost = Unsettled(charge=ORDER, idempotency_key=KEY)
+    with world.hub(http=Closing(world)) as hub:
+        world.stripe.fail(Lost())
+        (result,) = hub.payments().settle([lost])
+        assert isinstance(result.error, OutcomeUnknown)
+        assert 1 == len(world.stripe.asked)
+        assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
+
+
 def test_key_that_is_forgotten_charges_nobody() -> None:
     """A payment that stayed unknown until its claim expired charges nothing."""
     world = World()
@@ -734,6 +762,21 @@ def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
         assert before.wait - 20 == after.wait
         world.clock.advance(before.wait - 20)
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
+
+
+def test_key_of_another_payment_ends_nobodys_time() -> None:
+    """A repeat with another amount leaves the wait of the payment that is registered."""
+    world = World(Keyless)
+    dying: Any = DyingStore(world.state, "Claim", "key")
+    with world.hub() as hub:
+        with pytest.raises(KilledError):
+            world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
+        (before,) = hub.unsettled_payments()
+        other = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
+        world.lose(hub, other)
+        with pytest.raises(OutcomeUnknown):
+            hub.payments().charge(other, idempotency_key=KEY)
+        assert [before] == hub.unsettled_payments()
 
 
 def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
