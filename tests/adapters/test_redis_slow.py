@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import redis.crc
+from redis import exceptions as wrong
 
 from moorage import StorageUnavailable
+from moorage.adapters.state._redis_cluster import as_redirection
 from moorage.adapters.state._redis_socket import TimedSocket
 from moorage.testing.kits._state_commands import Write, new_key, read
 from tests.adapters.redis_faces import MODES, Count, Face
@@ -149,6 +151,30 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="cannot be reached"):
                     face.execute(one_token(new_key()))
+
+
+@pytest.mark.parametrize("kind", [wrong.MovedError, wrong.AskError])
+def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -> None:
+    """A connection that does not know redirections reports them by their text alone."""
+    code = kind.__name__.removesuffix("Error").upper()
+    redirection = as_redirection(wrong.ResponseError(f"{code} 12182 host:7000"))
+
+    assert type(redirection) is kind
+    assert (12182, "host", 7000) == (redirection.slot_id, redirection.host, redirection.port)
+
+
+def test_keys_on_their_way_are_recognised_by_the_text() -> None:
+    """So is the error that says to try again, which names no node."""
+    assert isinstance(
+        as_redirection(wrong.ResponseError("TRYAGAIN Multiple keys request")), wrong.TryAgainError
+    )
+
+
+def test_other_errors_of_a_node_stay_as_they_are() -> None:
+    """A refusal that redirects nobody is raised unchanged."""
+    error = wrong.ResponseError("OOM command not allowed")
+
+    assert error is as_redirection(error)
 
 
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:

@@ -96,13 +96,7 @@ class ClusterLinks:
         try:
             return self._node(node).ask(batch, until, asking=asking)
         except wrong.ResponseError as error:
-            # Before redis-py 6 an ordinary connection does not know what a cluster says.
-            code, _, rest = str(error).partition(" ")
-            kind = _REDIRECTIONS.get(code)
-            if kind is None:
-                raise
-            redirection = kind(rest)
-        raise redirection
+            raise as_redirection(error) from None
 
     def _node(self, node: _Node) -> Links:
         return self._links.get(node) or self._links.setdefault(node, Links(self._place, node))
@@ -176,6 +170,16 @@ class ClusterLinks:
 
 
 _SLOTS: Final = ("CLUSTER", "SLOTS")
+
+
+def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
+    """Return an error of a node, as the class for redirections if it is one.
+
+    Before redis-py 6 an ordinary connection does not know the redirections of a cluster.
+    """
+    code, _, rest = str(error).partition(" ")
+    kind = _REDIRECTIONS.get(code)
+    return error if kind is None else kind(rest)
 
 
 def _named(error: Any, teller: _Node) -> _Node:
