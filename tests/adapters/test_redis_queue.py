@@ -273,7 +273,8 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
 
     async def waits() -> list[int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
-            return await waits_of_the_next(store, range(16), OfOnesOwn(LIMIT.rule))
+            custom: Any = OfOnesOwn(LIMIT.rule)
+            return await waits_of_the_next(store, range(16), custom)
 
     found = asyncio.run(waits())
     assert len(found) > 2

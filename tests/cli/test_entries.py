@@ -251,7 +251,7 @@ def test_a_store_that_is_away_for_a_while(
 class AwayOutbox(SqliteOutbox):
     """A store that is away, whose worker is told to stop as soon as it finds out."""
 
-    def claim(self, *_: Any) -> Any:
+    def claim(self, *_: Any, **__: Any) -> Any:
         """Send the signal that ends the worker, and fail."""
         os.kill(os.getpid(), signal.SIGTERM)
         raise StorageUnavailable("The store is away.")

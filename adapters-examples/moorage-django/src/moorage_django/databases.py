@@ -45,7 +45,7 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
     for fields in (own, tested):
         name = fields.get("NAME")
         if name and not _in_memory(name):
-            path = Path(name)
+            path = Path(str(name))
             fields["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
     return {**own, "TEST": {**tested, "MIGRATE": False}}
 

@@ -119,7 +119,7 @@ class Link(Protocol):
         """Insert missing rows in a separate transaction."""
         ...
 
-    async def forget(self, most: int, until: float) -> int:
+    async def forget(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
         ...
 

@@ -12,7 +12,7 @@ import socket
 from functools import cache
 from threading import TIMEOUT_MAX
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.asyncio.connection import Connection as AsyncConnection
 from redis.connection import Connection
@@ -82,7 +82,8 @@ class _Dialling(Connection):
             connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.socket_keepalive:
                 connecting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for option, value in self.socket_keepalive_options.items():
+                options: Any = self.socket_keepalive_options
+                for option, value in options.items():
                     connecting.setsockopt(socket.IPPROTO_TCP, option, value)
             connecting.settimeout(_time_left(seconds))
             connecting.connect(where)
@@ -149,10 +150,10 @@ def eager(kind: Any) -> Any:
 
     class Eager(kind):  # type: ignore[misc]  # any of redis-py's
         def _connection_arguments(self) -> Any:
-            arguments = super()._connection_arguments()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - the same
+            arguments = cast("dict[str, Any]", super()._connection_arguments())  # pyright: ignore[reportUnknownMemberType] - the same
             if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
                 arguments["happy_eyeballs_delay"] = _NEXT_ADDRESS
-            return arguments  # pyright: ignore[reportUnknownVariableType] - the same
+            return arguments
 
     return Eager
 

@@ -47,10 +47,14 @@ if TYPE_CHECKING:
 
 Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
 Urllib3Connection: TypeAlias = Any  # the same
-_USUAL: Final = HTTPConnection._new_conn  # noqa: SLF001 - what is derived from it may go another way
+_USUAL: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
 _ANYWHERE: Final = Resolver(Threads())
 _READ_SIZE: Final = 65_536
 _REFUSED: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
+
+
+def _connects_as_usual(kind: Any) -> bool:
+    return kind._new_conn is _USUAL  # noqa: SLF001 - an identity
 
 
 class Connections:
@@ -119,7 +123,7 @@ class Connections:
         """Connect with urllib3, and shut the connection down at the deadline."""
         connection.timeout = seconds_left(None, until)
         make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
-        if self._guide is not None or type(connection)._new_conn is _USUAL:  # noqa: SLF001 - the same
+        if self._guide is not None or _connects_as_usual(type(connection)):
             make = partial(_connect_in_turn, self._guide or _ANYWHERE, connection, until)
         made = _NewConnection(make)
         connection._new_conn = made  # noqa: SLF001 - the same

@@ -144,13 +144,13 @@ class _Engine(LibraryEngine):
             routes = _SessionConnections(_check(session(), settings), settings, owned=True)
         return _SessionPool(self.network, settings, routes)
 
-    async def dial(self, origin: Origin, until: float) -> Wire:
+    async def dial(self, origin: Origin, deadline: float) -> Wire:
         """Return an idle or a new connection."""
         if self.resolver is not None:
             self.resolver.check(origin)
         routes = self._routes()
         pool, gateway = routes.pool_to(origin), routes.gateway_to(origin)
-        return routes.connections.take(pool, origin, until, gateway)
+        return routes.connections.take(pool, origin, deadline, gateway)
 
     def gateway_to(self, origin: Origin) -> Gateway | None:
         """Return the proxy for this origin, if there is one."""
