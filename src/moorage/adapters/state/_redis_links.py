@@ -173,10 +173,6 @@ class Links:
         self._idle.append(link)
         return replies
 
-    def node_of(self, key: bytes) -> str:  # noqa: ARG002 - as of a cluster
-        """Nothing: one server has all keys."""
-        return ""
-
     def finish(self) -> None:
         """Disconnect for good: what is in use, when it is given back."""
         left, self._idle = self._idle, _Over()

@@ -188,8 +188,10 @@ class RedisStorage(_Store):
 
     def node_of(self, command: Command[Any], /) -> str:
         """The node of a cluster that has the keys of a command; empty where there is no other."""
-        keys = command.keys if self._place.clustered else ()
-        return self._links.node_of(self._questions.key(keys[0])) if keys else ""
+        links = self._links
+        if not isinstance(links, ClusterLinks) or not command.keys:
+            return ""
+        return links.node_of(self._questions.key(command.keys[0]))
 
     def housekeep(self, *, limit: int = 1_000) -> int:  # noqa: ARG002 - as of every store
         """Forget nothing: Redis does so by itself. It only tells whether Redis is there."""
