@@ -11,6 +11,7 @@ import pytest
 
 from moorage import ConnectorManager, Request, Response, RetryPolicy, Service
 from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
+from moorage.wiring.event_loop_warning import EventLoopWarning
 
 
 def manager() -> ConnectorManager:
@@ -49,6 +50,18 @@ def test_a_real_client_is_watched_on_every_call() -> None:
 
         with pytest.warns(RuntimeWarning, match="inside a running event loop"):
             assert 200 == asyncio.run(inside())
+
+
+def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
+    """A client that is called again inside a loop gives no second warning."""
+    read = EventLoopWarning().wrap(lambda: 1)
+
+    async def inside() -> None:
+        assert 2 == read() + read()
+
+    with pytest.warns(RuntimeWarning, match="inside a running event loop") as reports:
+        asyncio.run(inside())
+    assert 1 == len(reports)
 
 
 def test_a_pause_inside_a_loop_is_warned_of() -> None:

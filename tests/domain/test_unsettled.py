@@ -16,6 +16,7 @@ from moorage.domain.idempotency.unsettled import (
     Register,
     Registered,
     Reserved,
+    Strike,
     effect_name,
     is_absent,
 )
@@ -119,3 +120,14 @@ def test_effect_is_forgotten_when_its_time_is_over() -> None:
     assert effects.execute(recall).number
     effects.clock.advance(1)
     assert Registered() == effects.execute(recall)
+
+
+def test_effect_is_removed_by_its_last_holder_only() -> None:
+    """An earlier holder removes an effect only if its outcome is certain, and nobody twice."""
+    effects = Effects()
+    effects.register()
+    first = effects.attend().number
+    effects.register()
+    assert not effects.execute(Strike(*ABOUT, number=first, certain=False))
+    assert effects.execute(Strike(*ABOUT, number=first, certain=True))
+    assert not effects.execute(Strike(*ABOUT, number=first, certain=True))
