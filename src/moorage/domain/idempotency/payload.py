@@ -45,8 +45,15 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, (int, float)):
         return [type(value).__name__, repr(value)]
-    kind = type(value)
-    return [f"{kind.__module__}.{kind.__qualname__}", _told(value)]
+    return [_type_name(type(value)), _told(value)]
+
+
+def _type_name(kind: type) -> str:
+    """The name of a type, which stays the same when a class of moorage moves to another module."""
+    package = kind.__module__
+    if package.startswith("moorage."):
+        package = "moorage"
+    return f"{package}.{kind.__qualname__}"
 
 
 def _key(name: object) -> str:
