@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from measure import CHILDREN, Block, Comparison, Contender, Read, Target, compare
 
-from moorage.cli.table import COMMANDS
+from moorage.cli.command_table import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,9 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from moorage.cli.table import COMMANDS
+from moorage.cli.command_table import COMMANDS
 from moorage.domain.webhooks.presets import PRESETS
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tools import commands, configuration, presets, vendors
 
 ROOT = Path(__file__).parent.parent

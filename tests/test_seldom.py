@@ -16,8 +16,8 @@ from moorage.runtime.bridge import run_now
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing.sandbox_scenarios import storage as scenarios
 from moorage.vendors.email.sendgrid import SendGrid
-from moorage.wiring.catalog import vendor_class
 from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.installed_vendors import vendor_class
 from moorage.wiring.ports import Ports
 from tests.support.command import command
 

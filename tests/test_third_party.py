@@ -25,7 +25,7 @@ from acme_vendor.sandbox import AcmeSandbox
 from moorage.contracts.sms import SmsCapability, SmsMessage
 from moorage.errors import UnsupportedByVendor
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.catalog import able, vendor_names
+from moorage.wiring.installed_vendors import able, vendor_names
 
 sandbox = AcmeSandbox()
 told = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.cli.command_table import COMMANDS
 from moorage.cli.exit_codes import CODES
 from moorage.cli.frame import PLAIN, build
-from moorage.cli.table import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

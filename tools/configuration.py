@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
 from moorage.config.structure import expectation
 from moorage.config.tables import CONFIGURATION
-from moorage.wiring.catalog import KINDS
+from moorage.wiring.installed_vendors import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

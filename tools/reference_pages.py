@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import moorage
 from moorage import testing
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 class Page(NamedTuple):

@@ -10,7 +10,7 @@ from moorage.contracts.payments import PaymentsCapability
 from moorage.contracts.shipping import ShippingCapability
 from moorage.contracts.sms import SmsCapability
 from moorage.contracts.storage import StorageCapability
-from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.testing import VendorServer
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tests.support.command import command
 from tests.support.configured import STORES, configure
 

@@ -20,7 +20,7 @@ from moorage.cli.commands.status import table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import CLOSED_PIPE
 from moorage.cli.places import opened_hub
-from moorage.cli.standing import service_statuses
+from moorage.cli.service_status import service_statuses
 from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage.config import json_schema
-from moorage.wiring.catalog import vendor_names
+from moorage.wiring.installed_vendors import vendor_names
 from tests.config.broken import OTHERS, STRUCTURAL
 from tests.config.test_migration import NEW
 from tests.config.test_overlays import OVERLAID

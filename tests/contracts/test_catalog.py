@@ -8,7 +8,7 @@ import moorage
 from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.catalog import able, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import able, vendor_class, vendor_names
 from tests.contracts.pigeon import Loft, Pigeon
 
 

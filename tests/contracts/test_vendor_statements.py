@@ -13,7 +13,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.effects import check_vendor, moves_money
 from moorage.contracts.payments import MOVING
 from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tests.contracts.pigeon import Pigeon
 
 if TYPE_CHECKING:

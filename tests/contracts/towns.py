@@ -13,7 +13,7 @@ from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandbox_fixtures import SandboxFixture, fixture_of
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
-from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import KINDS, vendor_class, vendor_names
 from tests.contracts.caller import given
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.http.headers import Headers
-from moorage.domain.resilience.retry_after import (
+from moorage.domain.resilience.vendor_hints import (
     RateHint,
     capped,
     parse_retry_after,

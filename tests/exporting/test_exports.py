@@ -14,7 +14,7 @@ from moorage.config import read_configuration
 from moorage.exporting import described, openapi, postman
 from moorage.exporting.shapes import shape_of
 from moorage.testing.sandbox_fixtures import fixture_of
-from moorage.wiring.catalog import vendor_names
+from moorage.wiring.installed_vendors import vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
-from moorage.wiring.catalog import vendor_class
+from moorage.wiring.installed_vendors import vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
-from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.email.mailgun import read_form
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tests.vendors.email_hubs import hub
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from moorage import AuthenticationFailed, ConnectorManager, Secret
 from moorage.domain.http.requests import Request
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from pathlib import Path

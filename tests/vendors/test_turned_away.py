@@ -13,7 +13,7 @@ from moorage import IdempotencyInProgress, RateLimitExceeded, Request, Response,
 from moorage.domain.resilience.classify import classify
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing.sandbox_fixtures import fixture_of
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from moorage import ConnectorError

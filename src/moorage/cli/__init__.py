@@ -1,8 +1,8 @@
 """The command line, for operators and timers.
 
 A command is a function of plain, typed parameters in its own module, which returns a
-`CommandResult`. `moorage.cli.table` lists it by its import path, so that it is imported only when
-it runs, and by the first sentence of its docstring.
+`CommandResult`. `moorage.cli.command_table` lists it by its import path, so that it is imported
+only when it runs, and by the first sentence of its docstring.
 A parameter annotated as `Context` receives the options that all commands share. Errors are raised;
 `moorage.cli.frame` prints them as one sentence and exits with a code of `moorage.cli.exit_codes`.
 """

@@ -13,9 +13,9 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from moorage.cli import exit_codes
 from moorage.cli.answer import CommandResult
+from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.context import Context
 from moorage.cli.streams import as_json, replaced
-from moorage.cli.table import COMMANDS, GROUPS
 from moorage.domain.secrets.frames import named
 from moorage.errors import ConfigurationError, ConnectorError
 

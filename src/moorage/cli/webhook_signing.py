@@ -12,7 +12,7 @@ from moorage.domain.webhooks.delivery import Delivery
 from moorage.domain.webhooks.template import Scene
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.parts.webhook_verifier import WebhookVerifier
-from moorage.wiring.catalog import webhook_scheme
+from moorage.wiring.installed_vendors import webhook_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import places_of
-from moorage.wiring.catalog import KINDS, vendor_class
+from moorage.wiring.installed_vendors import KINDS, vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,8 @@ from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.wiring.accounts import clients_of, place_of, services_of
-from moorage.wiring.catalog import KINDS
 from moorage.wiring.defaults import memory_storage
+from moorage.wiring.installed_vendors import KINDS
 from moorage.wiring.service_checks import check_money, check_steps, check_tls
 from moorage.wiring.store_urls import (
     aopen_credentials,

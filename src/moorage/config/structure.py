@@ -35,7 +35,7 @@ from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.text import is_encodable, with_article
-from moorage.wiring.catalog import function
+from moorage.wiring.installed_vendors import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

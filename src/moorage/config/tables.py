@@ -38,7 +38,7 @@ from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.region import Region
 from moorage.domain.service.safety import Safety
 from moorage.domain.service.settings import BulkheadConfig, Endpoint, HedgeConfig, Service
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -29,7 +29,7 @@ READ_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     ),
     storage.KIND: frozenset({"head", "exists", "list", "list_stale_uploads", "download"}),
 }
-"""Names of the operations with an effect, by contract."""
+"""Names of the operations without an effect, by contract."""
 
 
 PAYMENT_OPERATIONS: Final[Mapping[str, Mapping[str, str | None]]] = {payments.KIND: payments.MOVING}

@@ -19,7 +19,7 @@ from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from moorage.wiring.catalog import vendor_class
+from moorage.wiring.installed_vendors import vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping

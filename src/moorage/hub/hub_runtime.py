@@ -19,7 +19,7 @@ from moorage.domain.oauth.drawers import drawer_of
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, places_of, services_of, transports_of
-from moorage.wiring.catalog import able
+from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

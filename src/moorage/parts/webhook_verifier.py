@@ -25,7 +25,7 @@ from moorage.parts.base import Part
 from moorage.runtime.bridge import guarded, guarded_async, lift, run_now
 from moorage.services.core.foreign_errors import no_credentials
 from moorage.services.webhooks.verifier import Endpoint, Receiving, keys_for
-from moorage.wiring.catalog import webhook_scheme
+from moorage.wiring.installed_vendors import webhook_scheme
 from moorage.wiring.ports import check_sync_or_async
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from moorage.contracts.effects import check_keys, check_vendor, moves_money
 from moorage.domain.service.settings import Service
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
-from moorage.wiring.catalog import installed, loaded
+from moorage.wiring.installed_vendors import installed, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

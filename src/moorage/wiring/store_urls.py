@@ -11,7 +11,7 @@ from moorage.domain.secrets.frames import refusing
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
-from moorage.wiring.catalog import installed, loaded
+from moorage.wiring.installed_vendors import installed, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

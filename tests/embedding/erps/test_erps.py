@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from vendor_street.erp import EXAMPLES
 
-from moorage.wiring.catalog import vendor_names
+from moorage.wiring.installed_vendors import vendor_names
 from tests.embedding.erps.buyer import Buyer
 from tests.embedding.erps.house import House
 

@@ -9,7 +9,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
 from moorage.cli.places import opened_hub
-from moorage.cli.standing import service_statuses
+from moorage.cli.service_status import service_statuses
 from moorage.errors import ConfigurationError
 
 _HEALTHY: Final = frozenset({None, "closed", "disabled"})

@@ -8,7 +8,7 @@ import attrs
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
-from moorage.wiring.catalog import vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 def vendors(name: str | None = None, /, *, context: Context) -> CommandResult:

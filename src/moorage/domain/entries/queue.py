@@ -32,7 +32,7 @@ from zlib import crc32
 import attrs
 
 from moorage.domain.resilience.retry import delay
-from moorage.domain.resilience.retry_after import LONGEST_PAUSE
+from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.values.durations import is_count
 from moorage.domain.values.text import storable
 from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded

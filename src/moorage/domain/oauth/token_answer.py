@@ -18,7 +18,7 @@ import attrs
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.resilience.classify import is_success
-from moorage.domain.resilience.retry_after import capped, retry_after
+from moorage.domain.resilience.vendor_hints import capped, retry_after
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import masked_text, value_mask

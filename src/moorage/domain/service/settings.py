@@ -17,7 +17,7 @@ from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
-from moorage.domain.resilience.retry_after import LONGEST_PAUSE
+from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.secrets.frames import careful
 from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.endpoint_index import EndpointIndex

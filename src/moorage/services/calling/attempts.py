@@ -22,7 +22,7 @@ from moorage.domain.resilience.admission import AT_ONCE, GO, Answer, Pause, Repo
 from moorage.domain.resilience.circuit import CircuitState, Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.resilience.retry import Again
-from moorage.domain.resilience.retry_after import capped
+from moorage.domain.resilience.vendor_hints import capped
 from moorage.domain.service.plan import MARGIN, ONCE
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable

@@ -18,7 +18,7 @@ from moorage.domain.resilience.classify import (
     unreadable,
 )
 from moorage.domain.resilience.health import REFUSED
-from moorage.domain.resilience.retry_after import capped, rate_hint, retry_after
+from moorage.domain.resilience.vendor_hints import capped, rate_hint, retry_after
 from moorage.domain.secrets.frames import bare
 from moorage.domain.service.plan import is_repeatable, with_defaults, with_idempotency_key
 from moorage.domain.signing.dpop import ProofRefusal, refusal_of

@@ -35,7 +35,7 @@ from moorage.domain.entries.queue import (
     usual_wait,
 )
 from moorage.domain.resilience.retry import wait_of
-from moorage.domain.resilience.retry_after import capped
+from moorage.domain.resilience.vendor_hints import capped
 from moorage.domain.state.sealing import about
 from moorage.domain.values.durations import maybe_seconds
 from moorage.errors import (

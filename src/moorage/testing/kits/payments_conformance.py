@@ -58,7 +58,7 @@ from moorage.testing.sandboxes.base import (
     SandboxHttpClient,
     Slow,
 )
-from moorage.wiring.catalog import able
+from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import PaymentEvent

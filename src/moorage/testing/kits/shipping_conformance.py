@@ -38,7 +38,7 @@ from moorage.errors import (
 from moorage.testing.kits._shipping_buying import BUYING, same
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
 from moorage.testing.kits.checks import blocking, require
-from moorage.wiring.catalog import able
+from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import AddressResult, Shipment, Tracking

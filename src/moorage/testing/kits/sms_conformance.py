@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import (
     Notice,
     SandboxHttpClient,
 )
-from moorage.wiring.catalog import able
+from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
