@@ -18,7 +18,7 @@ from moorage.adapters.databases._sql_source import Names
 from moorage.adapters.databases._sql_wait import by_loop, by_poll, by_select
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.errors import ConfigurationError, StorageUnavailable
-from tests.adapters.sql_lab import Look
+from tests.adapters.sql_lab import Append, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -167,6 +167,23 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
     assert [(command, (7, (None,)))] == returned
 
 
+@pytest.mark.parametrize("lookup", [1, 2], ids=["before the lookup", "after the lookup"])
+def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None:
+    """A command of a signal handler does not join a batch that is being closed around it."""
+    link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
+    engine = _engine(OneLink(link))
+    combiner = Combiner(engine, _nobody)
+    answers: list[Any] = []
+
+    def handle() -> None:
+        answers.append(run_now(combiner.execute(Append(1, "a"), 20.0)))
+
+    engine.pool().batches = SignalledBatches(handle, lookup)
+    answers.append(run_now(combiner.execute(Append(2, "a"), 20.0)))
+
+    assert [(7, ((),))] * 2 == answers
+
+
 def _nobody(*_: object) -> None:
     """Accept a connection that no caller waits for."""
 
@@ -219,6 +236,24 @@ class InterruptingRuntime(OneLink):
     def signal(self) -> Interruption:
         """Return the signal of the caller."""
         return Interruption(lambda: run_now(self._flow))
+
+
+class SignalledBatches(dict[bytes, Any]):
+    """Batches during whose removal a signal arrives: before or after the lookup of one."""
+
+    def __init__(self, handle: Callable[[], None], lookup: int) -> None:
+        super().__init__()
+        self._handle = handle
+        self._lookup = lookup
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """Look a batch up."""
+        batch = super().get(key, default)
+        if self._lookup and batch is not None and batch.closed:
+            before, self._lookup = self._lookup == 1, 0
+            self._handle()
+            return super().get(key, default) if before else batch
+        return batch
 
 
 class Interruption:

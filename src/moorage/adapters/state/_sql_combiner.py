@@ -397,7 +397,8 @@ class Combiner:
             batch.closed = True
             for id_ in batch.row_keys.ids:
                 if pool.batches.get(id_) is batch:
-                    del pool.batches[id_]
+                    # A signal handler that used the store just now has removed it already.
+                    pool.batches.pop(id_, None)
             following = batch.following
             while following is not None:
                 following.pending_commands = [
