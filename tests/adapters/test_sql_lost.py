@@ -217,6 +217,22 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
     assert ((2,),) == values(sql_store, key)
 
 
+@pytest.mark.parametrize("once, kept", [(False, (1, 2)), (True, (2,))])
+def test_only_repeatable_posts_survive_an_outage(
+    sql_store: SqlStorage, kept: tuple[int, ...], *, once: bool
+) -> None:
+    """A posted command that met an outage runs with the next command, if it may be repeated."""
+    key = a_key()
+
+    def fail() -> None:
+        raise StorageUnavailable("away")
+
+    sql_store.post(Meddled(fail, 1, key, once=once))
+    sql_store.execute(Append(2, key))
+
+    assert (kept,) == values(sql_store, key)
+
+
 # --- forks, loops and ends --------------------------------------------------------
 
 
