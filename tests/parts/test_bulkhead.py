@@ -33,7 +33,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 def until_waiting(places: Places, callers: int) -> None:
     """Wait until so many stand in line."""
     end = time.monotonic() + PATIENCE
-    while callers != sum(line.length for line in list(vars(places)["_lines"].values())):
+    while callers != sum(queue.length for queue in list(vars(places)["_queues"].values())):
         assert time.monotonic() < end
         time.sleep(0)
 
