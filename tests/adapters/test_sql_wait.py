@@ -167,6 +167,20 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
     assert [(command, (7, (None,)))] == returned
 
 
+def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
+    """A new row that waits too long for a lock was certainly not written."""
+    link = _link(
+        {
+            "SELECT": ([(VERSION, 0, VERSION + 1)], 0),
+            "(SELECT": ([(None, None, 7)], 0),
+            "INSERT": ServerError(1205, "Lock wait timeout"),
+        }
+    )
+
+    with pytest.raises(StorageUnavailable, match="too long"):
+        run_now(Combiner(_engine(OneLink(link)), _nobody).execute(Append(1, "a"), 20.0))
+
+
 @pytest.mark.parametrize("lookup", [1, 2], ids=["before the lookup", "after the lookup"])
 def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None:
     """A command of a signal handler does not join a batch that is being closed around it."""
