@@ -7,6 +7,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from moorage import Request
 from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
@@ -115,3 +119,27 @@ def test_name_that_is_resolved_for_ever_ends_in_time(
             client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=SHORT))
     finally:
         over.set()
+
+
+def test_connection_class_of_a_session_connects_itself() -> None:
+    """A session's connections that connect in their own way, such as by SOCKS, do so."""
+    hosts: list[str] = []
+
+    class Connection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            hosts.append(self.host)
+            return super()._new_conn()
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    adapter = HTTPAdapter()
+    adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
+    with VendorServer() as vendor, requests.Session() as session:
+        session.mount("http://", adapter)
+        vendor.respond(200)
+        client = RequestsHttpClient(session=session)
+        answer = client.send(Request.get("/"), f"{vendor.url}/", Timeouts(total=LONG))
+        client.close()
+    assert 200 == answer.status
+    assert ["127.0.0.1"] == hosts

@@ -240,3 +240,18 @@ def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
         return len(link.asked)
 
     assert 0 == asyncio.run(story())
+
+
+def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
+    """A caller gets a reply that comes in the turn of the loop in which its time is over."""
+
+    async def story() -> Any:
+        link = HeldLink(lambda _: 7)
+        link.released.set()
+        lane = lane_over(link)
+        question = Question((b"k",), b"", lambda answer: answer, once=True)
+        answer = await lane.ask(question, 0.0)
+        await lane.finish()
+        return answer
+
+    assert 7 == asyncio.run(story())
