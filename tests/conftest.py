@@ -11,17 +11,23 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
-# A slow or busy machine is not a failing property, so nothing here has a deadline.
-settings.register_profile("default", deadline=None)
+# A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
+# take their time to be drawn.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # The same examples on every run: a red build is red again on the next try.
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 # What another interpreter or older dependencies break, they break for most examples.
-settings.register_profile("brief", deadline=None, derandomize=True, max_examples=20)
+settings.register_profile(
+    "brief", settings.get_profile("default"), derandomize=True, max_examples=20
+)
 # A mutant only has to be noticed; nobody reads its smallest counter-example.
 settings.register_profile(
-    "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+    "mutants",
+    settings.get_profile("default"),
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
