@@ -133,7 +133,7 @@ async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path:
     [
         (b"HTTP/1.1 403 No\r\n\r\n", "refused to connect to v.example:443 with status 403",
          False, "Allow this host"),
-        (b"HTTP/1.1 407 No\r\n\r\n", "with status 407", False, "user name and a password"),
+        (b"HTTP/1.1 407 No\r\n\r\n", "with status 407", False, "user name and password"),
         (b"HTTP/1.1 429 No\r\n\r\n", "with status 429", True, "Check the network"),
         (b"HTTP/1.1 502 No\r\n\r\n", "with status 502", True, "Check the network"),
         (b"HTTP/1.1 204 Yes\r\n\r\nunasked", "sent unexpected bytes", True, "network"),
