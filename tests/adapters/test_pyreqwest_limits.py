@@ -295,7 +295,7 @@ async def test_a_source_may_not_open(make: Make) -> None:
         with pytest.raises(InvalidData, match="It is locked"):
             await client.send(Request.put("/", body=failing(wrong)), vendor.url, LONG)
         wrong_kind: Any = BodyStream.of(lambda: ["text"])  # type: ignore[list-item]  # on purpose
-        with pytest.raises(InvalidData, match="gives str, not bytes"):
+        with pytest.raises(InvalidData, match="returns str, not bytes"):
             await client.send(Request.put("/", body=wrong_kind), vendor.url, LONG)
 
     assert () == vendor.requests
