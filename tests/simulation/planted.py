@@ -197,7 +197,7 @@ def limits_per_process(put: Any) -> None:
 @bug
 def sent_is_not_marked(put: Any) -> None:
     """Nothing says that a request has left, so a lapsed claim is taken again."""
-    put(attempts, "asked", lambda core, call, *, retry: call.plan.admission)
+    put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 
 @bug
