@@ -474,7 +474,10 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
 def test_expired_bucket_decides_like_a_stored_one(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]
 ) -> None:
-    """After its time to live, a fresh bucket decides exactly like the stored one."""
+    """After its time to live, a fresh bucket decides exactly like the stored one.
+
+    Once callers have given up, the stored one may keep a token back that the fresh one would give.
+    """
     state = Walk((configured,))
     run(state, walk)
     state.step(0)
@@ -484,13 +487,17 @@ def test_expired_bucket_decides_like_a_stored_one(
     stored.now = fresh.now = sum(fresh.cells["0"][:2]) + idle
     fresh.forget()
     assert {} == fresh.cells
+    gave_back = False
     tickets = [(caller.tickets, caller.tickets) for caller in state.queue]
     for name, number, cost, within, ticketed in rest:
         if name == "admit":
             costs = (min(cost, state.rules[0].burst),)
             question = Admission(gates, within=within, lease=0, costs=costs, ticketed=ticketed)
             one, other = stored.execute(question), fresh.execute(question)
-            assert one[:2] == other[:2]
+            if one[:2] != other[:2]:
+                assert gave_back
+                assert one[:2] > other[:2]
+                return
             tickets += [(one[3], other[3])] if one[3] else []
         elif name == "pause":
             for world in (stored, fresh):
@@ -501,6 +508,7 @@ def test_expired_bucket_decides_like_a_stored_one(
             mine, theirs = tickets.pop(number % len(tickets))
             expected = stored.execute(Confirm(gates, mine, None))
             assert expected == fresh.execute(Confirm(gates, theirs, None))
+            gave_back = True
             stored.execute(GiveBack(gates, mine))
             fresh.execute(GiveBack(gates, theirs))
 
