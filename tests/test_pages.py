@@ -98,7 +98,7 @@ def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
         ("```python\nprint(1)  # → 2\n```", "the block printed\n1"),
         ("```python\nimport sys; print(1, file=sys.stderr)\n```", "to the standard error"),
         ("```python\nimport redis\n```", "No module named 'redis'"),
-        ("```python\nimport tests\n```", "No module named 'tests'"),
+        ("```python\nimport tools\n```", "No module named 'tools'"),
         ("```console\n$ echo one\ntwo\n```", "`echo one` printed"),
         ("```console\n$ false\n```", "`false` ended with 1"),
         ("```console\n$ moorage check\n```", "needs cyclopts, which is not installed"),
