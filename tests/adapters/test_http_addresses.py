@@ -131,7 +131,7 @@ def test_connection_class_of_a_session_connects_itself() -> None:
             return super()._new_conn()
 
     class Pool(HTTPConnectionPool):
-        ConnectionCls = Connection
+        ConnectionCls: Any = Connection
 
     adapter = HTTPAdapter()
     adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
