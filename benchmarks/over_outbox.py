@@ -26,7 +26,7 @@ from moorage import Hub, Outbox, Request, Response, RetryPolicy, Service
 from moorage.adapters.entries.sql import SqlOutbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from moorage.domain.http.requests import Timeouts
 
@@ -49,7 +49,7 @@ class _Vendor:
 
 def _outbox(store: SqlOutbox) -> Block:
     shop = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
-    hub = Hub([], services=[shop], http=_Vendor())  # type: ignore[arg-type]  # it only sends
+    hub = Hub([], services=[shop], http=_Vendor())
     outbox = Outbox(store)
 
     def block(calls: int, read: Read) -> float:
@@ -115,7 +115,7 @@ def _options() -> str:
     return f"-csearch_path={SCHEMA}"
 
 
-def _celery() -> Iterator[Block]:
+def _celery() -> Generator[Block]:
     app = Celery("bench", broker=REDIS)
     app.conf.task_default_queue = PREFIX
     done = Semaphore(0)
@@ -150,7 +150,7 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
     with (
         SqlOutbox(POSTGRES, prefix=PREFIX, create=True) as new,
         SqlOutbox(POSTGRES, prefix=f"{PREFIX}old_", create=True) as old,
-        closing(_celery()) as celery,  # type: ignore[type-var]  # a generator
+        closing(_celery()) as celery,
     ):
         new.migrate()
         old.migrate()
