@@ -734,7 +734,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
         world.clock.advance(WAIT)
 
         class Away:
-            """Knows nobody at the moment."""
+            """A directory of tenants that cannot be reached."""
 
             def version(self, *_: object) -> Any:
                 """Fail."""

@@ -30,7 +30,7 @@ LEASE = 30 * SECOND
 
 
 class Line:
-    """One circuit breaker, with short methods for what happens to it."""
+    """One circuit breaker, with a short method for each command that changes it."""
 
     def __init__(self, **config: Any) -> None:
         self.rule = CircuitRule(CircuitBreakerConfig(**config))

@@ -63,7 +63,7 @@ class Waiting:
         )
 
     def sleep(self, seconds: float, /) -> None:
-        """Advance the clock, and run the action for this number of sleeps."""
+        """Advance the clock, and run the action scheduled for this sleep, if there is one."""
         self.clock.sleep(seconds)
         self.does.pop(len(self.clock.slept), lambda: None)()
 
