@@ -24,7 +24,7 @@ _TABLE: Final = """
     975 BT  976 MN  977 NP  98 IR  992 TJ  993 TM  994 AZ  995 GE  996 KG  998 UZ
 """.split()  # noqa: SIM905 - a list would take four pages
 _COUNTRIES: Final[dict[str, str]] = dict(zip(_TABLE[::2], _TABLE[1::2], strict=True))
-_LONGEST: Final = 3
+_LENGTHS: Final = (3, 2, 1)
 
 
 def country_of(number: str) -> str | None:
@@ -34,5 +34,8 @@ def country_of(number: str) -> str | None:
     territory without a code of its own counts as the country whose code it shares.
     """
     digits = number.removeprefix("+")
-    candidates = (_COUNTRIES.get(digits[:length]) for length in range(_LONGEST, 0, -1))
-    return next((country for country in candidates if country), None)
+    for length in _LENGTHS:
+        country = _COUNTRIES.get(digits[:length])
+        if country is not None:
+            return country
+    return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import email, payments, shipping, sms, storage
+from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.contracts.declaration import Effect
 from moorage.contracts.vendor import UnknownOutcome
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.vendor import Vendor
     from moorage.domain.service.settings import Service
@@ -20,25 +19,13 @@ _STATEMENT_REMEDY: Final = (
     " class."
 )
 
-READ_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
-    email.KIND: frozenset({"validate_address", "get_statistics"}),
-    sms.KIND: frozenset({"get", "validate_number", "check_balance"}),
-    payments.KIND: frozenset({"get", "get_refund", "payments", "disputes", "payouts"}),
-    shipping.KIND: frozenset(
-        {"get_rates", "get_shipment", "get_label", "track", "track_shipment", "validate_address"}
-    ),
-    storage.KIND: frozenset({"head", "exists", "list", "list_stale_uploads", "download"}),
-}
-"""Names of the operations without an effect, by contract."""
-
-
-PAYMENT_OPERATIONS: Final[Mapping[str, Mapping[str, str | None]]] = {payments.KIND: payments.MOVING}
-"""Operations that move money, by contract, each with the capability it needs."""
+_MOVES_MONEY: Final = "payments"
+"""The contract that moves money."""
 
 
 def moves_money(vendor: type[Vendor]) -> bool:
     """True if the vendor fills a contract that moves money; its keys must then survive a crash."""
-    return any(kind in PAYMENT_OPERATIONS for kind in vendor.kinds)
+    return _MOVES_MONEY in vendor.kinds
 
 
 def check_vendor(vendor: type[Vendor]) -> None:
@@ -49,13 +36,15 @@ def check_vendor(vendor: type[Vendor]) -> None:
             again while the vendor states nothing about idempotency keys.
     """
     stated = vendor.unknown_outcomes
-    required = [
-        operation
-        for kind in vendor.kinds
-        for operation, capability in PAYMENT_OPERATIONS.get(kind, {}).items()
-        if capability is None or capability in vendor.capabilities
-    ]
-    missing = [operation for operation in required if operation not in stated]
+    missing: list[str] = []
+    if moves_money(vendor):
+        from moorage.contracts.payments import MOVING  # noqa: PLC0415 - few vendors take payments
+
+        missing = [
+            operation
+            for operation, capability in MOVING.items()
+            if (capability is None or capability in vendor.capabilities) and operation not in stated
+        ]
     if missing:
         raise ConfigurationError(
             f"The vendor {vendor.name} does not state what a repeat does after an unknown outcome"
@@ -104,4 +93,5 @@ def has_effect(request: RoutingRequest) -> bool:
     """True if the operation changes something at a vendor."""
     if request.effect is not None:
         return request.effect
-    return request.operation not in READ_OPERATIONS.get(request.kind, frozenset())
+    effects = contract(request.kind).operation_effects() if request.kind in CONTRACTS else {}
+    return effects.get(request.operation) is not Effect.NONE

@@ -25,7 +25,7 @@ _LOCAL: Final = 64
 
 
 def check_line(value: object, field: str) -> str:
-    """`value` as a single line of text, which cannot start a header of its own."""
+    """`value` as a single line of text, which cannot add a header field."""
     if isinstance(value, str) and _CONTROL.search(value) is None:
         return value
     raise InvalidData(

@@ -13,16 +13,19 @@ Laws:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
+from moorage.contracts import ref
+from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.domain.http import requests
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.response import Response
 from moorage.domain.secrets.secret import Secret
@@ -39,31 +42,8 @@ _PLAIN: Final = frozenset(
 )
 _TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE = range(9)
 
-_MODULES: Final = (
-    "contracts.address",
-    "contracts.checksum",
-    "contracts.email",
-    "contracts.email_address",
-    "contracts.email_bulk",
-    "contracts.email_outcomes",
-    "contracts.payments.requests",
-    "contracts.payments.buyers",
-    "contracts.payments.events",
-    "contracts.payments.states",
-    "contracts.payments.unsettled",
-    "contracts.payments.values",
-    "contracts.ref",
-    "contracts.shipping.parcels",
-    "contracts.shipping.rates",
-    "contracts.shipping.shipments",
-    "contracts.shipping.tracking",
-    "contracts.shipping.units",
-    "contracts.signed",
-    "contracts.sms",
-    "contracts.storage",
-    "domain.http.requests",
-)
-"""Modules whose classes can be encoded."""
+_SHARED_MODULES: Final = (ref, requests)
+"""Modules whose classes can be encoded, beside those of the contracts."""
 
 
 def pack(value: object) -> bytes:
@@ -98,13 +78,16 @@ def unpack(packed: bytes) -> Any:
 @cache
 def kinds() -> dict[str, type]:
     """Every class whose values can be encoded, by its name."""
-    classes: dict[str, type] = {}
-    for name in _MODULES:
-        module = import_module(f"moorage.{name}")
-        for kind in vars(module).values():
-            if isinstance(kind, type) and kind.__module__ == module.__name__ and _is_stored(kind):
-                classes[kind.__name__] = kind
-    return classes
+    modules = list(_SHARED_MODULES)
+    for kind in CONTRACTS:
+        declaration = contract(kind)
+        modules += (sys.modules[declaration.__module__], *declaration.values)
+    return {
+        kind.__name__: kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__ == module.__name__ and _is_stored(kind)
+    }
 
 
 def _is_stored(kind: type) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from moorage.contracts.ref import Ref
 from moorage.contracts.validators import OneOf
 from moorage.contracts.vendor import Vendor, no_options
-from moorage.domain.idempotency.claims import Reach
+from moorage.domain.idempotency.claims import AS_USUAL, KeyUse
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.money import EXPONENTS
@@ -21,6 +22,8 @@ from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+_SHARED: Final = 1024
+"""Number of routing requests that are held."""
 _ANY: Final[frozenset[str]] = frozenset()
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
@@ -190,6 +193,10 @@ class Route:
         return self.tenant is not None, bool(self.countries) + bool(self.currencies)
 
 
+def _full_name(request: RoutingRequest) -> str:
+    return f"{request.kind}.{request.operation}"
+
+
 @attrs.frozen(kw_only=True)
 class RoutingRequest:
     """The properties of an operation that determine the account it goes to.
@@ -201,8 +208,8 @@ class RoutingRequest:
         needs: capabilities that the vendor must have.
         country, currency: codes in capitals that routes match.
         effect: True if it changes something at the vendor; None to tell by its name.
-        round: number of times that it was settled as never done.
-        reach: scope of its idempotency key.
+        use: use of its idempotency key.
+        full_name: the contract and the operation, such as "payments.charge".
     """
 
     kind: str
@@ -212,8 +219,30 @@ class RoutingRequest:
     country: str | None = None
     currency: str | None = None
     effect: bool | None = None
-    round: int = 0
-    reach: Reach = Reach.FRESH
+    use: KeyUse = AS_USUAL
+    full_name: str = attrs.field(
+        default=attrs.Factory(_full_name, takes_self=True), init=False, repr=False, eq=False
+    )
+
+
+@lru_cache(maxsize=_SHARED)
+def shared_request(  # noqa: PLR0917 - keywords would double the time of a look-up
+    kind: str,
+    operation: str,
+    tenant: str | None,
+    needs: frozenset[str],
+    country: str | None,
+    currency: str | None,
+) -> RoutingRequest:
+    """The request with these properties; equal ones are made once, because every call needs one."""
+    return RoutingRequest(
+        kind=kind,
+        operation=operation,
+        tenant=tenant,
+        needs=needs,
+        country=country,
+        currency=currency,
+    )
 
 
 class Directory:
@@ -260,9 +289,9 @@ class Directory:
             ConfigurationError: no account is configured for it.
         """
         open_to = self._open_to(request)
-        chosen = tuple(item for item in open_to if request.needs <= item.vendor.capabilities)
+        chosen = [item for item in open_to if request.needs <= item.vendor.capabilities]
         if chosen:
-            return chosen
+            return tuple(chosen)
         raise self._unsupported(request, open_to)
 
     def find(self, ref: Ref | str, request: RoutingRequest) -> tuple[Account, Ref]:
@@ -292,7 +321,7 @@ class Directory:
         return account, ref
 
     def _open_to(self, request: RoutingRequest) -> tuple[Account, ...]:
-        route = next((route for route in self.routes if route.fits(request)), None)
+        route = self._route(request)
         if route is None:
             names = [
                 account.name
@@ -315,6 +344,12 @@ class Directory:
         if route is not None and route.prefer is Prefer.COST:
             accounts.sort(key=lambda one: (one.cost is None, one.cost or 0))
         return tuple(accounts)
+
+    def _route(self, request: RoutingRequest) -> Route | None:
+        for route in self.routes:
+            if route.fits(request):
+                return route
+        return None
 
     def _unsupported(
         self, request: RoutingRequest, accounts: tuple[Account, ...]

@@ -69,7 +69,7 @@ class SmsStatus(StrEnum):
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.UNKNOWN}
 
     def then(self, update: SmsStatus) -> SmsStatus:
-        """The status after an event, which may be late: a final status stays, or becomes read."""
+        """The status after an event that may arrive late: a final status stays, or becomes read."""
         return update if _FAR[update] > _FAR[self] else self
 
 
@@ -81,6 +81,16 @@ _FAR: Final = {
     SmsStatus.SENT: 3,
     SmsStatus.READ: 5,
 }
+
+
+_NEEDS: Final = {
+    "sender_pool": SmsCapability.SENDER_POOL,
+    "media": SmsCapability.MEDIA,
+    "callback_url": SmsCapability.CALLBACK,
+    "send_at": SmsCapability.SCHEDULED,
+    "validity": SmsCapability.VALIDITY,
+}
+"""The capability that each optional field of a message needs."""
 
 
 class LineType(StrEnum):
@@ -150,14 +160,7 @@ class SmsMessage:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
-        requested = {
-            SmsCapability.SENDER_POOL: self.sender_pool,
-            SmsCapability.MEDIA: self.media,
-            SmsCapability.CALLBACK: self.callback_url,
-            SmsCapability.SCHEDULED: self.send_at,
-            SmsCapability.VALIDITY: self.validity,
-        }
-        return frozenset(capability for capability, value in requested.items() if value)
+        return frozenset([need for field, need in _NEEDS.items() if getattr(self, field)])
 
 
 @attrs.frozen

@@ -79,7 +79,7 @@ def check_maybe(value: object, kind: type, field: str) -> None:
 
 
 def check_whole(value: object, field: str) -> None:
-    """Refuse anything but a whole number from zero on."""
+    """Refuse any value except whole numbers from zero on."""
     if type(value) is not int or value < 0:
         raise InvalidData(
             f"The {field} is not a whole number from zero on.",
@@ -89,7 +89,7 @@ def check_whole(value: object, field: str) -> None:
 
 
 def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a whole number from zero on."""
+    """Refuse any value except whole numbers from zero on."""
     check_whole(value, attribute.name)
 
 
@@ -215,7 +215,7 @@ def is_maybe_count(_: object, attribute: attrs.Attribute[Any], value: object) ->
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse anything but a whole number from one on."""
+    """Refuse any value except whole numbers from one on."""
     if type(value) is not int or value < 1:
         raise InvalidData(
             f"The {attribute.name} is not a whole number from one on.",

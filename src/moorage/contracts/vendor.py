@@ -5,17 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import attrs
 
+from moorage.domain.secrets.frames import careful
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.durations import is_seconds
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.wire import Wire
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
 
-MakeRef: TypeAlias = "Callable[..., Ref]"
-
 _NOTHING: Final[Mapping[str, int]] = {}
 _NO_OUTCOMES: Final[Mapping[str, UnknownOutcome]] = {}
+
+
+class MakeRef(Protocol):
+    """Makes references to objects at an account."""
+
+    def __call__(self, id: str, /, **related: str | None) -> Ref:
+        """Make the reference of an id, and of the ids that it is related to."""
+        ...
 
 
 class RepeatedKey(StrEnum):
@@ -125,6 +132,12 @@ class Vendor:
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = _NO_OUTCOMES
     listed_within: ClassVar[float] = 3_600.0
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Wrap the constructor, so that its errors reveal no secret of the account."""
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            careful(cls)
+
     @abstractmethod
     def services(self) -> Mapping[str, Service]:
         """The vendor's services, by the names that `Wire.send` takes; "" is the main one.
@@ -141,7 +154,7 @@ class Vendor:
         return {}
 
     def mode(self) -> Mode | None:
-        """Live or test, if the options tell; None otherwise."""
+        """Live or test mode, if the options tell; otherwise None."""
         return None
 
     def ping(self) -> Request | None:
@@ -168,7 +181,7 @@ class Vendor:
 def mode_of_key(
     key: Secret | None, *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
 ) -> Mode | None:
-    """Live or test, told by the beginning of the key; None if neither."""
+    """Live or test mode, by the prefix of the key; None if it has neither prefix."""
     if key is None:
         return None
     if key.begins_with(*live):
@@ -177,7 +190,7 @@ def mode_of_key(
 
 
 def mode_at(url: str, *, live: str, test: str) -> Mode | None:
-    """Live or test, told by the URL; None if it is neither."""
+    """Live or test mode, by the URL; None if the URL is neither."""
     if url.startswith(test):
         return Mode.TEST
     return Mode.LIVE if url.startswith(live) else None

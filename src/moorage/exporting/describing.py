@@ -1,4 +1,4 @@
-"""From a configuration to what its accounts and services send."""
+"""The requests that the accounts and services of a configuration send."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from moorage.exporting.recording import Exchange
     from moorage.exporting.sent import Pairs
 
+_COMPUTED: Final = frozenset(
+    {AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.DIGEST, AuthMethod.NEGOTIATE}
+)
+"""The methods for which no fixed value of a header can be written down."""
+
 _NO_HTTP: Final = "Its vendor does not speak HTTP."
 
 
@@ -36,15 +41,17 @@ def described(configured: Configured) -> Description:
     sent: list[Sent] = []
     variables: dict[str, str] = {}
     silent: dict[str, str] = {}
-    kept: dict[str, list[Exchange]] = {}
+    exchanges_by_vendor: dict[str, list[Exchange]] = {}
     for account in configured.accounts:
         vendor = account.vendor.name
         try:
-            exchanges = kept[vendor] if vendor in kept else recorded(vendor)
+            exchanges = (
+                exchanges_by_vendor[vendor] if vendor in exchanges_by_vendor else recorded(vendor)
+            )
         except ConfigurationError as error:
             silent[account.name] = str(error)
             continue
-        kept[vendor] = exchanges
+        exchanges_by_vendor[vendor] = exchanges
         if not exchanges:
             silent[account.name] = _NO_HTTP
         for exchange in exchanges:
@@ -71,10 +78,14 @@ def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
 
 
 def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, str]]:
-    known = dict(texts_of(exchange.options, account.name))
+    names_by_value = dict(texts_of(exchange.options, account.name))
     ours, theirs = exchange.vendor.services(), account.vendor.services()
-    keyed = {one.idempotency_header for one in ours.values() if one.idempotency_header}
-    hiding = Hiding(account.name, known, frozenset(name.lower() for name in keyed))
+    keyed = {
+        sent_request.idempotency_header
+        for sent_request in ours.values()
+        if sent_request.idempotency_header
+    }
+    hiding = Hiding(account.name, names_by_value, frozenset(name.lower() for name in keyed))
     parts = urlsplit(exchange.url)
     to = _server(exchange.url, ours)
     if to is None:
@@ -83,9 +94,9 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         server = variable(account.name, to, "url")
         url = str(theirs[to].base_url) if to in theirs else str(ours[to].base_url)
         base = urlsplit(str(ours[to].base_url)).path.rstrip("/")
-    path, slots = path_of(parts.path, exchange.route, base, account.name, known)
+    path, slots = path_of(parts.path, exchange.route, base, account.name, names_by_value)
     media, body = hiding.body(exchange.request)
-    one = Sent(
+    sent_request = Sent(
         owner=account.name,
         use=exchange.use,
         method=exchange.request.method.value,
@@ -98,13 +109,13 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, s
         ),
         media=media,
         body=body,
-        status=exchange.status,
+        status=exchange.response.status,
     )
     public = _public(account.vendor, account.name)
-    slots = {name: value for name, value in slots.items() if name not in known.values()}
+    slots = {name: value for name, value in slots.items() if name not in names_by_value.values()}
     used = {name: public.get(name, "") for name in hiding.used | _variables(path)}
     url, secrets = _without_secrets(url, account.name)
-    return one, {**used, **slots, **secrets, server: url}
+    return sent_request, {**used, **slots, **secrets, server: url}
 
 
 def _variables(path: Iterable[str | Slot]) -> set[str]:
@@ -112,7 +123,7 @@ def _variables(path: Iterable[str | Slot]) -> set[str]:
 
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
-    """The service that a URL belongs to: the one whose own URL is the longest beginning of it."""
+    """The service that a URL belongs to: the one with the longest base URL that it begins with."""
     fitting = [
         (len(service.base_url), name)
         for name, service in services.items()
@@ -122,7 +133,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 
 
 def _public(vendor: Vendor, owner: str) -> dict[str, str]:
-    """The options of an account that are no secret, by the variables that stand for them."""
+    """The options of an account that are not secret, by their variables."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
@@ -204,9 +215,9 @@ def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
         headers.append((credentials.name, braces(secret)))
     elif credentials is not None and credentials.name and method is AuthMethod.API_KEY_QUERY:
         query.append((credentials.name, braces(secret)))
-    elif service.credentials is not None or service.needs_credentials:
+    elif method in _COMPUTED or (service.credentials is None and not service.needs_credentials):
+        return tuple(headers), (), dict.fromkeys(names.values(), "")
+    else:
         scheme = {AuthMethod.BASIC: "Basic ", AuthMethod.BEARER: "Bearer "}.get(method, "")
         headers.append(("Authorization", f"{scheme}{braces(secret)}"))
-    else:
-        return tuple(headers), (), dict.fromkeys(names.values(), "")
     return tuple(headers), tuple(query), dict.fromkeys((*names.values(), secret), "")

@@ -1,4 +1,4 @@
-"""Variables in the place of secrets, and of what an account is made of."""
+"""Variables that replace secrets and account identifiers in exports."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connec
 
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
-    """Every text in the options of an account, with the name of a variable for it."""
+    """Every text in the options of an account, with the name of its variable."""
     if isinstance(value, str) and len(value) >= _SHORTEST:
         yield value, variable(*path)
     elif is_object(value):
-        for name, one in value.items():
-            yield from texts_of(one, *path, name)
+        for name, item in value.items():
+            yield from texts_of(item, *path, name)
 
 
 @attrs.frozen
 class Hiding:
-    """Puts variables where values are.
+    """Replaces values by variables.
 
     Attributes:
         owner: whose variables these are.
@@ -56,7 +56,7 @@ class Hiding:
 
     def text(self, text: str) -> str:
         """A text with variables for the values in it that are known."""
-        for value, name in sorted(self.known.items(), key=lambda one: -len(one[0])):
+        for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
                 text = text.replace(value, self.put(name))
         return text
@@ -67,7 +67,7 @@ class Hiding:
         return braces(name)
 
     def named(self, name: str, text: str) -> str:
-        """The value of a field: a variable if its name promises a secret."""
+        """The value of a field; a variable if its name suggests a secret."""
         shown = self.text(text)
         signed = _TOKEN.fullmatch(text) is not None
         if not signed and ("{{" in shown or not text or not is_sensitive(name)):
@@ -121,7 +121,7 @@ class Hiding:
     def value(self, name: str, value: Any) -> Any:
         """A value of JSON."""
         if is_object(value):
-            return {key: self.value(key, one) for key, one in value.items()}
+            return {key: self.value(key, item) for key, item in value.items()}
         if is_list(value):
-            return [self.value(name, one) for one in value]
+            return [self.value(name, item) for item in value]
         return self.named(name, value) if isinstance(value, str) else value

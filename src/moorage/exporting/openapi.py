@@ -1,4 +1,4 @@
-"""An OpenAPI 3.1 description of what is sent."""
+"""An OpenAPI 3.1 description of the sent requests."""
 
 from __future__ import annotations
 
@@ -108,15 +108,15 @@ def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
 
 def _named(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
     """The parameters of a query or the headers, as they were sent."""
-    each = [dict(one.query if where == "query" else one.headers) for one in sent]
-    for name in dict.fromkeys(name for one in each for name in one):
+    each = [dict(item.query if where == "query" else item.headers) for item in sent]
+    for name in dict.fromkeys(name for item in each for name in item):
         if where == "header" and name.lower() in _IGNORED:
             continue
-        values = dict.fromkeys(one[name] for one in each if name in one)
+        values = dict.fromkeys(item[name] for item in each if name in item)
         yield {
             "name": name,
             "in": where,
-            "required": all(name in one for one in each),
+            "required": all(name in item for item in each),
             "schema": {"type": "string", "examples": list(values)},
         }
 

@@ -1,4 +1,4 @@
-"""Paths as texts and slots: which parts of a path differ, and what stands for them."""
+"""Path templates: the variable segments of similar paths, and their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
 
 
 def path_of(
-    path: str, route: str | None, base: str, owner: str, known: Mapping[str, str]
+    path: str, route: str | None, base: str, owner: str, variables: Mapping[str, str]
 ) -> tuple[Path, dict[str, str]]:
     """The pieces of a path below a base, and the values of its slots' variables.
 
@@ -26,7 +26,7 @@ def path_of(
         route: the pattern that fits it, if one is known.
         base: what the server's URL has of it already.
         owner: whose variables these are.
-        known: variables by the values that they stand for.
+        variables: names by the values that they stand for.
     """
     pieces: list[str | Slot] = []
     values: dict[str, str] = {}
@@ -35,13 +35,13 @@ def path_of(
         rest, cut = text[cut:], max(cut - len(text), 0)
         if not rest:
             continue
-        if name is None and rest not in known:
+        if name is None and rest not in variables:
             pieces.append(rest)
             continue
-        called = name or known[rest]
+        called = name or variables[rest]
         if any(isinstance(part, Slot) and part.name == called for part in pieces):
             called = f"{called}_{len(pieces)}"
-        stands = known.get(rest) or variable(owner, called)
+        stands = variables.get(rest) or variable(owner, called)
         values.setdefault(stands, rest)
         pieces.append(Slot(called, stands))
     return tuple(pieces), values
@@ -54,11 +54,13 @@ def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
             yield ("key" if text in KEYS else None), text
         return
     template = route.partition(" ")[2]
-    names = [found[1] for found in _BRACED.finditer(template)]
+    names = [matched[1] for matched in _BRACED.finditer(template)]
     texts = _BRACED.split(template)[::3]
-    found = re.match(_pattern(template), path)
+    matched = re.match(_pattern(template), path)
     yield None, texts[0]
-    for name, value, text in zip(names, found.groups() if found else (), texts[1:], strict=False):
+    for name, value, text in zip(
+        names, matched.groups() if matched else (), texts[1:], strict=False
+    ):
         yield name, value
         yield None, text
 

@@ -16,7 +16,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
-    """The collection: a folder for each account and service, and in it what is sent."""
+    """The collection: a folder for each account and service, with its requests."""
     owners = dict.fromkeys(request.owner for request in description.sent)
     return {
         "info": {"name": name, "schema": _SCHEMA, "description": _words(description)},

@@ -1,4 +1,4 @@
-"""Doing everything that a vendor can at its sandbox, and keeping what went out."""
+"""Performs every operation of a vendor at its sandbox, and records the requests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from moorage.contracts.routes import Account
 from moorage.errors import ConnectorError
 from moorage.hub.hub import Hub
 from moorage.runtime.bridge import run_now
-from moorage.testing.fakes.http import with_whole_body
+from moorage.testing.fakes.http import ScriptedIncoming, with_whole_body
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
-from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.base import PIECE, SandboxHttpClient
 from moorage.wiring.installed_vendors import vendor_class
 
 if TYPE_CHECKING:
@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.ports.http import Incoming
-    from moorage.testing.sandbox_fixtures import SandboxFixture
     from moorage.testing.sandbox_scenarios.runner import Scenario
     from moorage.testing.sandboxes.base import Sandbox
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 
 @attrs.frozen(kw_only=True)
 class Exchange:
-    """A request as it left for a sandbox.
+    """A request to a sandbox and its response.
 
     Attributes:
         use: what it was sent for.
         request, url: what was sent, and where.
-        status: of the answer.
+        response: the sandbox's response.
         route: the sandbox's pattern for such requests, if it has one.
         vendor: the account at the sandbox that sent it.
         options: what that account is made of.
@@ -48,7 +47,7 @@ class Exchange:
     use: str
     request: Request
     url: str
-    status: int
+    response: Response
     route: str | None
     vendor: Vendor
     options: Mapping[str, Any]
@@ -69,27 +68,24 @@ class _Recorder:
         """Return the sandbox's response."""
         whole = run_now(with_whole_body(request, plain=True))
         response = self._client.send(whole, url, timeouts)
-        self._keep(whole, url, response.status)
+        self._keep(whole, url, response)
         return response
 
-    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
         """Return the sandbox's response as a stream."""
-        whole = run_now(with_whole_body(request, plain=True))
-        incoming = self._client.open(whole, url, timeouts)
-        self._keep(whole, url, incoming.status)
-        return incoming
+        return ScriptedIncoming(self.send(request, url, timeouts), piece=PIECE)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing, because there is nothing to close."""
 
-    def _keep(self, request: Request, url: str, status: int) -> None:
+    def _keep(self, request: Request, url: str, response: Response) -> None:
         route = self._sandbox.route(request.method.value, urlsplit(url).path)
         self.exchanges.append(
             Exchange(
                 use=self._use,
                 request=request,
                 url=url,
-                status=status,
+                response=response,
                 route=route,
                 vendor=self._vendor,
                 options=self._trade.options,
@@ -140,7 +136,7 @@ def _exchanges_of(
 
 
 def _account(name: str, options: Mapping[str, Any]) -> Account:
-    """The account at the sandbox: made here, so that nothing of the environment gets into it."""
+    """The account at the sandbox, built without values of the environment."""
     kind = vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
     vendor = kind(**{key: value for key, value in options.items() if key in fields})

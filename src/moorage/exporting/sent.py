@@ -15,7 +15,7 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 
 @attrs.frozen
 class Slot:
-    """A part of a path that differs: what it is called, and the variable that stands for it."""
+    """A variable segment of a path: its name, and the variable that replaces it."""
 
     name: str
     variable: str

@@ -1,4 +1,4 @@
-"""The shapes of values, as JSON Schema tells them."""
+"""The shapes of values as JSON Schemas."""
 
 from __future__ import annotations
 

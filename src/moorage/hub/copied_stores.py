@@ -1,7 +1,7 @@
-"""What is done by hand about copies of a database: one may send, or is made harmless.
+"""Copies of a database, which a person allows to send or makes harmless.
 
-A store remembers the environment that used it first. Under another name nothing is sent, until
-`rearm` says that this is right. `neutralize` takes away what a copy could act with.
+A store records the environment that used it first as its owner. In another environment nothing is
+sent until `rearm` allows it. `neutralize` deletes from a copy everything that could cause calls.
 """
 
 from __future__ import annotations
@@ -21,48 +21,51 @@ if TYPE_CHECKING:
 
 
 def rearm(storage: StateStorage, environment_id: str) -> str | None:
-    """Say that an environment may send with a store that another used first.
+    """Allow an environment to send with a store that another environment owns.
 
     Args:
         storage: the store of shared state.
-        environment_id: what the configuration says as `state.environment_id`, or else the name of
-            the environment.
+        environment_id: the configuration's `state.environment_id`, or else the name of the
+            environment.
 
     Returns:
-        Whose the store was first.
+        The owner of the store.
     """
     return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, environment_id).rearm())
 
 
 async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
-    """As `rearm`, awaited."""
+    """Do the same as `rearm`, with an asynchronous store."""
     return await EnvironmentGuard(async_core(Ports(state=storage)).core, environment_id).rearm()
 
 
-def home(storage: StateStorage) -> str | None:
-    """Which environment used a store first, if one did that has a name."""
-    return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).home())
+def owner(storage: StateStorage) -> str | None:
+    """Return the environment that used a store first, if one with a name did."""
+    return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).owner())
 
 
-async def ahome(storage: AsyncStateStorage) -> str | None:
-    """As `home`, awaited."""
-    return await EnvironmentGuard(async_core(Ports(state=storage)).core, None).home()
+async def aowner(storage: AsyncStateStorage) -> str | None:
+    """Do the same as `owner` with an asynchronous store."""
+    return await EnvironmentGuard(async_core(Ports(state=storage)).core, None).owner()
 
 
 def neutralize(*stores: Any) -> int:
-    """Take away what a copy could act with, and say how much that was.
+    """Delete from the stores of a copy everything that could cause calls.
 
-    Idempotency keys stay, so that nothing is done a second time.
+    Idempotency keys stay, so that no effect happens a second time.
 
     Args:
-        stores: what keeps credentials, tokens, tenants or secrets of webhooks, and has `clear`; and
-            outboxes and inboxes, all of whose entries go.
+        stores: stores with a method `clear` (of credentials, tokens, tenants or secrets of
+            webhooks), outboxes and inboxes.
+
+    Returns:
+        The number of deleted items.
     """
     return sum(_cleared(store) for store in stores)
 
 
 async def aneutralize(*stores: Any) -> int:
-    """As `neutralize`, awaited."""
+    """Do the same as `neutralize` with asynchronous stores."""
     return sum([await _cleared(store) for store in stores])
 
 
@@ -73,8 +76,8 @@ def _cleared(store: Any) -> Any:
     remove = getattr(store, "remove", None)
     if remove is None or len(inspect.signature(remove).parameters) != 1:
         raise ConfigurationError(
-            f"a {type(store).__name__} cannot be emptied.",
-            path="kept",
-            remedy="Give what has `clear`, or an outbox or an inbox.",
+            f"The object {type(store).__name__} cannot be emptied.",
+            path="stores",
+            remedy="Give a store with a method `clear`, an outbox or an inbox.",
         )
     return remove(EntryQuery())

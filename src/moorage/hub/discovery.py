@@ -1,11 +1,11 @@
-"""An authorisation server by its issuer alone."""
+"""Discovery of authorisation servers by their issuer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import seconds
-from moorage.runtime.bridge import run_now
+from moorage.runtime.bridge import documented_by, run_now
 from moorage.services.oauth.discovery import described
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports
@@ -24,13 +24,12 @@ def discover(
 ) -> AuthorizationServer:
     """The authorisation server of an issuer, as it describes itself (RFC 8414, OpenID Connect).
 
-    It is asked each time; keep the answer as long as the client that is made of it.
+    Each call sends requests; keep the result as long as the client that you make with it.
 
     Args:
-        issuer: its https:// URL, exactly as the server writes it; plain HTTP is taken only on this
-            machine.
-        http: sends the requests; a client of its own by default.
-        timeout: seconds for each of the two places where the description may lie.
+        issuer: its https:// URL, exactly as the server writes it; http:// only on this machine.
+        http: sends the requests; by default a client that is closed afterwards.
+        timeout: seconds for each of the two places where the description may be.
 
     Raises:
         ConfigurationError: the issuer is no such URL.
@@ -47,22 +46,10 @@ def discover(
             default_client.close()
 
 
-async def adiscover(
+@documented_by(discover)
+async def adiscover(  # noqa: D103 - documented by its twin
     issuer: str, *, http: AsyncHttpClient | None = None, timeout: float | timedelta = _TIMEOUT
 ) -> AuthorizationServer:
-    """As `discover`, awaited.
-
-    Args:
-        issuer: its https:// URL, exactly as the server writes it; plain HTTP is taken only on this
-            machine.
-        http: sends the requests; a client of its own by default.
-        timeout: seconds for each of the two places where the description may lie.
-
-    Raises:
-        ConfigurationError: the issuer is no such URL.
-        ConnectionFailed: the server cannot be reached.
-        VendorFailed: it describes itself nowhere, or another server, or unusably.
-    """
     bound = seconds(timeout, "timeout")
     wired = async_core(Ports(http=http))
     try:

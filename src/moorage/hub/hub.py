@@ -1,4 +1,4 @@
-"""Every vendor of a business system behind the contracts: the two faces of a hub."""
+"""Hubs, synchronous and asynchronous: every configured vendor behind the contracts."""
 
 from __future__ import annotations
 
@@ -15,21 +15,14 @@ from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError
-from moorage.faces.email import AsyncEmail, Email
-from moorage.faces.payments import AsyncPayments, Payments
-from moorage.faces.shipping import AsyncShipping, Shipping
-from moorage.faces.sms import AsyncSms, Sms
-from moorage.faces.storage import AsyncStorage, Storage
+from moorage.hub.contract_methods import AsyncContractMethods, ContractMethods
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-from moorage.hub.reloading import AsyncWatch, Origin, Watch, beside
-from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
-from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.hub.origin import Origin
 from moorage.runtime.bridge import documented_by, run_now, step_async, step_sync
+from moorage.runtime.signatures import with_arguments_of
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
-from moorage.services.contracts.unsettled_payments import UnsettledFlows
-from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
 from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
@@ -38,6 +31,7 @@ if TYPE_CHECKING:
     from signal import Signals
     from types import TracebackType
 
+    from moorage.contracts.offer import Changes
     from moorage.contracts.payments import (
         Capture,
         Payment,
@@ -47,12 +41,18 @@ if TYPE_CHECKING:
         Void,
     )
     from moorage.contracts.routes import Account, Directory, Route
+    from moorage.domain.monitoring.alert_settings import AlertSettings
+    from moorage.domain.monitoring.settings import HealthSettings
     from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
-    from moorage.hub.reloading import Source
+    from moorage.hub.origin import Source
+    from moorage.hub.reloading import AsyncWatch, Watch
+    from moorage.parts.webhook_verifier import WebhookVerifier
+    from moorage.ports.audit import AuditTrail
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.contracts.dispatcher import Dispatcher
+    from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
 
     ReadTenant: TypeAlias = Callable[
@@ -61,9 +61,11 @@ if TYPE_CHECKING:
 
 
 class _Hub:
-    """What both colours share: the accounts, their webhooks, and how both are read anew."""
+    """The common part of both hubs, which never waits: accounts, their webhooks, and reloading."""
 
     _classes: ClassVar[HubClasses]
+    health_settings: HealthSettings | None = None
+    alert_settings: AlertSettings | None = None
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class _Hub:
         self._state = ports.get("state")
         self._http = ports.get("http")
         self._clock = ports.get("clock")
+        self._audit: AuditTrail | None = ports.get("audit")
         self._runtime = HubRuntime(
             self._classes,
             transports=transports or {},
@@ -103,12 +106,12 @@ class _Hub:
         self._reloading = threading.RLock()
 
     def owns(self, *opened: Any) -> Self:
-        """Have the hub close, with itself, the ports that were opened for it alone."""
+        """Make the hub close these ports when it closes, because they were opened for it alone."""
         self._own = opened
         return self
 
     def comes_from(self, source: Source, read: Callable[[Source], Offer]) -> Self:
-        """Remember where the configuration comes from, so that `reload` can read it again.
+        """Store the source of the configuration, so that `reload` can read it again.
 
         Args:
             source: what it was read from.
@@ -118,17 +121,18 @@ class _Hub:
         return self
 
     def asks(self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0) -> Self:
-        """Have the accounts of tenants looked up, and looked at again while they are used.
+        """Make the hub read the accounts of tenants from a source, again at intervals while in use.
 
         Args:
-            tenants: knows them: a port of the hub's colour, as `Tenants` says.
+            tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
+                asynchronous hub.
             read: makes accounts and routes of a tenant's tables, with the accounts of everybody.
             every: seconds for which what was looked up is believed.
 
         Raises:
             ConfigurationError: `tenants` is no such port.
         """
-        verbs = tenant_verbs(tenants, awaited=self._classes.name != "")
+        verbs = tenant_verbs(tenants, is_async=self._classes.name != "")
 
         def build(base: Dispatcher, tenant: str, tables: Mapping[str, Any]) -> Dispatcher:
             accounts, routes = read(tenant, tables, base.directory.accounts.values())
@@ -144,7 +148,15 @@ class _Hub:
         )
         return self
 
-    def _read_anew(self, source: Source | Offer | None) -> Reloaded:
+    def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
+        """Record the paths that a reload changes, before it changes them."""
+        paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
+        if self._audit is not None and paths:
+            self._audit.record(
+                "configuration.reload", "configuration", actor=actor, reason=reason, after=paths
+            )
+
+    def _read_anew(self, source: Source | Offer | None, actor: str | None, reason: str) -> Reloaded:
         """Read the configuration, and have calls that begin from now on go by it."""
         with self._reloading:
             origin = self._origin
@@ -152,7 +164,7 @@ class _Hub:
                 offer = source
             elif origin is None:
                 raise ConfigurationError(
-                    "this hub was made of values, and of no configuration that could be read.",
+                    "This hub was not opened from a configuration file, so it cannot reload.",
                     path="configuration",
                     remedy="Open it with moorage.open, or give `reload` an Offer of other values.",
                 )
@@ -161,6 +173,7 @@ class _Hub:
                 offer = origin.read(origin.source)
             dispatcher = self._runtime.dispatcher(offer, self._live.dispatcher)
             changes = self._offer.changes(offer)
+            self._record(changes, actor, reason)
             self._offer, self._origin, self._live.dispatcher = offer, origin, dispatcher
             self.manager.use(dispatcher.calling, dry_run=offer.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
@@ -184,7 +197,11 @@ class _Hub:
 
     @property
     def unsettled(self) -> UnsettledFlows:
-        """The register of payments whose outcome is not known, for an outbox."""
+        """The register of payments with an unknown outcome, for an outbox."""
+        from moorage.services.contracts.unsettled_payments import (  # noqa: PLC0415 - slow to load
+            UnsettledFlows,
+        )
+
         return UnsettledFlows(self._core, self._live.dispatcher_of)
 
     @property
@@ -240,7 +257,7 @@ class _Hub:
         )
 
     def webhooks(self, account: str, **options: Any) -> WebhookVerifier:
-        """A verifier of what this account's vendor sends us.
+        """Return a verifier of the webhooks that this account's vendor sends.
 
         Args:
             account: its name.
@@ -262,10 +279,12 @@ class _Hub:
             self._classes.http: self._http,
             **vendor.verifying(),
         }
+        from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
+
         return WebhookVerifier(name=account, **{**account_options, **options})
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
-        """What a verified webhook means, as events of the contracts."""
+        """The events of the contracts that a verified webhook reports."""
         configured = self.account(account)
         return configured.vendor.events(webhook, partial(_ref, configured))
 
@@ -280,7 +299,7 @@ def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
 
 
 @careful
-class Hub(_Hub):
+class Hub(ContractMethods, _Hub):
     """The contracts over configured accounts.
 
     Safe to share between threads.
@@ -296,73 +315,139 @@ class Hub(_Hub):
             provider; the memory of this process by default.
         environment_id: the environment that the store must belong to, or nothing is sent; "" is one
             without a name. By default nobody asks.
-        ports: what `ConnectorManager` takes besides, such as `state` and `http`.
+        ports: further arguments of the manager, such as `state` and `http`.
 
     Attributes:
         manager: calls every service, those of the accounts included.
+        health_settings: the health settings of its configuration, if it has any.
+        alert_settings: the alert settings of its configuration, if it has any.
     """
 
     _classes = HubClasses(
         ConnectorManager,
         _step,
         "",
-        OAuthTokenRefresher,
-        AccountTokens,
         "http",
     )
     manager: ConnectorManager
 
-    def email(self, tenant: str | None = None, *, subject: str | None = None) -> Email:
-        """Mail, of this tenant; `subject` says whose data they are about."""
-        return Email(self._live.about(subject), tenant)
+    def unsettled_payments(self) -> list[UnsettledPayment]:
+        """List the operations of all tenants that move money and whose outcome is unknown.
 
-    def payments(self, tenant: str | None = None, *, subject: str | None = None) -> Payments:
-        """Payments, of this tenant; `subject` says whose data they are about."""
-        return Payments(self._live.about(subject), tenant)
+        The store has the list, so that it is the same in every process and outlives them. An
+        operation that is under way is on it, too, with the seconds for which it may go on.
 
-    def sms(self, tenant: str | None = None, *, subject: str | None = None) -> Sms:
-        """Text messages, of this tenant; `subject` says whose data they are about."""
-        return Sms(self._live.about(subject), tenant)
-
-    def storage(self, tenant: str | None = None, *, subject: str | None = None) -> Storage:
-        """Files, of this tenant; `subject` says whose data they are about."""
-        return Storage(self._live.about(subject), tenant)
-
-    def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> Shipping:
-        """Shipments, of this tenant; `subject` says whose data they are about."""
-        return Shipping(self._live.about(subject), tenant)
-
-    @documented_by(UnsettledFlows.unsettled)
-    def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
+        Returns:
+            The oldest first.
+        """
         return run_now(self.unsettled.unsettled())
 
-    @documented_by(UnsettledFlows.settle)
-    def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:  # noqa: D102 - the flow's
+    def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:
+        """Settle up to `limit` operations, oldest first, if the vendors can tell their outcome.
+
+        Each is settled as its vendor states: asked again under its key, repeated, or looked for by
+        its reference. What stays unknown is looked at again later and later, and several
+        processes may do this at once. Nothing is begun that was not sent before.
+
+        Args:
+            limit: how many to look at.
+
+        Returns:
+            What was settled; empty if there was nothing to do.
+        """
         return run_now(self.unsettled.settle(limit=limit))
 
-    @documented_by(UnsettledFlows.close)
-    def close_payment(  # noqa: D102 - the flow's
+    def settle_payment(
+        self,
+        idempotency_key: str,
+        *,
+        tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> SettledPayment | None:
+        """Ask the vendor about one operation now, and settle it if the vendor can tell.
+
+        This does for one operation what `settle_payments` does, without waiting for its turn.
+
+        Args:
+            idempotency_key: its key.
+            tenant: whose payment it is.
+            actor: the person who does it, for the audit trail; by default the system's user.
+            reason: the reason for the audit trail.
+
+        Returns:
+            What was settled, or None if the vendor could not tell.
+
+        Raises:
+            InvalidData: no such operation is unsettled, or its vendor cannot be asked about it.
+            IdempotencyInProgress: its caller may still be at work on it.
+        """
+        return run_now(
+            self.unsettled.settle_payment(
+                idempotency_key, tenant=tenant, actor=actor, reason=reason
+            )
+        )
+
+    def close_payment(
         self,
         idempotency_key: str,
         *,
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> UnsettledPayment:
-        closing = self.unsettled.close(idempotency_key, done=done, receipt=receipt, tenant=tenant)
+        """Close an operation whose outcome you have looked up at the vendor.
+
+        Args:
+            idempotency_key: its key.
+            done: whether it was done. If not, the key may be used again, and the vendor is asked as
+                if for the first time; that is refused while the first request may be under way.
+            receipt: what repeats of the key are to get: the receipt itself, or the reference or the
+                vendor's id of the payment, or of the refund. Without it a payment is looked for by
+                our reference of it.
+            tenant: whose payment it is.
+            actor: the person who does it, for the audit trail; by default the system's user.
+            reason: the reason for the audit trail.
+
+        Returns:
+            The operation that was closed.
+
+        Raises:
+            InvalidData: no such operation is unsettled, the receipt is not one of it, or the
+                vendor's answer is known here and says otherwise.
+            IdempotencyInProgress: the request may still be under way.
+        """
+        closing = self.unsettled.close(
+            idempotency_key,
+            done=done,
+            receipt=receipt,
+            tenant=tenant,
+            actor=actor,
+            reason=reason,
+        )
         return run_now(closing)
 
     @refusing
-    def reload(self, source: Source | Offer | None = None) -> Reloaded:
-        """Read the configuration again, and have every call that begins from now on go by it.
+    def reload(
+        self,
+        source: Source | Offer | None = None,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> Reloaded:
+        """Read the configuration again; calls that begin from now on use the new one.
 
-        Calls under way end as they began, and faces that were taken before go by the new one. The
-        ports stay, and with them what circuits, limits, budgets, keys, caches, tokens and
-        connections know; so do accounts and services as long as they keep their names.
+        Calls under way end as they began; objects obtained before, such as `payments()`, go by the
+        new one. The ports stay, and with them what circuits, limits, budgets, keys, caches, tokens
+        and connections know; so do accounts and services as long as they keep their names.
 
         Args:
             source: another file or mapping to read, now and from now on; or what a hub is made of
                 as values.
+            actor: the person who does it, for the audit trail; by default the system's user.
+            reason: the reason for the audit trail.
 
         Returns:
             What is another, which observers are told as well.
@@ -370,7 +455,7 @@ class Hub(_Hub):
         Raises:
             ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
         """
-        reloaded = self._read_anew(source)
+        reloaded = self._read_anew(source, actor, reason)
         self._core.tell(reloaded)
         return reloaded
 
@@ -391,7 +476,7 @@ class Hub(_Hub):
         return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
-        """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
+        """Look up the accounts of a tenant, so that `account`, `webhooks` and `events` find them.
 
         Operations do so by themselves. Without tenants that are looked up there is nothing to do.
 
@@ -407,11 +492,11 @@ class Hub(_Hub):
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
     ) -> Watch:
-        """What reads the configuration anew when its file says something else.
+        """A watch that reloads the configuration when its file changes.
 
         Nothing happens on its own: call its `look` where it suits you, or enter it, and a thread
-        of its own does so until you leave. A file that is wrong changes nothing: observers
-        are told `ReloadFailed`, and it is looked at again when it has changed.
+        (in an asynchronous hub, a task) does so until you leave. A file that is wrong changes
+        nothing: observers are told `ReloadFailed`, and it is looked at again when it has changed.
 
         Args:
             every: seconds between two looks while it is entered; None looks only at signals.
@@ -421,13 +506,15 @@ class Hub(_Hub):
             ConfigurationError: this hub was not opened from a file; or, when it is entered, a
                 signal cannot be listened for, as in any thread but the main one.
         """
+        from moorage.hub.reloading import Watch  # noqa: PLC0415 - loads asyncio
+
         return Watch(self._origin, self.reload, self._failed, every, signals)
 
     def _known_account(self, name: str) -> Account | None:
         return super()._known_account(name) or run_now(self._live.find_account(name))
 
     def close(self) -> None:
-        """Give back the connections that were opened here."""
+        """Close the connections that the hub opened."""
         self.manager.close()
         if self._runtime.refresher is not None:
             self._runtime.refresher.close()
@@ -448,151 +535,96 @@ class Hub(_Hub):
 
 
 @careful
-class AsyncHub(_Hub):
-    """The contracts over configured accounts; awaited, and otherwise as `Hub`.
+@with_arguments_of(Hub)
+class AsyncHub(AsyncContractMethods, _Hub):
+    """The contracts over configured accounts; its methods are those of `Hub`.
 
     Safe to share between tasks.
-
-    Args:
-        accounts: the accounts of ours at vendors.
-        routes: where operations go; a kind without a route goes to the one account that fills it.
-        services: anything else that is called, through `manager`.
-        safety: how far it reaches into the world; all the way by default.
-        transports: by account, what speaks for vendors that do not speak HTTP; the embedded ones
-            unless given.
-        tokens: where the access tokens of accounts are kept that get them by OAuth: a credential
-            provider; the memory of this process by default.
-        environment_id: the environment that the store must belong to, or nothing is sent; "" is one
-            without a name. By default nobody asks.
-        ports: what `AsyncConnectorManager` takes besides, such as `state` and `http`.
-
-    Attributes:
-        manager: calls every service, those of the accounts included.
     """
 
     _classes = HubClasses(
         AsyncConnectorManager,
         step_async,
         "Async",
-        AsyncOAuthTokenRefresher,
-        AsyncAccountTokens,
         "async_http",
     )
     manager: AsyncConnectorManager
 
-    def email(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncEmail:
-        """Mail, of this tenant; `subject` says whose data they are about."""
-        return AsyncEmail(self._live.about(subject), tenant)
-
-    def payments(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncPayments:
-        """Payments, of this tenant; `subject` says whose data they are about."""
-        return AsyncPayments(self._live.about(subject), tenant)
-
-    def sms(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncSms:
-        """Text messages, of this tenant; `subject` says whose data they are about."""
-        return AsyncSms(self._live.about(subject), tenant)
-
-    def storage(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncStorage:
-        """Files, of this tenant; `subject` says whose data they are about."""
-        return AsyncStorage(self._live.about(subject), tenant)
-
-    def shipping(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncShipping:
-        """Shipments, of this tenant; `subject` says whose data they are about."""
-        return AsyncShipping(self._live.about(subject), tenant)
-
-    @documented_by(UnsettledFlows.unsettled)
-    async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - the flow's
+    @documented_by(Hub.unsettled_payments)
+    async def unsettled_payments(self) -> list[UnsettledPayment]:  # noqa: D102 - documented by its twin
         return await self.unsettled.unsettled()
 
-    @documented_by(UnsettledFlows.settle)
-    async def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:  # noqa: D102 - the flow's
+    @documented_by(Hub.settle_payments)
+    async def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:  # noqa: D102 - documented by its twin
         return await self.unsettled.settle(limit=limit)
 
-    @documented_by(UnsettledFlows.close)
-    async def close_payment(  # noqa: D102 - the flow's
+    @documented_by(Hub.settle_payment)
+    async def settle_payment(  # noqa: D102 - documented by its twin
+        self,
+        idempotency_key: str,
+        *,
+        tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> SettledPayment | None:
+        return await self.unsettled.settle_payment(
+            idempotency_key, tenant=tenant, actor=actor, reason=reason
+        )
+
+    @documented_by(Hub.close_payment)
+    async def close_payment(  # noqa: D102 - documented by its twin
         self,
         idempotency_key: str,
         *,
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> UnsettledPayment:
-        closing = self.unsettled.close(idempotency_key, done=done, receipt=receipt, tenant=tenant)
+        closing = self.unsettled.close(
+            idempotency_key,
+            done=done,
+            receipt=receipt,
+            tenant=tenant,
+            actor=actor,
+            reason=reason,
+        )
         return await closing
 
+    @documented_by(Hub.reload)
     @refusing
-    async def reload(self, source: Source | Offer | None = None) -> Reloaded:
-        """Read the configuration again, and have every call that begins from now on go by it.
+    async def reload(  # noqa: D102 - documented by its twin
+        self,
+        source: Source | Offer | None = None,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> Reloaded:
+        from moorage.hub.reloading import beside  # noqa: PLC0415 - loads asyncio
 
-        Calls under way end as they began, and faces that were taken before go by the new one. The
-        ports stay, and with them what circuits, limits, budgets, keys, caches, tokens and
-        connections know; so do accounts and services as long as they keep their names.
-
-        Args:
-            source: another file or mapping to read, now and from now on; or what a hub is made of
-                as values.
-
-        Returns:
-            What is another, which observers are told as well.
-
-        Raises:
-            ConfigurationError: it is wrong, or this hub was not opened from one; nothing changed.
-        """
-        reloaded = await beside(partial(self._read_anew, source))
+        reloaded = await beside(partial(self._read_anew, source, actor, reason))
         self._core.tell(reloaded)
         return reloaded
 
-    async def find_account(self, name: str) -> Account | None:
-        """The account of this name as it is now, or None if there is no such account.
-
-        For an account of a tenant that is looked up, such as `acme.stripe` of `acme`, it asks what
-        the tenant has, whether or not this process has called that tenant before. Use it where
-        webhooks arrive: afterwards `account`, `webhooks` and `events` know the account.
-
-        Args:
-            name: of the account.
-
-        Raises:
-            ConfigurationError: the tables of its tenant are wrong.
-            StorageUnavailable: it cannot be told just now what the tenant has, and never was.
-        """
+    @documented_by(Hub.find_account)
+    async def find_account(self, name: str) -> Account | None:  # noqa: D102 - documented by its twin
         return await self._live.find_account(name)
 
-    async def look_up(self, tenant: str) -> None:
-        """Look up what a tenant has, so that `account`, `webhooks` and `events` know its accounts.
-
-        Operations do so by themselves. Without tenants that are looked up there is nothing to do.
-
-        Args:
-            tenant: its name.
-
-        Raises:
-            ConfigurationError: nobody knows it, or what it has is wrong.
-            StorageUnavailable: it cannot be told just now, and never was.
-        """
+    @documented_by(Hub.look_up)
+    async def look_up(self, tenant: str) -> None:  # noqa: D102 - documented by its twin
         await self._live.dispatcher_of(tenant)
 
-    def watch(
+    @documented_by(Hub.watch)
+    def watch(  # noqa: D102 - documented by its twin
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
     ) -> AsyncWatch:
-        """What reads the configuration anew when its file says something else.
+        from moorage.hub.reloading import AsyncWatch  # noqa: PLC0415 - loads asyncio
 
-        Nothing happens on its own: call its `look` where it suits you, or enter it, and a task
-        of its own does so until you leave. A file that is wrong changes nothing: observers
-        are told `ReloadFailed`, and it is looked at again when it has changed.
-
-        Args:
-            every: seconds between two looks while it is entered; None looks only at signals.
-            signals: what makes it read the file while it is entered, changed or not.
-
-        Raises:
-            ConfigurationError: this hub was not opened from a file; or, when it is entered, a
-                signal cannot be listened for, as in any thread but the main one.
-        """
         return AsyncWatch(self._origin, self.reload, self._failed, every, signals)
 
     async def close(self) -> None:
-        """Give back the connections that were opened here."""
+        """Close the connections that the hub opened."""
         await self.manager.close()
         if self._runtime.refresher is not None:
             await self._runtime.refresher.close()

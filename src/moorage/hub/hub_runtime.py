@@ -15,7 +15,6 @@ import attrs
 from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.offer import Offer, check_modes
 from moorage.contracts.routes import Directory
-from moorage.domain.oauth.drawers import drawer_of
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, places_of, services_of, transports_of
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import Account, Route
     from moorage.domain.oauth.client import OAuthClient
     from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-    from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.core.core import Core
-    from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
 
 _OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
 """The ports of a hub that its token refresher shares."""
@@ -43,16 +40,12 @@ class HubClasses(NamedTuple):
         manager: class of the manager.
         step: makes a step of a call from a function.
         name: prefix of the names of adapters.
-        refresher: class that gets and renews the tokens of accounts.
-        tokens: class that gives the manager those tokens.
         http: keyword of a webhook verifier for its HTTP client.
     """
 
     manager: type[ConnectorManager | AsyncConnectorManager]
     step: Callable[[Callable[[], Any], Core], AttemptStep]
     name: str
-    refresher: type[OAuthTokenRefresher | AsyncOAuthTokenRefresher]
-    tokens: type[AccountTokens | AsyncAccountTokens]
     http: str
 
 
@@ -141,8 +134,11 @@ class HubRuntime:
                 hasattr(transport, "close") or hasattr(transport, "aclose")
             ):
                 self._own_transports[id(transport)] = transport
-        for service, client in clients.items():
-            self._clients[service, drawer_of(client)] = client
+        if clients:
+            from moorage.domain.oauth.drawers import drawer_of  # noqa: PLC0415 - only for OAuth
+
+            for service, client in clients.items():
+                self._clients[service, drawer_of(client)] = client
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:
@@ -187,15 +183,24 @@ class HubRuntime:
         """The credential provider of accounts with tokens; None without such accounts."""
         if not clients:
             return None
+        refresher, provider = self._oauth_classes()
         with self._making:
             # Threads that make the dispatchers of several tenants at once share one.
             if self.refresher is None:
                 ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}
-                self.refresher = self._classes.refresher(
+                self.refresher = refresher(
                     self._client, vault=self._vault, storage=self._ports.get("state"), **ports
                 )
-        kind: Any = self._classes.tokens
-        return kind(self.refresher, clients, self._ports.get("credentials"))
+        return provider(self.refresher, clients, self._ports.get("credentials"))
+
+    def _oauth_classes(self) -> tuple[Any, Any]:
+        """The classes of the token refresher and of the credential provider over it."""
+        from moorage.parts import oauth_token_refresher as oauth  # noqa: PLC0415 - slow to load
+        from moorage.wiring import account_tokens as tokens  # noqa: PLC0415 - the same
+
+        if self._classes.name:
+            return oauth.AsyncOAuthTokenRefresher, tokens.AsyncAccountTokens
+        return oauth.OAuthTokenRefresher, tokens.AccountTokens
 
     def _client(self, service: str, drawer: str | None) -> OAuthClient | None:
         return self._clients.get((service, drawer))

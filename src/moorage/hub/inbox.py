@@ -1,4 +1,4 @@
-"""Webhooks that are written down first and handled later, plain and awaited."""
+"""The inbox: webhooks that are stored first and handled later."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from moorage.contracts.email_outcomes import EmailEvent
-from moorage.contracts.payments.events import PaymentEvent
-from moorage.contracts.shipping.tracking import ShippingEvent
-from moorage.contracts.sms import SmsEvent
+from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
@@ -18,9 +15,11 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import awaited, blocking, lift
+from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.inbox import Handled, InboxFlows, Senders
 from moorage.services.entries.processing import Worked
 from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
+from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.renewing import entry_renewals
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from moorage.hub.hub import AsyncHub, Hub
     from moorage.parts.webhook_verifier import WebhookVerifier
     from moorage.ports.cipher import Cipher
+    from moorage.ports.entry_tracing import EntryTracing
     from moorage.ports.inbox import AsyncInboxStorage, InboxStorage
     from moorage.services.core.core import Core
 
@@ -47,22 +47,24 @@ __all__ = [
 
 F = TypeVar("F", bound="Callable[[Any, InboxEntry], Any]")
 
-_KINDS: Final[dict[str, type]] = {
-    "email": EmailEvent,
-    "payments": PaymentEvent,
-    "shipping": ShippingEvent,
-    "sms": SmsEvent,
-    "webhook": WebhookEvent,
-}
 _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 
 
 class _Verifiers:
-    """A verifier for each account, made anew when the account is another."""
+    """A verifier for each account, replaced when the account changes."""
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub
         self._cached: dict[str, tuple[object, WebhookVerifier]] = {}
+
+    def senders(self, **flows: Callable[..., Any]) -> Senders:
+        """Return the hub's senders, with the flows that may wait."""
+        return Senders(
+            **flows,
+            owner=partial(_owner, self._hub),
+            meaning=self._hub.events,
+            accepted=lambda account: self.of(account).accepted,
+        )
 
     def of(self, account: str) -> WebhookVerifier:
         """The verifier of an account; the store of the inbox guards against repeats."""
@@ -73,25 +75,42 @@ class _Verifiers:
             self._cached[account] = cached
         return cached[1]
 
+    def verify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
+        """The events of a delivery to an account, verified."""
+        return self.of(account).verify(**delivery)
+
+    async def averify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
+        """The asynchronous `verify`."""
+        return await self.of(account).averify(**delivery)
+
+    def confirm(self, account: str, event: WebhookEvent) -> bool:
+        """Confirm an event with the vendor of an account."""
+        return self.of(account).confirm(event)
+
+    async def aconfirm(self, account: str, event: WebhookEvent) -> bool:
+        """The asynchronous `confirm`."""
+        return await self.of(account).aconfirm(event)
+
 
 class _Inbox:
-    """What both colours share: handlers, and what was sent."""
+    """The common part of both inboxes, which never waits: handlers and contents of deliveries."""
 
     _flows: InboxFlows
 
     def on(self, kind: type | str) -> Callable[[F], F]:
-        """Register a handler: a function of an event and the entry that it came in.
+        """Register a handler: a function of an event and its entry.
 
         Args:
-            kind: what it handles: "payments", "email", "sms" or "shipping" for the events of a
-                contract, or their class; "webhook" for each webhook as the vendor sent it.
+            kind: what it handles: the name of a contract, such as "payments", for its events, or
+                their class; "webhook" for each webhook as the vendor sent it.
         """
-        event_class = _KINDS.get(kind) if isinstance(kind, str) else kind
+        events = _events()
+        event_class = events.get(kind) if isinstance(kind, str) else kind
         if event_class is None:
             raise ConfigurationError(
                 f"There are no events of the kind {kind!r}.",
                 path="kind",
-                remedy=f"Use one of: {', '.join(_KINDS)}.",
+                remedy=f"Use one of: {', '.join(events)}.",
             )
 
         def register(handler: F) -> F:
@@ -101,16 +120,16 @@ class _Inbox:
         return register
 
     def reply(self, entry: InboxEntry) -> WebhookReply:
-        """What to answer the sender of a webhook that `receive` returned."""
+        """The reply to the sender of a webhook that `receive` returned."""
         return self._flows.reply(entry)
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
-        """What was sent in this delivery, as it was verified."""
+        """The verified webhooks of this delivery."""
         return self._flows.webhooks(entry)
 
 
 class WebhookInbox(_Inbox):
-    """Writes each webhook down before anything is done with it, and handles it until it is done.
+    """Stores each webhook before any handler runs, and runs handlers until one succeeds.
 
     Handlers run at least once for each webhook. Those about one thing, such as one payment, are
     handled in the order in which they came.
@@ -120,9 +139,11 @@ class WebhookInbox(_Inbox):
         storage: where they are written down.
         retry: how often and at what pace a webhook is handled before it is given up.
         lease: seconds for which a worker that died or stands still keeps a webhook from others: by
-            default 1.5. A living worker renews it, however long it takes.
+            default 1.5, and 10 in a SQLite file. A living worker renews it, however long it
+            takes.
         cipher: seals what is written down; by default as the hub seals answers.
         subject: whose data an event of a contract is about, if that can be told.
+        tracing: makes spans of the webhooks; by default OpenTelemetry, if the program uses it.
     """
 
     def __init__(
@@ -134,6 +155,7 @@ class WebhookInbox(_Inbox):
         lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         subject: Callable[[Any], str | None] | None = None,
+        tracing: EntryTracing | None = None,
     ) -> None:
         verifiers = _Verifiers(hub)
         core, store = _core(hub, cipher), sync_entry_store(storage)
@@ -142,14 +164,12 @@ class WebhookInbox(_Inbox):
             store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=entry_renewals(core, storage, store, awaited=False),
-            senders=Senders(
+            renewals=entry_renewals(core, storage, store, is_async=False),
+            tracing=tracing or HostTracing(),
+            senders=verifiers.senders(
                 look_up=lift(hub.find_account),
-                owner=partial(_owner, hub),
-                verify=lift(lambda account, delivery: verifiers.of(account).verify(**delivery)),
-                confirm=lift(lambda account, event: verifiers.of(account).confirm(event)),
-                meaning=hub.events,
-                accepted=lambda account: verifiers.of(account).accepted,
+                verify=lift(verifiers.verify),
+                confirm=lift(verifiers.confirm),
             ),
             subject=subject,
         )
@@ -158,6 +178,7 @@ class WebhookInbox(_Inbox):
     answer = blocking(InboxFlows.answer)
     handle = blocking(InboxFlows.handle)
     stuck = blocking(InboxFlows.stuck)
+    backlog = blocking(InboxFlows.backlog)
     find = blocking(InboxFlows.find)
     replay = blocking(InboxFlows.replay)
     drop = blocking(InboxFlows.drop)
@@ -165,18 +186,9 @@ class WebhookInbox(_Inbox):
     remove = blocking(InboxFlows.remove)
 
 
+@with_arguments_of(WebhookInbox)
 class AsyncWebhookInbox(_Inbox):
-    """As `WebhookInbox`, awaited; handlers may be asynchronous.
-
-    Args:
-        hub: has the accounts whose vendors send webhooks.
-        storage: where they are written down.
-        retry: how often and at what pace a webhook is handled before it is given up.
-        lease: seconds for which a worker that died or stands still keeps a webhook from others: by
-            default 1.5. A living worker renews it, however long it takes.
-        cipher: seals what is written down; by default as the hub seals answers.
-        subject: whose data an event of a contract is about, if that can be told.
-    """
+    """The asynchronous `WebhookInbox`; its handlers may be asynchronous."""
 
     def __init__(
         self,
@@ -187,14 +199,9 @@ class AsyncWebhookInbox(_Inbox):
         lease: float | timedelta | None = None,
         cipher: Cipher | None = None,
         subject: Callable[[Any], str | None] | None = None,
+        tracing: EntryTracing | None = None,
     ) -> None:
         verifiers = _Verifiers(hub)
-
-        async def verify(account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
-            return await verifiers.of(account).averify(**delivery)
-
-        async def confirm(account: str, event: WebhookEvent) -> bool:
-            return await verifiers.of(account).aconfirm(event)
 
         core, store = _core(hub, cipher), async_entry_store(storage)
         self._flows = InboxFlows(
@@ -202,14 +209,12 @@ class AsyncWebhookInbox(_Inbox):
             store,
             retry=retry,
             lease=entry_lease(lease),
-            renewals=entry_renewals(core, storage, store, awaited=True),
-            senders=Senders(
+            renewals=entry_renewals(core, storage, store, is_async=True),
+            tracing=tracing or HostTracing(),
+            senders=verifiers.senders(
                 look_up=hub.find_account,
-                owner=partial(_owner, hub),
-                verify=verify,
-                confirm=confirm,
-                meaning=hub.events,
-                accepted=lambda account: verifiers.of(account).accepted,
+                verify=verifiers.averify,
+                confirm=verifiers.aconfirm,
             ),
             subject=subject,
         )
@@ -218,6 +223,7 @@ class AsyncWebhookInbox(_Inbox):
     answer = awaited(InboxFlows.answer)
     handle = awaited(InboxFlows.handle)
     stuck = awaited(InboxFlows.stuck)
+    backlog = awaited(InboxFlows.backlog)
     find = awaited(InboxFlows.find)
     replay = awaited(InboxFlows.replay)
     drop = awaited(InboxFlows.drop)
@@ -225,8 +231,14 @@ class AsyncWebhookInbox(_Inbox):
     remove = awaited(InboxFlows.remove)
 
 
+def _events() -> dict[str, type]:
+    """The class of events that each kind of handler gets."""
+    of_contracts = ((kind, contract(kind).event) for kind in sorted(CONTRACTS))
+    return {kind: event for kind, event in of_contracts if event} | {"webhook": WebhookEvent}
+
+
 def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:
-    """Whose a webhook of this account is."""
+    """The tenant that a webhook of this account belongs to."""
     account = hub.account(name)
     if tenant is None and account.tenants is not None and len(account.tenants) == 1:
         return next(iter(account.tenants))

@@ -1,10 +1,10 @@
-"""The two faces of a connector manager: the same calls, plain and awaited."""
+"""Connector managers, synchronous and asynchronous."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.frames import careful
@@ -12,20 +12,23 @@ from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
-from moorage.runtime import fast_path
+from moorage.runtime import fast_path_async, fast_path_sync
 from moorage.runtime.bridge import (
     awaited,
     blocking,
     documented_by,
+    lift,
     refuse_generator,
     run_now,
     step_async,
     step_sync,
+    with_signature_of,
 )
+from moorage.runtime.signatures import with_arguments_of, with_keywords
 from moorage.services.calling.call import value_of
 from moorage.services.calling.steps import Calling
 from moorage.wiring.core_assembly import async_core, sync_core
-from moorage.wiring.ports import Ports
+from moorage.wiring.ports import PORT_DEFAULTS, AsyncPortOptions, PortOptions, Ports
 from moorage.wiring.service_checks import (
     check_money,
     check_steps,
@@ -37,25 +40,19 @@ from moorage.wiring.tls_report import report_unverified_tls
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
+    from typing import Unpack
 
     from moorage.domain.http.requests import Response
     from moorage.domain.service.settings import Service
-    from moorage.ports.cache import AsyncResponseCache, ResponseCache
-    from moorage.ports.chance import Ids, Randomness
-    from moorage.ports.cipher import Cipher
-    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
-    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
-    from moorage.ports.gather import AsyncGather, Gather
-    from moorage.ports.http import AsyncHttpClient, HttpClient
-    from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
-    from moorage.ports.locks import AsyncLocks, Locks
-    from moorage.ports.observer import Observer
-    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.calling.steps import Single
+    from moorage.services.calling.streaming import Stream
     from moorage.services.environment_guard import EnvironmentGuard
     from moorage.wiring.core_assembly import WiredCore
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_OPTIONS: Final = {**PORT_DEFAULTS, "dry_run": False}
 
 
 def _check_step(function: Callable[..., Any]) -> None:
@@ -63,15 +60,40 @@ def _check_step(function: Callable[..., Any]) -> None:
     refuse_generator(function)
 
 
+class ManagerOptions(PortOptions, total=False):
+    """The keyword arguments of `ConnectorManager`."""
+
+    dry_run: bool
+
+
+class AsyncManagerOptions(AsyncPortOptions, total=False):
+    """The keyword arguments of `AsyncConnectorManager`."""
+
+    dry_run: bool
+
+
 class _Manager:
-    """What both colours share: the services that are called now."""
+    """The common part of both managers, which never waits: services and their flows."""
 
     _wired: WiredCore
     _flows: Calling
     _environment_guard: EnvironmentGuard | None = None
 
+    def _start(
+        self,
+        services: Iterable[Service],
+        build: Callable[[Ports], WiredCore],
+        options: ManagerOptions | AsyncManagerOptions,
+    ) -> None:
+        dry_run = options.pop("dry_run", False)
+        self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # without dry_run
+        self._wired = build(self._ports)
+        self._send = self._wired.send
+        self.use(self.prepared(services), dry_run=dry_run)
+        report_unverified_tls(self._wired)
+
     def use_environment_guard(self, guard: EnvironmentGuard) -> None:
-        """Have it let out the calls of flows that are prepared from now on.
+        """Make an environment guard check the calls of flows that are prepared from now on.
 
         Args:
             guard: knows whether they may leave.
@@ -96,7 +118,7 @@ class _Manager:
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
     ) -> Calling:
-        """Flows over other services, checked and not in use yet, for whoever builds faces.
+        """Return flows over other services, checked and not in use yet.
 
         Args:
             services: everything that may be called.
@@ -116,21 +138,52 @@ class _Manager:
         return flows
 
     def use(self, flows: Calling, *, dry_run: bool = False) -> None:
-        """Have every call from now on made by these flows, which were prepared here.
+        """Make every call from now on use these flows, which were prepared by this manager.
 
         Args:
             flows: they.
             dry_run: whether they send nothing that brings something about.
         """
-        flows = flows.rehearsing() if dry_run else flows
+        if dry_run:
+            flows = flows.rehearsing()
+        else:
+            flows.single = self._send_one(flows)
         self._easy = flows.plans.easy
         self._direct = {} if dry_run else flows.plans.direct
+        self._observed = flows.core.observes_successes
+        self._routed = None if dry_run else flows.plans.routed
         self._flows = flows
+
+    def _send_one(self, flows: Calling) -> Single:
+        """A function that sends one request of many by the fast path."""
+        if self._wired.waits:
+            return functools.partial(fast_path_async.send_one, flows, self._send)
+        return lift(functools.partial(fast_path_sync.send_one, flows, self._send))
 
     @property
     def flows(self) -> Calling:
-        """What the verbs run now, for whoever builds further faces over this manager."""
+        """The flows that the methods run now."""
         return self._flows
+
+
+def _streamed(
+    flow: Callable[Concatenate[Calling, P], Coroutine[Any, Any, Stream]],
+) -> Callable[Concatenate[Any, P], StreamedAnswer]:
+    @functools.wraps(flow)
+    def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> StreamedAnswer:
+        return StreamedAnswer(run_now(flow(self._flows, *args, **kwargs)))
+
+    return with_signature_of(flow, stream, returns="StreamedAnswer")
+
+
+def _streamed_async(
+    flow: Callable[Concatenate[Calling, P], Coroutine[Any, Any, Stream]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncStreamedAnswer]]:
+    @functools.wraps(flow)
+    async def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncStreamedAnswer:
+        return AsyncStreamedAnswer(await flow(self._flows, *args, **kwargs))
+
+    return with_signature_of(flow, stream, returns="AsyncStreamedAnswer")
 
 
 @careful
@@ -147,55 +200,23 @@ class ConnectorManager(_Manager):
         claims: holds the idempotency keys instead, if they need more care than the rest.
         cache: keeps answers of services that have a cache policy.
         credentials: knows the credentials of services that ask for them.
+        negotiator: makes tokens for services with `Credentials.negotiate()`; by default from the
+            Kerberos tickets of this process, with `moorage[kerberos]`.
         cipher: seals the answers that are stored for idempotency keys.
         log: keeps an entry for every call.
+        audit: records acts by hand, such as a circuit that a person opens; refuses them if it
+            cannot. An asynchronous manager calls it in a thread.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
         dry_run: whether nothing is sent that brings something about: no request whose method is
             not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
     """
 
-    def __init__(
-        self,
-        services: Iterable[Service],
-        *,
-        http: HttpClient | None = None,
-        state: StateStorage | None = None,
-        claims: StateStorage | None = None,
-        cache: ResponseCache | None = None,
-        credentials: CredentialProvider | None = None,
-        cipher: Cipher | None = None,
-        log: IntegrationLogger | None = None,
-        observers: Iterable[Observer] = (),
-        clock: Clock | None = None,
-        sleeper: Sleeper | None = None,
-        ids: Ids | None = None,
-        randomness: Randomness | None = None,
-        locks: Locks | None = None,
-        gather: Gather | None = None,
-        dry_run: bool = False,
-    ) -> None:
-        self._ports = Ports(
-            http=http,
-            state=state,
-            claims=claims,
-            cache=cache,
-            credentials=credentials,
-            cipher=cipher,
-            log=log,
-            observers=observers,
-            clock=clock,
-            sleeper=sleeper,
-            ids=ids,
-            randomness=randomness,
-            locks=locks,
-            gather=gather,
-        )
-        self._wired = sync_core(self._ports)
-        self._send = self._wired.send
-        self.use(self.prepared(services), dry_run=dry_run)
-        report_unverified_tls(self._wired)
+    @with_keywords(ManagerOptions, _OPTIONS)
+    def __init__(self, services: Iterable[Service], **options: Unpack[ManagerOptions]) -> None:
+        self._start(services, sync_core, options)
 
+    stream = _streamed(Calling.stream)
     call_many = blocking(Calling.call_many)
     circuit_state = blocking(Calling.circuit_state)
     set_circuit = blocking(Calling.set_circuit)
@@ -215,20 +236,25 @@ class ConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Response:
-        if (
-            idempotency_key is None
-            and timeout is None
-            and request_id is None
-            and subject is None
-            and type(request) is Request
-            and type(request.body) is bytes
-        ):
+        if idempotency_key is None and type(request) is Request and type(request.body) is bytes:
             try:
                 plan = self._direct.get((service, tenant, endpoint))
+                if plan is None and endpoint is None and self._routed is not None:
+                    plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return fast_path.call(self._flows, self._send, plan, request)
+                if (
+                    timeout is None
+                    and request_id is None
+                    and subject is None
+                    and plan.bulkhead is None
+                    and not self._observed
+                ):
+                    return fast_path_sync.call(self._flows, self._send, plan, request)
+                return fast_path_sync.call_tracked(
+                    self._flows, self._send, plan, request, (timeout, request_id, subject)
+                )
         flow = self._flows.call(
             service,
             request,
@@ -240,36 +266,6 @@ class ConnectorManager(_Manager):
             subject=subject,
         )
         return run_now(flow)
-
-    def stream(
-        self,
-        service: str,
-        request: Request,
-        *,
-        tenant: str | None = None,
-        endpoint: str | None = None,
-        timeout: float | None = None,
-        request_id: str | None = None,
-        subject: str | None = None,
-    ) -> StreamedAnswer:
-        """Send a request and return as soon as the answer's headers are there.
-
-        Use it as a context manager and iterate over it for the pieces of the body. The deadline
-        covers the body; leaving early is neutral for the circuit.
-        """
-        return StreamedAnswer(
-            run_now(
-                self._flows.stream(
-                    service,
-                    request,
-                    tenant=tenant,
-                    endpoint=endpoint,
-                    timeout=timeout,
-                    request_id=request_id,
-                    subject=subject,
-                )
-            )
-        )
 
     def run(
         self,
@@ -303,13 +299,23 @@ class ConnectorManager(_Manager):
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        if idempotency_key is None and timeout is None and request_id is None and subject is None:
+        if idempotency_key is None:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return fast_path.run(self._flows, plan, function)
+                if (
+                    timeout is None
+                    and request_id is None
+                    and subject is None
+                    and plan.bulkhead is None
+                    and not self._observed
+                ):
+                    return fast_path_sync.run(self._flows, plan, function)
+                return fast_path_sync.run_tracked(
+                    self._flows, plan, function, (timeout, request_id, subject)
+                )
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
@@ -330,7 +336,7 @@ class ConnectorManager(_Manager):
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a plain function so that every call of it goes through `run`."""
+        """Decorate a synchronous function so that every call of it goes through `run`."""
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             _check_step(function)
@@ -351,7 +357,7 @@ class ConnectorManager(_Manager):
         return decorate
 
     def close(self) -> None:
-        """Give back the connections that this manager opened itself."""
+        """Close the connections that this manager opened itself."""
         client = self._wired.default_http()
         if client is not None:
             client.close()
@@ -369,67 +375,18 @@ class ConnectorManager(_Manager):
 
 
 @careful
+@with_arguments_of(ConnectorManager)
 class AsyncConnectorManager(_Manager):
-    """Calls services through their protections; awaited, and otherwise as `ConnectorManager`.
+    """Calls services through their protections; its methods are those of `ConnectorManager`.
 
-    Safe to share between tasks. Its ports are the asynchronous ones.
-
-    Args:
-        services: everything that may be called.
-        http: sends requests.
-        state: holds circuits, limits, budgets and idempotency keys.
-        claims: holds the idempotency keys instead, if they need more care than the rest.
-        cache: keeps answers of services that have a cache policy.
-        credentials: knows the credentials of services that ask for them.
-        cipher: seals the answers that are stored for idempotency keys.
-        log: keeps an entry for every call.
-        observers: are handed every event.
-        clock, sleeper, ids, randomness, locks, gather: the remaining ports.
-        dry_run: whether nothing is sent that brings something about: no request whose method is
-            not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
+    Safe to share between tasks. Its ports are asynchronous.
     """
 
-    def __init__(
-        self,
-        services: Iterable[Service],
-        *,
-        http: AsyncHttpClient | None = None,
-        state: AsyncStateStorage | None = None,
-        claims: AsyncStateStorage | None = None,
-        cache: AsyncResponseCache | None = None,
-        credentials: AsyncCredentialProvider | None = None,
-        cipher: Cipher | None = None,
-        log: AsyncIntegrationLogger | None = None,
-        observers: Iterable[Observer] = (),
-        clock: Clock | None = None,
-        sleeper: AsyncSleeper | None = None,
-        ids: Ids | None = None,
-        randomness: Randomness | None = None,
-        locks: AsyncLocks | None = None,
-        gather: AsyncGather | None = None,
-        dry_run: bool = False,
-    ) -> None:
-        self._ports = Ports(
-            http=http,
-            state=state,
-            claims=claims,
-            cache=cache,
-            credentials=credentials,
-            cipher=cipher,
-            log=log,
-            observers=observers,
-            clock=clock,
-            sleeper=sleeper,
-            ids=ids,
-            randomness=randomness,
-            locks=locks,
-            gather=gather,
-        )
-        self._wired = async_core(self._ports)
-        self._send = self._wired.send
-        self.use(self.prepared(services), dry_run=dry_run)
-        report_unverified_tls(self._wired)
+    @with_keywords(AsyncManagerOptions, _OPTIONS)
+    def __init__(self, services: Iterable[Service], **options: Unpack[AsyncManagerOptions]) -> None:
+        self._start(services, async_core, options)
 
+    stream = _streamed_async(Calling.stream)
     call_many = awaited(Calling.call_many)
     circuit_state = awaited(Calling.circuit_state)
     set_circuit = awaited(Calling.set_circuit)
@@ -449,20 +406,25 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Response:
-        if (
-            idempotency_key is None
-            and timeout is None
-            and request_id is None
-            and subject is None
-            and type(request) is Request
-            and type(request.body) is bytes
-        ):
+        if idempotency_key is None and type(request) is Request and type(request.body) is bytes:
             try:
                 plan = self._direct.get((service, tenant, endpoint))
+                if plan is None and endpoint is None and self._routed is not None:
+                    plan = self._routed(service, tenant, request)
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return await fast_path.call_async(self._flows, self._send, plan, request)
+                if (
+                    timeout is None
+                    and request_id is None
+                    and subject is None
+                    and plan.bulkhead is None
+                    and not self._observed
+                ):
+                    return await fast_path_async.call(self._flows, self._send, plan, request)
+                return await fast_path_async.call_tracked(
+                    self._flows, self._send, plan, request, (timeout, request_id, subject)
+                )
         flow = self._flows.call(
             service,
             request,
@@ -475,35 +437,8 @@ class AsyncConnectorManager(_Manager):
         )
         return await flow
 
-    async def stream(
-        self,
-        service: str,
-        request: Request,
-        *,
-        tenant: str | None = None,
-        endpoint: str | None = None,
-        timeout: float | None = None,
-        request_id: str | None = None,
-        subject: str | None = None,
-    ) -> AsyncStreamedAnswer:
-        """Send a request and return as soon as the answer's headers are there.
-
-        Use it as a context manager and iterate over it for the pieces of the body. The deadline
-        covers the body; leaving early is neutral for the circuit.
-        """
-        return AsyncStreamedAnswer(
-            await self._flows.stream(
-                service,
-                request,
-                tenant=tenant,
-                endpoint=endpoint,
-                timeout=timeout,
-                request_id=request_id,
-                subject=subject,
-            )
-        )
-
-    async def run(
+    @documented_by(ConnectorManager.run)
+    async def run(  # noqa: D102 - documented by its twin
         self,
         service: str,
         function: Callable[[], Awaitable[R]],
@@ -516,32 +451,23 @@ class AsyncConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        """Call `function` under the protections of a service.
-
-        Args:
-            service: the name of a configured service.
-            function: what to protect; it is called once for each attempt.
-            tenant: whose limits, circuit and keys to use.
-            endpoint: the endpoint whose settings apply.
-            idempotency_key: names this one effect: a repeat gets a copy of the same answer.
-            payload: what the effect is made of; the same key with another payload is a conflict.
-            timeout: seconds for the whole call instead of the service's. An asynchronous function
-                that overruns is cancelled, a plain one cannot be stopped; no attempt begins after
-                the deadline.
-            request_id: a correlation id instead of a new one.
-            subject: whose data it is about, for whoever looks for it in the log.
-
-        Raises:
-            ConnectorError: what kept the function from being called or its answer from counting.
-            Exception: whatever the function's last attempt raised.
-        """
-        if idempotency_key is None and timeout is None and request_id is None and subject is None:
+        if idempotency_key is None:
             try:
                 plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return await fast_path.run_async(self._flows, plan, function)
+                if (
+                    timeout is None
+                    and request_id is None
+                    and subject is None
+                    and plan.bulkhead is None
+                    and not self._observed
+                ):
+                    return await fast_path_async.run(self._flows, plan, function)
+                return await fast_path_async.run_tracked(
+                    self._flows, plan, function, (timeout, request_id, subject)
+                )
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
@@ -575,7 +501,7 @@ class AsyncConnectorManager(_Manager):
         return decorate
 
     async def close(self) -> None:
-        """Give back the connections that this manager opened itself."""
+        """Close the connections that this manager opened itself."""
         client = self._wired.default_http()
         if client is not None:
             await client.close()

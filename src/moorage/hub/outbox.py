@@ -1,4 +1,4 @@
-"""Calls that are written down in the host's transaction and made afterwards, plain and awaited."""
+"""The outbox: calls that are stored in the application's transaction and made after its commit."""
 
 from __future__ import annotations
 
@@ -7,34 +7,38 @@ from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import attrs
+
+from moorage import operations
+from moorage.contracts.catalog import CONTRACTS
+from moorage.contracts.catalog import contract as declaration
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.secrets.frames import bare
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
-from moorage.faces.email import Email
-from moorage.faces.payments import Payments
-from moorage.faces.shipping import Shipping
-from moorage.faces.sms import Sms
-from moorage.faces.storage import Storage
-from moorage.runtime.bridge import awaited, blocking, lift, run_now
+from moorage.runtime.bridge import awaited, blocking, documented_by, lift, run_now
+from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.outbox import REQUEST, Delivered, OutboxFlows
 from moorage.services.entries.processing import Worked
-from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.core_assembly import audit_verb, sync_core
 from moorage.wiring.entry_stores import async_entry_store, sync_entry_store
+from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from moorage.wiring.renewing import entry_renewals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime, timedelta
     from typing import Self
 
     from moorage.hub.hub import AsyncHub, Hub
+    from moorage.ports.audit import AuditTrail
     from moorage.ports.chance import Ids, Randomness
     from moorage.ports.cipher import Cipher
     from moorage.ports.clock import Clock
+    from moorage.ports.entry_tracing import EntryTracing
     from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
     from moorage.services.core.core import Core
     from moorage.services.entries.outbox import Call
@@ -54,30 +58,37 @@ __all__ = [
 _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 _KEY: Final = "idempotency_key"
 
-VERBS: Final[Mapping[str, tuple[Any, frozenset[str]]]] = {
-    "email": (Email, frozenset({"send_transactional", "send_bulk"})),
-    "payments": (
-        Payments,
-        frozenset(
-            {"create_intent", "authorize", "charge", "complete", "capture", "void", "refund"}
-        ),
-    ),
-    "shipping": (Shipping, frozenset({"create_shipment", "create_many", "cancel"})),
-    "sms": (Sms, frozenset({"send", "send_bulk", "cancel"})),
-    "storage": (Storage, frozenset({"upload", "delete", "delete_many", "copy"})),
-}
-"""The contracts, with what has an effect there. What has no key does the same if it is repeated."""
-
 
 class _Outbox:
-    """What both colours share: what calls are made of."""
+    """The common part of both outboxes, which never waits: flows and values of stored calls."""
 
     _flows: OutboxFlows
     _storage: Any
     _adapt_store: Callable[[Any], EntryStore[Any]]
+    _awaited: bool
+
+    def _start(
+        self,
+        storage: Any,
+        core: Core,
+        retry: RetryPolicy,
+        lease: float | timedelta | None,
+        tracing: EntryTracing | None,
+    ) -> None:
+        self._storage = storage
+        store = self._adapt_store(storage)
+        self._flows = OutboxFlows(
+            core,
+            store,
+            retry=retry,
+            lease=entry_lease(lease),
+            renewals=entry_renewals(core, storage, store, is_async=self._awaited),
+            tracing=tracing or HostTracing(),
+            check=_check,
+        )
 
     def within(self, connection: Any, /) -> Self:
-        """This outbox, but `put` writes in the transaction that a connection of yours has open.
+        """Return this outbox with a `put` that writes in the open transaction of your connection.
 
         Args:
             connection: what `within` of the store takes, such as a DB-API connection or a session
@@ -88,10 +99,10 @@ class _Outbox:
         """
         if not hasattr(self._storage, "within"):
             raise ConfigurationError(
-                f"a {type(self._storage).__name__} cannot write in a transaction that it is given.",
+                f"The store {type(self._storage).__name__} cannot write in a transaction of yours.",
                 path="storage",
                 remedy="Use SqliteOutbox or SqlOutbox; or call `put` itself, if the store knows"
-                " the host's transaction.",
+                " the application's transaction.",
             )
         other = copy(self)
         other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
@@ -104,12 +115,12 @@ class _Outbox:
         return self._flows.deliver(call, hub.unsettled, utc=_clock_of(hub), **options)
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The values that a call was put with, and its options."""
+        """The values and options that a call was stored with."""
         return self._flows.made_of(entry)
 
 
 class Outbox(_Outbox):
-    """Writes calls down in the host's own transaction, and makes them once that is committed.
+    """Stores calls in the host's own transaction, and makes them after it is committed.
 
     Each call is made at least once, under a key of its own, so that it has its effect once.
 
@@ -117,9 +128,12 @@ class Outbox(_Outbox):
         storage: where calls are written down.
         retry: how often and at what pace a call is tried before it is given up.
         lease: seconds for which a worker that died or stands still keeps a call from others: by
-            default 1.5. A living worker renews it, however long it takes.
+            default 1.5, and 10 in a SQLite file. A living worker renews it, however long it
+            takes.
         cipher: seals what is written down.
         clock, ids, randomness: the remaining ports.
+        tracing: makes spans of the calls; by default OpenTelemetry, if the program uses it.
+        audit: records what a person replays or drops.
     """
 
     def __init__(
@@ -132,22 +146,18 @@ class Outbox(_Outbox):
         clock: Clock | None = None,
         ids: Ids | None = None,
         randomness: Randomness | None = None,
+        tracing: EntryTracing | None = None,
+        audit: AuditTrail | None = None,
     ) -> None:
-        self._storage = storage
-        core, store = _core(cipher, clock, ids, randomness), self._adapt_store(storage)
-        self._flows = OutboxFlows(
-            core,
-            store,
-            retry=retry,
-            lease=entry_lease(lease),
-            renewals=entry_renewals(core, storage, store, awaited=False),
-            check=_check,
-        )
+        core = _core(cipher, clock, ids, randomness, audit, is_async=self._awaited)
+        self._start(storage, core, retry, lease, tracing)
 
+    _awaited = False
     _adapt_store = staticmethod(sync_entry_store)
     put = blocking(OutboxFlows.put)
     put_request = blocking(OutboxFlows.put_request)
     stuck = blocking(OutboxFlows.stuck)
+    backlog = blocking(OutboxFlows.backlog)
     find = blocking(OutboxFlows.find)
     replay = blocking(OutboxFlows.replay)
     cancel = blocking(OutboxFlows.cancel)
@@ -164,7 +174,7 @@ class Outbox(_Outbox):
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
     ) -> Delivered:
-        """Make up to `limit` calls that are due, one after another, and say what became of each.
+        """Make up to `limit` calls that are due, one after another; return the result of each.
 
         If there are fewer, calls that move money and ended `unknown` are settled as well, once
         their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
@@ -189,17 +199,9 @@ class Outbox(_Outbox):
         return run_now(delivery)
 
 
+@with_arguments_of(Outbox)
 class AsyncOutbox(_Outbox):
-    """As `Outbox`, awaited.
-
-    Args:
-        storage: where calls are written down.
-        retry: how often and at what pace a call is tried before it is given up.
-        lease: seconds for which a worker that died or stands still keeps a call from others: by
-            default 1.5. A living worker renews it, however long it takes.
-        cipher: seals what is written down.
-        clock, ids, randomness: the remaining ports.
-    """
+    """The asynchronous `Outbox`."""
 
     def __init__(
         self,
@@ -211,22 +213,18 @@ class AsyncOutbox(_Outbox):
         clock: Clock | None = None,
         ids: Ids | None = None,
         randomness: Randomness | None = None,
+        tracing: EntryTracing | None = None,
+        audit: AuditTrail | None = None,
     ) -> None:
-        self._storage = storage
-        core, store = _core(cipher, clock, ids, randomness), self._adapt_store(storage)
-        self._flows = OutboxFlows(
-            core,
-            store,
-            retry=retry,
-            lease=entry_lease(lease),
-            renewals=entry_renewals(core, storage, store, awaited=True),
-            check=_check,
-        )
+        core = _core(cipher, clock, ids, randomness, audit, is_async=self._awaited)
+        self._start(storage, core, retry, lease, tracing)
 
+    _awaited = True
     _adapt_store = staticmethod(async_entry_store)
     put = awaited(OutboxFlows.put)
     put_request = awaited(OutboxFlows.put_request)
     stuck = awaited(OutboxFlows.stuck)
+    backlog = awaited(OutboxFlows.backlog)
     find = awaited(OutboxFlows.find)
     replay = awaited(OutboxFlows.replay)
     cancel = awaited(OutboxFlows.cancel)
@@ -234,7 +232,8 @@ class AsyncOutbox(_Outbox):
     forget = awaited(OutboxFlows.forget)
     remove = awaited(OutboxFlows.remove)
 
-    async def deliver(
+    @documented_by(Outbox.deliver)
+    async def deliver(  # noqa: D102 - documented by its twin
         self,
         hub: AsyncHub,
         *,
@@ -243,23 +242,6 @@ class AsyncOutbox(_Outbox):
         stop: Stop | None = None,
         timeout: float | timedelta | None = None,
     ) -> Delivered:
-        """Make up to `limit` calls that are due, one after another, and say what became of each.
-
-        If there are fewer, calls that move money and ended `unknown` are settled as well, once
-        their outcome is known: by `settle_payments`, by a person, or by another worker. Nothing is
-        sent for them.
-
-        Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
-
-        Args:
-            hub: makes the calls.
-            limit: how many calls at most.
-            ids: makes only the calls of these ids that are due, so that nobody has to wait for the
-                calls of others.
-            stop: an event; when it is set, no other call is begun.
-            timeout: seconds after which no other call is begun, and the store is waited for no
-                longer. A call that was begun has its own time.
-        """
 
         async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await _call(hub, entry, values, options)
@@ -268,21 +250,29 @@ class AsyncOutbox(_Outbox):
 
 
 def _core(
-    cipher: Cipher | None, clock: Clock | None, ids: Ids | None, randomness: Randomness | None
+    cipher: Cipher | None,
+    clock: Clock | None,
+    ids: Ids | None,
+    randomness: Randomness | None,
+    audit: AuditTrail | None,
+    *,
+    is_async: bool,
 ) -> Core:
-    # What an outbox needs of its ports is plain in both colours.
-    return sync_core(Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness)).core
+    # Of the ports of an outbox only the audit trail waits.
+    ports = Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness, audit=audit)
+    core = sync_core(ports).core
+    return attrs.evolve(core, audit=audit_verb(audit, is_async=is_async))
 
 
 def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
-    """The clock by which errors of a hub say when to come back."""
+    """The clock from which errors of a hub compute `retry_at`."""
     return hub.manager.flows.core.utc
 
 
 def _call(
     hub: Hub | AsyncHub, entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
-    """Make a call of an entry; of a hub that is awaited, what is to be awaited."""
+    """Execute an entry; returns an awaitable if the hub is asynchronous."""
     if entry.verb == REQUEST:
         return hub.manager.call(
             *values,
@@ -291,8 +281,8 @@ def _call(
             idempotency_key=entry.key,
             **options,
         )
-    operations = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
-    verb = getattr(operations, entry.verb)
+    face = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
+    verb = getattr(face, entry.verb)
     if _KEY in inspect.signature(verb).parameters:
         options = {_KEY: entry.key, **options}
     return verb(*values, **options)
@@ -306,7 +296,7 @@ class _ReachedError(Exception):
 
 
 class _NoDispatcher:
-    """Stands where calls are handed to vendors."""
+    """The dispatcher of an outbox without a hub; it refuses every call."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _ReachedError(name)
@@ -317,14 +307,15 @@ async def _no_dispatcher(_: str | None) -> Any:
 
 
 def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Take a call as far as it goes without a vendor."""
-    if contract not in VERBS:
+    """Check a call as far as possible without a vendor."""
+    if contract not in CONTRACTS:
         raise InvalidData(
             f"There is no contract {contract!r}.",
             field="contract",
-            remedy=f"Use one of: {', '.join(VERBS)}; or `put_request` for another service.",
+            remedy=f"Use one of: {', '.join(sorted(CONTRACTS))};"
+            " or `put_request` for another service.",
         )
-    face, verbs = VERBS[contract]
+    verbs = declaration(contract).deferrable()
     if verb not in verbs:
         raise InvalidData(
             f"{verb!r} of {contract} cannot be put off.",
@@ -337,7 +328,8 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
             field=_KEY,
             remedy="Leave it out, and give key= so that the call is written down once.",
         )
-    method = getattr(face(_no_dispatcher, None), verb)
+    face = getattr(operations, contract.capitalize())(_no_dispatcher, None)
+    method = getattr(face, verb)
     if _KEY in inspect.signature(method).parameters:
         options = {**options, _KEY: "checked"}
     refused = _refusal(method, values, options)
@@ -347,7 +339,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
 
 
 def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
-    """Whether an error is about values that were given, and no mistake of moorage's own."""
+    """Return whether an error is about the values of a call, and not a defect of moorage."""
     if isinstance(error, AttributeError):
         several: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
         inner = [argument for value in several for argument in value]
@@ -359,7 +351,7 @@ def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
-    """Why a call cannot be made; None if nothing speaks against it."""
+    """The reason that a call cannot be made; None if it can be."""
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:

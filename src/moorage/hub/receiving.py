@@ -29,7 +29,7 @@ _SAFE: Final = "/:@!$&'()*+,;=~-._"
 
 
 class ReceivedWebhook(TypedDict):
-    """What `WebhookVerifier.verify` takes."""
+    """The arguments of `WebhookVerifier.verify`."""
 
     headers: list[tuple[str, str]]
     body: bytes
@@ -38,7 +38,7 @@ class ReceivedWebhook(TypedDict):
 
 
 def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebhook:
-    """A webhook out of a WSGI environment, whose input nobody has read yet.
+    """Return the webhook in a WSGI environment whose input has not been read.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
@@ -74,7 +74,7 @@ async def from_asgi(
     *,
     limit: int = LIMIT,
 ) -> ReceivedWebhook:
-    """A webhook out of an ASGI scope, whose messages nobody has received yet.
+    """Return the webhook in an ASGI scope whose messages have not been received.
 
     If somebody has, this waits for what does not come again; `from_starlette` knows that.
 
@@ -189,14 +189,14 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
 
 
 def _buffer(request: Any, limit: int) -> None:
-    """Read a body of unknown length no further than allowed, and put it back."""
+    """Read a body of unknown length up to the limit, and put it back."""
     body = _read(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_bounded(body, limit))
 
 
 def _taken(take: Callable[[], Any]) -> Any:
-    """What a framework gives, and its refusals as ours."""
+    """Return a value from a framework; its errors become those of moorage."""
     try:
         return take()
     except Exception as error:  # noqa: BLE001 - told apart by what a framework calls it
@@ -205,7 +205,7 @@ def _taken(take: Callable[[], Any]) -> Any:
 
 
 def _failure(error: Exception) -> ConnectorError:
-    """What a framework raised, as ours."""
+    """The error of moorage for one that a framework raised."""
     kind = type(error).__name__
     if isinstance(error, ConnectorError):
         return error
@@ -257,7 +257,7 @@ def _bounded(body: bytes, limit: int) -> bytes:
 
 
 def _place(environ: Mapping[str, Any]) -> str:
-    """The path, as near to how it was sent as WSGI can tell."""
+    """The path as it was sent, as far as WSGI preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     return quote(path.encode("latin-1"), safe=_SAFE)
 
@@ -289,7 +289,7 @@ def _unbounded() -> WebhookRejected:
 
 def _consumed(why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the raw body of the webhook is gone: {why}.",
+        f"The raw body of the webhook is gone: {why}.",
         path="body",
         remedy="Read the webhook before anything parses the request, middleware included.",
     )

@@ -1,4 +1,4 @@
-"""Looking after a configuration: reading it anew when its file has changed, or a signal comes."""
+"""Reloads a hub when its configuration file changes or a signal arrives."""
 
 from __future__ import annotations
 
@@ -10,50 +10,26 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectorError
+from moorage.runtime.bridge import documented_by
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import timedelta
     from types import FrameType, TracebackType
 
-    from moorage.contracts.offer import Offer
     from moorage.domain.observation.events import Reloaded
+    from moorage.hub.origin import Origin
 
 R = TypeVar("R")
 
-Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
-"""What a configuration is read from: a file, or the mapping that one holds."""
-
-
-class Origin:
-    """Where the configuration of a hub comes from, and what reads it.
-
-    Who prints the attributes of a hub sees none of a mapping, which may hold secrets.
-    """
-
-    __slots__ = ("_source", "read")
-
-    def __init__(self, source: Source, read: Callable[[Source], Offer]) -> None:
-        def held() -> Source:
-            return source
-
-        self._source = held
-        self.read = read
-
-    @property
-    def source(self) -> Source:
-        """The file, or the mapping."""
-        return self._source()
-
 
 async def beside(work: Callable[[], R]) -> R:
-    """Do plain work that may take a moment in a thread, where an event loop must not wait."""
+    """Run a synchronous function, in a thread if an event loop must not wait for it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # some other library's loop
@@ -63,7 +39,7 @@ async def beside(work: Callable[[], R]) -> R:
 
 def _signals_need_main_thread() -> ConfigurationError:
     return ConfigurationError(
-        "one of these signals cannot be listened for here.",
+        "This thread cannot handle one of these signals.",
         path="signals",
         remedy="Watch in the main thread, and for signals such as signal.SIGHUP; or for none.",
     )
@@ -71,15 +47,15 @@ def _signals_need_main_thread() -> ConfigurationError:
 
 def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
     return ConfigurationError(
-        f"{signal.Signals(number).name} is heard here by what is no Python, as by uWSGI, and could"
-        " not be given back.",
+        f"The handler of {signal.Signals(number).name} was not installed by Python (for example"
+        " under uWSGI), so moorage cannot restore it.",
         path="signals",
         remedy="Leave this signal to the host: watch with `every`, or for another signal.",
     )
 
 
 class _Watch:
-    """What both colours share: the file, and what it held when it was last looked at."""
+    """The file of a configuration, and its content at the last look."""
 
     def __init__(
         self,
@@ -90,7 +66,7 @@ class _Watch:
     ) -> None:
         if origin is None or isinstance(origin.source, Mapping):
             raise ConfigurationError(
-                "this hub was not opened from a file.",
+                "This hub was not opened from a file.",
                 path="configuration",
                 remedy="Open it with moorage.open('moorage.toml'), or call `reload` yourself.",
             )
@@ -101,31 +77,31 @@ class _Watch:
         self._read = self._seen = self._content()
 
     def _check_signals(self) -> None:
-        """Refuse those that could not mean again what they mean now."""
+        """Refuse signals whose present handlers could not be restored."""
         for number in self._signals:
             if signal.getsignal(number) is None:
                 raise _handler_not_restorable(number)
 
     def _content(self) -> bytes | None:
-        """What tells what the file holds from what it held; None if it cannot be read."""
+        """A digest of the file's content; None if it cannot be read."""
         try:
             return sha256(self._path.read_bytes()).digest()
         except OSError:
             return None
 
     def _is_new(self) -> bool:
-        """Whether the file holds something else than when this was asked last."""
+        """Return whether the content differs from that at the last call."""
         before, self._read = self._read, self._content()
         return before != self._read
 
     def _is_still(self) -> bool:
-        """Whether the file holds what it held when this was asked last: nobody is at it."""
+        """Return whether the content equals that of the last call, so that nobody is writing it."""
         before, self._seen = self._seen, self._content()
         return before == self._seen
 
 
 class Watch(_Watch):
-    """Reads a hub's configuration anew when its file says something else, as `Hub.watch` tells."""
+    """Reloads a hub's configuration when its file changes, as `Hub.watch` describes."""
 
     def __init__(
         self,
@@ -142,14 +118,13 @@ class Watch(_Watch):
         self._before: dict[signal.Signals, Any] = {}
 
     def look(self, *, anyway: bool = False) -> Reloaded | None:
-        """Read the configuration anew if its file holds something else than at the last look.
+        """Read the configuration again if its file has changed since the last look.
 
         Args:
-            anyway: read it even if the file holds the same.
+            anyway: read it even if the file has not changed.
 
         Returns:
-            What is another now; None if nothing was read, or what was read is wrong, which
-            observers are told.
+            The changes; None if nothing was read, or if it is wrong, which observers are told.
         """
         if not self._is_new() and not anyway:
             return None
@@ -216,7 +191,7 @@ class Watch(_Watch):
 
 
 class AsyncWatch(_Watch):
-    """As `Watch`, awaited, with a task in place of a thread."""
+    """The asynchronous `Watch`, with a task in place of a thread."""
 
     def __init__(
         self,
@@ -231,16 +206,8 @@ class AsyncWatch(_Watch):
         self._tasks: list[asyncio.Task[None]] = []
         self._before: dict[signal.Signals, Any] = {}
 
-    async def look(self, *, anyway: bool = False) -> Reloaded | None:
-        """Read the configuration anew if its file holds something else than at the last look.
-
-        Args:
-            anyway: read it even if the file holds the same.
-
-        Returns:
-            What is another now; None if nothing was read, or what was read is wrong, which
-            observers are told.
-        """
+    @documented_by(Watch.look)
+    async def look(self, *, anyway: bool = False) -> Reloaded | None:  # noqa: D102 - documented by its twin
         if not await beside(self._is_new) and not anyway:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The two faces of a streamed answer."""
+"""Streamed answers, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Answer:
-    """What both colours share: the head of the answer, and an end that never waits."""
+    """The common part of both streamed answers, which never waits: head and end."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -66,7 +66,7 @@ class StreamedAnswer(_Answer):
 
 
 class AsyncStreamedAnswer(_Answer):
-    """An answer whose body is read by iterating over it, awaited."""
+    """An asynchronous answer whose body is read by iterating over it."""
 
     async def read(self) -> bytes:
         """The next piece of the body; b"" at its end."""

@@ -1,4 +1,4 @@
-"""What is kept of somebody, plain and awaited."""
+"""The stored data about a person: found, exported and erased."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["AsyncSubjects", "Erased", "Kept", "Subjects"]
 
 @careful
 class Subjects:
-    """Finds, hands out and erases what is kept of somebody.
+    """Finds, exports and erases the data stored about a person.
 
     It knows what was named as the `subject` of a call, a webhook or an entry. Answers that are kept
     for idempotency keys are sealed, and go by themselves when their time is over.
@@ -53,7 +53,7 @@ class Subjects:
 
 @careful
 class AsyncSubjects:
-    """As `Subjects`, awaited.
+    """The asynchronous `Subjects`.
 
     Args:
         log: the integration log.

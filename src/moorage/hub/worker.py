@@ -1,4 +1,4 @@
-"""A worker: does what is due, again and again, until it is told to stop.
+"""A worker: repeats all due work until it has to stop.
 
 What it has begun when it is told, it ends first, and takes nothing more.
 """
@@ -35,7 +35,7 @@ def work(
     trouble: Callable[[StorageUnavailable], object] | None = None,
     idle: Callable[[float], object] | None = None,
 ) -> None:
-    """Take every step in turn until told to stop, with a pause whenever none found anything to do.
+    """Run every step in turn until `stop` is set; pause when no step found any work.
 
     Args:
         steps: each does a little of what is due, such as `lambda: outbox.deliver(hub, limit=1)`,
@@ -102,7 +102,7 @@ def at_times(
 
 
 def _quiet(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """A wait that ends where a store is away: the next step tells that."""
+    """A wait that ignores an unavailable store, which the next step reports."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):
@@ -119,7 +119,7 @@ class _StopEvent(Event):
         self._words: SimpleQueue[None] = SimpleQueue()
 
     def is_set(self) -> bool:
-        """Whether it is set."""
+        """Return whether it is set."""
         return not self._words.empty()
 
     def set(self) -> None:
@@ -133,7 +133,7 @@ class _StopEvent(Event):
                 self._words.get_nowait()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or for so many seconds, and tell whether it is."""
+        """Wait until it is set, or until the seconds have passed; return whether it is set."""
         try:
             self._words.get(timeout=timeout)
         except Empty:
@@ -144,13 +144,13 @@ class _StopEvent(Event):
 
 @contextmanager
 def stopping() -> Generator[Event]:
-    """An event that is set when this process is told to end, by SIGTERM or Ctrl-C.
+    """An event that is set when this process receives SIGTERM or Ctrl-C.
 
     Only the main thread may ask for it; at the end signals mean what they meant before.
 
     Raises:
-        ConfigurationError: another thread has asked; or what is no Python hears these signals, as
-            under uWSGI, which could not be given them back.
+        ConfigurationError: this is not the main thread; or the handlers of these signals were not
+            installed by Python (for example under uWSGI), so that they cannot be restored.
     """
     stop = _StopEvent()
 
@@ -159,8 +159,8 @@ def stopping() -> Generator[Event]:
 
     if None in map(signal.getsignal, _STOPPING):
         raise ConfigurationError(
-            "what is no Python hears the signals that end this process, as under uWSGI, and could"
-            " not be given them back.",
+            "This process's signal handlers were not installed by Python (for example under uWSGI),"
+            " so moorage cannot restore them.",
             path="stopping",
             remedy="Give `work` a threading.Event of your own, and set it when the host ends.",
         )
@@ -168,7 +168,7 @@ def stopping() -> Generator[Event]:
         before = {number: signal.signal(number, on_signal) for number in _STOPPING}
     except ValueError:
         raise ConfigurationError(
-            "only the main thread is told to stop.",
+            "Only the main thread receives signals to stop.",
             path="stopping",
             remedy="Enter it there, and hand the event to the thread that works.",
         ) from None

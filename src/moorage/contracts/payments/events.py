@@ -140,7 +140,7 @@ def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
 def state_of(
     amount: Money | None, captured: Money | None, refunded: Money | None
 ) -> PaymentState | None:
-    """The state that follows from the totals of a payment; None if nothing was captured.
+    """The state of a payment with these totals; None if nothing was captured.
 
     Args:
         amount: requested amount, or the most that will be captured.

@@ -69,7 +69,7 @@ class MinorUnits:
         return Money.from_minor(exact, currency)
 
     def read(self, minor: Any, currency: Any) -> Money | None:
-        """As `from_minor`, but for unchecked input; None if it is not an amount."""
+        """Like `from_minor`, for unchecked input; None if it is not an amount."""
         if type(minor) is not int or not isinstance(currency, str):
             return None
         try:

@@ -201,7 +201,7 @@ class Rate:
         delivery_date: expected date of delivery.
         guaranteed: True if the date is guaranteed; None if unknown.
         carrier_account: account at the carrier.
-        asked: the shipment that the rate is for; a reference alone does not contain it.
+        rate_request: the shipment that the rate is for; a reference alone does not contain it.
         raw: the vendor's complete answer.
     """
 
@@ -217,7 +217,7 @@ class Rate:
     delivery_date: datetime | None = None
     guaranteed: bool | None = None
     carrier_account: str | None = None
-    asked: RateRequest | None = attrs.field(default=None, repr=False, eq=False)
+    rate_request: RateRequest | None = attrs.field(default=None, repr=False, eq=False)
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 

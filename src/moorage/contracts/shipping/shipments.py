@@ -39,17 +39,17 @@ class ShipmentRequest:
     """A shipment to buy at the best rate.
 
     Attributes:
-        asked: the shipment.
+        rate_request: the shipment.
         choose: rule that chooses the rate; the cheapest by default.
     """
 
-    asked: RateRequest = attrs.field(validator=is_a(RateRequest))
+    rate_request: RateRequest = attrs.field(validator=is_a(RateRequest))
     choose: Choice = attrs.field(factory=Choice, validator=is_a(Choice))
 
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this shipment."""
-        return self.asked.needs
+        return self.rate_request.needs
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ class ShippingVendor(Protocol):
 
     Requesting rates is free, so it may be repeated. `buy` costs money: a repeat with the same key
     returns the first label or raises `OutcomeUnknown`, and never buys a second. A bought shipment
-    is returned even if its label cannot be fetched. `asked` is the shipment of the rate, or None
+    is returned even if its label cannot be fetched. `rate_request` is the shipment, or None
     if only the reference is known; that needs the capability `BUY_BY_REFERENCE`.
     """
 

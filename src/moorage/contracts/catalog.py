@@ -1,0 +1,31 @@
+"""The list of contracts; the declaration of each is loaded when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.declaration import Contract
+
+CONTRACTS: Final[Mapping[str, str]] = {
+    "email": "Mail",
+    "sms": "Text messages",
+    "payments": "Payments",
+    "storage": "Files",
+    "shipping": "Shipments",
+}
+"""The title of each contract, by its name in configurations."""
+
+
+@cache
+def contract(kind: str) -> type[Contract]:
+    """The declaration of a contract."""
+    module: Any = import_module(f"{declared.__name__}.{kind}")
+    found: type[Contract] = getattr(module, f"{kind.capitalize()}Contract")
+    return found

@@ -1,0 +1,210 @@
+"""Declarations of contracts: a contract is a class, and its operations are the methods.
+
+A declared method has the parameters and the docstring that users see. Its body checks the
+arguments and returns the `Requirements` of the operation, from which the account is chosen. It
+calls no vendor. Operations that need more than one call at one vendor are flows in
+`services.contracts`; the declaration only lists their names.
+"""
+
+from __future__ import annotations
+
+import inspect
+from enum import Enum
+from functools import partial
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+)
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from enum import StrEnum
+    from types import ModuleType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+KEY: Final = "idempotency_key"
+TIMEOUT: Final = "timeout"
+_NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
+
+
+class Effect(Enum):
+    """The effect of an operation at the vendor."""
+
+    NONE = "none"
+    """The operation only reads."""
+    DEFERRABLE = "deferrable"
+    """The operation changes something, and an outbox may store it for later."""
+    IMMEDIATE = "immediate"
+    """The operation changes something, and its caller needs the result at once."""
+
+
+_NO_FLOWS: Final[Mapping[str, Effect]] = {}
+
+
+class Target(Enum):
+    """The account that an operation goes to, and the form of its first argument there."""
+
+    ROUTED = "routed"
+    """The routes choose the account."""
+    REFERENCE = "reference"
+    """The first argument is a reference: its account is used, and the vendor gets the reference."""
+    KEY = "key"
+    """The first argument is a key, or a reference with an account; the vendor gets the key."""
+
+
+@attrs.frozen(kw_only=True)
+class Requirements(Generic[R]):
+    """The properties of an operation that decide its account; the operation returns an R.
+
+    Attributes:
+        needs: capabilities that the vendor needs.
+        country: ISO 3166 code of the country, for routes by country.
+        currency: ISO 4217 code of the currency, for routes by currency.
+        recipients: addresses that the operation sends to; the configuration may forbid them.
+        arguments: converted arguments for the vendor, in place of the caller's, by name.
+        check_limits: refuses arguments that exceed the limits of the chosen vendor.
+    """
+
+    needs: Iterable[str] = ()
+    country: str | None = None
+    currency: str | None = None
+    recipients: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = _NO_ARGUMENTS
+    check_limits: Callable[[Mapping[str, int]], None] | None = None
+
+
+class Operation:
+    """A declared operation; flows execute it by a method of its name.
+
+    Attributes:
+        plan: checks the arguments and returns the requirements.
+        effect: effect of the operation at the vendor.
+        target: account that the operation goes to.
+        name: name of the operation.
+        verb: name of the vendor's method.
+        positional: names of the positional parameters.
+        named: names of the vendor's keyword parameters, except for its `key`.
+        keyed: True if the operation takes an idempotency key.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[..., Requirements[Any]],
+        effect: Effect,
+        target: Target,
+        verb: str,
+    ) -> None:
+        self.__doc__ = plan.__doc__
+        self.plan = plan
+        self.effect = effect
+        self.target = target
+        self.name = plan.__name__
+        self.verb = verb or self.name
+        _, *parameters = inspect.signature(plan).parameters.values()
+        named = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
+        self.positional = tuple(item.name for item in parameters if item.name not in named)
+        self.named = tuple(name for name in named if name not in {KEY, TIMEOUT})
+        self.keyed = KEY in named
+        self._defaults = {
+            item.name: item.default for item in parameters if item.default is not item.empty
+        }
+
+    def arguments(
+        self, values: tuple[Any, ...], options: Mapping[str, Any], converted: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The positional and the keyword arguments for the vendor.
+
+        Args:
+            values: positional arguments of the caller.
+            options: keyword arguments of the caller, without key and timeout.
+            converted: arguments that replace the caller's, by name.
+        """
+        given = dict(zip(self.positional, values, strict=False))
+        every = {**self._defaults, **given, **options, **converted}
+        positional = tuple(every[name] for name in self.positional)
+        return positional, {name: every[name] for name in self.named}
+
+
+class Declare(Protocol):
+    """Makes an operation of a declared method; it is typed as the flows' method."""
+
+    def __call__(
+        self, plan: Callable[Concatenate[Any, P], Requirements[R]], /
+    ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
+
+
+def reads(*, target: Target = Target.ROUTED, verb: str = "") -> Declare:
+    """Declare an operation that changes nothing at the vendor.
+
+    Args:
+        target: account that the operation goes to.
+        verb: name of the vendor's method, if it has another name.
+    """
+    return _declare(Effect.NONE, target, verb)
+
+
+def changes(*, target: Target = Target.ROUTED, verb: str = "", deferrable: bool = True) -> Declare:
+    """Declare an operation that changes something at the vendor.
+
+    Args:
+        target: account that the operation goes to.
+        verb: name of the vendor's method, if it has another name.
+        deferrable: False if the caller needs the result at once, so that no outbox may store it.
+    """
+    return _declare(Effect.DEFERRABLE if deferrable else Effect.IMMEDIATE, target, verb)
+
+
+def _declare(effect: Effect, target: Target, verb: str) -> Declare:
+    # Flows replace an operation by a method with the promised type.
+    declare: Any = partial(Operation, effect=effect, target=target, verb=verb)
+    return cast("Declare", declare)
+
+
+class Contract:
+    """The base class of declarations.
+
+    The docstring of a declaration is that of its synchronous class for users.
+
+    Attributes:
+        kind: name of the contract in configurations, such as "sms".
+        capabilities: optional features of its vendors.
+        event: class of its events; None if its vendors report none.
+        values: modules whose classes a store may keep, beside the declaration's own module.
+        flows: operations that are flows in `services.contracts`, with their effects.
+    """
+
+    kind: ClassVar[str]
+    capabilities: ClassVar[type[StrEnum]]
+    event: ClassVar[type | None] = None
+    values: ClassVar[tuple[ModuleType, ...]] = ()
+    flows: ClassVar[Mapping[str, Effect]] = _NO_FLOWS
+
+    @classmethod
+    def operations(cls) -> dict[str, Operation]:
+        """The declared operations, by name."""
+        members = [item for base in reversed(cls.__mro__) for item in vars(base).values()]
+        return {item.name: item for item in members if isinstance(item, Operation)}
+
+    @classmethod
+    def operation_effects(cls) -> dict[str, Effect]:
+        """The effect of each operation, by name."""
+        declared = {name: item.effect for name, item in cls.operations().items()}
+        return {**cls.flows, **declared}
+
+    @classmethod
+    def deferrable(cls) -> frozenset[str]:
+        """Names of the operations that an outbox may store."""
+        effects = cls.operation_effects()
+        return frozenset(name for name in effects if effects[name] is Effect.DEFERRABLE)

@@ -1,0 +1,101 @@
+"""The contract of shipments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.contracts import address as addresses
+from moorage.contracts.address import Address
+from moorage.contracts.declaration import (
+    Contract,
+    Effect,
+    Requirements,
+    Target,
+    changes,
+    reads,
+)
+from moorage.contracts.shipping import parcels, rates, shipments, tracking, units
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.shipping.tracking import ShippingEvent
+from moorage.contracts.validators import check_kind, check_text
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Shipment
+    from moorage.contracts.shipping.tracking import Tracking
+
+
+_NOTHING: Final[Requirements[Shipment]] = Requirements()
+_TRACK: Final[Requirements[Tracking]] = Requirements(needs={ShippingCapability.TRACK})
+_CANCEL: Final[Requirements[CancelResult]] = Requirements(needs={ShippingCapability.CANCEL})
+
+
+class ShippingContract(Contract):
+    """Buys and tracks shipments by the vendor that the configuration chooses."""
+
+    kind = "shipping"
+    capabilities = ShippingCapability
+    event = ShippingEvent
+    values = (
+        addresses,
+        parcels,
+        rates,
+        shipments,
+        tracking,
+        units,
+    )
+    flows = {
+        "get_rates": Effect.NONE,
+        "create_shipment": Effect.DEFERRABLE,
+        "create_many": Effect.DEFERRABLE,
+        "get_label": Effect.NONE,
+    }
+
+    @reads(target=Target.REFERENCE, verb="get")
+    def get_shipment(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[Shipment]:
+        """Get the current state of a shipment."""
+        return _NOTHING
+
+    @reads()
+    def track(
+        self, number: str, carrier: str, *, timeout: float | None = None
+    ) -> Requirements[Tracking]:
+        """Get the progress of a shipment, including one that was bought elsewhere.
+
+        Args:
+            number: tracking number.
+            carrier: name of the carrier, such as "usps".
+            timeout: seconds for the whole operation.
+        """
+        for field, value in (("number", number), ("carrier", carrier)):
+            check_text(value, field)
+            if not value or not value.isprintable():
+                raise InvalidData(
+                    f"The {field} is empty or not a text.",
+                    field=field,
+                    remedy="Give the tracking number, and the carrier's name.",
+                )
+        return _TRACK
+
+    @reads(target=Target.REFERENCE)
+    def track_shipment(
+        self, ref: Ref | str, *, timeout: float | None = None
+    ) -> Requirements[Tracking]:
+        """Get the progress of a shipment that was bought here."""
+        return _TRACK
+
+    @changes(target=Target.REFERENCE)
+    def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[CancelResult]:
+        """Cancel a shipment and request a refund; most vendors take days to approve it."""
+        return _CANCEL
+
+    @reads()
+    def validate_address(
+        self, address: Address, *, timeout: float | None = None
+    ) -> Requirements[AddressResult]:
+        """Ask the vendor if it can deliver to an address, and for its official spelling."""
+        check_kind(address, Address, "address")
+        return Requirements(needs={ShippingCapability.VALIDATE_ADDRESS}, country=address.country)

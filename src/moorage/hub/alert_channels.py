@@ -1,0 +1,152 @@
+"""Channels of alerts: standard logging, webhooks, email, text messages and functions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.sms import SmsMessage
+from moorage.domain.http.requests import Request
+from moorage.domain.monitoring.alerts import Change, Severity
+from moorage.domain.webhooks.sending import WebhookSigner
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from moorage.domain.monitoring.alert_book import AlertDelivery
+    from moorage.domain.monitoring.alert_settings import ChannelSettings
+    from moorage.domain.monitoring.alerts import Notification
+    from moorage.hub.hub import Hub
+
+    Channel: TypeAlias = Callable[[AlertDelivery], object]
+
+LOGGER: Final = logging.getLogger("moorage.alerts")
+_LONGEST_SMS: Final = 300
+
+
+def open_channel(hub: Hub, settings: ChannelSettings) -> Channel:
+    """Return the channel of these settings.
+
+    Raises:
+        ConfigurationError: the hub cannot reach it.
+    """
+    match settings.kind:
+        case "webhook":
+            return WebhookChannel(hub, settings)
+        case "email":
+            return EmailChannel(hub, settings)
+        case "sms":
+            return SmsChannel(hub, settings)
+        case "function":
+            function: Any = settings.function  # which such settings have
+            return function  # type: ignore[no-any-return]  # checked when it is called
+        case _:
+            return log_notification
+
+
+def log_notification(delivery: AlertDelivery) -> None:
+    """Log a notification with the logger `moorage.alerts`."""
+    notification = delivery.notification
+    LOGGER.log(
+        _level(notification),
+        "%s\n%s",
+        notification.subject,
+        notification.text,
+        extra={"alert": notification.as_dict()},
+    )
+
+
+def _level(notification: Notification) -> int:
+    if all(notice.change is Change.RECOVERED for notice in notification.notices):
+        return logging.INFO
+    critical = any(notice.severity is Severity.CRITICAL for notice in notification.notices)
+    return logging.CRITICAL if critical else logging.WARNING
+
+
+@attrs.frozen
+class WebhookChannel:
+    """Sends notifications as JSON to a service of the hub, signed if there are secrets.
+
+    Args:
+        hub: the hub.
+        settings: the service, the path and the secrets.
+    """
+
+    hub: Hub
+    settings: ChannelSettings
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a service that the hub does not have."""
+        if self.settings.service not in self.hub.manager.flows.plans.services:
+            raise ConfigurationError(
+                f"The webhook channel names the unknown service {self.settings.service!r}.",
+                path="channels.service",
+                remedy="Configure the service, or name another one.",
+            )
+
+    def __call__(self, delivery: AlertDelivery) -> None:
+        """Send a notification."""
+        settings, manager = self.settings, self.hub.manager
+        body = json.dumps({"id": delivery.id, **delivery.notification.as_dict()}).encode()
+        headers = {"Content-Type": "application/json"}
+        if settings.secrets:
+            now = manager.flows.core.utc()
+            signed = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=now)
+            headers |= dict(signed.pairs)
+        request = Request.post(settings.path, body=body, headers=headers)
+        manager.call(settings.service or "", request)
+
+
+@attrs.frozen
+class EmailChannel:
+    """Sends notifications as mail, through the hub's email account.
+
+    Args:
+        hub: the hub.
+        settings: the recipients and the tenant.
+    """
+
+    hub: Hub
+    settings: ChannelSettings
+
+    def __call__(self, delivery: AlertDelivery) -> None:
+        """Send a notification."""
+        notification, settings = delivery.notification, self.settings
+        message = EmailMessage(to=settings.to, subject=notification.subject, text=notification.text)
+        self.hub.email(settings.tenant).send_transactional(
+            message, idempotency_key=_key(delivery, "mail")
+        )
+
+
+@attrs.frozen
+class SmsChannel:
+    """Sends notifications as text messages, through the hub's SMS account.
+
+    Args:
+        hub: the hub.
+        settings: the recipients and the tenant.
+    """
+
+    hub: Hub
+    settings: ChannelSettings
+
+    def __call__(self, delivery: AlertDelivery) -> None:
+        """Send a notification to each recipient."""
+        notification, settings = delivery.notification, self.settings
+        text = f"{notification.subject}\n{notification.text}"[:_LONGEST_SMS]
+        for number, recipient in enumerate(settings.to):
+            self.hub.sms(settings.tenant).send(
+                SmsMessage(to=recipient, text=text),
+                idempotency_key=_key(delivery, f"sms-{number}"),
+            )
+
+
+def _key(delivery: AlertDelivery, name: str) -> str:
+    # A lost answer makes a new try a new message: an alert that comes twice is better than none.
+    return f"alert/{delivery.id}/{delivery.failures}/{name}"

@@ -1,0 +1,262 @@
+"""The audit trail of an application: records acts, seals and verifies their chain."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.notices import give_notice
+from moorage.domain.observation.audit import (
+    Act,
+    AuditHead,
+    AuditPage,
+    AuditQuery,
+    AuditRecord,
+    Fault,
+    Finding,
+    Verification,
+    extend,
+    seal,
+    verify,
+)
+from moorage.domain.secrets.frames import careful, refusing
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.durations import count
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
+from moorage.runtime.bridge import documented_by
+from moorage.runtime.signatures import with_arguments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.ports.audit import AuditStorage
+    from moorage.ports.clock import Clock
+
+__all__ = (
+    "Act",
+    "AsyncAuditTrail",
+    "AuditHead",
+    "AuditPage",
+    "AuditQuery",
+    "AuditRecord",
+    "AuditTrail",
+    "Fault",
+    "Finding",
+    "Verification",
+)
+
+SEAL_EVERY: Final = 100
+"""The usual number of records between two seals."""
+
+
+def system_user() -> str:
+    """Return the name of the user of the operating system that runs this process."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container may have a number without a name
+        return f"user {os.getuid()}"
+
+
+@careful
+class AuditTrail:
+    """Records acts by hand in a chain of hashes.
+
+    Safe to share between threads, and between processes that share the store.
+
+    Args:
+        storage: the store of the records.
+        keys: the keys that seal the chain, as `generate_keys` makes them; the first one seals.
+            Without keys there are no seals.
+        seal_every: the number of records between two seals.
+        required: whether an act that cannot be recorded is refused. Otherwise it is done, and a
+            warning is given.
+        clock: tells the time of acts; by default the system's.
+    """
+
+    @refusing
+    def __init__(
+        self,
+        storage: AuditStorage,
+        *,
+        keys: KeyRing | Secret | None = None,
+        seal_every: int = SEAL_EVERY,
+        required: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self._storage = storage
+        self._keys = KeyRing.parse(keys) if isinstance(keys, Secret) else keys
+        self._every = count(seal_every, "seal_every")
+        self._required = required
+        self._clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"AuditTrail({self._storage!r})"
+
+    def record(
+        self,
+        act: str,
+        subject: str,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> AuditRecord | None:
+        """Record an act; do so before the act is done.
+
+        Args:
+            act: the name of the act, such as "circuit.open".
+            subject: the thing that it is done to, such as "service vat".
+            actor: the person who does it; by default the user of the operating system.
+            reason: the reason that the person gave.
+            before: the state before it: plain values by name. A value whose name may be that of a
+                credential is masked.
+            after: the state after it, in the same form.
+
+        Returns:
+            The record; None if it could not be written and is not required.
+
+        Raises:
+            StorageUnavailable: the act could not be recorded, so it must not be done.
+            ConfigurationError: the trail is damaged, or its tables do not exist.
+        """
+        what = Act(
+            act=act,
+            subject=subject,
+            actor=actor or system_user(),
+            reason=reason,
+            before=before,
+            after=after,
+            at=self._clock.utc(),
+        )
+        build = partial(extend, acts=(what,), keys=self._keys, every=self._every)
+        try:
+            return self._storage.append(build)[0]
+        except ConnectorError as error:
+            if self._required:
+                raise _refusal(what, error) from None
+            message, remedy = error.message, error.remedy
+        give_notice(f"{what.act} was not recorded in the audit trail: {message} {remedy}")
+        return None
+
+    def seal(self) -> AuditRecord:
+        """Seal the chain with the first key, and return the seal.
+
+        Note its number and hash elsewhere: `verify` finds records that were cut off with them.
+
+        Raises:
+            ConfigurationError: this trail has no keys.
+            StorageUnavailable: the store is not available.
+        """
+        keys = self._keys
+        if keys is None:
+            raise ConfigurationError(
+                "This audit trail has no keys to seal it with.",
+                path="audit.keys",
+                remedy="Give what `generate_keys` made, such as keys = 'secret://env/AUDIT_KEYS'.",
+            )
+        at = self._clock.utc()
+
+        def build(head: AuditHead) -> tuple[Sequence[AuditRecord], AuditHead]:
+            sealing, end = seal(head, keys, at)
+            return [sealing], end
+
+        return self._storage.append(build)[0]
+
+    def verify(self, *, anchor: AuditHead | None = None) -> Verification:
+        """Verify the whole chain, and find the first broken link.
+
+        Args:
+            anchor: the number and hash of a record that were noted elsewhere.
+
+        Raises:
+            StorageUnavailable: the store is not available.
+        """
+        storage = self._storage
+        head = storage.head()
+        return verify(
+            storage.records(), head=head, later=storage.head, keys=self._keys, anchor=anchor
+        )
+
+    def find(self, query: AuditQuery | None = None) -> AuditPage:
+        """Find one page of matching records, newest first."""
+        return self._storage.find(AuditQuery() if query is None else query)
+
+    def close(self) -> None:
+        """Close the connections of the store."""
+        self._storage.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the store, for an asynchronous hub."""
+        self.close()
+
+
+@with_arguments_of(AuditTrail)
+class AsyncAuditTrail:
+    """The asynchronous `AuditTrail`; threads wait for the store."""
+
+    @refusing
+    def __init__(
+        self,
+        storage: AuditStorage,
+        *,
+        keys: KeyRing | Secret | None = None,
+        seal_every: int = SEAL_EVERY,
+        required: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self._trail = AuditTrail(
+            storage, keys=keys, seal_every=seal_every, required=required, clock=clock
+        )
+
+    def __repr__(self) -> str:
+        return f"Async{self._trail!r}"
+
+    @documented_by(AuditTrail.record)
+    async def record(  # noqa: D102 - documented by its twin
+        self,
+        act: str,
+        subject: str,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> AuditRecord | None:
+        return await asyncio.to_thread(
+            self._trail.record,
+            act,
+            subject,
+            actor=actor,
+            reason=reason,
+            before=before,
+            after=after,
+        )
+
+    @documented_by(AuditTrail.seal)
+    async def seal(self) -> AuditRecord:  # noqa: D102 - documented by its twin
+        return await asyncio.to_thread(self._trail.seal)
+
+    @documented_by(AuditTrail.verify)
+    async def verify(self, *, anchor: AuditHead | None = None) -> Verification:  # noqa: D102 - documented by its twin
+        return await asyncio.to_thread(self._trail.verify, anchor=anchor)
+
+    @documented_by(AuditTrail.find)
+    async def find(self, query: AuditQuery | None = None) -> AuditPage:  # noqa: D102 - documented by its twin
+        return await asyncio.to_thread(self._trail.find, query)
+
+
+def _refusal(act: Act, error: ConnectorError) -> ConnectorError:
+    """The error for an act that could not be recorded."""
+    message = (
+        f"{act.act} of {act.subject} was refused, because it could not be recorded in the audit"
+        f" trail: {error.message}"
+    )
+    if isinstance(error, ConfigurationError):
+        return ConfigurationError(message, path=error.path, remedy=error.remedy)
+    return StorageUnavailable(message, remedy=error.remedy)

@@ -1,0 +1,252 @@
+"""Monitors of the health of a hub: they read its stores, probe its services, and keep the result.
+
+Nothing happens on its own: call `check`, or enter the monitor, and a thread (in an asynchronous
+program, a task) checks and probes until you leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.observers.health_signals import HealthSignals
+from moorage.domain.monitoring.health import (
+    Backlog,
+    Concern,
+    Expiry,
+    Health,
+    HealthPolicy,
+    HealthReason,
+    HealthState,
+    ServiceHealth,
+)
+from moorage.domain.monitoring.probes import Probe
+from moorage.domain.monitoring.settings import HealthSettings
+from moorage.domain.values.durations import seconds
+from moorage.errors import ConfigurationError
+from moorage.hub.certificates import certificate_expiries
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.runtime.bridge import awaited, blocking, run_now, step_async, step_sync
+from moorage.runtime.signatures import with_arguments_of
+from moorage.services.monitoring.health import HealthFlows, HealthSources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from moorage.domain.http.requests import Request
+    from moorage.hub.inbox import AsyncWebhookInbox, WebhookInbox
+    from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
+    from moorage.hub.outbox import AsyncOutbox, Outbox
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.core.core import Core
+
+__all__ = [
+    "AsyncHealthMonitor",
+    "Backlog",
+    "Concern",
+    "Expiry",
+    "Health",
+    "HealthMonitor",
+    "HealthPolicy",
+    "HealthReason",
+    "HealthSettings",
+    "HealthSignals",
+    "HealthState",
+    "Probe",
+    "ServiceHealth",
+    "certificate_expiries",
+]
+
+_MISSED: Final = 3
+"""Number of checks that may be missing before the stored health counts as unknown."""
+
+
+class _Monitor:
+    """The common part of both monitors, which never waits."""
+
+    _flows: HealthFlows
+    _every: float
+
+    def _connect(
+        self,
+        hub: Hub | AsyncHub | ConnectorManager | AsyncConnectorManager,
+        queues: dict[str, Any],
+        settings: HealthSettings | None,
+        every: float | timedelta,
+        *,
+        tenant: str | None,
+        make_step: Callable[[Callable[[], Any], Core], AttemptStep],
+    ) -> None:
+        accounts = hub if isinstance(hub, (Hub, AsyncHub)) else None
+        manager: Any = hub if accounts is None else accounts.manager
+        if settings is None:
+            settings = None if accounts is None else accounts.health_settings
+        settings = settings or HealthSettings()
+        signals = _signals_of(manager)
+        core: Core = manager.flows.core
+        self._every = seconds(every, "every")
+        self._flows = HealthFlows(
+            HealthSources(
+                calling=lambda: manager.flows,
+                step=lambda function: make_step(function, core),
+                ping=partial(_ping, accounts),
+                unsettled=None if accounts is None else lambda: accounts.unsettled,
+                queues={
+                    name: queue._flows  # noqa: SLF001 - a part of the same package
+                    for name, queue in queues.items()
+                    if queue is not None
+                },
+                signals=lambda: signals.read(core.utc()),
+                policy=settings.policy,
+                probes=settings.probes,
+                expiries=settings.expiries,
+                tenant=tenant,
+            )
+        )
+
+    @property
+    def health(self) -> Health:
+        """The health at the last check, without reading anything.
+
+        It is unknown before the first check, and when checks have stopped.
+        """
+        return self._flows.current(_MISSED * self._every)
+
+    @property
+    def _pause(self) -> float:
+        return min(self._every, self._flows.idle())
+
+
+def _signals_of(manager: Any) -> HealthSignals:
+    """The signals among the observers of a manager; without any, none that ever hear anything."""
+    observers = manager._ports.observers  # noqa: SLF001 - a part of the same package
+    return next(
+        (observer for observer in observers if isinstance(observer, HealthSignals)),
+        HealthSignals(),
+    )
+
+
+def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
+    """The harmless request of the vendor whose account has the name of the service."""
+    if hub is None:
+        return None
+    try:
+        return hub.account(service).vendor.ping()
+    except ConfigurationError:
+        return None
+
+
+class HealthMonitor(_Monitor):
+    """The health of a hub: read from its stores and assessed, with a reason for each trouble.
+
+    Enter it, and a thread checks and probes until you leave; or call `check` yourself.
+
+    Args:
+        hub: the hub, or a manager.
+        outbox, inbox: the queues to watch, if the program has any.
+        settings: the rules, probes and expiries; by default those of the hub's configuration.
+        every: seconds between two checks while it is entered.
+        tenant: the tenant whose circuits and limits are read.
+    """
+
+    def __init__(
+        self,
+        hub: Hub | ConnectorManager,
+        *,
+        outbox: Outbox | None = None,
+        inbox: WebhookInbox | None = None,
+        settings: HealthSettings | None = None,
+        every: float | timedelta = 10.0,
+        tenant: str | None = None,
+    ) -> None:
+        queues = {"outbox": outbox, "inbox": inbox}
+        self._connect(hub, queues, settings, every, tenant=tenant, make_step=step_sync)
+        self._threads: list[threading.Thread] = []
+        self._stop = threading.Event()
+
+    check = blocking(HealthFlows.check)
+    recent = blocking(HealthFlows.recent)
+    probe = blocking(HealthFlows.probe)
+
+    def __enter__(self) -> Self:
+        self._begin()
+        in_child(self, HealthMonitor._begin_anew)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        while self._threads:
+            self._threads.pop().join()
+
+    def _begin(self) -> None:
+        self._stop = threading.Event()
+        thread = threading.Thread(
+            target=self._keep_checking, args=(self._stop,), name="moorage-health", daemon=True
+        )
+        self._threads = [thread]
+        thread.start()
+
+    def _begin_anew(self) -> None:  # pragma: no cover - runs in forked children
+        """Check from a child as well, where the parent's thread is not."""
+        if self._threads:
+            self._begin()
+
+    def _keep_checking(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            run_now(self._flows.refresh())
+            stop.wait(self._pause)
+
+
+@with_arguments_of(HealthMonitor)
+class AsyncHealthMonitor(_Monitor):
+    """The asynchronous `HealthMonitor`, with a task in place of a thread."""
+
+    def __init__(
+        self,
+        hub: AsyncHub | AsyncConnectorManager,
+        *,
+        outbox: AsyncOutbox | None = None,
+        inbox: AsyncWebhookInbox | None = None,
+        settings: HealthSettings | None = None,
+        every: float | timedelta = 10.0,
+        tenant: str | None = None,
+    ) -> None:
+        queues = {"outbox": outbox, "inbox": inbox}
+        self._connect(hub, queues, settings, every, tenant=tenant, make_step=step_async)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    check = awaited(HealthFlows.check)
+    recent = awaited(HealthFlows.recent)
+    probe = awaited(HealthFlows.probe)
+
+    async def __aenter__(self) -> Self:
+        self._tasks.append(asyncio.get_running_loop().create_task(self._keep_checking()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        while self._tasks:
+            task = self._tasks.pop()
+            task.cancel()
+            # To await the task itself would take who cancels us for its end.
+            await asyncio.wait([task])
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await self._flows.refresh()
+            await asyncio.sleep(self._pause)

@@ -1,0 +1,35 @@
+"""The origin of a hub's configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.offer import Offer
+
+Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
+"""The source of a configuration: a file, or a mapping with its content."""
+
+
+class Origin:
+    """The source of a hub's configuration, and the function that reads it.
+
+    Its attributes do not show a mapping, which may hold secrets, to whoever prints them.
+    """
+
+    __slots__ = ("_source", "read")
+
+    def __init__(self, source: Source, read: Callable[[Source], Offer]) -> None:
+        def held() -> Source:
+            return source
+
+        self._source = held
+        self.read = read
+
+    @property
+    def source(self) -> Source:
+        """The file, or the mapping."""
+        return self._source()

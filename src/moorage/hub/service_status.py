@@ -1,0 +1,34 @@
+"""The circuits, limits and retry budgets of every service, read without changing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+from moorage.services.monitoring.service_status import (
+    BudgetStatus,
+    LimitStatus,
+    ServiceStatus,
+    plans_of,
+    service_status,
+)
+
+if TYPE_CHECKING:
+    from moorage.hub.hub import Hub
+
+__all__ = ["BudgetStatus", "LimitStatus", "ServiceStatus", "service_statuses"]
+
+
+def service_statuses(
+    hub: Hub, tenant: str | None = None, services: tuple[str, ...] | None = None
+) -> list[ServiceStatus]:
+    """Return the status of each service, with one for each region.
+
+    Args:
+        hub: the hub of the services.
+        tenant: the tenant whose circuits and limits to read.
+        services: the names of the services; by default all.
+    """
+    flows = hub.manager.flows
+    plans = plans_of(flows, tenant, services)
+    return [run_now(service_status(flows.core, plan)) for plan in plans]
