@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""The tree of all errors that moorage raises.
 
 ConnectorError
 ├── ConfigurationError              wrong before anything was sent
@@ -71,12 +71,14 @@ class ConnectorError(Exception):
     Attributes:
         remedy: what to do about it, as one sentence.
         service: the service that was called, if one was.
-        operation: the operation or endpoint that was called, if it has a name.
+        operation: the operation of a contract, such as "payments.charge", or the endpoint that was
+            called, if it has a name.
         region: where it was called last, if the service is in several.
+        vendor, account: the vendor and the account, if the call was an operation of a contract.
+        idempotency_key: the key that the caller gave.
         retryable: whether the same call may succeed later.
         due: what `retry_at` is made of when somebody asks: itself, or a function and its argument.
         attempts: how many attempts reached for the vendor.
-        request_id: the correlation id of the call.
         vendor_retry_after: seconds that the vendor asked to wait; `retry_at` may be earlier, since
             no vendor can ask for more than the service's `max_pause`.
         replayed: whether this is the stored refusal of an earlier call with the same key.
@@ -85,9 +87,12 @@ class ConnectorError(Exception):
     service: str | None = None
     operation: str | None = None
     region: str | None = None
+    vendor: str | None = None
+    account: str | None = None
+    idempotency_key: str | None = None
     retryable: bool = False
     attempts: int = 0
-    request_id: str | None = None
+    _request_id: str | tuple[Callable[[Any], str], Any] | None = None
     vendor_retry_after: float | None = None
     replayed: bool = False
     _signature: int = 0
@@ -121,16 +126,34 @@ class ConnectorError(Exception):
         if attempts:
             self.attempts = attempts
         if request_id is not None:
-            self.request_id = request_id
+            self._request_id = request_id
+
+    @property
+    def request_id(self) -> str | None:
+        """The correlation id of the call."""
+        known = self._request_id
+        if isinstance(known, tuple):
+            # An open circuit refuses many calls a second, and few who are refused ask for the id.
+            make, argument = known
+            self._request_id = known = make(argument)
+        return known
+
+    @request_id.setter
+    def request_id(self, request_id: str | None) -> None:
+        self._request_id = request_id
+
+    def identify_by(self, make: Callable[[Any], str], argument: object) -> None:
+        """Make the correlation id from this argument at its first read."""
+        self._request_id = make, argument
 
     @property
     def message(self) -> str:
-        """What happened, as one sentence."""
+        """The sentence that says what happened."""
         return str(self.args[0])
 
     @property
     def retry_at(self) -> datetime | None:
-        """When to come back (aware; what was given without a zone is in UTC), if that is known."""
+        """The time from which a retry makes sense, with a time zone, if it is known."""
         due = self.due
         if isinstance(due, tuple):
             # Few who are refused ask when to come back, and a date takes longer than the refusal.
@@ -174,11 +197,13 @@ class ConnectorError(Exception):
         fields = vars(self)
         if self.retry_at is not None:
             fields["due"] = self.retry_at
+        if self.request_id is not None:
+            fields["_request_id"] = self.request_id
         return fields
 
 
 class _Answered(ConnectorError):
-    """An error that an answer of the vendor may stand behind, in the vendor's own terms."""
+    """The base of errors that may carry a vendor's answer in the vendor's own terms."""
 
     response: Response | None = None
 
@@ -200,7 +225,7 @@ class _Answered(ConnectorError):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong in a configuration. It never holds what a secret is.
+    """One problem in a configuration. It never contains a secret.
 
     Attributes:
         path: where it stands, such as `vendors.stripe.timeout`.
@@ -224,7 +249,7 @@ class Problem(NamedTuple):
 
 
 class ConfigurationError(ConnectorError):
-    """Wrong before anything was sent; `path` says where in the configuration.
+    """The configuration is wrong, and nothing was sent; `path` is the place in it.
 
     `problems` are all that are known, of which `path`, the message and the remedy are the first.
     """
@@ -238,7 +263,7 @@ class ConfigurationError(ConnectorError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
-        """The error that tells all of these; there is one at least."""
+        """The error that reports all of these problems; at least one is required."""
         first, *others = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
         error._others = tuple(problems) if others or first.nearest or first.origin else ()
@@ -246,7 +271,7 @@ class ConfigurationError(ConnectorError):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong."""
+        """All problems, as values."""
         return self._others or (Problem(self.path or "", self.message, self.remedy),)
 
     def __str__(self) -> str:
@@ -277,13 +302,13 @@ class ConnectionFailed(ConnectorError):
 
 
 class AttemptTimeout(ConnectionFailed):
-    """One attempt took longer than it may."""
+    """One attempt exceeded its time limit."""
 
     remedy = "Raise the timeout if the vendor is known to be slow, or try again."
 
 
 class LocalFailure(ConnectionFailed):
-    """Our own side could not send, so that this says nothing of the vendor.
+    """The request could not be sent for a reason on this side; it says nothing about the vendor.
 
     The client is closed or belongs to another process or event loop, the source of the request's
     body failed, or the machine has no sockets left.
@@ -299,7 +324,7 @@ class LocalFailure(ConnectionFailed):
 
 
 class DestinationRefused(ConnectionFailed):
-    """A URL that somebody else has chosen leads where it must not; nothing was sent."""
+    """A URL chosen by somebody else leads to a forbidden address; nothing was sent."""
 
     retryable = False
     remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
@@ -311,7 +336,7 @@ class DestinationRefused(ConnectionFailed):
 
 
 class DeadlineExceeded(ConnectorError):
-    """The whole call (waiting, refreshing, every attempt and pause) cannot fit its deadline.
+    """The whole call, with all waits, attempts and pauses, cannot finish before its deadline.
 
     `may_have_been_processed` is True where the deadline cut an attempt that had left.
     """
@@ -327,7 +352,7 @@ class DeadlineExceeded(ConnectorError):
 
 
 class AuthenticationFailed(_Answered):
-    """The vendor refused who we say we are, or what we may do."""
+    """The vendor refused the credentials, or the permission for this operation."""
 
     remedy = "Check that the credential is current and has the permissions this call needs."
 
@@ -339,19 +364,19 @@ class CredentialNotFound(ConnectorError):
 
 
 class CredentialRefreshFailed(ConnectorError):
-    """A credential could not be renewed; one that still works is kept."""
+    """A credential could not be renewed; one that is still valid remains in use."""
 
     remedy = "Authorise the application at the vendor again if this persists."
 
 
 class AuthorizationRequired(CredentialRefreshFailed):
-    """The grant is over: nothing can be renewed before a person gives consent again."""
+    """The grant has ended: no token can be renewed until a person consents again."""
 
     remedy = "Have a person authorise the application again, then store what that brings."
 
 
 class RateLimitExceeded(_Answered):
-    """A limit was reached: ours, or with `by_vendor` the vendor's."""
+    """A limit was reached: the configured one, or, with `by_vendor`, the vendor's."""
 
     retryable = True
     remedy = "Slow down, or wait until the time given."
@@ -362,7 +387,7 @@ class RateLimitExceeded(_Answered):
 
 
 class BulkheadFull(ConnectorError):
-    """As many calls as may be under way at once are under way, and the queue is full."""
+    """All slots for concurrent calls are taken, and the queue is full."""
 
     retryable = True
     remedy = "Try again shortly, or allow this service more calls at once."
@@ -376,14 +401,14 @@ class CircuitBreakerOpen(ConnectorError):
 
 
 class RetryBudgetExhausted(ConnectorError):
-    """So many calls are being retried that more retries would make the outage worse."""
+    """So many calls are being retried that further retries would prolong the outage."""
 
     retryable = True
     remedy = "Try again when the vendor answers normally."
 
 
 class NotCached(ConnectorError):
-    """Only an answer from the cache was asked for (`only-if-cached`), and none may be used."""
+    """The request allows only a cached answer (`only-if-cached`), and there is no usable one."""
 
     remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
 
@@ -423,13 +448,13 @@ class OutcomeUnknown(ConnectorError):
 
 
 class VendorRejected(_Answered):
-    """The vendor understood the request and said no (4xx, or a refusal in the body)."""
+    """The vendor understood the request and refused it (4xx, or a refusal in the body)."""
 
     remedy = "Correct the request; repeating it unchanged will be refused again."
 
 
 class InvalidRequest(VendorRejected):
-    """The vendor found the request itself wrong."""
+    """The vendor considers the request itself invalid."""
 
 
 class PaymentDeclined(VendorRejected):
@@ -503,7 +528,7 @@ class StateUnavailable(StorageUnavailable):
 
 
 class UnsupportedByVendor(ConnectorError):
-    """The configured vendor cannot do this; nothing was sent.
+    """The configured vendor does not support this operation; nothing was sent.
 
     `capabilities` are what it lacks, `able` the vendors that have them.
     """
@@ -524,13 +549,13 @@ class UnsupportedByVendor(ConnectorError):
 
 
 class HeldBack(ConnectorError):
-    """Nothing of the kind is sent from here, as the configuration says; nothing was."""
+    """The configuration forbids sending this from here; nothing was sent."""
 
     remedy = "Look at `safety` in the configuration."
 
 
 class DryRun(HeldBack):
-    """This is a rehearsal: everything was done but sending it; `request` says what that was."""
+    """The call ran as a rehearsal and sent nothing; `request` is what it would have sent."""
 
     remedy = "Take it for done, or point the account to a sandbox to get answers."
 
@@ -540,10 +565,9 @@ class DryRun(HeldBack):
 
 
 class RecipientRefused(HeldBack):
-    """Somebody is to be written to who must not be from here; nobody was.
+    """A message has a recipient that this environment must not write to; it was not sent.
 
-    `refused` are the places of those among the recipients, counted from nought: whom something is
-    to is not shown.
+    `refused` are the positions of these recipients, from 0; their addresses are not shown.
     """
 
     remedy = "Write to those that the configuration names in its recipients, or name them there."
@@ -554,17 +578,17 @@ class RecipientRefused(HeldBack):
 
 
 class CopiedStore(HeldBack):
-    """The store belongs to another environment, `home`: it may be a copy of production's."""
+    """The store belongs to another environment, `owner`: it may be a copy of production's."""
 
     remedy = "Run `moorage neutralize` on a copy and then `moorage rearm` to use it here."
 
-    def __init__(self, message: str, *, home: str | None = None, **fields: Any) -> None:
+    def __init__(self, message: str, *, owner: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
-        self.home = home
+        self.owner = owner
 
 
 class InvalidData(ConnectorError):
-    """A value cannot be what it claims to be; `field` names it."""
+    """A value is not valid for its field; `field` names the field."""
 
     remedy = "Correct the value."
 

@@ -70,8 +70,8 @@ class Part:
             common, state=later, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
-        check_sync_or_async(self._plain_ports, awaited=False)
-        check_sync_or_async(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, is_async=False)
+        check_sync_or_async(self._later_ports, is_async=True)
 
     @functools.cached_property
     def _now(self) -> Core:
@@ -112,14 +112,22 @@ class Part:
         return ports
 
 
-def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` wrapped so that every call of it goes through `call`."""
+def decorated(
+    function: Callable[..., Any],
+    call: Callable[..., Any],
+    call_later: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """Return `function` wrapped so that every call of it goes through `call`.
+
+    Calls of an asynchronous function go through `call_later`, if that is given.
+    """
     check_callable(function, "function")
     if is_async(function):
+        through = call if call_later is None else call_later
 
         @functools.wraps(function)
         async def later(*args: Any, **kwargs: Any) -> Any:
-            return await call(function, *args, **kwargs)
+            return await through(function, *args, **kwargs)
 
         return later
 

@@ -1,4 +1,4 @@
-"""The bulkhead as a part of its own."""
+"""The bulkhead as a separate part."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from moorage.domain.observation.events import CallRefused
 from moorage.domain.service.settings import BulkheadConfig, Service
+from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import BulkheadFull
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.runtime.bridge import run_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import timedelta
 
+    from moorage.domain.service.plan import Plan
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
     from moorage.services.core.core import Core
@@ -50,6 +52,16 @@ class Bulkhead(Guard[object]):
         self._config = config
         wait = CENTURY if config.max_wait is None else config.max_wait
         self._wait = wait if config.max_waiting else 0.0
+        self._place = self._plan.bulkhead_key
+
+    def keyed(self, key: str) -> Bulkhead:
+        """Return the bulkhead of a key, such as a tenant or a host, which has its own places.
+
+        It shares the settings and the locks of this bulkhead and needs little memory, so that there
+        can be one for each of many keys. Bulkheads of the same key share their places. Events name
+        the key as their tenant.
+        """
+        return _KeyedBulkhead(self, checked_name(key, "key"))
 
     def _ticket(self) -> object:
         return object()
@@ -64,7 +76,7 @@ class Bulkhead(Guard[object]):
 
     async def _acquire(self, core: Core, ticket: object) -> bool:
         return await core.acquire(
-            self._plan.bulkhead_key,
+            self._place,
             ticket,
             places=self._config.max_concurrent,
             queue=self._config.max_waiting,
@@ -72,18 +84,50 @@ class Bulkhead(Guard[object]):
         )
 
     def _leave(self, ticket: object, _: BaseException | None, /) -> None:
+        for core in self._cores():
+            core.release(self._place, ticket)
+
+    def _cores(self) -> Iterator[Core]:
+        """The cores that have been in use."""
         for name in ("_now", "_later"):
             core: Core | None = self.__dict__.get(name)
             if core is not None:
-                core.release(self._plan.bulkhead_key, ticket)
+                yield core
 
     def _full(self, core: Core) -> BulkheadFull:
         call = self._begin(core)
         if core.observers:
-            core.tell(
-                CallRefused(**call.event_fields(core), error=BulkheadFull.__name__, retry_after=0.0)
-            )
+            call.emit(core, CallRefused, error=BulkheadFull.__name__, retry_after=0.0)
         return BulkheadFull(
             f"{self._config.max_concurrent} calls are under way already.",
             service=call.plan.service.name,
         )
+
+
+class _KeyedBulkhead(Bulkhead):
+    """The bulkhead of one key; everything but its places is that of `whole`."""
+
+    def __init__(self, whole: Bulkhead, key: str) -> None:
+        self._whole = whole
+        self._key = key
+        self._config = whole._config
+        self._wait = whole._wait
+        self._place = state_key("bulkhead", whole._plan.service.name, key)
+
+    def keyed(self, key: str) -> Bulkhead:
+        return self._whole.keyed(key)
+
+    @property
+    def _plan(self) -> Plan:  # type: ignore[override]  # made only for an event
+        return self._whole._plan.for_tenant(self._key)
+
+    @property
+    def _now(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._now
+
+    @property
+    def _later(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._later
+
+    def _cores(self) -> Iterator[Core]:
+        return self._whole._cores()

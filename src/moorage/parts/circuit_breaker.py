@@ -1,20 +1,28 @@
-"""The circuit breaker as a part of its own."""
+"""The circuit breaker as a separate part."""
 
 from __future__ import annotations
 
-from types import FunctionType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from inspect import CO_COROUTINE
+from types import CoroutineType, FunctionType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from moorage.domain.observation.events import CircuitChanged
 from moorage.domain.resilience.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from moorage.domain.resilience.health import health
 from moorage.domain.resilience.retry import error_types
-from moorage.domain.service.plan import AFTERWARDS
+from moorage.domain.service.plan import AFTERWARDS, circuit_name
 from moorage.domain.service.settings import Service
+from moorage.domain.state.keys import checked_name, home_of
 from moorage.errors import StorageUnavailable
 from moorage.parts.guard import Guard
-from moorage.runtime.bridge import NOT_PLAIN, refuse_awaitable, run_now
+from moorage.runtime.bridge import (
+    NOT_PLAIN,
+    can_be_awaited,
+    not_awaitable,
+    refuse_awaitable,
+    run_now,
+)
 from moorage.services.calling.admission import be_admitted, lease_of, refusal, why_not
 
 if TYPE_CHECKING:
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule, Permit
+    from moorage.domain.service.plan import Plan
+    from moorage.errors import ConnectorError
     from moorage.ports.clock import Clock
     from moorage.ports.observer import Observer
     from moorage.ports.state import AsyncStateStorage, StateStorage
@@ -76,7 +86,16 @@ class CircuitBreaker(Guard[Entered]):
         self._ignore = error_types(ignore, "ignore")
         self._timed = self._plan.slow is not None
         self._question = self._plan.question
-        self._rule = cast("CircuitRule", self._plan.gates.circuit)
+        self._span = self._plan.seconds
+
+    def keyed(self, key: str) -> CircuitBreaker:
+        """Return the breaker of a key, such as a tenant or a host, which has its own circuit.
+
+        It shares the settings and the store of this breaker and needs little memory, so that there
+        can be one for each of many keys. Breakers of the same key share their circuit. Events name
+        the key as their tenant.
+        """
+        return _KeyedCircuitBreaker(self, checked_name(key, "key"))
 
     def state(self) -> CircuitBreakerState:
         """Return the current state of the circuit."""
@@ -97,18 +116,17 @@ class CircuitBreaker(Guard[Entered]):
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
         # As `is_async` has it, but written out: a call of a function is a tenth of all the rest.
-        plain = type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN
-        if not plain or self._timed:
+        flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
+        if flags == CO_COROUTINE:
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
+        if flags or self._timed:
             return super().call(function, *args, **kwargs)
-        admitted = self._execute(self._question, self._plan.seconds)
+        admitted = self._execute(self._question, self._span)
         if admitted[0]:
             if admitted[0] is NEEDS_TOKEN:
                 # Nothing has been taken: whoever may become a probe asks again, with a ticket.
                 return super().call(function, *args, **kwargs)
-            core = self._now
-            if not core.observers:
-                raise why_not(core, self._plan, admitted[0], admitted[1])
-            raise refusal(core, self._begin(core), admitted[0], admitted[1])
+            raise self._refusal(self._now, admitted)
         try:
             value = function(*args, **kwargs)
             if value is not None:
@@ -120,17 +138,46 @@ class CircuitBreaker(Guard[Entered]):
             raise
         return value
 
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        core = self._later
+        if core.ask is None or self._timed:
+            return await super()._call_later(function, *args, **kwargs)
+        admitted: Admitted = core.ask(self._question, self._span)
+        if admitted[0]:
+            if admitted[0] is NEEDS_TOKEN:
+                # As above.
+                return await super()._call_later(function, *args, **kwargs)
+            raise self._refusal(core, admitted)
+        try:
+            pending = function(*args, **kwargs)
+            if type(pending) is not CoroutineType and not can_be_awaited(pending):
+                raise not_awaitable(function)  # noqa: TRY301 - counted like any other error
+            return await pending  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
+        except BaseException as error:
+            ticket = Entered()
+            ticket.permit = admitted[2]
+            self._leave(ticket, error)
+            raise
+
+    def _refusal(self, core: Core, admitted: Admitted) -> ConnectorError:
+        """The error of a call that the circuit refuses at once."""
+        if not core.observers:
+            return why_not(core, self._plan, admitted[0], admitted[1])
+        return refusal(core, self._begin(core), admitted[0], admitted[1])
+
     def _read(self) -> ReadCircuit:
-        return ReadCircuit(self._rule, self._plan.gates.circuit_key)
+        gates = self._question.gates
+        return ReadCircuit(cast("CircuitRule", gates.circuit), gates.circuit_key)
 
     def _set(self, state: CircuitState) -> SetCircuit:
-        return SetCircuit(self._rule, self._plan.gates.circuit_key, state)
+        gates = self._question.gates
+        return SetCircuit(cast("CircuitRule", gates.circuit), gates.circuit_key, state)
 
     def _ticket(self) -> Entered:
         return Entered()
 
     def _enter(self, ticket: Entered, /) -> None:
-        admitted = self._execute(self._question, self._plan.seconds)
+        admitted = self._execute(self._question, self._span)
         if admitted[0]:
             core = self._now
             ticket.call = self._begin(core)
@@ -143,7 +190,7 @@ class CircuitBreaker(Guard[Entered]):
     async def _enter_later(self, ticket: Entered, /) -> None:
         core = self._later
         ask, question = core.ask, self._question
-        left = self._plan.seconds
+        left = self._span
         admitted: Admitted = (
             await core.execute(question, left) if ask is None else ask(question, left)
         )
@@ -179,7 +226,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def _record(self, permit: Permit, outcome: Outcome) -> None:
         core = self._core()
-        report = Report(self._plan.gates, permit, outcome, core.reporter())
+        report = Report(self._question.gates, permit, outcome, core.reporter())
         if outcome is Outcome.NEUTRAL or core.ask is None:
             core.post(report)
             return
@@ -189,8 +236,42 @@ class CircuitBreaker(Guard[Entered]):
             # What was called has answered; a store that is away must not take that with it.
             return
         if changed is not None and core.observers:
-            core.tell(CircuitChanged(**self._begin(core).event_fields(core), state=changed))
+            call = self._begin(core)
+            call.emit(core, CircuitChanged, state=changed, circuit=circuit_name(call.plan))
 
     def _core(self) -> Core:
         """The core in use; the parts of it that are needed are synchronous in both."""
         return self.__dict__.get("_later") or self._now
+
+
+class _KeyedCircuitBreaker(CircuitBreaker):
+    """The breaker of one key; everything but its circuit is that of `whole`."""
+
+    def __init__(self, whole: CircuitBreaker, key: str) -> None:
+        self._whole = whole
+        self._key = key
+        self._ignore = whole._ignore
+        self._timed = whole._timed
+        self._span = whole._span
+        question, name = whole._question, whole._plan.service.name
+        self._question = question.through(
+            question.gates.moved(home_of(name, None), home_of(name, key))
+        )
+
+    def keyed(self, key: str) -> CircuitBreaker:
+        return self._whole.keyed(key)
+
+    @property
+    def _plan(self) -> Plan:  # type: ignore[override]  # made only for a probe or an event
+        return self._whole._plan.for_tenant(self._key)
+
+    @property
+    def _now(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._now
+
+    @property
+    def _later(self) -> Core:  # pyright: ignore[reportIncompatibleVariableOverride]  # never set
+        return self._whole._later
+
+    def _core(self) -> Core:
+        return self._whole._core()

@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 
 class Guard(Part, ABC, Generic[T]):
-    """A part that is a call, a decorator, and with `guard()` the context of a `with` block."""
+    """A part for calls, decorated functions, and, by `guard()`, `with` blocks."""
 
     @abstractmethod
     def _ticket(self) -> T:
-        """A record of everything that one entry takes."""
+        """Return a record of everything that one entry takes."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:
@@ -93,7 +93,7 @@ class Guard(Part, ABC, Generic[T]):
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it goes through the guard."""
-        return decorated(function, self.call)
+        return decorated(function, self.call, self._call_later)
 
 
 class Entry(Generic[T]):

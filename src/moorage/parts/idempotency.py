@@ -1,4 +1,4 @@
-"""Idempotency as a part of its own: one effect per key."""
+"""Idempotency as a separate part: one effect per key."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 import attrs
 
 from moorage.domain.idempotency.claims import Resolve, checked_key
-from moorage.domain.idempotency.payload import payload_fingerprint
+from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.settings import Service
-from moorage.domain.values.durations import micros, seconds
+from moorage.domain.values.durations import seconds
 from moorage.domain.values.functions import check_callable, check_plain
+from moorage.domain.values.plain import copying
 from moorage.errors import ConnectorError
 from moorage.parts.base import Part, decorated
 from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of
-from moorage.services.calling.idempotency import Once, act_once
+from moorage.services.calling.idempotency import KeyRules, Once, act_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+copied = copying(copy.deepcopy)
+"""An independent copy of a value."""
 
 
 @attrs.frozen
@@ -76,8 +80,8 @@ class Idempotency(Part):
         timeout: float | timedelta = 30.0,
         remembered: float | timedelta = 0.0,
         nothing_done: type[Exception] | Iterable[type[Exception]] = (),
-        encode: Callable[[Any], Any] = copy.deepcopy,
-        decode: Callable[[Any], Any] = copy.deepcopy,
+        encode: Callable[[Any], Any] = copied,
+        decode: Callable[[Any], Any] = copied,
         cipher: Cipher | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
@@ -95,12 +99,17 @@ class Idempotency(Part):
             cipher=cipher,
         )
         self._cipher = cipher
-        self._remembered = seconds(remembered, "remembered", zero=True)
-        self._nothing_done = error_types(nothing_done, "nothing_done")
         check_plain(encode, "encode")
         check_plain(decode, "decode")
-        self._encode = encode
-        self._decode = decode
+        self._rules = KeyRules(
+            target=service.name,
+            remembered=seconds(remembered, "remembered", zero=True),
+            ttl=service.idempotency_ttl,
+            encode=encode,
+            decode=decode,
+            lookup=_described,
+            nothing_done=error_types(nothing_done, "nothing_done"),
+        )
 
     def call(self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once for `key`; the arguments are the payload of the key."""
@@ -143,7 +152,7 @@ class Idempotency(Part):
         return lambda function: decorated(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle an unknown key after a look-up: done, with its answer, or never done.
+        """Settle an unknown key after a look-up, with its answer or as never done.
 
         False if nothing was changed, because the key had no unknown outcome: it is new, its answer
         is stored already, or its call may still be in progress.
@@ -175,28 +184,18 @@ class Idempotency(Part):
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
         key, plan = checked_key(key), self._plan
-        stored = ("value", self._encode(answer)) if done else None
+        stored = ("value", self._rules.encode(answer)) if done else None
         return Resolve(
             plan.claim_key(key),
             done=done,
-            ttl=micros(plan.service.idempotency_ttl),
+            ttl=self._rules.ttl,
             answer=stored and sealed(self._cipher, plan, key, stored),
         )
 
     async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
         plan, key = self._plan, checked_key(key)
-        once = Once(
-            key=key,
-            at=plan.claim_key(key),
-            fingerprint=payload_fingerprint(payload),
-            target=plan.service.name,
-            remembered=self._remembered,
-            ttl=plan.service.idempotency_ttl,
-            encode=self._encode,
-            decode=self._decode,
-            lookup=f"the effect of key {key!r}",
-            nothing_done=self._nothing_done,
-        )
+        compare = compared_payload if core.compares_bytes else payload_fingerprint
+        once = Once(key, plan.claim_key(key), compare(payload), self._rules)
         call = self._begin(core)
         call.key = key
         try:
@@ -208,3 +207,7 @@ class Idempotency(Part):
         if isinstance(error, ConnectorError):
             call.sign(core, error)
         return None, error
+
+
+def _described(key: str) -> str:
+    return f"the effect of key {key!r}"

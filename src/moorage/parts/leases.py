@@ -91,7 +91,7 @@ class Leases:
         return held if fetches else None
 
     def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
-        """Store the rest of a new lease, or remember that it was refused.
+        """Store the remaining tokens of a new lease, or note that it was refused.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.
         """

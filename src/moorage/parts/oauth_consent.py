@@ -84,8 +84,8 @@ class OAuthConsent(Part):
         )
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_sync_or_async(self._plain_ports, awaited=False)
-        check_sync_or_async(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, is_async=False)
+        check_sync_or_async(self._later_ports, is_async=True)
         if not isinstance(client, OAuthClient):
             raise ConfigurationError(
                 f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
@@ -105,7 +105,7 @@ class OAuthConsent(Part):
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
     def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
-        """Run a flow synchronously; a client of its own is closed at the end."""
+        """Run a flow synchronously; a client made for it is closed at the end."""
         wired = sync_core(self._plain_ports)
         try:
             return run_now(flow(Consenting(wired.core, self._client, self._patience)))
@@ -131,7 +131,7 @@ class OAuthConsent(Part):
         scope: Iterable[str] | str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> tuple[str, PendingConsent]:
-        """Return the URL to send a person to, and the state to store. Nothing is sent.
+        """Return the URL to send a user to, and the state to store. Nothing is sent.
 
         Args:
             redirect_uri: the registered URL to which they return.
@@ -228,7 +228,7 @@ class OAuthConsent(Part):
         return await self._awaited(lambda flows: flows.finish_device(device, bound))
 
     def revoke(self, credentials: OAuthCredentials) -> None:
-        """Revoke tokens, so that nobody can use them any more (RFC 7009).
+        """Revoke tokens at the authorisation server (RFC 7009).
 
         The refresh token is revoked, which ends the whole grant at the server; or else the access
         token. For tokens of an `OAuthTokenRefresher` use its `revoke`, which also stops renewing

@@ -23,7 +23,15 @@ from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import allowance, guarded, guarded_async, lift, run_now
+from moorage.runtime.bridge import (
+    allowance,
+    documented_by,
+    guarded,
+    guarded_async,
+    lift,
+    run_now,
+)
+from moorage.runtime.signatures import with_arguments_of
 from moorage.services.core.foreign_errors import no_credentials, not_refreshed
 from moorage.services.oauth.renewal import Pace, Vault
 from moorage.services.oauth.token_refresher import Refreshing
@@ -188,7 +196,7 @@ class OAuthTokenRefresher(_Refresher):
         self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
 
     async def _beside(self, flow: Flow[R]) -> R:
-        """Run a flow here, or in its own thread if the caller may not have the time for it."""
+        """Run a flow in this thread, or in a new one if the caller may leave before its end."""
         allowed = allowance()
         if allowed is None or allowed >= self._pace.renewal:
             return await flow
@@ -268,27 +276,11 @@ class OAuthTokenRefresher(_Refresher):
         self.close()
 
 
+@with_arguments_of(OAuthTokenRefresher)
 class AsyncOAuthTokenRefresher(_Refresher):
     """The asynchronous `OAuthTokenRefresher`, for one event loop.
 
     A renewal goes on in a task of its own when the task that needed it is cancelled.
-
-    Args:
-        clients: the OAuth clients, by service name or by name and tenant; or a function of both.
-            Credentials without a client are passed through from the vault.
-        vault: the store of tokens; by default the memory of this process.
-        storage: the store by which processes agree on who renews; by default this part's memory.
-        http: sends the requests to authorisation servers; a client of its own by default.
-        retry: the retries of one renewal when an authorisation server fails.
-        early: the seconds before its end from which on a token is renewed; a quarter of its life at
-            most.
-        leeway: the seconds before its end in which a token is not used, because clocks differ; a
-            tenth of its life at most.
-        request_timeout: the seconds for one request to an authorisation server. A renewal takes
-            twice as long at most, and another holder takes over a second after that; within two
-            seconds of a holder's death if the refresh token does not rotate, or none is needed.
-        patience: the seconds to wait while another caller renews an expired token.
-        observers, clock, sleeper, randomness, locks: the remaining ports.
     """
 
     def __init__(
@@ -342,7 +334,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
 
     async def _beside(self, flow: Flow[R]) -> R:
         """Run a flow in its own task, which survives the cancellation of a waiting caller."""
-        import asyncio  # noqa: PLC0415 - the synchronous face never needs it
+        import asyncio  # noqa: PLC0415 - synchronous programs never need it
 
         task = asyncio.ensure_future(flow)
         self._tasks.add(task)
@@ -354,47 +346,28 @@ class AsyncOAuthTokenRefresher(_Refresher):
         if not task.cancelled():
             task.exception()  # which nobody may be left to look at
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials of this service and tenant."""
+    @documented_by(OAuthTokenRefresher.get)
+    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: D102 - documented by its twin
         return await self._flows.get(service, tenant)
 
-    async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return whether there are credentials for this service and tenant."""
+    @documented_by(OAuthTokenRefresher.has)
+    async def has(self, service: str, tenant: str | None, /) -> bool:  # noqa: D102 - documented by its twin
         return await self._flows.has(service, tenant)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return valid credentials in place of those that the service has refused."""
+    @documented_by(OAuthTokenRefresher.refresh)
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: D102 - documented by its twin
         return await self._flows.refresh(service, tenant, stale)
 
-    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, such as those of a person's consent."""
+    @documented_by(OAuthTokenRefresher.rotate)
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: D102 - documented by its twin
         await self._flows.rotate(service, tenant, new)
 
-    async def revoke(self, service: str, tenant: str | None = None) -> None:
-        """Revoke the token of this service and tenant, and stop using it (RFC 7009).
-
-        The refresh token is revoked, which ends the whole grant at the server; or else the access
-        token. No process sends it to the token endpoint afterwards. If a person had given consent,
-        calls raise `AuthorizationRequired` until `rotate` stores another token. If none is needed
-        the next call gets a new token.
-
-        Args:
-            service: the name of the service.
-            tenant: the tenant of the token.
-
-        Raises:
-            ConfigurationError: no client is known, or the server has no revocation_endpoint.
-            CredentialNotFound: there is no token to revoke.
-            ConnectionFailed: the server cannot be reached; the token is kept.
-            VendorFailed: the server cannot revoke it just now; the token is kept.
-            UnsupportedByVendor: the server does not revoke such tokens; the token is kept.
-            AuthenticationFailed: the server does not know the client.
-            VendorRejected: the server refuses for another reason.
-        """
+    @documented_by(OAuthTokenRefresher.revoke)
+    async def revoke(self, service: str, tenant: str | None = None) -> None:  # noqa: D102 - documented by its twin
         await self._flows.revoke(service, tenant)
 
-    async def close(self) -> None:
-        """Close the connections that this refresher opened itself."""
+    @documented_by(OAuthTokenRefresher.close)
+    async def close(self) -> None:  # noqa: D102 - documented by its twin
         made = self._wired.default_http()
         if made is not None:
             await made.close()

@@ -1,9 +1,10 @@
-"""The rate limiter as a part of its own."""
+"""The rate limiter as a separate part."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
 
 from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause
 from moorage.domain.service.settings import Service
@@ -14,7 +15,7 @@ from moorage.errors import ConfigurationError
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
-from moorage.runtime.bridge import run_now
+from moorage.runtime.bridge import can_be_awaited, not_awaitable, run_now
 from moorage.services.calling.admission import be_admitted, refusal, withdraw
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Reservation:
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """Return its tokens and its place in the queue; a second call does nothing."""
+        """Return the tokens and leave the queue; a second call does nothing."""
         cancel, self._cancel = self._cancel, _nothing
         cancel()
 
@@ -152,6 +153,27 @@ class RateLimiter(Guard[None]):
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
+
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        core = self._later
+        ask = core.ask
+        if ask is None or self._leases is not None:
+            await self.aacquire()
+        else:
+            question = self._question
+            admitted: Admitted = ask(question, self._plan.seconds)
+            if admitted[0] or admitted[1]:
+                try:
+                    await be_admitted(core, self._begin(core), question, admitted)
+                    core.waiters.go(admitted[3])
+                except BaseException:
+                    withdraw(core, question.gates, admitted)
+                    raise
+        # Granted tokens are spent, so there is nothing to give back whatever happens from here on.
+        pending = function(*args, **kwargs)
+        if type(pending) is not CoroutineType and not can_be_awaited(pending):
+            raise not_awaitable(function)
+        return await pending  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now."""
@@ -267,4 +289,4 @@ class RateLimiter(Guard[None]):
         await self.aacquire()
 
     def _leave(self, _: None, __: BaseException | None, /) -> None:
-        """Do nothing: granted tokens are spent."""
+        """Do nothing, because granted tokens are spent."""

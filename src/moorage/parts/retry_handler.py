@@ -1,10 +1,11 @@
-"""Retries as a part of their own."""
+"""Retries as a separate part."""
 
 from __future__ import annotations
 
 import functools
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from moorage.domain.observation.events import RetryScheduled
 from moorage.domain.resilience.retry import Again, RetryPolicy, decide, wait_of
@@ -12,12 +13,27 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorated
-from moorage.runtime.bridge import is_async, refuse_awaitable, run_now, step_async, step_sync
+from moorage.runtime.bridge import (
+    can_be_awaited,
+    is_async,
+    not_awaitable,
+    refuse_awaitable,
+    run_now,
+    step_async,
+    step_sync,
+    within_async,
+)
 from moorage.services.calling.attempts import attempt, follow
-from moorage.services.calling.call import Call, value_of
+from moorage.services.calling.call import (
+    Call,
+    OutOfTimeError,
+    cut_off,
+    signatures,
+    value_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from moorage.ports.chance import Randomness
@@ -76,8 +92,7 @@ class RetryHandler(Part):
         if not callable(function):
             raise not_callable(function, "function")
         if is_async(function):
-            bound = functools.partial(function, *args, **kwargs)
-            return self._call_later(bound)  # type: ignore[return-value]  # it is R
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
         core = self._now
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
@@ -103,15 +118,36 @@ class RetryHandler(Part):
         ending = run_now(attempt(core, call, step_sync(function)))
         return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
 
-    async def _call_later(self, function: Callable[[], Any]) -> Any:
-        core = self._later
-        call = self._begin(core)
-        ending = await attempt(core, call, step_async(function, core))
-        return value_of(_signed(core, call, ending))
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        core, plan = self._later, self._plan
+        if core.observers:
+            call = self._begin(core)
+            step = step_async(functools.partial(function, *args, **kwargs), core)
+            return value_of(_signed(core, call, await attempt(core, call, step)))
+        # As in `call`.
+        began = core.nanoseconds()
+        try:
+            pending: Any = function(*args, **kwargs)
+            if type(pending) is not CoroutineType and not can_be_awaited(pending):
+                raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
+            steps = cast("Awaitable[Any]", pending)
+            if plan.seconds == CENTURY:
+                return await steps
+            return await within_async(steps, began + plan.span, core.nanoseconds)
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            failure = cut_off() if isinstance(error, OutOfTimeError) else error
+            call = Call(plan, began, plan.span)
+            step = step_async(functools.partial(function, *args, **kwargs), core)
+            ending = await follow(core, call, None, failure, step)
+        try:
+            return value_of(_signed(core, call, ending))
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del call, ending, failure
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""
-        return decorated(function, self.call)
+        return decorated(function, self.call, self._call_later)
 
     def __iter__(self) -> Attempts:
         return Attempts(self._now, self._begin(self._now))
@@ -134,20 +170,25 @@ class _Loop:
         self._call = call
         self._again = True
         self._pause = 0.0
+        self._begun = 0
+        self._last: Exception | None = None
 
     def _next(self) -> Attempt:
         call = self._call
         if call.attempts and call.remaining(self._core) <= 0:
-            late = call.out_of_time(call.last)
+            late = call.out_of_time(self._last)
             call.sign(self._core, late)
             raise late
         self._again = False
-        call.attempts += 1
+        call.begin_attempt()
+        call.leave()
+        self._begun = next(signatures)
         return Attempt(self, call.attempts)
 
     def judge(self, error: Exception) -> bool:
         """Return whether the loop goes on after `error`."""
         call, core = self._call, self._core
+        call.weigh(error, self._begun)
         decision = decide(
             call.plan.retry,
             error,
@@ -161,15 +202,14 @@ class _Loop:
         if isinstance(decision, Again):
             self._again = True
             self._pause = decision.delay
-            call.last = error
+            self._last = error
             if core.observers:
-                core.tell(
-                    RetryScheduled(
-                        **call.event_fields(core),
-                        attempt=call.attempts,
-                        delay=decision.delay,
-                        error=type(error).__name__,
-                    )
+                call.emit(
+                    core,
+                    RetryScheduled,
+                    attempt=call.attempts,
+                    delay=decision.delay,
+                    error=type(error).__name__,
                 )
         elif isinstance(error, ConnectorError):
             if decision.retry_after is not None:

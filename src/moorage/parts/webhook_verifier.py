@@ -1,4 +1,4 @@
-"""Webhook verification as a part of its own, with a guard against replays."""
+"""Webhook verification as a separate part, with a guard against replays."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TOKEN = "verify_token"  # noqa: S105 - the name of one
 
 @careful
 class WebhookVerifier(Part):
-    """Verifies webhooks of one scheme over the bytes as they came, and guards against replays.
+    """Verifies webhooks of one scheme over the received bytes, and refuses replays.
 
     A verified delivery is claimed for as long as handling it may take. `done` makes the claim
     final, so that a repeat is refused; `release` ends it, so that the vendor's next try is
@@ -102,8 +102,8 @@ class WebhookVerifier(Part):
         super().__init__(service, storage=storage, observers=observers, clock=clock)
         self._plain_ports = attrs.evolve(self._plain_ports, http=http)
         self._later_ports = attrs.evolve(self._later_ports, http=async_http)
-        check_sync_or_async(self._plain_ports, awaited=False)
-        check_sync_or_async(self._later_ports, awaited=True)
+        check_sync_or_async(self._plain_ports, is_async=False)
+        check_sync_or_async(self._later_ports, is_async=True)
         allowed = _tolerance(chosen_scheme, tolerance)
         guarded = replay_guard and not chosen_scheme.hints
         self._endpoint = Endpoint(
@@ -298,7 +298,7 @@ def _static(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhook
 
 
 class _Parameters:
-    """The parameters of a verifier, one of which is a secret."""
+    """The parameters of a verifier, including a secret."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = dict(parameters)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Two readings of time, neither of which blocks.
+    """The time of day and a monotonic time; neither method blocks.
 
     `nanoseconds` measures durations: it never goes back, continues while the machine sleeps if the
     system supports that, and means nothing outside this process. `utc` is the wall clock (aware,

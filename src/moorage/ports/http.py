@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Incoming(Protocol):
-    """An answer whose body is still arriving.
+    """An answer whose body is still being received.
 
     `read` returns the next piece of the body, and b"" at its end and ever after; it raises like
     `HttpClient.send`. The body is decoded according to its Content-Encoding, unless the request's

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class InboxStorage(Protocol):
-    """Stores entries, and decides nothing. It raises no error but `StorageUnavailable`.
+    """Stores entries and makes no decisions. The only error it raises is `StorageUnavailable`.
 
     `now` is the store's time: aware, in UTC, and the same for all its users. A server returns its
     own time, at the statement and not at the transaction's start; a store on one machine uses that
@@ -60,10 +60,10 @@ class InboxStorage(Protocol):
     the file, so the lease must outlast the longest of these.
 
     Each attribute of an entry is a column, except `reply`: `id`, `target`, `operation`, `tenant`,
-    `subject` and `lane` are texts of at most 255 characters, `error` one of 500, `content` bytes of
-    any length; times are aware, in UTC, and exact to the microsecond. Texts are compared exactly:
-    texts that differ in case are different. Indexes on `due`, and on `lane` with `number`, make
-    `due` fast.
+    `subject` and `lane` are texts of at most 255 characters, `error` one of 500,
+    `traceparent` one of 255, `tracestate` one of 512, `content` bytes of any length; times are
+    aware, in UTC, and exact to the microsecond. Texts are compared exactly: texts that differ in
+    case are different. Indexes on `due`, and on `lane` with `number`, make `due` fast.
     """
 
     def now(self, /) -> datetime: ...

@@ -13,6 +13,9 @@ class Observer(Protocol):
 
     It must return quickly and not block: slow work belongs elsewhere. An observer that raises
     breaks no call; the other observers receive an `ObserverFailed` event.
+
+    It may have two more attributes. `hears` is a tuple of classes of events: it receives these
+    only. With a true `failures_only` it receives no event of a success, and no `CallStarted`.
     """
 
     def __call__(self, event: Event, /) -> None: ...

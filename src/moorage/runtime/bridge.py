@@ -1,4 +1,4 @@
-"""The only file that knows colours: it runs a flow without an event loop.
+"""Runs flows without an event loop. Only this module tells synchronous from asynchronous code.
 
 A flow awaits only ports. Where every port is a lifted plain function, nothing ever suspends, and
 the flow runs to its end at the first `send`. A flow that does suspend there has been given a port
@@ -12,21 +12,23 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
-from types import CoroutineType, FunctionType, coroutine
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from moorage.adapters.notices import give_notice
 from moorage.domain.secrets.frames import bare
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.call import OutOfTimeError, cut_off, signatures
 
 if TYPE_CHECKING:
     from moorage.adapters.concurrency._timers import Bound
     from moorage.domain.http.requests import Headers
+    from moorage.domain.service.plan import Plan
     from moorage.domain.state.commands import Command
     from moorage.ports.http import AsyncIncoming, Incoming
-    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
@@ -43,13 +45,14 @@ _NO_BOUND: Final = (
     "moorage cannot stop what it awaits here when its timeout is over, because no task of asyncio's"
     " runs it. Give what you call a timeout of its own."
 )
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 _allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
 
 
 class SuspendedError(RuntimeError):
-    """A flow suspended on the synchronous face: one of its ports is not what it says it is."""
+    """A synchronous flow was suspended, because one of its ports is in fact asynchronous."""
 
 
 def run_now(flow: Coroutine[Any, Any, R]) -> R:
@@ -65,6 +68,11 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
     )
 
 
+def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
+    """Return a flow, which the caller awaits: the asynchronous twin of `run_now`."""
+    return flow
+
+
 def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """A plain function as one that is awaited, and never suspends."""
 
@@ -77,7 +85,7 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 def lift_command(
     execute: Callable[[Command[Any], float | None], R],
 ) -> Callable[[Command[Any], float | None], Coroutine[Any, Any, R]]:
-    """As `lift`, for the `execute` of a store: this is the hot path."""
+    """Like `lift`, for the `execute` of a store; optimised, because every call needs it."""
 
     async def lifted(command: Command[Any], timeout: float | None, /) -> R:
         return execute(command, timeout)
@@ -86,7 +94,7 @@ def lift_command(
 
 
 def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
-    """As `lift`, for a function of one argument: this is the hot path."""
+    """Like `lift`, for a function of one argument; optimised, because every call needs it."""
 
     async def lifted(argument: S, /) -> R:
         return function(argument)
@@ -106,7 +114,7 @@ def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
 def guarded(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """A plain verb of a port, of which no foreign error passes, and no frame of any."""
+    """A synchronous function of a port that raises only errors of moorage, without frames."""
 
     def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -126,7 +134,7 @@ def guarded(
 def guarded_async(
     function: Callable[P, Awaitable[R]], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """As `guarded`, for a verb that is awaited."""
+    """Like `guarded`, for an asynchronous function."""
 
     async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -146,14 +154,14 @@ def guarded_async(
 def _let_through(
     error: BaseException, convert: Callable[[Exception], ConnectorError]
 ) -> BaseException:
-    """What becomes of an error, or an interruption, that leaves a port."""
+    """The error to raise in place of an error or interruption that a port raises."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return bare(error)
     return convert(error)
 
 
-def quiet(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """The `post` of a store that is not to raise: what it cannot clean up is left to its lease."""
+def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
+    """Return a `post` that never raises; a lease ends whatever it fails to clean up."""
 
     def posted(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -195,7 +203,7 @@ def lift_incoming(
 def blocking(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], R]:
-    """A flow as a plain method of a face whose `_flows` has it.
+    """Turn a flow into a synchronous method of a class whose `_flows` has it.
 
     Names, parameters, defaults and docstring are the flow's.
     """
@@ -210,7 +218,7 @@ def blocking(
 def awaited(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
-    """A flow as a method of an asynchronous face whose `_flows` has it."""
+    """Turn a flow into an asynchronous method of a class whose `_flows` has it."""
 
     @functools.wraps(flow)
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -220,7 +228,7 @@ def awaited(
 
 
 def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
-    """Give a face the docstring of its flow."""
+    """Give a method the docstring of its flow."""
 
     def documented(method: F) -> F:
         method.__doc__ = flow.__doc__
@@ -229,17 +237,22 @@ def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
     return documented
 
 
-def with_signature_of(flow: Callable[..., Any], method: F) -> F:
-    """Make `method` look like `flow` to whoever asks."""
+def with_signature_of(flow: Callable[..., Any], method: F, *, returns: str | None = None) -> F:
+    """Give `method` the signature of `flow`, with another result type if one is passed."""
     method.__dict__.pop("__wrapped__", None)
-    method.__dict__["__signature__"] = inspect.signature(flow)
+    signature = inspect.signature(flow)
+    if returns is not None:
+        signature = signature.replace(return_annotation=returns)
+    method.__dict__["__signature__"] = signature
     return method
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling `function` gives something to await; a generator function is refused."""
-    if type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN:
-        return False
+    """True if calling `function` returns an awaitable; a generator function is refused."""
+    if type(function) is FunctionType:
+        flags = function.__code__.co_flags & NOT_PLAIN
+        if not flags or flags == inspect.CO_COROUTINE:
+            return bool(flags)
     refuse_generator(function)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object whose call is asynchronous
@@ -248,6 +261,8 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def refuse_generator(function: Callable[..., Any]) -> None:
     """A generator's body runs after its protection has left, so it is refused."""
+    if type(function) is FunctionType and not function.__code__.co_flags & _GENERATOR:
+        return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
             f"{name_of(function)} is a generator function: its body would run unprotected.",
@@ -257,12 +272,12 @@ def refuse_generator(function: Callable[..., Any]) -> None:
 
 
 def can_be_awaited(value: object) -> bool:
-    """Whether `await` takes it; an object that has every attribute it is asked for does not."""
+    """True if `await` accepts the value; an object with arbitrary attributes does not count."""
     return hasattr(type(value), "__await__")
 
 
 def refuse_awaitable(value: R) -> R:
-    """A value on the synchronous face, which cannot await what it was given."""
+    """Refuse an awaitable that synchronous code received, because it cannot await it."""
     if can_be_awaited(value):
         if isinstance(value, Coroutine):
             value.close()
@@ -275,17 +290,17 @@ def refuse_awaitable(value: R) -> R:
 
 
 async def settle_sync(value: R) -> R:
-    """What a user's function returned, on the synchronous face."""
+    """The result of a user's function in synchronous code."""
     return refuse_awaitable(value)
 
 
 async def settle_async(value: Any) -> Any:
-    """What a user's function returned, on the asynchronous face: awaited if it can be."""
+    """The result of a user's function in asynchronous code, awaited if it is awaitable."""
     return await value if can_be_awaited(value) else value
 
 
 async def within_sync(pending: Awaitable[R], seconds: float) -> R:
-    """What a port gives on the synchronous face, where nothing can be cut off; it may ask."""
+    """The result of a synchronous port, which cannot be interrupted but may read the time left."""
     token = _allowed.set(seconds)
     try:
         return await pending
@@ -294,13 +309,13 @@ async def within_sync(pending: Awaitable[R], seconds: float) -> R:
 
 
 def allowance() -> float | None:
-    """Seconds that whoever asks a port of us just now can wait, or None if nobody said."""
+    """The seconds that the caller of a port can wait; None if there is no limit."""
     return _allowed.get()
 
 
 @functools.cache
 def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
-    """What bounds a task, and what cancels it; the synchronous face never needs asyncio."""
+    """The time limit and cancellation error of asyncio; synchronous code never imports it."""
     from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
     from moorage.adapters.concurrency._timers import bound_here  # noqa: PLC0415 - needs asyncio
@@ -374,8 +389,19 @@ def _never_ours() -> bool:
     return False
 
 
+async def in_thread(work: Callable[[], R]) -> R:
+    """Run a long computation in a thread, so that the event loop goes on; without asyncio, here."""
+    from asyncio import get_running_loop, to_thread  # noqa: PLC0415 - costs milliseconds to load
+
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return work()
+    return await to_thread(work)
+
+
 async def as_coroutine(pending: Awaitable[R]) -> R:
-    """An awaitable of any kind as a coroutine."""
+    """Convert any awaitable to a coroutine."""
     return await pending
 
 
@@ -390,18 +416,21 @@ def bounding(
     return within
 
 
-def step_sync(function: Callable[[], Any]) -> AttemptStep:
-    """A plain function as a step, which carries its outcome as a value."""
+def step_sync(function: Callable[[], Any], _core: Core | None = None) -> AttemptStep:
+    """A plain function as a step, which carries its outcome as a value.
 
-    async def step(call: Call) -> Ending:
+    It needs no core; its asynchronous twin does.
+    """
+
+    async def step(call: Call) -> AttemptResult:
         call.leave()
         begun = next(signatures)
         try:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.disprove(error, begun)
-            return None, error
-        return value if value is None else refuse_awaitable(value), None
+            call.weigh(error, begun)
+            return AttemptResult(error=error)
+        return AttemptResult(value if value is None else refuse_awaitable(value))
 
     return step
 
@@ -412,23 +441,76 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
     It is cut off at the end of the attempt's time.
     """
 
-    async def step(call: Call) -> Ending:
+    async def step(call: Call) -> AttemptResult:
         call.leave()
         begun = next(signatures)
         try:
             pending = function()
             if can_be_awaited(pending):
                 until = core.nanoseconds() + call.bound(core) * 1e9
-                return await within_async(pending, until, core.nanoseconds), None
+                return AttemptResult(await within_async(pending, until, core.nanoseconds))
         except OutOfTimeError:
-            return None, cut_off()
+            return AttemptResult(error=cut_off())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.disprove(error, begun)
-            return None, error
+            call.weigh(error, begun)
+            return AttemptResult(error=error)
         # It has run, so this is no refusal: what it did is done.
         raise not_awaitable(function)
 
     return step
+
+
+def value_sync(
+    result: R, function: object, _plan: Plan, _began: int, _call: Call | None, _core: Core, /
+) -> R:
+    """The value of a first attempt: the result of a plain function, which must not be awaitable."""
+    if result is not None:
+        if type(result) in _GENERATORS:
+            refuse_generator(function)  # type: ignore[arg-type]  # it was called
+        if hasattr(type(result), "__await__"):
+            refuse_awaitable(result)
+    return result
+
+
+@coroutine
+def value_async(  # noqa: PLR0917 - a tuple of them would cost more
+    result: Awaitable[R],
+    function: object,
+    plan: Plan,
+    began: int,
+    call: Call | None,
+    core: Core,
+    /,
+) -> Generator[Any, Any, R]:
+    """The value of a first attempt: the result of an asynchronous function, once it is awaited.
+
+    It is cut off at the end of the attempt's time, as `within_async` does.
+    """
+    steps: Coroutine[Any, Any, R]
+    kind: type[Any] = type(result)
+    if kind is CoroutineType:
+        steps = result  # type: ignore[assignment]  # it is one
+    elif can_be_awaited(result):
+        steps = as_coroutine(result)
+    else:
+        refuse_generator(function)  # type: ignore[arg-type]  # it was called
+        raise not_awaitable(function)
+    try:
+        first_yield = steps.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
+    until = _end_of_attempt(plan, began, call)
+    rest: Any = rest_within(steps, first_yield, until, core.nanoseconds)
+    return (yield from rest)  # type: ignore[no-any-return]  # what the coroutine returned
+
+
+def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
+    """The end of a first attempt, in nanoseconds of the local clock."""
+    end, start = began + plan.span, began
+    if call is not None:
+        end, start = call.deadline, call.attempt_started or began
+    attempt_timeout = plan.attempt_timeout
+    return end if attempt_timeout is None else min(end, start + attempt_timeout * 1e9)
 
 
 def not_awaitable(function: object) -> ConfigurationError:

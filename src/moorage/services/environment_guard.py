@@ -22,7 +22,7 @@ from moorage.errors import CopiedStore, StorageUnavailable
 if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
-_HOME: Final = state_key("fence", "moorage", None, "home")
+_OWNER: Final = state_key("fence", "moorage", None, "home")
 _SAME: Final = digest([])
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
@@ -61,7 +61,7 @@ class EnvironmentGuard:
             return
         until = None if timeout is None else began + int(timeout * 1e9)
         try:
-            owner = await self._home(until)
+            owner = await self._claimed_owner(until)
             armed = owner in {None, self._environment} or await self._is_armed(until)
         except StorageUnavailable:
             now = core.nanoseconds()
@@ -72,26 +72,26 @@ class EnvironmentGuard:
             raise CopiedStore(
                 f"The store belongs to the environment {owner!r}, but this environment is"
                 f" {'not named' if environment is None else repr(environment)}.",
-                home=owner,
+                owner=owner,
             )
         self.passed = True
 
     async def rearm(self) -> str | None:
         """Allow this environment to use the store; return the name of its first owner."""
-        home = await self._home(None)
+        owner = await self._claimed_owner(None)
         if self._environment is not None:
             await self._written(_armed(self._environment), self._environment, None)
-        return home
+        return owner
 
-    async def home(self) -> str | None:
+    async def owner(self) -> str | None:
         """The environment that owned the store first, if any; nothing is written."""
-        return await self._read(_HOME, None)
+        return await self._read(_OWNER, None)
 
-    async def _home(self, until: int | None) -> str | None:
+    async def _claimed_owner(self, until: int | None) -> str | None:
         if self._environment is None:
-            return await self._read(_HOME, until)
+            return await self._read(_OWNER, until)
         environment = checked_name(self._environment, "environment")
-        return await self._written(_HOME, environment, until)
+        return await self._written(_OWNER, environment, until)
 
     async def _is_armed(self, until: int | None) -> bool:
         if self._environment is None:

@@ -1,4 +1,4 @@
-"""Credentials in the form in which people write them into files, variables and secret managers.
+"""Credentials in the form that people write into files, environment variables and secret managers.
 
 A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
 has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
 
-from moorage.domain.auth.keeping import SIGNINGS
-from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials, Signing
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.signings import SIGNINGS, Signing
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 

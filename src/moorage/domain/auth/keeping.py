@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from moorage.domain.auth.methods import Credentials, OAuthCredentials, Signing
+from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.http.fingerprint import digest
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.packing import pack_values, unpack_values
@@ -21,11 +21,10 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from moorage.domain.signing.signings import Signing
+
 Kept: TypeAlias = "Credentials | OAuthCredentials"
 """What a service may know us by."""
-
-SIGNINGS: Final[dict[str, type[Signing]]] = {kind.method: kind for kind in get_args(Signing)}
-"""Ways of signing, by the method that they are."""
 
 _PLAIN: Final = 1
 _OAUTH: Final = 2
@@ -72,7 +71,7 @@ def secret_of(credentials: Kept) -> Secret | None:
 
 def fingerprint_of(credentials: Iterable[Kept | None]) -> bytes:
     """A digest that identifies credentials; renewed credentials have another."""
-    return digest(b"" if one is None else pack_credentials(one) for one in credentials)
+    return digest(b"" if item is None else pack_credentials(item) for item in credentials)
 
 
 def unpack_credentials(packed: bytes) -> Kept:
@@ -138,13 +137,15 @@ def _text(secret: bytes) -> Secret:
 
 
 def _signing(signing: Signing) -> dict[str, Any]:
-    fields = attrs.fields(SIGNINGS[signing.method])
+    fields = attrs.fields(type(signing))
     return {field.name: _value(getattr(signing, field.name)) for field in fields}
 
 
 def _made(method: str, fields: dict[str, Any]) -> Signing:
     if (lifetime := fields.get("lifetime")) is not None:
         fields = fields | {"lifetime": timedelta(microseconds=lifetime)}
+    from moorage.domain.signing.signings import SIGNINGS  # noqa: PLC0415 - few credentials sign
+
     return SIGNINGS[method](**fields)
 
 

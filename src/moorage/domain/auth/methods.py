@@ -6,26 +6,22 @@ import re
 from binascii import b2a_base64
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
 from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import careful, refusing
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
-from moorage.domain.signing.azure import AzureSharedKey
-from moorage.domain.signing.dpop import check_proof_key, proof
-from moorage.domain.signing.hmac_signing import HmacSigning
-from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.message import MessageSignature
-from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from moorage.domain.auth.digest import DigestChallenge
     from moorage.domain.http.requests import Request
     from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.signings import Signing
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._\-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,11 +32,13 @@ class AuthMethod(StrEnum):
 
     NONE = "none"
     BASIC = "basic"
+    DIGEST = "digest"
     BEARER = "bearer"
     API_KEY_HEADER = "api_key_header"
     API_KEY_QUERY = "api_key_query"
     OAUTH2 = "oauth2"
     MTLS = "mtls"
+    NEGOTIATE = "negotiate"
     AWS_SIGV4 = "aws_sigv4"
     AZURE_SHARED_KEY = "azure_shared_key"
     HMAC = "hmac"
@@ -48,7 +46,6 @@ class AuthMethod(StrEnum):
     HTTP_SIGNATURE = "http_signature"
 
 
-Signing: TypeAlias = AwsSigV4 | AzureSharedKey | HmacSigning | JwtSigning | MessageSignature
 _SIGNED = frozenset(
     {
         AuthMethod.AWS_SIGV4,
@@ -58,7 +55,9 @@ _SIGNED = frozenset(
         AuthMethod.HTTP_SIGNATURE,
     }
 )
-_WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS})
+_WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.NEGOTIATE})
+_WITH_USERNAME = frozenset({AuthMethod.BASIC, AuthMethod.DIGEST})
+_WITH_STEPS = frozenset({AuthMethod.API_KEY_QUERY, AuthMethod.DIGEST, AuthMethod.NEGOTIATE})
 _USUAL_NAMES = {AuthMethod.API_KEY_HEADER: "X-API-Key", AuthMethod.API_KEY_QUERY: "api_key"}
 
 
@@ -106,7 +105,7 @@ class Credentials:
 
     Attributes:
         method: the way in which requests carry the credentials.
-        username: the user name, for Basic only.
+        username: the user name, for Basic and Digest only.
         secret: the password, token or key; plain text given here becomes a `Secret`.
         name: the header or query parameter that carries an API key.
         signing: the way to sign requests, where the secret is a key that is not sent.
@@ -138,6 +137,20 @@ class Credentials:
         password = as_secret(password)
         return cls(
             method=AuthMethod.BASIC, username=username, secret=password, expires_at=expires_at
+        )
+
+    @classmethod
+    @refusing
+    def digest(
+        cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
+    ) -> Credentials:
+        """Prove the password in response to the server's challenge, without sending it.
+
+        The first request to a server is sent without credentials, to get its challenge.
+        """
+        password = as_secret(password)
+        return cls(
+            method=AuthMethod.DIGEST, username=username, secret=password, expires_at=expires_at
         )
 
     @classmethod
@@ -186,6 +199,11 @@ class Credentials:
         """Authenticate by the TLS client certificate, which the HTTP client holds."""
         return cls(method=AuthMethod.MTLS)
 
+    @classmethod
+    def negotiate(cls) -> Credentials:
+        """Authenticate as this process, by a token of the manager's `negotiator` (Kerberos)."""
+        return cls(method=AuthMethod.NEGOTIATE)
+
 
 @careful
 @attrs.frozen(kw_only=True)
@@ -215,6 +233,8 @@ class OAuthCredentials:
         """Refuse tokens that cannot be sent, while the caller is there to read the error."""
         check_sendable(self.access_token, "access_token")
         if self.dpop_key is not None:
+            from moorage.domain.signing.dpop import check_proof_key  # noqa: PLC0415 - loads OpenSSL
+
             check_proof_key(self.dpop_key)
         if _SCHEME.fullmatch(self.token_type) is None:
             raise InvalidData(
@@ -231,7 +251,7 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
         scheme = "Bearer" if kind.lower() == "bearer" else kind
         return _with_authorization(request, scheme, credentials.access_token.reveal())
     secret, name = credentials.secret, credentials.name
-    if secret is None or credentials.signing is not None:
+    if secret is None or credentials.signing is not None or responds(credentials):
         return request
     if credentials.method is AuthMethod.BASIC:
         pair = f"{credentials.username}:{secret.reveal()}".encode()
@@ -256,11 +276,26 @@ def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
     return isinstance(credentials, OAuthCredentials) and credentials.dpop_key is not None
 
 
-def tells_in_query(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether the URL of a request has the credentials in its query."""
+def responds(credentials: Credentials | OAuthCredentials | None) -> bool:
+    """Return whether requests carry a response to the server's Digest challenge."""
+    return isinstance(credentials, Credentials) and credentials.method is AuthMethod.DIGEST
+
+
+def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
+    """Return whether each request carries a new token of the negotiator."""
+    return isinstance(credentials, Credentials) and credentials.method is AuthMethod.NEGOTIATE
+
+
+def needs_flow(credentials: Credentials | OAuthCredentials) -> bool:
+    """Return whether sending these credentials takes more than one header that never changes."""
     return signs(credentials) or (
-        isinstance(credentials, Credentials) and credentials.method is AuthMethod.API_KEY_QUERY
+        isinstance(credentials, Credentials) and credentials.method in _WITH_STEPS
     )
+
+
+def with_token(request: Request, token: bytes) -> Request:
+    """Return the request with a token of the negotiator, instead of any credentials it had."""
+    return _with_authorization(request, "Negotiate", b2a_base64(token, newline=False).decode())
 
 
 def sign(
@@ -280,12 +315,44 @@ def sign(
         proof_key, token = credentials.dpop_key, credentials.access_token
         if proof_key is None:
             return request
+        from moorage.domain.signing.dpop import proof  # noqa: PLC0415 - loads OpenSSL
+
         shown = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
         return request.with_header("DPoP", shown.reveal())
     signing, key = credentials.signing, credentials.secret
     if signing is None or key is None:
         return request
     return signing.sign(request, url, key, occasion)
+
+
+def respond(
+    request: Request,
+    url: str,
+    credentials: Credentials | OAuthCredentials,
+    challenge: tuple[DigestChallenge, int] | None,
+    client_nonce: str,
+) -> Request:
+    """Return the request with a response to the server's newest challenge.
+
+    Args:
+        request: the request, in all else as it is sent.
+        url: its URL.
+        credentials: a user name and password for Digest.
+        challenge: the challenge, and the number of requests with its nonce; None if there is none
+            yet, for a request without credentials.
+        client_nonce: a value that no other request has.
+    """
+    username = credentials.username if isinstance(credentials, Credentials) else None
+    password = credentials.secret if isinstance(credentials, Credentials) else None
+    if challenge is None or username is None or password is None:
+        return request.carrying(request.headers.without("authorization"))
+    from moorage.domain.auth.digest import digest_response  # noqa: PLC0415 - loads OpenSSL
+
+    newest, count = challenge
+    value = digest_response(
+        username, password, newest, request, url, count=count, client_nonce=client_nonce
+    )
+    return request.with_header("Authorization", value)
 
 
 def _with_authorization(request: Request, scheme: str, token: str) -> Request:
@@ -319,15 +386,16 @@ def _check(credentials: Credentials) -> None:
 
 
 def _check_username(method: AuthMethod, username: str | None) -> None:
-    if (username is None) != (method is not AuthMethod.BASIC):
+    if (username is None) != (method not in _WITH_USERNAME):
         raise InvalidData(
             f"The method {method} {'needs a' if username is None else 'takes no'} user name.",
             field="username",
-            remedy="A user name belongs to the method basic, and to no other.",
+            remedy="A user name belongs to the methods basic and digest, and to no other.",
         )
     if username is not None and (":" in username or _CONTROL.search(username)):
         raise InvalidData(
-            "The user name has a colon or a control character in it, which Basic cannot send.",
+            "The user name has a colon or a control character in it, which neither Basic nor"
+            " Digest can send.",
             field="username",
             remedy="Check that user name and password were not given as one.",
         )
@@ -344,7 +412,7 @@ def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
 
 
 def _check_secret(method: AuthMethod, secret: Secret) -> None:
-    if method is not AuthMethod.BASIC:
+    if method not in _WITH_USERNAME:
         check_sendable(secret, "secret")
     elif _CONTROL.search(secret.reveal()):
         raise InvalidData(

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import attrs
 
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.domain.http.headers import Headers
+from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.response import Response
@@ -46,7 +46,7 @@ _SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
 """Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
 
-_OWN: Final = frozenset({"service", "operation", "region", "request_id", "path", "tenant"})
+_OWN: Final = frozenset({"service", "operation", "region", "_request_id", "path", "tenant"})
 """Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
 
 _MANY: Final = 16
@@ -157,11 +157,10 @@ class Sent:
         redaction: Redaction | None = None,
         base_url: str | None = None,
     ) -> None:
-        headers, body = Headers(), b""
-        if request is not None:
-            headers = request.headers
-            if isinstance(request.body, bytes) and len(request.body) <= LARGEST_BODY:
-                body = request.body
+        headers, body = as_headers(None) if request is None else request.headers, b""
+        sent = None if request is None else request.body
+        if isinstance(sent, bytes) and len(sent) <= LARGEST_BODY:
+            body = sent
 
         def values() -> Values:
             return _values_of(

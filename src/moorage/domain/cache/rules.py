@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -27,7 +29,7 @@ from moorage.domain.state.keys import state_key
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from moorage.domain.http.response import Response
@@ -61,6 +63,8 @@ _OF_THE_BODY: Final = frozenset(
 """Fields of a 304 that describe that message and not the answer kept."""
 _OF_THE_MESSAGE: Final = frozenset({"age", "date"})
 """Fields that tell when a message was made, and nothing of the next one."""
+_NO_DIRECTIVES: Final[Mapping[str, str]] = MappingProxyType({})
+_MOST_SELECTORS: Final = 16
 _FIELD: Final = 64
 """Bytes that a header, or an entry itself, takes besides its text, about."""
 
@@ -85,7 +89,8 @@ class CacheEntry:
 
     def later(self, seconds: float) -> CacheEntry:
         """Return the entry with its age increased by `seconds`."""
-        return attrs.evolve(self, age=self.age + max(0.0, seconds))
+        age = self.age + max(0.0, seconds)
+        return CacheEntry(self.response, self.lifetime, age, self.varies_by, self.selected_by)
 
     @property
     def size(self) -> int:
@@ -122,6 +127,9 @@ class Fresh:
     """The decision to use the cached answer."""
 
 
+_FRESH: Final = Fresh()
+
+
 @attrs.frozen
 class Stale:
     """The decision to ask the service, with conditional headers, if the cached answer still holds.
@@ -148,14 +156,18 @@ Decision: TypeAlias = Fresh | Stale | Miss
 # --- what is what ---------------------------------------------------------------
 
 
-def cache_control(headers: Headers) -> dict[str, str]:
+def cache_control(headers: Headers) -> Mapping[str, str]:
     """Read `Cache-Control`; the first of repeated directives counts."""
+    fields = headers.get_all("cache-control")
+    return _directives(",".join(fields)) if fields else _NO_DIRECTIVES
+
+
+@lru_cache(maxsize=256)
+def _directives(text: str) -> Mapping[str, str]:
     directives: dict[str, str] = {}
-    if "cache-control" not in headers:
-        return directives
-    for match in _DIRECTIVE.finditer(",".join(headers.get_all("cache-control"))):
+    for match in _DIRECTIVE.finditer(text):
         directives.setdefault(match[1].lower(), match[2] or match[3] or "")
-    return directives
+    return MappingProxyType(directives)
 
 
 def varies_by(response: Response) -> tuple[str, ...] | None:
@@ -170,7 +182,7 @@ def named_url(service: Service, request: Request) -> str:
     Raises:
         InvalidData: the request is for a URL of another service.
     """
-    home, *others = [one.base_url for one in service.regions] or [service.base_url or ""]
+    home, *others = [item.base_url for item in service.regions] or [service.base_url or ""]
     try:
         return join_url(home, request)
     except InvalidData:
@@ -207,6 +219,36 @@ def matching(entries: Entries, request: Request, who: bytes) -> CacheEntry | Non
         if entry.selected_by == selector(request, who, entry.varies_by):
             return entry
     return None
+
+
+class Inquiry:
+    """The question to the cache about a request, with the digests that repeats need again.
+
+    Attributes:
+        key: the key of the answers for its URL.
+        who: the digest of the caller.
+    """
+
+    __slots__ = ("_headers_of", "_selectors", "key", "who")
+
+    def __init__(self, key: str, who: bytes, request: Request) -> None:
+        self.key = key
+        self.who = who
+        self._headers_of = request
+        self._selectors: dict[tuple[str, ...], bytes] = {}
+
+    def matching(self, entries: Entries) -> CacheEntry | None:
+        """Like the function `matching`, for this request and caller."""
+        for entry in entries:
+            names = entry.varies_by
+            selected_by = self._selectors.get(names)
+            if selected_by is None:
+                selected_by = selector(self._headers_of, self.who, names)
+                if len(self._selectors) < _MOST_SELECTORS:
+                    self._selectors[names] = selected_by
+            if entry.selected_by == selected_by:
+                return entry
+        return None
 
 
 def may_be_kept(request: Request) -> bool:
@@ -298,7 +340,7 @@ def given(entry: CacheEntry, request: Request) -> Response:
     """Return the cached answer for a caller, with its `Age`."""
     headers = entry.response.headers.with_header("Age", f"{int(entry.age)}")
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
-    return entry.response.evolve(headers=headers, body=body, cached=True)
+    return entry.response.as_cached(headers, body)
 
 
 # --- what is done with it -------------------------------------------------------
@@ -325,7 +367,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
         else _delta(request_directives["max-stale"] or "9" * 10)
     )
     if young and not checked and spare + bearable > 0:
-        return Fresh()
+        return _FRESH
     if request.method is HttpMethod.HEAD:
         return Miss()
     patient = young and not strict and "min-fresh" not in request_directives
@@ -391,7 +433,7 @@ def _validators(response: Response) -> Headers:
     return Headers([(name, value) for name, value in validators if value is not None])
 
 
-def _bears(left: float, usual: float, directive: str, *control: dict[str, str]) -> bool:
+def _bears(left: float, usual: float, directive: str, *control: Mapping[str, str]) -> bool:
     """Return whether an answer with `left` seconds of freshness is within the allowance."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0

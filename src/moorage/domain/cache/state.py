@@ -54,7 +54,7 @@ class Look:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
-        """The entry; nothing is changed."""
+        """Return the entry; the command changes nothing."""
         entry = _present(states[0], now)
         if entry is None:
             return states, Looked(0)
@@ -97,7 +97,7 @@ class Forget:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Delete the entry, whatever it is."""
+        """Delete the entry, whether or not it exists."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 

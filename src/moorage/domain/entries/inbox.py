@@ -103,7 +103,7 @@ def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...
         version, body, packed = unpack_values(content)
         if version != _VERSION:
             raise ValueError(version)  # noqa: TRY301 - told below
-        return tuple(_event(one, body, tenant) for one in packed)
+        return tuple(_event(item, body, tenant) for item in packed)
     except (TypeError, ValueError):
         raise InvalidData(
             "A stored webhook cannot be read.",

@@ -35,6 +35,7 @@ from moorage.domain.resilience.retry import delay
 from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.values.durations import is_count
 from moorage.domain.values.text import storable
+from moorage.domain.values.trace_context import LONGEST_STATE, TraceContext
 from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ def _short(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         )
 
 
+def _is_state(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, str) and 0 < len(value) <= LONGEST_STATE):
+        raise InvalidData(
+            f"{attribute.name} must be a text of 1 to {LONGEST_STATE} characters.",
+            field=attribute.name,
+            remedy="Leave it out if it is longer.",
+        )
+
+
 def _small(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST:
         raise InvalidData(
@@ -146,6 +156,7 @@ class Entry:
         turn: the number of idempotency keys that it has used up at vendors.
         error: the error of the last attempt; empty if there was none.
         settled_at: the time at which it was done, given up, dropped or found unknown.
+        traceparent, tracestate: the span in which it was added, as W3C Trace Context writes it.
     """
 
     dead_holds: ClassVar[bool] = False
@@ -169,6 +180,15 @@ class Entry:
     turn: int = 0
     error: str = ""
     settled_at: datetime | None = attrs.field(default=None, validator=_aware)
+    traceparent: str | None = attrs.field(default=None, validator=_short)
+    tracestate: str | None = attrs.field(default=None, validator=_is_state)
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The span in which it was added; None if there was none."""
+        if self.traceparent is None:
+            return None
+        return TraceContext(self.traceparent, self.tracestate)
 
 
 E = TypeVar("E", bound=Entry)
@@ -208,7 +228,7 @@ class EntryQuery:
     after: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Return whether an entry matches, whatever page it would be on."""
+        """Return whether an entry matches the filters, regardless of the page."""
         return (
             all(
                 value is None or value == getattr(entry, name)
@@ -279,6 +299,13 @@ class EntryPage(Generic[E]):
 
 
 # --- what becomes of an entry -----------------------------------------------------------
+
+
+def traced(entry: E, trace: TraceContext | None) -> E:
+    """The entry with the span in which it is added."""
+    if trace is None:
+        return entry
+    return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
 def arrive(entry: E, now: datetime) -> E:

@@ -117,7 +117,7 @@ def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
 
 
 def halves(group: list[H]) -> list[list[H]]:
-    """Two groups in place of one whose renewal failed, since one claim may have caused that."""
+    """Two groups in place of one whose renewal failed, as a single claim may have caused that."""
     middle = len(group) // 2
     return [group[:middle], group[middle:]] if middle else []
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.http.body import BodyStream
 from moorage.domain.http.media_type import is_json
+from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint
 from moorage.domain.values.json_text import LARGEST_PARSED, refuse_constant
 from moorage.errors import InvalidData
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.domain.http.requests import Request
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_USUAL: Final = json.JSONEncoder(allow_nan=False)
+_SORTED: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
 def fingerprint(request: Request) -> bytes:
@@ -42,11 +47,39 @@ def digest(parts: Iterable[bytes]) -> bytes:
     return whole.digest()
 
 
+def request_fingerprint(request: Request) -> bytes | Fingerprint:
+    """The `fingerprint` of a request, computed only when a byte comparison does not decide.
+
+    Raises:
+        InvalidData: as `fingerprint` does.
+    """
+    body = request.body
+    if not isinstance(body, bytes) or len(body) > LONGEST_KEPT:
+        return fingerprint(request)
+    content_type = request.headers.get("content-type")
+    content = (str(request.method), request.path, request.query, content_type, body)
+    return Fingerprint(content, _digested)
+
+
+def _digested(content: Any) -> bytes:
+    return digest(_listed(*content))
+
+
 def _parts(request: Request) -> list[bytes]:
     content_type = request.headers.get("content-type")
-    pairs = [text.encode() for pair in request.query for text in pair]
-    head = [request.method.encode(), request.path.encode(), b"%d" % len(pairs), *pairs]
-    kind, body = _content(request.body, content_type)
+    return _listed(request.method, request.path, request.query, content_type, request.body)
+
+
+def _listed(
+    method: str,
+    path: str,
+    query: Iterable[tuple[str, str]],
+    content_type: str | None,
+    content: bytes | BodyStream,
+) -> list[bytes]:
+    pairs = [text.encode() for pair in query for text in pair]
+    head = [method.encode(), path.encode(), b"%d" % len(pairs), *pairs]
+    kind, body = _content(content, content_type)
     return [*head, (content_type or "").encode(), kind, body]
 
 
@@ -68,23 +101,56 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 
 def _canonical(body: bytes) -> bytes:
-    """Return JSON with sorted keys, wrapped so that an object and a number never look alike."""
-    parsed = json.loads(
+    """Return JSON with sorted keys and without white space; numbers keep their digits."""
+    return _rewritten(body) or _written(_parsed(body)).encode()
+
+
+def _rewritten(body: bytes) -> bytes | None:
+    """The canonical form of a body that Python writes byte for byte the same; otherwise None.
+
+    Written again it is the same bytes, so no number was rounded and no repeated key was lost.
+    """
+    try:
+        value = json.loads(body)
+        layout = _USUAL if b'": ' in body else _COMPACT
+        if layout.encode(value).encode() != body:
+            return None
+    except ValueError:
+        return None
+    return _SORTED.encode(value).encode()
+
+
+class _Digits(str):
+    """A JSON number in the notation of the original body."""
+
+    __slots__ = ()
+
+
+def _parsed(body: bytes) -> object:
+    parsed: object = json.loads(
         body,
         object_pairs_hook=_object,
-        parse_int=_number,
-        parse_float=_number,
+        parse_int=_Digits,
+        parse_float=_Digits,
         parse_constant=refuse_constant,
     )
-    return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
+    return parsed
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError  # A repeated key makes it no JSON to compare by.
-    return {"object": members}
+    return members
 
 
-def _number(digits: str) -> dict[str, str]:
-    return {"number": digits}
+def _written(value: object) -> str:
+    """The canonical form of a parsed value."""
+    if isinstance(value, _Digits):
+        return str(value)
+    if isinstance(value, dict):
+        members = sorted(cast("dict[str, object]", value).items())
+        return "{" + ",".join(f"{_SORTED.encode(key)}:{_written(v)}" for key, v in members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, cast("list[object]", value))) + "]"
+    return _SORTED.encode(value)

@@ -104,6 +104,10 @@ class Headers(Mapping[str, str]):
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return every value of this name, in order."""
         folded = name.lower()
+        if folded not in self._first:
+            return ()
+        if len(self._first) == len(self.pairs):
+            return (self._first[folded],)
         return tuple(value for field, value in self.pairs if field.lower() == folded)
 
     def mention(self, text: str) -> bool:
@@ -113,12 +117,20 @@ class Headers(Mapping[str, str]):
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value only."""
         folded, stripped = _folded(name), _value(name, value)
-        rest = self.without(name)
+        rest = self.without(name) if folded in self._first else self
         return _trusted((*rest.pairs, (name, stripped)), {**rest._first, folded: stripped})  # noqa: SLF001 - one of us
 
     def with_default(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value, unless it had one."""
         return self if name in self else self.with_header(name, value)
+
+    def joined(self, others: Headers) -> Headers | None:
+        """Return these fields followed by others; None if they have a name in common."""
+        if not self._first:
+            return others
+        if not self._first.keys().isdisjoint(others._first):
+            return None
+        return _trusted(self.pairs + others.pairs, self._first | others._first)
 
     def without(self, *names: str) -> Headers:
         """Return headers without these names."""
@@ -150,9 +162,12 @@ class Headers(Mapping[str, str]):
 def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
     """Headers from fields that have been checked."""
     headers = object.__new__(Headers)
-    object.__setattr__(headers, "pairs", pairs)
-    object.__setattr__(headers, "_first", first)
+    _set_pairs(headers, pairs)
+    _set_first(headers, first)
     return headers
+
+
+_set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in attrs.fields(Headers))
 
 
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
@@ -173,7 +188,7 @@ def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, 
     unchecked: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
         unchecked = fields.pairs
-    elif isinstance(fields, Mapping):
+    elif not isinstance(fields, list) and isinstance(fields, Mapping):  # a list is quick to tell
         unchecked = cast("Mapping[str, str]", fields).items()
     else:
         unchecked = fields

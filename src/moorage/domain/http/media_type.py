@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
@@ -16,6 +17,7 @@ def essence(content_type: str | None) -> str:
     return content_type.partition(";")[0].strip().lower() if content_type else ""
 
 
+@lru_cache(maxsize=256)
 def is_json(content_type: str | None) -> bool:
     """Return whether this is JSON, by its own name or by the `+json` suffix."""
     kind = essence(content_type)

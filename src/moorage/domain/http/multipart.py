@@ -146,26 +146,26 @@ def _opened(segments: list[Body]) -> Chunks:
         (segment.open(), _Watch(delimiter)) if isinstance(segment, BodyStream) else segment
         for segment in segments
     ]
-    if any(isinstance(one, tuple) and isinstance(one[0], AsyncIterator) for one in opened):
+    if any(isinstance(piece, tuple) and isinstance(piece[0], AsyncIterator) for piece in opened):
         return _awaited(opened)
     return _plain(cast("list[bytes | tuple[Iterator[bytes], _Watch]]", opened))
 
 
 def _plain(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[bytes]:
-    for one in opened:
-        if isinstance(one, bytes):
-            yield one
+    for piece in opened:
+        if isinstance(piece, bytes):
+            yield piece
         else:
-            chunks, watch = one
+            chunks, watch = piece
             yield from map(watch, chunks)
 
 
 async def _awaited(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator[bytes]:
-    for one in opened:
-        if isinstance(one, bytes):
-            yield one
+    for piece in opened:
+        if isinstance(piece, bytes):
+            yield piece
             continue
-        chunks, watch = one
+        chunks, watch = piece
         if isinstance(chunks, AsyncIterator):
             async for chunk in chunks:
                 yield watch(chunk)

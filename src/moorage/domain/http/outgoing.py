@@ -1,4 +1,4 @@
-"""The guard for requests to URLs that somebody else has chosen, such as webhook addresses.
+"""The guard for requests to URLs that other people choose, such as webhook addresses.
 
 Such a URL can be made to lead to this machine, to its network, or to the credentials service of a
 cloud. The address that is connected to decides, in whatever notation it was written, and whatever
@@ -147,7 +147,7 @@ class OutgoingGuard:
         if getattr(parsed, "scope_id", None) is not None:
             return "has an address on one of this machine's links"
         embedded = _meant(parsed)
-        if any(one in network for network in self.networks for one in (parsed, embedded)):
+        if any(item in network for network in self.networks for item in (parsed, embedded)):
             return None
         what = _kind(embedded)
         return None if what is None else f"has an address that is {what}"

@@ -31,7 +31,9 @@ def as_pairs(written: PairsInput | None, field: str) -> Pairs:
         for name, value in parameters:
             key = _text(name, field)
             values = value if _is_list(value) else (value,)
-            pairs.extend((key, _text(one, f"{field}.{key}")) for one in values if one is not None)
+            pairs.extend(
+                (key, _text(item, f"{field}.{key}")) for item in values if item is not None
+            )
     except (TypeError, ValueError):
         raise InvalidData(
             f"{field} cannot be converted to pairs of name and value.",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from json import loads
 from typing import Any
 
 import attrs
 
 from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import decoded
-from moorage.domain.values.json_text import refuse_constant
+from moorage.domain.values.json_text import decode_json
 from moorage.errors import InvalidData
 
 
@@ -73,19 +71,52 @@ class Response:
         return decoded(self.body, self.header("content-type"))
 
     def json(self) -> Any:
-        """Return the value that the body holds as JSON.
+        """Return the body parsed as JSON.
 
         Raises:
             InvalidData: the body is not JSON.
         """
         # The decoder's own error carries the whole document, so it must not be the context.
-        with suppress(ValueError, RecursionError):
-            return loads(self.body, parse_constant=refuse_constant)
+        try:
+            return decode_json(self.body)
+        except (ValueError, RecursionError):
+            pass
         raise InvalidData(
             f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
             field="body",
             remedy="Check the answer's status and Content-Type before you read it as JSON.",
         )
+
+    def as_replayed(self) -> Response:
+        """Return this response as the stored answer of an earlier call with the same key."""
+        if type(self) is not Response:
+            return attrs.evolve(self, replayed=True)
+        made = self._copied()
+        _set_replayed(made, True)
+        return made
+
+    def as_cached(self, headers: Headers, body: bytes) -> Response:
+        """Return this response as an answer of the cache, with these headers and this body."""
+        if type(self) is not Response:
+            return attrs.evolve(self, headers=headers, body=body, cached=True)
+        made = self._copied()
+        _set_headers(made, headers)
+        _set_body(made, body)
+        _set_cached(made, True)
+        return made
+
+    def _copied(self) -> Response:
+        """A copy that may still be changed; its fields were checked before."""
+        made = object.__new__(Response)
+        _set_status(made, self.status)
+        _set_headers(made, self.headers)
+        _set_body(made, self.body)
+        _set_reason(made, self.reason)
+        _set_url(made, self.url)
+        _set_elapsed(made, self.elapsed)
+        _set_replayed(made, self.replayed)
+        _set_cached(made, self.cached)
+        return made
 
     def evolve(self, **changes: Any) -> Response:
         """Return this response with the given attributes replaced."""
@@ -93,3 +124,15 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} ({len(self.body)} bytes)>"
+
+
+(
+    _set_status,
+    _set_headers,
+    _set_body,
+    _set_reason,
+    _set_url,
+    _set_elapsed,
+    _set_replayed,
+    _set_cached,
+) = (vars(Response)[field.name].__set__ for field in attrs.fields(Response))

@@ -191,7 +191,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
-    """Split a URL into its address, the user and the password; no local holds the text."""
+    """Split a URL into its address, user and password; no local variable holds the whole text."""
     match = _PROXY.fullmatch(url.reveal())
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
         del match

@@ -136,7 +136,7 @@ def join_url(base_url: str, request: Request) -> str:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """The base's origin as it was written and the rest of the URL, if the origins are equal."""
+    """The base's origin as written and the rest of the URL, if the origins are equal."""
     ours, theirs = _split_origin(base_url), _split_origin(url)
     if ours is None or theirs is None or ours[0] != theirs[0]:
         return None

@@ -1,1 +1,1 @@
-"""One effect per key."""
+"""Idempotency keys: at most one effect per key."""

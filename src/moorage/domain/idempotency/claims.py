@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.domain.state.commands import State, States
+    from moorage.domain.values.fingerprints import Fingerprint
 
 CLAIMED: Final = 0
 SENT: Final = 1
@@ -52,7 +53,7 @@ _ONE_LIFE: Final = 1_000_000
 
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
-Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, int, str, Any]"
+Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int, int, str, Any]"
 
 
 class Verdict(Enum):
@@ -138,6 +139,9 @@ class Settled(NamedTuple):
     answer: Any = None
 
 
+_HELD: Final = Settled(held=True)
+
+
 class Claim:
     """The claim of a key for `owner`, a random number that the caller draws for this claim alone.
 
@@ -154,7 +158,7 @@ class Claim:
         self,
         key: str,
         *,
-        fingerprint: bytes,
+        fingerprint: bytes | Fingerprint,
         owner: int,
         lease: int,
         ttl: int,
@@ -226,7 +230,7 @@ class Renew:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """What reads the states."""
+        """Return the rules that read the states."""
         return CLAIMS * len(self.keys)
 
     @reading
@@ -282,7 +286,7 @@ class Settle:
         late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
         if late or (fence == self.fence and stage in (CLAIMED, SENT)):
             ended = _ended(entry, self.fence, self.stage, self.ttl, self.answer)
-            return (ended,), Settled(held=True)
+            return (ended,), _HELD
         # Whoever abandoned what was never sent had freed it.
         held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
         return unchanged(CLAIMS, states, now), Settled(held, stage == DONE, answer)
@@ -327,7 +331,7 @@ class Record:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """What reads the states."""
+        """Return the rules that read the states."""
         return CLAIMS * len(self.keys)
 
     @reading
@@ -343,7 +347,7 @@ class Record:
 
 
 class Withdraw:
-    """The command that gives up a claim whose own answer was lost, if the claim was made at all."""
+    """The command that gives up a claim whose answer was lost, if the claim was made at all."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -414,7 +418,7 @@ class Resolve:
 
 
 class Written:
-    """The question for the permanent record under a key; nothing is claimed and nobody waits."""
+    """The command that reads the permanent record of a key; it claims nothing and never waits."""
 
     __slots__ = ("keys",)
     once = False

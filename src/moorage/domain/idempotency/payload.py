@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+import marshal
+from typing import Any, Final, cast
 
+from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint
+from moorage.domain.values.plain import is_plain
 from moorage.errors import InvalidData
+
+_FORMAT: Final = 2
+"""The last format of `marshal` in which equal values have equal bytes, however they were made."""
 
 
 class _UnknownError(TypeError):
@@ -32,8 +38,25 @@ def payload_fingerprint(payload: object) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
+def compared_payload(payload: object) -> bytes | Fingerprint:
+    """The `payload_fingerprint`, computed only when a byte comparison does not decide.
+
+    Raises:
+        InvalidData: as `payload_fingerprint` does.
+    """
+    if is_plain(payload):
+        content = marshal.dumps(cast("Any", payload), _FORMAT)
+        if len(content) <= LONGEST_KEPT:
+            return Fingerprint(content, _digested)
+    return payload_fingerprint(payload)
+
+
+def _digested(content: bytes) -> bytes:
+    return payload_fingerprint(marshal.loads(content))  # noqa: S302 - we have written it
+
+
 def _plain(value: object) -> object:
-    """`value` in a form that JSON can hold, with its types kept apart."""
+    """`value` in a form that JSON can hold, with values of different types kept distinct."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):

@@ -21,13 +21,13 @@ def pack_refusal(error: ConnectorError) -> bytes:
     """
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)
-    fields = vars(error).items()
+    fields = {**vars(error), "_request_id": error.request_id}.items()
     stored = {name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)}
     return pack_values((names, args, stored))
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
-    """The stored error, as the nearest of its classes that this process knows."""
+    """The stored error, as the most specific of its classes that this process can import."""
     names, args, fields = unpack_values(packed)
     classes = {_name(kind): kind for kind in _tree(ConnectorError)}
     kind = next(classes[name] for name in names if name in classes)

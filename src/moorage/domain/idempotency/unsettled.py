@@ -93,7 +93,7 @@ class Registered(NamedTuple):
 
 
 class Register:
-    """The command to register an effect, whose holder may be at work for `span` microseconds.
+    """The command that registers an effect whose holder may work on it for `span` microseconds.
 
     The claims of its key exist for `memory` microseconds at least; an effect that stayed open
     longer is not requested again. `what` describes the request, so that whoever finds the effect
@@ -123,7 +123,7 @@ class Register:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """Put the effect on the list, unless it is settled or another payload has its key."""
+        """Add the effect to the register, unless it is settled or another payload has its key."""
         effect, listed = _effect(states[0], now), states[1]
         if effect is None:
             stage, number, since, ends, again, turn = FREED, 0, now, 0, 0, 0
@@ -151,7 +151,7 @@ class Register:
 
 
 class Recall:
-    """Read an effect as `Register` does, and write nothing: nothing is going to be sent for it."""
+    """The command that reads an effect like `Register` and writes nothing: nothing will be sent."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -163,7 +163,7 @@ class Recall:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
-        """What is known of it; the number is 0 unless it is open with the same payload."""
+        """Return the record of the effect; its number is 0 unless it is open with this payload."""
         effect = _effect(states[0], now)
         if effect is None:
             return states, Registered()
@@ -176,7 +176,7 @@ class Recall:
 
 
 class Withhold:
-    """End the time of a holder that has sent nothing; that of earlier ones stays.
+    """The command that ends the time of a holder that has sent nothing; other holders keep theirs.
 
     Otherwise repeats that send nothing would keep everybody else from settling the effect. Only the
     last holder may: it knows for how long (`held`) those before it may be at work.
@@ -195,7 +195,7 @@ class Withhold:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether its time was the last, and is over."""
+        """True if this was the last holder, and its time is over."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -238,7 +238,7 @@ class Decision(NamedTuple):
 
 
 class Decide:
-    """The settlement of an open effect after a look-up: an answer, or that it was not done.
+    """The command that settles an open effect after a look-up, with an answer or as not done.
 
     As never done only when the time of its last holder is over.
     """
@@ -286,22 +286,24 @@ class Reserved(NamedTuple):
 class Attend:
     """The command to reserve an open effect for a look-up; no other caller gets it for `pause`.
 
-    `pause` is in microseconds.
+    `pause` is in microseconds. With `early`, it is reserved although its next look-up is not due:
+    a person asks for this one.
     """
 
-    __slots__ = ("keys", "pause")
+    __slots__ = ("early", "keys", "pause")
     once = False
     durable = False
 
-    def __init__(self, name: str, *, pause: int) -> None:
+    def __init__(self, name: str, *, pause: int, early: bool = False) -> None:
         self.keys = (name,)
         self.pause = pause
+        self.early = early
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Reserved]:
         """Reserve it if it is open and due."""
         effect = _effect(states[0], now)
-        if effect is None or effect[2] != OPEN or now < effect[6]:
+        if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
         reserved = Reserved(ours=True, number=effect[3], idle=now - effect[5])
         return ((*effect[:6], now + self.pause, *effect[7:]),), reserved
@@ -324,7 +326,7 @@ class NotFound:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Whether it was recorded."""
+        """Return True if the command recorded its result."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
             return states, False
@@ -333,7 +335,7 @@ class NotFound:
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
-    """Whether the vendor's list proves that the effect did not happen.
+    """Return whether the vendor's list proves that the effect did not happen.
 
     Args:
         searched: microseconds from the end of its last holder's time to the beginning of the latest
@@ -416,7 +418,7 @@ def _listed(state: State | None, now: int, name: str) -> State:
 
 def _unlisted(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
-    left = tuple(one for one in names if one != name)
+    left = tuple(item for item in names if item != name)
     return now, KEPT if left else _GONE, left
 
 

@@ -120,7 +120,7 @@ def begin(
 def read_callback(
     callback: str, pending: PendingConsent, client: OAuthClient, now: datetime
 ) -> Secret | ConnectorError:
-    """The code in the callback, or the error that the callback stands for.
+    """Return the code in the callback; raise the error that the callback reports.
 
     Args:
         callback: the URL to which the person returned, or its query, or a posted form.

@@ -42,7 +42,7 @@ def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None
 
 
 def undescribed(places: Sequence[str], statuses: Sequence[int]) -> VendorFailed:
-    """The error if none of these places has metadata."""
+    """The error to raise if none of these URLs has metadata."""
     statuses_by_place = ", ".join(
         f"{place} answers {status}" for place, status in zip(places, statuses, strict=True)
     )

@@ -48,7 +48,7 @@ class ClientCredentials:
 @careful
 @attrs.frozen
 class JwtBearer:
-    """The client sends a token that it has signed itself, which vouches for somebody (RFC 7523).
+    """The client sends a token that it has signed, which names the user it acts for (RFC 7523).
 
     Attributes:
         signing: the issuer, subject, audience and lifetime of the token.

@@ -43,7 +43,7 @@ def _scope(value: Iterable[str] | str) -> tuple[str, ...]:
 
 
 def _are_texts(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
-    if not all(isinstance(one, str) for one in value):
+    if not all(isinstance(item, str) for item in value):
         raise _unusable(attribute.name)
 
 

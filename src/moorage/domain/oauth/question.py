@@ -52,7 +52,7 @@ class Question:
     def hidden(self) -> list[Secret]:
         """The secrets of the request that must not be shown, even if the server repeats them."""
         refresh = None if self.held is None else self.held.refresh_token
-        return [one for one in (self.client.secret, refresh, self.subject) if one is not None]
+        return [item for item in (self.client.secret, refresh, self.subject) if item is not None]
 
 
 def claim_key(

@@ -22,7 +22,7 @@ from moorage.domain.resilience.vendor_hints import capped, retry_after
 from moorage.domain.secrets.frames import careful
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import masked_text, value_mask
-from moorage.domain.signing.dpop import nonce_of
+from moorage.domain.signing.proof_refusals import nonce_of
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """The reason that there is no token, in the server's own words as far as they may be shown.
+    """The reason that there is no token, in the server's words as far as these may be shown.
 
     Attributes:
         why: the kind of reason.
@@ -246,7 +246,7 @@ def _before(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ..
 
 
 def _lifetime(value: object) -> float | None:
-    """The seconds that a token lives, if the answer tells; None for zero and less."""
+    """The lifetime of a token in seconds, if the answer has it; None for zero and less."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:

@@ -5,25 +5,127 @@ No event holds a secret, a body or a header's value: of a request they show meth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+import re
+from datetime import timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import attrs
 
+from moorage.domain.http.redaction import Redaction
+from moorage.domain.observation.late_fields import LateFields
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from moorage.domain.http.requests import HttpMethod
     from moorage.domain.resilience.circuit import CircuitState
 
+LONGEST_MESSAGE: Final = 500
+"""The number of characters of an error's message that an event has."""
 
-@attrs.frozen(kw_only=True)
-class Event:
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*")
+_USUAL_REDACTION: Final = Redaction()
+
+
+class CallOutcome(enum.Enum):
+    """The outcome of an attempt or a call at the vendor, as far as it is known.
+
+    `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
+    `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
+    and no answer says so.
+    """
+
+    NOTHING = "nothing"
+    DONE = "done"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@attrs.frozen
+class ContractCall:
+    """The operation of a contract that a call belongs to.
+
+    Attributes:
+        operation: the contract and its operation, such as "payments.charge".
+        vendor: the name of the vendor, such as "stripe".
+        account: the name of the account at the vendor.
+        idempotency_key: the key that the caller of the operation gave.
+    """
+
+    operation: str
+    vendor: str
+    account: str
+    idempotency_key: str | None = None
+
+
+class CallIdentity:
+    """The start of a call and its correlation id, which all events of the call share.
+
+    Args:
+        started: the start in nanoseconds of the local clock.
+        started_at: the same moment by the wall clock.
+        make_id: makes the correlation id of a call that started at this moment, when somebody first
+            reads it; None if it is set at once.
+
+    Attributes:
+        started, started_at: as above.
+        contract: the operation of a contract that the call belongs to, if any.
+        idempotency_key: the key that the caller gave, if any.
+        trace_id: the id of the trace that the call belongs to, once an observer knows it.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "started_at")
+
+    contract: ContractCall | None = None
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+
+    def __init__(
+        self, started: int, started_at: datetime, make_id: Callable[[datetime], str] | None = None
+    ) -> None:
+        self.started = started
+        self.started_at = started_at
+        self._make_id = make_id
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, the same for every reader in any thread."""
+        existing: str | None = self.__dict__.get("id")
+        if existing is not None:
+            return existing
+        make_id = self._make_id
+        if make_id is None:
+            raise AssertionError("a call without late ids has its id from the start")
+        # One step, so that threads which read it at once get the same.
+        request_id: str = self.__dict__.setdefault("id", make_id(self.started_at))
+        return request_id
+
+    @request_id.setter
+    def request_id(self, request_id: str) -> None:
+        self.__dict__["id"] = request_id
+
+    def moment(self, nanoseconds: int) -> datetime:
+        """The wall-clock time at which the local clock is at `nanoseconds`."""
+        return self.started_at + timedelta(0, 0, (nanoseconds - self.started) // 1000)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Event(LateFields):
     """An event in the life of a call.
 
     Attributes:
         at: the time by the local clock (aware, UTC).
-        service, operation, tenant: the call's service, operation and tenant.
+        service, tenant: the call's service and tenant.
+        operation: the operation of a contract, such as "payments.charge"; else the endpoint.
         request_id: the call's correlation id.
         region: the region of the service that was called, once it is chosen.
+        vendor, account: the vendor and the account, if the call belongs to a contract.
+        idempotency_key: the key that the caller gave.
     """
 
     at: datetime
@@ -32,21 +134,46 @@ class Event:
     tenant: str | None = None
     request_id: str | None = None
     region: str | None = None
+    vendor: str | None = None
+    account: str | None = None
+    idempotency_key: str | None = None
+
+    # Once for all kinds of events: a method of each takes milliseconds to generate at the start.
+    def __eq__(self, other: object) -> bool:
+        """Events of the same class with the same values are equal."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._values()))
+
+    def __repr__(self) -> str:
+        fields = zip(attrs.fields(type(self)), self._values(), strict=True)
+        shown = ", ".join(f"{field.name}={value!r}" for field, value in fields)
+        return f"{type(self).__name__}({shown})"
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, field.name) for field in attrs.fields(type(self)))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallStarted(Event):
     """A call entered the pipeline."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallFinished(Event):
     """A call left the pipeline.
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
     from the cache. `internal` means that the error is this program's own or its machine's, and says
-    nothing about the service. `subject` is the person whose data the call was about.
+    nothing about the service. `subject` is the person whose data the call was about. `outcome`
+    is that of this call's own attempts: for a replayed or cached answer the vendor did nothing.
+    `error_message` is the error's message and that of the vendor, without secrets. `method` and
+    `route` are those of `AttemptStarted`. `trace_id` is the id of the trace that the call belongs
+    to: that of the caller's OpenTelemetry context, or of the request's header `traceparent`.
     """
 
     started_at: datetime
@@ -55,27 +182,233 @@ class CallFinished(Event):
     error: str | None = None
     status: int | None = None
     vendor_code: str | None = None
-    idempotency_key: str | None = None
     replayed: bool = False
     cached: bool = False
     fallback: bool = False
     cancelled: bool = False
     internal: bool = False
     subject: str | None = None
+    outcome: CallOutcome = CallOutcome.UNKNOWN
+    error_message: str | None = None
+    method: str | None = None
+    route: str | None = None
+    trace_id: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AttemptStarted(Event):
+    """One attempt begins: it is admitted, and nothing has been sent yet.
+
+    Only observers whose `hears` names this class receive it.
+
+    Attributes:
+        attempt: the number of the attempt, from 1.
+        hedge: 0, or the number of the concurrent extra request that it is.
+        method: the HTTP method; None if a function is called.
+        host: the host that the request is sent to.
+        route: the path of the endpoint, with names in braces for its parts that vary; None if no
+            endpoint with a path matches. The path of the request itself is in no event.
+        bytes_out: the size of the request's body, if it is known before it is sent.
+    """
+
+    attempt: int
+    hedge: int = 0
+    method: str | None = None
+    host: str | None = None
+    route: str | None = None
+    bytes_out: int | None = None
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AttemptFinished(Event):
-    """One attempt ended; `slow` if it took longer than the circuit's `slow_call`."""
+    """One attempt ended; `slow` if it took longer than the circuit's `slow_call`.
+
+    `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
+    vendor. The remaining attributes are those of `AttemptStarted`.
+    """
 
     attempt: int
     duration: float
     error: str | None = None
     status: int | None = None
     slow: bool = False
+    hedge: int = 0
+    method: str | None = None
+    host: str | None = None
+    route: str | None = None
+    bytes_out: int | None = None
+    bytes_in: int | None = None
+    outcome: CallOutcome = CallOutcome.UNKNOWN
 
 
-@attrs.frozen(kw_only=True)
+class CalledPlan(Protocol):
+    """The properties of a call's plan that events contain."""
+
+    @property
+    def service(self) -> Any:
+        """The service that the call is to, which has a `name`."""
+        ...
+
+    @property
+    def operation(self) -> str | None:
+        """The operation's name, if the call names one."""
+        ...
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the call is for, if any."""
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """The region that the call goes to, if any."""
+        ...
+
+    @property
+    def host(self) -> str | None:
+        """The host that requests are sent to, if any."""
+        ...
+
+    @property
+    def route(self) -> str | None:
+        """The path of the endpoint, if it has one."""
+        ...
+
+
+Facts: TypeAlias = "tuple[CallIdentity, CalledPlan, int]"
+"""The facts of a `CallStarted`: the call, the plan that it follows, and the time of the event."""
+
+BeginningFacts: TypeAlias = (
+    "tuple[CallIdentity, CalledPlan, int, int, int, HttpMethod | None, int | None]"
+)
+"""The same of an `AttemptStarted`, then attempt, hedge, method and bytes out."""
+
+AttemptFacts: TypeAlias = tuple[
+    CallIdentity,
+    CalledPlan,
+    int,
+    int,
+    int,
+    str | None,
+    int | None,
+    bool,
+    int,
+    "HttpMethod | None",
+    int | None,
+    int | None,
+    CallOutcome,
+]
+"""The same of an `AttemptFinished`, then attempt, nanoseconds, error, status, slow, hedge, method,
+bytes out, bytes in and outcome."""
+
+CallFacts: TypeAlias = tuple[
+    CallIdentity,
+    CalledPlan,
+    int,
+    int,
+    str | None,
+    int | None,
+    str | None,
+    str | None,
+    bool,
+    bool,
+    bool,
+    bool,
+    bool,
+    str | None,
+    CallOutcome,
+    str | None,
+    "HttpMethod | None",
+    str | None,
+]
+"""The same of a `CallFinished`, then its fields from `attempts` to `method`, in their order. The
+last is the header `traceparent` of the request."""
+
+_OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
+    "at": lambda facts: facts[0].moment(facts[2]),
+    "service": lambda facts: facts[1].service.name,
+    "operation": lambda facts: operation_of(facts[0], facts[1]),
+    "tenant": lambda facts: facts[1].tenant,
+    "request_id": lambda facts: facts[0].request_id,
+    "region": lambda facts: facts[1].region,
+    "vendor": lambda facts: getattr(facts[0].contract, "vendor", None),
+    "account": lambda facts: getattr(facts[0].contract, "account", None),
+    "idempotency_key": lambda facts: facts[0].idempotency_key,
+}
+_OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
+    **_OF_A_CALL,
+    "host": lambda facts: facts[1].host,
+    "route": lambda facts: facts[1].route,
+}
+
+
+def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
+    """The name of a call's operation: that of its contract, or else its endpoint."""
+    contract = identity.contract
+    return plan.operation if contract is None else contract.operation
+
+
+def method_name(method: HttpMethod | None) -> str | None:
+    """The name of an HTTP method; None if there is no method."""
+    return None if method is None else method.value
+
+
+def error_text(plan: CalledPlan, message: str | None) -> str | None:
+    """The message of the error that ended a call, without secrets; None if there is no message."""
+    if message is None:
+        return None
+    return (plan.service.redaction or _USUAL_REDACTION).words(message, LONGEST_MESSAGE)
+
+
+def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
+    """The id of the trace that a call belongs to: known to an observer, or in its request."""
+    if identity.trace_id is not None or traceparent is None:
+        return identity.trace_id
+    match = _TRACEPARENT.fullmatch(traceparent.strip())
+    return None if match is None or not match[1].strip("0") else match[1]
+
+
+CallStarted.late_fields = _OF_A_CALL
+AttemptStarted.late_fields = {
+    **_OF_AN_ATTEMPT,
+    "attempt": itemgetter(3),
+    "hedge": itemgetter(4),
+    "method": lambda facts: method_name(facts[5]),
+    "bytes_out": itemgetter(6),
+}
+AttemptFinished.late_fields = {
+    **_OF_AN_ATTEMPT,
+    "attempt": itemgetter(3),
+    "duration": lambda facts: facts[4] / 1e9,
+    "error": itemgetter(5),
+    "status": itemgetter(6),
+    "slow": itemgetter(7),
+    "hedge": itemgetter(8),
+    "method": lambda facts: method_name(facts[9]),
+    "bytes_out": itemgetter(10),
+    "bytes_in": itemgetter(11),
+    "outcome": itemgetter(12),
+}
+
+_END: Final = (
+    *("attempts", "error", "status", "vendor_code", "idempotency_key", "replayed", "cached"),
+    *("fallback", "cancelled", "internal", "subject", "outcome"),
+)
+_AFTER_END: Final = 3 + len(_END)
+CallFinished.late_fields = {
+    **_OF_A_CALL,
+    "started_at": lambda facts: facts[0].started_at,
+    "duration": lambda facts: (facts[2] - facts[0].started) / 1e9,
+    **{name: itemgetter(number) for number, name in enumerate(_END, 3)},
+    "idempotency_key": lambda facts: facts[0].idempotency_key or facts[7],
+    "error_message": lambda facts: error_text(facts[1], facts[_AFTER_END]),
+    "method": lambda facts: method_name(facts[_AFTER_END + 1]),
+    "route": lambda facts: facts[1].route,
+    "trace_id": lambda facts: trace_of(facts[0], facts[_AFTER_END + 2]),
+}
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RetryScheduled(Event):
     """Another attempt will follow in `delay` seconds."""
 
@@ -84,21 +417,31 @@ class RetryScheduled(Event):
     error: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class PauseEnded(Event):
     """A person ended a pause of a service's limits, `remaining` seconds early."""
 
     remaining: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RateLimitWaited(Event):
     """A call waits `delay` seconds for its turn."""
 
     delay: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BulkheadWaited(Event):
+    """A call has waited `delay` seconds for a slot of its service's bulkhead.
+
+    Waits of less than a millisecond are not reported.
+    """
+
+    delay: float
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallRefused(Event):
     """A call was refused before it reached the vendor; `error` is the class of the refusal."""
 
@@ -106,26 +449,33 @@ class CallRefused(Event):
     retry_after: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class VendorPaused(Event):
-    """The vendor asked for a pause of `delay` seconds, which all callers now keep."""
+    """The vendor asked for a pause of `delay` seconds, which all callers observe."""
 
     delay: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CircuitChanged(Event):
-    """A circuit changed its mode."""
+    """A circuit changed its mode.
+
+    For `HALF_OPEN` there is one event for each probe that is admitted. `circuit` names the circuit
+    of the tenant: its service, with `@` and the region if there are several, and with `/` and the
+    endpoint if that has a circuit of its own. `by_hand` is true if a person changed it.
+    """
 
     state: CircuitState
+    circuit: str = ""
+    by_hand: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CredentialRefreshed(Event):
     """The vendor refused a credential, and it was renewed."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TokenRenewed(Event):
     """An authorisation server granted a new token, and it is stored."""
 
@@ -133,37 +483,34 @@ class TokenRenewed(Event):
     attempts: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TokenNotRenewed(Event):
-    """A token could not be renewed. Where the old one still works, calls go on with it."""
+    """A token could not be renewed. Calls continue with the old token while it is valid."""
 
     error: str
     still_works: bool
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ConsentNeeded(Event):
     """An OAuth grant has ended: a person must authorise the application again."""
 
     reason: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class IdempotencyReplayed(Event):
-    """A repeated key was answered from the stored answer; nothing was sent."""
-
-    idempotency_key: str
+    """A repeated key was answered with the stored answer; nothing was sent."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AnswerNotStored(Event):
     """A call had its effect, but its answer could not be stored for a repeat of the key."""
 
-    idempotency_key: str
     error: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheHit(Event):
     """A call was answered from the cache, `age` seconds after the service gave the answer.
 
@@ -175,7 +522,7 @@ class CacheHit(Event):
     stale: bool
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheMissed(Event):
     """No cached answer could be used, so the service is called.
 
@@ -185,21 +532,21 @@ class CacheMissed(Event):
     stale: bool
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheRevalidated(Event):
-    """The service confirmed that a cached answer, `age` seconds old, still holds."""
+    """The service confirmed that a cached answer, `age` seconds old, is still valid."""
 
     age: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CacheSkipped(Event):
     """A call went on without the cache, because of the named `error`."""
 
     error: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StorageLost(Event):
     """A shared store does not answer; the next probe follows in `retry_after` seconds.
 
@@ -214,7 +561,7 @@ class StorageLost(Event):
     retry_after: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StorageRecovered(Event):
     """A shared store answers again, after `duration` seconds; `service` and `node` as above."""
 
@@ -222,9 +569,9 @@ class StorageRecovered(Event):
     duration: float
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class StateSubstituted(Event):
-    """One stored state cannot be read, such as one that a newer release wrote; others can.
+    """One stored state cannot be read, for example because a newer release wrote it.
 
     Limits and circuits go on with a substitute state in the same store; a call with an idempotency
     key is refused if the state is the one of its key. The event is emitted once for each `key`;
@@ -235,22 +582,22 @@ class StateSubstituted(Event):
     error: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class FailedOver(Event):
-    """An operation goes on at another account, `to`, as `service` certainly did nothing."""
+    """An operation continues at another account, `to`, because `service` certainly did nothing."""
 
     to: str
     error: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Rehearsed(Event):
     """A dry run held back a request: `request` describes it."""
 
     request: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Reloaded(Event):
     """A new configuration applies to calls that begin from now on; `service` is "configuration".
 
@@ -262,7 +609,7 @@ class Reloaded(Event):
     changed: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ReloadFailed(Event):
     """A changed configuration is invalid, so the old one stays in use.
 
@@ -275,7 +622,7 @@ class ReloadFailed(Event):
     problem: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TlsUnverified(Event):
     """A client is configured not to verify TLS certificates; emitted whenever a manager starts.
 
@@ -285,21 +632,33 @@ class TlsUnverified(Event):
     because: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class WebhookReceived(Event):
     """A webhook was verified; `operation` is its scheme, `events` the number of its events."""
 
     events: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class WebhookRefused(Event):
     """A webhook was rejected; `operation` is its scheme, `reason` the cause."""
 
     reason: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LogEntriesLost(Event):
+    """The integration log of this process could not store `entries` more entries.
+
+    `service` is the name of the port: "log". `total` is their number since the log was opened. The
+    event follows the next call that ends.
+    """
+
+    entries: int
+    total: int
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ObserverFailed(Event):
     """An observer raised `error`; the call that it observed went on."""
 

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.events import (
+    CallFinished,
+    error_text,
+    method_name,
+    operation_of,
+    trace_of,
+)
+from moorage.domain.observation.late_fields import LateFields, facts_of, late
 from moorage.domain.values.durations import count
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.domain.observation.events import Event
+    from moorage.domain.observation.events import CallFacts, Event
 
 
 class IntegrationStatus(Enum):
@@ -75,7 +82,7 @@ def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -
 
 
 @attrs.frozen(kw_only=True)
-class IntegrationLog:
+class IntegrationLog(LateFields):
     """The log entry of one call.
 
     Attributes:
@@ -89,6 +96,11 @@ class IntegrationLog:
         idempotency_key: the idempotency key of the call.
         region: the region in which it ended, if its service is in several.
         subject: the person whose data it was about, if the caller named one.
+        vendor, account: the vendor and the account, if the call was an operation of a contract.
+        trace_id: the id of the trace that the call belongs to, if the caller traces its calls.
+        method, route: the HTTP method, and the path of the endpoint, with names in braces for its
+            parts that vary.
+        error_message: the message of the error and that of the vendor, without secrets.
     """
 
     id: str
@@ -105,11 +117,54 @@ class IntegrationLog:
     idempotency_key: str | None = None
     region: str | None = None
     subject: str | None = None
+    vendor: str | None = None
+    account: str | None = None
+    trace_id: str | None = None
+    method: str | None = None
+    route: str | None = None
+    error_message: str | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            # Whoever reads one field of an entry reads most of them.
+            if name not in _SETTERS:
+                return super().__getattr__(name)
+            values = _values_of(self._facts)
+            for set_field, value in zip(_SETTERS.values(), values, strict=True):
+                set_field(self, value)
+            return getattr(self, name)
+
+
+_SETTERS: Final = {
+    field.name: vars(IntegrationLog)[field.name].__set__ for field in attrs.fields(IntegrationLog)
+}
+
+EQUAL_FIELDS: Final = (
+    *("service", "operation", "tenant", "region", "subject", "id", "idempotency_key"),
+    *("vendor", "account", "trace_id"),
+)
+"""The text fields that a query compares as a whole."""
+
+TEXT_FIELDS: Final = ("error", "error_message", "vendor_code", "route")
+"""The fields in which `text` of a query may be."""
 
 
 @attrs.frozen(kw_only=True)
 class LogQuery:
-    """A filter for log entries: every condition given must match. `after` is a page's `next`."""
+    """A filter for log entries: every condition given must match.
+
+    Attributes:
+        service, operation, tenant, region, subject, vendor, account: the values of these fields.
+        status: the outcome.
+        id: the correlation id.
+        idempotency_key, trace_id: the values of these fields.
+        text: a text in the class or the message of the error, the vendor's code or the route; the
+            case of ASCII letters does not matter.
+        since, until: the interval of the start; `until` is excluded.
+        limit: the maximum number of entries of a page.
+        after: the `next` of a page.
+    """
 
     service: str | None = None
     operation: str | None = None
@@ -118,6 +173,11 @@ class LogQuery:
     subject: str | None = None
     status: IntegrationStatus | None = None
     id: str | None = None
+    idempotency_key: str | None = None
+    vendor: str | None = None
+    account: str | None = None
+    trace_id: str | None = None
+    text: str | None = None
     since: datetime | None = attrs.field(default=None, validator=_aware)
     until: datetime | None = attrs.field(default=None, validator=_aware)
     limit: int = attrs.field(default=100, validator=lambda _, __, value: count(value, "limit"))
@@ -127,20 +187,17 @@ class LogQuery:
         """Return whether an entry matches; `until` is excluded."""
         return (
             all(
-                value is None or value == getattr(entry, name)
-                for name, value in (
-                    ("service", self.service),
-                    ("operation", self.operation),
-                    ("tenant", self.tenant),
-                    ("region", self.region),
-                    ("subject", self.subject),
-                    ("status", self.status),
-                    ("id", self.id),
-                )
+                getattr(self, name) is None or getattr(self, name) == getattr(entry, name)
+                for name in (*EQUAL_FIELDS, "status")
             )
+            and (self.text is None or self._is_in(self.text.lower(), entry))
             and (self.since is None or entry.started_at >= self.since)
             and (self.until is None or entry.started_at < self.until)
         )
+
+    @staticmethod
+    def _is_in(text: str, entry: IntegrationLog) -> bool:
+        return any(text in (getattr(entry, name) or "").lower() for name in TEXT_FIELDS)
 
 
 @attrs.frozen(kw_only=True)
@@ -191,15 +248,22 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
 
 
 def entry_of(event: Event) -> IntegrationLog | None:
-    """The log entry for an event that ends a call; None for any other event."""
+    """The log entry for an event that ends a call; None for any other event.
+
+    The fields of the entry are computed when they are read, such as by the thread that stores it.
+    """
     if not isinstance(event, CallFinished):
         return None
+    facts: CallFacts | None = facts_of(event)
+    if facts is not None:
+        return late(IntegrationLog, facts)
+    flags = (event.replayed, event.cached, event.fallback, event.cancelled, event.internal)
     return IntegrationLog(
         id=event.request_id or "",
         service=event.service,
         operation=event.operation,
         tenant=event.tenant,
-        status=_status_of(event),
+        status=status_of(event.error, flags),
         started_at=event.started_at,
         duration=event.duration,
         attempts=event.attempts,
@@ -209,20 +273,56 @@ def entry_of(event: Event) -> IntegrationLog | None:
         idempotency_key=event.idempotency_key,
         region=event.region,
         subject=event.subject,
+        vendor=event.vendor,
+        account=event.account,
+        trace_id=event.trace_id,
+        method=event.method,
+        route=event.route,
+        error_message=event.error_message,
     )
 
 
-def _status_of(event: CallFinished) -> IntegrationStatus:
-    if event.cancelled:
+def _values_of(facts: CallFacts) -> tuple[object, ...]:
+    """The values of an entry's fields, in their order, from the facts of the call's end."""
+    identity, plan, now, attempts, error, http_status, vendor_code, key = facts[:8]
+    flags, contract = facts[8:13], identity.contract
+    return (
+        identity.request_id,
+        plan.service.name,
+        status_of(error, flags),
+        identity.started_at,
+        (now - identity.started) / 1e9,
+        attempts,
+        operation_of(identity, plan),
+        plan.tenant,
+        error,
+        http_status,
+        vendor_code,
+        identity.idempotency_key or key,
+        plan.region,
+        facts[13],
+        getattr(contract, "vendor", None),
+        getattr(contract, "account", None),
+        trace_of(identity, facts[17]),
+        method_name(facts[16]),
+        plan.route,
+        error_text(plan, facts[15]),
+    )
+
+
+def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> IntegrationStatus:
+    """The status of a call from its error and the flags of `CallFinished`, in their order."""
+    replayed, cached, fallback, cancelled, internal = flags
+    if cancelled:
         return IntegrationStatus.CANCELLED
-    if event.replayed:
+    if replayed:
         return IntegrationStatus.REPLAYED
-    if event.fallback:
+    if fallback:
         return IntegrationStatus.FALLBACK
-    if event.error is None:
-        return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
-    known = _STATUS_OF_ERROR.get(event.error) or _status_of_base(event.error)
-    return known or (IntegrationStatus.INTERNAL if event.internal else IntegrationStatus.FAILED)
+    if error is None:
+        return IntegrationStatus.CACHED if cached else IntegrationStatus.SUCCESS
+    known_status = _STATUS_OF_ERROR.get(error) or _status_of_base(error)
+    return known_status or (IntegrationStatus.INTERNAL if internal else IntegrationStatus.FAILED)
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:

@@ -100,8 +100,22 @@ class Gates:
             *((budget,) if budget else ()),
         )
 
+    def moved(self, old: str, new: str) -> Gates:
+        """The same rules for states whose keys begin with `new` where these begin with `old`."""
+        made: Gates = object.__new__(Gates)
+        made._alone = {}
+        made.shares = self.shares
+        made.circuit = self.circuit
+        made.circuit_key = new + self.circuit_key[len(old) :] if self.circuit_key else ""
+        made.limits = self.limits
+        made.limit_keys = tuple([new + key[len(old) :] for key in self.limit_keys])
+        made.budget = self.budget
+        made.budget_key = new + self.budget_key[len(old) :] if self.budget_key else ""
+        made.rules = self.rules
+        return made
+
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
-        """The rules for one process's own memory, while the shared store is away.
+        """The rules for the memory of one process while the shared store is unavailable.
 
         A call that costs more than the burst of a share is still granted, at its full cost.
         """
@@ -178,8 +192,12 @@ class Admission:
             *((gates.budget_key,) if gates.budget else ()),
             *((claim[0],) if claim else ()),
         )
-        if len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed:
+        if claim is not None or ticketed:
+            return
+        if len(gates.limits) <= 1 and gates.budget is None:
             self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
+        elif not retry:
+            self.__class__ = _SeveralAdmission  # pyright: ignore[reportAttributeAccessIssue]
 
     def evolve(self, **changes: Any) -> Admission:
         """The same admission with some attributes replaced."""
@@ -189,13 +207,72 @@ class Admission:
         }
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
+    def through(self, gates: Gates) -> Admission:
+        """The same first question to other gates of the same rules, as `evolve` has it."""
+        made: Admission = object.__new__(type(self))
+        made.gates = gates
+        made.within = self.within
+        made.lease = self.lease
+        made.costs = self.costs
+        made.retry = self.retry
+        made.token = self.token
+        made.claim = None
+        made.durable = False
+        made.ticketed = self.ticketed
+        made.keys = (
+            *((gates.circuit_key,) if gates.circuit else ()),
+            *gates.limit_keys,
+            *((gates.budget_key,) if gates.budget else ()),
+        )
+        return made
+
+    def under_claim(
+        self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
+    ) -> Admission:
+        """The same admission for an attempt under a claim; as `evolve`, in a fifth of the time."""
+        made: Admission = object.__new__(Admission)
+        made.gates = self.gates
+        made.within = within
+        made.lease = lease
+        made.costs = self.costs
+        made.retry = retry
+        made.token = 0
+        made.claim = claim
+        made.durable = True
+        made.ticketed = False
+        made.keys = (*self.keys, claim[0])
+        return made
+
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or refuse with the reason and the time to wait."""
         try:
-            return self.decide(states, now)
+            granted = self._granted_under_claim(states, now) if self.claim else None
+            return self.decide(states, now) if granted is None else granted
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
+
+    def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
+        """The fast path under a claim, with one limit at most; None where the full rule decides."""
+        gates, claim = self.gates, self.claim
+        limits, circuit = gates.limits, gates.circuit
+        if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
+            return None
+        sent = idempotency.mark_sent(idempotency.present(states[-1], now), claim[1], claim[2])
+        if sent is None:
+            return None
+        new: States = (sent,)
+        if limits:
+            taken = limits[0].fast_grant(states[-2], now, self.costs[0])
+            if taken is None:
+                return None
+            new = (taken, sent)
+        if circuit is None:
+            return new, AT_ONCE
+        counted = None if states[0] is None else circuit.fast_admit(states[0], now)
+        if counted is None:
+            return None
+        return (counted, *new), (GO, 0, (counted[3], counted[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The full rule; the fast path in `apply` gives the same answers."""
@@ -322,6 +399,45 @@ class _UsualAdmission(Admission):
         raise failure
 
 
+class _SeveralAdmission(Admission):
+    """A first attempt, guarded by several limits or a retry budget, and perhaps by a circuit."""
+
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        gates = self.gates
+        circuit, budget = gates.circuit, gates.budget
+        permit: Permit | None = None
+        new: list[State] = []
+        try:
+            number = 0
+            if circuit is not None:
+                counted = circuit.fast_admit(states[0], now)
+                if counted is None:
+                    if away := circuit.refuses(states[0], now):
+                        same = unchanged(gates.rules, states, now)
+                        return same, (CIRCUIT_OPEN, away, None, ())
+                    return self.decide(states, now)
+                permit = (counted[3], counted[5], 0)
+                new.append(counted)
+                number = 1
+            for rule, cost in zip(gates.limits, self.costs, strict=True):
+                taken = rule.fast_grant(states[number], now, cost)
+                if taken is None:
+                    return self.decide(states, now)
+                new.append(taken)
+                number += 1
+            if budget is not None:
+                spent = budget.fast_call(states[number], now)
+                if spent is None:
+                    return self.decide(states, now)
+                new.append(spent)
+            return tuple(new), (GO, 0, permit, ())
+        except MISREAD as error:
+            failure = self._misread(error, states, now)
+        raise failure
+
+
 _SHORT_CUTS: Final = {
     (True, True): _UsualAdmission,
     (True, False): _CircuitAdmission,
@@ -332,7 +448,7 @@ _SHORT_CUTS: Final = {
 
 
 class Confirm:
-    """The second question of a caller that waited, since a pause may have begun meanwhile."""
+    """The second admission of a caller that waited, because a pause may have begun meanwhile."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -395,7 +511,7 @@ class GiveBack:
 
 
 def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report | GiveBack, ...]:
-    """The commands that return what an admission took and its caller does not use."""
+    """The commands that return the grants of an admission that its caller does not use."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -404,12 +520,12 @@ def unused(gates: Gates, admitted: Admitted, reporter: str = "") -> tuple[Report
 
 
 def unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """The commands that return what any command took, if its caller left before the answer."""
+    """The commands that return the grants of any command whose caller left before the answer."""
     return unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
 class Pause:
-    """The vendor asked for a pause: nothing more is granted for `pause` microseconds."""
+    """The command that pauses all grants for `pause` microseconds as the vendor asked."""
 
     __slots__ = ("gates", "keys", "pause")
     once = True
@@ -435,7 +551,7 @@ class Pause:
 
 
 class Resume:
-    """The command of a person who ends a pause that a vendor asked for."""
+    """The command by which an operator ends a pause that a vendor asked for."""
 
     __slots__ = ("gates", "keys")
     once = False
@@ -491,7 +607,7 @@ class Report:
 
 
 class Uncount:
-    """The command that takes a first attempt off the count, so it earns no retries."""
+    """The command that removes a first attempt from the retry budget's count."""
 
     __slots__ = ("_rule", "keys")
     once = True
@@ -503,7 +619,7 @@ class Uncount:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Take the attempt off the budget's count, unless that state has been forgotten."""
+        """Remove the attempt from the budget's count, unless the state has expired."""
         (state,) = states
         if state is None:
             return states, None
@@ -541,6 +657,6 @@ class ReadCircuit:
 
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """The state, with names and seconds for people."""
+        """Return the state with names and seconds, to be read by people."""
         same = unchanged((self._rule,), states, now)
         return same, self._rule.read(self._rule.present(states[0], now))

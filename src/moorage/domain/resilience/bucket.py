@@ -29,6 +29,8 @@ made, so a ticket can be found by them.
 
 A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
 is never below `before` of the other. Where it is equal there is no gap, and the two become one.
+`highest` and `spent` may belong to different times, and then promise less than there is; but what
+is left after a run is never below zero.
 There are at most 300 runs. If there would be more, two become one that is not cut any more: it
 counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
 that lie `idle` in it, which are there for others at its end. It is the two of the later half that
@@ -239,8 +241,8 @@ class TokenBucket:
             end += shift  # noqa: PLW2901 - by the store's time from here on
             if begin <= at == seen < end and before + spare - tokens >= needs[place]:
                 return at, place, begin, before + spare, spare, False, True
-            spare = min(spare + idle, most)
-            since, level = end, after + spare
+            since, level = end, max(0, after + min(spare + idle, most))
+            spare = level - after
         time, had, full = self._enough(since, level, tokens, at)
         return time, len(runs), time, had, spare, full, False
 
@@ -272,7 +274,8 @@ class TokenBucket:
         past = self._past(runs, seen - shift)
         for begin, before, end, after, highest, _, spent, _, idle in runs[:past]:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
-            since, level = end + shift, after + min(spare + idle, self.room - highest - spent)
+            spare = min(spare + idle, self.room - highest - spent)
+            since, level = end + shift, max(0, after + spare)
         return since, level, self._bounded(runs[past:])
 
     def _past(self, runs: Runs, now: int) -> int:

@@ -69,6 +69,15 @@ class BudgetRule:
             calls, retries, carry = 0, 0, spared if current == period + 1 else 0
         return (time, quiet, current, calls, retries, carry)
 
+    def fast_call(self, state: State | None, now: int) -> Budget | None:
+        """The fast path: the state after a first attempt of the same period, or None for `call`."""
+        if state is None:
+            return None
+        seen, quiet, period, calls, retries, carry = state
+        if now < seen or now // self.period != period:
+            return None
+        return (now, quiet, period, calls + 1, retries, carry)
+
     def call(self, budget: Budget) -> Budget:
         """Count a first attempt."""
         seen, quiet, period, calls, retries, carry = budget

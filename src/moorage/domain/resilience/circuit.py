@@ -1,4 +1,4 @@
-"""The circuit breaker: one machine, shared by everybody who calls a service.
+"""The circuit breaker: one state machine, shared by all callers of a service.
 
 Laws:
 
@@ -214,7 +214,7 @@ class CircuitBreakerConfig:
 
 @attrs.frozen(kw_only=True)
 class CircuitBreakerState:
-    """The state of a circuit at one moment, for people and for metrics.
+    """A snapshot of a circuit, for people and for metrics.
 
     `calls`, `failures` and `slow_calls` are counts in the window; `retry_after` is the number of
     seconds until an open circuit lets a probe through.
@@ -411,7 +411,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """The state, with names and seconds for people."""
+        """Return the state with names and seconds, to be read by people."""
         seen, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
         rows = _lately(record, seen)

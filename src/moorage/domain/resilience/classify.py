@@ -1,4 +1,4 @@
-"""The classification of an answer: a success, or the error that it stands for."""
+"""The classification of an answer: a success, or the error that it means."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def is_success(status: int) -> bool:
 def classify(
     response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
 ) -> ConnectorError | None:
-    """The error that an answer's status stands for, or None.
+    """The error that an answer's status means, or None.
 
     Args:
         response: the answer.
@@ -101,14 +101,16 @@ def classify(
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
-    """Return whether the body is JSON, if the answer says so or the request accepts nothing else.
+    """Return whether the body is JSON, if the answer declares it or the request accepts only that.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked.
     """
-    promised = is_json(response.headers.get("content-type"))
-    accepted = request.headers.get("accept", "").split(",")
-    if not response.body or not (promised or all(map(is_json, accepted))):
+    if not response.body:
         return True
+    if not is_json(response.headers.get("content-type")):
+        accepted = request.headers.get("accept", "").split(",")
+        if not all(map(is_json, accepted)):
+            return True
     if len(response.body) > LARGEST_PARSED:
         return _ends_as_json(response.body)
     try:
@@ -158,7 +160,7 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
 def vendor_words(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """The vendor's own code and message, where its answer has them in a usual place.
+    """The vendor's error code and message, where its answer has them in a usual place.
 
     A body of more than 64 KiB is not searched for them.
     """

@@ -78,7 +78,7 @@ def is_exhaustion(error: BaseException) -> bool:
 
 
 def is_internal(error: Exception) -> bool:
-    """Return whether an error is this program's or machine's own, so no sign of a service."""
+    """Return whether an error is this program's or machine's, and says nothing of the service."""
     return isinstance(error, _INTERNAL) or is_exhaustion(error)
 
 
@@ -97,7 +97,7 @@ def health(error: Exception) -> Outcome:
 
 
 def may_have_acted(error: Exception) -> bool:
-    """Return whether the service may have done its work although the call ended in `error`.
+    """Return whether the service may have done the work although the call ended in `error`.
 
     A refusal proves that nothing was done. An error that is not known to prove that proves nothing.
     """

@@ -83,7 +83,7 @@ class CalendarQuota:
         return first_day(year, month) * DAY, first_day(*after) * DAY
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Quota | None:
-        """The fast path: the state after a grant in the current period, or None otherwise."""
+        """The state after a grant in the current period; None if the fast path does not apply."""
         if state is None:
             return None
         seen, quiet, at, used, frozen, shift, later = state
@@ -109,7 +109,7 @@ class CalendarQuota:
         if begin > at:
             at, used = time, self._later(later, begin)
         if later and later[0][0] <= begin:
-            later = tuple(each for each in later if each[0] > begin)
+            later = tuple(start_time for start_time in later if start_time[0] > begin)
         return (time, max(0, quiet), at, used, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
@@ -151,7 +151,8 @@ class CalendarQuota:
         if begin == self.period(at)[0]:
             used = max(0, used - ticket[2])
         later = tuple(
-            (each, max(0, count - ticket[2]) if each == begin else count) for each, count in later
+            (start_time, max(0, count - ticket[2]) if start_time == begin else count)
+            for start_time, count in later
         )
         # A last one that does not follow the one before tells that those between are full.
         while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
@@ -193,8 +194,8 @@ class CalendarQuota:
 
     def _later(self, later: Later, begin: int) -> int:
         """The calls counted in the later period that begins at `begin`."""
-        for each, used in later:
-            if each == begin:
+        for start_time, used in later:
+            if start_time == begin:
                 return used
         return self.burst if later and begin < later[-1][0] else 0
 
@@ -209,7 +210,9 @@ class CalendarQuota:
     def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
         """`later` with one more grant in the period that begins at `begin`."""
         if later and begin <= later[-1][0]:
-            return tuple((each, used + cost * (each == begin)) for each, used in later)
+            return tuple(
+                (start_time, used + cost * (start_time == begin)) for start_time, used in later
+            )
         between = self.period(later[-1][0] if later else since)[1]
         while between < begin and len(later) < LATER:
             later, between = (*later, (between, 0)), self.period(between)[1]

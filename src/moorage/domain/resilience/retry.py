@@ -161,7 +161,7 @@ class RetryPolicy:
 
     @classmethod
     def none(cls) -> RetryPolicy:
-        """One attempt."""
+        """One attempt, without retries."""
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:

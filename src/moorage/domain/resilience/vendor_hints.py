@@ -1,4 +1,4 @@
-"""Parsers for a vendor's hints on when to come back, and on the calls that are left.
+"""Parsers for the headers by which a vendor states when to come back and how many calls are left.
 
 All of these are a stranger's text: a hint that cannot be parsed is None, never an error, and no
 wait is longer than a hundred years. Times are compared with the vendor's own `Date` if it sends
@@ -44,7 +44,7 @@ _MILLISECONDS_FIELDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 @attrs.frozen
 class RateHint:
-    """The rest of a vendor's rate limit.
+    """The remaining part of a vendor's rate limit.
 
     Attributes:
         limit: calls per window.

@@ -58,7 +58,7 @@ def bare(error: E) -> E:
 
 
 def refusing(build: Callable[P, R]) -> Callable[P, R]:
-    """A function whose errors reveal nothing of its arguments.
+    """A function whose errors reveal none of its arguments.
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
     it looks like a secret or was passed under a name that promises one, since arguments may be

@@ -67,8 +67,8 @@ class Secret:
         return value.encode() if isinstance(value, str) else value
 
     def begins_with(self, *beginnings: str) -> bool:
-        """Return whether it begins with one of these prefixes, which reveal nothing else."""
-        return self.reveal_bytes().startswith(tuple(one.encode() for one in beginnings))
+        """Return whether the secret begins with one of these prefixes, revealing nothing else."""
+        return self.reveal_bytes().startswith(tuple(item.encode() for item in beginnings))
 
     def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
         """Return a key that `make` derives from this secret's bytes, cached under the label.
@@ -147,7 +147,7 @@ def as_secret(value: Secret | str | bytes) -> Secret:
 def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
     """One secret or several, each as a `Secret`."""
     several = (values,) if isinstance(values, (str, Secret)) else values
-    return tuple(as_secret(one) for one in several)
+    return tuple(as_secret(item) for item in several)
 
 
 def check_sendable(secret: Secret, field: str) -> None:

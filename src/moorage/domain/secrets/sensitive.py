@@ -1,4 +1,4 @@
-"""Detection of names that promise a credential as their value."""
+"""Detection of names whose value is likely to be a credential."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_Needle]:
-    """Every encoding of a secret that decoding a text's escapes does not reveal."""
+    """Every encoding of a secret that decoding the escapes of a text does not undo."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -321,7 +321,7 @@ def _is_word(text: bytes, start: int, end: int) -> bool:
 
 
 def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """The positions of the whole encoded text that contains a secret."""
+    """The positions of the complete encoded text that contains a secret."""
     first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
     while start > first and text[start - 1] in _BASE64:
         start -= 1

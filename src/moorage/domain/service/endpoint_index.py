@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """The endpoints whose paths begin alike.
+    """The endpoints whose paths share a prefix.
 
     Attributes:
         first: the position of the first of them in the service's list.
@@ -47,7 +47,7 @@ class EndpointIndex:
         self._endpoints = endpoints
         self._by_name = {endpoint.name: endpoint for endpoint in endpoints}
         policies = (endpoint.cache for endpoint in endpoints)
-        self.cache = next((one for one in policies if isinstance(one, CachePolicy)), None)
+        self.cache = next((item for item in policies if isinstance(item, CachePolicy)), None)
         self._root = _Node(0)
         for position, endpoint in enumerate(endpoints):
             if endpoint.path is not None:

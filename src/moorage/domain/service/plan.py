@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.auth.methods import tells_in_query
+from moorage.domain.auth.methods import authorise, needs_flow
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import origin_of
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.budget import BudgetRule
 from moorage.domain.resilience.circuit import CircuitRule
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import home_of, longer_key, state_key
 from moorage.domain.values.durations import FOREVER, micros
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from moorage.domain.http.requests import Request, Timeouts
+    from moorage.domain.auth.methods import Credentials, OAuthCredentials
+    from moorage.domain.http.requests import Timeouts
     from moorage.domain.service.cache_policy import CachePolicy
     from moorage.domain.service.region import Region
     from moorage.domain.service.settings import Endpoint, Fallback, HedgeConfig, Service
@@ -49,16 +53,23 @@ class Plan:
         timeouts: the time limits of one attempt.
         patience, limit_wait: the longest wait for a limit in microseconds; the latter within
         `span`.
+        claims: the beginning of the keys of its idempotency claims.
         question: the admission command that an attempt sends first.
         attempt_timeout: the seconds for one attempt, if it has a limit of its own.
         admission: the same as `question`, or None if nothing could refuse.
+        admission_at_once: the same for an attempt that is not to wait, which is granted nothing
+            that it would have to wait for.
         slow: the nanoseconds from which on an answer counts as slow.
         easy: whether the fast path may make an attempt itself.
         plain: whether a request needs no port before it is sent, and its answer is judged by its
             status alone.
         dresses: whether headers or credentials are added to a request.
+        fixed_headers: the headers of the service and of its fixed credentials, unless these are in
+            the query or sign each request.
         timeouts_at_first: the time limits of the attempt that begins with its call.
         repeatable: whether repeating is harmless, if the endpoint says so.
+        host: the host of `base_url`.
+        route: the path of the endpoint, with names in braces.
         region: the name of the region that the plan is for, if any.
         regions: for a service in several regions, the plan of each, by name; this plan is then for
             none of them.
@@ -70,20 +81,24 @@ class Plan:
 
     __slots__ = (
         "admission",
+        "admission_at_once",
         "attempt_timeout",
         "base_url",
         "bulkhead",
         "bulkhead_key",
         "cache",
         "cache_wait",
+        "claims",
         "classify",
         "credentials",
         "dresses",
         "easy",
         "fallback",
+        "fixed_headers",
         "gates",
         "headers",
         "hedge",
+        "host",
         "limit_wait",
         "operation",
         "patience",
@@ -96,6 +111,7 @@ class Plan:
         "request_transforms",
         "response_transforms",
         "retry",
+        "route",
         "seconds",
         "service",
         "slow",
@@ -106,7 +122,7 @@ class Plan:
         "timeouts_at_first",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one attribute a line
         self,
         service: Service,
         tenant: str | None,
@@ -130,8 +146,11 @@ class Plan:
             self.region = region.name
             self.target = f"{service.name}@{region.name}"
         else:
-            for each in service.regions:
-                self.regions[each.name] = Plan(service, tenant, endpoint, each)
+            for item in service.regions:
+                self.regions[item.name] = Plan(service, tenant, endpoint, item)
+        origin = None if self.base_url is None else origin_of(self.base_url)
+        self.host = None if origin is None else origin[1]
+        self.route = None if endpoint is None else endpoint.path
         self.span = int(timeout * 1e9)
         self.seconds = timeout
         steps: Timeouts = _setting(service, endpoint, "timeouts")
@@ -152,6 +171,7 @@ class Plan:
             self.response_transforms = endpoint.response_transforms + self.response_transforms
         self.bulkhead = service.bulkhead
         self.bulkhead_key = state_key("bulkhead", service.name, tenant)
+        self.claims = state_key("key", service.name, tenant)
         self.refresh_key = state_key("refresh", service.name, tenant)
         wait = service.max_limit_wait
         self.patience = FOREVER if wait is None else micros(wait)
@@ -165,12 +185,14 @@ class Plan:
             lease=micros(attempt + MARGIN),
             costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
         )
-        self.admission = self.question if self.question.keys else None
+        asks = bool(self.question.keys)
+        self.admission: Admission | None = self.question if asks else None
+        self.admission_at_once: Admission | None = self.question.evolve(within=0) if asks else None
         self.easy = not self.regions and all(
-            setting is None
-            for setting in (self.bulkhead, self.fallback, self.slow, self.attempt_timeout)
+            setting is None for setting in (self.fallback, self.slow)
         )
         self.dresses = bool(self.headers) or self.credentials is not None
+        self.fixed_headers = _fixed_headers(self.headers, self.credentials)
         self.plain = not any(
             (
                 self.base_url is None,
@@ -180,14 +202,64 @@ class Plan:
                 self.request_transforms,
                 self.response_transforms,
                 service.needs_credentials,
-                self.credentials is not None and tells_in_query(self.credentials),
+                self.credentials is not None and needs_flow(self.credentials),
             )
         )
 
+    def for_tenant(self, tenant: str) -> Plan:
+        """The plan of a tenant, made of this one, which is for none; as compiled, but quickly."""
+        made: Plan = object.__new__(Plan)
+        for share, get in _SHARED:
+            share(made, get(self))
+        name = self.service.name
+        old, new = home_of(name, None), home_of(name, tenant)
+        made.tenant = tenant
+        made.regions = {name: plan.for_tenant(tenant) for name, plan in self.regions.items()}
+        made.bulkhead_key = new + self.bulkhead_key[len(old) :]
+        made.claims = new + self.claims[len(old) :]
+        made.refresh_key = new + self.refresh_key[len(old) :]
+        made.gates = self.gates.moved(old, new)
+        made.question = self.question.through(made.gates)
+        made.admission = self.admission and made.question
+        made.admission_at_once = self.admission_at_once and self.admission_at_once.through(
+            made.gates
+        )
+        return made
+
     def claim_key(self, key: str, turn: int = 0) -> str:
         """The key of the state of an idempotency claim; each round of its effect has its own."""
-        again = (str(turn),) if turn else ()
-        return state_key("key", self.service.name, self.tenant, key, *again)
+        return longer_key(self.claims, key, str(turn)) if turn else longer_key(self.claims, key)
+
+
+_OF_TENANT: Final = frozenset(
+    {
+        "admission",
+        "admission_at_once",
+        "bulkhead_key",
+        "claims",
+        "gates",
+        "question",
+        "refresh_key",
+        "regions",
+        "tenant",
+    }
+)
+"""Attributes that differ between tenants."""
+
+_SHARED: Final = tuple(
+    (vars(Plan)[name].__set__, vars(Plan)[name].__get__)
+    for name in Plan.__slots__
+    if name not in _OF_TENANT
+)
+
+
+def _fixed_headers(headers: Headers, credentials: Credentials | OAuthCredentials | None) -> Headers:
+    fixed = Headers()
+    for name, value in headers.pairs:
+        fixed = fixed.with_default(name, value)
+    if credentials is None or needs_flow(credentials):
+        return fixed
+    return authorise(Request.get("/", headers=fixed), credentials).headers
 
 
 def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
@@ -225,20 +297,44 @@ def _gates(
     )
 
 
+def circuit_name(plan: Plan) -> str:
+    """The name of a plan's circuit in events, made of its service, region and endpoint."""
+    name = plan.service.name if plan.region is None else f"{plan.service.name}@{plan.region}"
+    own = any(
+        endpoint.name == plan.operation and endpoint.circuit is not INHERIT
+        for endpoint in plan.service.endpoints
+    )
+    return f"{name}/{plan.operation}" if own else name
+
+
 def is_repeatable(plan: Plan, request: Request) -> bool:
     """Return whether sending a request twice has the effect of sending it once."""
     return request.repeatable if plan.repeatable is None else plan.repeatable
 
 
 def with_defaults(request: Request, plan: Plan) -> Request:
-    """The request with the service's headers added where it has none of its own."""
+    """The request with those headers of the service that it does not set itself."""
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)
     return request if headers is request.headers else request.carrying(headers)
 
 
+def with_fixed_headers(request: Request, plan: Plan) -> Request:
+    """The request with the service's headers and its fixed credentials, which are not in a query.
+
+    They are added at once if the request has none of them itself.
+    """
+    headers = request.headers.joined(plan.fixed_headers)
+    if headers is not None:
+        return request.carrying(headers)
+    request = with_defaults(request, plan)
+    return request if plan.credentials is None else authorise(request, plan.credentials)
+
+
 def with_idempotency_key(request: Request, plan: Plan, key: str | None) -> Request:
     """The request with the idempotency key in the vendor's header."""
     name = plan.service.idempotency_header
-    return request if key is None or name is None else request.with_header(name, key)
+    if key is None or name is None:
+        return request
+    return request.carrying(request.headers.with_header(name, key))

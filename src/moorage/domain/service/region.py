@@ -103,7 +103,7 @@ def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
 
 
 def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
-    """A region drawn by weight, and the rest of the draw, still uniform."""
+    """A region drawn by weight, and the remainder of the draw, which is again uniform."""
     at = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
         if at < region.weight:

@@ -80,7 +80,9 @@ class Safety:
 
         It does not name the recipient.
         """
-        refused = [number for number, one in enumerate(recipients) if not self.allows(one)]
+        if not self.recipients:
+            return None
+        refused = [number for number, item in enumerate(recipients) if not self.allows(item)]
         if not refused:
             return None
         return RecipientRefused(

@@ -266,14 +266,14 @@ def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
     def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
         check_each(_, attribute, value)
         names: set[str] = set()
-        for one in value:
-            if one.name in names:
+        for element in value:
+            if element.name in names:
                 raise ConfigurationError(
-                    f"Two {called}s are named {one.name!r}.",
+                    f"Two {called}s are named {element.name!r}.",
                     path=attribute.name,
                     remedy=f"Give each {called} a name of its own.",
                 )
-            names.add(one.name)
+            names.add(element.name)
 
     return check
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import urlsafe_b64encode
-from enum import Enum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from moorage.domain.secrets.frames import refusing
 from moorage.domain.signing.jwt import JwtAlgorithm, compact
@@ -17,22 +15,8 @@ from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.domain.http.headers import Headers
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.occasion import Occasion
-
-_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
-_CHALLENGE: Final = re.compile(
-    r"(?:^|[\s,])error\s{0,4}=\s{0,4}\"?(use_dpop_nonce|invalid_dpop_proof)(?![^\s,\"])",
-    re.IGNORECASE,
-)
-
-
-class ProofRefusal(Enum):
-    """The reason that a server refused a proof, which says nothing about its token."""
-
-    NONCE = "use_dpop_nonce"
-    INVALID = "invalid_dpop_proof"
 
 
 @refusing
@@ -89,26 +73,6 @@ def thumbprint(key: Secret) -> str:
     """The thumbprint of the key's public half (RFC 7638)."""
     jwk = json.loads(_header(key).reveal_bytes())["jwk"]
     return _encoded(sha256(encode_json(dict(sorted(jwk.items())))).digest())
-
-
-def nonce_of(headers: Headers) -> str | None:
-    """The nonce that an answer asks for in the next proof, if it does in a valid way."""
-    nonce = headers.get("dpop-nonce")
-    return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
-
-
-def refusal_of(headers: Headers) -> ProofRefusal | None:
-    """The reason that an answer refuses the proof, if it does."""
-    for value in headers.get_all("www-authenticate"):
-        match = _CHALLENGE.search(value)
-        if match is not None:
-            return ProofRefusal(match[1].lower())
-    return None
-
-
-def challenge(refusal: ProofRefusal) -> tuple[str, str]:
-    """The header that tells a client of this refusal."""
-    return "WWW-Authenticate", f'DPoP error="{refusal.value}"'
 
 
 def _header(key: Secret) -> Secret:

@@ -72,7 +72,7 @@ class Command(Protocol[Answer_co]):
 
 
 class Moves(Protocol):
-    """A rule that can move the times in a state."""
+    """A rule that can shift all times of a state, for a clock that was set back."""
 
     def present(self, state: State | None, now: int, /) -> State | None:
         """The state as of now, with its times moved back if the clock was."""
@@ -108,7 +108,7 @@ def misread(
 
 
 def _reads(rule: Moves, state: State | None, now: int) -> bool:
-    """Whether a rule can read a state."""
+    """Return whether a rule can read a state."""
     earliest = getattr(rule, "earliest", None)
     try:
         present = rule.present(state, now)
@@ -120,7 +120,7 @@ def _reads(rule: Moves, state: State | None, now: int) -> bool:
 
 
 def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, States, int], Answer]:
-    """Have a command's `apply` raise `StateUnavailable` for a state of another layout.
+    """Make a command's `apply` raise `StateUnavailable` for a state of another layout.
 
     The command's `rules` read its states, in the order of its keys. Commands of the fast path do
     the same without another call.
@@ -139,7 +139,7 @@ def reading(apply: Callable[[Any, States, int], Answer]) -> Callable[[Any, State
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """The states to store for a command that changes nothing: `seen` is updated at times.
+    """The states to store for a command that changes nothing; their `seen` is updated occasionally.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired
@@ -155,7 +155,7 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
-    """The time that a state goes by, and the time by which its other times must move back first."""
+    """The time to use for a state, and the time to which its later times are moved back first."""
     if now >= seen:
         return now, 0
     if seen - now <= SMALL_STEP:

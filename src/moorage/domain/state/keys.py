@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from moorage.errors import InvalidData
 
 LONGEST: Final = 512
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9\-_.]*")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9\-_.]")
 
 GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
 """Kinds of states that hold calls back. Without one a call is made as if it were the first."""
@@ -20,14 +24,9 @@ CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
 
 
 def _quoted(name: str) -> str:
-    if name.isascii() and name.isalnum():
+    if _SAFE.fullmatch(name):
         return name
-    return "".join(
-        letter
-        if letter.isascii() and (letter.isalnum() or letter in "-_.")
-        else f"%{ord(letter):x};"
-        for letter in name
-    )
+    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):x};", name)
 
 
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
@@ -36,8 +35,17 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
     All keys of one service and tenant share the part in braces, so that a clustered store keeps
     them on one node and one command may join them.
     """
-    home = f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
-    return ":".join((home, *map(_quoted, (kind, *more))))
+    return ":".join((home_of(service, tenant), *map(_quoted, (kind, *more))))
+
+
+def home_of(service: str, tenant: str | None) -> str:
+    """The part in braces with which all keys of a service and tenant begin."""
+    return f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
+
+
+def longer_key(beginning: str, *more: str) -> str:
+    """The key of one state, made of the key of the same kind, service and tenant."""
+    return ":".join((beginning, *map(_quoted, more)))
 
 
 def class_of(key: str) -> str:
@@ -47,7 +55,7 @@ def class_of(key: str) -> str:
 
 
 def checked_name(value: object, field: str) -> str:
-    """`value` as the name of a service, tenant or part."""
+    """`value`, checked to be the name of a service, tenant or part."""
     if not isinstance(value, str) or not value or not value.isprintable() or len(value) > LONGEST:
         raise InvalidData(
             f"{field} must be a printable text of 1 to {LONGEST} characters.",

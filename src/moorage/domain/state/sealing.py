@@ -160,7 +160,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """The error for a text whose header fits none of the keys with these versions."""
+    """The error for a sealed text that none of the keys with these versions can open."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
@@ -205,7 +205,7 @@ def _problem(version: object, key: object) -> str | None:
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | None]:
-    """The value of a variable, or the problem with it; it raises nothing."""
+    """The value of a variable, or a description of its problem; it raises nothing."""
     text = environment.get(name, "")
     if not is_encodable(text):
         return Secret(""), "is not valid Unicode"
@@ -215,7 +215,7 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | 
 
 
 def _parsed(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
-    """The keys, or the problem. It raises nothing, so that no traceback shows a key."""
+    """The parsed keys, or the problem; it raises nothing, so no traceback shows a key."""
     keys: list[tuple[int, Secret]] = []
     if not text.reveal().strip():
         return (), "The ring is empty."

@@ -1,1 +1,1 @@
-"""Small values and functions that every part uses."""
+"""Small values and functions that the whole package uses."""

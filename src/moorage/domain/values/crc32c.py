@@ -31,7 +31,7 @@ _TABLE: Final = tuple(map(_of_byte, range(256)))
 
 
 def crc32c(data: bytes, value: int = 0) -> int:
-    """The checksum of bytes that follow those whose checksum is `value`."""
+    """The CRC-32C of bytes that continue those with the checksum `value`."""
     state = value ^ _ONES
     if len(data) > _SHORT:
         data, state = _folded(data, state), 0

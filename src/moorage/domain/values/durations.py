@@ -1,4 +1,4 @@
-"""Durations and counts in the forms that people give, checked and converted to numbers.
+"""Durations and counts as users write them, checked and converted to numbers.
 
 Outside they are float seconds or a `timedelta`; stored state counts integer microseconds. No
 duration is longer than a hundred years, so that every time of a state stays an exact number.
@@ -23,16 +23,19 @@ SECOND: Final = 1_000_000
 HOUR: Final = 3_600 * SECOND
 DAY: Final = 24 * HOUR
 FOREVER: Final = 36_500 * DAY
+_HUNDRED_YEARS: Final = FOREVER // SECOND
 
 
 def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
     """`value` as finite float seconds, above zero unless `zero` allows it."""
+    if type(value) is float and 0.0 < value <= _HUNDRED_YEARS:
+        return value  # a timeout of each call is checked
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
             f"{value!r} is not a duration.", path=field, remedy="Give float seconds or a timedelta."
         )
-    if not 0 <= value <= FOREVER // SECOND or (value == 0 and not zero):
+    if not 0 <= value <= _HUNDRED_YEARS or (value == 0 and not zero):
         least = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
             f"{value!r} is out of range for a duration.",
@@ -43,7 +46,7 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
 
 
 def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
-    """`value` as `seconds` takes it, or None."""
+    """`value` converted like `seconds`, or None."""
     return None if value is None else seconds(value, field)
 
 

@@ -1,4 +1,4 @@
-"""Checks of functions that users pass in, so that a wrong one is refused before it is used."""
+"""Checks of functions that users pass in, to refuse unsuitable ones before their first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command with which a user installs an optional part of this package."""
+"""The command that installs an optional part of this package."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from json import dumps
+from json import JSONDecoder, detect_encoding, dumps
 from typing import Any, Final, NoReturn, TypeGuard
 
 from moorage.errors import InvalidData
@@ -25,6 +25,16 @@ def encode_json(value: object) -> bytes:
         ) from None
 
 
+def decode_json(body: bytes) -> Any:
+    """Read a value from the bytes of a body, in any encoding that JSON allows.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return _DECODER.decode(body.decode(detect_encoding(body), "surrogatepass"))
+
+
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Return whether a JSON value is a list."""
     return isinstance(value, list)
@@ -36,5 +46,8 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which Python's parser takes for JSON."""
+    """Refuse NaN and the infinities, which Python's parser accepts as JSON."""
     raise ValueError(name)
+
+
+_DECODER: Final = JSONDecoder(parse_constant=refuse_constant)

@@ -131,7 +131,7 @@ class Money:
         return Money.from_minor(int(product), self.currency)
 
     def allocate(self, ratios: Iterable[Decimal | int]) -> tuple[Money, ...]:
-        """Split in proportion to the ratios, losing nothing.
+        """Split an amount in proportion to the ratios, without losing a minor unit.
 
         The units that remain after rounding down go, one each, to the parts with the largest
         remainders, and among equal remainders to the first parts.

@@ -1,4 +1,4 @@
-"""Text that any database can store, and the article that a word takes in a message."""
+"""Text that any database can store, and the indefinite article of a word in a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The algorithms of webhook signatures, and the keys that secrets stand for.
+"""The algorithms of webhook signatures, and the keys derived from secrets.
 
 `checker` turns a secret into a function that compares the signed text with the received signatures;
 it is made once and used for every delivery. Text is compared with text, and an encoding with two
@@ -57,7 +57,7 @@ class WebhookEncoding(StrEnum):
 
 
 class SecretForm(StrEnum):
-    """The ways in which a vendor's secret becomes the key of an HMAC."""
+    """The ways in which a vendor's secret is converted to the key of an HMAC."""
 
     TEXT = "text"
     BASE64 = "base64"
@@ -132,7 +132,7 @@ def _made(
 
 
 def hmac_key(secret: Secret, form: SecretForm, prefix: str = "") -> bytes | None:
-    """The key that a secret stands for; None if it is not a valid secret."""
+    """The key derived from a secret; None if the secret is not valid."""
     key = _hmac_key(secret, form, prefix)
     # An HMAC fills its key up with zeros, so that zeros are the same key as none.
     return key if key and key.strip(b"\0") else None
@@ -166,7 +166,7 @@ def _is_stray(value: bytes) -> bool:
 
 
 def _padded(text: str) -> bytes:
-    """Base64 whose padding may be missing, as bytes."""
+    """Decode Base64 whose padding may be missing."""
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 

@@ -44,7 +44,7 @@ class BodyForm(StrEnum):
 
 
 class Handshake(StrEnum):
-    """The kind of question that a vendor asks an endpoint before it sends events."""
+    """The kind of request by which a vendor checks an endpoint before it sends events."""
 
     SLACK = "slack"
     ZOOM = "zoom"
@@ -116,12 +116,12 @@ def as_place(value: Place | None) -> Template | None:
 def as_templates(value: Place | Iterable[Place]) -> tuple[Template, ...]:
     """A template or several, compiled."""
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return tuple(as_template(one) for one in value)
+        return tuple(as_template(item) for item in value)
     return (as_template(value),)
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """One name, or several."""
+    """The given names as a tuple; a single name is allowed."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from moorage.domain.values.json_text import refuse_constant
 from moorage.domain.values.text import with_article
+from moorage.domain.values.trace_context import TraceContext
 from moorage.domain.webhooks.rejection import WebhookReason, rejected
 from moorage.errors import InvalidData
 
@@ -112,6 +113,22 @@ class Delivery:
 
 
 _UNREAD: Final = object()
+_TRACE: Final[frozenset[str | bytes]] = frozenset(
+    {"traceparent", b"traceparent", "tracestate", b"tracestate"}
+)
+
+
+def trace_of(headers: HeaderFields) -> TraceContext | None:
+    """The span that the sender of a delivery names; None if it names none, or several."""
+    lines = _found(headers, _TRACE)
+    if len(lines.get("traceparent", ())) != 1:
+        return None
+    return TraceContext.of(
+        {
+            "traceparent": lines["traceparent"][0],
+            "tracestate": ",".join(lines.get("tracestate", ())),
+        }
+    )
 
 
 def json_of(body: bytes) -> Any:
@@ -148,8 +165,8 @@ def _found(headers: HeaderFields, names: frozenset[str | bytes]) -> dict[str, li
             if folded in names:
                 folded_name = folded if isinstance(folded, str) else folded.decode()
                 values = lines.setdefault(folded_name, [])
-                for one in _several(value):
-                    text = (one if isinstance(one, str) else str(one, "latin-1")).strip(" \t")
+                for raw in _several(value):
+                    text = (raw if isinstance(raw, str) else str(raw, "latin-1")).strip(" \t")
                     if text not in values:
                         values.append(text)
     except (AttributeError, TypeError, ValueError):

@@ -103,7 +103,7 @@ class Reader(Protocol):
         ...
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """The whole event."""
+        """The payload as one event."""
         ...
 
 
@@ -138,7 +138,7 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
 
 
 def read_stamp(text: str, form: TimeForm) -> datetime | None:
-    """Like `read_time`, for a signed time: whole numbers only, in one format."""
+    """Like `read_time`, for a signed time, which must be a whole number in one format."""
     if form is not TimeForm.ISO and not (text.isascii() and text.isdigit()):
         return None
     return read_time(text, form)

@@ -67,7 +67,7 @@ def _enclosed(text: str) -> dict[str, Any]:
 
 
 def items_of(payload: Any, path: str | None) -> list[Any]:
-    """Every item of a batch, or the one payload."""
+    """The items of a batch, or the payload itself as the only item."""
     if path is None or (path == "." and isinstance(payload, dict)):
         return [payload]
     level: list[Any] = [payload]
@@ -77,7 +77,7 @@ def items_of(payload: Any, path: str | None) -> list[Any]:
         for item in level:
             below.extend(_listed(item) if step == "*" else (_member(item, step),))
         level = below
-    return level if "*" in steps else [one for item in level for one in _listed(item)]
+    return level if "*" in steps else [element for item in level for element in _listed(item)]
 
 
 def _listed(item: Any) -> list[Any]:

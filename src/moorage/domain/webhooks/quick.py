@@ -116,18 +116,18 @@ def _planned(scheme: WebhookScheme) -> _Plan | None:
 
 
 def _is_unusual(scheme: WebhookScheme) -> bool:
-    later = [one for one in (scheme.id, scheme.type, scheme.time) if one is not None]
+    later = [item for item in (scheme.id, scheme.type, scheme.time) if item is not None]
     return (
         any((scheme.algorithm not in HASHES, scheme.weak, scheme.reads_body, scheme.repeats))
         or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
         or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
         or any((len(scheme.signature) > 1, len(scheme.signs) > 1))
-        or not all(place.startswith(_LATER) for one in later for place in one.places)
+        or not all(place.startswith(_LATER) for item in later for place in item.places)
     )
 
 
 def _key(template: Template) -> str | None:
-    """The name of a template's header; None if the template is something else."""
+    """The header's name in a template that consists of one header; otherwise None."""
     pieces = template.pieces
     if len(pieces) != 1 or isinstance(pieces[0], bytes):
         return None
@@ -195,8 +195,8 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
         several = values[place].split(separator)
         if len(several) > MOST_SIGNATURES:
             raise _UnusualError
-        for one in several:
-            mark = one.strip()
+        for item in several:
+            mark = item.strip()
             if mark.startswith(prefix):
                 signatures.append(mark[cut:])
             elif begins and mark.startswith(start):

@@ -13,7 +13,7 @@ from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
 
 @attrs.frozen
 class WebhookReply:
-    """An answer to a webhook: small, with nothing in it that the sender does not know."""
+    """A short answer to a webhook, which contains only data that the sender knows."""
 
     status: int = 200
     body: bytes = b""
@@ -21,7 +21,7 @@ class WebhookReply:
 
     @classmethod
     def text(cls, text: str) -> WebhookReply:
-        """An answer in plain text, which no browser takes for a page."""
+        """An answer in plain text, which no browser renders as a page."""
         return cls(200, text.encode())
 
     @classmethod
@@ -39,7 +39,7 @@ _STATUSES: Final = {
 
 
 def reply_to(error: ConnectorError) -> WebhookReply:
-    """The answer to a webhook that was not accepted; it does not tell a forger the reason.
+    """The answer to a webhook that was not accepted; it does not reveal the reason.
 
     A forgery is answered 401, as vendors expect when they test an endpoint with a wrong signature.
     A webhook that was handled before is answered 200, so that the vendor stops. One that another

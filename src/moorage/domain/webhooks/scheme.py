@@ -1,4 +1,4 @@
-"""A vendor's way of signing webhooks, as data.
+"""A vendor's signature scheme for webhooks, as data.
 
 A scheme takes a dozen lines: what is signed, where the signature is, and where an event has its id,
 type and time. The scheme derives which parts its signature covers, and each event says so.
@@ -56,7 +56,7 @@ def _name(value: str) -> str:
 @careful
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
-    """A vendor's way of signing webhooks, and the places of an event's id, type and time.
+    """A vendor's signature scheme for webhooks, and the places of an event's id, type and time.
 
     Most fields are templates: texts with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
     `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,
@@ -180,7 +180,7 @@ class WebhookScheme:
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:
-        signed = {place for one in self.signs for place in one.places}
+        signed = {place for item in self.signs for place in item.places}
         # Fields that are run together can be taken apart elsewhere, into another id.
         return not self.each_signed and all(
             place in signed or (not self.weak and place.startswith(("json:", "root:", "form:")))
@@ -192,7 +192,7 @@ class WebhookScheme:
             *self.signature,
             *self.signs,
             *(place for place, _ in self.requires),
-            *(one for one in (self.timestamp, self.certificate, self.key_id) if one is not None),
+            *(item for item in (self.timestamp, self.certificate, self.key_id) if item is not None),
         )
         return self.each_signed or any(
             place.startswith(("json:", "lines:", "pairs:", "root:"))
@@ -208,7 +208,7 @@ class WebhookScheme:
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _whole(self) -> bool:
-        """True if every field of the body is part of the signed text."""
+        """True if the signature covers the whole body, not only some of its fields."""
         return "body" in self.covers or all(
             any(place.startswith("pairs:") for place in template.places) for template in self.signs
         )
@@ -227,7 +227,7 @@ class WebhookScheme:
             *self.signature,
             *self.signs,
             *(place for place, _ in self.requires),
-            *(one for one in single if one is not None),
+            *(item for item in single if item is not None),
         ]
         places = tuple(place for template in templates for place in template.places)
         texts = (self.prefix, *(value for _, value in self.requires))
@@ -286,7 +286,7 @@ def _parameters_in(text: str) -> list[str]:
         raise ConfigurationError(
             f"{text[:80]!r} has an unclosed brace.",
             path="scheme",
-            remedy="Write a brace as two, and a parameter as {name}.",
+            remedy="Write a literal brace twice, and a parameter as {name}.",
         ) from None
 
 

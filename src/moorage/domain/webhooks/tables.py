@@ -69,10 +69,10 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:
 def _read(key: str, value: Any, convert: Any, path: str) -> Any:
     if key in _PAIRS:
         pairs = _items(value, path)
-        return tuple(_pair(name, one, convert, _at(path, name)) for name, one in pairs)
+        return tuple(_pair(name, item, convert, _at(path, name)) for name, item in pairs)
     if key in _SEVERAL and isinstance(value, (list, tuple)):
         listed = enumerate(cast("Iterable[object]", value))
-        return tuple(_one(one, convert, f"{path}[{number}]") for number, one in listed)
+        return tuple(_one(item, convert, f"{path}[{number}]") for number, item in listed)
     if key in _NUMBERS:
         return _converted(convert, value, path)
     if key in _FLAGS:
@@ -130,9 +130,9 @@ def written(scheme: Any) -> dict[str, Any]:
 
 def _plain(key: str, value: Any) -> Any:
     if key in _PAIRS:
-        return {_plain("", name): one for name, one in value}
+        return {_plain("", name): item for name, item in value}
     if isinstance(value, tuple):
-        several = [_plain("", one) for one in cast("Iterable[object]", value)]
+        several = [_plain("", item) for item in cast("Iterable[object]", value)]
         return several[0] if len(several) == 1 else several
     if isinstance(value, Template):
         return value.text

@@ -98,7 +98,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs(scene: Scene, besides: str) -> str:
-    """`&name=value` of every field but one, sorted, in Vonage's way of signing."""
+    """`&name=value` for every field except the signature, sorted, as Vonage signs them."""
     if not isinstance(scene.item, dict):
         raise rejected(WebhookReason.MALFORMED, "The webhook has no fields.")
     fields = cast("dict[str, Any]", scene.item)
@@ -221,7 +221,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """The literals, and the places as kind, argument and whether they may be missing."""
+        """The literals, and the placeholders with kind, argument and whether each is optional."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -324,7 +324,7 @@ def _name_in(place: str) -> str:
 
 
 def nearest(written: object, names: Iterable[str]) -> str:
-    """A hint at the name that was probably meant, for a message; "" if none is near."""
+    """A hint for a message: the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     near = [str(name) for name in names if name != written]

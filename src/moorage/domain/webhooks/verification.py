@@ -52,7 +52,7 @@ class Examined(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A secret or a public key, as `decide` takes it."""
+    """A secret or a public key, in the form that `decide` takes."""
 
     check: Check
     secret: Secret | None = None
@@ -308,7 +308,7 @@ class Reader:
         self._name = name
 
     def payload(self, values: dict[str, str], body: bytes) -> Any:
-        """The payload; nothing else is read."""
+        """Return the payload, without reading further fields."""
         try:
             if self._scheme.body is BodyForm.JSON:
                 return json_of(body)
@@ -318,7 +318,7 @@ class Reader:
             raise
 
     def event(self, values: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
-        """The whole event."""
+        """The payload as one event."""
         scheme, payload = self._scheme, self.payload(values, body)
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""

@@ -1,1 +1,1 @@
-"""One call: from its arguments to its answer."""
+"""One call, from its arguments to its answer."""

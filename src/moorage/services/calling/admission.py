@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.observation.events import CallRefused, RateLimitWaited
+from moorage.domain.observation.events import CallRefused, CircuitChanged, RateLimitWaited
 from moorage.domain.resilience.admission import Answer, Confirm, unused
+from moorage.domain.resilience.circuit import CircuitState
+from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import FOREVER, SECOND
 from moorage.errors import (
     CircuitBreakerOpen,
@@ -53,6 +55,9 @@ async def be_admitted(
     second: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
         second = await core.execute(question.evolve(token=token), call.left(core))
+        if core.observers and second[0] is Answer.GO and second[2] and second[2][2]:
+            circuit = circuit_name(call.plan)
+            call.emit(core, CircuitChanged, state=CircuitState.HALF_OPEN, circuit=circuit)
         permit = await _turn(core, call, question, second)
         core.waiters.go(second[3])
     except BaseException:
@@ -74,7 +79,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
         if wait * 1000 > call.remaining(core):
             raise refusal(core, call, Answer.LIMITED, wait)
         if core.observers:
-            core.tell(RateLimitWaited(**call.event_fields(core), delay=wait / SECOND))
+            call.emit(core, RateLimitWaited, delay=wait / SECOND)
         due = core.nanoseconds() + wait * 1000
         if waiter is None:
             waiter = core.waiters.join(question, tickets, due)
@@ -90,7 +95,7 @@ async def _turn(core: Core, call: Call, question: Admission, admitted: Admitted)
 
 
 def lease_of(token: int) -> Permit:
-    """The permit of a probe of which only the token is known."""
+    """The permit of a probe, made from its token."""
     return (0, 0, token)
 
 
@@ -107,11 +112,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
     """The error of a refused attempt, with its time to retry; observers are notified."""
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
-        core.tell(
-            CallRefused(
-                **call.event_fields(core), error=type(error).__name__, retry_after=wait / SECOND
-            )
-        )
+        call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
     return error
 
 

@@ -13,34 +13,42 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from moorage.domain.idempotency.claims import MarkSent
 from moorage.domain.observation.events import (
     AttemptFinished,
+    AttemptStarted,
+    CallOutcome,
     CircuitChanged,
     RetryScheduled,
     VendorPaused,
 )
+from moorage.domain.observation.late_fields import late
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.admission import AT_ONCE, GO, Answer, Pause, Report, Uncount
 from moorage.domain.resilience.circuit import CircuitState, Outcome
 from moorage.domain.resilience.health import health
+from moorage.domain.resilience.ledger import AttemptEffect
 from moorage.domain.resilience.retry import Again
 from moorage.domain.resilience.vendor_hints import capped
-from moorage.domain.service.plan import MARGIN, ONCE
+from moorage.domain.service.plan import MARGIN, ONCE, circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable
 from moorage.services.calling.admission import be_admitted, lease_of, refusal, withdraw
+from moorage.services.calling.attempt_result import AttemptResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.domain.entries.renewal import Held
+    from moorage.domain.http.requests import HttpMethod, Request
+    from moorage.domain.observation.events import AttemptFacts, BeginningFacts
     from moorage.domain.resilience.admission import Admission, Admitted
     from moorage.domain.resilience.circuit import Permit
     from moorage.services.calling.call import Call
+    from moorage.services.calling.regions import Away
     from moorage.services.core.core import Core
 
 Ending: TypeAlias = "tuple[Any, Exception | None]"
 """The end of a step or a call: its value, or the error it ended with."""
 
-AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
+AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
@@ -49,39 +57,41 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
     if call.route is not None:
-        value, error = await call.route.first(core, call, step, on_fast_path=not hurried)
+        result = await call.route.first(core, call, step, on_fast_path=not hurried)
     else:
         question = admission_question(core, call, retry=False) if hurried else call.plan.admission
-        value, error = await once(core, call, question, step)
-    return (value, None) if error is None else await again(core, call, step, error)
+        result = await once(core, call, question, step)
+    if result.error is None:
+        return result.value, None
+    return await again(core, call, step, result)
 
 
 async def follow(
     core: Core, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
 ) -> Ending:
     """Continue after a failed first attempt that the fast path made."""
-    call.attempts = 1
-    call.disprove(error)
-    call.acted = not call.disproved
-    await _record(core, call, call.plan.admission, permit, health(error))
-    return await again(core, call, step, error)
+    call.leave()
+    call.weigh(error)
+    began = call.attempt_started if core.observers else None
+    call.attempt_started = None
+    outcome = _outcome(core, call, began, error)
+    opened = await _record(core, call, call.plan.admission, permit, outcome)
+    return await again(core, call, step, AttemptResult(error=error, opened=opened))
 
 
-async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
-    """Continue after a first attempt that failed with `error`, as long as a retry can help."""
+async def again(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
+    """Continue after the result of a first attempt, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
     delay = pause = waited = 0.0
     leaves = call.route is not None
-    while True:
-        other_regions = None
-        retried = not call.renewed
-        if call.renewed:
-            call.renewed = False
-        else:
-            if call.refused:
+    while (error := result.error) is not None:
+        other_regions: Away | None = None
+        retried = not result.repeats
+        if retried:
+            if result.refused:
                 return None, error
-            requested_pause = _requested_pause(core, call, error)
+            requested_pause = _requested_pause(core, call, error, result.pause)
             if call.route is not None and leaves:
                 other_regions = call.route.away(core, call, error, requested_pause)
             decision = retry.decide(
@@ -101,24 +111,24 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
                 )
             delay = decision.delay
             pause = max(0.0, delay - waited)
-            late = await _pause_before_retry(core, call, pause, error, stays=other_regions is None)
+            opened = result.opened if other_regions is None else 0
+            late = await _pause_before_retry(core, call, pause, error, opened)
             if late is not None:
                 return None, late
-        call.last = error
         if other_regions is None:
-            ending = await once(core, call, admission_question(core, call, retry=retried), step)
-        elif (elsewhere := await other_regions.go(core, call, step)) is None:
-            # No other region admits it, so the call stays where it is.
-            leaves, waited = False, pause
-            continue
+            result = await once(core, call, admission_question(core, call, retry=retried), step)
         else:
-            ending = elsewhere
-        value, failed = ending
-        if failed is None:
-            return value, None
-        error = failed
+            elsewhere = await other_regions.go(core, call, step)
+            if elsewhere is None:
+                # No other region admits it, so the call stays where it is.
+                leaves, waited = False, pause
+                continue
+            result = elsewhere
+        if result.refused and result.error is not None:
+            result.error.__cause__ = result.error.__cause__ or error
         leaves, waited = True, 0.0
         tries += retried
+    return result.value, None
 
 
 def _final_error(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
@@ -130,10 +140,10 @@ def _final_error(core: Core, call: Call, error: Exception, retry_after: float | 
     return error
 
 
-def _requested_pause(core: Core, call: Call, error: Exception) -> float | None:
-    """Seconds to wait that the vendor, or whatever refused the attempt, asked for."""
-    if call.pause is not None:
-        return call.pause
+def _requested_pause(core: Core, call: Call, error: Exception, pause: float | None) -> float | None:
+    """The seconds of a pause that the vendor, or the guard that refused the attempt, asked for."""
+    if pause is not None:
+        return pause
     wait = retry.wait_of(error, core.utc())
     pause = capped(wait, call.plan.service.max_pause)
     if pause != wait and isinstance(error, ConnectorError):
@@ -142,22 +152,17 @@ def _requested_pause(core: Core, call: Call, error: Exception) -> float | None:
 
 
 async def _pause_before_retry(
-    core: Core, call: Call, pause: float, error: Exception, *, stays: bool
+    core: Core, call: Call, pause: float, error: Exception, opened: int
 ) -> ConnectorError | None:
     """Pause before the next attempt; return an error if there can be no next attempt."""
-    if stays and call.opened and pause * SECOND < call.opened:
+    if pause * SECOND < opened:
         # The circuit opened on this failure, and refuses attempts for now.
-        held_back = refusal(core, call, Answer.CIRCUIT_OPEN, call.opened)
+        held_back = refusal(core, call, Answer.CIRCUIT_OPEN, opened)
         held_back.__cause__ = error
         return held_back
     if core.observers:
-        core.tell(
-            RetryScheduled(
-                **call.event_fields(core),
-                attempt=call.attempts,
-                delay=pause,
-                error=type(error).__name__,
-            )
+        call.emit(
+            core, RetryScheduled, attempt=call.attempts, delay=pause, error=type(error).__name__
         )
     if pause:
         await core.sleep(pause)
@@ -170,7 +175,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     question: Admission | None,
     step: AttemptStep,
     grants: list[Admitted] | None = None,
-) -> Ending:
+) -> AttemptResult:
     """Make one attempt: admission, the step itself, and the record of its outcome.
 
     `grants` contains the answer to `question` if it was asked already. While it does, whoever asked
@@ -183,10 +188,10 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
     try:
         if question is not None or call.claim is not None:
             try:
-                if call.claim is not None and not await core.renewals.holds(
-                    call.claim, call.left(core)
-                ):
-                    raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
+                if call.claim is not None:
+                    in_time = call.left(core)
+                    if core.renewals.renews and not await core.renewals.holds(call.claim, in_time):
+                        raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
                 if grants:
                     admitted = grants[0]
                     del grants[0]
@@ -200,17 +205,23 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                 granted = admitted[2]
                 if question is not None and (admitted[0] or admitted[1] or core.waits):
                     granted = await _admit_in_time(core, call, question, admitted)
-                if call.claim is not None:
+                if call.claim is not None and (core.renewals.renews or core.apart or core.waits):
                     await _under_claim(core, call, call.claim, granted, admitted)
                 permit = granted
                 if admitted[1]:
                     core.waiters.go(admitted[3])
             except BaseException as refused:  # noqa: BLE001 - raised again, if it is none
                 return _refused(core, call, admitted, refused)
-        acted, attempts, call.pause, call.opened = call.acted, call.attempts, None, 0
-        call.disproved = call.unsent = False
+        opened = 0
+        call.begin_attempt()
         began = core.nanoseconds() if plan.slow is not None or core.observers else None
-        value, error = await step(call)
+        if call.attempt_started is not None:
+            began = began if began is None else call.attempt_started
+            call.attempt_started = None
+        elif core.hears_attempt_starts:
+            begin_attempt(core, call)
+        result = await step(call)
+        error = result.error
         if error is None and call.keeps_permit:
             call.outcome = _outcome(core, call, began, None)
             call.permit, permit = permit, None
@@ -218,22 +229,38 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
         elif error is None and began is None and (permit is None or not permit[2]):
             permit = None
         else:
-            outcome = _outcome(core, call, began, error, left=call.attempts > attempts)
-            await _record(core, call, question, permit, outcome)
+            outcome = _outcome(core, call, began, error, left=call.has_left)
+            opened = await _record(core, call, question, permit, outcome)
             permit = None
             call.token = 0
     finally:
         if permit is not None or call.token:
             _give_back(core, call, permit, outcome)
-    if error is not None:
-        call.fail(left=call.attempts > attempts, before=acted)
-    if call.pause is not None and plan.gates.limits and _is_for_all(call, error):
-        await _keep_pause(core, call, call.pause)
-    return value, error
+    if result.pause is not None and plan.gates.limits and _pauses_all_regions(call, error):
+        await _keep_pause(core, call, result.pause)
+    return result._replace(opened=opened) if opened else result
+
+
+def begin_attempt(core: Core, call: Call) -> None:
+    """Notify the observers that an attempt begins."""
+    facts: BeginningFacts = (
+        *(call.identify(core), call.plan, core.nanoseconds(), call.attempts + 1, call.hedge),
+        *sizes_of(call.request),
+    )
+    call.beginning = late(AttemptStarted, facts)
+    core.tell(call.beginning)
+
+
+def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
+    """The method of a request, and the size of its body, if that is known before it is read."""
+    if request is None:
+        return None, None
+    body = request.body
+    return request.method, len(body) if isinstance(body, bytes) else body.length
 
 
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back everything an interrupted attempt still holds, wherever it was interrupted.
+    """Give back everything that an interrupted attempt holds, at whichever step it was interrupted.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
@@ -248,7 +275,7 @@ def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) 
 async def _admit_in_time(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Admit an attempt in time: a caller may oversleep, but no attempt begins past the deadline."""
+    """Admit an attempt if there is time left after the wait; none begins past the deadline."""
     permit = await be_admitted(core, call, question, first)
     if call.remaining(core) > 0:
         return permit
@@ -274,15 +301,13 @@ async def _under_claim(
         raise refusal(core, call, Answer.FENCED, 0)
 
 
-def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> Ending:
-    """The ending of an attempt that was not admitted; an interruption is raised again."""
+def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> AttemptResult:
+    """The result of an attempt that was not admitted; an interruption is raised again."""
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
     call.token = 0
-    error.__cause__ = error.__cause__ or call.last
-    call.refused = True
-    return None, error
+    return AttemptResult(error=error, refused=True)
 
 
 def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
@@ -295,9 +320,10 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
         return None
     left = max(0, call.remaining(core) // 1000)
     lease = left + micros(MARGIN) if call.open_ended else plan.question.lease
-    return plan.question.evolve(
-        retry=retry, within=min(plan.patience, left), lease=lease, claim=claim
-    )
+    within = min(plan.patience, left)
+    if claim is not None:
+        return plan.question.under_claim(claim, within=within, lease=lease, retry=retry)
+    return plan.question.evolve(retry=retry, within=within, lease=lease)
 
 
 def _outcome(
@@ -314,43 +340,59 @@ def _outcome(
     slow = call.plan.slow is not None and took > call.plan.slow
     if slow and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
-    if core.observers:
-        core.tell(
-            AttemptFinished(
-                **call.event_fields(core),
-                attempt=call.attempts,
-                duration=took / 1e9,
-                error=None if error is None else type(error).__name__,
-                status=call.status,
-                slow=slow,
-            )
+    if core.hears_attempts or (error is not None and core.observers):
+        facts: AttemptFacts = (
+            call.identify(core),
+            call.plan,
+            began + took,
+            call.attempts,
+            took,
+            None if error is None else type(error).__name__,
+            call.status,
+            slow,
+            call.hedge,
+            *sizes_of(call.request),
+            call.bytes_in,
+            _outcome_at_vendor(call, error),
         )
+        core.tell(late(AttemptFinished, facts))
     return outcome
+
+
+def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
+    """The outcome of the latest attempt at the vendor."""
+    if error is None:
+        return CallOutcome.DONE
+    possible = call.ledger.current is AttemptEffect.POSSIBLE
+    return CallOutcome.UNKNOWN if possible else CallOutcome.NOTHING
 
 
 async def _record(
     core: Core, call: Call, question: Admission | None, permit: Permit | None, outcome: Outcome
-) -> None:
-    """Record the outcome of an attempt; skip a first attempt that says nothing of the service."""
+) -> int:
+    """Record the outcome of an attempt; skip a first attempt that says nothing of the service.
+
+    Returns:
+        The minimum microseconds for which this opened the circuit; 0 if it did not.
+    """
     gates, first = call.plan.gates, question is not None and not question.retry
     if first and outcome is Outcome.NEUTRAL and gates.budget is not None:
         core.post(Uncount(gates.budget, gates.budget_key))
     if permit is None or (outcome is Outcome.GOOD and not permit[2]):
-        return
+        return 0
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
         changed = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
         # The call has ended; an unreachable store must not take its answer away.
-        return
-    rule = call.plan.gates.circuit
-    if changed is CircuitState.OPEN and rule and not rule.config.shadow:
-        call.opened = rule.open_for
+        return 0
     if changed is not None and core.observers:
-        core.tell(CircuitChanged(**call.event_fields(core), state=changed))
+        call.emit(core, CircuitChanged, state=changed, circuit=circuit_name(call.plan))
+    rule = call.plan.gates.circuit
+    return rule.open_for if changed is CircuitState.OPEN and rule and not rule.config.shadow else 0
 
 
-def _is_for_all(call: Call, error: Exception | None) -> bool:
+def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
     """True if a pause holds for all regions, as limits do; a failing region pauses only itself."""
     return call.route is None or error is None or isinstance(error, RateLimitExceeded)
 
@@ -362,4 +404,4 @@ async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     except StorageUnavailable:
         return
     if core.observers:
-        core.tell(VendorPaused(**call.event_fields(core), delay=pause))
+        call.emit(core, VendorPaused, delay=pause)

@@ -22,6 +22,7 @@ from moorage.domain.auth.keeping import fingerprint_of
 from moorage.domain.cache.rules import (
     Found,
     Fresh,
+    Inquiry,
     Stale,
     asker,
     cache_control,
@@ -41,6 +42,7 @@ from moorage.domain.cache.rules import (
 from moorage.domain.cache.state import LONGEST_FLIGHT
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.observation.events import CacheHit, CacheMissed, CacheRevalidated
+from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.errors import (
     BulkheadFull,
     CircuitBreakerOpen,
@@ -55,6 +57,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -107,7 +110,7 @@ class CacheLookup:
 
 
 class Cached(Exchange):
-    """The step of a call whose answer may be cached, and the work around its attempts."""
+    """The step of a call whose answer may be cached, around its attempts."""
 
     __slots__ = (
         "_arrival",
@@ -124,7 +127,6 @@ class Cached(Exchange):
         self._cache: GuardedCache = core.cache
         self._plan = call.plan
         self._policy = policy
-        self._acted = False
         self._stored_answer: Response | None = None
         # State of the current attempt: the request it sent, if it is the one looked up; the stored
         # answer it asked to confirm; and the answer that arrived.
@@ -135,11 +137,12 @@ class Cached(Exchange):
     async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
         """Answer from the cache, or make the attempts and store their answer."""
         lookup = await self._look(call)
+        entry = None if lookup is None else lookup.entry
+        if lookup is not None and entry is not None and isinstance(lookup.decision, Fresh):
+            return await self._answer_from_cache(call, entry)
         frugal = "only-if-cached" in cache_control(self._request.headers)
-        if lookup is not None and lookup.entry is not None:
-            entry, decision = lookup.entry, lookup.decision
-            if isinstance(decision, Fresh):
-                return await self._answer_from_cache(call, entry)
+        if lookup is not None and entry is not None:
+            decision = lookup.decision
             if isinstance(decision, Stale) and decision.while_revalidating:
                 if frugal:
                     return await self._answer_from_cache(call, entry)
@@ -150,33 +153,32 @@ class Cached(Exchange):
             )
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
-    async def send(self, call: Call) -> Ending:
+    async def send(self, call: Call) -> Response | AttemptResult:
         """Return the stored answer, or send the request, and return a confirmed or new answer."""
         call.cached = self._stored_answer is not None
         if self._stored_answer is not None:
             call.status = self._stored_answer.status
-            return self._stored_answer, None
+            return self._stored_answer
         self._arrival = None
-        response, error = await super().send(call)
+        response = await super().send(call)
         lookup_and_request, entry = self._sent_lookup, self._validated
-        if error is not None or lookup_and_request is None:
-            return response, error
+        if isinstance(response, AttemptResult) or lookup_and_request is None:
+            return response
         lookup, request = lookup_and_request
         core = self._core
         if entry is None or response.status != _NOT_MODIFIED:
             self._arrival = request, response, core.utc()
-            return response, None
+            return response
         if not confirms(entry, response):
             # Whatever the answer is, the attempt is repeated without a condition.
             lookup.entry = None
-            call.renewed = call.replayable
-            return None, _other_version(response)
+            return AttemptResult(error=_other_version(response), repeats=call.replayable)
         if core.observers:
-            core.tell(CacheRevalidated(**call.event_fields(core), age=entry.age))
+            call.emit(core, CacheRevalidated, age=entry.age)
         confirmed = refreshed(entry, response)
         self._arrival = request, confirmed, core.utc()
         call.cached = True
-        return confirmed.evolve(cached=True), None
+        return confirmed.evolve(cached=True)
 
     async def _look(self, call: Call) -> CacheLookup | None:
         """Look up the call in the cache; None if it must not be answered from there."""
@@ -187,26 +189,41 @@ class Cached(Exchange):
             request = await self.shaped(call) if self.transforms else self._request
             if _needs_provider(self._plan.service) and self._credentials is None:
                 self._credentials = await self._current(call)
-            key = self._key(request)
+            inquiry = self._inquiry(request)
         except ConnectorError:
             # The attempt will report the error.
             return None
         if request is not self._request and not may_be_kept(request):
             return None
-        stored = await self._cache.look(call, key)
+        stored = await self._cache.look(call, inquiry.key)
         if stored is None:
             return None
-        who = self._caller_digest(request)
-        entry = matching(stored.entries, request, who)
+        entry = inquiry.matching(stored.entries)
         return CacheLookup(
             request=request,
-            key=key,
-            who=who,
+            key=inquiry.key,
+            who=inquiry.who,
             found=stored,
             at=core.nanoseconds(),
             entry=entry,
             decision=decide(request, entry, self._policy),
         )
+
+    def _inquiry(self, request: Request) -> Inquiry:
+        """The question to the cache about a request.
+
+        It is remembered, unless the credential may change or stands in the request itself.
+        """
+        if self._credentials is not None:
+            return Inquiry(self._key(request), self._caller_digest(request), request)
+        inquiries = self._cache.inquiries
+        parts = (self._plan, request.path, request.query, request.headers.pairs)
+        inquiry = inquiries.get(parts)
+        if inquiry is None:
+            inquiry = Inquiry(self._key(request), self._caller_digest(request), request)
+            if not any(map(is_sensitive, request.headers)):
+                inquiries.add(parts, inquiry)
+        return inquiry
 
     def _key(self, request: Request) -> str:
         return _key(self._plan, request)
@@ -226,9 +243,10 @@ class Cached(Exchange):
         core = self._core
         if core.observers:
             stale = entry.age >= entry.lifetime
-            core.tell(CacheHit(**call.event_fields(core), age=entry.age, stale=stale))
+            call.emit(core, CacheHit, age=entry.age, stale=stale)
         self._stored_answer = given(entry, self._request)
-        return await self(call)
+        result = await self(call)
+        return result.value, result.error
 
     async def _revalidate_alone(
         self,
@@ -253,7 +271,7 @@ class Cached(Exchange):
         """Ask the service, and fall back to the stored answer where that is allowed."""
         core = self._core
         if core.observers:
-            core.tell(CacheMissed(**call.event_fields(core), stale=lookup.entry is not None))
+            call.emit(core, CacheMissed, stale=lookup.entry is not None)
         # The lookup has used some of the call's time.
         call.hurried = True
         self.transforms = (*self.transforms, partial(self._conditional, lookup))
@@ -367,8 +385,9 @@ def _key(plan: Plan, request: Request) -> str:
 
 def _needs_provider(service: Service) -> bool:
     """True if an attempt may ask the credential provider."""
-    regional = [region.credentials for region in service.regions] or [None]
-    return service.needs_credentials and service.credentials is None and None in regional
+    if not service.needs_credentials or service.credentials is not None:
+        return False
+    return None in [region.credentials for region in service.regions] or not service.regions
 
 
 def _other_version(response: Response) -> VendorFailed:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from moorage.domain.observation.events import CallFinished
+from moorage.domain.observation.events import CallFinished, CallOutcome, operation_of
+from moorage.domain.observation.late_fields import assign_facts, late
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.health import is_internal, may_have_acted
+from moorage.domain.resilience.ledger import BLANK, AttemptEffect
 from moorage.domain.resilience.retry import is_unsent
 from moorage.domain.service.plan import AFTERWARDS
 from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from datetime import datetime
+    from collections.abc import Callable, Coroutine, Iterable
 
     from moorage.domain.auth.sent_values import Sent, Witness
     from moorage.domain.entries.renewal import Held
-    from moorage.domain.http.requests import Response
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.observation.events import (
+        AttemptStarted,
+        CallFacts,
+        CallIdentity,
+        ContractCall,
+        Event,
+    )
     from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.resilience.ledger import Ledger
     from moorage.domain.service.plan import Plan
-    from moorage.domain.signing.dpop import ProofRefusal
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.regions import Route
     from moorage.services.core.core import Core
@@ -54,98 +62,148 @@ class Call:
     """The state of one call, from its first step to its last.
 
     Attributes:
-        deadline: time limit, in nanoseconds of the local clock.
-        attempts: number of attempts that left for the vendor.
+        started: its start, in nanoseconds of the local clock.
+        deadline: its time limit, in nanoseconds of the local clock.
+        attempt_started: start of the attempt that the fast path made, in nanoseconds of the local
+            clock; None once its end is recorded.
+        beginning: event that reported the start of the latest attempt, if somebody hears it.
+        bytes_in: size of the body of the latest attempt's answer, if it was read.
+        contract: operation of a contract that it belongs to, if any.
+        ended: True if the observers were notified of its end.
+        hedge: number of the concurrent extra request that it is; 0 if it is none.
         hurried: True if the remaining time is shorter than the plan's, or the caller asked for
             more.
         open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
         replayable: True if the request can be sent again.
+        request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
         cached: True if the answer was stored by an earlier call.
         cache: the step around its attempts that caches answers.
         claim: its idempotency claim, while it holds one.
+        identity: its correlation id and start, once somebody needs them.
         target: the claim's name of the vendor and account; None to use each plan's.
         route: regions that it may use, if the service has several.
         undecided: True while another region may admit the attempt that one refused.
-        acted: True if some attempt may have been processed, and no answer disproves it.
-        disproved, unsent: True if the last attempt certainly did nothing; if it certainly never
-            left.
         subject: id of the person whose data it is about.
-        pause: seconds that the vendor asked all callers to wait.
         sent: credential that the last attempt sent.
         witness: records the credential of each attempt, for the reader of the answers.
-        renewed: True if the credential was renewed after a refusal, so that the attempt is
-            repeated.
-        refused: True if an attempt was not admitted.
-        opened: minimum microseconds for which the circuit opened on the last attempt.
         keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
             because a stream still uses it.
-        unproven: True if the vendor refused the proof of possession of the credential.
         token: number of this call's probe lease, once it has asked for one.
         permit, outcome: permit and outcome that a stream reports at its end.
         written_by: latest time to record the latest attempt, in nanoseconds of the local clock; 0
             before the recording begins.
-        last: error of the previous attempt.
         parse: reads a successful answer; an answer that it cannot read is a failed attempt.
     """
 
-    acted = False
-    disproved = False
-    unsent = False
-    attempts = 0
+    ended = False
+    attempt_started: int | None = None
+    beginning: AttemptStarted | None = None
+    bytes_in: int | None = None
     cache: AroundAttempts | None = None
     claim: Held | None = None
+    contract: ContractCall | None = None
+    hedge = 0
     hurried = False
+    identity: CallIdentity | None = None
     cached = False
     keeps_permit = False
     keeps_place = False
     key: str | None = None
-    last: Exception | None = None
     open_ended = False
-    opened = 0
     outcome = Outcome.GOOD
     parse: Parse | None = None
-    pause: float | None = None
     permit: Permit | None = None
-    refused = False
-    renewed = False
     repeatable = True
     replayable = True
     replayed = False
+    request: Request | None = None
     route: Route | None = None
     sent: Sent | None = None
-    request_id: str | None = None
-    started_at: datetime | None = None
     status: int | None = None
     subject: str | None = None
     target: str | None = None
     token = 0
     undecided = False
-    unproven: ProofRefusal | None = None
     witness: Witness | None = None
     written_by = 0
+    _ledger = BLANK
 
     def __init__(self, plan: Plan, started: int, timeout: int) -> None:
         self.plan = plan
-        self.started = started
-        self.deadline = started + timeout
+        self.started: Final = started
+        self.deadline: Final = started + timeout
+
+    @property
+    def ledger(self) -> Ledger:
+        """What its attempts may have done; only the methods of this class replace it."""
+        return self._ledger
+
+    @property
+    def attempts(self) -> int:
+        """Number of attempts that left for the vendor."""
+        return self._ledger.attempts
+
+    @property
+    def acted(self) -> bool:
+        """True if some attempt may have been processed, and nothing disproves it."""
+        return self._ledger.acted
+
+    @property
+    def has_left(self) -> bool:
+        """True if the latest attempt has left for the vendor."""
+        return self._ledger.current is not AttemptEffect.NOT_LEFT
+
+    @property
+    def unsent(self) -> bool:
+        """True if the latest attempt certainly never reached the vendor."""
+        return self._ledger.unsent
+
+    def begin_attempt(self) -> None:
+        """Begin an attempt, which may still fail before it leaves."""
+        self._ledger = self._ledger.begin()
 
     def leave(self) -> None:
-        """Mark an attempt as sent: from here on it may be processed."""
-        self.attempts += 1
-        self.acted = True
+        """Mark the attempt as sent: from here on it may be processed."""
+        self._ledger = self._ledger.leave()
         self.written_by = 0
 
-    def disprove(self, error: Exception, since: int | None = None) -> None:
-        """Note what an error proves about this attempt.
+    def disprove(self) -> None:
+        """Note a proof that the attempt did nothing."""
+        self._ledger = self._ledger.disprove()
+
+    def weigh(self, error: Exception, since: int | None = None) -> None:
+        """Note what an error proves about the attempt.
 
         An error of another call can arrive through a user's function. It proves nothing about this
         attempt: `since` is a signature from before the function began, and errors signed later are
-            ignored.
+        ignored.
         """
         is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
-        self.disproved = is_of_this_attempt and not may_have_acted(error)
-        self.unsent = is_of_this_attempt and is_unsent(error)
+        if is_of_this_attempt and not may_have_acted(error):
+            self._ledger = self._ledger.disprove(unsent=is_unsent(error))
+
+    def take_over(self) -> None:
+        """Note that an earlier holder of the key may have acted, whatever this call proves."""
+        self._ledger = self._ledger.take_over()
+
+    def racer(self, hedge: int = 0) -> Call:
+        """The state of one of several concurrent requests that are one attempt of this call.
+
+        `hedge` is the number of an extra request.
+        """
+        racer = Call(self.plan, self.started, self.deadline - self.started)
+        racer.contract, racer.key, racer.request = self.contract, self.key, self.request
+        racer.beginning, racer.hedge = self.beginning, hedge
+        racer.identity = self.identity
+        racer.route = self.route
+        racer.witness = self.witness
+        racer._ledger = self._ledger
+        return racer
+
+    def join(self, racers: Iterable[Call]) -> None:
+        """Note what the concurrent requests of this attempt may have done."""
+        self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: Sent) -> None:
         """Record the credential that an attempt sends."""
@@ -159,17 +217,10 @@ class Call:
             return response
         return self.sent.response(response)
 
-    def masked(self, error: Exception | None) -> Exception | None:
-        """Return an error of the last attempt without the credential that was sent."""
+    def mask(self, error: Exception | None) -> None:
+        """Remove the credential that was sent from an error of the latest attempt."""
         if self.sent is not None and isinstance(error, ConnectorError):
             self.sent.error(error)
-        return error
-
-    def fail(self, *, left: bool, before: bool) -> None:
-        """Note what a failed attempt proves: an attempt that never left did nothing."""
-        if not left:
-            self.disproved = self.unsent = True
-        self.acted = before or not self.disproved
 
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative after it."""
@@ -181,7 +232,7 @@ class Call:
         Raises:
             DeadlineExceeded: the deadline has passed.
         """
-        remaining = self.remaining(core)
+        remaining = self.deadline - core.nanoseconds()
         if remaining <= 0:
             raise self.out_of_time()
         return remaining / 1e9
@@ -215,31 +266,66 @@ class Call:
 
     def event_fields(self, core: Core) -> dict[str, Any]:
         """The fields that every event of this call has."""
+        identity, contract = self.identify(core), self.contract
         return {
-            "at": core.utc(),
+            "at": identity.moment(core.nanoseconds()),
             "service": self.plan.service.name,
-            "operation": self.plan.operation,
+            "operation": operation_of(identity, self.plan),
             "tenant": self.plan.tenant,
-            "request_id": self.identify(core),
+            "request_id": identity.request_id,
             "region": self.plan.region,
+            "vendor": None if contract is None else contract.vendor,
+            "account": None if contract is None else contract.account,
+            "idempotency_key": identity.idempotency_key or self.key,
         }
 
-    def identify(self, core: Core) -> str:
-        """The correlation id, created at the first use."""
-        if self.request_id is None:
-            self.request_id = core.new_id()
-        return self.request_id
+    def emit(self, core: Core, kind: type[Event], **fields: Any) -> None:
+        """Notify the observers of an event of this call."""
+        event = kind(**self.event_fields(core), **fields)
+        assign_facts(event, (self.identify(core), self.plan, core.nanoseconds()))
+        core.tell(event)
+
+    def identify(self, core: Core) -> CallIdentity:
+        """The identity of this call, created at the first use."""
+        if self.identity is None:
+            self.identity = core.identify(self.started)
+            self.describe(self.identity, self.key)
+        return self.identity
+
+    def describe(self, identity: CallIdentity, key: object) -> None:
+        """Add the operation of the contract, and the caller's key, to the call's identity."""
+        if self.contract is not None:
+            identity.contract = self.contract
+            key = self.contract.idempotency_key or key
+        if isinstance(key, str):
+            identity.idempotency_key = key
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Mark an error with the call that it ended."""
         # Not part of the error's message, so these are no attributes of its interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
-        error.operation = error.operation or self.plan.operation
+        contract = self.contract
+        error.operation = error.operation or (
+            self.plan.operation if contract is None else contract.operation
+        )
+        if contract is not None:
+            error.vendor = error.vendor or contract.vendor
+            error.account = error.account or contract.account
+        key = self.key if contract is None else contract.idempotency_key or self.key
+        if key is not None:
+            error.idempotency_key = error.idempotency_key or key
         if self.plan.region is not None and error.service == self.plan.service.name:
             error.region = error.region or self.plan.region
         error.attempts = error.attempts or self.attempts
-        error.request_id = error.request_id or self.identify(core)
+        if not vars(error).get("_request_id"):
+            error.identify_by(_id_of, self.identify(core))
+
+    def outcome_at_vendor(self, error: Exception | None, *, cancelled: bool = False) -> CallOutcome:
+        """The outcome of this call's attempts at the vendor."""
+        if error is None and not cancelled:
+            return CallOutcome.NOTHING if self.replayed or self.cached else CallOutcome.DONE
+        return CallOutcome.UNKNOWN if self.acted else CallOutcome.NOTHING
 
     def finished(
         self,
@@ -250,22 +336,39 @@ class Call:
         cancelled: bool = False,
     ) -> CallFinished:
         """The event that reports the end of this call."""
-        return CallFinished(
-            **self.event_fields(core),
-            started_at=self.started_at or core.utc(),
-            duration=(core.nanoseconds() - self.started) / 1e9,
-            attempts=self.attempts,
-            error=None if error is None else type(error).__name__,
-            status=self.status,
-            vendor_code=getattr(error, "vendor_code", None),
-            idempotency_key=self.key,
-            subject=self.subject,
-            replayed=self.replayed,
-            cached=self.cached and error is None,
-            fallback=fallback,
-            cancelled=cancelled,
-            internal=error is not None and is_internal(error),
+        facts: CallFacts = (
+            self.identify(core),
+            self.plan,
+            core.nanoseconds(),
+            self.attempts,
+            None if error is None else type(error).__name__,
+            self.status,
+            getattr(error, "vendor_code", None),
+            self.key,
+            self.replayed,
+            self.cached and error is None,
+            fallback,
+            cancelled,
+            error is not None and is_internal(error),
+            self.subject,
+            self.outcome_at_vendor(error, cancelled=cancelled),
+            None if error is None else _message_of(error),
+            None if self.request is None else self.request.method,
+            None if self.request is None else self.request.headers.get("traceparent"),
         )
+        return late(CallFinished, facts)
+
+
+def _id_of(identity: CallIdentity) -> str:
+    return identity.request_id
+
+
+def _message_of(error: Exception) -> str | None:
+    """The message of one of our errors, and the vendor's; an error of a host may hold anything."""
+    if not isinstance(error, ConnectorError) or not error.args:
+        return None
+    vendor_message = getattr(error, "vendor_message", None)
+    return error.message if vendor_message is None else f"{error.message} ({vendor_message})"
 
 
 def cut_off() -> AttemptTimeout:

@@ -8,6 +8,7 @@ from moorage.domain.auth import methods as auth
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent
 from moorage.domain.http.requests import Request, Response, join_url
+from moorage.domain.http.urls import origin_of
 from moorage.domain.observation.events import CredentialRefreshed
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.resilience.classify import (
@@ -21,8 +22,8 @@ from moorage.domain.resilience.health import REFUSED
 from moorage.domain.resilience.vendor_hints import capped, rate_hint, retry_after
 from moorage.domain.secrets.frames import bare
 from moorage.domain.service.plan import is_repeatable, with_defaults, with_idempotency_key
-from moorage.domain.signing.dpop import ProofRefusal, refusal_of
 from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.proof_refusals import ProofRefusal, refusal_of
 from moorage.domain.values.names import name_of
 from moorage.domain.values.text import with_article
 from moorage.errors import (
@@ -35,6 +36,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.services.calling.admission import refusal
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.call import OutOfTimeError
 from moorage.services.calling.regions import Route
 
@@ -67,7 +69,6 @@ class Exchange:
     """The step that sends one request and judges its answer; made once per call."""
 
     __slots__ = (
-        "_acted",
         "_arrived",
         "_challenged",
         "_core",
@@ -88,8 +89,8 @@ class Exchange:
         plan = call.plan
         if plan.base_url is None:
             call.route = _route(call, request)
-        call.replayable = request.replayable
-        if not request.replayable and call.repeatable and plan.retry.max_attempts > 1:
+        call.replayable = replayable = request.replayable
+        if not replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
                 "The body can be read only once, and this request may be sent again.",
                 field="body",
@@ -98,7 +99,7 @@ class Exchange:
         request = with_idempotency_key(with_defaults(request, plan), plan, call.key)
         self._arrived = [] if arrived is None else [arrived]
         self._core = core
-        self._request = request
+        self._request = call.request = request
         as_it_is = plan.base_url is not None and not plan.request_transforms
         self._url = join_url(plan.base_url or "", request) if as_it_is else None
         self._credentials: Credentials | OAuthCredentials | None = None
@@ -106,29 +107,34 @@ class Exchange:
         self._challenged = False
         self.transforms = plan.request_transforms
 
-    async def __call__(self, call: Call) -> Ending:
-        """Send once. An error that may quote the vendor contains nothing of what was sent."""
+    async def __call__(self, call: Call) -> AttemptResult:
+        """Send once. An error that may quote the vendor contains none of the sent credentials."""
         try:
-            response, error = await self.send(call)
-            if error is None:
+            answer = await self.send(call)
+            if isinstance(answer, AttemptResult):
+                result = answer
+            else:
+                response: Any = answer
                 for transform in call.plan.response_transforms:
                     response = await self._in_time(call, self._core.settle(transform(response)))
                     if not isinstance(response, Response):
                         raise _no_result(transform, response, "response_transforms")
-                response, error = await self.judged(call, response)
+                result = await self.judged(call, response)
         except ConnectorError as failure:
-            response, error = None, failure
-        return response, call.masked(error)
+            result = AttemptResult(error=failure)
+        call.mask(result.error)
+        return result
 
-    async def send(self, call: Call) -> Ending:
-        """The answer, whatever its status, or the error if none arrived."""
+    async def send(self, call: Call) -> Response | AttemptResult:
+        """Return the answer, whatever its status; the result of the attempt if none can be used."""
         if self._arrived:
             call.leave()
             (response, error), call.sent = self._arrived.pop()
             if error is not None:
-                call.disprove(error)
-                return None, bare(error)
-            return call.cleared(response), None
+                call.weigh(error)
+                return AttemptResult(error=bare(error))
+            call.status, call.bytes_in = response.status, len(response.body)
+            return call.cleared(response)
         base = call.plan.base_url or ""
         departure, plain = await self.prepare(call)
         call.leave()
@@ -136,52 +142,64 @@ class Exchange:
             response = await self._core.send(*departure)
         except ConnectorError as error:
             self.note_no_answer(call, error)
-            return None, error.with_traceback(None)
+            return AttemptResult(error=error.with_traceback(None))
         finally:
             # An interruption's traceback contains this frame.
             del departure
-        call.status = response.status
-        unproven = self.read_proof_challenge(call, response.status, response.headers)
-        if unproven is not None:
-            return None, unproven
+        call.status, call.bytes_in = response.status, len(response.body)
+        challenge = self.read_challenge(call, response.status, response.headers)
+        if challenge is not None:
+            return challenge
         if plain is not None:
             response = response.evolve(url=join_url(base, plain))
-        return call.cleared(response), None
+        return call.cleared(response)
 
-    def read_proof_challenge(
-        self, call: Call, status: int, headers: Headers
-    ) -> ConnectorError | None:
-        """Process the parts of an answer about proofs of possession (RFC 9449, section 9).
+    def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
+        """Process the parts of an answer about authentication with nonces of the server.
 
-        A proof without the vendor's nonce proves that nothing was done, and does not discredit the
-        credential: it is returned as the error, and the same attempt is repeated. A second one in a
+        These are proofs of possession (RFC 9449, section 9) and Digest (RFC 7616). A request
+        without the server's nonce proves that nothing was done, and does not discredit the
+        credential: the same attempt is then repeated. A second one in a
         row is treated like any other answer.
         """
-        plan = call.plan
-        call.unproven = None
+        plan, core = call.plan, self._core
         if self._credentials is not None and is_success(status):
-            self._core.refreshes.accepted(plan.refresh_key)
-        if not auth.proves(plan.credentials or self._credentials):
+            core.refreshes.accepted(plan.refresh_key)
+        credentials, base = plan.credentials or self._credentials, plan.base_url or ""
+        if credentials is None:
             return None
-        nonce_learned = self._core.nonces.learn(plan.base_url or "", headers)
-        if status == _UNAUTHORIZED:
-            call.unproven = refusal_of(headers)
-        challenged_before, self._challenged = self._challenged, call.unproven is ProofRefusal.NONCE
-        if challenged_before or not nonce_learned or not self._challenged:
+        if auth.proves(credentials):
+            learned: bool | None = core.nonces.learn(base, headers)
+            challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
+            required = "its own nonce in the proof of possession"
+        elif auth.responds(credentials):
+            learned = core.digests.learn(base, status, headers)
+            challenged = learned is not None
+            required = "a response to its Digest challenge"
+        else:
             return None
-        call.disproved = True
-        call.renewed = call.replayable
-        return AuthenticationFailed(
-            f"The vendor requires its own nonce in the proof of possession (HTTP {status}).",
+        challenged_before, self._challenged = self._challenged, challenged
+        if challenged_before or not learned or not challenged:
+            return None
+        call.disprove()
+        error = AuthenticationFailed(
+            f"The vendor requires {required} (HTTP {status}).",
             status=status,
             retryable=True,
             remedy="Send the request once more with a new body: the nonce is known now.",
         )
+        return AttemptResult(error=error, repeats=call.replayable)
+
+    def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
+        """The reason for which an answer refuses the proof of possession; None if it does not."""
+        if status != _UNAUTHORIZED or not auth.proves(call.plan.credentials or self._credentials):
+            return None
+        return refusal_of(headers)
 
     def note_no_answer(self, call: Call, error: ConnectorError) -> None:
         """Note that no answer arrived."""
         self._challenged = False
-        call.disprove(error)
+        call.weigh(error)
 
     async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
         """The transformed and authorised request with its timeouts.
@@ -190,25 +208,24 @@ class Exchange:
         Nothing is stored here, because hedged reads may be in progress concurrently.
         """
         core, plan, request = self._core, call.plan, self._request
-        call.status, self._acted = None, call.acted
+        call.status = call.bytes_in = None
         if self.transforms:
             request = await self.shaped(call)
+        if core.traces:
+            request = core.traced(request, call.beginning)
         credentials = plan.credentials or self._credentials
         if credentials is None and plan.service.needs_credentials:
             self._credentials = credentials = await self._current(call)
-        if call.claim is not None and not await core.renewals.holds(call.claim, call.left(core)):
+        base = plan.base_url or ""
+        token = await self._token(call, base) if auth.negotiates(credentials) else None
+        claim = call.claim if core.renewals.renews else None
+        if claim is not None and not await core.renewals.holds(claim, call.left(core)):
             raise refusal(core, call, Answer.FENCED, 0)
         # Nothing is awaited from here on: the URL may contain secrets that no frame should show.
-        base = plan.base_url or ""
         url = self._url or join_url(base, request)
         plain = None
         if credentials is not None:
-            before = request
-            request = auth.authorise(request, credentials)
-            if auth.signs(credentials):
-                occasion = Occasion(core.utc(), core.new_id())
-                nonce = core.nonces.nonce_for(base)
-                request = auth.sign(request, url, credentials, occasion, nonce=nonce)
+            before, request = request, self._authenticated(request, url, base, credentials, token)
             if request.query != before.query:
                 plain, url = before, join_url(base, request)
         sent = Sent(credentials, request, url, plan.service.redaction, base)
@@ -221,6 +238,26 @@ class Exchange:
             raise call.out_of_time()
         return (request, url, plan.timeouts.within(remaining)), plain
 
+    def _authenticated(
+        self,
+        request: Request,
+        url: str,
+        base_url: str,
+        credentials: Credentials | OAuthCredentials,
+        token: bytes | None,
+    ) -> Request:
+        """The request with its credentials and their additions for this attempt."""
+        core = self._core
+        request = auth.authorise(request, credentials)
+        if auth.signs(credentials):
+            occasion = Occasion(core.utc(), core.new_id())
+            nonce = core.nonces.nonce_for(base_url)
+            return auth.sign(request, url, credentials, occasion, nonce=nonce)
+        if auth.responds(credentials):
+            challenge = core.digests.next_use(base_url)
+            return auth.respond(request, url, credentials, challenge, core.new_id())
+        return request if token is None else auth.with_token(request, token)
+
     async def shaped(self, call: Call) -> Request:
         """The request after its transforms."""
         request = self._request
@@ -230,18 +267,19 @@ class Exchange:
                 raise _no_result(transform, request, "request_transforms")
         return request
 
-    async def judged(self, call: Call, response: Response) -> Ending:
+    async def judged(self, call: Call, response: Response) -> AttemptResult:
         """Judge an answer, renewing a refused credential first."""
-        error = self._judge(call, response)
+        result = self._judge(call, response)
+        error = result.error
         if isinstance(error, AuthenticationFailed):
-            if call.unproven is None:
-                error = await self._renew(call, error)
-            else:
-                error.remedy = _REFUSED_PROOFS[call.unproven]
-        return (response, None) if error is None else (None, error)
+            proof = self._proof_refusal(call, response.status, response.headers)
+            if proof is None:
+                return await self._renew(call, result, error)
+            error.remedy = _REFUSED_PROOFS[proof]
+        return result
 
-    def _judge(self, call: Call, response: Response) -> ConnectorError | None:
-        """The error that an answer means, if any; notes a pause that the vendor asks for."""
+    def _judge(self, call: Call, response: Response) -> AttemptResult:
+        """The result that an answer means, with the pause that the vendor asks for."""
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
@@ -253,8 +291,7 @@ class Exchange:
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
-            call.pause = self.spent(call, response.headers)
-            return None
+            return AttemptResult(response, None, self.spent(call, response.headers))
         if not isinstance(error, ConnectorError):
             raise ConfigurationError(
                 f"{name_of(plan.classify)} returned {with_article(type(error).__name__)}.",
@@ -262,14 +299,14 @@ class Exchange:
                 remedy="Return one of moorage's errors, or None.",
             )
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
-        call.disproved = isinstance(error, (*REFUSED, RateLimitExceeded))
+        if isinstance(error, (*REFUSED, RateLimitExceeded)):
+            call.disprove()
         wait = retry_after(response.headers, self._core.utc())
         if wait is None and isinstance(error, RateLimitExceeded):
             wait = _reset(response.headers, self._core)
         if wait is not None:
             error.vendor_retry_after = wait
-        call.pause = capped(wait, plan.service.max_pause)
-        return error
+        return AttemptResult(error=error, pause=capped(wait, plan.service.max_pause))
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
         """The error if a successful answer cannot be read; it then counts as lost.
@@ -305,6 +342,18 @@ class Exchange:
         pending = self._core.get_credentials(plan.service.name, plan.tenant)
         return _credentials(await self._in_time(call, pending))
 
+    async def _token(self, call: Call, base_url: str) -> bytes:
+        """The negotiator's token for the host of a base URL."""
+        origin = origin_of(base_url)
+        host = "" if origin is None else origin[1]
+        token = await self._in_time(call, self._core.negotiate(host))
+        if isinstance(token, bytes):
+            return token
+        raise CredentialNotFound(
+            f"The negotiator returned {with_article(type(token).__name__)}.",
+            remedy="Correct the negotiator: it must return the token as bytes.",
+        )
+
     async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
         """Await a result until the deadline; the synchronous version cannot cancel it."""
         try:
@@ -312,7 +361,9 @@ class Exchange:
         except OutOfTimeError:
             raise call.out_of_time() from None
 
-    async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
+    async def _renew(
+        self, call: Call, result: AttemptResult, error: AuthenticationFailed
+    ) -> AttemptResult:
         """After a 401, renew the credential once; the same attempt is then repeated.
 
         A service that refuses renewed credentials too does not cause a renewal for each call.
@@ -320,21 +371,18 @@ class Exchange:
         stale = self._credentials
         not_renewable = stale is None or call.plan.credentials is not None
         if error.status != _UNAUTHORIZED or self._renewed or not_renewable:
-            return error
+            return result
         self._renewed = True
-        # The refusal proves that this attempt did nothing.
-        call.acted = self._acted
         try:
             current = await self._renewed_by_one(call, stale)
         except ConnectorError as failed:
             failed.__cause__ = failed.__cause__ or error
-            return failed
+            return result._replace(error=failed)
         if current is None:
             error.remedy = _REFUSED_ANEW
-            return error
+            return result
         self._credentials = current
-        call.renewed = call.replayable
-        return error
+        return result._replace(repeats=call.replayable)
 
     async def _renewed_by_one(
         self, call: Call, stale: Any
@@ -359,7 +407,7 @@ class Exchange:
                 current = _credentials(renewed)
                 core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:
-                    core.tell(CredentialRefreshed(**call.event_fields(core)))
+                    call.emit(core, CredentialRefreshed)
             return current
         finally:
             core.release(plan.refresh_key, self)
@@ -378,7 +426,7 @@ def _route(call: Call, request: Request) -> Route:
 
 
 def _reset(headers: Headers, core: Core) -> float | None:
-    """The time at which the vendor allows more, if its answer says that nothing is left."""
+    """The time at which the vendor's limit resets, if its answer says that no calls are left."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 

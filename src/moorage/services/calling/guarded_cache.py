@@ -1,4 +1,4 @@
-"""A cache whose failures never end a call, and never delay it for long.
+"""A cache whose failures never fail a call, and never delay it for long.
 
 An unreachable cache is not asked for a while; one caller at a time probes it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.observation.events import CacheSkipped
+from moorage.domain.values.bounded import Bounded
 from moorage.errors import ConnectorError, StorageUnavailable
 from moorage.services.calling.call import OutOfTimeError
 from moorage.services.core.outage_probe import OutageProbe
@@ -15,12 +16,14 @@ from moorage.services.core.outage_probe import OutageProbe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.cache.rules import Entries, Found
+    from moorage.domain.cache.rules import Entries, Found, Inquiry
     from moorage.domain.resilience.outage import Outage
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core, Flow
 
 _FOREVER: Final = float("inf")
+_MOST: Final = 1_024
+"""The number of requests whose inquiries are remembered."""
 
 
 class GuardedCache:
@@ -28,6 +31,9 @@ class GuardedCache:
 
     No operation takes longer than the policy's limit, and a lookup no longer than its call may.
     Storing and removing after a call may exceed its deadline by as much.
+
+    Attributes:
+        inquiries: what was asked last, by plan and the parts of a request.
     """
 
     def __init__(
@@ -36,15 +42,21 @@ class GuardedCache:
         look: Callable[[str, float | None], Flow[Found]],
         keep: Callable[[str, int, Entries, float, float | None], Flow[bool]],
         forget: Callable[[str, float | None], Flow[None]],
+        look_now: Callable[[str], Found] | None = None,
     ) -> None:
+        """Guard a cache; `look_now` is the lookup of one that never waits and never fails."""
         self._core = core
         self._look = look
         self._keep = keep
         self._forget = forget
+        self._look_now = look_now
         self._probe = OutageProbe(core, "cache")
+        self.inquiries: Bounded[tuple[Any, ...], Inquiry] = Bounded(_MOST)
 
     async def look(self, call: Call, key: str) -> Found | None:
         """Look up the entries of a key."""
+        if self._look_now is not None:
+            return self._look_now(key)
         left = max(0.0, call.remaining(self._core) / 1e9)
         entries: Found | None = await self._guarded_use(call, left, self._look, key)
         if entries is not None and entries.unreadable is not None:
@@ -109,7 +121,7 @@ class GuardedCache:
     def _tell(self, call: Call, error: str) -> None:
         core = self._core
         if core.observers:
-            core.tell(CacheSkipped(**call.event_fields(core), error=error))
+            call.emit(core, CacheSkipped, error=error)
 
 
 def _too_late(bound: float) -> StorageUnavailable:

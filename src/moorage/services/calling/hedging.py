@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.attempts import once
-from moorage.services.calling.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.domain.service.settings import HedgeConfig
-    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
 
 class _Try(NamedTuple):
-    """One of the concurrent requests, and its ending."""
+    """One of the concurrent requests, and its result."""
 
     call: Call
-    ending: Ending
+    result: AttemptResult
 
 
 class Hedged:
@@ -36,48 +37,49 @@ class Hedged:
         self._config = config
         self._inner = inner
 
-    async def __call__(self, call: Call) -> Ending:
-        """The first good answer; if there is none, the ending of the first request."""
-        lead = _twin(call)
-        extras = [_twin(call) for _ in range(self._config.max_extra)]
-        ended: list[Ending] = []
+    async def __call__(self, call: Call) -> AttemptResult:
+        """The first good answer; if there is none, the result of the first request."""
+        lead = call.racer()
+        extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
+        of_lead: list[AttemptResult] = []
+        ended: list[AttemptResult] = []
 
         async def first() -> _Try:
-            ended.append(await self._inner(lead))
-            return _Try(lead, ended[0])
+            of_lead.append(await self._inner(lead))
+            ended.append(of_lead[0])
+            return _Try(lead, of_lead[0])
 
-        steps = [first, *(self._extra(extra, number) for number, extra in enumerate(extras))]
+        steps = [first, *(self._extra(extra, n, ended) for n, extra in enumerate(extras))]
         try:
             winner: _Try = await self._core.first(steps, stagger=self._config.delay, good=_is_good)
         finally:
-            before = call.attempts
-            call.attempts += sum(racer.attempts - before for racer in (lead, *extras))
-        if ended and not _is_good(winner):
-            winner = _Try(lead, ended[0])
-        call.status, call.pause = winner.call.status, lead.pause
-        call.cached = winner.call.cached
-        call.renewed = any(racer.renewed for racer in (lead, *extras))
-        return winner.ending
+            call.join((lead, *extras))
+        if of_lead and not _is_good(winner):
+            winner = _Try(lead, of_lead[0])
+        call.status, call.cached = winner.call.status, winner.call.cached
+        call.bytes_in = winner.call.bytes_in
+        return AttemptResult(
+            winner.result.value,
+            winner.result.error,
+            pause=of_lead[0].pause if of_lead else None,
+            repeats=any(result.repeats for result in ended),
+        )
 
-    def _extra(self, twin: Call, number: int) -> Callable[[], Awaitable[_Try]]:
-        question = twin.plan.admission and twin.plan.admission.evolve(within=0)
+    def _extra(
+        self, racer: Call, number: int, ended: list[AttemptResult]
+    ) -> Callable[[], Awaitable[_Try]]:
+        question = racer.plan.admission and racer.plan.admission.evolve(within=0)
 
         async def extra() -> _Try:
-            if twin.route is not None:
-                return _Try(twin, await twin.route.beside(self._core, twin, number, self._inner))
-            return _Try(twin, await once(self._core, twin, question, self._inner))
+            if racer.route is not None:
+                result = await racer.route.beside(self._core, racer, number, self._inner)
+            else:
+                result = await once(self._core, racer, question, self._inner)
+            ended.append(result)
+            return _Try(racer, result)
 
         return extra
 
 
-def _twin(call: Call) -> Call:
-    twin = Call(call.plan, call.started, call.deadline - call.started)
-    twin.request_id = call.request_id
-    twin.attempts = call.attempts
-    twin.route = call.route
-    twin.witness = call.witness
-    return twin
-
-
 def _is_good(attempt: _Try) -> bool:
-    return attempt.ending[1] is None
+    return attempt.result.error is None

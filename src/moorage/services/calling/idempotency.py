@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import attrs
 
@@ -39,6 +39,7 @@ from moorage.services.calling.answers import opened, sealed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from moorage.domain.values.fingerprints import Fingerprint
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
+_MARGIN: Final = micros(MARGIN)
+_UNKNOWN: Final = Claimed(Verdict.UNKNOWN)
 _CONFLICT: Final = 409
 _NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
 _LOST: Final = ("lost", None)
@@ -55,44 +58,59 @@ _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
 
 
 @attrs.frozen(kw_only=True)
-class Once:
+class KeyRules:
+    """The rules for all keys that are used in the same way, prepared once.
+
+    Attributes:
+        target: vendor and account that the key is sent to.
+        remembered: microseconds for which the vendor may be asked again under the key; 0 for never.
+        honoured: True if the vendor knows keys, so that it answers a repeat like the first request.
+        refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
+            leaves the outcome unknown.
+        ttl: microseconds for which an answer is replayed.
+        encode, decode: convert an answer to its stored form, and back.
+        lookup: describes the thing to look up when the outcome of a key is unknown.
+        nothing_done: foreign exceptions that prove that nothing was done.
+    """
+
+    target: str
+    remembered: int = attrs.field(converter=micros)
+    ttl: int = attrs.field(converter=micros)
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    lookup: Callable[[str], str]
+    nothing_done: tuple[type[Exception], ...] = ()
+    refuses: bool = False
+    honoured: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
+    )
+
+
+class Once(NamedTuple):
     """The protection of one idempotency key.
 
     Attributes:
         key: the key as the caller gave it.
         at: key of its state in the store.
         fingerprint: fingerprint of the payload.
-        target: vendor and account that the key is sent to.
-        remembered: seconds for which the vendor may be asked again under the key; 0 for never.
-        honoured: True if the vendor knows keys, so that it answers a repeat like the first request.
-        refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
-            leaves the outcome unknown.
-        ttl: seconds for which an answer is replayed.
-        encode, decode: convert an answer to its stored form, and back.
-        lookup: description of the thing to look up when the outcome is unknown.
-        nothing_done: foreign exceptions that prove that nothing was done.
+        rules: rules for keys that are used like this one.
         reach: limit of the caller; some only look up a lost answer and begin nothing new.
     """
 
     key: str
     at: str
-    fingerprint: bytes
-    target: str
-    remembered: float
-    ttl: float
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
-    lookup: str
-    nothing_done: tuple[type[Exception], ...] = ()
-    refuses: bool = False
+    fingerprint: bytes | Fingerprint
+    rules: KeyRules
     reach: Reach = Reach.FRESH
-    honoured: bool = attrs.field(
-        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
-    )
+
+    @property
+    def lookup(self) -> str:
+        """Description of the thing to look up when the outcome is unknown."""
+        return self.rules.lookup(self.key)
 
 
 class NotSentError(ConnectorError):
-    """Nothing was sent, because this caller may only continue what was sent or stored before."""
+    """Nothing was sent, because this caller may only continue an earlier call."""
 
 
 async def act_once(
@@ -103,7 +121,7 @@ async def act_once(
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
     """
-    owner, ttl = core.token(), micros(once.ttl)
+    owner, ttl = core.token(), once.rules.ttl
     claim = None
     try:
         claimed, until = await _claim(core, call, once, owner)
@@ -111,18 +129,18 @@ async def act_once(
             return _replayed(core, call, once, claimed.answer)
         if not _may_send(once.reach, claimed.verdict):
             raise NotSentError(_NOT_SENT)  # noqa: TRY301 - what was claimed is given back
-        # The earlier holder may have acted already, whatever happens to this repeat.
-        call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
+        if claimed.verdict is Verdict.ASK_AGAIN:
+            call.take_over()
         call.claim = claim = Held(once.at, claimed.fence, ttl=ttl, until=until)
         try:
             core.renewals.keep(claim)
             if call.route is None or call.route.movable:
-                call.target = once.target
+                call.target = once.rules.target
             value, error = await act()
             if error is None:
                 return await _completed(core, call, once, claim, value)
-            if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
-                call.acted = False
+            if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
+                call.disprove()
             if _is_final(error, call, once):
                 return await _refused(core, call, once, claim, error)
             with suppress(StorageUnavailable):
@@ -144,11 +162,11 @@ def _may_send(reach: Reach, verdict: Verdict) -> bool:
 
 
 def _unanswered(call: Call, once: Once, error: Exception) -> Exception:
-    """The error of a call without an answer: an unknown outcome if a repeat could not tell it."""
+    """The error of a call without an answer: an unknown outcome if a repeat could not learn it."""
     if not call.acted or not isinstance(error, ConnectorError):
         return error
-    refused = once.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
-    if once.remembered and not refused:
+    refused = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
+    if once.rules.remembered and not refused:
         return error
     unknown = _unknown(once)
     unknown.__cause__ = error
@@ -195,22 +213,29 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
     """Claim the key once, for each target it may have been sent to; also return the lease's end."""
+    rules = once.rules
     plans_by_target = {} if call.route is None else call.route.plans_by_target()
-    claimed = Claimed(Verdict.UNKNOWN)
-    term = micros(max(0, call.remaining(core)) / 1e9 + MARGIN)
+    claimed = _UNKNOWN
+    # Rounded up, so that no claim ends before its holder.
+    term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
     lease = core.renewals.lease(term)
-    for target in plans_by_target or (once.target,):
+    for target in plans_by_target or (rules.target,):
         command = Claim(
             once.at,
             fingerprint=once.fingerprint,
             owner=owner,
             lease=lease,
             term=term,
-            ttl=micros(once.ttl),
+            ttl=rules.ttl,
             target=target,
-            remembered=micros(once.remembered),
+            remembered=rules.remembered,
         )
-        claimed = await core.execute(command, call.left(core))
+        left = call.left(core)
+        claimed = (
+            await core.execute(command, left)
+            if core.ask is None or core.apart
+            else core.ask(command, left)
+        )
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.plan = plans_by_target.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:
@@ -229,14 +254,14 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
 def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     call.replayed = True
     if core.observers:
-        core.tell(IdempotencyReplayed(**call.event_fields(core), idempotency_key=once.key))
+        call.emit(core, IdempotencyReplayed)
     try:
         kind, content = opened(core.cipher, call.plan, once.key, stored)
     except ConnectorError as error:
         return None, error
     if kind == "value":
         try:
-            return once.decode(content), None
+            return once.rules.decode(content), None
         except ConnectorError as error:
             return None, error
         except Exception as error:  # noqa: BLE001 - whatever a user's value raises
@@ -257,10 +282,10 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
 
 async def _completed(core: Core, call: Call, once: Once, claim: Held, value: Any) -> Ending:
     try:
-        answer = ("value", once.encode(value))
+        answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
         answer = _LOST
-        _tell_not_stored(core, call, once, error)
+        _tell_not_stored(core, call, error)
     settled = await _store_answer(core, call, once, claim, answer)
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
@@ -288,20 +313,23 @@ async def _store_answer(
         settled = await _settle(core, call, complete(claim.key, claim.fence, stored, ttl=claim.ttl))
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
-        _tell_not_stored(core, call, once, error)
+        _tell_not_stored(core, call, error)
         return None if answer is _LOST else await _store_answer(core, call, once, claim, _LOST)
     except StorageUnavailable as error:
-        _tell_not_stored(core, call, once, error)
+        _tell_not_stored(core, call, error)
         return None
     if not (settled.held or settled.done):
         # The effect happened nevertheless, and its caller is told so.
-        _tell_not_stored(core, call, once, StorageUnavailable("The store has lost the claim."))
+        _tell_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
     return settled
 
 
 async def _settle(core: Core, call: Call, command: Settle) -> Settled:
     try:
-        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
+        left = call.afterwards(core)
+        if core.ask is not None and not core.apart:
+            return core.ask(command, left)  # type: ignore[no-any-return]  # as Settle says
+        return await core.execute(command, left)  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         # Settling may be repeated; the caller's knowledge of the key must not be lost.
         core.post(command)
@@ -309,14 +337,14 @@ async def _settle(core: Core, call: Call, command: Settle) -> Settled:
 
 
 def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
-    """True if the service understood and refused, so that another try changes nothing.
+    """True if the service understood and refused, so that another attempt is pointless.
 
     After an attempt with a lost answer, only a vendor that knows keys can refuse finally; and a
     conflict may then mean that it is still working on that attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False
-    return not call.acted or (once.honoured and error.status != _CONFLICT)
+    return not call.acted or (once.rules.honoured and error.status != _CONFLICT)
 
 
 def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
@@ -335,10 +363,6 @@ def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
     )
 
 
-def _tell_not_stored(core: Core, call: Call, once: Once, error: Exception) -> None:
+def _tell_not_stored(core: Core, call: Call, error: Exception) -> None:
     if core.observers:
-        core.tell(
-            AnswerNotStored(
-                **call.event_fields(core), idempotency_key=once.key, error=type(error).__name__
-            )
-        )
+        call.emit(core, AnswerNotStored, error=type(error).__name__)

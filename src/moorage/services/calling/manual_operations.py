@@ -2,26 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
 
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import Resolve, checked_key
 from moorage.domain.observation.events import CircuitChanged, PauseEnded
 from moorage.domain.resilience.admission import ReadCircuit, Resume, SetCircuit
+from moorage.domain.resilience.circuit import CircuitState
+from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.services.calling.answers import sealed
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import Plans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule, CircuitState
+    from moorage.domain.resilience.circuit import CircuitBreakerState, CircuitRule
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
     from moorage.services.core.core import Core
+
+
+R = TypeVar("R")
+
+_CIRCUIT_ACTS: Final = {
+    CircuitState.FORCED_OPEN: "circuit.open",
+    CircuitState.DISABLED: "circuit.close",
+    CircuitState.CLOSED: "circuit.reset",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ManualAct:
+    """An act by hand.
+
+    Attributes:
+        act: the name of the act, such as "circuit.open".
+        subject: the thing that it is done to.
+        actor: the person; None for the user of the operating system.
+        reason: the reason that the person gave.
+        before, after: the state before and after it: plain values by name.
+    """
+
+    act: str
+    subject: str
+    actor: str | None
+    reason: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
+async def recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
+    """Record an act and then do it; if that fails, record this too.
+
+    Raises:
+        ConnectorError: the act could not be recorded, and was not done.
+    """
+    record = core.audit
+    if record is None:
+        return await perform()
+    fields = attrs.asdict(act, recurse=False)
+    await record(**fields)
+    try:
+        return await perform()
+    except Exception as error:
+        failed = {**fields, "act": f"{act.act}.failed", "after": {"error": type(error).__name__}}
+        with suppress(ConnectorError):
+            await record(**failed)
+        raise
 
 
 class ManualOperations:
@@ -58,21 +112,53 @@ class ManualOperations:
         tenant: str | None = None,
         endpoint: str | None = None,
         region: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> None:
         """Set a circuit manually: closed (a reset), forced open, or disabled.
 
         If the circuit of one region is forced open, all calls go to the other regions.
+
+        Args:
+            service: name of the service.
+            state: new state.
+            tenant: tenant whose circuit to set, if tenants have separate circuits.
+            endpoint: endpoint whose circuit to set, if it has one of its own.
+            region: region whose circuit to set, if the service has several.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
+
+        Raises:
+            StorageUnavailable: a store is not available, or the audit trail; nothing was changed.
         """
         core = self.core
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state), None)
+            key, before = plan.gates.circuit_key, None
+            if core.audit is not None:
+                before = {"state": (await core.execute(ReadCircuit(rule, key), None)).state.value}
+            act = ManualAct(
+                act=_CIRCUIT_ACTS.get(state, "circuit.set"),
+                subject=_subject("circuit of", service, tenant, endpoint, region),
+                actor=actor,
+                reason=reason,
+                before=before,
+                after={"state": CircuitState(state).value},
+            )
+            await recorded(core, act, lambda: core.execute(SetCircuit(rule, key, state), None))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
-            core.tell(CircuitChanged(**call.event_fields(core), state=state))
+            circuit = circuit_name(plan)
+            call.emit(core, CircuitChanged, state=state, circuit=circuit, by_hand=True)
 
     async def reset_limits(
-        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+        self,
+        service: str,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> float:
         """End the pause that a vendor's answer imposed on a service's limits.
 
@@ -82,6 +168,8 @@ class ManualOperations:
             service: name of the service.
             tenant: tenant whose limits to reset, if tenants have separate limits.
             endpoint: endpoint whose limits to reset in addition to the service's.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
 
         Returns:
             Seconds that remained of the pause; 0.0 if there was none.
@@ -95,10 +183,17 @@ class ManualOperations:
                     path="limits",
                     remedy="Configure one with RateLimitConfig.per_second(10).",
                 )
-            remaining = await core.execute(Resume(plan.gates), None) / SECOND
+            act = ManualAct(
+                act="limits.reset",
+                subject=_subject("limits of", service, tenant, endpoint),
+                actor=actor,
+                reason=reason,
+            )
+            resume = Resume(plan.gates)
+            remaining = await recorded(core, act, lambda: core.execute(resume, None)) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
-            core.tell(PauseEnded(**call.event_fields(core), remaining=remaining))
+            call.emit(core, PauseEnded, remaining=remaining)
         return remaining  # type: ignore[no-any-return]  # as Resume says
 
     async def resolve_key(
@@ -109,8 +204,10 @@ class ManualOperations:
         done: bool,
         answer: object = None,
         tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> bool:
-        """Settle a key whose outcome is unknown, after looking it up at the vendor.
+        """Settle a key whose outcome is unknown, after you have looked it up at the vendor.
 
         Args:
             service: service that was called under the key.
@@ -119,6 +216,8 @@ class ManualOperations:
                 the request may still be in progress.
             answer: answer that repeats of the key get; a Response if the key belongs to a request.
             tenant: tenant of the key.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
 
         Returns:
             True if this settled the key. False if nothing was changed: the key was never used or
@@ -147,7 +246,15 @@ class ManualOperations:
                 ttl=micros(plan.service.idempotency_ttl),
                 answer=stored and sealed(self.core.cipher, plan, idempotency_key, stored),
             )
-            return await self.core.execute(resolve, None)  # type: ignore[no-any-return]  # as Resolve says
+            act = ManualAct(
+                act="key.resolve",
+                subject=_subject(f"key {idempotency_key} of", service, tenant),
+                actor=actor,
+                reason=reason,
+                after={"done": done},
+            )
+            core = self.core
+            return await recorded(core, act, lambda: core.execute(resolve, None))
 
     def _with_circuit(
         self, service: str, tenant: str | None, endpoint: str | None, region: str | None
@@ -163,6 +270,11 @@ class ManualOperations:
                 remedy="Configure one with CircuitBreakerConfig().",
             )
         return plan, rule
+
+
+def _subject(kind: str, *parts: str | None) -> str:
+    """The name of a subject in the audit trail, such as "circuit of vat/acme"."""
+    return f"{kind} {'/'.join(part for part in parts if part)}"
 
 
 def _in_region(plan: Plan, region: str | None) -> Plan:

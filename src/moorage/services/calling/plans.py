@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.http.requests import Request
 from moorage.domain.service.plan import Plan
 from moorage.domain.service.settings import Service, by_name
 from moorage.domain.state.keys import checked_name
@@ -15,11 +16,12 @@ from moorage.errors import ConfigurationError, ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from moorage.domain.http.requests import Request
+    from moorage.domain.http.requests import HttpMethod
     from moorage.services.core.core import Core
     from moorage.services.environment_guard import EnvironmentGuard
 
-_MOST: Final = 10_000
+_MOST: Final = 16_384
+_MOST_ROUTES: Final = 4_096
 
 
 class Plans:
@@ -35,6 +37,7 @@ class Plans:
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         self._core = core
         self.services: dict[str, Service] = {}
+        self._compiled: dict[tuple[str, str | None], Plan] = {}
         for service in _several(services):
             if not isinstance(service, Service):
                 raise ConfigurationError(
@@ -51,11 +54,48 @@ class Plans:
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
                 # A mistake in any of them is reported now, not at the first call.
-                Plan(service, None, endpoint)
+                name = None if endpoint is None else endpoint.name
+                self._compiled[service.name, name] = Plan(service, None, endpoint)
         self._cached: Bounded[tuple[str, str | None, str | None], Plan] = Bounded(_MOST)
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.environment_guard: EnvironmentGuard | None = None
+        self._routes: Bounded[tuple[str, str | None, HttpMethod, str], Plan] = Bounded(_MOST_ROUTES)
+
+    def sendable(
+        self, service: str, tenant: str | None, endpoint: str | None, request: Request
+    ) -> Plan | None:
+        """The plan of a request that the fast path may send; None where the flow has to look."""
+        if type(request) is not Request or type(request.body) is not bytes:
+            return None
+        try:
+            plan = self.direct.get((service, tenant, endpoint))
+            if plan is None and endpoint is None:
+                plan = self.routed(service, tenant, request)
+        except TypeError:  # a name that is none, which the flow refuses
+            return None
+        return plan
+
+    def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
+        """The plan of a request that the fast path may send, found by its method and path.
+
+        None if the service has no endpoints, or the flow has to look.
+        """
+        settings = self.services.get(service)
+        if settings is None or not settings.endpoints:
+            return None
+        route = (service, tenant, request.method, request.path)
+        plan = self._routes.get(route)
+        if plan is None:
+            try:
+                endpoint = settings.endpoint(None, request)
+            except ConnectorError:
+                return None
+            plan = self.easy.get((service, tenant, None if endpoint is None else endpoint.name))
+            if plan is None or not plan.plain:
+                return None
+            self._routes.add(route, plan)
+        return plan
 
     def find(
         self,
@@ -74,11 +114,15 @@ class Plans:
         key = (service, tenant, None if endpoint_settings is None else endpoint_settings.name)
         plan = self._cached.get(key)
         if plan is None:
-            plan = Plan(settings, tenant, endpoint_settings)
+            plan = self._compiled[service, key[2]]
+            if tenant is not None:
+                plan = plan.for_tenant(tenant)
             if self.environment_guard is not None and not self.environment_guard.passed:
                 # A caller that only inspects a service needs a plan, which must admit nothing.
                 return plan
-            if plan.easy and self._core.ask is not None and not self._core.observers:
+            core = self._core
+            can_enter = plan.bulkhead is None or core.enter is not None
+            if plan.easy and core.ask is not None and can_enter:
                 self.easy[key] = plan
                 # The endpoint is matched anew for each request that does not name it.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):

@@ -10,6 +10,7 @@ from moorage.domain.observation.events import CallRefused
 from moorage.domain.service import region
 from moorage.domain.values.durations import FOREVER
 from moorage.errors import CircuitBreakerOpen, ConnectorError, RateLimitExceeded
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.attempts import admission_question, once
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
     from moorage.domain.resilience.admission import Admission
     from moorage.domain.service.plan import Plan
-    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
@@ -52,22 +53,21 @@ class Route:
 
     async def first(
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
-    ) -> Ending:
+    ) -> AttemptResult:
         """Make the first attempt, in the best region that admits it."""
         # A key that was sent before stays in its region.
         plans = self._others(core, call) or (call.plan,)
         ask = _as_planned if on_fast_path else _as_it_stands
-        ending = await self.in_any(core, call, plans, ask, step)
-        if _kept_out(call, ending) and core.observers:
-            error = ending[1]
-            core.tell(
-                CallRefused(
-                    **call.event_fields(core),
-                    error=type(error).__name__,
-                    retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
-                )
+        result = await self.in_any(core, call, plans, ask, step)
+        if _kept_out(result) and core.observers:
+            error = result.error
+            call.emit(
+                core,
+                CallRefused,
+                error=type(error).__name__,
+                retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
             )
-        return ending
+        return result
 
     def away(
         self, core: Core, call: Call, error: Exception, retry_after: float | None
@@ -86,7 +86,7 @@ class Route:
             retry_after=retry_after if limited else None,
         )
 
-    async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> Ending:
+    async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> AttemptResult:
         """Make attempt `number` of those that run concurrently with the one here."""
         own_plan = call.plan
         others = self._others(core, call, acted=True)
@@ -101,24 +101,23 @@ class Route:
         plans: tuple[Plan, ...],
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
-    ) -> Ending:
+    ) -> AttemptResult:
         """Attempt in the first region that admits it; else return the refusal that ends soonest."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
         for plan in plans:
-            call.plan, call.refused = plan, False
-            ending = await once(core, call, ask(core, call), step)
-            error = ending[1]
-            if not call.refused or not isinstance(error, CircuitBreakerOpen):
+            call.plan = plan
+            result = await once(core, call, ask(core, call), step)
+            if not result.refused or not isinstance(result.error, CircuitBreakerOpen):
                 call.undecided = False
                 self._tried.add(_name(call))
-                return ending
-            refusals.append(error)
+                return result
+            refusals.append(result.error)
         call.undecided = False
         if len(plans) > 1:
             call.plan = self.whole
-        return None, min(refusals, key=_due)
+        return AttemptResult(error=min(refusals, key=_due), refused=True)
 
     def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
         now = core.nanoseconds()
@@ -150,19 +149,19 @@ class Away:
     at_once: bool
     retry_after: float | None
 
-    async def go(self, core: Core, call: Call, step: AttemptStep) -> Ending | None:
+    async def go(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
         """Make another attempt there; None if no region admits it, so that the call stays."""
         own_plan = call.plan
-        ending = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
-        if not _kept_out(call, ending):
-            return ending
-        call.plan, call.refused = own_plan, False
+        result = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
+        if not _kept_out(result):
+            return result
+        call.plan = own_plan
         return None
 
 
-def _kept_out(call: Call, ending: Ending) -> bool:
+def _kept_out(result: AttemptResult) -> bool:
     """True if no region's circuit admitted an attempt."""
-    return call.refused and isinstance(ending[1], CircuitBreakerOpen)
+    return result.refused and isinstance(result.error, CircuitBreakerOpen)
 
 
 def _name(call: Call) -> str:

@@ -13,13 +13,13 @@ from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.health import health
 from moorage.domain.secrets.frames import bare
 from moorage.errors import AttemptTimeout, ConnectorError
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.exchange import Exchange
 from moorage.services.core.foreign_errors import http_broke
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Headers, Request
     from moorage.ports.http import AsyncIncoming
-    from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
@@ -39,33 +39,37 @@ class Streaming(Exchange):
         call.keeps_permit = call.keeps_place = True
         call.hurried = call.open_ended = True
 
-    async def __call__(self, call: Call) -> Ending:
+    async def __call__(self, call: Call) -> AttemptResult:
         """Open the answer; a failure is read and judged here."""
         core = self._core
         incoming = None
         try:
             incoming, error = await self._open(call)
             if incoming is None:
-                return None, call.masked(error)
+                call.mask(error)
+                return AttemptResult(error=error)
             call.status = incoming.status
-            unproven = self.read_proof_challenge(call, incoming.status, incoming.headers)
+            challenge = self.read_challenge(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
-                call.pause = self.spent(call, incoming.headers)
+                pause = self.spent(call, incoming.headers)
                 self._opened = Stream(core, call, incoming)
                 incoming = None
-                return self._opened, None
+                return AttemptResult(self._opened, None, pause)
             body = await _some(incoming)
-            if unproven is not None:
-                return None, unproven
+            if challenge is not None:
+                return challenge
             response = Response(incoming.status, incoming.headers, body, url=self._at)
-            _, refused = await self.judged(call, call.cleared(response))
-            return None, call.masked(refused)
+            result = await self.judged(call, call.cleared(response))
+            call.mask(result.error)
         except ConnectorError as error:
-            failure = error
+            failure = bare(error)
+        else:
+            return result
         finally:
             if incoming is not None:
                 incoming.close()
-        return None, call.masked(bare(failure))
+        call.mask(failure)
+        return AttemptResult(error=failure)
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
         """The answer at its headers, or the error if none arrived."""
@@ -142,7 +146,7 @@ class Stream:
             self.settle()
             error.__traceback__ = None  # the frames below contain the bytes that were read
             raise
-        call.masked(failure)
+        call.mask(failure)
         call.sign(core, failure)
         self._settle(outcome, failure)
         try:

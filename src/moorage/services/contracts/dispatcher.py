@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.routes import Account, Directory, RoutingRequest
+    from moorage.contracts.vendor import Vendor
     from moorage.contracts.wire import Wire
     from moorage.errors import RecipientRefused
     from moorage.services.calling.attempts import AttemptStep
@@ -60,7 +61,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """True if the vendor certainly did nothing, so that another may do the operation."""
+    """True if the vendor certainly did nothing, so that another vendor may do the operation."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -130,7 +131,7 @@ class Dispatcher:
         timeout = maybe_seconds(timeout, "timeout")
         accounts = self.directory.choose(operation)
         if key is None or self.rehearses(operation):
-            return await self._try_accounts(operation, accounts, perform, timeout)
+            return await self._try_accounts(operation, accounts, perform, timeout, key=key)
         return await self._execute_with_key(operation, accounts, perform, checked_key(key), timeout)
 
     async def execute_at(
@@ -145,10 +146,8 @@ class Dispatcher:
         """Execute an operation on an existing object, at the account of its reference."""
         timeout = maybe_seconds(timeout, "timeout")
         account, own_ref = self.directory.find(ref, operation)
-        wire = self._wire(account, operation, timeout, keyed=key is not None)
-        return await self._with_named_errors(
-            operation, wire, perform(account.vendor, wire, own_ref)
-        )
+        wire = self._wire(account, operation, timeout, key)
+        return await self._at_account(operation, wire, perform, account.vendor, own_ref)
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
         """The error if the configuration forbids sending to these recipients; None otherwise."""
@@ -166,6 +165,8 @@ class Dispatcher:
         keyed: bool,
         rehearses: str | None = None,
         use: KeyUse = AS_USUAL,
+        operation: str | None = None,
+        key: str | None = None,
     ) -> VendorWire:
         """A wire to an account; it sends nothing in a rehearsal."""
         return VendorWire(
@@ -178,6 +179,8 @@ class Dispatcher:
             subject=self.subject,
             rehearses=rehearses,
             use=use,
+            operation=operation,
+            key=key,
         )
 
     def rehearses(self, operation: RoutingRequest) -> bool:
@@ -185,13 +188,20 @@ class Dispatcher:
         return self.safety.dry_run and has_effect(operation)
 
     def _wire(
-        self, account: Account, operation: RoutingRequest, timeout: float | None, *, keyed: bool
+        self, account: Account, operation: RoutingRequest, timeout: float | None, key: str | None
     ) -> VendorWire:
-        rehearses = operation.operation if self.rehearses(operation) else None
-        stated = account.vendor.unknown_outcomes.get(operation.operation)
-        use = KeyUse(round=operation.round, reach=operation.reach, repeats=_REPEATS.get(stated))
+        rehearses = operation.full_name if self.rehearses(operation) else None
+        repeats = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
+        use = operation.use if repeats is None else attrs.evolve(operation.use, repeats=repeats)
         return self.wire(
-            account, operation.tenant, timeout, keyed=keyed, rehearses=rehearses, use=use
+            account,
+            operation.tenant,
+            timeout,
+            keyed=key is not None,
+            rehearses=rehearses,
+            use=use,
+            operation=operation.full_name,
+            key=key,
         )
 
     def _seconds(self, account: Account) -> float:
@@ -203,7 +213,9 @@ class Dispatcher:
         accounts: tuple[Account, ...],
         perform: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
+        *,
         ownership: KeyOwnership | None = None,
+        key: str | None = None,
     ) -> R:
         """Execute an operation at the first account, or at the next if the previous did nothing.
 
@@ -213,9 +225,9 @@ class Dispatcher:
         unavailable: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self._wire(account, operation, timeout, keyed=ownership is not None)
+            wire = self._wire(account, operation, timeout, key)
             try:
-                return await self._with_named_errors(operation, wire, perform(account.vendor, wire))
+                return await self._at_account(operation, wire, perform, account.vendor)
             except ConnectorError as error:
                 refused = refuses_value(error, wire)
                 if not (refused or nothing_done(error, wire)):
@@ -223,10 +235,10 @@ class Dispatcher:
                 if unavailable is None and not refused:
                     unavailable = account, error
                 await _move(ownership, following)
-                self._tell(operation, account, following, error)
-        wire = self._wire(last, operation, timeout, keyed=ownership is not None)
+                self._tell(operation, account, following, error, key)
+        wire = self._wire(last, operation, timeout, key)
         try:
-            return await self._with_named_errors(operation, wire, perform(last.vendor, wire))
+            return await self._at_account(operation, wire, perform, last.vendor)
         except ConnectorError as error:
             if unavailable is None or not refuses_value(error, wire):
                 raise
@@ -259,24 +271,37 @@ class Dispatcher:
             names = [item.name for item in accounts]
             other_accounts = accounts[names.index(name) + 1 :] if movable and name in names else ()
             return await self._try_accounts(
-                operation, (account, *other_accounts), perform, timeout, ownership
+                operation,
+                (account, *other_accounts),
+                perform,
+                timeout,
+                ownership=ownership,
+                key=key,
             )
         finally:
             ownership.give_back()
 
-    async def _with_named_errors(
-        self, operation: RoutingRequest, wire: VendorWire, execution: Awaitable[R]
+    async def _at_account(
+        self,
+        operation: RoutingRequest,
+        wire: VendorWire,
+        perform: Callable[..., Awaitable[R]],
+        vendor: Vendor,
+        *refs: Ref,
     ) -> R:
-        """Add the account and the operation to an error that names none.
+        """Execute an operation; add the account and the operation to an error that names none.
 
         An error after a step with a possible effect never claims that nothing was done.
         """
         try:
-            answer = wire.masked(await execution)
+            answer = wire.masked(await perform(vendor, wire, *refs))
         except ConnectorError as error:
             wire.masked(error)
             error.service = error.service or wire.account
-            error.operation = error.operation or operation.operation
+            error.operation = error.operation or operation.full_name
+            error.vendor = error.vendor or wire.vendor
+            error.account = error.account or wire.account
+            error.idempotency_key = error.idempotency_key or wire.key
             if wire.acted:
                 vars(error).update(_acted=True)
             raise
@@ -295,7 +320,12 @@ class Dispatcher:
         return account
 
     def _tell(
-        self, operation: RoutingRequest, account: Account, following: Account, error: ConnectorError
+        self,
+        operation: RoutingRequest,
+        account: Account,
+        following: Account,
+        error: ConnectorError,
+        key: str | None,
     ) -> None:
         core = self.calling.core
         if core.observers:
@@ -303,7 +333,10 @@ class Dispatcher:
                 FailedOver(
                     at=core.utc(),
                     service=account.name,
-                    operation=operation.operation,
+                    operation=operation.full_name,
+                    vendor=account.vendor.name,
+                    account=account.name,
+                    idempotency_key=key,
                     tenant=operation.tenant,
                     request_id=error.request_id,
                     to=following.name,

@@ -1,4 +1,4 @@
-"""The email operations, at the vendor that the configuration names."""
+"""The email operations that need more than one call."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.email import (
-    KIND,
-    EmailCapability,
-    EmailMessage,
-    check_addressed,
-    check_fits,
-)
-from moorage.contracts.email_address import as_address
+from moorage.contracts.declared.email import EmailContract
+from moorage.contracts.email import check_fits
 from moorage.contracts.email_bulk import BulkMessage
-from moorage.contracts.email_outcomes import StatisticsQuery
-from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.validators import check_kind
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
+from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.key_ownership import KeyOwnership
 
 if TYPE_CHECKING:
@@ -29,57 +22,16 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailVendor
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
+    from moorage.contracts.email_outcomes import EmailReceipt
+    from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Dispatcher
 
 _USUAL: Final = 100
 _BATCHES: Final = "email.batch"
 
 
-class EmailFlows:
-    """The email operations of one tenant.
-
-    Args:
-        desk: dispatcher that sends operations to vendors.
-        tenant: tenant of the operations.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
-        self._dispatcher = dispatcher
-        self._tenant = tenant
-
-    async def send_transactional(
-        self,
-        message: EmailMessage,
-        *,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-    ) -> EmailReceipt:
-        """Send one message; its recipients see each other, except for blind copies.
-
-        Args:
-            message: message with its recipients.
-            idempotency_key: identifies this message: a repeat returns the same receipt.
-            timeout: seconds for the whole operation.
-        """
-        check_kind(message, EmailMessage, "message")
-        check_addressed(message)
-        refused = self._dispatcher.refusal("send_transactional", _addresses(message.everybody))
-        if refused is not None:
-            raise refused
-
-        async def perform(vendor: Any, wire: Wire) -> EmailReceipt:
-            check_fits(message, len(message.everybody), vendor.limits)
-            receipt: EmailReceipt = await vendor.send_transactional(
-                wire, message, key=idempotency_key
-            )
-            return receipt
-
-        operation = self._operation("send_transactional", message.needs)
-        return await self._dispatcher.execute(
-            operation, perform, key=idempotency_key, timeout=timeout
-        )
+class EmailFlows(Flows, EmailContract):
+    """The email operations of one tenant."""
 
     async def send_bulk(
         self,
@@ -107,7 +59,7 @@ class EmailFlows:
             longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
             checked_key(f"{longest}/{len(bulk.recipients)}")
         refusals = [
-            self._dispatcher.refusal("send_bulk", _addresses(recipient.everybody))
+            self._dispatcher.refusal("email.send_bulk", _addresses(recipient.everybody))
             for recipient in bulk.recipients
         ]
         if any(refusals):
@@ -117,7 +69,7 @@ class EmailFlows:
                 if refusal is None
             ]
             bulk = attrs.evolve(bulk, recipients=allowed)
-        operation = self._operation("send_bulk", bulk.needs)
+        operation = self._request("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(operation, idempotency_key))
         steps = [
             partial(self._chunk, operation, chunk, _below(idempotency_key, number), timeout)
@@ -128,30 +80,6 @@ class EmailFlows:
         )
         results = (result for results in results_of_chunks for result in results)
         return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
-
-    async def validate_address(
-        self, address: EmailAddress | str, *, timeout: float | None = None
-    ) -> AddressCheck:
-        """Ask the vendor if mail to an address can be delivered."""
-        checked = as_address(address, "address")
-
-        async def perform(vendor: EmailVendor, wire: Wire) -> AddressCheck:
-            return await vendor.validate_address(wire, checked)
-
-        operation = self._operation("validate_address", {EmailCapability.VALIDATE_ADDRESS})
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
-
-    async def get_statistics(
-        self, query: StatisticsQuery, *, timeout: float | None = None
-    ) -> EmailStatistics:
-        """Get the statistics of the mail sent in a range of days."""
-        check_kind(query, StatisticsQuery, "query")
-
-        async def perform(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
-            return await vendor.get_statistics(wire, query)
-
-        operation = self._operation("get_statistics", {EmailCapability.STATISTICS})
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
         """The number of recipients per chunk; with a key, the number of its first use.
@@ -207,11 +135,6 @@ class EmailFlows:
             if refused and refused[0].error is error:
                 return refused
             return [Result(error=error) for _ in chunk.recipients]
-
-    def _operation(self, operation: str, needs: Any) -> RoutingRequest:
-        return RoutingRequest(
-            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
-        )
 
 
 async def _result_of(

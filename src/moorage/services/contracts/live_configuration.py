@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 from moorage.domain.state.keys import checked_name
@@ -37,7 +36,7 @@ class LiveConfiguration:
         self.tenants: TenantDispatchers | None = None
 
     def account(self, name: str) -> Account | None:
-        """The account of this name if it is known in memory; nothing is looked up."""
+        """The account of this name if it is in memory; nothing is looked up."""
         tenant_dispatcher = None if self.tenants is None else self.tenants.cached(_tenant_of(name))
         tenant_account = (
             None if tenant_dispatcher is None else tenant_dispatcher.directory.accounts.get(name)
@@ -86,7 +85,7 @@ class CurrentOperations(Generic[F]):
 
     Args:
         flows: makes the operations, for a dispatcher and a tenant.
-        desk: finds the dispatcher of a starting call.
+        find_dispatcher: finds the dispatcher of a starting call.
         tenant: tenant of the operations.
     """
 
@@ -100,18 +99,13 @@ class CurrentOperations(Generic[F]):
         self._find_dispatcher = find_dispatcher
         self._tenant = tenant
 
-    async def current(self) -> F:
-        """The operations of a starting call, on the current dispatcher."""
-        return self._flows(await self._find_dispatcher(self._tenant), self._tenant)
-
-
-def on_current_dispatcher(
-    flow: Callable[Concatenate[F, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[CurrentOperations[F], P], Coroutine[Any, Any, R]]:
-    """Wrap a flow of a dispatcher so that each call uses the current dispatcher."""
-
-    @wraps(flow)
-    async def at_once(operations: CurrentOperations[F], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await flow(await operations.current(), *args, **kwargs)
-
-    return at_once
+    async def run(
+        self,
+        flow: Callable[Concatenate[F, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a flow on the current dispatcher."""
+        tenant = self._tenant
+        return await flow(self._flows(await self._find_dispatcher(tenant), tenant), *args, **kwargs)

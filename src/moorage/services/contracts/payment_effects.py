@@ -11,7 +11,7 @@ from moorage.contracts.payments import KIND, BuyerOutcome, Charge, told_buyer
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import as_replay
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import Reach
+from moorage.domain.idempotency.claims import KeyUse, Reach
 from moorage.domain.idempotency.unsettled import (
     Decide,
     Decision,
@@ -68,7 +68,7 @@ class PaymentEffects:
     """Registers the operations of one tenant that move money.
 
     Args:
-        desk: dispatcher with the store and the accounts.
+        dispatcher: dispatcher with the store and the accounts.
         tenant: tenant of the operations.
         reach: limit of the operations under their keys.
     """
@@ -120,7 +120,7 @@ class PaymentEffects:
             raise _forgotten(key, accounts)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - began) / 1e9)
-        operation = attrs.evolve(operation, round=registered.round, reach=self._reach)
+        operation = attrs.evolve(operation, use=KeyUse(round=registered.round, reach=self._reach))
         return await self._acting(act(operation, timeout), key, registered)
 
     async def _acting(self, acting: Awaitable[R], key: str, registered: Registered) -> R:
@@ -217,7 +217,7 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
 
 
 def is_refused(error: ConnectorError) -> bool:
-    """True if an error is the vendor's final refusal, so that nothing was done or will be."""
+    """True if an error is the vendor's final refusal: nothing was done or will be done."""
     return error.replayed or "_final" in vars(error)
 
 
@@ -228,7 +228,7 @@ def _did_nothing(error: ConnectorError) -> bool:
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
-    """Whether an error is that of a key which another holder has, or nobody may ask again under."""
+    """True if another holder has the key, or if it is too old for another request."""
     held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
     return held_back and not error.attempts
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from moorage.contracts.declared.payments import PaymentsContract
 from moorage.contracts.payments import (
     KIND,
     Charge,
@@ -20,7 +21,6 @@ from moorage.contracts.payments import (
 from moorage.contracts.payments.events import completed_with
 from moorage.contracts.payments.requests import check_amount, stated_amount
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.validators import (
     as_table,
     check_kind,
@@ -39,6 +39,7 @@ from moorage.errors import (
     OutcomeUnknown,
     VendorRejected,
 )
+from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.contracts.payment_effects import PaymentEffects, Request
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Refund,
         Void,
     )
+    from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.wire import Wire
     from moorage.services.contracts.dispatcher import Dispatcher
 
@@ -74,11 +76,11 @@ _YEAR: Final = 366 * 86_400.0
 """Seconds for which a payment can be refunded in parts, at the vendor with the longest limit."""
 
 
-class PaymentsFlows:
+class PaymentsFlows(Flows, PaymentsContract):
     """The payment operations of one tenant.
 
     Args:
-        desk: dispatcher that sends operations to vendors.
+        dispatcher: sends the operations to vendors.
         tenant: tenant of the operations.
         reach: limit of the operations under their keys.
     """
@@ -86,8 +88,7 @@ class PaymentsFlows:
     def __init__(
         self, dispatcher: Dispatcher, tenant: str | None, reach: Reach = Reach.FRESH
     ) -> None:
-        self._dispatcher = dispatcher
-        self._tenant = tenant
+        super().__init__(dispatcher, tenant)
         self.effects = PaymentEffects(dispatcher, tenant, reach)
 
     async def create_intent(
@@ -164,7 +165,7 @@ class PaymentsFlows:
         async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
             return await vendor.complete(wire, ref, came_back, key=idempotency_key)
 
-        operation = self._operation("complete", {PaymentsCapability.COMPLETE})
+        operation = self._request("complete", {PaymentsCapability.COMPLETE})
         request: _Step = ("complete", (came_back,), {})
         return await self._step(ref, operation, perform, request, idempotency_key, timeout)
 
@@ -195,7 +196,7 @@ class PaymentsFlows:
                 vendor.capture(wire, ref, amount, final=final, key=idempotency_key)
             )
 
-        operation = self._operation("capture", capture_needs(final=final))
+        operation = self._request("capture", capture_needs(final=final))
         request: _Step = ("capture", (amount,), {"final": final})
         return await self._step(ref, operation, perform, request, idempotency_key, timeout)
 
@@ -215,7 +216,7 @@ class PaymentsFlows:
 
         request: _Step = ("void", (), {})
         return await self._step(
-            ref, self._operation("void"), perform, request, idempotency_key, timeout
+            ref, self._request("void"), perform, request, idempotency_key, timeout
         )
 
     async def refund(
@@ -252,26 +253,8 @@ class PaymentsFlows:
 
         request: _Step = ("refund", (amount,), {"reason": why})
         return await self._step(
-            ref, self._operation("refund"), perform, request, idempotency_key, timeout
+            ref, self._request("refund"), perform, request, idempotency_key, timeout
         )
-
-    async def get(self, ref: Ref | str, *, timeout: float | None = None) -> Payment:
-        """Get the current state of a payment."""
-
-        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Payment:
-            return await vendor.get(wire, ref)
-
-        operation = self._operation("get", {PaymentsCapability.LOOK_UP})
-        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
-
-    async def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
-        """Get the current state of a refund, by its own reference."""
-
-        async def perform(vendor: PaymentsVendor, wire: Wire, ref: Ref) -> Refund:
-            return await vendor.get_refund(wire, ref)
-
-        operation = self._operation("get_refund", {PaymentsCapability.LOOK_UP_REFUND})
-        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Complete an event: if it only hints at a change, get the payment from the vendor.
@@ -328,7 +311,7 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        operation = self._operation("payments", {PaymentsCapability.LIST})
+        operation = self._request("payments", {PaymentsCapability.LIST})
         page: Page[Payment] = await self._page(operation, query, after, account, timeout)
         return page
 
@@ -348,7 +331,7 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        operation = self._operation("disputes", {PaymentsCapability.DISPUTES})
+        operation = self._request("disputes", {PaymentsCapability.DISPUTES})
         page: Page[Dispute] = await self._page(operation, query, after, account, timeout)
         return page
 
@@ -368,7 +351,7 @@ class PaymentsFlows:
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        operation = self._operation("payouts", {PaymentsCapability.PAYOUTS})
+        operation = self._request("payouts", {PaymentsCapability.PAYOUTS})
         page: Page[Payout] = await self._page(operation, query, after, account, timeout)
         return page
 
@@ -384,14 +367,7 @@ class PaymentsFlows:
             payment: Payment = await getattr(vendor, verb)(wire, charge, key=key)
             return payment
 
-        operation = RoutingRequest(
-            kind=KIND,
-            operation=verb,
-            tenant=self._tenant,
-            needs=frozenset(needs),
-            country=charge.country,
-            currency=charge.amount.currency,
-        )
+        operation = self._request(verb, needs, charge.country, charge.amount.currency)
         key = _required(key)
 
         async def act(routed: RoutingRequest, timeout: float | None) -> Payment:
@@ -454,7 +430,7 @@ class PaymentsFlows:
     async def _check_rest(
         self, vendor: PaymentsVendor, ref: Ref, amount: Money | None, key: str
     ) -> None:
-        """Refuse to refund the rest of a payment if the vendor cannot tell the rest.
+        """Refuse to refund the remaining amount if the vendor cannot tell it.
 
         The key of the first refund of such a payment is recorded. If another refund came first,
         the rest is less than the original amount, which is all that the reference records.
@@ -558,11 +534,6 @@ class PaymentsFlows:
         for effect in await core.execute(read, None):
             return core.utc() - timedelta(microseconds=effect.age) - CLOCK_SKEW
         return None
-
-    def _operation(self, operation: str, needs: Iterable[str] = ()) -> RoutingRequest:
-        return RoutingRequest(
-            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
-        )
 
 
 def _is_same(payment: Payment, charge: Charge) -> bool:

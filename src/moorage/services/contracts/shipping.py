@@ -1,4 +1,4 @@
-"""The shipping operations, at the vendor that the configuration names."""
+"""The shipping operations that need more than one call, or change what the vendor answers."""
 
 from __future__ import annotations
 
@@ -7,45 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.address import Address
+from moorage.contracts.declared.shipping import ShippingContract
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import RoutingRequest
-from moorage.contracts.shipping.rates import (
-    KIND,
-    LabelFormat,
-    Rate,
-    RateRequest,
-    ShippingCapability,
-)
+from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, ShippingCapability
 from moorage.contracts.shipping.shipments import ShipmentRequest
-from moorage.contracts.validators import check_kind, check_text, several
+from moorage.contracts.validators import check_kind, several
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
 from moorage.errors import InvalidData, VendorRejected
+from moorage.services.contracts.flows import Flows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.shipping.rates import RateResult
-    from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Label, Shipment
-    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.shipping.shipments import Label, Shipment
     from moorage.contracts.shipping.vendor import ShippingVendor
     from moorage.contracts.wire import Wire
-    from moorage.services.contracts.dispatcher import Dispatcher
 
 
-class ShippingFlows:
-    """The shipping operations of one tenant.
-
-    Args:
-        desk: dispatcher that sends operations to vendors.
-        tenant: tenant of the operations.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
-        self._dispatcher = dispatcher
-        self._tenant = tenant
+class ShippingFlows(Flows, ShippingContract):
+    """The shipping operations of one tenant."""
 
     async def get_rates(
         self,
@@ -64,7 +48,7 @@ class ShippingFlows:
 
         async def perform(vendor: ShippingVendor, wire: Wire) -> RateResult:
             offered = await vendor.get_rates(wire, request, key=idempotency_key)
-            rates = tuple(attrs.evolve(rate, asked=request) for rate in offered.rates)
+            rates = tuple(attrs.evolve(rate, rate_request=request) for rate in offered.rates)
             return attrs.evolve(offered, rates=rates)
 
         operation = self._operation_for("get_rates", request)
@@ -96,7 +80,9 @@ class ShippingFlows:
         checked_key(idempotency_key)
         if isinstance(what, ShipmentRequest):
             return await self._buy_best(what, idempotency_key, timeout)
-        rate, rate_request = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
+        rate, rate_request = (
+            (what.ref, what.rate_request) if isinstance(what, Rate) else (what, None)
+        )
 
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
             return await vendor.buy(wire, ref, rate_request, key=idempotency_key)
@@ -104,7 +90,7 @@ class ShippingFlows:
         needs = (
             {ShippingCapability.BUY_BY_REFERENCE} if rate_request is None else rate_request.needs
         )
-        operation = self._operation("create_shipment", needs)
+        operation = self._request("create_shipment", needs)
         return await self._dispatcher.execute_at(
             rate, operation, perform, key=idempotency_key, timeout=timeout
         )
@@ -137,16 +123,6 @@ class ShippingFlows:
 
         steps = [step(number, item) for number, item in enumerate(every, 1)]
         return await self._dispatcher.calling.core.every(steps, at_once=count(at_once, "at_once"))
-
-    async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
-        """Get the current state of a shipment."""
-
-        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
-            return await vendor.get(wire, ref)
-
-        return await self._dispatcher.execute_at(
-            ref, self._operation("get_shipment"), perform, timeout=timeout
-        )
 
     async def get_label(
         self,
@@ -190,75 +166,20 @@ class ShippingFlows:
                 )
             return labels[parcel - 1]
 
-        operation = self._operation("get_label", {need})
+        operation = self._request("get_label", {need})
         return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
-
-    async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
-        """Get the progress of a shipment, whoever bought it.
-
-        Args:
-            number: tracking number.
-            carrier: name of the carrier, such as "usps".
-            timeout: seconds for the whole operation.
-        """
-        for field, value in (("number", number), ("carrier", carrier)):
-            check_text(value, field)
-            if not value or not value.isprintable():
-                raise InvalidData(
-                    f"The {field} is empty or not a text.",
-                    field=field,
-                    remedy="Give the tracking number, and the carrier's name.",
-                )
-
-        async def perform(vendor: ShippingVendor, wire: Wire) -> Tracking:
-            return await vendor.track(wire, number, carrier)
-
-        operation = self._operation("track", {ShippingCapability.TRACK})
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
-
-    async def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
-        """Get the progress of a shipment that was bought here."""
-
-        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Tracking:
-            return await vendor.track_shipment(wire, ref)
-
-        operation = self._operation("track_shipment", {ShippingCapability.TRACK})
-        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
-
-    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
-        """Cancel a shipment and request a refund; most vendors take days to approve it."""
-
-        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> CancelResult:
-            return await vendor.cancel(wire, ref)
-
-        operation = self._operation("cancel", {ShippingCapability.CANCEL})
-        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
-
-    async def validate_address(
-        self, address: Address, *, timeout: float | None = None
-    ) -> AddressResult:
-        """Ask the vendor if it can deliver to an address, and for its official spelling."""
-        check_kind(address, Address, "address")
-
-        async def perform(vendor: ShippingVendor, wire: Wire) -> AddressResult:
-            return await vendor.validate_address(wire, address)
-
-        operation = self._operation(
-            "validate_address", {ShippingCapability.VALIDATE_ADDRESS}, address.country
-        )
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def _buy_best(
         self, request: ShipmentRequest, key: str, timeout: float | None
     ) -> Shipment:
         async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
-            offered = await vendor.get_rates(wire, request.asked, key=f"{key}/rates")
+            offered = await vendor.get_rates(wire, request.rate_request, key=f"{key}/rates")
             chosen = request.choose.of(offered.rates)
             if chosen is None:
                 raise _nothing_fits(offered)
-            return await vendor.buy(wire, chosen.ref, request.asked, key=key)
+            return await vendor.buy(wire, chosen.ref, request.rate_request, key=key)
 
-        operation = self._operation_for("create_shipment", request.asked)
+        operation = self._operation_for("create_shipment", request.rate_request)
         return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
 
     async def _create_one(
@@ -271,18 +192,7 @@ class ShippingFlows:
 
     def _operation_for(self, operation: str, request: RateRequest) -> RoutingRequest:
         check_kind(request, RateRequest, "request")
-        return self._operation(operation, request.needs, request.recipient.country)
-
-    def _operation(
-        self, operation: str, needs: Any = (), country: str | None = None
-    ) -> RoutingRequest:
-        return RoutingRequest(
-            kind=KIND,
-            operation=operation,
-            tenant=self._tenant,
-            needs=frozenset(needs),
-            country=country,
-        )
+        return self._request(operation, request.needs, request.recipient.country)
 
 
 def _nothing_fits(offered: RateResult) -> VendorRejected:

@@ -1,4 +1,4 @@
-"""The file operations, at the vendor that the configuration names."""
+"""The file operations that need more than one call, or change what the vendor answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from moorage.contracts.declared.storage import DEFAULT_OPTIONS, StorageContract
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.signed import PostOptions, UrlOptions
 from moorage.contracts.storage import (
-    KIND,
     GetOptions,
     PutOptions,
     StorageCapability,
@@ -26,6 +25,7 @@ from moorage.contracts.validators import check_kind, check_maybe, check_whole, s
 from moorage.domain.values.durations import count
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError, FileNotFound, InvalidData
+from moorage.services.contracts.flows import Flows
 from moorage.services.transfers.downloading import Downloading
 from moorage.services.transfers.plan import UploadPlan
 from moorage.services.transfers.uploading import Uploading
@@ -35,35 +35,24 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.signed import SignedPost, SignedUrl
-    from moorage.contracts.storage import ByteRange, ListPage, ObjectInfo, Part, StorageVendor
+    from moorage.contracts.storage import ByteRange, ObjectInfo, Part, StorageVendor
     from moorage.contracts.wire import Wire
     from moorage.domain.http.requests import HttpMethod
-    from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.transfers.uploading import Pieces, UploadSource
 
 R = TypeVar("R")
 
-_AS_IT_IS: Final = PutOptions()
 _UPLOAD: Final = "upload"
 
 
-class StorageFlows:
-    """The file operations of one tenant.
-
-    Args:
-        desk: dispatcher that sends operations to vendors.
-        tenant: tenant of the operations.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
-        self._dispatcher = dispatcher
-        self._tenant = tenant
+class StorageFlows(Flows, StorageContract):
+    """The file operations of one tenant."""
 
     async def upload(
         self,
         key: str,
         source: UploadSource,
-        options: PutOptions = _AS_IT_IS,
+        options: PutOptions = DEFAULT_OPTIONS,
         *,
         length: int | None = None,
         part_size: int | None = None,
@@ -98,7 +87,7 @@ class StorageFlows:
             needs = options.needs | {StorageCapability.MULTIPART}
             perform = partial(self._put, key, plan)
             return await self._dispatcher.execute(
-                self._operation("upload", needs), perform, timeout=timeout
+                self._request("upload", needs), perform, timeout=timeout
             )
         upload_ref = Ref.parse(resume, "resume")
         if upload_ref.id != key:
@@ -107,26 +96,10 @@ class StorageFlows:
                 field="resume",
                 remedy="Give the key that it was started for.",
             )
-        operation = self._operation("upload", {StorageCapability.MULTIPART})
+        operation = self._request("upload", {StorageCapability.MULTIPART})
         return await self._dispatcher.execute_at(
             upload_ref, operation, partial(self._resume, plan), timeout=timeout
         )
-
-    async def start_upload(
-        self, key: str, options: PutOptions = _AS_IT_IS, *, timeout: float | None = None
-    ) -> Upload:
-        """Start an upload that can be resumed: store its `ref`, and pass it to `upload`.
-
-        The upload exists until it is completed or aborted.
-        """
-        check_key(key)
-        check_kind(options, PutOptions, "options")
-
-        async def perform(vendor: StorageVendor, wire: Wire) -> Upload:
-            return await vendor.start_upload(wire, key, options)
-
-        operation = self._operation("start_upload", options.needs | {StorageCapability.MULTIPART})
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
         """Delete the parts of an unfinished upload; a missing one is not an error."""
@@ -134,7 +107,7 @@ class StorageFlows:
         async def perform(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
             await vendor.abort(wire, _upload(ref))
 
-        operation = self._operation("abort_upload", {StorageCapability.MULTIPART})
+        operation = self._request("abort_upload", {StorageCapability.MULTIPART})
         await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
 
     async def list_stale_uploads(
@@ -165,7 +138,7 @@ class StorageFlows:
                 if upload.started_at is None or upload.started_at <= end
             ]
 
-        operation = self._operation("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
+        operation = self._request("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
         return await self._dispatcher.execute(operation, perform, timeout=timeout)
 
     async def download(
@@ -214,20 +187,6 @@ class StorageFlows:
 
         return await self._do("download", key, options.needs, perform, timeout)
 
-    async def head(
-        self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
-    ) -> ObjectInfo:
-        """Get the properties of an object.
-
-        Raises:
-            FileNotFound: there is no such object.
-        """
-
-        async def perform(vendor: StorageVendor, wire: Wire, key: str) -> ObjectInfo:
-            return await vendor.head(wire, key, version=version)
-
-        return await self._do("head", key, _versions(version), perform, timeout)
-
     async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
         """Return True if the object exists."""
         try:
@@ -235,16 +194,6 @@ class StorageFlows:
         except FileNotFound:
             return False
         return True
-
-    async def delete(
-        self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
-    ) -> None:
-        """Delete an object; a missing one is not an error."""
-
-        async def perform(vendor: StorageVendor, wire: Wire, key: str) -> None:
-            await vendor.delete(wire, key, version=version)
-
-        await self._do("delete", key, _versions(version), perform, timeout)
 
     async def delete_many(
         self, keys: Iterable[str], *, at_once: int = 4, timeout: float | None = None
@@ -276,66 +225,8 @@ class StorageFlows:
 
         count(at_once, "at_once")
         if good:
-            await self._dispatcher.execute(
-                self._operation("delete_many", ()), perform, timeout=timeout
-            )
+            await self._dispatcher.execute(self._request("delete_many"), perform, timeout=timeout)
         return results
-
-    async def list(
-        self,
-        prefix: str = "",
-        *,
-        delimiter: str | None = None,
-        cursor: str | None = None,
-        limit: int = 1000,
-        timeout: float | None = None,
-    ) -> ListPage:
-        """List objects in the order of their keys, one page at a time.
-
-        Args:
-            prefix: prefix of their keys.
-            delimiter: end of a folder's name, such as "/"; deeper keys are summarised in
-                `prefixes`.
-            cursor: the `next_cursor` of the previous page.
-            limit: maximum number of objects; the vendor may return fewer.
-            timeout: seconds for the whole operation.
-        """
-        check_prefix(prefix)
-        check_maybe(delimiter, str, "delimiter")
-        check_maybe(cursor, str, "cursor")
-        count(limit, "limit")
-
-        async def perform(vendor: StorageVendor, wire: Wire) -> ListPage:
-            return await vendor.list(
-                wire, prefix, delimiter=delimiter or None, cursor=cursor, limit=limit
-            )
-
-        return await self._dispatcher.execute(self._operation("list", ()), perform, timeout=timeout)
-
-    async def copy(
-        self,
-        source: str | Ref,
-        key: str,
-        options: PutOptions | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> ObjectInfo:
-        """Copy an object at the vendor.
-
-        Args:
-            source: key or reference of the original.
-            key: key of the copy.
-            options: options for storing the copy; by default those of the original.
-            timeout: seconds for the whole operation.
-        """
-        check_key(key)
-        check_maybe(options, PutOptions, "options")
-
-        async def perform(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
-            return await vendor.copy(wire, source, key, options)
-
-        needs = {StorageCapability.COPY, *(options.needs if options else ())}
-        return await self._do("copy", source, needs, perform, timeout, field="source")
 
     async def signed_url(
         self,
@@ -473,27 +364,21 @@ class StorageFlows:
         timeout: float | None,
         *,
         effect: bool | None = None,
-        field: str = "key",
     ) -> R:
         """Execute an operation on an object, at the account of its reference or the routed one."""
-        operation = attrs.evolve(self._operation(verb, needs), effect=effect)
+        operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 
             async def there(vendor: Any, wire: Wire, ref: Ref) -> R:
                 return await perform(vendor, wire, ref.id)
 
             return await self._dispatcher.execute_at(key, operation, there, timeout=timeout)
-        check_key(key, field)
+        check_key(key)
 
         async def here(vendor: Any, wire: Wire) -> R:
             return await perform(vendor, wire, key)
 
         return await self._dispatcher.execute(operation, here, timeout=timeout)
-
-    def _operation(self, operation: str, needs: Iterable[str]) -> RoutingRequest:
-        return RoutingRequest(
-            kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs)
-        )
 
 
 def _upload(ref: Ref) -> Upload:
@@ -506,11 +391,6 @@ def _upload(ref: Ref) -> Upload:
             remedy="Give the `ref` of an upload from start_upload or list_stale_uploads.",
         )
     return Upload(ref=ref, key=ref.id, id=upload_id)
-
-
-def _versions(version: str | None) -> frozenset[str]:
-    check_maybe(version, str, "version")
-    return frozenset({StorageCapability.VERSIONS}) if version is not None else frozenset()
 
 
 def _checked(key: str) -> Result[None]:

@@ -1,4 +1,4 @@
-"""Dispatchers of tenants whose configuration is looked up, and refreshed every few seconds.
+"""Dispatchers of tenants, whose configuration is read from a source and regularly refreshed.
 
 Laws:
 

@@ -1,4 +1,4 @@
-"""Payments whose outcome is not known: listed, settled by asking the vendor, closed by a person."""
+"""Payments with an unknown outcome: listed, settled by asking the vendor, or closed by a person."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.services.calling.idempotency import NotSentError
+from moorage.services.calling.manual_operations import ManualAct, recorded
 from moorage.services.contracts.payment_effects import (
     EffectRecord,
     Request,
@@ -58,7 +59,7 @@ from moorage.services.contracts.payment_effects import (
 from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from moorage.contracts.routes import Account
     from moorage.domain.idempotency.unsettled import Reserved
@@ -84,15 +85,15 @@ _STEPS: Final = {
 
 
 class _Settling(PaymentsFlows):
-    """The operations of payments, for whoever settles one."""
+    """The payment operations that the settlement of one effect uses."""
 
     async def look_up(self, lost: Unsettled, unknown: ConnectorError) -> Payment:
-        """The payment that a lost one came to; its key is settled with it."""
+        """Return the payment that the effect led to, and settle its key."""
         return await self._look_up(lost, unknown, None)
 
 
 class _OpenEffect:
-    """An open effect, with what the register keeps of it."""
+    """An open effect with its data in the register."""
 
     def __init__(self, core: Core, opened: Open) -> None:
         self.opened = opened
@@ -118,7 +119,7 @@ class _OpenEffect:
         )
 
     def _next(self, dispatcher: Dispatcher | None) -> NextStep:
-        """What settles it; a person if the vendor had to list it by now, and does not."""
+        """The next step that can settle it; a person's if the vendor does not list it in time."""
         step = self.step(dispatcher)
         if dispatcher is None or step is not NextStep.LOOK_UP:
             return step
@@ -132,12 +133,18 @@ class _OpenEffect:
         values: tuple[Any, ...] = () if request is None else request.values[1:]
         return next((candidate for candidate in values if isinstance(candidate, Money)), None)
 
+    @property
+    def pause(self) -> int:
+        """Microseconds before it is looked at again, if it stays unknown."""
+        share = self.opened.age / SECOND * _SHARE
+        return micros(min(max(_PAUSE, share), _LONGEST_PAUSE))
+
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
         configured = dispatcher.directory.accounts
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """What the job can do about it, once its caller's time is over."""
+        """The step that the settling job can take once the time of the caller has passed."""
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         if dispatcher is None or not accounts or self.record.request is None:
             return NextStep.PERSON
@@ -153,7 +160,7 @@ class _OpenEffect:
 
 
 def _memory(service: Any) -> float:
-    """Seconds for which a key may be asked again at all."""
+    """The seconds for which the same key may be sent again."""
     seconds: float = service.idempotency_ttl
     return (
         seconds if service.idempotency_memory is None else min(seconds, service.idempotency_memory)
@@ -161,11 +168,11 @@ def _memory(service: Any) -> float:
 
 
 class UnsettledFlows:
-    """What a hub does about payments whose outcome is not known.
+    """The flows of a hub for payments whose outcome is unknown.
 
     Args:
         core: has the store.
-        desk: finds the desk of a tenant.
+        dispatcher: finds the desk of a tenant.
     """
 
     def __init__(self, core: Core, find_dispatcher: FindDispatcher) -> None:
@@ -173,32 +180,14 @@ class UnsettledFlows:
         self._find_dispatcher = find_dispatcher
 
     async def unsettled(self) -> list[UnsettledPayment]:
-        """The operations of all tenants that move money and whose outcome is not known.
-
-        The store has the list, so that it is the same in every process and outlives them. An
-        operation that is under way is on it, too, with the seconds for which it may go on.
-
-        Returns:
-            The oldest first.
-        """
+        """List the operations of all tenants that move money and whose outcome is unknown."""
         return [
             effect.report(await self._dispatcher_of(effect.record.tenant))
             for effect in await self._read()
         ]
 
     async def settle(self, *, limit: int = 100) -> list[SettledPayment]:
-        """Settle what the vendors can tell, of up to `limit` operations, the oldest first.
-
-        Each is settled as its vendor states: asked again under its key, repeated, or looked for by
-        its reference. What stays unknown is looked at again later and later, and several
-        processes may do this at once. Nothing is begun that was not sent before.
-
-        Args:
-            limit: how many to look at.
-
-        Returns:
-            What was settled; empty if there was nothing to do.
-        """
+        """Settle up to `limit` operations, oldest first, if the vendors can tell their outcome."""
         limit, settled = count(limit, "limit"), list[SettledPayment]()
         for effect in await self._read():
             if not limit:
@@ -211,8 +200,7 @@ class UnsettledFlows:
                 or step in {NextStep.WAIT, NextStep.PERSON}
             ):
                 continue
-            pause = min(max(_PAUSE, effect.opened.age / SECOND * _SHARE), _LONGEST_PAUSE)
-            attend = Attend(effect.opened.name, pause=micros(pause))
+            attend = Attend(effect.opened.name, pause=effect.pause)
             reserved: Reserved = await self._core.execute(attend, None)
             if reserved.ours:
                 limit -= 1
@@ -221,6 +209,37 @@ class UnsettledFlows:
                     settled.append(outcome)
         return settled
 
+    async def settle_payment(
+        self,
+        idempotency_key: str,
+        *,
+        tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> SettledPayment | None:
+        """Ask the vendor about one operation now, and settle it if the vendor can tell."""
+        effect = await self._find(checked_key(idempotency_key), tenant)
+        dispatcher = await self._find_dispatcher(tenant)
+        step = effect.step(dispatcher)
+        if step is NextStep.PERSON:
+            raise InvalidData(
+                f"The vendor cannot be asked about this {effect.record.operation}.",
+                field="idempotency_key",
+                remedy="Look at the vendor's web page, and close the payment with what it says.",
+            )
+        attend = Attend(effect.opened.name, pause=effect.pause, early=True)
+        reserved: Reserved = await self._core.execute(attend, None)
+        if not reserved.ours:
+            raise IdempotencyInProgress(
+                "The caller of this payment may still be at work on it.",
+                retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
+                remedy=f"Ask again in {effect.opened.remaining / SECOND:.0f} s.",
+            )
+        act = _act("settle", effect, actor, reason)
+        return await recorded(
+            self._core, act, lambda: self._settle_one(effect, dispatcher, step, reserved)
+        )
+
     async def close(
         self,
         idempotency_key: str,
@@ -228,26 +247,10 @@ class UnsettledFlows:
         done: bool,
         receipt: Payment | Capture | Refund | Void | Ref | str | None = None,
         tenant: str | None = None,
+        actor: str | None = None,
+        reason: str = "",
     ) -> UnsettledPayment:
-        """Close an operation whose outcome somebody has looked up at the vendor.
-
-        Args:
-            idempotency_key: its key.
-            done: whether it was done. If not, the key may be used again, and the vendor is asked as
-                if for the first time; that is refused while the first request may be under way.
-            receipt: what repeats of the key are to get: the receipt itself, or the reference or the
-                vendor's id of the payment, or of the refund. Without it a payment is looked for by
-                our reference of it.
-            tenant: whose payment it is.
-
-        Returns:
-            The operation that was closed.
-
-        Raises:
-            InvalidData: no such operation is unsettled, the receipt is not one of it, or the
-                vendor's answer is known here and says otherwise.
-            IdempotencyInProgress: the request may still be under way.
-        """
+        """Close an operation whose outcome you have looked up at the vendor."""
         key = checked_key(idempotency_key)
         effect = await self._find(key, tenant)
         dispatcher = await self._find_dispatcher(tenant)
@@ -257,7 +260,10 @@ class UnsettledFlows:
             answer = await self._receipt(effect, dispatcher, flows, receipt)
         elif not effect.opened.remaining and await self._is_refused(effect, dispatcher):
             return effect.report(dispatcher)
-        decision = await flows.effects.decide(key, done=done, answer=answer)
+        act = _act("close", effect, actor, reason, after={"done": done})
+        decision = await recorded(
+            self._core, act, lambda: flows.effects.decide(key, done=done, answer=answer)
+        )
         if decision.wait:
             raise IdempotencyInProgress(
                 "The request may still be under way, so that nothing proves yet that it was not"
@@ -268,7 +274,7 @@ class UnsettledFlows:
         return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
-        """Of each operation, by its tenant and its key, whether it is no longer unsettled.
+        """For each operation (tenant and key), whether it is settled.
 
         Args:
             effects: the operations, at most some hundreds.
@@ -279,7 +285,7 @@ class UnsettledFlows:
         return [name not in unsettled for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
-        """The stored outcome of an operation, for which nothing is sent; None if there is none.
+        """The stored outcome of an operation, read without sending anything; None if there is none.
 
         Args:
             tenant: whose operation it is.
@@ -326,7 +332,7 @@ class UnsettledFlows:
     async def _settle_one(
         self, effect: _OpenEffect, dispatcher: Dispatcher, step: NextStep, reserved: Reserved
     ) -> SettledPayment | None:
-        """What became of an operation; None if the vendor cannot tell now."""
+        """The outcome of an operation; None if the vendor cannot tell it now."""
         outcome_of = partial(SettledPayment, payment=effect.report(dispatcher))
         unknown: list[ConnectorError] = [
             OutcomeUnknown("", service=account.name) for account in effect.accounts(dispatcher)
@@ -373,7 +379,7 @@ class UnsettledFlows:
         return await flows.look_up(lost, unknown)
 
     async def _is_refused(self, effect: _OpenEffect, dispatcher: Dispatcher) -> bool:
-        """Whether the stored answer says that nothing was done.
+        """True if the stored answer proves that nothing was done.
 
         Raises:
             InvalidData: it says that it was done.
@@ -422,13 +428,36 @@ class UnsettledFlows:
         return await _receipt_of(effect, flows, accounts[0], _ref(effect, accounts, receipt))
 
 
+def _act(
+    act: str,
+    effect: _OpenEffect,
+    actor: str | None,
+    reason: str,
+    after: Mapping[str, Any] | None = None,
+) -> ManualAct:
+    """An act by hand on a payment, for the audit trail."""
+    record = effect.record
+    return ManualAct(
+        act=f"payment.{act}",
+        subject=f"payment {record.key}",
+        actor=actor,
+        reason=reason,
+        before={
+            "operation": record.operation,
+            "accounts": list(record.accounts),
+            "tenant": record.tenant,
+        },
+        after=after,
+    )
+
+
 def _is_final(error: ConnectorError) -> bool:
-    """Whether asking again cannot help, such as where the account may not list payments."""
+    """True if another look-up cannot help, such as where the account may not list payments."""
     return isinstance(error, VendorRejected) and not error.retryable
 
 
 async def _repeat(effect: _OpenEffect, dispatcher: Dispatcher, reach: Reach) -> Any:
-    """Ask again for an operation, as far as `reach` says."""
+    """Repeat an operation under its key, within the actions that `reach` allows."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: nothing unreadable gets here
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)
@@ -463,7 +492,7 @@ def _ref(effect: _OpenEffect, accounts: list[Account], receipt: Ref | str) -> Re
 async def _receipt_of(
     effect: _OpenEffect, flows: _Settling, account: Account, ref: Ref
 ) -> Payment | Capture | Refund | Void:
-    """The receipt that a reference stands for, as the vendor tells it, or as far as it is known."""
+    """The receipt for a reference, read from the vendor, or made of the known fields."""
     operation, able = effect.record.operation, account.vendor.capabilities
     report = effect.report(None)
     parent = report.payment
@@ -486,12 +515,13 @@ async def _receipt_of(
     return payment
 
 
-def _ref_at(at: Ref, id: str, /, **related: str) -> Ref:
-    return Ref(at.vendor, at.account, id, related)
+def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
+    nonempty = {name: value for name, value in related.items() if value}
+    return Ref(at.vendor, at.account, id, nonempty)
 
 
 def _check_same(payment: Payment, amount: Money | None, reference: str | None) -> None:
-    """Refuse another payment than was asked for."""
+    """Refuse a payment that differs from the requested one."""
     for field, expected, actual in (
         ("amount", amount, payment.amount),
         ("reference", reference, payment.reference),

@@ -11,6 +11,7 @@ from moorage.contracts.ref import Ref
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.auth.sent_values import Sent, witness
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, Reach
+from moorage.domain.observation.events import ContractCall
 from moorage.domain.values.names import service_name
 from moorage.domain.values.result import Result
 from moorage.errors import ConfigurationError, ConnectorError, DeadlineExceeded
@@ -46,6 +47,8 @@ class VendorWire:
         subject: id of the person whose data it is about.
         rehearses: name of the operation if it is only rehearsed, so that nothing is sent.
         use: use of the keys by its steps.
+        operation: operation of the contract, such as "payments.charge".
+        key: idempotency key that the caller of the operation gave.
     """
 
     def __init__(
@@ -60,15 +63,22 @@ class VendorWire:
         subject: str | None = None,
         rehearses: str | None = None,
         use: KeyUse = AS_USUAL,
+        operation: str | None = None,
+        key: str | None = None,
     ) -> None:
         self._calling = calling
         self._core = calling.core
-        self._vendor = account.vendor.name
+        self.vendor = account.vendor.name
         self._step = step
         self._transport = transport
         self._subject = subject
         self._rehearses = rehearses
         self._use = use
+        self._contract = (
+            None
+            if operation is None
+            else ContractCall(operation, account.vendor.name, account.name, key)
+        )
         self._replays: list[bool] = []
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
@@ -76,6 +86,7 @@ class VendorWire:
         self._sent = witness()
         self.account = account.name
         self.tenant = tenant
+        self.key = key
         self.begun = False
         """True once a step that sends something has begun."""
         self.acted = False
@@ -84,7 +95,7 @@ class VendorWire:
     def ref(self, id: str, /, **related: str | None) -> Ref:
         """Make a reference of an object at this account."""
         nonempty = {name: value for name, value in related.items() if value}
-        return Ref(self._vendor, self.account, id, nonempty)
+        return Ref(self.vendor, self.account, id, nonempty)
 
     def now(self) -> datetime:
         """The current time, as an aware datetime in UTC."""
@@ -120,7 +131,7 @@ class VendorWire:
         """
         if key is not None and parse is None:
             raise ConfigurationError(
-                f"{self._vendor} sends a request with an idempotency key but without a parser of"
+                f"{self.vendor} sends a request with an idempotency key but without a parser of"
                 " its answer, so an unreadable answer would be stored under the key.",
                 path=f"vendors.{self.account}",
                 remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
@@ -128,7 +139,8 @@ class VendorWire:
             )
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
-        response = await self._calling.reading(parse, self._sent, self._next_use()).call(
+        flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract)
+        response = await flows.call(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
@@ -146,7 +158,7 @@ class VendorWire:
         """Send a request, and return as soon as the headers of the answer arrive."""
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
-        return await self._calling.reading(None, self._sent).stream(
+        return await self._calling.reading(None, self._sent, contract=self._contract).stream(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
@@ -157,6 +169,8 @@ class VendorWire:
 
     def masked(self, outcome: R) -> R:
         """Remove the sent credential from an error or from a list of results."""
+        if not self._sent:
+            return outcome
         results: object = outcome
         errors: list[Any] = [results]
         if isinstance(results, list):
@@ -173,7 +187,7 @@ class VendorWire:
         """Execute an operation of the vendor's own transport."""
         if self._transport is None:
             raise ConfigurationError(
-                f"{self._vendor} has no transport here.",
+                f"{self.vendor} has no transport here.",
                 path=f"vendors.{self.account}",
                 remedy="Give the hub a transport for this account.",
             )
@@ -183,7 +197,7 @@ class VendorWire:
             item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
         ]
         self._sent.extend(map(Sent, credentials))
-        ending = await self._calling.run(
+        ending = await self._calling.reading(None, None, contract=self._contract).run(
             self.account,
             self._step(partial(getattr(self._transport, verb), *arguments), self._core),
             tenant=self.tenant,

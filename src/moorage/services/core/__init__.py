@@ -1,1 +1,1 @@
-"""The ports that flows use, and what all flows share."""
+"""The ports that flows use, and the code that all flows share."""

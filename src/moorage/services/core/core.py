@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
-from moorage.domain.observation.events import ObserverFailed
+from moorage.domain.observation.events import CallIdentity
 from moorage.domain.service.plan import AFTERWARDS
-from moorage.domain.values.names import name_of
+from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
 from moorage.services.core.refreshes import UnprovenRefreshes
 from moorage.services.core.renewal import Unrenewed
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.auth.sent_values import Learner
     from moorage.domain.http.requests import Request, Response, Timeouts
-    from moorage.domain.observation.events import Event
+    from moorage.domain.observation.events import AttemptStarted, Event
     from moorage.domain.state.commands import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
-    from moorage.ports.observer import Observer
     from moorage.services.calling.guarded_cache import GuardedCache
     from moorage.services.core.renewal import Renewals
 
@@ -43,29 +42,51 @@ def seconds_left(core: Core, until: int) -> float:
     return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
 
 
-def _no_one(_: ObserverFailed) -> None:
-    """Ignore a failed observer, since no other is left to be notified."""
+def _untraced(request: Request, _: AttemptStarted | None, /) -> Request:
+    """Return a request as it is, since nobody adds headers."""
+    return request
+
+
+def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
+    """Ignore an event, because there is no observer."""
+
+
+async def _in_place(work: Callable[[], R]) -> R:
+    """Run work that nobody else waits for meanwhile."""
+    return work()
 
 
 @attrs.frozen(kw_only=True)
 class Core:
-    """The ports of one manager, synchronous or asynchronous; flows cannot tell the difference.
+    """The ports of one manager, synchronous or asynchronous; flows treat both the same.
 
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` tells if the store may make its callers wait at all. `ask` is `execute` if the store
-    never makes anyone wait, so that there is nothing to await; else None. With `apart`,
-    idempotency keys live in another store than circuits and limits, and no command may combine
-    them. `settle` receives the result of a user's function: the async manager awaits an awaitable,
-    the sync one refuses it. `copy` makes an independent copy of a user's value. `cache` stores
-    answers. `nonces` are the values that servers require in proofs of possession. `refreshes` are
-    renewals whose credential was not accepted yet. `renewals` keep claims from expiring. `waiters`
-    are the callers of this process that wait for a limit. `learn` receives the credential of each
-    attempt, if the HTTP client logs what it sends. `unheard` is notified of a failed observer if
-    no other observer was. `reporter` names the process, anew in a forked child.
+    never makes anyone wait, so that there is nothing to await; else None. With `apart`, idempotency
+    keys live in another store than circuits and limits, and no command may combine them. With
+    `compares_bytes`, the store of the keys is this process's memory, and may hold the bytes that a
+    fingerprint is of. `enter` takes a slot if one is free and nobody waits for it; None if the
+    locks cannot tell at once. `settle` receives the result of a user's function: the async manager
+    awaits an awaitable, the sync one refuses it. `copy` makes an independent copy of a user's
+    value. `cache` stores answers. `nonces` are the values that servers require in proofs of
+    possession, and `digests` their Digest challenges. `negotiate` makes a token for a host, for
+    Negotiate. `refreshes` are renewals whose credential was not accepted yet. `renewals` keep
+    claims from expiring. `waiters` are the callers of this process that wait for a limit. `learn`
+    receives the credential of each attempt, if the HTTP client logs what it sends. `reporter` names
+    the process, anew in a forked child. `observers` is true if there are any, and `tell` passes an
+    event to them, and another one after it; `hears_starts`, `hears_attempts` and `hears_ends` are
+    true if some observer wants `CallStarted`, or a success's `AttemptFinished` or `CallFinished`,
+    and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
+    observers to a request whose attempt begins; `traces` is true if there are such observers.
+    `late_id` makes the correlation id of a call that started at a given time, when somebody reads
+    it; None if `new_id` has to make it at the start. `audit` records an act by hand; None if there
+    is no audit trail. `aside` runs a long computation without
+    holding up an event loop.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
     apart: bool = False
+    compares_bytes: bool = False
     waits: bool = False
     ask: Callable[[Command[Any], float | None], Any] | None = None
     post: Callable[[Command[Any]], None]
@@ -74,58 +95,71 @@ class Core:
     learn: Learner | None = None
     sleep: Callable[[float], Flow[None]]
     acquire: Callable[..., Flow[bool]]
+    enter: Callable[[str, object, int], bool] | None = None
     release: Callable[[str, object], None]
     every: Callable[..., Flow[list[Any]]]
     first: Callable[..., Flow[Any]]
     cache: GuardedCache = None  # type: ignore[assignment]  # the core of every manager has one
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
+    negotiate: Callable[[str], Flow[bytes]]
     settle: Callable[[Any], Flow[Any]]
     within: Callable[[Awaitable[Any], float], Flow[Any]]
     copy: Callable[[Any], Any]
+    aside: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
     new_id: Callable[[], str]
+    late_id: Callable[[datetime], str] | None = None
     fraction: Callable[[], float]
     token: Callable[[], int]
-    observers: Sequence[Observer] = ()
+    observers: object = None
+    tell: Callable[..., None] = _tell_nobody
+    traces: bool = False
+    traced: Callable[[Request, AttemptStarted | None], Request] = _untraced
+    hears_attempt_starts: bool = False
+    hears_starts: bool = False
+    hears_attempts: bool = False
+    hears_ends: bool = False
     cipher: Cipher | None = None
+    audit: Callable[..., Flow[object]] | None = None
     nonces: Nonces = attrs.field(factory=Nonces)
+    digests: DigestChallenges = attrs.field(factory=DigestChallenges)
     refreshes: UnprovenRefreshes = attrs.field(factory=UnprovenRefreshes)
     renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
     waiters: Waiters = attrs.field(factory=Waiters)
     reporter: Callable[[], str]
-    unheard: Callable[[ObserverFailed], None] = _no_one
+
+    @property
+    def observes_successes(self) -> bool:
+        """True if a call needs a state for its observers even if it succeeds.
+
+        Where a store makes callers wait, the start of an attempt is not the start of its call.
+        """
+        hears_success = self.hears_starts or self.hears_attempts or self.hears_ends
+        hears_success = hears_success or self.hears_attempt_starts
+        return bool(self.observers) and (self.waits or hears_success)
 
     def moment(self, due: int) -> datetime:
         """The wall-clock time at which the local clock is at `due` nanoseconds."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
-    def tell(self, event: Event) -> None:
-        """Pass an event to every observer; one that raises is reported, and changes nothing."""
-        for observer in self.observers:
-            try:
-                observer(event)
-            except Exception as error:  # noqa: BLE001 - an observer never breaks a call
-                self._report(observer, error, event)
+    def identify(self, started: int) -> CallIdentity:
+        """The identity of a call that started at this time of the local clock."""
+        return self.identity(started, self.moment(started))
 
-    def _report(self, failed: Observer, error: Exception, event: Event) -> None:
-        failure = ObserverFailed(
-            at=event.at,
-            service=event.service,
-            operation=event.operation,
-            tenant=event.tenant,
-            request_id=event.request_id,
-            observer=name_of(failed),
-            error=type(error).__name__,
-        )
-        heard = False
-        for observer in self.observers:
-            if observer is not failed:
-                try:
-                    observer(failure)
-                except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
-                    continue
-                heard = True
-        if not heard:
-            self.unheard(failure)
+    def id_of(self, started: int) -> str:
+        """The correlation id of a call that started at this time and has no identity yet."""
+        return self.identify(started).request_id
+
+    def identity(
+        self, started: int, started_at: datetime, request_id: str | None = None
+    ) -> CallIdentity:
+        """The identity of a call that started at this time of both clocks."""
+        identity = CallIdentity(started, started_at, self.late_id)
+        if request_id is not None:
+            identity.request_id = request_id
+        elif self.late_id is None:
+            # The host's ids may depend on the task or thread that asks for one.
+            identity.request_id = self.new_id()
+        return identity

@@ -59,6 +59,14 @@ def no_credentials(error: Exception) -> CredentialNotFound:
     )
 
 
+def no_token(error: Exception) -> CredentialNotFound:
+    """The error for an exception of a negotiator."""
+    return CredentialNotFound(
+        f"The negotiator raised {named(error)}.",
+        remedy="Check that it has an identity; the negotiator must raise only CredentialNotFound.",
+    )
+
+
 def not_refreshed(error: Exception) -> CredentialRefreshFailed:
     """The error for an exception of a credential provider while renewing."""
     return CredentialRefreshFailed(

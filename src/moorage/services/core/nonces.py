@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http.urls import origin_of
-from moorage.domain.signing.dpop import nonce_of
+from moorage.domain.signing.proof_refusals import nonce_of
 from moorage.domain.values.bounded import Bounded
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ class OutageProbe:
             )
 
     def found(self, outage: Outage) -> None:
-        """Record that the store answered a caller that knew of this outage."""
+        """Note that the store answered a caller that knew of this outage."""
         if outage is not self.outage:
             return
         core = self._core

@@ -20,7 +20,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from moorage.domain.entries.queue import renew
 from moorage.domain.entries.renewal import (
     ENTRY_LEASE,
     LASTS,
@@ -122,6 +121,9 @@ class Renewals(_Rounds[Held]):
         nanoseconds: local clock.
         by_tag: True if the keys of one command must have the same tag.
         heartbeat: makes the runner of rounds, from the round and a test for held claims.
+
+    Attributes:
+        renews: True, since a claim is held only while it is renewed.
     """
 
     def __init__(
@@ -136,12 +138,14 @@ class Renewals(_Rounds[Held]):
         self._execute = execute
         self._by_tag = by_tag
 
+    renews = True
+
     def lease(self, term: int) -> int:
         """Duration in microseconds of the lease for a holder that may work for `term`."""
         return LEASE if self._heartbeat.able() else term
 
     async def holds(self, held: Held, timeout: float | None) -> bool:
-        """True if the claim is still held; asks the store if its renewal is late.
+        """True if the claim is still held; reads the store if its renewal is late.
 
         Args:
             held: the claim.
@@ -210,7 +214,7 @@ class EntryRenewals(_Rounds[HeldEntry]):
         return held
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
-        """True if the worker still has the entry; asks the store if its renewal is late.
+        """True if the worker still has the entry; reads the store if its renewal is late.
 
         Args:
             held: the entry.
@@ -233,6 +237,8 @@ class EntryRenewals(_Rounds[HeldEntry]):
         began = self._nanoseconds()
         store = self._store if timeout is None else self._hurried(entries, began, timeout)
         now = await store.now()
+        from moorage.domain.entries.queue import renew  # noqa: PLC0415 - few programs have entries
+
         renewed = [renew(held.entry, now, held.lease) for held in entries]
         fences = [held.entry.fence for held in entries]
         if store.settle is None:
@@ -252,17 +258,23 @@ class EntryRenewals(_Rounds[HeldEntry]):
 
 
 class Unrenewed:
-    """The replacement of `Renewals` for a store whose claims end with the process."""
+    """The replacement of `Renewals` for a store whose claims end with the process.
+
+    Attributes:
+        renews: False, since a claim is held for as long as its holder may work.
+    """
+
+    renews = False
 
     def lease(self, term: int) -> int:
-        """The whole term."""
+        """Return the whole term."""
         return term
 
     def keep(self, held: Held) -> None:
         """Do nothing, because the lease lasts for the whole term."""
 
     def let_go(self, held: Held) -> None:
-        """Do nothing."""
+        """Do nothing, because nothing is renewed."""
 
     async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
         """True; the store itself checks the holder when the claim is marked."""

@@ -24,7 +24,7 @@ _numbers: Final = itertools.count(1)
 
 
 class Waiter:
-    """A caller that waits in line, or whose turn has come.
+    """A caller that waits in the queue or has been granted its turn.
 
     Attributes:
         key: line that it waits in.
@@ -56,7 +56,7 @@ class Waiters:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget all waiting callers, as in a forked child: they belong to its parent."""
+        """Forget all waiting callers; in a forked child, they belong to the parent."""
         self._lock = self._make()
         self._lines: dict[_Key, Line] = {}
         self._waiters: dict[int, Waiter] = {}
@@ -81,7 +81,7 @@ class Waiters:
         return nap, due
 
     def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
-        """The tickets of a caller whose turn has come."""
+        """Return the tickets of a caller whose turn has come."""
         with self._lock:
             line, waiter.turn = self._lines[waiter.key].taken(waiter.number)
             self._put(waiter.key, line)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
-from moorage.domain.entries.queue import EntryState, Fate, is_short, lane_of
+from moorage.domain.entries.queue import EntryState, Fate, is_short, lane_of, traced
 from moorage.domain.values.text import storable
+from moorage.domain.webhooks.delivery import trace_of
 from moorage.domain.webhooks.replies import WebhookReply, reply_to
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.services.entries.processing import Keeping, Round
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.domain.webhooks.delivery import HeaderFields
     from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.ports.entry_tracing import EntryTracing
     from moorage.services.core.core import Core, Flow
     from moorage.services.core.renewal import EntryRenewals
     from moorage.services.entries.processing import EntryStore, Stop
@@ -35,7 +37,7 @@ class Handled(Round[InboxEntry]):
 
 
 def again(_: Exception) -> Fate:
-    """Try again after any error, since a handler is the host's own code."""
+    """Return that any error is retried, because a handler is the host's own code."""
     return Fate.AGAIN
 
 
@@ -69,6 +71,7 @@ class InboxFlows(Keeping[InboxEntry]):
         retry: number and pace of the tries of a webhook.
         lease: seconds that a worker keeps a webhook without renewing it; None for the minimum.
         renewals: renews the webhooks that are being handled.
+        tracing: makes spans of webhooks that are stored and handled.
         senders: the accounts.
         subject: returns the id of the person that an event is about, if the host can tell.
     """
@@ -81,6 +84,7 @@ class InboxFlows(Keeping[InboxEntry]):
         retry: RetryPolicy,
         lease: float | None,
         renewals: EntryRenewals,
+        tracing: EntryTracing,
         senders: Senders,
         subject: Callable[[Any], str | None] | None,
     ) -> None:
@@ -91,6 +95,7 @@ class InboxFlows(Keeping[InboxEntry]):
             retry=retry,
             lease=lease,
             renewals=renewals,
+            tracing=tracing,
             judge=again,
         )
         self._senders = senders
@@ -145,7 +150,9 @@ class InboxFlows(Keeping[InboxEntry]):
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
         store = self._in_time(timeout).store
-        return await store.add(self.closed(entry, pack_events(events)))
+        closed = self.closed(entry, pack_events(events))
+        with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
+            return await store.add(traced(closed, trace))
 
     async def answer(
         self,
@@ -158,7 +165,7 @@ class InboxFlows(Keeping[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> WebhookReply:
-        """As `receive`, for a web view: return the HTTP answer; never raise moorage's errors."""
+        """Like `receive`, for a web view: return the HTTP answer; never raise errors of moorage."""
         try:
             entry = await self.receive(
                 account,

@@ -11,7 +11,7 @@ import attrs
 from moorage.contracts.packed import pack, unpack
 from moorage.contracts.payments import KIND
 from moorage.domain.entries.outbox import OutboxEntry, fate_of
-from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of
+from moorage.domain.entries.queue import STUCK, EntryQuery, EntryState, Fate, drop, lane_of, traced
 from moorage.domain.http.requests import Request
 from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.secrets.frames import bare
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.queue import EntryPage
     from moorage.domain.resilience.retry import RetryPolicy
+    from moorage.ports.entry_tracing import EntryTracing
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
     from moorage.services.core.core import Core
     from moorage.services.core.renewal import EntryRenewals
@@ -46,7 +47,7 @@ Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awai
 
 @attrs.define
 class _Look:
-    """How far a worker has come with the calls that are in doubt.
+    """The progress of a worker through the calls with an unknown outcome.
 
     Attributes:
         after: where the next page begins.
@@ -59,7 +60,7 @@ class _Look:
     known: set[tuple[str, int]] = attrs.field(factory=set)
 
     def wants(self, entry: OutboxEntry) -> bool:
-        """Whether the outcome of a call is to be asked for."""
+        """Return whether the outcome of a call is due to be looked up."""
         if entry.state is not EntryState.UNKNOWN:
             return False
         name = (entry.id, entry.fence)
@@ -69,11 +70,11 @@ class _Look:
         return False
 
     def count(self, entry: OutboxEntry) -> None:
-        """Ask for the outcome of a call no more."""
+        """Stop looking up the outcome of a call."""
         self.seen.add((entry.id, entry.fence))
 
     def next_page(self, page: EntryPage[OutboxEntry]) -> None:
-        """Go on to the next page; after the last one, to the first."""
+        """Move to the next page; after the last one, to the first."""
         self.after = page.next
         if self.after is None:
             self.known, self.seen = self.seen, set()
@@ -81,7 +82,7 @@ class _Look:
 
 @attrs.frozen(kw_only=True)
 class Delivered(Round[OutboxEntry]):
-    """What became of the calls that were taken; `worked` has the vendors' answers."""
+    """The results of the taken calls; `worked` has the vendors' answers."""
 
 
 class OutboxFlows(Keeping[OutboxEntry]):
@@ -93,6 +94,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         retry: how often and at what pace a call is tried.
         lease: seconds for which a worker has a call without renewing it; None for the shortest.
         renewals: renews the calls that are being worked on.
+        tracing: makes spans of calls that are stored and made.
         check: refuses a call that no vendor could be asked.
     """
 
@@ -104,6 +106,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         retry: RetryPolicy,
         lease: float | None,
         renewals: EntryRenewals,
+        tracing: EntryTracing,
         check: Check,
     ) -> None:
         super().__init__(
@@ -113,6 +116,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             retry=retry,
             lease=lease,
             renewals=renewals,
+            tracing=tracing,
             judge=fate_of,
         )
         self._check = check
@@ -133,7 +137,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         store_timeout: float | timedelta | None = None,
         **options: Any,
     ) -> OutboxEntry:
-        """Write down a call of a contract; it is made once what is written here is committed.
+        """Store a call of a contract; it is made after the surrounding transaction is committed.
 
         Nothing is asked of a vendor here. That the call could be made is checked at once, as far
         as that can be told without one.
@@ -187,7 +191,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         priority: int = 0,
         store_timeout: float | timedelta | None = None,
     ) -> OutboxEntry:
-        """Write down a request to a service; otherwise as `put`.
+        """Store a request to a service; otherwise like `put`.
 
         Args:
             service: the name of the service.
@@ -245,10 +249,12 @@ class OutboxFlows(Keeping[OutboxEntry]):
             due=await flows._start(not_before),  # noqa: SLF001 - a copy of this
             priority=priority,
         )
-        return await flows.store.add(self.closed(entry, pack(made_of)))
+        closed = self.closed(entry, pack(made_of))
+        with self._tracing.sending(self._name, entry, None) as trace:
+            return await flows.store.add(traced(closed, trace))
 
     async def cancel(self, key: str, *, tenant: str | None = None) -> bool:
-        """Call off the call that was put under a key, unless it was begun; tell whether it is off.
+        """Cancel the stored call under a key, unless it has begun; return whether it was cancelled.
 
         It is not if the call was made, is being made, or may have been made. What was committed
         and not begun is never made afterwards, unless somebody replays it.
@@ -332,7 +338,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         limit: int,
         stop: Stop | None,
     ) -> None:
-        """Settle the calls that were in doubt and whose outcome is stored by now.
+        """Settle the calls with an unknown outcome whose outcome is stored by now.
 
         Nothing is sent for them. Each round looks at another page of what is stuck.
         """
@@ -389,7 +395,7 @@ def _check_request(request: object) -> None:
 
 
 def _failure(answer: object) -> Exception | None:
-    """Of a batch, what says most of what is to become of it; None if all is well."""
+    """The failure that decides the fate of a batch; None if there is none."""
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )

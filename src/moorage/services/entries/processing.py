@@ -34,6 +34,7 @@ from moorage.domain.entries.queue import (
     told,
     usual_wait,
 )
+from moorage.domain.monitoring.health import Backlog
 from moorage.domain.resilience.retry import wait_of
 from moorage.domain.resilience.vendor_hints import capped
 from moorage.domain.state.sealing import about
@@ -44,6 +45,7 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
+from moorage.services.calling.manual_operations import ManualAct, recorded
 from moorage.services.core.core import seconds_left
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.domain.values.result import Result
     from moorage.ports.cipher import Cipher
+    from moorage.ports.entry_tracing import EntryTracing
     from moorage.services.core.core import Core, Flow
     from moorage.services.core.renewal import EntryRenewals
 
@@ -63,6 +66,9 @@ Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 
 _SLOW: Final = 50_000_000
 """Nanoseconds of work after which results are written without waiting for others."""
+
+_COUNTED: Final = 100
+"""Number of entries that a backlog counts at most."""
 
 _PLAIN: Final = b"\0"
 _SEALED: Final = b"\1"
@@ -150,12 +156,12 @@ class Round(Generic[E]):
 
     @property
     def unknown(self) -> int:
-        """Number of entries that may have been done, so that a person has to check them."""
+        """The number of entries that may have been done, so that a person has to check them."""
         return self._count(EntryState.UNKNOWN)
 
 
 class PartlyDoneError(Exception):
-    """Raised by work that is partly done while the rest was refused for good.
+    """Raised by work that is partly done while the remaining part was refused permanently.
 
     Args:
         error: error of the rest.
@@ -175,14 +181,14 @@ class _Result(Generic[E]):
         answer: result of the work, if it is done.
         error: exception of the work, if it failed.
         fate: next state of the entry.
-        wish: minimum seconds to wait before another try.
+        requested_wait: minimum seconds to wait before another try.
     """
 
     entry: E
     answer: Any = None
     error: Exception | None = None
     fate: Fate = Fate.AGAIN
-    wish: float | None = None
+    requested_wait: float | None = None
 
 
 class _Batch(Generic[E]):
@@ -203,7 +209,7 @@ class _Batch(Generic[E]):
         self._begun: set[str] = set()
 
     def ended(self, result: _Result[E]) -> None:
-        """Add a result that is to be written."""
+        """Add a result that has to be written."""
         self._begun.add(result.entry.id)
         self.results.append(result)
 
@@ -239,6 +245,7 @@ class Keeping(Generic[E]):
         retry: number and pace of the tries of an entry.
         lease: seconds that a worker keeps an entry without renewing it; None for the minimum.
         renewals: renews the entries that are being worked on.
+        tracing: makes spans of entries.
         judge: decides from an error what becomes of the entry.
     """
 
@@ -251,6 +258,7 @@ class Keeping(Generic[E]):
         retry: RetryPolicy,
         lease: float | None,
         renewals: EntryRenewals,
+        tracing: EntryTracing,
         judge: Callable[[Exception], Fate],
     ) -> None:
         self.core = core
@@ -259,6 +267,7 @@ class Keeping(Generic[E]):
         self._retry = retry
         self._lease = lease
         self._renewals = renewals
+        self._tracing = tracing
         self._judge = judge
         self._pace = _Pace()
         self._until: int | None = None
@@ -275,11 +284,11 @@ class Keeping(Generic[E]):
         return other
 
     def _left(self) -> float | None:
-        """Seconds that the store may take; None for its own limit."""
+        """The seconds that the store may take; None for its own limit."""
         return None if self._until is None else seconds_left(self.core, self._until)
 
     def _ends(self, stop: Stop | None) -> bool:
-        """True if no other entry is to be started."""
+        """True if no further entry may be started."""
         late = self._until is not None and self.core.nanoseconds() >= self._until
         return late or (stop is not None and stop.is_set())
 
@@ -390,7 +399,7 @@ class Keeping(Generic[E]):
             batch.results.clear()
 
     async def _due(self, id: str) -> Sequence[E]:
-        """The entry of this id if it is due; empty otherwise."""
+        """The entry of this id if it is due; otherwise empty."""
         now = await self.store.now()
         candidates = (await self.store.find(EntryQuery(id=id, limit=1))).items
         return [
@@ -450,18 +459,19 @@ class Keeping(Generic[E]):
     async def _result(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> _Result[E]:
         """Do the work of an entry, and return its result."""
         try:
-            return _Result(taken, answer=await work(taken))
+            with self._tracing.processing(self._name, taken):
+                return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
             # Under another key the effect would happen again.
             error, fate = part.error, Fate.NEVER
         except Exception as failed:  # noqa: BLE001 - written down, and told
             error, fate = failed, self._judge(failed)
         # Only spans of a caller's clock are used: the time in the error comes from that clock.
-        wish = capped(wait_of(error, utc()), longest_pause(self._retry, error))
-        return _Result(taken, error=error, fate=fate, wish=wish)
+        requested_wait = capped(wait_of(error, utc()), longest_pause(self._retry, error))
+        return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
     async def _cleared(self, result: _Result[E]) -> None:
-        """Write a result that is certain over the doubt of the worker that came after this one."""
+        """Write a certain result over the uncertain one of the worker that took over."""
         if result.error is not None and result.fate is not Fate.SPENT:
             return
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
@@ -470,7 +480,7 @@ class Keeping(Generic[E]):
                 await self._overwritten(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[Worked[E]]:
-        """Settle an entry that was in doubt; empty if somebody else has.
+        """Settle an entry with an unknown outcome; empty if another worker has settled it.
 
         Args:
             entry: as it is stored.
@@ -496,7 +506,7 @@ class Keeping(Generic[E]):
             return doubt(taken, now, words)
         if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
             return give_up(taken, now, words, spent=fate is Fate.SPENT)
-        wait = pause(self._retry, taken.attempts, result.wish, self.core.fraction())
+        wait = pause(self._retry, taken.attempts, result.requested_wait, self.core.fraction())
         return postpone(taken, now + wait, words)
 
     # --- manual operations ---------------------------------------------------------------
@@ -529,6 +539,23 @@ class Keeping(Generic[E]):
         goes_on = len(entries) > limit or any(page.next for page in pages)
         return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
 
+    async def backlog(self) -> Backlog:
+        """Count the entries that need a person, and measure for how long entries have been due.
+
+        At most 100 entries of each kind are counted.
+        """
+        now = await self.store.now()
+        stuck = await self.store.find(EntryQuery(states=STUCK, limit=_COUNTED))
+        waiting = await self.store.due(_COUNTED)
+        dead = sum(entry.state is EntryState.DEAD for entry in stuck.items)
+        late = [(now - entry.due).total_seconds() for entry in waiting if entry.due is not None]
+        return Backlog(
+            dead=dead,
+            unknown=len(stuck.items) - dead,
+            late=max([0.0, *late]),
+            more=stuck.next is not None,
+        )
+
     async def forget(self, before: datetime | timedelta) -> int:
         """Remove the entries that ended before a time; return their number.
 
@@ -556,15 +583,51 @@ class Keeping(Generic[E]):
             )
         return page.items[0]
 
-    async def replay(self, id: str) -> E:
-        """Process an entry again, whatever its state, with all its tries."""
-        return await self._changed(id, replay)
+    async def replay(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
+        """Process an entry again, whatever its state, with a full set of attempts.
 
-    async def drop(self, id: str) -> E:
-        """Cancel an entry."""
-        return await self._changed(id, drop)
+        Args:
+            id: id of the entry.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
+        """
+        return await self._changed(id, "replay", replay, actor, reason)
 
-    async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
+    async def drop(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
+        """Cancel an entry.
+
+        Args:
+            id: id of the entry.
+            actor: person who does it, for the audit trail; by default the system's user.
+            reason: reason for the audit trail.
+        """
+        return await self._changed(id, "drop", drop, actor, reason)
+
+    async def _changed(
+        self,
+        id: str,
+        act: str,
+        change: Callable[[E, datetime], E],
+        actor: str | None,
+        reason: str,
+    ) -> E:
+        before = await self.get(id)
+        manual_act = ManualAct(
+            act=f"{self._name}.{act}",
+            subject=f"entry {id}",
+            actor=actor,
+            reason=reason,
+            before={
+                "state": before.state.value,
+                "target": before.target,
+                "operation": before.operation,
+                "tenant": before.tenant,
+                "attempts": before.attempts,
+            },
+        )
+        return await recorded(self.core, manual_act, lambda: self._replaced(id, change))
+
+    async def _replaced(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
             entry, now = await self.get(id), await self.store.now()
             left = lease_left(entry, now)

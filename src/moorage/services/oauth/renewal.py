@@ -119,7 +119,7 @@ class _Wait(NamedTuple):
 
 
 class _LostError(Exception):
-    """It is unknown if anything was granted."""
+    """The answer was lost, so it is unknown whether a token was granted."""
 
 
 class Renewal:

@@ -58,7 +58,7 @@ class CachedToken:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """Note that the vault has the same token, which is trusted for a while."""
+        """Note that the credential store has the same token; it is not read again for a while."""
         fresh = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 

@@ -70,7 +70,7 @@ class StoreFallback:
             self._core.post(self._usable(command))
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command whose states can be used, as far as is known."""
+        """Run a command whose states are usable, as far as this process can tell."""
         probe = self._probe(command)
         outage = probe.outage
         turn = outage is None or probe.may_look(outage)
@@ -87,7 +87,7 @@ class StoreFallback:
         *,
         turn: bool,
     ) -> Any:
-        """Ask the store, although it may be unreachable."""
+        """Send the command to the store, although it may be unreachable."""
         began = self._core.nanoseconds()
         try:
             answer = await self._core.execute(command, timeout)

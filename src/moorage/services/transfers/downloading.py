@@ -95,7 +95,7 @@ class Downloading:
         return b""
 
     def settle(self) -> None:
-        """Close the download early, and drop the rest."""
+        """Close the download early, and drop the remaining bytes."""
         self._over = True
         self._opened.arriving.settle()
 

@@ -73,7 +73,7 @@ class Pieces:
         self._ended = False
 
     def put_back(self, *parts: bytes) -> None:
-        """Return these parts once more before all others."""
+        """Return these parts to the front of the queue."""
         self._begun.extend(parts)
 
     async def next(self) -> bytes:
@@ -108,7 +108,7 @@ class Pieces:
         return _read(await self._core.settle(source()) if self._ours else source)
 
     async def _gathered(self) -> bytes:
-        """Read as many bytes as a part has, or all that are left."""
+        """Read as many bytes as one part has, or fewer at the end."""
         pieces, size = [self._left], len(self._left)
         self._left = b""
         while size < self._size:
@@ -238,7 +238,7 @@ class Uploading:
         self._error: Exception | None = None
 
     async def all(self, at_once: int) -> list[Part]:
-        """Send every part; return all parts at the vendor, in order."""
+        """Send every part; return all parts stored at the vendor, in order."""
         await self._core.every([self._work] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error

@@ -141,9 +141,9 @@ class Receiving:
                 delivery = Delivery(
                     headers, body, names=endpoint.scheme.headers, url=url, method=method
                 )
-                events = await self._believed(delivery, tenant)
+                events = await self._verified_events(delivery, tenant)
             if endpoint.guarded and events and events[0].reply is None:
-                events = await self._claimed(events, tenant)
+                events = await self._first_deliveries(events, tenant)
         except WebhookRejected as error:
             error.service = endpoint.name
             self._tell(WebhookRefused, tenant, reason=error.reason or "")
@@ -151,20 +151,22 @@ class Receiving:
         self.received(events, tenant)
         return events
 
-    async def _believed(self, delivery: Delivery, tenant: str | None) -> tuple[WebhookEvent, ...]:
+    async def _verified_events(
+        self, delivery: Delivery, tenant: str | None
+    ) -> tuple[WebhookEvent, ...]:
         endpoint, now = self._endpoint, self._core.utc()
         scheme = endpoint.scheme
         handshake = scheme.handshake
         if delivery.method == "GET" and handshake is not None and handshake in UNSIGNED:
-            return (await self._asked(handshake, delivery, tenant),)
+            return (await self._handshake_event(handshake, delivery, tenant),)
         examined = examine(scheme, delivery, endpoint.parameters, now, endpoint.tolerance)
         if examined.certificate is not None:
-            keys = [await self._certified(examined.certificate)]
+            keys = [await self._certificate_key(examined.certificate)]
         else:
             keys = await self._keys_of(tenant, examined.key_id)
         return decide(scheme, examined, keys, tenant)
 
-    async def _asked(
+    async def _handshake_event(
         self, handshake: Handshake, delivery: Delivery, tenant: str | None
     ) -> WebhookEvent:
         endpoint = self._endpoint
@@ -202,7 +204,7 @@ class Receiving:
         self._keys.add((tenant, key_id), (secrets, keys))
         return keys
 
-    async def _certified(self, address: str) -> Key:
+    async def _certificate_key(self, address: str) -> Key:
         pattern = self._endpoint.scheme.certificate_url or ""
         # A pattern with an alternative may allow more than its beginning suggests.
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
@@ -246,7 +248,7 @@ class Receiving:
 
     # --- one handling per delivery --------------------------------------------------
 
-    async def _claimed(
+    async def _first_deliveries(
         self, events: Sequence[WebhookEvent], tenant: str | None
     ) -> tuple[WebhookEvent, ...]:
         endpoint, owner = self._endpoint, self._core.token()
@@ -365,7 +367,7 @@ def _same(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 
 def _moved(url: str, origin: str) -> str:
-    """The URL as the vendor knows it: a proxy changes scheme and host."""
+    """The URL to which the vendor sent: a proxy changes scheme and host."""
     rest = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + rest
 

@@ -1,0 +1,93 @@
+"""A proposal to close an operation whose outcome is unknown, which a second person confirms.
+
+The proposal is kept beside the register of open effects, so that every process sees it. Its laws:
+
+1. There is at most one proposal for an operation; a later one replaces it.
+2. A proposal expires after `LIFE`.
+3. A proposal changes nothing by itself: the second person's confirmation closes the operation.
+
+The state of a proposal is `(seen, quiet, at, person, done, receipt, reason)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.keys import state_key
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import States
+
+LIFE: Final = 86_400_000_000
+"""Microseconds after which a proposal expires."""
+
+_GONE: Final = 1
+
+
+class Proposal(NamedTuple):
+    """The outcome that a first person proposes.
+
+    Attributes:
+        person: name of the first person.
+        done: True if the person says that the operation was done.
+        receipt: the vendor's id of it; "" to look for it by our reference.
+        reason: the person's reason.
+        age: seconds since it was made.
+    """
+
+    person: str
+    done: bool
+    receipt: str
+    reason: str
+    age: float = 0.0
+
+
+def _name(contract: str, tenant: str | None, key: str) -> str:
+    whose = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "proposal", whose, key)
+
+
+class Propose:
+    """The command that stores a proposal in place of an earlier one; None withdraws it."""
+
+    __slots__ = ("keys", "proposal")
+    once = False
+    durable = True
+
+    def __init__(
+        self, contract: str, tenant: str | None, key: str, proposal: Proposal | None
+    ) -> None:
+        self.keys = (_name(contract, tenant, key),)
+        self.proposal = proposal
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Store the proposal, or let the earlier one expire."""
+        if self.proposal is None:
+            (state,) = states
+            return (None if state is None else (now, _GONE, *state[2:]),), None
+        return ((now, LIFE, now, *self.proposal[:4]),), None
+
+
+class ReadProposal:
+    """The command that reads the proposal for an operation."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = False
+
+    def __init__(self, contract: str, tenant: str | None, key: str) -> None:
+        self.keys = (_name(contract, tenant, key),)
+
+    @reading
+    def apply(self, states: States, now: int) -> tuple[States, Proposal | None]:
+        """Return the proposal; None if there is none or it has expired."""
+        (state,) = states
+        if state is None:
+            return states, None
+        seen, quiet, at, person, done, receipt, reason = state
+        time, back = steady(seen, now)
+        if quiet == _GONE or time - seen + back >= quiet:
+            return states, None
+        return states, Proposal(person, done, receipt, reason, (time - at + back) / 1e6)

@@ -1,0 +1,4 @@
+"""Decisions about the state of integrations: health and active probes.
+
+Everything here is a value or a pure function of values; times come in as parameters.
+"""

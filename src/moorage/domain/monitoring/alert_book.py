@@ -1,0 +1,239 @@
+"""The alerts, silences and unsent notifications that all processes share, as one stored state.
+
+A state is `(seen, quiet, until, owner, text)`: the process with the random number `owner` evaluates
+alone until the store's time `until`; `text` is the rest as JSON. One command decides and writes, so
+that no notification is lost if its process dies: it stays in the book until it was delivered.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.monitoring.alerts import (
+    Alert,
+    AlertNotice,
+    Change,
+    Notification,
+    Severity,
+    Silence,
+    Stage,
+    step,
+)
+from moorage.domain.state.commands import reading, steady
+from moorage.domain.state.keys import state_key
+from moorage.domain.values.durations import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.monitoring.alerts import AlertRule, Measurement
+    from moorage.domain.state.commands import State, States
+
+KEY: Final = state_key("alerts", "moorage", None, "book")
+_KEPT: Final = 90 * DAY
+
+Stored: TypeAlias = "tuple[int, int, int, int, str]"
+
+
+@attrs.frozen(kw_only=True)
+class AlertDelivery:
+    """A notification on its way to one channel.
+
+    Attributes:
+        id: its id, the same for each try.
+        channel: the name of the channel.
+        notification: the notification.
+        failures: the number of tries that failed.
+        error: the error of the last try, as the name of its class; None before the first.
+    """
+
+    id: str
+    channel: str
+    notification: Notification
+    failures: int = 0
+    error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AlertBook:
+    """Everything that is known about alerts.
+
+    Attributes:
+        alerts: the alerts that are active.
+        silences: the silences that are not over.
+        outgoing: the notifications that no channel has accepted yet.
+    """
+
+    alerts: tuple[Alert, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    outgoing: tuple[AlertDelivery, ...] = ()
+
+
+EMPTY: Final = AlertBook()
+
+
+class EvaluateAlerts:
+    """The command that evaluates all rules, unless another process does.
+
+    Its answer is the deliveries to make now, or None if another process evaluates.
+    """
+
+    once = False
+    durable = False
+    rules = ()
+    keys = (KEY,)
+
+    def __init__(
+        self,
+        rules: tuple[AlertRule, ...],
+        measured: Mapping[str, tuple[Measurement, ...]],
+        channels: tuple[str, ...],
+        now: datetime,
+        *,
+        owner: int,
+        lease: int,
+    ) -> None:
+        self._rules = rules
+        self._measured = measured
+        self._channels = channels
+        self._now = now
+        self._owner = owner
+        self._lease = lease
+
+    @reading
+    def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
+        """Return the deliveries to make."""
+        seen, until, owner, book = _present(states[0], now)
+        if owner != self._owner and seen < until:
+            return states, None
+        silences = tuple(item for item in book.silences if item.until > self._now)
+        alerts, notifications = step(
+            self._rules, self._measured, book.alerts, book.silences, self._now
+        )
+        fresh = tuple(
+            AlertDelivery(id=_id_of(item, channel), channel=channel, notification=item)
+            for item in notifications
+            for channel in item.channels or self._channels
+        )
+        after = AlertBook(alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh))
+        return (_stored(after, seen, seen + self._lease, self._owner),), after.outgoing
+
+
+class SettleDeliveries:
+    """The command that records how deliveries ended."""
+
+    once = False
+    durable = False
+    rules = ()
+    keys = (KEY,)
+
+    def __init__(self, errors: Mapping[str, str | None]) -> None:
+        self._errors = errors
+
+    @reading
+    def apply(self, states: States, now: int, /) -> tuple[States, None]:
+        """Remove what was delivered, and count the failures of the rest."""
+        seen, until, owner, book = _present(states[0], now)
+        outgoing: list[AlertDelivery] = []
+        for item in book.outgoing:
+            error = self._errors.get(item.id)
+            if item.id not in self._errors:
+                outgoing.append(item)
+            elif error is not None:
+                failures = item.failures + 1
+                outgoing.append(attrs.evolve(item, failures=failures, error=error))
+        return (_stored(attrs.evolve(book, outgoing=tuple(outgoing)), seen, until, owner),), None
+
+
+class AddSilence:
+    """The command that adds a silence."""
+
+    once = True
+    durable = False
+    rules = ()
+    keys = (KEY,)
+
+    def __init__(self, silence: Silence) -> None:
+        self._silence = silence
+
+    @reading
+    def apply(self, states: States, now: int, /) -> tuple[States, None]:
+        """Add it."""
+        seen, until, owner, book = _present(states[0], now)
+        after = attrs.evolve(book, silences=(*book.silences, self._silence))
+        return (_stored(after, seen, until, owner),), None
+
+
+class ReadAlerts:
+    """The command that reads the book."""
+
+    once = False
+    durable = False
+    rules = ()
+    keys = (KEY,)
+
+    @reading
+    def apply(self, states: States, now: int, /) -> tuple[States, AlertBook]:
+        """Return the book."""
+        return states, _present(states[0], now)[3]
+
+
+def _present(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
+    if state is None:
+        return now, 0, 0, EMPTY
+    seen, back = steady(state[0], now)
+    return seen, state[2] - back, state[3], _read(state[4])
+
+
+def _stored(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
+    return seen, _KEPT, until, owner, json.dumps(attrs.asdict(book, value_serializer=_plain))
+
+
+def _id_of(notification: Notification, channel: str) -> str:
+    """An id that two processes derive alike, so that a repeated command adds nothing new."""
+    content = json.dumps([channel, notification.as_dict()]).encode()
+    return sha256(content).hexdigest()[:32]
+
+
+def _plain(_: object, __: object, value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _read(text: str) -> AlertBook:
+    book = json.loads(text)
+    return AlertBook(
+        alerts=tuple(map(_alert, book["alerts"])),
+        silences=tuple(Silence(**_timed(item, "until")) for item in book["silences"]),
+        outgoing=tuple(map(_delivery, book["outgoing"])),
+    )
+
+
+def _alert(item: dict[str, Any]) -> Alert:
+    fields = _timed(item, "since", "notified_at")
+    fields["stage"] = Stage(item["stage"])
+    return Alert(**fields)
+
+
+def _delivery(item: dict[str, Any]) -> AlertDelivery:
+    fields = _timed(item["notification"], "at")
+    fields["notices"] = tuple(map(_notice, fields["notices"]))
+    fields["channels"] = tuple(fields["channels"])
+    rest = {name: value for name, value in item.items() if name != "notification"}
+    return AlertDelivery(notification=Notification(**fields), **rest)
+
+
+def _notice(item: dict[str, Any]) -> AlertNotice:
+    fields = _timed(item, "since")
+    fields["change"] = Change(item["change"])
+    fields["severity"] = Severity(item["severity"])
+    return AlertNotice(**fields)
+
+
+def _timed(item: dict[str, Any], *names: str) -> dict[str, Any]:
+    times = {name: item[name] and datetime.fromisoformat(item[name]) for name in names}
+    return {**item, **times}

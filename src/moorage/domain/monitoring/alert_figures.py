@@ -1,0 +1,115 @@
+"""Measurements of alert rules, from figures of calls and from health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.monitoring.alerts import FIGURES, Measurement
+
+if TYPE_CHECKING:
+    from moorage.domain.monitoring.alerts import AlertRule
+    from moorage.domain.monitoring.health import Health
+
+_LATENCIES: Final = ("p50", "p95", "p99")
+
+
+@attrs.frozen(kw_only=True)
+class FigureQuery:
+    """The calls that figures are about: every condition that is set must hold.
+
+    Attributes:
+        service, operation, tenant: the exact value.
+        window: the seconds before now.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    window: float
+
+
+@attrs.frozen(kw_only=True)
+class CallFigures:
+    """Figures of some calls.
+
+    Attributes:
+        calls: the number of calls.
+        error_rate: the share of failures among the calls that say something about their service;
+            None if there are none.
+        p50, p95, p99: percentiles of the duration in seconds; None without calls.
+    """
+
+    calls: int
+    error_rate: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
+    """The figures that a rule needs: none for a reason of health, two for a burn rate."""
+    if rule.when not in FIGURES:
+        return ()
+    query = FigureQuery(
+        service=rule.service, operation=rule.operation, tenant=rule.tenant, window=rule.window
+    )
+    if rule.when == "burn_rate":
+        return query, attrs.evolve(query, window=rule.short_window)
+    return (query,)
+
+
+def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measurement:
+    """Measure a rule by the figures that it needs, in the order of its queries."""
+    subject = "/".join(filter(None, (rule.service, rule.operation, rule.tenant))) or "all calls"
+    first = figures[0]
+    if rule.when in {"calls", "absence"}:
+        text = f"{first.calls} calls in {rule.window:.0f} s."
+        return Measurement(subject=subject, value=float(first.calls), text=text)
+    if rule.when == "burn_rate":
+        budget = 1 - rule.objective
+        rates = [_rate(rule, figure) for figure in figures]
+        burns = [None if rate is None else rate / budget for rate in rates]
+        if None in burns:
+            return _too_few(rule, subject, first)
+        long, short = (burn or 0.0 for burn in burns)
+        text = (
+            f"The error budget burns {long:.1f} times too fast over {rule.window:.0f} s, and"
+            f" {short:.1f} times over {rule.short_window:.0f} s."
+        )
+        return Measurement(subject=subject, value=min(long, short), text=text)
+    if rule.when in _LATENCIES:
+        latency: float | None = getattr(first, rule.when)
+        if latency is None or first.calls < rule.minimum_calls:
+            return _too_few(rule, subject, first)
+        text = f"{rule.when} of {first.calls} calls is {latency:.3f} s."
+        return Measurement(subject=subject, value=latency, text=text)
+    rate = _rate(rule, first)
+    if rate is None:
+        return _too_few(rule, subject, first)
+    text = f"{rate:.1%} of {first.calls} calls in {rule.window:.0f} s failed."
+    return Measurement(subject=subject, value=rate, text=text)
+
+
+def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
+    """Measure a rule about a reason of health: one measurement for each part that has it."""
+    found: dict[str, Measurement] = {}
+    for reason in health.all_reasons:
+        if reason.concern.value != rule.when or rule.service not in {None, reason.part}:
+            continue
+        measured = reason.amount if rule.above is not None or rule.below is not None else 1.0
+        before = found.get(reason.part)
+        if before is None or (before.value or 0.0) < measured:
+            text = f"{reason.text} {reason.remedy}"
+            found[reason.part] = Measurement(subject=reason.part, value=measured, text=text)
+    return tuple(found.values())
+
+
+def _rate(rule: AlertRule, figures: CallFigures) -> float | None:
+    return None if figures.calls < rule.minimum_calls else figures.error_rate
+
+
+def _too_few(rule: AlertRule, subject: str, figures: CallFigures) -> Measurement:
+    text = f"{figures.calls} calls in {rule.window:.0f} s are too few to judge."
+    return Measurement(subject=subject, value=None, text=text)

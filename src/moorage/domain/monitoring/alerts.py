@@ -1,0 +1,383 @@
+"""Alert rules, and the step that decides which notifications follow from measurements.
+
+Laws of `step`:
+
+1. Between two notices that an alert fires there is one that it recovered; in between it is only
+   repeated, and never sooner than its rule's `repeat`.
+2. While a silence covers an alert, nothing is told of it. When the silence ends, the alert's state
+   is told if it differs from what was last told.
+3. Each notice is in exactly one notification, however notices are grouped.
+4. An alert that could not be measured stays as it is.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.monitoring.health import Concern
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.durations import count, is_seconds, is_wait, plain
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+FIGURES: Final = ("error_rate", "calls", "p50", "p95", "p99", "burn_rate", "absence")
+"""The figures of calls that a rule can watch."""
+
+CONCERNS: Final = tuple(concern.value for concern in Concern)
+"""The reasons of health that a rule can watch."""
+
+
+class Severity(StrEnum):
+    """The urgency of an alert."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+def _name(value: object) -> str:
+    return checked_name(value, "name")
+
+
+def _texts(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
+
+
+@attrs.frozen(kw_only=True)
+class AlertRule:
+    """The condition of an alert.
+
+    Attributes:
+        name: The name of the rule.
+        when: The figure or the reason of health that is watched: `error_rate`, `calls`, `p50`,
+            `p95`, `p99` (seconds), `burn_rate`, `absence` (no call at all), or for example
+            `circuit_open`, `budget_spent`, `dead_letters`, `unknown_outcomes`, `expires_soon`.
+        service, operation, tenant: The calls that are watched; by default all. For a reason of
+            health, `service` is the part that it is about.
+        above: The alert is active while the figure is above this.
+        below: The alert is active while the figure is below this.
+        clear: The threshold at which an alert that fires ends, if it is another: so a figure that
+            swings around one threshold does not fire again and again.
+        window: Seconds over which calls are counted.
+        short_window: Seconds of the second window of `burn_rate`, in which the budget must burn
+            as fast.
+        objective: The share of calls that should succeed, for `burn_rate`.
+        minimum_calls: The number of calls below which rates and latencies are not judged.
+        hold: Seconds for which the alert must be active before it fires.
+        repeat: Seconds after which an alert that still fires is told again; 0 for never.
+        group: Alerts of one group are told in one notification; by default those of one rule.
+        severity: The urgency.
+        channels: The names of the channels; by default all.
+    """
+
+    name: str = attrs.field(converter=_name)
+    when: str
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    above: float | None = None
+    below: float | None = None
+    clear: float | None = None
+    window: float = attrs.field(default=3_600.0, converter=plain, validator=is_seconds)
+    short_window: float = attrs.field(default=300.0, converter=plain, validator=is_seconds)
+    objective: float = 0.999
+    minimum_calls: int = attrs.field(default=10, validator=_is_count)
+    hold: float = attrs.field(default=0.0, converter=plain, validator=is_wait)
+    repeat: float = attrs.field(default=14_400.0, converter=plain, validator=is_wait)
+    group: str | None = None
+    severity: Severity = attrs.field(default=Severity.WARNING, converter=Severity)
+    channels: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse conditions that contradict each other."""
+        problem = self._problem()
+        if problem is not None:
+            raise ConfigurationError(
+                f"The alert rule {self.name!r} {problem[0]}.", path="rules", remedy=problem[1]
+            )
+
+    def _problem(self) -> tuple[str, str] | None:
+        if self.when not in {*FIGURES, *CONCERNS}:
+            figures = ", ".join((*FIGURES, *CONCERNS))
+            return f"watches the unknown figure {self.when!r}", f"Use one of: {figures}."
+        if self.above is not None and self.below is not None:
+            return "has two thresholds", "Give `above` or `below`, and make two rules for both."
+        threshold = self.above if self.below is None else self.below
+        if threshold is None and self.when in FIGURES and self.when != "absence":
+            return "has no threshold", "Give `above` or `below`."
+        if self.clear is not None and (
+            threshold is None
+            or (self.below is None and self.clear > threshold)
+            or (self.above is None and self.clear < threshold)
+        ):
+            return "would clear while it fires", "Give `clear` on the good side of the threshold."
+        if not 0 < self.objective < 1:
+            return "has an impossible objective", "Give a share such as 0.999."
+        return None
+
+    def is_active(self, value: float | None, *, firing: bool) -> bool:
+        """Return whether the alert is active at a measured value; None if there was none."""
+        if value is None:
+            return False
+        clear = self.clear if firing else None
+        if self.below is not None:
+            return value < (self.below if clear is None else clear)
+        if self.when == "absence":
+            return value == 0
+        return value > ((self.above or 0.0) if clear is None else clear)
+
+
+@attrs.frozen(kw_only=True)
+class Measurement:
+    """The value of what a rule watches.
+
+    Attributes:
+        subject: the service or part that it is of; "all calls" for a figure of all services.
+        value: the value; None if there are too few calls to judge.
+        text: the measurement as a sentence.
+    """
+
+    subject: str
+    value: float | None
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Silence:
+    """A time during which nothing is told of some alerts.
+
+    Attributes:
+        until: its end (aware).
+        reason: the reason for it, for whoever wonders.
+        rule: the rule that is silent; by default all.
+        subject: the service or part that is silent; by default all.
+    """
+
+    until: datetime
+    reason: str
+    rule: str | None = None
+    subject: str | None = None
+
+    def covers(self, rule: str, subject: str, now: datetime) -> bool:
+        """Return whether it silences an alert now."""
+        return now < self.until and (self.rule, self.subject) in {
+            (own_rule, own_subject) for own_rule in (None, rule) for own_subject in (None, subject)
+        }
+
+
+class Stage(StrEnum):
+    """The progress of an alert."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    CLEARED = "cleared"
+
+
+@attrs.frozen(kw_only=True)
+class Alert:
+    """An alert that is active, or whose end was not told yet.
+
+    Attributes:
+        rule: the name of its rule.
+        subject: the service or part that it is about.
+        stage: its progress.
+        since: the time since which it is active.
+        notified_at: the time at which it was last told that it fires; None if it never was.
+        value: the last measured value.
+        text: the last measurement as a sentence.
+    """
+
+    rule: str
+    subject: str
+    stage: Stage
+    since: datetime
+    notified_at: datetime | None = None
+    value: float | None = None
+    text: str = ""
+
+
+class Change(StrEnum):
+    """The news of a notice."""
+
+    FIRING = "firing"
+    STILL_FIRING = "still_firing"
+    RECOVERED = "recovered"
+
+
+@attrs.frozen(kw_only=True)
+class AlertNotice:
+    """A change of one alert.
+
+    Attributes:
+        rule: the name of its rule.
+        subject: the service or part that it is about.
+        change: what happened.
+        severity: the urgency.
+        since: the time since which the alert was active.
+        text: the last measurement as a sentence.
+    """
+
+    rule: str
+    subject: str
+    change: Change
+    severity: Severity
+    since: datetime
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Notification:
+    """The message about the alerts of one group.
+
+    Attributes:
+        group: the name of the group.
+        at: the time at which it was decided.
+        notices: the changes.
+        channels: the names of the channels that it goes to; empty for all.
+    """
+
+    group: str
+    at: datetime
+    notices: tuple[AlertNotice, ...]
+    channels: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The message in a line."""
+        worst = "recovered"
+        if any(notice.change is not Change.RECOVERED for notice in self.notices):
+            critical = any(notice.severity is Severity.CRITICAL for notice in self.notices)
+            worst = "critical" if critical else "warning"
+        first, *others = self.notices
+        more = f" and {len(others)} more" if others else ""
+        return f"[{worst}] {first.rule}: {first.subject}{more}"
+
+    @property
+    def text(self) -> str:
+        """The message in full, with a line for each notice."""
+        return "\n".join(
+            f"{notice.change.value.replace('_', ' ')}: {notice.rule}, {notice.subject}, since"
+            f" {notice.since:%Y-%m-%d %H:%M:%S} UTC. {notice.text}"
+            for notice in self.notices
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The message as plain values, for JSON."""
+        return {
+            "group": self.group,
+            "at": self.at.isoformat(),
+            "subject": self.subject,
+            "notices": [
+                {
+                    "rule": notice.rule,
+                    "subject": notice.subject,
+                    "change": notice.change.value,
+                    "severity": notice.severity.value,
+                    "since": notice.since.isoformat(),
+                    "text": notice.text,
+                }
+                for notice in self.notices
+            ],
+        }
+
+
+def step(
+    rules: Iterable[AlertRule],
+    measured: Mapping[str, tuple[Measurement, ...]],
+    alerts: Iterable[Alert],
+    silences: Iterable[Silence],
+    now: datetime,
+) -> tuple[tuple[Alert, ...], tuple[Notification, ...]]:
+    """Decide about all alerts.
+
+    Args:
+        rules: the rules. Alerts of rules that are gone are dropped.
+        measured: the measurements by the name of the rule; a rule that could not be measured is
+            missing.
+        alerts: the alerts before.
+        silences: the silences.
+        now: the time.
+
+    Returns:
+        The alerts from now on, and the notifications to send.
+    """
+    before = {(alert.rule, alert.subject): alert for alert in alerts}
+    silences = tuple(silences)
+    left: list[Alert] = []
+    groups: dict[tuple[str, tuple[str, ...]], list[AlertNotice]] = {}
+    for rule in rules:
+        of_rule = {subject: alert for (name, subject), alert in before.items() if name == rule.name}
+        measurements = {item.subject: item for item in measured.get(rule.name, ())}
+        for subject in {**of_rule, **measurements}:
+            alert = of_rule.get(subject)
+            if rule.name in measured:
+                alert = _progressed(rule, subject, alert, measurements.get(subject), now)
+            if alert is None:
+                continue
+            if any(silence.covers(rule.name, subject, now) for silence in silences):
+                left.append(alert)
+                continue
+            after, change = _told(rule, alert, now)
+            if after is not None:
+                left.append(after)
+            if change is not None:
+                notice = AlertNotice(
+                    rule=rule.name,
+                    subject=subject,
+                    change=change,
+                    severity=rule.severity,
+                    since=alert.since,
+                    text=alert.text,
+                )
+                groups.setdefault((rule.group or rule.name, rule.channels), []).append(notice)
+    notifications = tuple(
+        Notification(group=group, at=now, notices=tuple(notices), channels=channels)
+        for (group, channels), notices in groups.items()
+    )
+    return tuple(left), notifications
+
+
+def _progressed(
+    rule: AlertRule,
+    subject: str,
+    alert: Alert | None,
+    measurement: Measurement | None,
+    now: datetime,
+) -> Alert | None:
+    """The alert after a measurement; None if there is none any more."""
+    firing = alert is not None and alert.stage is Stage.FIRING
+    value = None if measurement is None else measurement.value
+    if not rule.is_active(value, firing=firing):
+        if alert is None or alert.notified_at is None:
+            return None
+        text = alert.text if measurement is None else measurement.text
+        return attrs.evolve(alert, stage=Stage.CLEARED, value=value, text=text)
+    if alert is None:
+        alert = Alert(rule=rule.name, subject=subject, stage=Stage.PENDING, since=now)
+    held = (now - alert.since).total_seconds() >= rule.hold
+    stage = Stage.FIRING if held or alert.stage is not Stage.PENDING else Stage.PENDING
+    text = "" if measurement is None else measurement.text
+    return attrs.evolve(alert, stage=stage, value=value, text=text)
+
+
+def _told(rule: AlertRule, alert: Alert, now: datetime) -> tuple[Alert | None, Change | None]:
+    """The alert after its change is told, and the change; None for none."""
+    if alert.stage is Stage.CLEARED:
+        return None, Change.RECOVERED
+    if alert.stage is Stage.PENDING:
+        return alert, None
+    if alert.notified_at is None:
+        return attrs.evolve(alert, notified_at=now), Change.FIRING
+    age = (now - alert.notified_at).total_seconds()
+    if rule.repeat and age >= rule.repeat:
+        return attrs.evolve(alert, notified_at=now), Change.STILL_FIRING
+    return alert, None

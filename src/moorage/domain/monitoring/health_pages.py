@@ -1,0 +1,77 @@
+"""The answers of liveness and readiness checks, for any web server."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.monitoring.health import Health
+
+_JSON: Final = (
+    ("Content-Type", "application/json"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+_READING: Final = frozenset({"GET", "HEAD"})
+
+
+@attrs.frozen
+class HealthAnswer:
+    """The answer of a check over HTTP.
+
+    Attributes:
+        status: the status code.
+        headers: the headers.
+        body: the body; empty for HEAD.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def status_line(self) -> str:
+        """The status with its reason phrase, as WSGI wants it."""
+        return f"{self.status} {HTTPStatus(self.status).phrase}"
+
+
+def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthAnswer:
+    """Return the answer to a request.
+
+    `/live` answers 200 as long as the process answers at all. `/ready` and `/health` answer 200 if
+    requests should be sent to this process, and otherwise 503; `/health` gives all reasons too.
+
+    Args:
+        method: the HTTP method.
+        path: the path below the place where the application is mounted.
+        read: returns the current health without waiting.
+    """
+    page = path.strip("/") or "health"
+    if page not in {"live", "ready", "health"}:
+        return _answer(method, 404, {"error": "There is no such page. Use /live or /ready."})
+    if method not in _READING:
+        answer = _answer("GET", 405, {"error": "Only GET and HEAD are allowed."})
+        return attrs.evolve(answer, headers=(*answer.headers, ("Allow", "GET, HEAD")))
+    if page == "live":
+        return _answer(method, 200, {"state": "alive"})
+    health = read()
+    content = health.as_dict()
+    if page == "ready":
+        content = {
+            "state": health.state.value,
+            "at": content["at"],
+            "reasons": [reason.text for reason in health.all_reasons],
+        }
+    return _answer(method, 200 if health.is_ready else 503, content)
+
+
+def _answer(method: str, status: int, content: dict[str, Any]) -> HealthAnswer:
+    body = json.dumps(content).encode()
+    headers = (*_JSON, ("Content-Length", str(len(body))))
+    return HealthAnswer(status, headers, b"" if method == "HEAD" else body)

@@ -1,0 +1,234 @@
+"""Objectives of service levels, and how calls complied with them, month by month.
+
+An objective allows a share of calls to be bad: its error budget. With a target of 99.9 % it is one
+call of a thousand. A month complies as long as its bad calls are within its budget.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.observation.figures import DIMENSIONS, added
+from moorage.domain.values.durations import if_given, is_seconds, plain
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from moorage.domain.observation.figures import Figures, WindowFigures
+
+
+def _maybe_plain(value: Any) -> Any:
+    return None if value is None else plain(value)
+
+
+def _names(value: Collection[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _is_target(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < 1:
+        raise InvalidData(
+            f"{str(value)[:80]!r} is not a target.",
+            field=attribute.name,
+            remedy="Give a share above 0 and below 1, such as 0.999. A target of 1 would allow no"
+            " failure at all.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Objective:
+    """An objective for the calls of a service, an operation or a tenant.
+
+    Attributes:
+        name: The name in reports.
+        service: The service that it is for; all services by default.
+        operation: The operation that it is for; all operations by default.
+        tenant: The tenant that it is for; all tenants by default.
+        by: The dimensions whose values each have to comply: some of service, operation and tenant.
+        availability: The share of calls that the vendor has to answer, such as 0.999.
+        latency: The seconds within which calls have to end, such as 0.8.
+        within: The share of calls that have to end within the latency.
+    """
+
+    name: str
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    by: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    availability: float | None = attrs.field(default=None, validator=if_given(_is_target))
+    latency: float | None = attrs.field(
+        default=None, converter=_maybe_plain, validator=if_given(is_seconds)
+    )
+    within: float = attrs.field(default=0.95, validator=_is_target)
+
+    def __attrs_post_init__(self) -> None:
+        if self.availability is None and self.latency is None:
+            raise InvalidData(
+                f"The objective {self.name!r} has no target.",
+                field="availability",
+                remedy="Give an availability such as 0.999, or a latency such as 0.8, or both.",
+            )
+        if not set(self.by) <= set(DIMENSIONS):
+            raise InvalidData(
+                f"The objective {self.name!r} cannot be told apart by {', '.join(self.by)}.",
+                field="by",
+                remedy=f"Give some of {', '.join(DIMENSIONS)}.",
+            )
+
+    def covers(self, row: WindowFigures) -> bool:
+        """Return whether the objective is for these figures."""
+        return all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
+
+
+@attrs.frozen
+class Compliance:
+    """How calls complied with a target.
+
+    Attributes:
+        target: the share of calls that have to be good.
+        calls: the number of calls that count.
+        bad: the number of bad calls among them.
+        last_calls, last_bad: the same of the last day of the month with calls.
+    """
+
+    target: float
+    calls: int
+    bad: int
+    last_calls: int
+    last_bad: int
+
+    @property
+    def share(self) -> float | None:
+        """The share of good calls; None without any call."""
+        return 1 - self.bad / self.calls if self.calls else None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the bad calls are within the budget; None without any call."""
+        return self.bad <= self.calls * self._allowed if self.calls else None
+
+    @property
+    def budget_left(self) -> float | None:
+        """The share of the error budget that is left, negative if it is overspent.
+
+        The budget is that of the calls so far. It is None without any call.
+        """
+        return float(1 - self.bad / (self.calls * self._allowed)) if self.calls else None
+
+    @property
+    def burn(self) -> float | None:
+        """The rate at which the last day used up the budget; 1 uses up exactly the whole budget.
+
+        It is None without any call.
+        """
+        if not self.last_calls:
+            return None
+        return float(Fraction(self.last_bad, self.last_calls) / self._allowed)
+
+    @property
+    def _allowed(self) -> Fraction:
+        # Exact: as floats, one of ten would be more than 10 % of ten.
+        return 1 - Fraction(str(self.target))
+
+
+@attrs.frozen(kw_only=True)
+class ObjectiveMonth:
+    """How the calls of a month complied with an objective.
+
+    Attributes:
+        objective: the objective.
+        month: the start of the month (UTC).
+        service, operation, tenant: the calls; None if they are those of all.
+        figures: the figures of the month.
+        availability: the compliance with the availability, if the objective has one.
+        latency: the compliance with the latency, if the objective has one.
+    """
+
+    objective: Objective
+    month: datetime
+    service: str | None
+    operation: str | None
+    tenant: str | None
+    figures: Figures
+    availability: Compliance | None
+    latency: Compliance | None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether all targets are met; None if no call counts for any."""
+        results = [part.is_met for part in (self.availability, self.latency) if part is not None]
+        counted = [result for result in results if result is not None]
+        return all(counted) if counted else None
+
+
+def compliance(
+    objectives: Iterable[Objective], days: Iterable[WindowFigures]
+) -> tuple[ObjectiveMonth, ...]:
+    """Return the compliance with each objective, month by month, the newest month first.
+
+    Args:
+        objectives: the objectives.
+        days: the figures of each day, service, operation and tenant.
+    """
+    rows = sorted(days, key=lambda row: row.start)
+    months = [month for objective in objectives for month in _months_of(objective, rows)]
+    # A stable sort: within a month, objectives stay in their order.
+    return tuple(sorted(months, key=lambda item: item.month, reverse=True))
+
+
+def _months_of(objective: Objective, rows: Iterable[WindowFigures]) -> list[ObjectiveMonth]:
+    groups: dict[tuple[Any, ...], list[WindowFigures]] = {}
+    for row in rows:
+        if objective.covers(row):
+            month = row.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            series = (
+                getattr(row, name) if name in objective.by else getattr(objective, name)
+                for name in DIMENSIONS
+            )
+            groups.setdefault((month, *series), []).append(row)
+    return [
+        _month(objective, group, members) for group, members in sorted(groups.items(), key=_order)
+    ]
+
+
+def _order(group: tuple[tuple[Any, ...], object]) -> tuple[Any, ...]:
+    month, *series = group[0]
+    return (month, *(name or "" for name in series))
+
+
+def _month(
+    objective: Objective, group: tuple[Any, ...], rows: list[WindowFigures]
+) -> ObjectiveMonth:
+    month, service, operation, tenant = group
+    figures = added(row.figures for row in rows)
+    last = added(row.figures for row in rows if row.start == rows[-1].start)
+    availability = latency = None
+    if objective.availability is not None:
+        availability = Compliance(
+            objective.availability, figures.valid, figures.bad, last.valid, last.bad
+        )
+    if objective.latency is not None:
+        counts = (*_slow(figures, objective.latency), *_slow(last, objective.latency))
+        latency = Compliance(objective.within, *counts)
+    return ObjectiveMonth(
+        objective=objective,
+        month=month,
+        service=service,
+        operation=operation,
+        tenant=tenant,
+        figures=figures,
+        availability=availability,
+        latency=latency,
+    )
+
+
+def _slow(figures: Figures, limit: float) -> tuple[int, int]:
+    """The number of calls with a duration, and of those that took longer than the limit."""
+    measured = figures.durations.count
+    return measured, measured - figures.durations.number_within(limit)

@@ -1,0 +1,170 @@
+"""Active probes: harmless calls on a schedule that find out if a service works.
+
+Times are seconds of a clock that never steps back, passed in by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.http.requests import Request
+from moorage.domain.monitoring.health import ProbeReading
+from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.health import health
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.durations import is_count, is_seconds, plain
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    RateLimitExceeded,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ENDPOINT: Final = "health_probe"
+"""The operation of a probe's calls in events, in the integration log and in metrics."""
+
+
+def _name(value: object) -> str:
+    return checked_name(value, "service")
+
+
+def _request(value: Request | str | None) -> Request | None:
+    if value is None or isinstance(value, Request):
+        return value
+    if isinstance(value, str):
+        return Request.get(value)
+    raise ConfigurationError(
+        f"The request of a probe is of the type {type(value).__name__}.",
+        path="probes.request",
+        remedy="Give a Request, or the path of a GET such as '/health'.",
+    )
+
+
+def _is_share(_: object, __: object, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(
+            f"{value!r} is not a share of the interval.",
+            path="probes.jitter",
+            remedy="Give a number from 0 to 1, such as 0.1.",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """A harmless call of a service, which is repeated at intervals.
+
+    A probe counts against the rate limits of its service, because the vendor counts it too, but
+    never waits for them: it is left out if a limit is used up. It is not repeated.
+
+    Attributes:
+        service: The name of the service.
+        request: The request that is sent, or the path of a GET. By default the harmless request
+            that the vendor's connector knows.
+        function: A function without arguments that is called instead of sending a request.
+        every: Seconds between two probes.
+        jitter: The share of the interval by which probes are spread at random.
+        timeout: Seconds that a probe may take.
+        threshold: The number of failures in a row from which the service counts as unavailable;
+            with fewer it counts as degraded.
+        counts: Whether the circuit counts the probe, so that failed probes may open it, and an open
+            circuit leaves probes out.
+    """
+
+    service: str = attrs.field(converter=_name)
+    request: Request | None = attrs.field(default=None, converter=_request)
+    function: Callable[[], Any] | None = None
+    every: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    jitter: float = attrs.field(default=0.1, validator=_is_share)
+    timeout: float = attrs.field(default=5.0, converter=plain, validator=is_seconds)
+    threshold: int = attrs.field(default=2, validator=is_count)
+    counts: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a probe with both a request and a function."""
+        if self.request is not None and self.function is not None:
+            raise ConfigurationError(
+                f"The probe of {self.service!r} has both a request and a function.",
+                path="probes",
+                remedy="Give one of them.",
+            )
+
+
+@attrs.frozen
+class ProbeState:
+    """The last result of a probe, and the time of the next.
+
+    Attributes:
+        due: the time of the next probe.
+        failures: the number of failures in a row.
+        error: the last error, as a sentence; None after a success.
+        done: true if it has been tried.
+    """
+
+    due: float
+    failures: int = 0
+    error: str | None = None
+    done: bool = False
+
+
+def first(probe: Probe, now: float, draw: float) -> ProbeState:
+    """The state of a probe that was never made: it is due within its jitter.
+
+    Args:
+        probe: the probe.
+        now: the time.
+        draw: a random number from 0 to 1.
+    """
+    return ProbeState(now + probe.every * probe.jitter * draw)
+
+
+def due(probes: Sequence[Probe], states: Mapping[str, ProbeState], now: float) -> tuple[Probe, ...]:
+    """The probes that are due."""
+    return tuple(probe for probe in probes if states[probe.service].due <= now)
+
+
+def after(
+    probe: Probe, state: ProbeState, error: Exception | None, now: float, draw: float
+) -> ProbeState:
+    """The state after a probe has ended.
+
+    Args:
+        probe: the probe.
+        state: its state before.
+        error: the error that it ended with, if any. An error that says nothing about the service,
+            such as a rate limit that is used up, changes nothing but the time of the next probe.
+        now: the time at its end.
+        draw: a random number from 0 to 1.
+    """
+    again = now + probe.every * (1 + probe.jitter * (2 * draw - 1))
+    if error is None:
+        return ProbeState(again, done=True)
+    text = failure_of(error)
+    if text is None:
+        return attrs.evolve(state, due=again)
+    return ProbeState(again, state.failures + 1, text, done=True)
+
+
+def failure_of(error: Exception) -> str | None:
+    """The failure of a service as a sentence; None if the error says nothing about the service."""
+    if isinstance(error, RateLimitExceeded):
+        return None
+    failed = health(error) is Outcome.FAILED
+    if not failed and not isinstance(error, (AuthenticationFailed, VendorRejected)):
+        return None
+    if isinstance(error, ConnectorError):
+        return error.message
+    # The text of a foreign exception may hold a secret.
+    return f"{type(error).__name__}."
+
+
+def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
+    """The result of a probe for the assessment of health; None if it was never made."""
+    if not state.done:
+        return None
+    return ProbeReading(error=state.error, failures=state.failures, threshold=probe.threshold)

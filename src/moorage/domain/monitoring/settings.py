@@ -1,0 +1,50 @@
+"""The health settings of a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.monitoring.health import HealthPolicy
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.monitoring.health import Expiry
+    from moorage.domain.monitoring.probes import Probe
+
+
+def _probes(value: Iterable[Probe]) -> tuple[Probe, ...]:
+    return tuple(value)
+
+
+def _expiries(value: Iterable[Expiry]) -> tuple[Expiry, ...]:
+    return tuple(value)
+
+
+def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
+    names = [probe.service for probe in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"The service {name!r} has two probes.",
+                path="probes",
+                remedy="Keep one of them.",
+            )
+
+
+@attrs.frozen(kw_only=True)
+class HealthSettings:
+    """The rules, the probes and the known ends by which health is assessed.
+
+    Attributes:
+        policy: the rules of the assessment.
+        probes: the probes, at most one for each service.
+        expiries: certificates and secrets whose end is known.
+    """
+
+    policy: HealthPolicy = attrs.field(factory=HealthPolicy)
+    probes: tuple[Probe, ...] = attrs.field(default=(), converter=_probes, validator=_are_apart)
+    expiries: tuple[Expiry, ...] = attrs.field(default=(), converter=_expiries)

@@ -1,0 +1,543 @@
+"""The audit trail: acts in a chain of hashes, which is sealed with a key from time to time.
+
+Laws:
+
+1. Every record has the hash of the record before it, and its own hash covers that and every other
+   field. The first record continues from `GENESIS`. Numbers begin at 1 and have no gaps.
+2. A seal is a record too: its text is an HMAC of its number and of the hash before it. Nobody
+   without the key can change anything up to the last seal and have the chain verified.
+3. The head names the last record. It is stored beside the records and changes with each of them,
+   so records that were cut off at the end are missed.
+4. `verify` reads any rows at all, and raises nothing: a row that cannot be right is a finding.
+5. No value of a field with the name of a credential is in a record.
+
+An attacker who can write everything, and who removes records together with the seals over them and
+corrects the head, is found by an anchor only: the number and hash of a record that were noted
+elsewhere, such as the output of `moorage audit seal`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.durations import is_count
+from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.text import storable
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from moorage.domain.state.sealing import KeyRing
+
+GENESIS: Final = "0" * 64
+"""The previous hash of the first record."""
+
+LONGEST_ACT: Final = 100
+LONGEST_NAME: Final = 255
+LONGEST_REASON: Final = 500
+LONGEST_VALUES: Final = 4_000
+"""The longest texts of a record in characters, which every store has room for."""
+
+SEAL: Final = "seal"
+"""The act of a seal."""
+
+SEALER: Final = "moorage"
+"""The actor of a seal, and of acts that nobody did by hand."""
+
+_FORMAT: Final = 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_PURPOSE: Final = b"moorage: seal of an audit trail\0"
+_CUT: Final = "..."
+_SEAL_TEXT: Final = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{64})")
+
+
+def _bounded(value: object, longest: int) -> str:
+    text = storable(str(value))
+    return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
+
+
+def _name(value: object) -> str:
+    return _bounded(value, LONGEST_NAME)
+
+
+def _act(value: object) -> str:
+    return _bounded(value, LONGEST_ACT)
+
+
+def _reason(value: object) -> str:
+    return _bounded(value, LONGEST_REASON)
+
+
+def _values(value: Mapping[str, Any] | str | None) -> str | None:
+    """The values before or after an act as JSON, without those that may be credentials."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _bounded(value, LONGEST_VALUES)
+    text = json.dumps(masked(value), sort_keys=True, default=str)
+    if len(text) <= LONGEST_VALUES:
+        return text
+    return json.dumps({"shortened": text[: LONGEST_VALUES // 2]})
+
+
+def masked(value: Any) -> Any:
+    """Return plain values with a mask for each one whose name may be that of a credential."""
+    if is_object(value):
+        return {
+            str(name): MASK if is_sensitive(str(name)) else masked(item)
+            for name, item in value.items()
+        }
+    if is_list(value):
+        return [masked(item) for item in value]
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class Act:
+    """Something that was done, to be recorded.
+
+    Texts are shortened to what every store has room for.
+
+    Attributes:
+        act: the name of the act, such as "circuit.open".
+        subject: the thing that it was done to, such as "service vat".
+        actor: the person or program that did it.
+        at: the time by the local clock (aware, UTC).
+        reason: the reason that the actor gave.
+        before, after: the state before and after the act: plain values by name, which become JSON
+            with a mask in place of what may be a credential.
+    """
+
+    act: str = attrs.field(converter=_act)
+    subject: str = attrs.field(converter=_name)
+    actor: str = attrs.field(converter=_name)
+    at: datetime
+    reason: str = attrs.field(default="", converter=_reason)
+    before: str | None = attrs.field(default=None, converter=_values)
+    after: str | None = attrs.field(default=None, converter=_values)
+
+
+@attrs.frozen(kw_only=True)
+class AuditRecord:
+    """A record of the chain, in the form in which a store keeps it.
+
+    Attributes:
+        number: its position, from 1.
+        at: the time in microseconds since 1970.
+        act, subject, actor, reason, before, after: those of the `Act`.
+        previous: the hash of the record before it.
+        hash: its own hash.
+    """
+
+    number: int
+    at: int
+    act: str
+    subject: str
+    actor: str
+    reason: str
+    before: str | None
+    after: str | None
+    previous: str
+    hash: str
+
+    @property
+    def time(self) -> datetime:
+        """The time of the act."""
+        return _EPOCH + self.at * _MICROSECOND
+
+
+@attrs.frozen
+class AuditHead:
+    """The end of the chain.
+
+    Attributes:
+        number: the number of the last record; 0 if there is none.
+        hash: its hash.
+        sealed: the number of the last seal; 0 if there is none.
+    """
+
+    number: int = 0
+    hash: str = GENESIS
+    sealed: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class AuditQuery:
+    """A filter for records: a record matches if it meets every condition given.
+
+    Attributes:
+        act: the exact act, or the beginning of several that ends with a dot, such as "circuit.".
+        subject, actor: the exact value.
+        since, until: the time of the act, `until` excluded.
+        limit: the number of records on a page.
+        after: the `next` of the page before.
+    """
+
+    act: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = attrs.field(default=100, validator=is_count)
+    after: int | None = None
+
+    def matches(self, record: AuditRecord) -> bool:
+        """Return whether a record matches, regardless of the page."""
+        return (
+            (self.act is None or record.act == self.act or self._begins(record.act))
+            and (self.subject is None or record.subject == self.subject)
+            and (self.actor is None or record.actor == self.actor)
+            and (self.since is None or record.at >= micros_of(self.since))
+            and (self.until is None or record.at < micros_of(self.until))
+        )
+
+    def _begins(self, act: str) -> bool:
+        return self.act is not None and self.act.endswith(".") and act.startswith(self.act)
+
+
+@attrs.frozen(kw_only=True)
+class AuditPage:
+    """A page of records, newest first; `next` leads to the following page, None on the last."""
+
+    items: tuple[AuditRecord, ...]
+    next: int | None = None
+
+
+def micros_of(moment: datetime) -> int:
+    """The microseconds from 1970 to a moment.
+
+    Raises:
+        InvalidData: the moment has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise InvalidData(
+            "The time of an audit record must be an aware datetime.",
+            field="at",
+            remedy="Give it a time zone, such as datetime.now(UTC).",
+        )
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+# --- building the chain ---------------------------------------------------------------------
+
+
+def canonical(record: AuditRecord) -> bytes:
+    """The bytes that the hash of a record covers: a JSON array of its fields, in ASCII."""
+    fields = (
+        _FORMAT,
+        record.number,
+        record.at,
+        record.act,
+        record.subject,
+        record.actor,
+        record.reason,
+        record.before,
+        record.after,
+        record.previous,
+    )
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def hash_of(record: AuditRecord) -> str:
+    """The hash that a record must have."""
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return sha256(canonical(record)).hexdigest()
+
+
+def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], AuditHead]:
+    """The records of acts at the end of a chain, and its new end."""
+    records: list[AuditRecord] = []
+    for act in acts:
+        record = _linked(head, act)
+        records.append(record)
+        head = attrs.evolve(head, number=record.number, hash=record.hash)
+    return records, head
+
+
+def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, AuditHead]:
+    """The seal over a chain, as a record at its end, and the new end."""
+    version, _ = keys.keys[0]
+    text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
+    act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
+    record = _linked(head, act)
+    return record, AuditHead(record.number, record.hash, record.number)
+
+
+def _linked(head: AuditHead, act: Act) -> AuditRecord:
+    record = AuditRecord(
+        number=head.number + 1,
+        at=micros_of(act.at),
+        act=act.act,
+        subject=act.subject,
+        actor=act.actor,
+        reason=act.reason,
+        before=act.before,
+        after=act.after,
+        previous=head.hash,
+        hash="",
+    )
+    return attrs.evolve(record, hash=hash_of(record))
+
+
+def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
+    """The HMAC of a seal with this number after this hash; None without the key."""
+    from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+    for known, key in keys.keys:
+        if known == version:
+            text = _PURPOSE + f"{number}:{previous}".encode()
+            return digest(key.reveal_bytes(), text, "sha256").hex()
+    return None
+
+
+def extend(
+    head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
+) -> tuple[list[AuditRecord], AuditHead]:
+    """The records of acts at the end of a chain, with a seal if it is time for one.
+
+    Args:
+        head: the end of the chain.
+        acts: the acts, at least one.
+        keys: the keys of seals; without them there is no seal.
+        every: the number of records between two seals.
+    """
+    records, end = link(head, acts)
+    if keys is not None and end.number - end.sealed >= every:
+        sealing, end = seal(end, keys, acts[-1].at)
+        records.append(sealing)
+    return records, end
+
+
+def damaged(where: str, number: int) -> ConfigurationError:
+    """The error for a trail whose last record is not the one that its head names."""
+    return ConfigurationError(
+        f"The audit trail in {where} does not end with its record {number}, so it was damaged.",
+        path="audit.url",
+        remedy="See what is missing with `moorage audit verify`; restore it from a backup, or keep"
+        " it as evidence and begin another trail.",
+    )
+
+
+# --- verifying it ---------------------------------------------------------------------------
+
+
+class Fault(StrEnum):
+    """The kinds of damage to a chain."""
+
+    ALTERED = "altered"
+    REMOVED = "removed"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    CUT_OFF = "cut off"
+    FORGED = "forged"
+
+
+@attrs.frozen
+class Finding:
+    """The first link of a chain that is broken.
+
+    Attributes:
+        number: the number of the record at which the chain breaks.
+        fault: the kind of the damage.
+        message: a sentence that says what is wrong.
+    """
+
+    number: int
+    fault: Fault
+    message: str
+
+
+@attrs.frozen(kw_only=True)
+class Verification:
+    """The result of verifying a chain.
+
+    Attributes:
+        records: the number of records that are in order.
+        sealed: the number of the last seal that was verified; 0 if none was.
+        unverified: the number of seals whose key is not in the ring.
+        head: the last record that is in order, by number and hash, to be noted elsewhere.
+        finding: the first broken link; None if the chain is whole.
+    """
+
+    records: int
+    sealed: int
+    unverified: int
+    head: AuditHead
+    finding: Finding | None = None
+
+    @property
+    def whole(self) -> bool:
+        """True if no link is broken."""
+        return self.finding is None
+
+
+def verify(
+    records: Iterable[AuditRecord],
+    *,
+    head: AuditHead | None = None,
+    later: Callable[[], AuditHead] | None = None,
+    keys: KeyRing | None = None,
+    anchor: AuditHead | None = None,
+) -> Verification:
+    """Verify a chain from its beginning, and return the first link that is broken.
+
+    Args:
+        records: all records, in the order in which they are stored.
+        head: the end that is stored beside them, if the store has one.
+        later: reads that end again after all records: the chain may have grown meanwhile.
+        keys: the keys of seals; without them seals are not verified.
+        anchor: the number and hash of a record that were noted elsewhere.
+    """
+    chain = _Chain(keys, anchor)
+    stored = iter(records)
+    finding: Finding | None = None
+    for record in stored:
+        finding = chain.add(record, stored)
+        if finding is not None:
+            break
+    else:
+        if head is not None and later is not None:
+            grown = later()
+            head = chain.head if head.number <= chain.head.number < grown.number else grown
+        finding = _at_the_end(chain.head, head, "the head that is stored beside the records")
+        finding = finding or _beyond(chain.head, anchor) or _unsealed(chain, head, keys)
+    return Verification(
+        records=chain.head.number,
+        sealed=chain.head.sealed,
+        unverified=chain.unverified,
+        head=chain.head,
+        finding=finding,
+    )
+
+
+class _Chain:
+    """The part of a chain that has been verified."""
+
+    def __init__(self, keys: KeyRing | None, anchor: AuditHead | None) -> None:
+        self._keys = keys
+        self._anchor = anchor
+        self.head = AuditHead()
+        self.unverified = 0
+
+    def add(self, record: AuditRecord, following: Iterator[AuditRecord]) -> Finding | None:
+        """Verify the next record; return what is wrong with it."""
+        number = self.head.number + 1
+        if hash_of(record) != record.hash:
+            return Finding(
+                number, Fault.ALTERED, f"Record {number} was altered: its hash is not its own."
+            )
+        if record.number != number:
+            return _misplaced(record.number, number, following)
+        if record.previous != self.head.hash:
+            return _rewritten(number)
+        anchor = self._anchor
+        if anchor is not None and anchor.number == number and anchor.hash != record.hash:
+            return Finding(
+                number,
+                Fault.ALTERED,
+                f"Record {number} was altered: its hash is not the one that was noted.",
+            )
+        sealed = self.head.sealed
+        if record.act == SEAL:
+            verdict = self._verdict(record)
+            if verdict is False:
+                return Finding(
+                    number,
+                    Fault.FORGED,
+                    f"The seal {number} does not match: the records from {sealed + 1} to {number}"
+                    " were rewritten by somebody without the key.",
+                )
+            self.unverified += verdict is None
+            sealed = number if verdict else sealed
+        self.head = AuditHead(number, record.hash, sealed)
+        return None
+
+    def _verdict(self, record: AuditRecord) -> bool | None:
+        """True if a seal is genuine, False if it is not, None if its key is missing."""
+        from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
+
+        match = _SEAL_TEXT.fullmatch(record.after or "")
+        if match is None:
+            return False
+        if self._keys is None:
+            return None
+        expected = _mac(self._keys, int(match[1]), record.number, record.previous)
+        return None if expected is None else compare_digest(expected, match[2])
+
+
+def _misplaced(found: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
+    if found < expected:
+        return Finding(
+            expected,
+            Fault.INSERTED,
+            f"A record with the number {found} was inserted after record {expected - 1}.",
+        )
+    if any(record.number == expected for record in following):
+        return Finding(
+            expected,
+            Fault.REORDERED,
+            f"Record {expected} stands behind record {found}: the records were reordered.",
+        )
+    last = "" if found == expected + 1 else f" to {found - 1}"
+    return Finding(
+        expected, Fault.REMOVED, f"Record {expected}{last} was removed: {found} follows."
+    )
+
+
+def _rewritten(number: int) -> Finding:
+    if number == 1:
+        return Finding(1, Fault.ALTERED, "Record 1 was altered: it names a record before it.")
+    return Finding(
+        number - 1,
+        Fault.ALTERED,
+        f"Record {number - 1} was altered: its hash is not the one that record {number} names.",
+    )
+
+
+def _at_the_end(end: AuditHead, expected: AuditHead | None, source: str) -> Finding | None:
+    if expected is None or (expected.number, expected.hash) == (end.number, end.hash):
+        return None
+    if expected.number > end.number:
+        return _cut_off(end, expected, source)
+    if expected.number < end.number:
+        return Finding(
+            expected.number + 1,
+            Fault.INSERTED,
+            f"Record {expected.number + 1} was inserted: the chain ends with {expected.number} by"
+            f" {source}.",
+        )
+    return Finding(
+        end.number, Fault.ALTERED, f"Record {end.number} was altered: {source} has another hash."
+    )
+
+
+def _beyond(end: AuditHead, anchor: AuditHead | None) -> Finding | None:
+    if anchor is None or anchor.number <= end.number:
+        return None
+    return _cut_off(end, anchor, "what was noted")
+
+
+def _unsealed(chain: _Chain, head: AuditHead | None, keys: KeyRing | None) -> Finding | None:
+    """A finding if the last seal by the head is no seal of the chain."""
+    if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
+        return None
+    return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")
+
+
+def _cut_off(end: AuditHead, expected: AuditHead, source: str) -> Finding:
+    return Finding(
+        end.number + 1,
+        Fault.CUT_OFF,
+        f"The records from {end.number + 1} on were cut off: the chain has {expected.number} by"
+        f" {source}.",
+    )

@@ -1,0 +1,411 @@
+"""Figures about calls: their numbers by outcome and their durations, by series and window of time.
+
+A series is a service, an operation and a tenant. Each process counts its own calls, and figures of
+several processes, series or windows are added up when they are read.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.observation.integration_log import IntegrationStatus, status_of
+from moorage.domain.observation.sketch import Sketch, SketchRecorder
+from moorage.domain.values.durations import is_seconds, plain, seconds
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+OTHER: Final = "other"
+"""The tenant, operation or service of calls beyond the limit of series."""
+
+MINUTE: Final = 60
+HOUR: Final = 3_600
+DAY: Final = 86_400
+STEPS: Final = (MINUTE, HOUR, DAY)
+"""The lengths of stored windows, in seconds."""
+
+LABEL_LENGTH: Final = 255
+"""The maximum number of characters in the name of a service, an operation or a tenant."""
+
+DIMENSIONS: Final = ("service", "operation", "tenant")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Outcome(Enum):
+    """The outcome of a call, for figures.
+
+    Attributes:
+        SUCCESS: the call succeeded, or was answered from the cache or with a stored answer.
+        REJECTED: the vendor answered that this request is wrong, such as a declined card.
+        FAILED: the call failed, and certainly did nothing or may be repeated.
+        UNKNOWN: nobody knows yet what the call did.
+        CIRCUIT_OPEN: nothing was sent, because the circuit was open after earlier failures.
+        REFUSED: nothing was sent, because of a limit or another rule of yours or the vendor's.
+        ABORTED: the program cancelled the call or failed itself, which says nothing of the vendor.
+    """
+
+    SUCCESS = "success"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    CIRCUIT_OPEN = "circuit_open"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+
+
+_OUTCOMES: Final[Mapping[IntegrationStatus, Outcome]] = {
+    IntegrationStatus.SUCCESS: Outcome.SUCCESS,
+    IntegrationStatus.REPLAYED: Outcome.SUCCESS,
+    IntegrationStatus.CACHED: Outcome.SUCCESS,
+    IntegrationStatus.FALLBACK: Outcome.FAILED,
+    IntegrationStatus.REJECTED: Outcome.REJECTED,
+    IntegrationStatus.FAILED: Outcome.FAILED,
+    IntegrationStatus.TIMEOUT: Outcome.FAILED,
+    IntegrationStatus.HELD_BACK: Outcome.REFUSED,
+    IntegrationStatus.INTERNAL: Outcome.ABORTED,
+    IntegrationStatus.UNKNOWN: Outcome.UNKNOWN,
+    IntegrationStatus.CANCELLED: Outcome.ABORTED,
+}
+_OUTCOMES_OF_ERRORS: Final = {
+    "CircuitBreakerOpen": Outcome.CIRCUIT_OPEN,
+    "RetryBudgetExhausted": Outcome.FAILED,  # its last attempt has failed
+}
+
+
+def outcome_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> Outcome:
+    """The outcome of a call that ended.
+
+    Args:
+        error: the class of its error, if any.
+        flags: whether it was replayed, cached, answered by a fallback, cancelled, or ended by an
+            error of this program, as in `CallFinished`.
+    """
+    status = status_of(error, flags)
+    if status is IntegrationStatus.HELD_BACK and error in _OUTCOMES_OF_ERRORS:
+        return _OUTCOMES_OF_ERRORS[error]
+    return _OUTCOMES[status]
+
+
+@attrs.frozen(kw_only=True)
+class Figures:
+    """Figures about a number of calls.
+
+    Attributes:
+        success, rejected, failed, unknown, circuit_open, refused, aborted: the number of calls with
+            each `Outcome`.
+        attempts: the number of attempts that reached for the vendor.
+        retries: the number of attempts that repeated a failed one.
+        bytes_out, bytes_in: the bytes of the bodies that were sent and received, as far as their
+            sizes were known.
+        durations: the durations of calls with at least one attempt, except aborted ones.
+    """
+
+    success: int = 0
+    rejected: int = 0
+    failed: int = 0
+    unknown: int = 0
+    circuit_open: int = 0
+    refused: int = 0
+    aborted: int = 0
+    attempts: int = 0
+    retries: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    durations: Sketch = attrs.field(factory=Sketch)
+
+    @property
+    def calls(self) -> int:
+        """The number of calls."""
+        return self.success + self.bad + self.rejected + self.refused + self.aborted
+
+    @property
+    def bad(self) -> int:
+        """The number of calls that count against the vendor's availability."""
+        return self.failed + self.unknown + self.circuit_open
+
+    @property
+    def valid(self) -> int:
+        """The number of calls that say something about the vendor's availability."""
+        return self.success + self.rejected + self.bad
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of successes among all calls but aborted ones; None without any."""
+        calls = self.calls - self.aborted
+        return self.success / calls if calls else None
+
+    @property
+    def availability(self) -> float | None:
+        """The share of calls that the vendor answered, with a success or a rejection.
+
+        Calls that were refused or aborted on this side do not count; None if no other call is left.
+        """
+        valid = self.valid
+        return 1 - self.bad / valid if valid else None
+
+
+COUNTS: Final = tuple(field.name for field in attrs.fields(Figures) if field.name != "durations")
+"""The names of the counts in figures."""
+
+
+class Tally:
+    """Figures to which calls are added one after another, by one thread at a time."""
+
+    __slots__ = (*COUNTS, "durations")
+
+    success: int
+    attempts: int
+    retries: int
+    bytes_out: int
+    bytes_in: int
+
+    def __init__(self) -> None:
+        for name in COUNTS:
+            setattr(self, name, 0)
+        self.durations = SketchRecorder()
+
+    @property
+    def calls(self) -> int:
+        """The number of calls."""
+        return sum(getattr(self, outcome.value) for outcome in Outcome)
+
+    def add(self, outcome: Outcome, attempts: int, nanoseconds: int) -> None:
+        """Count a call that ended after so many nanoseconds."""
+        name = outcome.value
+        setattr(self, name, getattr(self, name) + 1)
+        if attempts:
+            self.attempts += attempts
+            if outcome is not Outcome.ABORTED:
+                self.durations.add_nanoseconds(nanoseconds)
+
+    def merge(self, figures: Figures | Tally) -> None:
+        """Count all calls of other figures."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(figures, name))
+        durations = figures.durations
+        self.durations.merge(durations if isinstance(durations, Sketch) else durations.freeze())
+
+    def freeze(self) -> Figures:
+        """The figures so far."""
+        counts: dict[str, Any] = {name: getattr(self, name) for name in COUNTS}
+        return Figures(**counts, durations=self.durations.freeze())
+
+
+def added(figures: Iterable[Figures]) -> Figures:
+    """The figures about all calls of several figures."""
+    tally = Tally()
+    for item in figures:
+        tally.merge(item)
+    return tally.freeze()
+
+
+@attrs.frozen(kw_only=True)
+class WindowFigures:
+    """The figures of one series in one window of time.
+
+    Attributes:
+        start: the start of the window (aware, UTC).
+        seconds: its length.
+        service, operation, tenant: the series; "" for calls without an operation or a tenant, and
+            None if the figures are those of all.
+        figures: the figures.
+    """
+
+    start: datetime
+    seconds: int
+    service: str | None
+    operation: str | None
+    tenant: str | None
+    figures: Figures
+
+    @property
+    def rate(self) -> float:
+        """The number of calls per second."""
+        return self.figures.calls / self.seconds
+
+
+def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise InvalidData(
+            f"{attribute.name} must be an aware datetime.",
+            field=attribute.name,
+            remedy="Give it a time zone, such as datetime.now(UTC).",
+        )
+
+
+def _window(value: float | timedelta | None) -> int | None:
+    if value is None:
+        return None
+    length = seconds(value, "window")
+    if length % MINUTE:
+        raise InvalidData(
+            f"A window of {length:g} seconds is not a number of minutes.",
+            field="window",
+            remedy="Give a multiple of 60 seconds.",
+        )
+    return int(length)
+
+
+def _dimensions(value: Collection[str]) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if name not in DIMENSIONS:
+            raise InvalidData(
+                f"Figures cannot be grouped by {str(name)[:80]!r}.",
+                field="by",
+                remedy=f"Give some of {', '.join(DIMENSIONS)}.",
+            )
+    return tuple(name for name in DIMENSIONS if name in names)
+
+
+@attrs.frozen(kw_only=True)
+class FiguresQuery:
+    """A selection of figures: every condition given must match.
+
+    Attributes:
+        service, operation, tenant: only this series; "" is calls without one.
+        since, until: only windows that start in this time; `until` is excluded.
+        window: the length of a window in seconds, or a timedelta: a multiple of a minute. Without
+            it there is one window for the whole time.
+        by: the dimensions that have figures of their own; all others are added up.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    since: datetime | None = attrs.field(default=None, validator=_aware)
+    until: datetime | None = attrs.field(default=None, validator=_aware)
+    window: int | None = attrs.field(default=None, converter=_window)
+    by: tuple[str, ...] = attrs.field(default=DIMENSIONS, converter=_dimensions)
+
+    def matches(self, row: WindowFigures) -> bool:
+        """Whether the figures of a stored window belong to the selection."""
+        return (
+            all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
+            and (self.since is None or row.start >= self.since)
+            and (self.until is None or row.start < self.until)
+        )
+
+
+class Grouping:
+    """Adds up stored figures as a query wants them.
+
+    Args:
+        query: the query; rows that it does not match must not be added.
+    """
+
+    def __init__(self, query: FiguresQuery) -> None:
+        self._query = query
+        self._groups: dict[tuple[Any, ...], tuple[Tally, int]] = {}
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+
+    def add(self, rows: Iterable[WindowFigures]) -> None:
+        """Add rows to their groups."""
+        query = self._query
+        for row in rows:
+            series = tuple(getattr(row, name) if name in query.by else None for name in DIMENSIONS)
+            start = None if query.window is None else floor(row.start, query.window)
+            tally, length = self._groups.get((start, *series)) or (Tally(), query.window or 0)
+            tally.merge(row.figures)
+            self._groups[start, *series] = tally, max(length, row.seconds)
+            end = row.start + timedelta(seconds=row.seconds)
+            self._first = row.start if self._first is None else min(self._first, row.start)
+            self._last = end if self._last is None else max(self._last, end)
+
+    def result(self) -> tuple[WindowFigures, ...]:
+        """The figures of each group, by start, service, operation and tenant.
+
+        A window is longer than the query's if its figures are stored for longer windows only.
+        """
+        first, last = self._first, self._last
+        if first is None or last is None:
+            return ()
+        first, last = self._query.since or first, self._query.until or last
+        whole = max(1, int((last - first).total_seconds()))
+        windows = [
+            WindowFigures(
+                start=first if start is None else start,
+                seconds=whole if start is None else length,
+                service=service,
+                operation=operation,
+                tenant=tenant,
+                figures=tally.freeze(),
+            )
+            for (start, service, operation, tenant), (tally, length) in self._groups.items()
+        ]
+        return tuple(sorted(windows, key=_order))
+
+
+def _order(row: WindowFigures) -> tuple[datetime, str, str, str]:
+    return row.start, row.service or "", row.operation or "", row.tenant or ""
+
+
+def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowFigures, ...]:
+    """The figures of a query, from all stored rows."""
+    grouping = Grouping(query)
+    grouping.add(row for row in rows if query.matches(row))
+    return grouping.result()
+
+
+def label(text: str) -> str:
+    """Return the name of a service, an operation or a tenant as every database accepts it."""
+    encodable = text.encode("utf-8", "backslashreplace").decode()
+    return encodable.replace("\0", "\\0")[:LABEL_LENGTH]
+
+
+def floor(time: datetime, length: int) -> datetime:
+    """The start of the window of `length` seconds that a time is in, counted from 1970 in UTC."""
+    number = (time - _EPOCH) // timedelta(seconds=length)
+    return _EPOCH + timedelta(seconds=number * length)
+
+
+@attrs.frozen(kw_only=True)
+class Retention:
+    """How long figures stay in windows of each length, in seconds.
+
+    Attributes:
+        minutes: for how long windows of a minute stay, before they become windows of an hour.
+        hours: for how long windows of an hour stay, before they become windows of a day.
+        days: for how long windows of a day stay, before they are removed.
+    """
+
+    minutes: float = attrs.field(default=DAY, converter=plain, validator=is_seconds)
+    hours: float = attrs.field(default=32 * DAY, converter=plain, validator=is_seconds)
+    days: float = attrs.field(default=800 * DAY, converter=plain, validator=is_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        if not DAY <= self.minutes <= self.hours <= self.days:
+            raise InvalidData(
+                "The retention of figures is not valid: shorter windows cannot stay longer.",
+                field="retention",
+                remedy="Give minutes of at least a day, and no less for hours and for days.",
+            )
+
+    def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
+        """The roll-ups that are due: windows of a length that begin before a time, and the next.
+
+        Args:
+            now: the time.
+        """
+        return tuple(
+            (step, longer, floor(now - timedelta(seconds=kept), longer))
+            for step, longer, kept in (
+                (MINUTE, HOUR, self.minutes),
+                (HOUR, DAY, self.hours),
+            )
+        )
+
+    def end(self, now: datetime) -> datetime:
+        """The time before which windows are removed."""
+        return floor(now - timedelta(seconds=self.days), DAY)
+
+
+def rolled_up(rows: Iterable[WindowFigures], step: int) -> tuple[WindowFigures, ...]:
+    """The same figures in windows of `step` seconds."""
+    return grouped(rows, FiguresQuery(window=step))

@@ -1,0 +1,62 @@
+"""Values whose fields are computed at the first read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+V = TypeVar("V", bound="LateFields")
+
+
+class LateFields:
+    """A value whose fields may be computed late, from stored facts.
+
+    Most events are never read as a whole, and many of them not at all. So a value made by `late`
+    only holds its facts, and computes each field at the first reading. To its readers it equals one
+    that was made by its constructor.
+
+    Attributes:
+        late_fields: the function that computes each field from the facts.
+    """
+
+    __slots__ = ("_facts",)
+
+    late_fields: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            compute = self.late_fields.get(name)
+            if compute is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = compute(self._facts)
+            object.__setattr__(self, name, value)
+            return value
+
+
+_new: Final = object.__new__
+_set_facts: Final = vars(LateFields)["_facts"].__set__
+
+
+def late(kind: type[V], facts: object) -> V:
+    """Make a value whose fields are computed from `facts` when they are first read.
+
+    Args:
+        kind: its class.
+        facts: what the functions of `late_fields` receive. It must never change.
+    """
+    value = _new(kind)
+    _set_facts(value, facts)
+    return value
+
+
+def assign_facts(value: LateFields, facts: object) -> None:
+    """Note the facts of a value that was made by its constructor."""
+    _set_facts(value, facts)
+
+
+def facts_of(value: LateFields) -> Any:
+    """The facts that a value was made of; None if it was made by its constructor."""
+    return getattr(value, "_facts", None)

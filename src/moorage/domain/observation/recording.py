@@ -1,0 +1,241 @@
+"""The figures that one process records, in a bounded number of series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from moorage.domain.observation.events import (
+    AttemptFinished,
+    CallFinished,
+    RetryScheduled,
+    operation_of,
+)
+from moorage.domain.observation.figures import (
+    DAY,
+    MINUTE,
+    OTHER,
+    Tally,
+    label,
+    outcome_of,
+)
+from moorage.domain.observation.late_fields import facts_of
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.events import AttemptFacts, CallFacts, Event
+
+Key: TypeAlias = "tuple[str, str, str]"
+"""A service, an operation and a tenant; "" for a call without one."""
+
+Windows: TypeAlias = "dict[int, dict[Key, Tally]]"
+"""Figures by the start of a minute, in seconds from 1970, and by series."""
+
+
+class Series:
+    """Bounds the number of series in a day.
+
+    The first `limit` series of a day have figures of their own. Calls of further tenants are
+    counted for their service and operation with the tenant "other", a tenth as many series;
+    everything beyond is one series whose service, operation and tenant are all "other".
+
+    Args:
+        limit: the maximum number of series that are not added up with others.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._day = 0
+        self._members: set[Key] = set()
+        self._shared: set[Key] = set()
+
+    def admit(self, key: Key, minute: int) -> Key:
+        """Return the series in which a call is counted."""
+        day = minute // DAY
+        if day != self._day:
+            self._day = day
+            self._members.clear()
+            self._shared.clear()
+        if key in self._members:
+            return key
+        if len(self._members) < self._limit:
+            self._members.add(key)
+            return key
+        shared = (key[0], key[1], OTHER)
+        if shared not in self._shared:
+            if len(self._shared) * 10 >= self._limit:
+                return (OTHER, OTHER, OTHER)
+            self._shared.add(shared)
+        return shared
+
+
+class Recording:
+    """The figures of one process since they were last taken; for one thread at a time.
+
+    Args:
+        max_series: the maximum number of series in a day that are not added up with others.
+        max_rows: the maximum number of figures that wait to be taken.
+
+    Attributes:
+        lost: the number of calls that were not counted, because too many figures wait.
+        windows: the figures.
+    """
+
+    hears = (AttemptFinished, CallFinished, RetryScheduled)
+
+    def __init__(self, max_series: int, max_rows: int) -> None:
+        self._series = Series(max_series)
+        self._max_rows = max_rows
+        self._rows = 0
+        self.lost = 0
+        self.windows: Windows = {}
+
+    def take(self) -> Windows:
+        """Return the figures, and begin anew."""
+        windows, self.windows, self._rows = self.windows, {}, 0
+        return windows
+
+    def record(self, event: Event) -> None:
+        """Count an event of `hears`."""
+        if isinstance(event, CallFinished):
+            self._add_call(event)
+        elif isinstance(event, AttemptFinished):
+            self._add_bytes(event)
+        elif isinstance(event, RetryScheduled):
+            tally = self._tally(event.at.timestamp(), event.service, event.operation, event.tenant)
+            if tally is not None:
+                tally.retries += 1
+
+    def _add_call(self, event: CallFinished) -> None:
+        # Reading a field of an event takes longer than reading the facts that it is computed from.
+        facts: CallFacts | None = facts_of(event)
+        if facts is not None:
+            identity, plan, now, attempts, error = facts[:5]
+            duration = now - identity.started
+            tally = self._tally(
+                identity.started_at.timestamp() + duration / 1e9,
+                plan.service.name,
+                operation_of(identity, plan),
+                plan.tenant,
+            )
+            flags = facts[8:13]
+        else:
+            attempts, error, duration = event.attempts, event.error, round(event.duration * 1e9)
+            tally = self._tally(event.at.timestamp(), event.service, event.operation, event.tenant)
+            flags = (event.replayed, event.cached, event.fallback, event.cancelled, event.internal)
+        if tally is None:
+            self.lost += 1
+        elif error is None and True not in flags:
+            tally.success += 1
+            tally.attempts += attempts
+            if attempts:
+                tally.durations.add_nanoseconds(duration)
+        else:
+            tally.add(outcome_of(error, flags), attempts, duration)
+
+    def _add_bytes(self, event: AttemptFinished) -> None:
+        facts: AttemptFacts | None = facts_of(event)
+        bytes_out, bytes_in = (event.bytes_out, event.bytes_in) if facts is None else facts[10:12]
+        if not bytes_out and not bytes_in:
+            return
+        tally = self._tally(event.at.timestamp(), event.service, event.operation, event.tenant)
+        if tally is not None:
+            tally.bytes_out += bytes_out or 0
+            tally.bytes_in += bytes_in or 0
+
+    def _tally(
+        self, time: float, service: str, operation: str | None, tenant: str | None
+    ) -> Tally | None:
+        """Return the figures of a series in the minute of a time; None if there is no room."""
+        minute = int(time) // MINUTE * MINUTE
+        key = (service, operation or "", tenant or "")
+        window = self.windows.get(minute)
+        if window is not None:
+            tally = window.get(key)
+            if tally is not None:
+                return tally
+        key = self._series.admit((label(key[0]), label(key[1]), label(key[2])), minute)
+        tally = None if window is None else window.get(key)
+        if tally is None and self._rows < self._max_rows:
+            self._rows += 1
+            tally = self.windows.setdefault(minute, {})[key] = Tally()
+        return tally
+
+
+class Unsettled:
+    """The figures of one process that are not yet stored, or may still grow.
+
+    Stored figures are written again as a whole whenever they grow, so that it changes nothing if
+    they were written twice. Each part of a window has a number, and figures of the same window that
+    come after its part was closed are another part.
+
+    Args:
+        max_rows: the maximum number of figures; beyond it, those of the oldest windows are lost.
+
+    Attributes:
+        lost: the number of calls in figures that were lost before they were stored.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self._parts = 0
+        self._windows: dict[int, tuple[int, dict[Key, Tally]]] = {}
+        self._unstored: dict[int, dict[Key, int]] = {}
+        self.lost = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are figures to store."""
+        return bool(self._unstored)
+
+    @property
+    def newest(self) -> int | None:
+        """The start of the newest minute; None if there are no figures."""
+        return max(self._windows, default=None)
+
+    def add(self, windows: Windows) -> None:
+        """Add figures that were taken from a recording, and close old parts."""
+        for minute, window in windows.items():
+            if minute not in self._windows:
+                self._parts += 1
+                self._windows[minute] = (self._parts, {})
+            _, tallies = self._windows[minute]
+            unstored = self._unstored.setdefault(minute, {})
+            for key, tally in window.items():
+                whole = tallies.setdefault(key, tally)
+                if whole is not tally:
+                    whole.merge(tally)
+                unstored[key] = unstored.get(key, 0) + tally.calls
+        self._shorten()
+
+    def rows(self) -> list[tuple[int, int, Key]]:
+        """Return the minute, the part and the series of all figures to store."""
+        return [
+            (minute, self._windows[minute][0], key)
+            for minute, keys in sorted(self._unstored.items())
+            for key in keys
+        ]
+
+    def tally(self, minute: int, key: Key) -> Tally:
+        """Return the figures of a minute and a series."""
+        return self._windows[minute][1][key]
+
+    def stored(self, rows: list[tuple[int, int, Key]]) -> None:
+        """Note that figures are stored as they are; windows before the last minute are closed."""
+        newest = self.newest
+        for minute, _, key in rows:
+            keys = self._unstored[minute]
+            del keys[key]
+            if not keys:
+                del self._unstored[minute]
+        for minute in [minute for minute in self._windows if minute not in self._unstored]:
+            if newest is not None and minute < newest:
+                del self._windows[minute]
+
+    def _shorten(self) -> None:
+        """Forget the oldest windows if there are too many figures, or they are too old to store."""
+        newest = self.newest
+        number = sum(len(tallies) for _, tallies in self._windows.values())
+        for minute in sorted(self._windows):
+            too_old = newest is not None and newest - minute > DAY // 2
+            if not too_old and number <= self._max_rows:
+                break
+            number -= len(self._windows.pop(minute)[1])
+            self.lost += sum(self._unstored.pop(minute, {}).values())

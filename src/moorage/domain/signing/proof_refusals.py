@@ -1,0 +1,43 @@
+"""The answers of servers to proofs of possession: refusals and nonces (RFC 9449)."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from moorage.domain.http.headers import Headers
+
+_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
+_CHALLENGE: Final = re.compile(
+    r"(?:^|[\s,])error\s{0,4}=\s{0,4}\"?(use_dpop_nonce|invalid_dpop_proof)(?![^\s,\"])",
+    re.IGNORECASE,
+)
+
+
+class ProofRefusal(Enum):
+    """The reason that a server refused a proof, which says nothing about its token."""
+
+    NONCE = "use_dpop_nonce"
+    INVALID = "invalid_dpop_proof"
+
+
+def nonce_of(headers: Headers) -> str | None:
+    """The nonce that an answer requests for the next proof, if it is valid."""
+    nonce = headers.get("dpop-nonce")
+    return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
+
+
+def refusal_of(headers: Headers) -> ProofRefusal | None:
+    """The reason that an answer refuses the proof, if it does."""
+    for value in headers.get_all("www-authenticate"):
+        match = _CHALLENGE.search(value)
+        if match is not None:
+            return ProofRefusal(match[1].lower())
+    return None
+
+
+def challenge(refusal: ProofRefusal) -> tuple[str, str]:
+    """The header that reports this refusal to a client."""
+    return "WWW-Authenticate", f'DPoP error="{refusal.value}"'

@@ -1,0 +1,55 @@
+"""The fingerprint of a request or payload that is compared by its bytes before it is digested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_KEPT: Final = 4_096
+"""Bytes of content that a fingerprint keeps; longer content is digested at once."""
+
+
+def digest_of(fingerprint: bytes | Fingerprint) -> bytes:
+    """The digest of a fingerprint, in the form in which it leaves the process."""
+    return fingerprint if isinstance(fingerprint, bytes) else fingerprint.digest()
+
+
+class Fingerprint:
+    """A fingerprint that computes its digest only where the bytes of two contents differ.
+
+    A repeat usually has the same bytes as the first request, and then nothing has to be parsed.
+    It equals another fingerprint, or a digest in bytes, if and only if their digests are equal.
+
+    Args:
+        content: bytes, or nested tuples of texts and bytes; equal content has an equal digest.
+        digested: the rule that computes the digest of the content.
+    """
+
+    __slots__ = ("_content", "_digest", "_digested")
+
+    def __init__(self, content: Any, digested: Callable[[Any], bytes]) -> None:
+        self._content = content
+        self._digested = digested
+        self._digest: bytes | None = None
+
+    def digest(self) -> bytes:
+        """The digest of the content, computed at the first use."""
+        if self._digest is None:
+            self._digest = self._digested(self._content)
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Fingerprint):
+            same_rule = self._digested is other._digested
+            if same_rule and self._content == other._content:
+                return True
+            return self.digest() == other.digest()
+        return self.digest() == other if isinstance(other, bytes) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __repr__(self) -> str:
+        return "<Fingerprint>"

@@ -1,0 +1,46 @@
+"""The position of work in a distributed trace, as the texts of W3C Trace Context."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_PARENT: Final = 255
+"""The longest `traceparent` in characters that stores keep."""
+
+LONGEST_STATE: Final = 512
+"""The longest `tracestate` in characters, which the standard requires everybody to pass on."""
+
+
+@attrs.frozen
+class TraceContext:
+    """The span that caused some work.
+
+    Attributes:
+        traceparent: the ids of the trace and of the span.
+        tracestate: the data of tracing systems, if there is any.
+    """
+
+    traceparent: str
+    tracestate: str | None = None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> TraceContext | None:
+        """Return the context in headers with names in lower case; None without a usable one.
+
+        A `tracestate` that is too long is left out, as the standard allows.
+        """
+        parent = headers.get("traceparent")
+        if not parent or len(parent) > LONGEST_PARENT:
+            return None
+        state = headers.get("tracestate") or None
+        return cls(parent, None if state is None or len(state) > LONGEST_STATE else state)
+
+    def headers(self) -> dict[str, str]:
+        """Return the context as headers with names in lower case."""
+        state = {} if self.tracestate is None else {"tracestate": self.tracestate}
+        return {"traceparent": self.traceparent, **state}

@@ -1,0 +1,35 @@
+"""Traces of the entries of inbox and outbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from moorage.domain.entries.queue import Entry
+    from moorage.domain.values.trace_context import TraceContext
+
+
+class EntryTracing(Protocol):
+    """Makes spans when an entry is stored and when its work is done.
+
+    Both methods return a context manager. The caller awaits inside of it, so it must be usable
+    around an `await` of the same task. Neither may raise an error of its own.
+    """
+
+    def sending(
+        self, queue: str, entry: Entry, incoming: TraceContext | None, /
+    ) -> AbstractContextManager[TraceContext | None]:
+        """Surround the storing of an entry, and return the context to store with it.
+
+        Args:
+            queue: "inbox" or "outbox".
+            entry: the entry, not stored yet.
+            incoming: the context that arrived with the entry, if any.
+        """
+        ...
+
+    def processing(self, queue: str, entry: Entry, /) -> AbstractContextManager[None]:
+        """Surround the work of an entry, which continues the trace that is stored with it."""
+        ...

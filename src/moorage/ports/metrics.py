@@ -1,0 +1,32 @@
+"""The figures about calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.observation.figures import FiguresQuery, WindowFigures
+
+
+class Metrics(Protocol):
+    """Answers queries about the figures of all processes.
+
+    `figures` returns the figures of a query by start, service, operation and tenant. `housekeep`
+    adds up old windows to longer ones and removes the oldest, as of `now`; it returns the number of
+    rows that it removed. It changes no figure that is younger than its retention, and may run in
+    several processes at once.
+    """
+
+    def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]: ...
+
+    def housekeep(self, now: datetime, /) -> int: ...
+
+
+class AsyncMetrics(Protocol):
+    """The asynchronous `Metrics`."""
+
+    async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]: ...
+
+    async def housekeep(self, now: datetime, /) -> int: ...

@@ -1,0 +1,220 @@
+"""The fast path of synchronous calls: the first attempt of a call that nothing delays or refuses.
+
+Most calls are admitted at once and succeed. A manager makes the first attempt of these itself. At
+the first delay or failure the flow takes over, receives the state of the attempt so far, and
+continues as if it had made the attempt itself.
+
+A call whose success is observed, that has a timeout, id or subject of its own, or that needs a slot
+of a bulkhead is tracked: it has a `Call` from its start. Any other call has one only if the flow
+takes over.
+
+`python -m tools.twins` makes this file; do not edit it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from moorage.runtime.bridge import run_now, step_sync, value_sync
+from moorage.runtime.fast_path import (
+    as_connector_error,
+    ask,
+    attempted,
+    first_attempt,
+    is_good,
+    outgoing,
+    own_error,
+    time_limits,
+    took_long,
+)
+from moorage.services.calling.call import Call, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.service.plan import Plan
+    from moorage.services.calling.attempts import Ending
+    from moorage.services.calling.steps import Calling, CallOptions
+
+R = TypeVar("R")
+
+
+def run(
+    flows: Calling,
+    plan: Plan,
+    function: Callable[[], R],
+    call: Call | None = None,
+) -> R:
+    """Call a synchronous function; `call` is the state of the call, if it is tracked."""
+    core = flows.core
+    began = core.nanoseconds() if call is None else call.started
+    permit = None
+    if plan.admission is not None:
+        admitted = ask(flows, plan, began, call)
+        if admitted[0] or admitted[1] or (core.waits and took_long(core, plan, began, call)):
+            grants = [admitted]
+            try:
+                call = call or Call(plan, began, plan.span)
+                step = step_sync(function, core)
+                return value_of(run_now(flows.go_on(call, grants, step)))  # type: ignore[no-any-return]  # the function's
+            except BaseException as error:
+                flows.hand_back(plan, grants)
+                flows.broken_off(call, error)
+                raise
+        permit = admitted[2]
+    ending = None
+    try:
+        if call is not None:
+            call.attempt_started = core.nanoseconds()
+            if core.hears_attempt_starts:
+                flows.attempting(call)
+        result = function()
+        value = value_sync(result, function, plan, began, call, core)
+        if call is not None and core.observers:
+            flows.succeeded(call)
+    except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+        call = call or attempted(plan, began)
+        step = step_sync(function, core)
+        ending = run_now(flows.follow(call, permit, own_error(error, function), step))
+    except BaseException as error:
+        flows.give_back(plan, permit)
+        flows.broken_off(call or attempted(plan, began), error)
+        raise
+    if ending is None:
+        return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending
+
+
+def run_tracked(
+    flows: Calling,
+    plan: Plan,
+    function: Callable[[], R],
+    options: CallOptions,
+) -> R:
+    """Like `run`, for a call that is observed, has options of its own, or needs a slot."""
+    call = flows.begin(plan, options)
+    call.open_ended = call.deadline - call.started > plan.span
+    bulkhead = plan.bulkhead
+    if bulkhead is None:
+        return run(flows, plan, function, call)
+    enter, release = flows.core.enter, flows.core.release
+    try:
+        try:
+            if enter(plan.bulkhead_key, call, bulkhead.max_concurrent):  # type: ignore[misc]  # as `ask`
+                return run(flows, plan, function, call)
+            step = step_sync(function, flows.core)
+            return value_of(run_now(flows.finish(call, step)))  # type: ignore[no-any-return]  # the function's
+        finally:
+            release(plan.bulkhead_key, call)
+    except BaseException as error:
+        # An interruption may have come into the line above, and a slot has no lease.
+        release(plan.bulkhead_key, call)
+        flows.broken_off(call, error)
+        raise
+
+
+def call(
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Response],
+    plan: Plan,
+    request: Request,
+    state: Call | None = None,
+) -> Response:
+    """Send a request whose call needs no further port; `state` is that of the call, if tracked."""
+    core = flows.core
+    began = core.nanoseconds() if state is None else state.started
+    sent, url = outgoing(flows, plan, began, request, state)
+    # Nothing is called before this is inside the `try`, so no interruption comes between.
+    try:
+        grants = [] if plan.admission is None else [ask(flows, plan, began, state, request)]
+    except BaseException:
+        url = ""  # which no error is to show
+        raise
+    arrived: Ending | None = None
+    try:
+        if not grants or not (
+            grants[0][0] or grants[0][1] or (core.waits and took_long(core, plan, began, state))
+        ):
+            timeouts = plan.timeouts_at_first if state is None else time_limits(core, state)
+            if state is not None and core.hears_attempt_starts:
+                sent = flows.sending(state, sent)
+            try:
+                response = send(sent, url, timeouts)
+            except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+                arrived = None, as_connector_error(error)
+            else:
+                if is_good(plan, response):
+                    if state is not None and core.observers:
+                        state.status = response.status
+                        flows.succeeded(state, request, response)
+                    return response
+                arrived = response, None
+        # From here on an error may show this frame.
+        first = first_attempt(plan, arrived, sent, url)
+        url = ""
+        del sent
+        if state is None:
+            state = Call(plan, began, plan.span) if first is None else attempted(plan, began)
+        ending = run_now(flows.go_on_sending(state, grants, request, first))
+    except BaseException as error:
+        flows.hand_back(plan, grants)
+        flows.broken_off(state or attempted(plan, began, request), error)
+        url = ""
+        error.__traceback__ = None  # the frames below hold what was sent
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending, arrived, first
+
+
+def call_tracked(
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Response],
+    plan: Plan,
+    request: Request,
+    options: CallOptions,
+) -> Response:
+    """Like `call`, for a call that is observed, has options of its own, or needs a slot."""
+    state = flows.begin(plan, options)
+    state.request = request
+    bulkhead = plan.bulkhead
+    if bulkhead is None:
+        return call(flows, send, plan, request, state)
+    enter, release = flows.core.enter, flows.core.release
+    try:
+        try:
+            if enter(plan.bulkhead_key, state, bulkhead.max_concurrent):  # type: ignore[misc]  # as `ask`
+                return call(flows, send, plan, request, state)
+            return value_of(run_now(flows.finish_sending(state, request)))  # type: ignore[no-any-return]  # a Response
+        finally:
+            release(plan.bulkhead_key, state)
+    except BaseException as error:
+        # An interruption may have come into the line above, and a slot has no lease.
+        release(plan.bulkhead_key, state)
+        flows.broken_off(state, error)
+        raise
+
+
+def send_one(  # noqa: PLR0917 - those of `Single`
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Response],
+    service: str,
+    request: Request,
+    tenant: str | None,
+    endpoint: str | None,
+) -> Response:
+    """Like `Calling.call` without options, by the fast path if the plan allows it."""
+    plan = flows.plans.sendable(service, tenant, endpoint, request)
+    if plan is None:
+        flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
+        return run_now(flow)
+    if plan.bulkhead is None and not flows.core.observers:
+        return call(flows, send, plan, request)
+    return call_tracked(flows, send, plan, request, (None, None, None))

@@ -1,0 +1,26 @@
+"""The result of one attempt."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class AttemptResult(NamedTuple):
+    """The result of one attempt, which the result of the next attempt replaces.
+
+    Attributes:
+        value: value of a success.
+        error: error of a failure; None after a success.
+        pause: seconds that the vendor asked all callers to wait.
+        repeats: True if the request is sent again as the same attempt, for example with a renewed
+            credential.
+        refused: True if the attempt was not admitted.
+        opened: minimum microseconds for which the circuit opened on this attempt; 0 if it did not.
+    """
+
+    value: Any = None
+    error: Exception | None = None
+    pause: float | None = None
+    repeats: bool = False
+    refused: bool = False
+    opened: int = 0

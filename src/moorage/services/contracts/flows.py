@@ -1,0 +1,100 @@
+"""Declared operations, executed at the vendor that the configuration names."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from moorage.contracts.declaration import KEY, TIMEOUT, Contract, Target
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import shared_request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+    from moorage.contracts.declaration import Operation
+    from moorage.contracts.routes import RoutingRequest
+    from moorage.contracts.wire import Wire
+    from moorage.services.contracts.dispatcher import Dispatcher
+
+
+class Flows(Contract):
+    """The operations of a contract for one tenant.
+
+    A subclass gets a method for each declared operation.
+
+    Args:
+        dispatcher: sends the operations to vendors.
+        tenant: tenant of the operations.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, tenant: str | None) -> None:
+        self._dispatcher = dispatcher
+        self._tenant = tenant
+
+    def __init_subclass__(cls) -> None:
+        """Make the methods of the declared operations."""
+        super().__init_subclass__()
+        for operation in cls.operations().values():
+            setattr(cls, operation.name, cls._flow(operation))
+
+    @classmethod
+    def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """The method that executes an operation; all that no call changes is prepared here."""
+        kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
+        keyed = operation.keyed
+        full_name = f"{kind}.{name}"
+        at_reference, at_key = (operation.target is it for it in (Target.REFERENCE, Target.KEY))
+        count, more = len(operation.positional), len(operation.named)
+
+        @wraps(plan)
+        async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
+            requirements = plan(self, *values, **options)
+            dispatcher = self._dispatcher
+            if requirements.recipients:
+                refused = dispatcher.refusal(full_name, requirements.recipients)
+                if refused is not None:
+                    raise refused
+            timeout, key = options.pop(TIMEOUT, None), options.pop(KEY, None)
+            if len(values) != count or len(options) != more or requirements.arguments:
+                values, options = operation.arguments(values, options, requirements.arguments)
+            if keyed:
+                options["key"] = key
+            check_limits = requirements.check_limits
+
+            def perform(vendor: Any, wire: Wire, *found: Ref) -> Awaitable[Any]:
+                if check_limits is not None:
+                    check_limits(vendor.limits)
+                arguments = values
+                if found:
+                    arguments = (found[0].id if at_key else found[0], *values[1:])
+                result: Awaitable[Any] = getattr(vendor, verb)(wire, *arguments, **options)
+                return result
+
+            request = shared_request(
+                kind,
+                name,
+                self._tenant,
+                frozenset(requirements.needs),
+                requirements.country,
+                requirements.currency,
+            )
+            if at_reference or (at_key and isinstance(values[0], Ref)):
+                return await dispatcher.execute_at(
+                    values[0], request, perform, key=key, timeout=timeout
+                )
+            return await dispatcher.execute(request, perform, key=key, timeout=timeout)
+
+        return flow
+
+    def _request(
+        self,
+        operation: str,
+        needs: Iterable[str] = (),
+        country: str | None = None,
+        currency: str | None = None,
+    ) -> RoutingRequest:
+        """The properties of an operation that decide its route."""
+        return shared_request(
+            self.kind, operation, self._tenant, frozenset(needs), country, currency
+        )

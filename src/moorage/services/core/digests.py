@@ -1,0 +1,72 @@
+"""Digest challenges of servers, which the next requests respond to."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.values.bounded import Bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.auth.digest import DigestChallenge
+    from moorage.domain.http.headers import Headers
+
+LAST_COUNT: Final = 0xFFFF_FFFF
+"""The largest number of requests that one nonce of a server can count."""
+
+_MANY: Final = 1_000
+_UNAUTHORIZED: Final = 401
+
+
+class DigestChallenges:
+    """The newest challenge of each base URL, and the number of requests that responded to it.
+
+    A server that knows a nonce no longer sends a new challenge, so a forgotten challenge costs only
+    one request. Threads may share this object.
+    """
+
+    __slots__ = ("_challenges", "_last_count")
+
+    def __init__(self, last_count: int = LAST_COUNT) -> None:
+        self._last_count = last_count
+        self._challenges: Bounded[str, tuple[DigestChallenge, Iterator[int]]] = Bounded(_MANY)
+
+    def next_use(self, base_url: str) -> tuple[DigestChallenge, int] | None:
+        """Return the newest challenge, if any, and the number of this use of its nonce."""
+        remembered = self._challenges.get(base_url)
+        if remembered is None:
+            return None
+        challenge, numbers = remembered
+        number = next(numbers)
+        return (challenge, number) if number <= self._last_count else None
+
+    def learn(self, base_url: str, status: int, headers: Headers) -> bool | None:
+        """Remember the challenge or the next nonce of an answer.
+
+        Returns:
+            None if the answer does not refuse the request with a challenge that can be responded
+            to; True if it does and another response may be accepted; False if it refuses a response
+            to this same nonce.
+        """
+        from moorage.domain.auth.digest import digest_challenge, next_nonce  # noqa: PLC0415 - loads OpenSSL
+
+        remembered = self._challenges.get(base_url)
+        if status != _UNAUTHORIZED:
+            nonce = next_nonce(headers)
+            if remembered is not None and nonce is not None and nonce != remembered[0].nonce:
+                self._remember(base_url, attrs.evolve(remembered[0], nonce=nonce))
+            return None
+        challenge = digest_challenge(headers)
+        if challenge is None:
+            return None
+        is_new = remembered is None or challenge.stale or challenge.nonce != remembered[0].nonce
+        if is_new:
+            self._remember(base_url, challenge)
+        return is_new
+
+    def _remember(self, base_url: str, challenge: DigestChallenge) -> None:
+        self._challenges.add(base_url, (challenge, count(1)))

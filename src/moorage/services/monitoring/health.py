@@ -1,0 +1,245 @@
+"""Collects what is needed to assess a hub's health, and runs the probes of its vendors."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.idempotency.claims import Written
+from moorage.domain.monitoring.health import (
+    Backlog,
+    Health,
+    HealthState,
+    Readings,
+    ServiceReading,
+    as_of,
+    assess,
+    unreadable,
+)
+from moorage.domain.monitoring.probes import after, due, first, reading_of
+from moorage.domain.state.keys import state_key
+from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.services.monitoring.probing import make_probe, probed_service
+from moorage.services.monitoring.service_status import plans_of, service_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.monitoring.health import Expiry, HealthPolicy, TokenReading
+    from moorage.domain.monitoring.probes import Probe, ProbeState
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.steps import Calling
+    from moorage.services.contracts.unsettled_payments import UnsettledFlows
+    from moorage.services.entries.processing import Keeping
+    from moorage.services.monitoring.service_status import ServiceStatus
+
+_PATIENCE: Final = 2.0
+"""Seconds that the store of shared state may take for an answer."""
+_AT_ONCE: Final = 16
+_STORE: Final = "state"
+_ABSENT: Final = Written(state_key("health", "moorage", None, "check"))
+"""A command that no store can be replaced for, so that its success shows that the store answers."""
+
+
+@attrs.frozen(kw_only=True)
+class HealthSources:
+    """The parts of an application whose health is read.
+
+    Attributes:
+        calling: returns the flows that calls go through now.
+        step: makes a step of a call from a function.
+        ping: returns the harmless request of a service, if its vendor has one.
+        unsettled: the register of payments; None without one.
+        queues: outbox and inbox, by name.
+        signals: returns outages by store, tokens by service, and the number of lost log entries.
+        policy: the rules of the assessment.
+        probes: the probes.
+        expiries: certificates and secrets whose end is known.
+        tenant: the tenant whose circuits and limits are read.
+    """
+
+    calling: Callable[[], Calling]
+    step: Callable[[Callable[[], object]], AttemptStep]
+    ping: Callable[[str], Request | None]
+    unsettled: Callable[[], UnsettledFlows] | None
+    queues: Mapping[str, Keeping[Any]]
+    signals: Callable[[], tuple[Mapping[str, str], Mapping[str, TokenReading], int]]
+    policy: HealthPolicy
+    probes: tuple[Probe, ...]
+    expiries: tuple[Expiry, ...]
+    tenant: str | None
+
+
+class HealthFlows:
+    """The health of a hub, read from its stores, and its probes.
+
+    Args:
+        sources: the parts whose health is read.
+
+    Attributes:
+        health: the health at the last check; unknown before the first.
+    """
+
+    def __init__(self, sources: HealthSources) -> None:
+        self._sources = sources
+        self.core = sources.calling().core
+        self._requests = {probe.service: self._request(probe) for probe in sources.probes}
+        now = self._now()
+        self._states: dict[str, ProbeState] = {
+            probe.service: first(probe, now, self.core.fraction()) for probe in sources.probes
+        }
+        self.health = Health(at=self.core.utc(), state=HealthState.UNKNOWN)
+
+    def current(self, longest_age: float) -> Health:
+        """The health at the last check, or an unknown health if it is older than these seconds."""
+        return as_of(self.health, self.core.utc(), longest_age)
+
+    async def recent(self, longest_age: float = 10.0) -> Health:
+        """Return the health at the last check, or check again if it is older than these seconds."""
+        health = self.current(longest_age)
+        return health if health.state is not HealthState.UNKNOWN else await self.check()
+
+    def idle(self) -> float:
+        """Seconds until the next probe is due; infinite without probes."""
+        now = self._now()
+        return min((max(0.0, state.due - now) for state in self._states.values()), default=inf)
+
+    def _now(self) -> float:
+        return self.core.nanoseconds() / 1e9
+
+    def _request(self, probe: Probe) -> Request | None:
+        """The request of a probe, which is checked."""
+        services = self._sources.calling().plans.services
+        if probe.service not in services:
+            raise ConfigurationError(
+                f"There is no service {probe.service!r} to probe.",
+                path="probes.service",
+                remedy=f"Use one of: {', '.join(sorted(services)) or 'none'}.",
+            )
+        probed_service(services[probe.service], probe)
+        if probe.function is not None:
+            return None
+        request = probe.request or self._sources.ping(probe.service)
+        if request is None:
+            raise ConfigurationError(
+                f"No harmless request to {probe.service!r} is known.",
+                path="probes.request",
+                remedy="Give the probe a `request`, such as '/health', or a function.",
+            )
+        return request
+
+    async def check(self) -> Health:
+        """Read everything that health depends on, and return the health.
+
+        It is stored as `health`, which others can read without waiting.
+        """
+        sources = self._sources
+        outages, tokens, lost = sources.signals()
+        outages = dict(outages)
+        problem = await self._store_problem()
+        if problem is None:
+            outages.pop(_STORE, None)
+        else:
+            outages[_STORE] = problem
+        probes = {
+            probe.service: reading_of(probe, self._states[probe.service])
+            for probe in sources.probes
+        }
+        calling = sources.calling()
+        services = [
+            attrs.evolve(
+                await self._service(plan, problem),
+                probe=probes.get(plan.service.name),
+                token=tokens.get(plan.service.name),
+            )
+            for plan in plans_of(calling, sources.tenant)
+        ]
+        readings = Readings(
+            services=tuple(services),
+            queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
+            unsettled=0 if problem else await self._unsettled(),
+            outages=outages,
+            lost_entries=lost,
+            expiries=sources.expiries,
+        )
+        self.health = assess(readings, self.core.utc(), sources.policy)
+        return self.health
+
+    async def probe(self, *, everything: bool = False) -> tuple[str, ...]:
+        """Make the probes that are due, all at once; return the names of their services.
+
+        Args:
+            everything: make all probes, due or not.
+        """
+        sources = self._sources
+        probes = sources.probes if everything else due(sources.probes, self._states, self._now())
+        if probes:
+            steps = [partial(self._probe, probe) for probe in probes]
+            await self.core.every(steps, at_once=_AT_ONCE)
+        return tuple(probe.service for probe in probes)
+
+    async def refresh(self) -> None:
+        """Make the probes that are due and check the health; a failure makes it unknown."""
+        try:
+            await self.probe()
+            await self.check()
+        except Exception as error:  # noqa: BLE001 - a monitor goes on, and shows it
+            self.health = unreadable(error, self.core.utc())
+
+    async def _probe(self, probe: Probe) -> None:
+        sources, core, name = self._sources, self.core, probe.service
+        calling = sources.calling()
+        if name not in calling.plans.services:
+            # The configuration was reloaded without the service.
+            return
+        error = await make_probe(calling, probe, self._requests[name], sources.step, sources.tenant)
+        state = after(probe, self._states[name], error, self._now(), core.fraction())
+        self._states[name] = state
+
+    async def _store_problem(self) -> str | None:
+        try:
+            await self.core.execute(_ABSENT, _PATIENCE)
+        except StorageUnavailable as error:
+            return error.message
+        return None
+
+    async def _service(self, plan: Any, problem: str | None) -> ServiceReading:
+        if problem is None:
+            try:
+                status = await service_status(self.core, plan, _PATIENCE)
+            except StorageUnavailable as error:
+                problem = error.message
+            else:
+                return _reading(status)
+        return ServiceReading(service=plan.service.name, region=plan.region, problem=problem)
+
+    async def _unsettled(self) -> int:
+        if self._sources.unsettled is None:
+            return 0
+        payments = await self._sources.unsettled().unsettled()
+        return sum(payment.wait == 0 for payment in payments)
+
+
+def _reading(status: ServiceStatus) -> ServiceReading:
+    circuit = status.circuit
+    return ServiceReading(
+        service=status.service,
+        region=status.region,
+        circuit=None if circuit is None else circuit.state.value,
+        retry_after=None if circuit is None else circuit.retry_after,
+        failures=None if circuit is None else circuit.failures,
+        waits=tuple(limit.wait for limit in status.limits),
+        pause=max((limit.paused for limit in status.limits), default=0.0),
+        retries=status.budget is None or status.budget.allows,
+    )
+
+
+async def _backlog(queue: Keeping[Any]) -> Backlog:
+    try:
+        return await queue.backlog()
+    except StorageUnavailable as error:
+        return Backlog(problem=error.message)

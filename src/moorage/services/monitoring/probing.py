@@ -1,0 +1,82 @@
+"""Makes the calls of active probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.monitoring.probes import ENDPOINT
+from moorage.domain.service.settings import Endpoint
+from moorage.errors import ConfigurationError
+from moorage.services.calling.call import value_of
+from moorage.services.calling.steps import Calling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Request
+    from moorage.domain.monitoring.probes import Probe
+    from moorage.domain.service.settings import Service
+    from moorage.services.calling.attempts import AttemptStep
+
+
+def probed_service(service: Service, probe: Probe) -> Service:
+    """The service as a probe calls it: one attempt, without waiting, caching or a bulkhead.
+
+    Its limits are those of the service. Its circuit is too, if the circuit counts the probe.
+
+    Raises:
+        ConfigurationError: the service has several regions.
+    """
+    if service.regions:
+        raise ConfigurationError(
+            f"The service {service.name!r} has several regions, which a probe cannot tell apart.",
+            path="probes.service",
+            remedy="Leave the probe out: the circuit of each region observes it.",
+        )
+    return attrs.evolve(
+        service,
+        timeout=probe.timeout,
+        attempt_timeout=None,
+        retry=None,
+        retry_budget=None,
+        circuit=service.circuit if probe.counts else None,
+        bulkhead=None,
+        hedge=None,
+        cache=None,
+        fallback=None,
+        max_limit_wait=0.0,
+        endpoints=(Endpoint(ENDPOINT),),
+    )
+
+
+async def make_probe(
+    calling: Calling,
+    probe: Probe,
+    request: Request | None,
+    step: Callable[[Callable[[], object]], AttemptStep],
+    tenant: str | None,
+) -> Exception | None:
+    """Make one probe; return the error that it ended with, or None.
+
+    Args:
+        calling: the flows that calls go through now.
+        probe: the probe.
+        request: the request to send, if the probe has no function.
+        step: makes a step of a call from a function.
+        tenant: the tenant for which it is made.
+    """
+    probed = Calling(calling.core, [probed_service(calling.plans.services[probe.service], probe)])
+    probed.plans.environment_guard = calling.plans.environment_guard
+    try:
+        if request is not None:
+            await probed.call(probe.service, request, tenant=tenant, endpoint=ENDPOINT)
+        else:
+            function: Any = probe.function  # a probe without a request has one
+            value_of(
+                await probed.run(probe.service, step(function), tenant=tenant, endpoint=ENDPOINT)
+            )
+    except Exception as error:  # noqa: BLE001 - the result of a probe
+        return error
+    return None

@@ -1,0 +1,167 @@
+"""The circuits, limits and retry budgets of every service, read without changing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.resilience.admission import ReadCircuit
+from moorage.domain.resilience.quota import CalendarQuota
+from moorage.domain.state.commands import reading, unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.resilience.admission import Gates
+    from moorage.domain.resilience.circuit import CircuitBreakerState
+    from moorage.domain.resilience.rate_limit import Rule
+    from moorage.domain.service.plan import Plan
+    from moorage.domain.state.commands import States
+    from moorage.services.calling.manual_operations import ManualOperations
+    from moorage.services.core.core import Core
+
+_MICROS: Final = 1e6
+_UNITS: Final = (("second", 1.0), ("minute", 60.0), ("hour", 3_600.0), ("day", 86_400.0))
+
+
+@attrs.frozen(kw_only=True)
+class LimitStatus:
+    """A rate limit now.
+
+    Attributes:
+        name: what the limit allows, such as "10 per 1 s".
+        wait: seconds that the next call waits for it.
+        paused: seconds for which the vendor asked everybody to pause; 0 without a pause.
+    """
+
+    name: str
+    wait: float
+    paused: float
+
+
+@attrs.frozen(kw_only=True)
+class BudgetStatus:
+    """A retry budget now.
+
+    Attributes:
+        calls, retries: counts of the current period.
+        allows: whether another retry is allowed.
+        period: length of a period in seconds.
+    """
+
+    calls: int
+    retries: int
+    allows: bool
+    period: float
+
+
+@attrs.frozen(kw_only=True)
+class ServiceStatus:
+    """The protections of a service now; None or empty if it has none of a kind.
+
+    Attributes:
+        service: name of the service.
+        region: name of the region, if the service has several.
+        circuit: the circuit.
+        limits: the rate limits.
+        budget: the retry budget.
+    """
+
+    service: str
+    region: str | None
+    circuit: CircuitBreakerState | None
+    limits: tuple[LimitStatus, ...]
+    budget: BudgetStatus | None
+
+
+class ReadLimits:
+    """A command that reads the state of a service's limits and retry budget, and changes none."""
+
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates, names: tuple[str, ...]) -> None:
+        self._limits, self._budget, self._names = gates.limits, gates.budget, names
+        self.rules = (*self._limits, *((gates.budget,) if gates.budget else ()))
+        self.keys = (*gates.limit_keys, *((gates.budget_key,) if gates.budget else ()))
+
+    @reading
+    def apply(
+        self, states: States, now: int, /
+    ) -> tuple[States, tuple[tuple[LimitStatus, ...], BudgetStatus | None]]:
+        """Return the limits, and the retry budget if there is one."""
+        limits: list[LimitStatus] = []
+        for rule, state, name in zip(self._limits, states, self._names, strict=False):
+            present = rule.present(state, now)
+            wait = max(0, rule.earliest(present, 1, present[0]) - present[0])
+            paused = rule.paused(present)
+            limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=paused / _MICROS))
+        budget = None
+        if self._budget is not None:
+            spent = self._budget.present(states[-1], now)
+            budget = BudgetStatus(
+                calls=spent[3],
+                retries=spent[4],
+                allows=self._budget.retry(spent) is not None,
+                period=self._budget.period / _MICROS,
+            )
+        return unchanged(self.rules, states, now), (tuple(limits), budget)
+
+
+def plans_of(
+    operations: ManualOperations, tenant: str | None, services: tuple[str, ...] | None = None
+) -> Iterator[Plan]:
+    """Yield the plan of each service; of a service in several regions that of each region.
+
+    Args:
+        operations: the flows that calls go through.
+        tenant: the tenant whose plans they are.
+        services: the names of the services; by default all.
+    """
+    plans = operations.plans
+    for name in plans.services if services is None else services:
+        plan = plans.find(name, tenant, None)
+        if plan.regions:
+            yield from plan.regions.values()
+        else:
+            yield plan
+
+
+async def service_status(core: Core, plan: Plan, timeout: float | None = None) -> ServiceStatus:
+    """Read the state of a service, or of one of its regions.
+
+    Args:
+        core: the ports.
+        plan: the plan of the service or region.
+        timeout: seconds that the store may take for each answer; by default as set there.
+
+    Raises:
+        StorageUnavailable: the store does not answer.
+    """
+    gates = plan.gates
+    circuit: CircuitBreakerState | None = None
+    limits: tuple[LimitStatus, ...] = ()
+    budget: BudgetStatus | None = None
+    if gates.circuit is not None:
+        circuit = await core.execute(ReadCircuit(gates.circuit, gates.circuit_key), timeout)
+    if gates.limits or gates.budget is not None:
+        names = tuple(map(_limit_name, gates.limits))
+        limits, budget = await core.execute(ReadLimits(gates, names), timeout)
+    return ServiceStatus(
+        service=plan.service.name,
+        region=plan.region,
+        circuit=circuit,
+        limits=limits,
+        budget=budget,
+    )
+
+
+def _limit_name(rule: Rule) -> str:
+    """The name of a limit, in the largest round unit of its rate."""
+    if isinstance(rule, CalendarQuota):
+        return f"{rule.burst} per calendar {'month' if rule.monthly else 'day'}"
+    bucket: Any = rule  # the only other kind
+    rate = bucket.n / bucket.price * _MICROS
+    unit, seconds = next((unit for unit in _UNITS if rate * unit[1] >= 1), _UNITS[-1])
+    return f"{rate * seconds:g} per {unit}, {bucket.burst} at once"
