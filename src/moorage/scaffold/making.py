@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from moorage.contracts.catalog import CONTRACTS as _CATALOG
 from moorage.domain.webhooks.template import nearest
 from moorage.errors import ConfigurationError
 from moorage.scaffold.naming import checked_name, renamed
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
-CONTRACTS: Final = ("sms", "email", "payments", "shipping", "storage")
+CONTRACTS: Final = tuple(sorted(_CATALOG, key=lambda kind: (kind != "sms", kind)))
 """The contracts that a vendor may implement; the first is the default."""
 PORTS: Final = ("state", "log", "http", "credentials")
 """The ports that an adapter may implement; the first is the default."""
@@ -26,6 +27,8 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The choices by the kind of thing to generate."""
 _ENDING: Final = ".txt"
+_CHOICE: Final = "{choice}"
+"""The place of the contract or port in files that all templates of a kind share."""
 
 
 def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
@@ -41,12 +44,20 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
             which.
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
-    template = kind
+    templates = files(__name__.rpartition(".")[0]) / "templates"
+    folders, chosen = [kind], ""
     if choices:
-        template = f"{kind}-{_checked_choice(choice or choices[0], choices, 'choice')}"
-    template_folder = files(__name__.rpartition(".")[0]) / "templates" / template
-    files_by_path = sorted(_template_files(template_folder, ""))
-    texts = {path.removesuffix(_ENDING): file.read_text("utf-8") for path, file in files_by_path}
+        chosen = _checked_choice(choice or choices[0], choices, "choice")
+        folders += [f"{kind}-{chosen}"]
+    files_by_path = {
+        path.removesuffix(_ENDING): file
+        for folder in folders
+        for path, file in _template_files(templates / folder, "")
+    }
+    texts = {
+        path: files_by_path[path].read_text("utf-8").replace(_CHOICE, chosen)
+        for path in sorted(files_by_path)
+    }
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
     return {renamed(path, name): renamed(text, name) for path, text in texts.items()}
 

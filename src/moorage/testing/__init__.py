@@ -1,4 +1,4 @@
-"""Fakes, virtual time and conformance kits: for tests of whatever uses moorage.
+"""Fakes, virtual time and conformance kits, for tests of programs that use moorage.
 
 A test decides what time it is, what chance draws, what a vendor answers and what the network
 loses; nothing is patched, because everything here fits a port. Whoever writes an adapter proves it

@@ -1,4 +1,4 @@
-"""Fixtures for tests of whatever calls services through moorage.
+"""Fixtures for tests of programs that call services by moorage.
 
 ```python
 from moorage import Request, Service
@@ -90,7 +90,7 @@ def moorage_vendor() -> FakeVendor:
 
 @pytest.fixture
 def moorage_observer() -> RecordingObserver:
-    """Remembers every event of every manager of this test."""
+    """Records every event of every manager of this test."""
     return testing.RecordingObserver()
 
 
@@ -162,7 +162,7 @@ def moorage_cassette(
     moorage_redaction: Redaction | None,
     moorage_secrets: Iterable[Secret],
 ) -> Iterator[Cassette]:
-    """The recorded exchanges of this test, in a file of its own beside it."""
+    """Records the exchanges of this test in a file beside it, or replays them."""
     mode = _MODES[str(request.config.getoption("--moorage-record"))]
     with testing.Cassette(
         _tape_of(request), mode=mode, redaction=moorage_redaction, secrets=moorage_secrets

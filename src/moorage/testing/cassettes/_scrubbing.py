@@ -29,7 +29,7 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.secrets.sensitive import MASK
 from moorage.domain.secrets.value_mask import is_telling, masked_text, value_mask
-from moorage.domain.signing.dpop import challenge, refusal_of
+from moorage.domain.signing.proof_refusals import challenge, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,7 @@ _KEPT: Final = frozenset({
 
 
 class Scrubber:
-    """Masks what must not be written down.
+    """Masks secrets in the text of a cassette.
 
     Args:
         redaction: the rules of names, and of what is personal.
@@ -76,11 +76,11 @@ class Scrubber:
         self._made: tuple[Masker, Masker] | None = None
 
     def hide(self, secrets: Iterable[Secret]) -> None:
-        """Mask these, wherever they stand."""
+        """Mask these values at every place."""
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
-        """Mask these secrets wherever they stand, and these words where they stand alone."""
+        """Mask these secrets at every place, and these words where they are a complete value."""
         new = {*secrets} - self._secrets, {*words} - self._words
         if any(new):
             self._secrets |= new[0]
@@ -88,13 +88,13 @@ class Scrubber:
             self._made = None
 
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
-        """Notice what stands where credentials stand, so that it is masked elsewhere too."""
+        """Collect the values in places for credentials, so that they are masked elsewhere too."""
         kind = headers.get("content-type", "")
         head = self._names.in_head(url, headers)
         self.know((), [*telling(head), *telling(self._names.in_body(body, kind))])
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
-        """Learn secrets as `learn` does, and also possible credentials under unknown names."""
+        """Collect secrets as `learn` does, and possible credentials under unknown names."""
         self.learn(url, headers, body)
         doubtful = {*telling(_unlisted(url, headers))}
         if doubtful - self._doubtful:
@@ -144,11 +144,11 @@ class Scrubber:
         return self._masks()[1](body)
 
     def plain(self, text: str) -> str:
-        """Text without the secrets that are known, whatever else it holds."""
+        """Return a text with all collected secrets masked."""
         return masked_text(text, self._masks()[1])
 
     def _masks(self) -> tuple[Masker, Masker]:
-        """A mask for what is known to be secret, and one for what may be, too."""
+        """A mask for the known secrets, and one for values that may be secrets."""
         if self._made is None:
             sure = value_mask(self._secrets, self._words)
             self._made = sure, value_mask(self._secrets, self._words | self._doubtful)
@@ -172,7 +172,7 @@ class Scrubber:
 
 
 def with_short_query(url: str) -> str:
-    """A URL in whose query no value is shown that may be a key. Doing it twice changes nothing."""
+    """A URL without the query values that may be keys. A second application changes nothing."""
     address, mark, rest = url.partition("?")
     query, hash_mark, fragment = rest.partition("#")
     fields = "&".join(map(_short_field, query.split("&")))

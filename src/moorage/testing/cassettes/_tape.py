@@ -66,7 +66,7 @@ class Sent:
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The parameters, whose order does not matter."""
+        """The query parameters; their order does not matter."""
         return sorted(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
     @property
@@ -155,7 +155,7 @@ class Exchange:
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Exchange:
-        """The exchange that stands in a file."""
+        """Return an exchange read from the JSON of a file."""
         request, answer = written["request"], written["answer"]
         url = with_short_query(request["url"])
         sent = Sent(request["method"], url, _fields(request), request["body"])

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
-    from moorage.domain.http.requests import Headers, Request, Timeouts
+    from moorage.domain.http.requests import Request, Timeouts
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
 
@@ -117,20 +117,20 @@ class Cassette:
         self.hide(*secrets)
 
     def client(self, inner: HttpClient | None = None) -> CassetteHttpClient:
-        """An `HttpClient` that records what `inner` does, or replays what another did."""
+        """Return an `HttpClient` that records what `inner` does, or replays a recording."""
         return CassetteHttpClient(self, inner)
 
     def async_client(self, inner: AsyncHttpClient | None = None) -> AsyncCassetteHttpClient:
-        """An `AsyncHttpClient` that records what `inner` does, or replays what another did."""
+        """Return an `AsyncHttpClient` that records what `inner` does, or replays a recording."""
         return AsyncCassetteHttpClient(self, inner)
 
     def hide(self, *secrets: Secret) -> None:
-        """Mask these too, wherever they stand, in all that is written or compared."""
+        """Mask these values too, in everything that is written or compared."""
         with self._lock:
             self._scrubber.hide(secrets)
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask what a call sends as a credential, wherever it stands."""
+        """Mask the credentials of a call at every place."""
         with self._lock:
             self._scrubber.know(secrets, words)
 
@@ -141,7 +141,7 @@ class Cassette:
             return tuple(self._tape[at].sent.summary for at in self._left)
 
     def save(self) -> None:
-        """Write what was recorded, if anything was."""
+        """Write the recording to the file, if there is one."""
         with self._lock:
             recorded = list(self._recorded)
             for recording in recorded:
@@ -202,7 +202,7 @@ class CassetteHttpClient:
         self._closed = False
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        """Mask the credentials of a call; a manager calls this before each attempt."""
         self._cassette.learn_secrets(secrets, words)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -245,7 +245,7 @@ class AsyncCassetteHttpClient:
         self._closed = False
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask what a call sends as a credential; a manager tells it before each attempt."""
+        """Mask the credentials of a call; a manager calls this before each attempt."""
         self._cassette.learn_secrets(secrets, words)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -290,12 +290,12 @@ class _Recording:
         self._pieces: list[bytes] = []
 
     def end(self, response: Response, *, whole: bool = True) -> None:
-        """Keep the answer."""
+        """Store the complete answer."""
         self._whole = whole
         self.response = response
 
     def note(self, piece: bytes, incoming: Incoming | AsyncIncoming) -> bytes:
-        """Keep a piece of the answer's body; an empty one is its end."""
+        """Store a piece of the answer's body; an empty piece is its end."""
         if piece:
             self._pieces.append(piece)
         else:
@@ -303,7 +303,7 @@ class _Recording:
         return piece
 
     def leave(self, incoming: Incoming | AsyncIncoming, *, whole: bool = False) -> None:
-        """Keep what there is of the answer, unless it has ended."""
+        """Store the received part of the answer, unless it is complete."""
         if self.response is None:
             body = b"".join(self._pieces)
             self.end(Response(incoming.status, incoming.headers, body), whole=whole)
@@ -319,7 +319,7 @@ class _Recording:
         return Exchange(sent, Answered.of(response, whole=self._whole, scrubber=scrubber))
 
     def teach(self, scrubber: Scrubber) -> None:
-        """Show the scrubber what stood where credentials stand."""
+        """Give the scrubber the values in places for credentials."""
         request, response = self._request, self.response
         scrubber.learn_request(self._url, request.headers, as_bytes(request))
         if response is not None:
@@ -330,14 +330,7 @@ class _RecordedIncoming:
     def __init__(self, inner: Incoming, recording: _Recording) -> None:
         self._inner = inner
         self._recording = recording
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Headers:
-        return self._inner.headers
+        self.status, self.headers = inner.status, inner.headers
 
     def read(self) -> bytes:
         return self._recording.note(self._inner.read(), self._inner)
@@ -351,14 +344,7 @@ class _AsyncRecordedIncoming:
     def __init__(self, inner: AsyncIncoming, recording: _Recording) -> None:
         self._inner = inner
         self._recording = recording
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Headers:
-        return self._inner.headers
+        self.status, self.headers = inner.status, inner.headers
 
     async def read(self) -> bytes:
         return self._recording.note(await self._inner.read(), self._inner)

@@ -54,14 +54,14 @@ class VirtualClock:
         self._start += step
 
     def ring_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
-        """Call `ring` when `nanoseconds()` reaches this time; returns what calls that off."""
+        """Call `ring` when `nanoseconds()` reaches this time; return a function that cancels it."""
         alarm = (time, next(self._serials), ring)
         with self._lock:
             heappush(self._alarms, alarm)
         return lambda: self._call_off(alarm)
 
     def jump(self) -> bool:
-        """Advance to the next alarm, and tell whether there was one."""
+        """Advance to the next alarm; return whether there was one."""
         with self._lock:
             if not self._alarms:
                 return False

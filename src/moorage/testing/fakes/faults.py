@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.domain.auth.sent_values import Learner
-    from moorage.domain.http.requests import Headers, Request, Timeouts
+    from moorage.domain.http.requests import Request, Timeouts
     from moorage.ports.clock import AsyncSleeper, Sleeper
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
 
@@ -69,7 +69,7 @@ Arrived = TypeVar("Arrived", bound="Response | _Closable")
 
 @attrs.frozen
 class Refused:
-    """Nobody takes the connection: not a byte of the request leaves."""
+    """The connection is refused, and no byte of the request is sent."""
 
 
 @attrs.frozen
@@ -98,7 +98,7 @@ class CutMidBody:
 
 @attrs.frozen
 class RateLimited:
-    """The vendor answers 429, with the whole seconds to stay away for, if it says any."""
+    """The vendor answers 429, with the seconds to wait if it states any."""
 
     retry_after: float | None = attrs.field(
         default=None, converter=plain, validator=attrs.validators.optional(is_seconds)
@@ -107,7 +107,7 @@ class RateLimited:
 
 @attrs.frozen
 class ServerError:
-    """The vendor breaks before it has done anything."""
+    """The vendor fails before it has done anything."""
 
     status: int = 503
 
@@ -186,7 +186,7 @@ class FaultSchedule:
 
 
 class FaultNetwork:
-    """An `HttpClient` between which and the vendor stands a network that fails.
+    """An `HttpClient` with a network that fails as scheduled between it and the vendor.
 
     Args:
         vendor: what is reached through it: a fake vendor, or any HTTP client.
@@ -203,7 +203,7 @@ class FaultNetwork:
         self._sleep = lift(sleeper.sleep)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send, and meet what is scheduled."""
+        """Send a request, with the scheduled fault."""
         return run_now(
             _sent(
                 self.faults.next(),
@@ -214,7 +214,7 @@ class FaultNetwork:
         )
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send, and meet what is scheduled; a body is cut while it is read."""
+        """Send a request, with the scheduled fault; a body is cut while it is read."""
         fault = self.faults.next()
         arrived = run_now(
             _through(
@@ -234,7 +234,7 @@ class FaultNetwork:
 
 
 class AsyncFaultNetwork:
-    """An `AsyncHttpClient` between which and the vendor stands a network that fails.
+    """An `AsyncHttpClient` with a network that fails as scheduled between it and the vendor.
 
     Args:
         vendor: what is reached through it: a fake vendor, or any HTTP client.
@@ -251,7 +251,7 @@ class AsyncFaultNetwork:
         self._sleep = sleeper.sleep
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send, and meet what is scheduled."""
+        """Send a request, with the scheduled fault."""
         return await _sent(
             self.faults.next(),
             timeouts,
@@ -260,7 +260,7 @@ class AsyncFaultNetwork:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Send, and meet what is scheduled; a body is cut while it is read."""
+        """Send a request, with the scheduled fault; a body is cut while it is read."""
         fault = self.faults.next()
         arrived = await _through(
             fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
@@ -278,14 +278,7 @@ class _CutIncoming:
     def __init__(self, inner: Incoming, after: int) -> None:
         self._inner = inner
         self._left = after
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Headers:
-        return self._inner.headers
+        self.status, self.headers = inner.status, inner.headers
 
     def read(self) -> bytes:
         piece = self._inner.read()[: self._left]
@@ -300,14 +293,7 @@ class _AsyncCutIncoming:
     def __init__(self, inner: AsyncIncoming, after: int) -> None:
         self._inner = inner
         self._left = after
-
-    @property
-    def status(self) -> int:
-        return self._inner.status
-
-    @property
-    def headers(self) -> Headers:
-        return self._inner.headers
+        self.status, self.headers = inner.status, inner.headers
 
     async def read(self) -> bytes:
         piece = (await self._inner.read())[: self._left]

@@ -46,7 +46,7 @@ PIECE: Final = 1024
 
 
 class UnexpectedRequest(ConfigurationError):
-    """A request came that the test has no answer for; nothing was sent."""
+    """A request arrived for which the test has queued no answer; nothing was sent."""
 
     remedy = "Program an answer for it, or mend what sends it."
 
@@ -85,7 +85,7 @@ class Delivery:
         return parse_qsl(self.body.decode(), keep_blank_values=True)
 
     def json(self) -> Any:
-        """The value that the body holds as JSON."""
+        """Return the body parsed as JSON."""
         return json.loads(self.body)
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class FakeVendor:
             self.queue(*answers)
 
     def queue(self, *answers: Answer, path: str | None = None) -> None:
-        """Give each of these once, in this order; those of a path go before those of any."""
+        """Queue one-time answers, in this order; those for a path precede those for any path."""
         for answer in answers:
             _check(answer)
         with self._lock:
@@ -130,7 +130,7 @@ class FakeVendor:
         *,
         path: str | None = None,
     ) -> None:
-        """Answer so, once."""
+        """Queue one answer."""
         self.queue(Response(status, headers, body), path=path)
 
     def respond_json(
@@ -141,12 +141,12 @@ class FakeVendor:
         headers: HeadersInput = (),
         path: str | None = None,
     ) -> None:
-        """Answer with JSON, once."""
+        """Queue one answer with a JSON body."""
         fields = as_headers(headers).with_default("Content-Type", "application/json")
         self.queue(Response(status, fields, encode_json(value)), path=path)
 
     def always(self, answer: Answer, *, path: str | None = None) -> None:
-        """Answer so whenever nothing is queued."""
+        """Set the answer for requests while nothing is queued."""
         _check(answer)
         with self._lock:
             self._standing[path] = answer
@@ -241,70 +241,44 @@ class AsyncScriptedHttpClient:
         self.closed = True
 
 
-class ScriptedIncoming:
-    """An answer that is there already, and handed over as if it were still coming.
+class _ArrivedAnswer:
+    """The beginning of both streams below.
 
     Args:
-        response: the answer.
-        piece: how many bytes of its body to hand over at once.
-        then: what to raise in place of the body's end.
+        response: the response.
+        piece: the number of bytes of its body to return at once.
+        then: the error to raise in place of the body's end.
+
+    Attributes:
+        status: the status code.
+        headers: the fields received.
     """
 
     def __init__(
         self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
     ) -> None:
+        self.status, self.headers = response.status, response.headers
         self._pieces = _Pieces(response, piece, then)
 
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._pieces.response.status
+    def close(self) -> None:
+        """Close the body without reading the remaining bytes."""
+        self._pieces.closed = True
 
-    @property
-    def headers(self) -> Headers:
-        """The fields received."""
-        return self._pieces.response.headers
+
+class ScriptedIncoming(_ArrivedAnswer):
+    """An `Incoming` of a response that has arrived already."""
 
     def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
         return self._pieces.take()
 
-    def close(self) -> None:
-        """Leave the rest of the body unread."""
-        self._pieces.closed = True
 
-
-class AsyncScriptedIncoming:
-    """An answer that is there already, and handed over as if it were still coming.
-
-    Args:
-        response: the answer.
-        piece: how many bytes of its body to hand over at once.
-        then: what to raise in place of the body's end.
-    """
-
-    def __init__(
-        self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
-    ) -> None:
-        self._pieces = _Pieces(response, piece, then)
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._pieces.response.status
-
-    @property
-    def headers(self) -> Headers:
-        """The fields received."""
-        return self._pieces.response.headers
+class AsyncScriptedIncoming(_ArrivedAnswer):
+    """An `AsyncIncoming` of a response that has arrived already."""
 
     async def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
         return self._pieces.take()
-
-    def close(self) -> None:
-        """Leave the rest of the body unread."""
-        self._pieces.closed = True
 
 
 class _Pieces:

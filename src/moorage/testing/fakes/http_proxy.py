@@ -79,7 +79,7 @@ class ProxyServer:
 
     @property
     def url(self) -> str:
-        """Its URL, without a user name and password."""
+        """The URL of the proxy, without user name and password."""
         host, port = self.address
         return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
@@ -109,7 +109,7 @@ class ProxyServer:
         self.close()
 
     def close(self) -> None:
-        """Hang up on everybody and wait until every thread has ended."""
+        """Close every connection, and wait until every thread has ended."""
         self._leaving = True
         with contextlib.suppress(OSError), socket.create_connection(self.address):
             pass  # which wakes whoever waits at the door
@@ -178,7 +178,7 @@ class ProxyServer:
         back.join()
 
     def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
-        """Pass on one request and its answer, whose end is the connection's."""
+        """Forward one request and its answer, which ends with the connection."""
         _, _, path, query, _ = urlsplit(head.target)
         fields = [(name, value) for name, value in head.headers.pairs if name.lower() not in _OWN]
         lines = [f"{head.method} {path}{'?' if query else ''}{query} HTTP/1.1"]
@@ -193,7 +193,7 @@ class ProxyServer:
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    """Copy what comes, and its end."""
+    """Copy all bytes in one direction, and the end of the stream."""
     with contextlib.suppress(OSError):
         while data := source.recv(_MOST):
             target.sendall(data)

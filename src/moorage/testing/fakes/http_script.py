@@ -78,7 +78,7 @@ class Behaviour:
 
     @classmethod
     def of_json(cls, value: object, *, status: int = 200, headers: FieldsInput = ()) -> Self:
-        """Answer with this value as JSON."""
+        """Return an answer with this value as JSON."""
         fields = (("Content-Type", "application/json"), *_pairs(headers))
         return cls(status, fields, json_text.dumps(value).encode())
 
@@ -150,5 +150,5 @@ class Received:
         return tuple(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     def json(self) -> Any:
-        """The value that the body holds as JSON."""
+        """Return the body parsed as JSON."""
         return json_text.loads(self.body)

@@ -84,7 +84,7 @@ class VendorServer:
     # --- what it is told ---------------------------------------------------
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
-        """Do each of these once, in this order; those of a path go before those of any."""
+        """Queue one-time actions, in this order; those for a path precede those for any path."""
         with self._changed:
             self._queues[path or _ANY].extend(behaviours)
 
@@ -96,7 +96,7 @@ class VendorServer:
         *,
         path: str | None = None,
     ) -> None:
-        """Answer so, once."""
+        """Queue one answer."""
         self.queue(Behaviour(status, headers, body), path=path)
 
     def respond_json(
@@ -107,11 +107,11 @@ class VendorServer:
         headers: FieldsInput = (),
         path: str | None = None,
     ) -> None:
-        """Answer with JSON, once."""
+        """Queue one answer with a JSON body."""
         self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
-        """Do this, or what this function says, whenever nothing is queued."""
+        """Set the action, or the function that returns it, for requests while nothing is queued."""
         with self._changed:
             self._handlers[path or _ANY] = behaviour
 
@@ -119,7 +119,7 @@ class VendorServer:
 
     @property
     def url(self) -> str:
-        """Its URL, without a slash at the end."""
+        """The URL of the server, without a slash at the end."""
         host, port = self.address
         return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
@@ -173,7 +173,7 @@ class VendorServer:
         self.close()
 
     def close(self) -> None:
-        """Hang up on everybody and wait until every thread has ended; again is nothing."""
+        """Close every connection, and wait until every thread has ended; again, do nothing."""
         if self._threads and not self._leaving.is_set():
             self._leaving.set()
             with contextlib.suppress(OSError), socket.create_connection(self.address):

@@ -1,4 +1,4 @@
-"""Observers that remember, or fail."""
+"""Observers that record events, or fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = TypeVar("Kind")
 
 
 class RecordingObserver:
-    """Remembers what happened.
+    """An observer that records every event.
 
     Attributes:
         events: every event so far, in order.
@@ -21,11 +21,11 @@ class RecordingObserver:
         self.events: list[Event] = []
 
     def __call__(self, event: Event, /) -> None:
-        """Remember."""
+        """Record an event."""
         self.events.append(event)
 
     def of(self, kind: type[Kind]) -> list[Kind]:
-        """The events of one kind so far."""
+        """Return the recorded events of one class."""
         return [event for event in self.events if isinstance(event, kind)]
 
 

@@ -1,4 +1,4 @@
-"""Chance that is known beforehand."""
+"""Random numbers that a test determines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedRandomness:
-    """Draws the fractions given, again and again, and tokens in order from 1 on."""
+    """Draws the given fractions in a cycle, and numbered tokens from 1 on."""
 
     def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
         script = tuple(fractions)

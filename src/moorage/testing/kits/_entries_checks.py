@@ -26,7 +26,8 @@ from moorage.domain.entries.queue import (
     replay,
     take,
 )
-from moorage.testing.kits.checks import blocking, require
+from moorage.domain.values.text import with_article
+from moorage.testing.kits.checks import blocking, require, require_pages
 
 if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
@@ -41,21 +42,6 @@ _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
 _MANY: Final = 8
 _STEPS: Final = 250
-
-
-class _Lifted:
-    """A synchronous store with an asynchronous interface."""
-
-    def __init__(self, factory: Factory) -> None:
-        self._store = factory()
-
-    def __getattr__(self, name: str) -> Any:
-        verb = getattr(self._store, name)
-
-        async def lifted(*arguments: Any) -> Any:
-            return verb(*arguments)
-
-        return lifted
 
 
 class Checks:
@@ -76,7 +62,7 @@ class Checks:
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full()), 1):
             added = await store.add(entry)
-            require(type(added) is self._kind, f"`add` gave a {type(added).__name__}.")
+            require(type(added) is self._kind, f"`add` gave {with_article(type(added).__name__)}.")
             written = attrs.evolve(arrive(entry, added.added_at), number=added.number)
             self._same(added, written, "`add` gave")
             require(added.number > 0, f"Entry {number} has the number {added.number}.")
@@ -183,7 +169,7 @@ class Checks:
     # --- who writes ---------------------------------------------------------------------
 
     async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
-        """Over another fence nothing is written, and neither over what is gone."""
+        """Nothing is written with a wrong fencing token, or after the entry is gone."""
         store = factory()
         entry = await store.add(self._entry(0))
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
@@ -253,16 +239,7 @@ class Checks:
         for query in self._queries():
             expected = [entry.id for entry in entries if query.matches(entry)]
             for limit in (1, 7, 40):
-                ids, after = list[str](), None
-                for _ in range(len(expected) // limit + 1):
-                    page = await store.find(attrs.evolve(query, limit=limit, after=after))
-                    require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
-                    ids += [entry.id for entry in page.items]
-                    after = page.next
-                    if after is None:
-                        break
-                require(after is None, f"{query!r} leads on after its last entry.")
-                require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
+                await require_pages(store.find, query, expected, limit)
 
     async def what_matches_is_removed(self, factory: Factory) -> None:
         """All that match are gone, on whatever page they were, and nothing else."""
@@ -321,7 +298,7 @@ class Checks:
     # --- what they are made of ----------------------------------------------------------
 
     def _entry(self, number: int, **changes: Any) -> Any:
-        """An entry with nothing that it need not have."""
+        """An entry with only the required attributes."""
         usual: dict[str, Any] = {
             "id": f"entry-{number:04}",
             "target": "stripe",
@@ -351,6 +328,8 @@ class Checks:
             turn=2,
             error="é" * 500,
             settled_at=_START + 2 * _TICK,
+            traceparent="00-" + "a" * 252,
+            tracestate="v=" + "x" * 510,
         )
 
     async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
@@ -438,9 +417,9 @@ class Checks:
 
     @property
     def plain(self) -> tuple[Check, ...]:
-        """For plain stores."""
+        """Return the checks for synchronous stores."""
         return (
-            *(blocking(check, _Lifted) for check in self._both),
+            *(blocking(check) for check in self._both),
             self.many_threads_add_one,
             self.many_threads_write_over_one,
         )

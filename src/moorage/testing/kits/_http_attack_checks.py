@@ -1,4 +1,4 @@
-"""Checks of an HTTP client at a vendor who attacks: floods, smuggles, and leads elsewhere."""
+"""Checks of an HTTP client with a vendor that attacks: floods, smuggling, redirects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
 
 
 async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
-    """A vendor that sends a byte a second, so that each comes in time, is left in time."""
+    """A response of one byte a second, each in time, ends with the total timeout."""
     async with lab(clients) as (vendor, client):
         for because, behaviour in {
             "its head came a byte a second": Behaviour(piece=1, pause=1.0),
@@ -88,7 +88,7 @@ def _bombs() -> dict[str, bytes]:
 
 
 async def a_bomb_is_refused(clients: Clients) -> None:
-    """A body that is a thousand times larger when it is decompressed never gets so far."""
+    """A body whose content is a thousand times larger is refused before it is all in memory."""
     async with lab(clients) as (vendor, client):
         for coding, packed in _bombs().items():
             vendor.respond(200, {"Content-Encoding": coding}, packed)
@@ -102,7 +102,7 @@ async def a_bomb_is_refused(clients: Clients) -> None:
 
 
 async def nobody_is_led_elsewhere(clients: Clients) -> None:
-    """A redirect is an answer: not followed to another host, nor around in a circle."""
+    """A redirect is a response: it is followed neither to another host nor in a circle."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
     with VendorServer() as stranger:
         stranger.always(Behaviour(204))
@@ -117,7 +117,7 @@ async def nobody_is_led_elsewhere(clients: Clients) -> None:
 
 
 async def cookies_are_the_callers_business(clients: Clients) -> None:
-    """A cookie comes back as a field of the answer, and goes out only if the request has it."""
+    """A cookie is returned as a header field, and sent only if the request has it."""
     async with lab(clients) as (vendor, client):
         fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
         vendor.respond(200, fields)
@@ -149,7 +149,7 @@ async def a_body_to_head_is_not_the_next_answer(clients: Clients) -> None:
 
 
 async def letters_that_are_none_do_not_matter(clients: Clients) -> None:
-    """Bytes that are no UTF-8 come back as they are in a body, and break no head."""
+    """Bytes that are not UTF-8 are returned unchanged in a body, and break no head."""
     odd = bytes(range(0x80, 0x100))
     async with lab(clients) as (vendor, client):
         vendor.queue(
@@ -168,7 +168,7 @@ _INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"
 
 
 async def nothing_is_injected(clients: Clients) -> None:
-    """A line break or NUL in a name, a value or a URL becomes no line of the request."""
+    """A line break or NUL in a name, a value or a URL never becomes a line of the request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for text in (_INJECTED, "\n", "\r", "\0", "a\r\n b"):
@@ -210,7 +210,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 
 
 async def nothing_is_smuggled(clients: Clients) -> None:
-    """An answer that could end in two places is refused or understood, and taints no other."""
+    """A response that could end in two places is refused or understood, and affects no other."""
     for because, rest in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=_OK + rest + _STRAY), Behaviour(201))

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client at a vendor that does as it should."""
+"""Checks of an HTTP client with a vendor that behaves well."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LATIN: Final = (("X-Latin", "Zoë"),)
 
 
 async def an_answer_comes_back_whole(clients: Clients) -> None:
-    """Status, fields, body, URL and duration are the vendor's, whatever the bytes of the body."""
+    """Status, fields, body, URL and duration are the vendor's, for any bytes in the body."""
     async with lab(clients) as (vendor, client):
         vendor.respond(299, _FIELDS, _BYTES)
         answer = await client.send(Request.get("/a"), f"{vendor.url}/a", PATIENT)
@@ -57,7 +57,7 @@ async def a_request_arrives_as_given(clients: Clients) -> None:
 
 
 async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
-    """A field in Latin-1, as HTTP once allowed, is sent and comes back."""
+    """A header field in Latin-1, as HTTP once allowed, is sent and received."""
     async with lab(clients) as (vendor, client):
         vendor.respond(200, _LATIN)
         answer = await client.send(Request.get("/", headers=_LATIN), vendor.url, PATIENT)
@@ -66,7 +66,7 @@ async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
 
 
 async def the_target_is_sent_as_it_is(clients: Clients) -> None:
-    """Path and query arrive to the byte: nothing is decoded, encoded, sorted or tidied up."""
+    """Path and query arrive unchanged: they are not decoded, encoded, sorted or normalized."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for target in (
@@ -82,7 +82,7 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
 
 
 async def streams_are_sent(clients: Clients) -> None:
-    """A body from a source arrives whole, with its length where that is known."""
+    """A body from a source arrives whole, with its length if that is known."""
     chunks = [b"", b"one", b"", b"two" * 50_000]
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -101,7 +101,7 @@ async def streams_are_sent(clients: Clients) -> None:
 
 
 async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
-    """A body that was read already is refused, and nothing reaches the vendor."""
+    """A stream that was read already is refused, and nothing is sent."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(iter([b"once"])))
@@ -115,7 +115,7 @@ async def what_can_be_read_once_is_sent_once(clients: Clients) -> None:
 
 
 async def some_answers_have_no_body(clients: Clients) -> None:
-    """The answer to HEAD, 204 and 304 end with their head, whatever length they name."""
+    """Responses to HEAD, 204 and 304 have no body, whatever length they announce."""
     async with lab(clients) as (vendor, client):
         for method, status in (("HEAD", 200), ("GET", 204), ("GET", 304), ("HEAD", 404)):
             vendor.respond(status, {"Content-Length": "5"}, b"12345")
@@ -125,7 +125,7 @@ async def some_answers_have_no_body(clients: Clients) -> None:
 
 
 async def every_framing_is_understood(clients: Clients) -> None:
-    """A body ends where its length, its last chunk, or the connection says so."""
+    """A body ends by its length, its last chunk, or the end of the connection."""
     async with lab(clients) as (vendor, client):
         for behaviour in (
             Behaviour(body=_BYTES),
@@ -169,7 +169,7 @@ async def compression_is_undone(clients: Clients) -> None:
 
 
 async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:
-    """No redirect is followed, no cookie kept, no failure retried: that is for others to decide."""
+    """No redirect is followed, no cookie is kept and no failure is retried."""
     async with lab(clients) as (vendor, client):
         for status, fields in (
             (307, {"Location": f"{vendor.url}/elsewhere"}),
@@ -186,7 +186,7 @@ async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:
 
 
 async def callers_do_not_mix(clients: Clients) -> None:
-    """Several callers at once each get their own answer."""
+    """Concurrent callers each get their own response."""
 
     def echo(received: Received) -> Behaviour:
         return Behaviour(body=received.target.encode(), delay=0.001)
@@ -204,7 +204,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
 
 
 async def no_timeout_is_no_bound(clients: Clients) -> None:
-    """Without any timeout a client just waits."""
+    """Without timeouts a client waits for any time."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
         answer = await client.send(Request.get("/"), vendor.url, Timeouts())
@@ -212,7 +212,7 @@ async def no_timeout_is_no_bound(clients: Clients) -> None:
 
 
 async def closing_again_is_nothing(clients: Clients) -> None:
-    """A client can be closed unused, and again."""
+    """A client can be closed unused, and repeatedly."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(Request.get("/"), vendor.url, PATIENT)

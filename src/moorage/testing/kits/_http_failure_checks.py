@@ -56,7 +56,7 @@ class Failure:
     _scene: Scene = attrs.field(repr=False)
 
     async def check(self, clients: Any) -> None:
-        """Have it go wrong, and compare."""
+        """Produce the failure, and compare its error."""
         failed = await failure_of(self._scene(clients), self.raised, because=self.happened)
         kind = type(failed).__name__
         require(
@@ -69,7 +69,7 @@ class Failure:
         )
 
     def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
-        """The check, as a function with a name of its own."""
+        """Return the check as a function with its own name."""
 
         async def check(clients: Any) -> None:
             await self.check(clients)

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client at a vendor that does everything wrong."""
+"""Checks of an HTTP client with a vendor that does everything wrong."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _DRIPPING: Final[dict[str, Behaviour]] = {
     ),
 }
 
-_NO_ANSWER: Final[dict[str, bytes]] = {
+_NOT_HTTP: Final[dict[str, bytes]] = {
     "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "no status": b"HTTP/1.1 OK\r\n\r\n",
     "a status that is none": b"HTTP/1.1 2x0 OK\r\n\r\n",
@@ -92,7 +92,7 @@ def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str)
 
 
 async def being_cut_off_is_noticed(clients: Clients) -> None:
-    """A connection that ends before the answer does may have left its request processed."""
+    """A connection that ends before its response may have processed the request."""
     async with lab(clients) as (vendor, client):
         for because, behaviour in _CUT_OFF.items():
             vendor.queue(behaviour)
@@ -103,7 +103,7 @@ async def being_cut_off_is_noticed(clients: Clients) -> None:
 
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
-    """A vendor that says nothing more is left after the read timeout; it may have acted."""
+    """A pause in the response ends with the read timeout; the request may be processed."""
     async with lab(clients) as (vendor, client):
         for because, behaviour in _SILENT.items():
             vendor.queue(behaviour)
@@ -113,7 +113,7 @@ async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
 
 
 async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
-    """However a vendor keeps a connection alive, the total timeout bounds the exchange."""
+    """The total timeout limits the exchange, however slowly a vendor sends."""
     async with lab(clients) as (vendor, client):
         for because, behaviour in _DRIPPING.items():
             vendor.queue(behaviour)
@@ -124,7 +124,7 @@ async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def a_slow_answer_is_waited_for(clients: Clients) -> None:
-    """The read timeout is for each piece of the answer, not for all of them together."""
+    """The read timeout is for each piece of the response, not for the whole."""
     async with lab(clients) as (vendor, client):
         vendor.queue(
             Behaviour(raw=_OK + b"Content-Length: 9\r\n\r\n" + b"x" * 9, piece=12, pause=0.02)
@@ -134,7 +134,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
 
 
 async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None:
-    """A vendor that stops reading is left after the write timeout; it may have acted."""
+    """A vendor that stops reading ends with the write timeout; it may have acted."""
     body = bytes(64 * _MEBIBYTE)
     async with lab(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
@@ -150,14 +150,14 @@ async def what_is_not_read_ends_with_the_write_timeout(clients: Clients) -> None
 async def an_answer_that_is_none_is_refused(clients: Clients) -> None:
     """Bytes that are not HTTP, or could be read in two ways, are a failure of the vendor."""
     async with lab(clients) as (vendor, client):
-        for because, raw in _NO_ANSWER.items():
+        for because, raw in _NOT_HTTP.items():
             vendor.queue(Behaviour(raw=raw, then="close"))
             call = client.send(Request.get("/"), vendor.url, PATIENT)
             await failure_of(call, VendorFailed, because=because)
 
 
 async def an_endless_answer_is_refused(clients: Clients) -> None:
-    """Head, body and what a body becomes when it is decompressed are each bounded."""
+    """Head, body and decompressed body each have a limit."""
     gzip = _OK + b"Content-Encoding: gzip\r\n\r\n"
     async with lab(clients) as (vendor, client):
         for because, behaviour in {
@@ -172,7 +172,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def what_was_not_reached_did_nothing(clients: Clients) -> None:
-    """If no byte of the request can have arrived, the error says so."""
+    """If certainly no byte of the request arrived, the error says so."""
     for port, within in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             because = f"its port was {port}"
@@ -184,7 +184,7 @@ async def what_was_not_reached_did_nothing(clients: Clients) -> None:
 
 
 async def what_has_no_address_did_nothing(clients: Clients) -> None:
-    """A name that cannot be looked up is a failure to connect."""
+    """A name that cannot be resolved is a failure to connect."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
         because = f"{host} is no name"
@@ -195,7 +195,7 @@ async def what_has_no_address_did_nothing(clients: Clients) -> None:
 
 
 async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
-    """No byte of a request leaves before TLS stands, and the connect timeout bounds that too."""
+    """No byte of a request is sent before the TLS handshake, which has the connect timeout."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
@@ -214,7 +214,7 @@ async def what_does_not_speak_tls_did_nothing(clients: Clients) -> None:
 
 
 async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
-    """A body's source that fails does not cross the port, and says whether anything was sent."""
+    """An error of the body's source is replaced, and says whether anything was sent."""
 
     def failing(*chunks: bytes) -> Iterator[bytes]:
         yield from chunks
@@ -258,7 +258,7 @@ async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
 
 
 async def what_was_read_is_not_sent_again(clients: Clients) -> None:
-    """A connection that ends under a request is no reason to send that twice."""
+    """A request is not sent again when its connection ends."""
     async with lab(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):
             before = len(vendor.requests)
@@ -284,7 +284,7 @@ async def stray_bytes_are_no_answer(clients: Clients) -> None:
 
 
 async def errors_keep_secrets(clients: Clients) -> None:
-    """No error shows the query or the credentials of what was sent, nor the body that came."""
+    """No error shows the query, the credentials or the body of the request or response."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}"})
     echo = _OK + f"X {_SECRET}\r\n\r\n".encode()
     async with lab(clients) as (vendor, client):
@@ -304,7 +304,7 @@ async def errors_keep_secrets(clients: Clients) -> None:
 
 
 async def cancelling_closes_the_connection(clients: Clients) -> None:
-    """A call that is cancelled ends at once, and the vendor sees it end."""
+    """A cancelled call ends at once, and closes its connection."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call: asyncio.Future[Any] = asyncio.ensure_future(

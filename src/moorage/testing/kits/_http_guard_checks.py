@@ -1,4 +1,4 @@
-"""Checks of an HTTP client that asks where it must not go before it goes there."""
+"""Checks of an HTTP client with a guard, which names the allowed destinations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _guarded(
 
 
 def _at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
-    """A guard to whom this machine stands for all that is public."""
+    """Return a guard for which this machine counts as public."""
     return OutgoingGuard(networks=_HERE, ports=vendor.address[1], **settings)
 
 

@@ -43,7 +43,7 @@ _MEBIBYTE: Final = 1_048_576
 
 
 def bomb(coding: int) -> bytes:
-    """A body that is a thousandth of what it becomes, 256 MiB, and never ends as it should."""
+    """Return a compressed body that is a thousandth of its content, 256 MiB, and never ends."""
     press = zlib.compressobj(wbits=coding)
     start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
     return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
@@ -51,7 +51,7 @@ def bomb(coding: int) -> bytes:
 
 @asynccontextmanager
 async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
-    """A vendor, and a client that is closed in the end."""
+    """Yield a vendor server, and a client that is closed at the end."""
     with VendorServer(**server) as vendor:
         client = clients()
         try:
@@ -63,7 +63,7 @@ async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
 async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
-    """The error of this kind, and of no kind more general, that the call must end with."""
+    """Return the error of the call, which must be of this class and not of a more general one."""
     start, control = time.monotonic(), Control()
     try:
         with control:
@@ -81,7 +81,7 @@ async def failure_of(
 
 
 class Threaded:
-    """A plain client, each of whose callers is a thread."""
+    """A synchronous client as an asynchronous one: each call runs in a thread."""
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client

@@ -157,7 +157,7 @@ _REFUSALS: Final[dict[str, bytes]] = {
 
 
 async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
-    """Without a tunnel no byte of the request has left, whatever the proxy did."""
+    """If the proxy refuses the tunnel, no byte of the request was sent."""
     request = Request.post("/", headers={"Authorization": _PASSWORD[:7]}, body=b"x")
     for because, answers in _REFUSALS.items():
         with (
@@ -172,7 +172,7 @@ async def what_a_proxy_refuses_did_nothing(clients: Proxied) -> None:
 
 
 async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
-    """A proxy that refuses, or says nothing, ends the call in time and truthfully."""
+    """A proxy that is unreachable or silent ends the call in time; nothing was sent."""
     with VendorServer(port="refusing") as nobody, VendorServer() as silent:
         silent.always(Behaviour(raw=b""))
         for server, kind, within in (
@@ -190,7 +190,7 @@ async def a_proxy_that_is_not_there_did_nothing(clients: Proxied) -> None:
 
 
 async def a_proxy_that_does_not_know_us_says_so(clients: Proxied) -> None:
-    """A proxy that asks who we are is no answer of the vendor's, and the password does not show."""
+    """A proxy's 407 is not the vendor's response, and the password is not shown."""
     with (
         VendorServer() as vendor,
         ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,

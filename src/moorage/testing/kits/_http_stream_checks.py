@@ -1,4 +1,4 @@
-"""Checks of an HTTP client that hands an answer over while it comes, and of what it keeps open."""
+"""Checks of an HTTP client that streams a response, and of its connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
-    """Status, fields and each piece are there as soon as they came, and the total bounds it all."""
+    """Status, fields and each piece are available as they arrive, within the total timeout."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
@@ -41,7 +41,7 @@ async def a_stream_comes_as_it_is_sent(clients: Clients) -> None:
 
 
 async def a_stream_ends_for_good(clients: Clients) -> None:
-    """After the last piece `read` returns b"", however often and after `close` too."""
+    """After the last piece `read` always returns b"", also after `close`."""
     body = bytes(range(256)) * 4_000
     packed = gzip.compress(body)
     async with lab(clients) as (vendor, client):
@@ -63,7 +63,7 @@ async def a_stream_ends_for_good(clients: Clients) -> None:
 
 
 async def a_stream_can_be_left(clients: Clients) -> None:
-    """`close` works before the end and again, and the client goes on with other calls."""
+    """`close` works before the end and repeatedly, and the client works on."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -92,7 +92,7 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
 
 
 async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
-    """However fast a vendor sends, and its reader reads, the total timeout bounds the exchange."""
+    """The total timeout limits the exchange, however fast a vendor sends."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))
@@ -102,7 +102,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def closing_ends_a_read(clients: Clients) -> None:
-    """`close` may be called while another waits in `read`, who is not left waiting."""
+    """`close` may be called while another caller waits in `read`, and ends that wait."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -114,7 +114,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
 
 
 async def a_place_is_waited_for(clients: Clients) -> None:
-    """With one connection, a second call waits for the pool timeout, and then did nothing."""
+    """With one connection, a second call fails after the pool timeout, and sent nothing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))

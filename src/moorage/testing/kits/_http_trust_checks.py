@@ -28,7 +28,7 @@ _PASSWORD: Final = "h1dden-42"  # noqa: S105 - opens nothing
 
 
 class _CertificateFiles(NamedTuple):
-    """A certificate and its key, as they are and under a password."""
+    """A certificate and its key, also encrypted with a password."""
 
     certificate: bytes
     key: bytes
@@ -36,7 +36,7 @@ class _CertificateFiles(NamedTuple):
 
 
 def _certificate_files(folder: Path) -> _CertificateFiles:
-    """Make a certificate, and leave it in this folder."""
+    """Write a certificate and its key to this folder."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
     from moorage.testing.fakes.http_tls import certificate_files  # noqa: PLC0415 - the same
@@ -77,7 +77,7 @@ async def authorities_are_a_choice(clients: Trusting) -> None:
 
 
 def _ways(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
-    """The ways to say who we are: a key is in a file of its own, in the certificate's, in none."""
+    """The settings that give a client certificate: with the key in its own file or the same."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
     yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}
@@ -90,7 +90,7 @@ def _ways(folder: str, papers: _CertificateFiles) -> Iterator[dict[str, Any]]:
 
 
 async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
-    """A vendor that wants to know who we are is shown our certificate, wherever its key lies."""
+    """A vendor that requests a client certificate gets it, wherever its key is."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -110,7 +110,7 @@ async def a_certificate_of_ours_is_shown(clients: Trusting) -> None:
 
 
 async def old_versions_are_not_spoken(clients: Trusting) -> None:
-    """A vendor that speaks no version from the lowest one on is sent nothing."""
+    """A vendor with only older TLS versions than the minimum is sent nothing."""
     with TemporaryDirectory() as folder:
         papers = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -129,7 +129,7 @@ async def old_versions_are_not_spoken(clients: Trusting) -> None:
 
 
 async def being_unverified_is_said_aloud(clients: Trusting) -> None:
-    """Checks are left out only where a reason is given, and then a warning tells everybody."""
+    """Verification is off only with a reason, and a warning says so."""
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
         _certificate_files(Path(folder))
@@ -154,7 +154,7 @@ async def being_unverified_is_said_aloud(clients: Trusting) -> None:
 
 
 async def papers_are_read_at_once(clients: Trusting) -> None:
-    """A client that could never connect is not made, and shows no key on the way."""
+    """A client with unusable certificates is not created, and the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
         papers, others = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
         certificate = f"{folder}/certificate.pem"

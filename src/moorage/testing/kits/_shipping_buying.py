@@ -17,6 +17,7 @@ from moorage.contracts.shipping import (
 )
 from moorage.domain.http.requests import Response
 from moorage.domain.values.money import Money
+from moorage.domain.values.text import with_article
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -63,7 +64,7 @@ async def nobody_offers(make: Open) -> None:
         result: RateResult = await lab("get_rates", request)
         message = result.messages[0].text if result.messages else None
         require(result.rates == () and message, "Nobody offers, and nobody says why.")
-        doing = lab("create_shipment", ShipmentRequest(asked=request), idempotency_key="k-1")
+        doing = lab("create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1")
         error = await lab.refused(VendorRejected, doing, "A shipment without an offer")
         require(error.vendor_message == message, "What the carriers said is lost.")
         dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
@@ -99,7 +100,7 @@ async def a_label_is_converted_or_not(make: Open) -> None:
     """A label in another format is given, or refused before anything is sent."""
     async with make() as lab:
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        request_count = len(lab.sandbox.asked)
+        request_count = len(lab.sandbox.requests)
         other = partial(lab, "get_label", bought.ref, LabelFormat.ZPL)
         if ShippingCapability.CONVERT_LABEL in lab.able:
             label = await other()
@@ -107,10 +108,10 @@ async def a_label_is_converted_or_not(make: Open) -> None:
         else:
             await lab.refused(UnsupportedByVendor, other(), "A label in another format")
             require(
-                len(lab.sandbox.asked) == request_count,
+                len(lab.sandbox.requests) == request_count,
                 "Something was sent for what cannot be done.",
             )
-        zpl = ShipmentRequest(asked=lab.request(label="zpl"))
+        zpl = ShipmentRequest(rate_request=lab.request(label="zpl"))
         bought = await lab("create_shipment", zpl, idempotency_key="k-2")
         require(bought.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
 
@@ -124,7 +125,7 @@ def _as_text(rate: Rate) -> str:
 
 
 async def a_chosen_offer_is_bought(make: Open) -> None:
-    """An offer is bought by itself, or by its reference that was kept as text if that can be."""
+    """A rate is bought as it is, and, if the vendor can, by its reference stored as text."""
     async with make() as lab:
         by_text = ShippingCapability.BUY_BY_REFERENCE in lab.able
         for number, form in enumerate((_itself, _as_text) if by_text else (_itself,), 1):
@@ -157,11 +158,15 @@ async def a_refusal_has_its_type(make: Open) -> None:
             lab.line.refusal = answer
             doing = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
             error = await lab.refused(kind, doing, f"Refusal {number}")
-            require(type(error) is kind, f"Refusal {number} is a {type(error).__name__}.")
+            require(
+                type(error) is kind, f"Refusal {number} is {with_article(type(error).__name__)}."
+            )
             require(error.service == ACCOUNT, "A refusal names no account.")
             require(error.vendor_code == code, f"The code is {error.vendor_code}, not {code}.")
             require(error.response.body == answer.body, "The vendor's answer is lost.")
-        away = ShipmentRequest(asked=lab.request(lab.address(postal_code=lab.subject.no_label)))
+        away = ShipmentRequest(
+            rate_request=lab.request(lab.address(postal_code=lab.subject.no_label))
+        )
         doing = lab("create_shipment", away, idempotency_key="k")
         error = await lab.refused(VendorRejected, doing, "What the carrier refuses")
         require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
@@ -187,7 +192,7 @@ async def _tried(lab: Lab, key: str) -> Shipment | None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """After an answer that says success and not what was bought, no key buys twice."""
+    """After an answer of success without the purchase, no repeated key buys twice."""
     async with make() as lab:
         bought = 0
         for number, body in enumerate(_MALFORMED):
@@ -213,7 +218,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
 
 
 async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
-    """Five labels are cut off after two, wherever the line breaks: a rerun buys what is missing."""
+    """A batch of five labels that fails after two buys only the missing ones when repeated."""
     for broken in ("whole", "lost", "dropped"):
         async with make() as lab:
             items = [lab.shipment(number) for number in range(1, 6)]
@@ -229,7 +234,7 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
                     [result.ok for result in first] == [True, True, False, False, False], "Not cut."
                 )
                 lab.line.whole = True
-            request_count = len(lab.sandbox.asked)
+            request_count = len(lab.sandbox.requests)
             ended: list[Result[Shipment]] = await batch()
             errors = [result.error for result in ended if not result.ok]
             require(
@@ -244,13 +249,13 @@ async def a_batch_that_was_cut_off_goes_on(make: Open) -> None:
                 for number in result.value.tracking_numbers
             }
             require(len(numbers) == lab.sold(), "Two items have one label.")
-            require(len(lab.sandbox.asked) > request_count, "Nothing was asked.")
+            require(len(lab.sandbox.requests) > request_count, "Nothing was asked.")
             final = [result.value for result in await batch()]
             require(final == [result.value for result in ended], "A repeat has other labels.")
 
 
 async def a_label_outlives_its_file(make: Open) -> None:
-    """A label whose file cannot be fetched is bought all the same, and its URL is given."""
+    """A label whose file cannot be downloaded is still bought, and its URL is returned."""
     async with make() as lab:
         lab.line.files = False
         bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -266,7 +271,7 @@ async def a_label_outlives_its_file(make: Open) -> None:
             again = await lab("get_label", bought.ref)
             require(again.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
-        for request in lab.sandbox.asked:
+        for request in lab.sandbox.requests:
             content = str(request.headers.pairs) + str(request.query)
             require(request.host == home or "uthorization" not in content, "A stranger is told.")
 

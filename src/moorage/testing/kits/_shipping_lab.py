@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -12,19 +11,17 @@ from moorage.contracts.routes import Account
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits.checks import in_thread, require, soon
+from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import UnionType
+    from collections.abc import Callable
 
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.testing.sandboxes.base import Notice, Sandbox
 
 ACCOUNT: Final = "parcels"
-_HANGS: Final = "An operation does not come to an end."
 _SENDER: Final = Address(
     name="Jack Sparrow",
     line1="388 Townsend St",
@@ -49,7 +46,7 @@ _RECIPIENT: Final = attrs.evolve(
 
 @attrs.frozen(kw_only=True)
 class ShippingSubject:
-    """A vendor under test, with a sandbox of its own.
+    """A shipping vendor to check, with its sandbox.
 
     Attributes:
         vendor: an account of ours at the sandbox.
@@ -109,7 +106,7 @@ class Line:
         self.dropped: int | None = None
 
     def before(self, request: Request, url: str) -> Response | None:
-        """Answer at once, or fail, or let it pass."""
+        """Answer the request at once, fail, or forward it."""
         if not self.whole:
             raise ConnectionFailed("There is no network.", may_have_been_processed=False)
         if not self.files and urlsplit(url).netloc != self._home:
@@ -125,7 +122,7 @@ class Line:
         return None
 
     def after(self, request: Request) -> None:
-        """Fail, though it was done, or let the answer pass."""
+        """Fail although the request was carried out, or return the answer."""
         if (
             self.lost is not None
             and self._subject.buys(request)
@@ -159,22 +156,23 @@ class _AsyncClient(AsyncSandboxHttpClient):
         return response
 
 
-class Lab:
-    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
+class Lab(ContractLab[ShippingSubject]):
+    """A vendor of shipping under test.
+
+    Attributes:
+        line: the connection to its sandbox.
+        sold: how many labels the sandbox has sold.
+    """
+
+    contract = "shipping"
 
     def __init__(self, subject: ShippingSubject, line: Line, hub: Hub | AsyncHub) -> None:
-        self.subject = subject
+        super().__init__(subject, hub)
         self.line = line
-        self.hub = hub
-        self.sandbox = subject.sandbox
-        self.able = subject.vendor.capabilities
         self.sold = subject.sold
 
-    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        shipping = self.hub.shipping()
-        call = partial(getattr(shipping, operation), *arguments, **named)
-        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        return await soon(doing, _HANGS)
+    def hidden(self) -> tuple[str, ...]:
+        return "Swan", "Harbor", "Townsend", "@", self.subject.secret
 
     def address(self, **fields: Any) -> Address:
         return attrs.evolve(_RECIPIENT, **fields)
@@ -190,33 +188,7 @@ class Lab:
         return RateRequest(**values)
 
     def shipment(self, number: int = 1, **fields: Any) -> ShipmentRequest:
-        return ShipmentRequest(asked=self.request(reference=f"order {number}"), **fields)
-
-    async def refused(
-        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
-    ) -> Any:
-        """The error that it must raise."""
-        try:
-            result = await doing
-        except ConnectorError as error:
-            require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
-            self.discreet(f"{error}{error!r}", step)
-            return error
-        raise AssertionError(f"{step} was no error, but gave {result!r}.")
-
-    def discreet(self, shown: str, step: str) -> None:
-        """Nobody's name, street, or secret is shown."""
-        for hidden in ("Swan", "Harbor", "Townsend", "@", self.subject.secret):
-            require(hidden not in shown, f"{step} shows an address or a secret.")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if isinstance(self.hub, AsyncHub):
-            await self.hub.close()
-        else:
-            self.hub.close()
+        return ShipmentRequest(rate_request=self.request(reference=f"order {number}"), **fields)
 
 
 def _accounts(subject: ShippingSubject) -> list[Account]:

@@ -1,4 +1,4 @@
-"""Commands of our own to put to a store, values to put into it, and what a history must obey."""
+"""Test commands and values for a store, and the laws for a history of commands."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def new_key() -> str:
 
 
 def drawn(seed: int) -> Random:
-    """Chance that is the same every time."""
+    """Random numbers that are the same in every run."""
     return Random(seed)  # noqa: S311 - which is what it is for
 
 
 def read(*keys: str) -> Write:
-    """A command that changes nothing."""
+    """Return a command that changes nothing."""
     return Write(dict.fromkeys(keys, KEEP))
 
 
 class Hold:
-    """Keeps a store busy with one key, from when `held` is set until `free` is."""
+    """A command that occupies one key of a store, from setting `held` until `free` is set."""
 
     once = False
     durable = False
@@ -93,7 +93,7 @@ class Hold:
         self._seconds = seconds
 
     def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
-        """Change nothing, and take long."""
+        """Change nothing, and take a long time."""
         self.held.set()
         self.free.wait(self._seconds)
         return states, None

@@ -27,14 +27,14 @@ class Subject:
     Its verbs are awaited; those of a plain store never suspend.
     """
 
-    def __init__(self, made: Any, *, awaited: bool) -> None:
+    def __init__(self, made: Any, *, is_async: bool) -> None:
         store: Any
         self.pass_time: Callable[[float], None]
         store, self.pass_time = made if is_tuple(made) else (made, sleep)  # type: ignore[assignment]  # as the factory promises
         self.post: Callable[[Command[Any]], None] = store.post
         self.execute: Callable[..., Coroutine[Any, Any, Any]]
-        self.execute = store.execute if awaited else lift(store.execute)
-        self._awaited = awaited
+        self.execute = store.execute if is_async else lift(store.execute)
+        self._awaited = is_async
 
     async def read(self, key: str) -> State | None:
         """The state of a key."""
@@ -47,7 +47,7 @@ class Subject:
         return now  # type: ignore[no-any-return]  # or the check of time fails
 
     async def together(self, flows: Sequence[Flow]) -> None:
-        """Run flows at once: as tasks, or each in a thread of its own."""
+        """Run flows concurrently: in tasks, or each in a thread."""
         if self._awaited:
             await asyncio.gather(*(flow() for flow in flows))
         else:

@@ -63,7 +63,7 @@ class Walk:
         self._claims: list[tuple[str, int]] = []
 
     def draw(self) -> Command[Any]:
-        """Something to ask, often about what was answered before."""
+        """Draw a command, often about values of earlier answers."""
         draws: tuple[Callable[[], Command[Any]], ...] = (
             *[self._admission] * 8,
             *[self._claim] * 4,
@@ -79,7 +79,7 @@ class Walk:
         return self._chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Take notice of what was answered."""
+        """Record the values of an answer for later draws."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer
             self._permits.append(permit)

@@ -1,4 +1,4 @@
-"""Checks that every response cache must pass; run them on your own.
+"""Checks that every response cache must pass.
 
 ```python
 import pytest
@@ -29,7 +29,7 @@ from uuid import uuid4
 
 import attrs
 
-from moorage.domain.cache.rules import CacheEntry, Entries, Found
+from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.http.response import Response
 from moorage.ports.cache import AsyncResponseCache, ResponseCache
 from moorage.testing.kits.checks import blocking, patience, require
@@ -45,32 +45,8 @@ _THREADS: Final = 4
 _ROUNDS: Final = 10
 
 
-class _Lifted:
-    """A synchronous cache with an asynchronous interface."""
-
-    def __init__(self, factory: Factory) -> None:
-        self._cache = factory()
-
-    async def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - no check gives one
-        return self._cache.look(key)
-
-    async def keep(
-        self,
-        key: str,
-        mark: int,
-        entries: Entries,
-        seconds: float,
-        /,
-        timeout: float | None = None,  # noqa: ARG002 - no check gives one
-    ) -> bool:
-        return self._cache.keep(key, mark, entries, seconds)
-
-    async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - no check gives one
-        self._cache.forget(key)
-
-
 def entry(number: int) -> CacheEntry:
-    """An answer unlike its neighbours."""
+    """Return an answer that differs from those with other numbers."""
     fields = [("Set-Cookie", f"a={number}"), ("set-cookie", "b"), ("X-Latin", "\xe9\xff")]
     body = bytes(range(256)) + b"%d" % number
     response = Response(200 + number, fields, body, reason="Fine", elapsed=0.25)
@@ -78,7 +54,7 @@ def entry(number: int) -> CacheEntry:
 
 
 async def nothing_is_there_at_first(factory: AsyncFactory) -> None:
-    """A key under which nothing was kept has nothing, and can be forgotten."""
+    """An unused key has no answers, and can be forgotten."""
     cache, key = factory(), _key()
     await _has(cache, key)
     await cache.forget(key)
@@ -115,7 +91,7 @@ async def the_latest_takes_the_place_of_all(factory: AsyncFactory) -> None:
 
 
 async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
-    """Nothing is found after it was forgotten, until something is kept anew."""
+    """A forgotten answer is not found until a new one is stored."""
     cache, key = factory(), _key()
     await _keep(cache, key, entry(1))
     await cache.forget(key)
@@ -125,7 +101,7 @@ async def what_is_forgotten_is_gone(factory: AsyncFactory) -> None:
 
 
 async def what_was_looked_up_before_it_was_forgotten_is_not_kept(factory: AsyncFactory) -> None:
-    """An answer that was under way while its key was forgotten is from before that."""
+    """An answer that was requested before its key was forgotten is not stored."""
     cache, key = factory(), _key()
     for has_entry in (False, True):
         if has_entry:
@@ -249,7 +225,7 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _Lifted) for check in _BOTH),
+    *(blocking(check) for check in _BOTH),
     many_threads_may_use_it,
 )
 

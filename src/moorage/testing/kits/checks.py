@@ -10,10 +10,12 @@ from functools import partial, wraps
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import attrs
+
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
     from types import TracebackType
 
 Answer = TypeVar("Answer")
@@ -28,7 +30,7 @@ def name_of(check: Callable[..., object]) -> str:
 
 
 def require(holds: object, sentence: str) -> None:
-    """Fail the check, saying what the adapter did wrong, unless it did right."""
+    """Fail the check with this sentence, unless the condition is true."""
     if not holds:
         raise AssertionError(sentence)
 
@@ -122,13 +124,13 @@ def timely(
 
 
 def patience() -> float:
-    """After so many seconds whatever should have happened never will."""
+    """Return the seconds after which an expected event is considered missing."""
     return _patience.get()
 
 
 @contextmanager
 def waiting_at_most(seconds: float) -> Generator[None]:
-    """Give up on what does not happen sooner or later than usual, which is after 20 seconds."""
+    """Fail the check if the block takes longer than `seconds`, 20 by default."""
     token = _patience.set(seconds)
     try:
         yield
@@ -137,7 +139,7 @@ def waiting_at_most(seconds: float) -> Generator[None]:
 
 
 async def soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
-    """Wait for what must happen, and fail the check with this sentence if it does not."""
+    """Wait for an event, and fail the check with this sentence if it does not come."""
     try:
         return await asyncio.wait_for(awaited, patience())
     except TimeoutError:
@@ -145,7 +147,7 @@ async def soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
 
 
 async def in_thread(call: Callable[[], Answer]) -> Answer:
-    """Make a call that may block, in a thread of its own, and wait for its answer."""
+    """Make a blocking call in its own thread, and wait for its result."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
 
@@ -173,7 +175,7 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
 
 
 class Flag:
-    """Something that comes true once, for threads and tasks alike."""
+    """An event that is set once, for threads and tasks alike."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -182,25 +184,91 @@ class Flag:
         self._long = patience() / 8
 
     async def wait(self) -> bool:
-        """Wait until it is true, or for so long that it never will be, and tell which."""
+        """Wait until the flag is set, or considered missing; return whether it is set."""
         end = time.monotonic() + self._long
         while not self.is_set() and time.monotonic() < end:  # noqa: ASYNC110 - of any loop
             await asyncio.sleep(0.000_5)
         return self.is_set()
 
 
+async def require_pages(
+    find: Callable[[Any], Awaitable[Any]], query: Any, expected: Sequence[str], limit: int
+) -> None:
+    """Fail the check unless a query's pages hold the expected entries, each one once.
+
+    Args:
+        find: returns a page of a query; its `items` have ids, and `next` leads to the next page.
+        query: the query, whose `limit` and `after` are set here.
+        expected: the ids of the entries, in order.
+        limit: the number of entries of a page.
+    """
+    ids, after = list[str](), None
+    for _ in range(len(expected) // limit + 1):
+        page = await find(attrs.evolve(query, limit=limit, after=after))
+        require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
+        ids += [entry.id for entry in page.items]
+        after = page.next
+        if after is None:
+            break
+    require(after is None, f"{query!r} leads on after its last entry.")
+    require(ids == expected, f"{query!r} found {ids}, where {expected} match.")
+
+
+class AsyncView:
+    """A synchronous adapter with the interface of its asynchronous port.
+
+    The adapter's methods become coroutine functions.
+
+    Args:
+        adapter: the adapter.
+        threads: run each call in a thread of its own, so that one call may wait for another.
+        unchanged: attributes, and methods that are synchronous in both ports.
+    """
+
+    def __init__(
+        self, adapter: Any, *, threads: bool = False, unchanged: Collection[str] = ()
+    ) -> None:
+        self.adapter = adapter
+        self._threads = threads
+        self._unchanged = unchanged
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an unchanged member of the adapter, or a method as a coroutine function."""
+        member = getattr(self.adapter, name)
+        if name in self._unchanged:
+            return member
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            bound = partial(member, *arguments, **named)
+            return await in_thread(bound) if self._threads else bound()
+
+        return call
+
+
+def in_this_thread(factory: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a synchronous adapter, and return an asynchronous view of it."""
+    return AsyncView(factory(*arguments))
+
+
+def in_threads(factory: Callable[..., Any], *arguments: Any) -> Any:
+    """Make a synchronous adapter, and return an asynchronous view with a thread for each call."""
+    return AsyncView(factory(*arguments), threads=True)
+
+
 def blocking(
     check: Callable[[Callable[..., Any]], Coroutine[Any, Any, None]],
-    lifted: Callable[..., Any],
+    view: Callable[..., Any] = in_this_thread,
 ) -> Callable[[Callable[..., Any]], None]:
-    """A check of the asynchronous port, put to a plain adapter.
+    """Return a check of an asynchronous port as a check of synchronous adapters.
 
-    `lifted` is called with the function that makes a plain adapter, and with what the check gives
-    to such a function, and returns an adapter to be awaited.
+    Args:
+        check: the check; it takes a function that makes an adapter.
+        view: makes an asynchronous view; takes the function that makes a synchronous adapter, and
+            the arguments that the check gives to such a function.
     """
 
     @wraps(check)
-    def plain(factory: Callable[..., Any]) -> None:
-        asyncio.run(check(partial(lifted, factory)))
+    def synchronous(factory: Callable[..., Any]) -> None:
+        asyncio.run(check(partial(view, factory)))
 
-    return plain
+    return synchronous

@@ -1,4 +1,4 @@
-"""Checks that every clock and sleeper must pass; run them on your own.
+"""Checks that every clock and sleeper must pass.
 
 ```python
 import pytest
@@ -69,7 +69,7 @@ async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
 
 
 async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
-    """Other tasks run while one sleeps, even for no time at all."""
+    """Other tasks run during a sleep, even during one of zero seconds."""
     _, sleeper = sleepers()
     for nap in (0.0, 0.001):
         other = asyncio.ensure_future(_answer())
@@ -94,7 +94,7 @@ async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
 
 
 async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
-    """A cancellation goes through a sleep, and is not swallowed."""
+    """A cancellation ends a sleep, and reaches the caller."""
     _, sleeper = sleepers()
     task = asyncio.ensure_future(sleeper.sleep(86_400.0))
     # The task starts to sleep, and is cancelled before a virtual clock could jump.

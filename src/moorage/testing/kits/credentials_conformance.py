@@ -1,4 +1,4 @@
-"""Checks that every credential provider must pass; run them on your own.
+"""Checks that every credential provider must pass.
 
 ```python
 import pytest
@@ -22,12 +22,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import ConnectionFailed, CredentialNotFound, CredentialRefreshFailed
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
-from moorage.testing.kits.checks import Flag, blocking, in_thread, require, soon
+from moorage.testing.kits.checks import AsyncView, Flag, blocking, require, soon
 
 Renew: TypeAlias = Callable[[str, str | None, Any], Credentials]
 AsyncRenew: TypeAlias = Callable[[str, str | None, Any], Awaitable[Credentials]]
@@ -42,36 +42,23 @@ NEW: Final = Credentials.bearer("new")
 OTHER: Final = Credentials.bearer("other")
 
 
-class _Threaded:
-    """A plain provider, each of whose callers is a thread."""
+def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
+    """Make a synchronous provider, and return it with a thread for each caller."""
 
-    def __init__(self, factory: Factory, renew: AsyncRenew) -> None:
-        async def renewed(service: str, tenant: str | None, stale: Credentials) -> Credentials:
-            return await renew(service, tenant, stale)
+    async def renewed(service: str, tenant: str | None, stale: Credentials) -> Credentials:
+        return await renew(service, tenant, stale)
 
-        def run(service: str, tenant: str | None, stale: Credentials) -> Credentials:
-            return asyncio.run(renewed(service, tenant, stale))
+    def run(service: str, tenant: str | None, stale: Credentials) -> Credentials:
+        return asyncio.run(renewed(service, tenant, stale))
 
-        self._provider = factory(run)
-
-    async def get(self, service: str, tenant: str | None, /) -> Credentials:
-        return await in_thread(partial(self._provider.get, service, tenant))
-
-    async def has(self, service: str, tenant: str | None, /) -> bool:
-        return await in_thread(partial(self._provider.has, service, tenant))
-
-    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
-        return await in_thread(partial(self._provider.refresh, service, tenant, stale))
-
-    async def rotate(self, service: str, tenant: str | None, new: Credentials, /) -> None:
-        await in_thread(partial(self._provider.rotate, service, tenant, new))
+    return cast("AsyncCredentialProvider", AsyncView(factory(run), threads=True))
 
 
 class Renewals:
-    """Renews `OLD` to `NEW`, and remembers for whom; or waits until it may, or fails."""
+    """Renews `OLD` to `NEW` and records for whom; waits or fails if it is told to."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
-        self.asked: list[tuple[str, str | None]] = []
+        self.calls: list[tuple[str, str | None]] = []
         self.begun, self.may_end = Flag(), Flag()
         self.error = error
         if not waits:
@@ -79,7 +66,7 @@ class Renewals:
 
     async def __call__(self, service: str, tenant: str | None, stale: Credentials) -> Credentials:
         """Renew."""
-        self.asked.append((service, tenant))
+        self.calls.append((service, tenant))
         self.begun.set()
         if tenant != "unhindered":
             await self.may_end.wait()
@@ -90,7 +77,7 @@ class Renewals:
 
 
 async def what_was_put_is_got(factory: AsyncFactory) -> None:
-    """The latest credential put in place is the one that is got."""
+    """The credential stored last is the one returned."""
     provider = factory(Renewals())
     for credentials in (OLD, NEW):
         await provider.rotate("stripe", None, credentials)
@@ -111,7 +98,7 @@ async def nothing_is_not_found(factory: AsyncFactory) -> None:
         raised = await _raised(ask())
         missing = isinstance(raised, CredentialNotFound)
         require(missing, f"Asking for a credential that nobody put raised {raised!r}.")
-    require(renewals.asked == [], "A credential was renewed that nobody put.")
+    require(renewals.calls == [], "A credential was renewed that nobody put.")
 
 
 async def owners_are_apart(factory: AsyncFactory) -> None:
@@ -134,13 +121,13 @@ async def owners_are_apart(factory: AsyncFactory) -> None:
 
 
 async def what_is_stale_is_renewed(factory: AsyncFactory) -> None:
-    """A refresh asks for a new credential, returns it, and keeps it."""
+    """A refresh requests a new credential, returns it, and stores it."""
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)
     renewed = await soon(provider.refresh("stripe", "acme", OLD), _HANGS)
     require(renewed == NEW, "A refresh did not return the new credential.")
-    require(renewals.asked == [("stripe", "acme")], f"One was to be renewed: {renewals.asked}.")
+    require(renewals.calls == [("stripe", "acme")], f"One was to be renewed: {renewals.calls}.")
     require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
 
 
@@ -152,7 +139,7 @@ async def what_is_newer_is_not_renewed(factory: AsyncFactory) -> None:
         await provider.rotate("stripe", None, credentials)
     renewed = await soon(provider.refresh("stripe", None, OLD), _HANGS)
     require(renewed == OTHER, "A refresh did not return the newer credential that is there.")
-    require(renewals.asked == [], "A credential was renewed that had been replaced already.")
+    require(renewals.calls == [], "A credential was renewed that had been replaced already.")
 
 
 async def one_renews_for_all(factory: AsyncFactory) -> None:
@@ -165,11 +152,11 @@ async def one_renews_for_all(factory: AsyncFactory) -> None:
     renewals.may_end.set()
     renewed = await soon(asyncio.gather(*callers), _HANGS)
     require(renewed == [NEW] * 8, "Some of those who waited did not get the new credential.")
-    require(len(renewals.asked) == 1, f"One credential was renewed {len(renewals.asked)} times.")
+    require(len(renewals.calls) == 1, f"One credential was renewed {len(renewals.calls)} times.")
 
 
 async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
-    """While the credential of one tenant is renewed, that of another can be."""
+    """The credentials of two tenants can be renewed at the same time."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     for tenant in ("acme", "unhindered"):
@@ -186,7 +173,7 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
 
 async def a_failed_renewal_keeps_what_there_is(factory: AsyncFactory) -> None:
     """A failed renewal raises CredentialRefreshFailed and keeps the old credential."""
-    for error in (ValueError("no"), CredentialRefreshFailed("no"), ConnectionFailed("no")):
+    for error in (ValueError("No."), CredentialRefreshFailed("No."), ConnectionFailed("No.")):
         renewals = Renewals(error=error)
         provider = factory(renewals)
         await provider.rotate("stripe", None, OLD)
@@ -249,6 +236,6 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     all_who_wait_learn_of_a_failure,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _Threaded) for check in _BOTH)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _BOTH)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, a_cancelled_renewal_is_taken_over)

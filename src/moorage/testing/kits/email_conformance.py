@@ -1,4 +1,4 @@
-"""Checks that every vendor of mail must pass; run them on your own.
+"""Checks that every vendor of mail must pass.
 
 `moorage scaffold vendor NAME --contract email` writes a vendor, and a test that runs all
 checks.
@@ -11,10 +11,9 @@ example.com but these: refused@example.com, throttled@example.com and outage@exa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -34,7 +33,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits.checks import require
+from moorage.testing.kits.checks import AsyncView, blocking, require
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.email.mailbox import Delivered
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class EmailLab:
-    """A vendor of mail, and what can be done to it.
+    """A mail vendor and its sandbox, with the operations of the checks.
 
     Attributes:
         hub: a `Hub` or an `AsyncHub` with one account, whose clock is virtual.
@@ -81,35 +80,23 @@ PICTURE: Final = bytes(range(256)) * 9
 LETTER: Final = b"%PDF-1.7\r\n\x00" + bytes(reversed(range(256))) * 41
 
 
-class _Awaited:
-    """The operations of a synchronous hub as coroutines."""
-
-    def __init__(self, plain: Any) -> None:
-        self._plain = plain
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        method = getattr(self._plain, name)
-
-        async def awaited(*arguments: Any, **named: Any) -> Any:
-            return method(*arguments, **named)
-
-        return awaited
-
-
-class _AwaitedHub:
+@attrs.frozen
+class _AsyncHub:
     """A synchronous hub whose operations are coroutines."""
 
-    def __init__(self, plain: Any) -> None:
-        self.account = plain.account
-        self._plain = plain
+    hub: Any
 
-    def email(self) -> _Awaited:
-        """Mail."""
-        return _Awaited(self._plain.email())
+    def account(self, name: str) -> Any:
+        """Return an account of the hub."""
+        return self.hub.account(name)
+
+    def email(self) -> AsyncView:
+        """Return the operations of mail."""
+        return AsyncView(self.hub.email())
 
 
 def message(**changes: Any) -> EmailMessage:
-    """A message that every vendor takes."""
+    """Return a message that every vendor accepts."""
     usual: dict[str, Any] = {
         "from_": "Zoë's Shop <shop@example.com>",
         "to": ("Ada <ada@example.com>",),
@@ -156,7 +143,7 @@ def _headers_of(delivered: Delivered) -> bytes:
 
 
 async def tags_and_metadata_arrive(factory: Factory) -> None:
-    """A tag and a word of metadata of the same name both arrive, where the vendor takes them."""
+    """A tag and a metadata field of the same name both arrive, if the vendor supports them."""
     lab = factory()
     able = lab.vendor.capabilities
     words: dict[str, Any] = {}
@@ -175,7 +162,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
 
 
 def _handed(delivered: Delivered) -> str:
-    """All that was handed over for a message, as text."""
+    """Everything that was sent for a message, as text."""
     return (
         delivered.raw.decode(errors="replace")
         if isinstance(delivered.raw, bytes)
@@ -213,7 +200,7 @@ async def files_and_images_arrive(factory: Factory) -> None:
 
 
 async def a_file_alone_is_a_message(factory: Factory) -> None:
-    """A message may be nothing but files."""
+    """A message may consist of attachments only."""
     lab = factory()
     file = Attachment(filename="a.dat", content=b"\x00")
     await lab.hub.email().send_transactional(message(text=None, attachments=(file,)))
@@ -304,7 +291,7 @@ async def failures_have_their_types(factory: Factory) -> None:
 
 
 async def a_success_that_is_none_is_told(factory: Factory) -> None:
-    """A success without what every success has is a failure of the vendor, and not repeated."""
+    """An answer of success without its required content is a vendor's error, and not retried."""
     lab = factory()
     if lab.malform is None:
         return
@@ -360,7 +347,7 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
 
 
 async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
-    """A chunk that fails loses no other, and a repeat sends only what is missing."""
+    """A failed chunk does not affect others, and a repeat sends only the missing ones."""
     lab = factory()
     count = 2 * lab.vendor.limits["batch"] + 1
     lab.refuse()
@@ -380,7 +367,7 @@ async def a_bulk_goes_on_where_it_was(factory: Factory) -> None:
 
 
 async def nothing_personal_is_shown(factory: Factory) -> None:
-    """Neither values nor errors show addresses, words or secrets."""
+    """Neither values nor errors show addresses, message texts or secrets."""
     lab = factory()
     mail = message(metadata={}, html="<p>confidential</p>")
     receipt = await lab.hub.email().send_transactional(mail)
@@ -417,16 +404,10 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 
-def _plain(check: AsyncCheck) -> Check:
-    @wraps(check)
-    def plain(factory: Factory) -> None:
-        def lifted() -> EmailLab:
-            lab = factory()
-            return attrs.evolve(lab, hub=_AwaitedHub(lab.hub), stranger=_AwaitedHub(lab.stranger))
-
-        asyncio.run(check(lifted))
-
-    return plain
+def _view(factory: Factory) -> EmailLab:
+    """Make a lab of synchronous hubs, and return it with operations that are coroutines."""
+    lab = factory()
+    return attrs.evolve(lab, hub=_AsyncHub(lab.hub), stranger=_AsyncHub(lab.stranger))
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(_plain(check) for check in ASYNC_CHECKS)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in ASYNC_CHECKS)

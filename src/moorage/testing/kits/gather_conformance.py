@@ -1,4 +1,4 @@
-"""Checks that every way of doing several things at once must pass; run them on your own.
+"""Checks that every way of running several steps concurrently must pass.
 
 ```python
 import pytest
@@ -41,7 +41,7 @@ _HANGS: Final = "What should have come to an end goes on."
 
 
 class _Threaded:
-    """A plain gatherer, each of whose steps runs in an event loop of its own."""
+    """A synchronous gatherer that runs each step in its own event loop."""
 
     def __init__(self, factory: Factory) -> None:
         self._gather = factory()
@@ -72,7 +72,7 @@ def _plain(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
 
 
 async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
-    """Whichever step ends first, results stand in the order of their steps."""
+    """Results have the order of their steps, whichever step ends first."""
     flags = [Flag() for _ in range(4)]
     flags[3].set()
 
@@ -168,7 +168,7 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
 
 
 async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
-    """If no result is good, the last one is returned, after every step had its turn."""
+    """If no result is good, the last one is returned, after every step has run."""
     steps = [_step(_echo, number) for number in range(3)]
     result = await soon(factory().first(steps, stagger=patience() * 2, good=_never), _HANGS)
     require(result == 2, f"The last of three bad results was returned as {result}.")

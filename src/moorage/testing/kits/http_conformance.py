@@ -1,4 +1,4 @@
-"""Checks that every HTTP client must pass; run them on your own.
+"""Checks that every HTTP client must pass.
 
 ```python
 import pytest
@@ -12,16 +12,19 @@ def test_http(check):
     check(StdlibHttpClient)
 ```
 
-`CHECKS` are for `HttpClient`. `ASYNC_CHECKS` are for `AsyncHttpClient`, and awaited. Each takes a
-function that makes a client, and sends its requests to a `VendorServer`, which keeps most of them
-waiting, drips, lies or hangs up. More groups in both colours need clients of their own kind:
-`ONE_CONNECTION_CHECKS` those that have one connection to a vendor at most, `TLS_CHECKS` a function
-that makes a client out of an `ssl.SSLContext`, `TRUST_CHECKS` one that makes it out of a
-`moorage.Tls`, `PROXY_CHECKS` one that makes it out of a `moorage.Proxy` and a `moorage.Tls`,
-`GUARD_CHECKS` one that makes it out of a `moorage.OutgoingGuard` and a `moorage.Tls`.
+`CHECKS` are for `HttpClient`, and `ASYNC_CHECKS`, which are coroutine functions, for
+`AsyncHttpClient`. Each takes a function that creates a client, and sends requests to a
+`VendorServer`, which delays, damages or cuts off most responses. More groups, synchronous and
+asynchronous, need clients of a certain kind:
 
-`FAILURES` is the table of what can go wrong, each row of which is such a check too: what happened,
-which error is raised, and whether the request may have been processed.
+- `ONE_CONNECTION_CHECKS`: clients with at most one connection to a vendor;
+- `TLS_CHECKS`: a function that creates a client from an `ssl.SSLContext`;
+- `TRUST_CHECKS`: one that creates it from a `moorage.Tls`;
+- `PROXY_CHECKS`: one that creates it from a `moorage.Proxy` and a `moorage.Tls`;
+- `GUARD_CHECKS`: one that creates it from a `moorage.OutgoingGuard` and a `moorage.Tls`.
+
+`FAILURES` is the table of failures; each row is such a check too. It has the problem, the class of
+the error, and whether the request may have been processed.
 """
 
 from __future__ import annotations
@@ -81,7 +84,7 @@ async def _asynchronously() -> AsyncIterator[bytes]:
 
 
 async def async_bodies_are_sent(clients: Clients) -> None:
-    """A body from an async source arrives whole."""
+    """A body from an asynchronous source arrives whole."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_asynchronously))
@@ -90,7 +93,7 @@ async def async_bodies_are_sent(clients: Clients) -> None:
 
 
 async def async_bodies_are_refused(clients: Clients) -> None:
-    """A body from an async source is refused by name, and nothing is sent."""
+    """A body from an asynchronous source is refused, and nothing is sent."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_asynchronously))
@@ -152,7 +155,7 @@ _BOTH: Final = _timely(
 
 
 def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """The check of an asynchronous client, put to a plain one."""
+    """Return the check of an asynchronous client for a synchronous one."""
 
     @wraps(check)
     def plain(factory: Callable[..., HttpClient]) -> None:

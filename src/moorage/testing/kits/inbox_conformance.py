@@ -1,4 +1,4 @@
-"""Checks that every store of webhooks must pass; run them on your own.
+"""Checks that every store of webhooks must pass.
 
 ```python
 import pytest

@@ -1,4 +1,4 @@
-"""Checks that every integration log must pass; run them on your own.
+"""Checks that every integration log must pass.
 
 ```python
 import pytest
@@ -24,20 +24,18 @@ import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from threading import Thread
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
 from moorage.domain.observation.integration_log import (
     IntegrationLog,
     IntegrationStatus,
-    LogPage,
     LogQuery,
-    LogSummary,
     summarise,
 )
 from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
-from moorage.testing.kits.checks import blocking, patience, require
+from moorage.testing.kits.checks import AsyncView, blocking, patience, require, require_pages
 
 Factory: TypeAlias = Callable[[], IntegrationLogger]
 AsyncFactory: TypeAlias = Callable[[], AsyncIntegrationLogger]
@@ -48,25 +46,13 @@ _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _STATUSES: Final = tuple(IntegrationStatus)
 
 
-class _Lifted:
-    """A synchronous log with asynchronous queries."""
-
-    def __init__(self, factory: Factory) -> None:
-        self._log = factory()
-        self.write = self._log.write
-
-    async def find(self, query: LogQuery, /) -> LogPage:
-        return self._log.find(query)
-
-    async def summarise(self, query: LogQuery, /) -> LogSummary:
-        return self._log.summarise(query)
-
-    async def remove(self, query: LogQuery, /) -> int:
-        return self._log.remove(query)
+def _view(factory: Factory) -> AsyncIntegrationLogger:
+    """Make a synchronous log, and return it with asynchronous queries."""
+    return cast("AsyncIntegrationLogger", AsyncView(factory(), unchanged={"write"}))
 
 
 def entry(number: int) -> IntegrationLog:
-    """An entry unlike its neighbours; every third has all fields filled."""
+    """Return an entry that differs from others; every third has all fields."""
     plain = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
@@ -87,6 +73,12 @@ def entry(number: int) -> IntegrationLog:
         idempotency_key=f"INV-{number}/1",
         region=("eu", "us")[number % 2],
         subject=("customer-1", "customer-ü")[number % 2],
+        vendor="adyen",
+        account=("adyen-eu", "adyen-us")[number % 2],
+        trace_id=f"{number % 2 + 1:032x}",
+        method="POST",
+        route="/v1/100%_charges/{id}",
+        error_message=f"The card was declined: “{number}”.",
     )
 
 
@@ -100,6 +92,16 @@ QUERIES: Final = (
     LogQuery(subject="customer-ü"),
     LogQuery(status=IntegrationStatus.SUCCESS),
     LogQuery(id="call-0007"),
+    LogQuery(idempotency_key="INV-6/1"),
+    LogQuery(vendor="adyen"),
+    LogQuery(account="adyen-us", since=_START + timedelta(seconds=12)),
+    LogQuery(trace_id=f"{1:032x}"),
+    LogQuery(text="“12”"),
+    LogQuery(text="paymentDECLINED", account="adyen-eu"),
+    LogQuery(text="100%_CHARGES"),
+    LogQuery(text="1%_c"),
+    LogQuery(text="ünknown"),
+    LogQuery(text="/V1/", status=IntegrationStatus.SUCCESS),
     LogQuery(since=_START + timedelta(seconds=12)),
     LogQuery(until=_START + timedelta(seconds=12)),
     LogQuery(since=_START + timedelta(seconds=12), until=_START + timedelta(seconds=13)),
@@ -119,7 +121,7 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
 
 
 async def the_newest_come_first(factory: AsyncFactory) -> None:
-    """Entries come in the opposite order of their writing, as many as match."""
+    """Entries are returned newest first, up to the requested number."""
     log, entries = await _filled(factory)
     for query in QUERIES:
         page = await log.find(query)
@@ -130,21 +132,12 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
 
 
 async def pages_join_without_seam(factory: AsyncFactory) -> None:
-    """Page by page every entry that matches comes once, and the last page leads nowhere."""
+    """The pages contain every matching entry once, and the last page has no successor."""
     log, entries = await _filled(factory)
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
             expected = [entry.id for entry in entries if query.matches(entry)]
-            ids, after = list[str](), None
-            for _ in range(len(expected) // limit + 1):
-                page = await log.find(attrs.evolve(query, limit=limit, after=after))
-                require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
-                ids += [entry.id for entry in page.items]
-                after = page.next
-                if after is None:
-                    break
-            require(after is None, f"{query!r} leads on after its last entry.")
-            require(ids == expected, f"The pages of {query!r} hold {ids}.")
+            await require_pages(log.find, query, expected, limit)
 
 
 async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
@@ -161,7 +154,7 @@ async def pages_stay_while_entries_are_written(factory: AsyncFactory) -> None:
 
 
 async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
-    """A summary counts every entry that matches, on whatever page, and nothing else."""
+    """A summary counts every matching entry of all pages, and no other."""
     log, entries = await _filled(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
@@ -170,7 +163,7 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
 
 
 async def all_that_match_are_removed(factory: AsyncFactory) -> None:
-    """Every entry that matches is gone, on whatever page it was, and nothing else."""
+    """Every matching entry of all pages is removed, and no other."""
     for query in QUERIES:
         log, entries = await _filled(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
@@ -195,7 +188,7 @@ async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_write(factory: Factory) -> None:
-    """Nothing is lost or doubled when several threads write at once."""
+    """No entry is lost or duplicated when several threads write at once."""
     log = factory()
 
     def write(first: int) -> None:
@@ -207,7 +200,7 @@ def many_threads_may_write(factory: Factory) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    asyncio.run(_shows(_Lifted(lambda: log), 200))
+    asyncio.run(_shows(_view(lambda: log), 200))
     ids = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
     require(ids == [entry(number).id for number in range(200)], f"200 became {len(ids)}.")
 
@@ -243,7 +236,7 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _Lifted) for check in _BOTH),
+    *(blocking(check, _view) for check in _BOTH),
     many_threads_may_write,
 )
 

@@ -1,4 +1,4 @@
-"""Checks that every kind of locks must pass; run them on your own.
+"""Checks that every kind of locks must pass.
 
 ```python
 import pytest
@@ -22,10 +22,10 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from threading import Barrier, Thread
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from moorage.ports.locks import AsyncLocks, Locks
-from moorage.testing.kits.checks import blocking, in_thread, patience, require, soon
+from moorage.testing.kits.checks import AsyncView, blocking, patience, require, soon
 
 Factory: TypeAlias = Callable[[], Locks]
 AsyncFactory: TypeAlias = Callable[[], AsyncLocks]
@@ -37,34 +37,22 @@ _NAME: Final = "payments"
 _NEVER: Final = "A caller that a place was free for was not let in."
 
 
-class _Threaded:
-    """Plain locks, each of whose callers is a thread."""
-
-    def __init__(self, factory: Factory) -> None:
-        self._locks = factory()
-
-    async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
-    ) -> bool:
-        return await in_thread(
-            lambda: self._locks.acquire(name, holder, places=places, queue=queue, timeout=timeout)
-        )
-
-    def release(self, name: str, holder: object, /) -> None:
-        self._locks.release(name, holder)
+def _view(factory: Factory) -> AsyncLocks:
+    """Make synchronous locks, and return them with a thread for each caller that waits."""
+    return cast("AsyncLocks", AsyncView(factory(), threads=True, unchanged={"release"}))
 
 
 class _Guest:
-    """A caller that waits for a place and holds it once admitted."""
+    """A caller that waits for a slot, and holds it once admitted."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
         acquisition = locks.acquire(_NAME, self, places=1, queue=99, timeout=timeout)
-        self.asked: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
+        self.acquisition: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
 
 
 async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
-    """Each place is held by one caller at a time, and available again when released."""
+    """A slot has one holder at a time, and is available again when released."""
     locks = factory()
     holders = [object(), object(), object()]
     for places, holder in enumerate(holders, 1):
@@ -77,7 +65,7 @@ async def there_are_as_many_places_as_told(factory: AsyncFactory) -> None:
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
-    """A place of one name is none of another."""
+    """The slots of one name are independent of those of another."""
     locks, first, second = factory(), object(), object()
     require(await _enters(locks, first, name="a"), "A place of 'a' was not given.")
     require(await _enters(locks, second, name="b"), "A place of 'b' was held by 'a'.")
@@ -86,7 +74,7 @@ async def names_are_apart(factory: AsyncFactory) -> None:
 
 
 async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
-    """Giving back does nothing for who was refused, has gone already, or is elsewhere."""
+    """A release by a caller without a slot does nothing."""
     locks, holder, refused = factory(), object(), object()
     locks.release(_NAME, holder)
     await _enters(locks, holder)
@@ -101,7 +89,7 @@ async def only_a_holder_gives_back(factory: AsyncFactory) -> None:
 
 
 async def nobody_waits_without_time_or_line(factory: AsyncFactory) -> None:
-    """With no time left, or no line to stand in, the answer comes at once."""
+    """Without time to wait, or without a queue, the caller is refused at once."""
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
@@ -115,7 +103,9 @@ async def a_wait_is_as_long_as_told(factory: AsyncFactory) -> None:
     locks, holder = factory(), object()
     await _enters(locks, holder)
     start = time.monotonic()
-    waited = not await soon(_Guest(locks, timeout=_BRIEFLY).asked, "A wait did not end in time.")
+    waited = not await soon(
+        _Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
+    )
     require(waited, "A place was given twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
     locks.release(_NAME, holder)
@@ -148,11 +138,11 @@ async def nobody_overtakes(factory: AsyncFactory) -> None:
     guest = await _joins(locks, 0)
     locks.release(_NAME, holder)
     require(not await _enters(locks), "A newcomer got the place that another waited for.")
-    require(await soon(guest.asked, _NEVER), _NEVER)
+    require(await soon(guest.acquisition, _NEVER), _NEVER)
 
 
 async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
-    """A place goes past those who have left the line, wherever they stood in it."""
+    """A released slot skips callers that have left the queue, wherever they were in it."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     patient: list[_Guest] = []
@@ -160,7 +150,7 @@ async def who_waited_in_vain_is_passed_over(factory: AsyncFactory) -> None:
         if ahead % 2:
             patient.append(await _joins(locks, ahead // 2))
         else:
-            await soon(_Guest(locks, timeout=_BRIEFLY).asked, "A wait did not end in time.")
+            await soon(_Guest(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time.")
     await _everybody_enters(locks, holder, patient)
 
 
@@ -188,7 +178,7 @@ async def nobody_is_lost(factory: AsyncFactory) -> None:
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
-    """A caller that is cancelled while it waits leaves the line, and gets no place later."""
+    """A caller that is cancelled while it waits leaves the queue, and gets no slot later."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     gone, stays = await _joins(locks, 0), await _joins(locks, 1)
@@ -205,14 +195,14 @@ async def a_place_given_to_the_cancelled_goes_on(factory: AsyncFactory) -> None:
         await _enters(locks, holder)
         gone, stays = await _joins(locks, 0), await _joins(locks, 1)
         if cancelled_first:
-            gone.asked.cancel()
+            gone.acquisition.cancel()
         locks.release(_NAME, holder)
         await _cancelled(gone)
         await _everybody_enters(locks, gone, [stays])
 
 
 def threads_never_crowd(factory: Factory) -> None:
-    """Threads that come and go as fast as they can are never more than there are places."""
+    """Many quick threads never hold more slots than there are."""
     locks, long, start = factory(), patience(), Barrier(8)
     inside, most, refused = [0] * 8, [0] * 8, [0] * 8
 
@@ -262,22 +252,22 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _Guest:
 
 async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Guest]) -> None:
     """Release the places one by one, and see the next caller enter each time."""
-    requests = [guest.asked for guest in waiting]
+    requests = [guest.acquisition for guest in waiting]
     for guest in waiting:
         locks.release(_NAME, holder)
         done, _ = await soon(asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER)
-        alone = done == {guest.asked} and guest.asked.result()
+        alone = done == {guest.acquisition} and guest.acquisition.result()
         require(alone, "A caller was let in before another that had waited longer.")
-        requests.remove(guest.asked)
+        requests.remove(guest.acquisition)
         holder = guest
     locks.release(_NAME, holder)
     require(await _enters(locks), "A place is held by nobody.")
 
 
 async def _cancelled(guest: _Guest) -> None:
-    guest.asked.cancel()
-    await asyncio.wait([guest.asked])
-    require(guest.asked.cancelled(), "A cancellation was swallowed.")
+    guest.acquisition.cancel()
+    await asyncio.wait([guest.acquisition])
+    require(guest.acquisition.cancelled(), "A cancellation was swallowed.")
 
 
 _BOTH: Final[tuple[AsyncCheck, ...]] = (
@@ -294,7 +284,7 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(blocking(check, _Threaded) for check in _BOTH),
+    *(blocking(check, _view) for check in _BOTH),
     threads_never_crowd,
 )
 

@@ -1,4 +1,4 @@
-"""Checks that every vendor of shipping must pass; run them on your own.
+"""Checks that every vendor of shipping must pass.
 
 `moorage scaffold vendor NAME --contract shipping` writes a vendor, and a test that runs all
 checks.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.contracts.ref import Ref
@@ -35,9 +34,10 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, same
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, awaited, plainly
-from moorage.testing.kits.checks import blocking, require
+from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
-        require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
@@ -115,7 +115,7 @@ async def what_it_can_do_is_done(make: Open) -> None:
 
 
 async def a_parcel_is_followed(make: Open) -> None:
-    """A parcel is followed by its reference and by its number, and what is new is unknown."""
+    """A parcel is tracked by reference and by number; new statuses are reported as unknown."""
     async with make() as lab:
         if ShippingCapability.TRACK not in lab.able:
             return
@@ -144,7 +144,7 @@ async def a_parcel_is_followed(make: Open) -> None:
 
 
 async def a_shipment_is_called_back(make: Open) -> None:
-    """A cancellation is pending until the carrier confirms it, and a repeat does no harm."""
+    """A cancellation is pending until the carrier confirms it, and can be repeated."""
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
             return
@@ -183,7 +183,7 @@ async def options_arrive(make: Open) -> None:
         options, seen = lab.subject.option
         extra = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
         await lab("get_rates", lab.request(extra=extra))
-        request = lab.sandbox.asked[-1]
+        request = lab.sandbox.requests[-1]
         require(seen in request.body, "An option is lost.")
         require(b"other_option" not in request.body, "Another vendor's option arrived.")
         lab.discreet(repr(lab.request(extra=extra)), "A request")
@@ -202,7 +202,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             lab.subject.move(number, word)
             notice = report(number, _URL)
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
-            event = lab.hub.events(ACCOUNT, verifier.verify(**notice.given())[0])[0]
+            event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(same(event.ref, bought.ref), "News is of another shipment.")
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
@@ -210,7 +210,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
         believed: Any = ()
         with suppress(WebhookRejected):
-            believed = stranger.verify(**report(number, _URL).given())
+            believed = stranger.verify(**report(number, _URL).arguments())
         require(not believed, "News that somebody else signed is believed.")
 
 
@@ -226,13 +226,5 @@ _ALL: Final = (
 )
 
 
-def _through_async_hub(check: Callable[[Open], Coroutine[Any, Any, None]]) -> AsyncCheck:
-    @wraps(check)
-    async def through(factory: Factory) -> None:
-        await check(partial(awaited, factory))
-
-    return through
-
-
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, plainly) for check in _ALL)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(_through_async_hub(check) for check in _ALL)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, plainly)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, awaited)

@@ -1,4 +1,4 @@
-"""Checks that every vendor of text messages must pass; run them on your own.
+"""Checks that every vendor of text messages must pass.
 
 `moorage scaffold vendor NAME --contract sms` writes a vendor, and a test that runs all
 checks.
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -31,7 +31,13 @@ from moorage.errors import (
     WebhookRejected,
 )
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.testing.kits._contract_lab import (
+    ContractLab,
+    through_async_hub,
+    through_hub,
+    with_body,
+)
+from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import (
     Altered,
     AsyncSandboxHttpClient,
@@ -42,11 +48,12 @@ from moorage.testing.sandboxes.base import (
 from moorage.wiring.installed_vendors import able
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from moorage.contracts.vendor import Vendor
     from moorage.domain.values.result import Result
     from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
-_HANGS: Final = "An operation does not come to an end."
 _ACCOUNT: Final = "texts"
 _URL: Final = "https://shop.example/texts"
 _WORD: Final = "a-word-nobody-knows"
@@ -56,7 +63,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages"
 
 @attrs.frozen(kw_only=True)
 class SmsSubject:
-    """A vendor under test, with a sandbox of its own.
+    """A vendor of text messages to check, with its sandbox.
 
     Attributes:
         vendor: an account of ours at the sandbox.
@@ -97,20 +104,10 @@ Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
-class _Lab:
-    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously."""
+class _Lab(ContractLab[SmsSubject]):
+    """A vendor of text messages under test."""
 
-    def __init__(self, subject: SmsSubject, hub: Hub | AsyncHub) -> None:
-        self.subject = subject
-        self.sandbox = subject.sandbox
-        self.able = subject.vendor.capabilities
-        self.hub = hub
-
-    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        sms = self.hub.sms()
-        call = partial(getattr(sms, operation), *arguments, **named)
-        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        return await soon(doing, _HANGS)
+    contract = "sms"
 
     def message(self, text: str = "Your code is 1234.", **fields: Any) -> SmsMessage:
         return SmsMessage(to=self.subject.to, text=text, **fields)
@@ -119,30 +116,19 @@ class _Lab:
         services = self.subject.vendor.services().values()
         return any(service.idempotency_header is not None for service in services)
 
-    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], step: str) -> Any:
-        try:
-            result = await doing
-        except ConnectorError as error:
-            require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
-            for hidden in (self.subject.to, self.subject.to[1:], self.subject.secret):
-                require(hidden not in f"{error}{error!r}", f"{step} shows a number or a secret.")
-            return error
-        raise AssertionError(f"{step} was no {kind.__name__}, but gave {result!r}.")
+    def hidden(self) -> tuple[str, ...]:
+        return self.subject.to, self.subject.to[1:], self.subject.secret
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        closing = self.hub.close()
-        if closing is not None:
-            await closing
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise, which is of no subclass."""
+        error = await super().refused(kind, doing, step)
+        require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
+        return error
 
 
 Open: TypeAlias = Callable[[], _Lab]
-
-
-def _with_body(body: bytes, response: Response) -> Response:
-    return response.evolve(body=body)
 
 
 def _accounts(subject: SmsSubject) -> list[Account]:
@@ -173,7 +159,7 @@ async def a_message_is_sent(make: Open) -> None:
 
 
 async def a_reference_survives_as_text(make: Open) -> None:
-    """A reference that was kept as text is the same again, and leads to the message."""
+    """A reference stored as text is equal to the original, and finds the message."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
@@ -230,7 +216,7 @@ async def what_it_cannot_do_is_refused(make: Open) -> None:
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
-        require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
 async def what_it_can_do_is_done(make: Open) -> None:
@@ -299,7 +285,7 @@ async def an_outage_is_no_refusal(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """An answer that says success and not what was done is a failure, and nothing is sent again."""
+    """An answer of success without its content is an error, and nothing is sent again."""
     async with make() as lab:
         for body in _MALFORMED:
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
@@ -311,16 +297,18 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
     """A message with an unreadable answer is unknown, and its key sends nothing twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
-            lab.sandbox.fail(Altered(partial(_with_body, body)))
+            lab.sandbox.fail(Altered(partial(with_body, body)))
             key = f"k-{number}"
             kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
             doing = lab("send", lab.message(), idempotency_key=key)
             await lab.refused(kind, doing, f"{body!r}")
-            request_count = len(lab.sandbox.asked)
+            request_count = len(lab.sandbox.requests)
             again = lab("send", lab.message(), idempotency_key=key)
             if lab.honours_keys():
                 await again
-                require(len(lab.sandbox.asked) > request_count, f"{body!r} is kept under its key.")
+                require(
+                    len(lab.sandbox.requests) > request_count, f"{body!r} is kept under its key."
+                )
             else:
                 await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
                 require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
@@ -386,7 +374,7 @@ async def options_arrive(make: Open) -> None:
     async with make() as lab:
         extra = {lab.subject.vendor.name: dict([lab.subject.option]), "another": {"other": "1"}}
         await lab("send", lab.message(extra=extra))
-        request = lab.sandbox.asked[-1]
+        request = lab.sandbox.requests[-1]
         require(
             (lab.subject.arrives or lab.subject.option) in _request_values(request),
             "An option is lost.",
@@ -395,7 +383,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def nothing_shows_whom_it_went_to(make: Open) -> None:
-    """Neither a message nor its receipt shows a number, and no account its secret."""
+    """Neither messages nor receipts show a phone number, and no account shows its secret."""
     async with make() as lab:
         message = lab.message("Be discreet.")
         shown = f"{message!r}{await lab('send', message)!r}{lab.hub.account(_ACCOUNT)!r}"
@@ -416,13 +404,13 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             notice = report(receipt.ref.id, word)
             require(notice.url.startswith(_URL), "News does not go where it was wanted.")
             verifier = lab.hub.webhooks(_ACCOUNT, secrets=secret)
-            event = lab.hub.events(_ACCOUNT, verifier.verify(**notice.given())[0])[0]
+            event = lab.hub.events(_ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(event.ref == receipt.ref, "News is of another message.")
             require(event.status is status, f"{word} was read as {event.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
         stranger = lab.hub.webhooks(_ACCOUNT, secrets=lab.subject.strange_secret)
         try:
-            stranger.verify(**report(receipt.ref.id, _WORD).given())
+            stranger.verify(**report(receipt.ref.id, _WORD).arguments())
         except WebhookRejected:
             return
         raise AssertionError("News that somebody else signed is believed.")
@@ -449,13 +437,5 @@ _ALL: Final = (
 )
 
 
-def _through_async_hub(check: Callable[[Open], Coroutine[Any, Any, None]]) -> AsyncCheck:
-    @wraps(check)
-    async def awaited(factory: Factory) -> None:
-        await check(partial(_awaited, factory))
-
-    return awaited
-
-
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _plainly) for check in _ALL)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(_through_async_hub(check) for check in _ALL)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL, _plainly)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL, _awaited)

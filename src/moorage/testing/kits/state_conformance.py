@@ -1,4 +1,4 @@
-"""Checks that every store of shared state must pass; run them on your own.
+"""Checks that every store of shared state must pass.
 
 ```python
 import time
@@ -138,7 +138,7 @@ async def keys_are_told_apart(stores: _Stores) -> None:
 
 
 async def generated_commands_equal_the_model(stores: _Stores) -> None:
-    """Commands over several keys are given, and leave, what serial execution would."""
+    """Commands on several keys have the results and effects of serial execution."""
     store = stores()
     for seed in range(20):
         chance = drawn(seed)
@@ -165,7 +165,7 @@ async def an_error_of_a_command_changes_nothing(stores: _Stores) -> None:
     store, keys = stores(), [new_key(), new_key()]
     await store.execute(Write({keys[0]: "before"}))
     for _ in range(3):
-        failing = Write(dict.fromkeys(keys, "after"), error=InvalidData("refused"))
+        failing = Write(dict.fromkeys(keys, "after"), error=InvalidData("Refused."))
         try:
             await store.execute(failing)
         except InvalidData:
@@ -229,7 +229,7 @@ async def posting_never_raises(stores: _Stores) -> None:
     """Posting a command raises no error, and the store keeps working."""
     store, key = stores(), new_key()
     try:
-        store.post(Write({key: 1}, error=InvalidData("refused")))
+        store.post(Write({key: 1}, error=InvalidData("Refused.")))
         await store.now()
     except Exception as error:
         raise AssertionError(f"Posting raised {type(error).__name__}.") from error
@@ -237,7 +237,7 @@ async def posting_never_raises(stores: _Stores) -> None:
 
 
 def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
-    """A command for each kind of state, and one for several together."""
+    """A command for each kind of state, and one for several kinds together."""
     circuit, budget = CircuitRule(CircuitBreakerConfig()), BudgetRule(RetryBudget())
     limit, quota = RateLimitConfig.per_second(5), RateLimitConfig.per_calendar_day(5)
     every = Gates(
@@ -323,7 +323,7 @@ async def nobody_sees_half_a_command(stores: _Stores) -> None:
 
 
 async def a_cancelled_command_was_executed_or_not(stores: _Stores) -> None:
-    """A task that is cancelled leaves all of its command or none, and the store as good as new."""
+    """A cancelled command is executed completely or not at all, and the store keeps working."""
     store, keys = stores(), [new_key(), new_key()]
     answered: list[int] = []
 
@@ -364,7 +364,7 @@ async def a_second_is_a_million(stores: _Stores) -> None:
 
 
 async def what_matters_is_kept(stores: _Stores) -> None:
-    """A state is there until its `quiet` is over, whatever else the store forgets."""
+    """A state exists until its `quiet` time is over, whatever other states the store removes."""
     store, chance = stores(), drawn(4)
     written: dict[str, State] = {}
     for _ in range(30):
@@ -432,7 +432,7 @@ def _claim(key: str, owner: int) -> Claim:
 
 
 def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
-    """The values under which a store may find a state: a lapsed one may be forgotten already."""
+    """The values that a store may return for a state: an expired one may be removed already."""
     return (state, None) if _has_lapsed(state, now) else (state,)
 
 
@@ -471,7 +471,7 @@ def _require_decision(
 
 
 async def a_full_store_refuses_what_is_new(stores: _Stores) -> None:
-    """At its bound a store takes no new state, changes those it has, and forgets none."""
+    """A full store accepts no new state, changes existing ones, and removes none."""
     store = stores(_BOUND)
     keys = await _filled(store, DAY)
     joint = Write({keys[0]: "changed", new_key(): "new"})
@@ -485,7 +485,7 @@ async def a_full_store_refuses_what_is_new(stores: _Stores) -> None:
 
 
 async def a_full_store_makes_room(stores: _Stores) -> None:
-    """Once the states it is full of no longer matter, a store takes as many new ones."""
+    """A full store accepts new states once the old ones have expired."""
     store = stores(_BOUND)
     for _ in range(3):
         await _filled(store, _SHORT)
@@ -493,7 +493,7 @@ async def a_full_store_makes_room(stores: _Stores) -> None:
 
 
 async def what_matters_stays_at_the_bound(stores: _Stores) -> None:
-    """Room is made of what no longer matters, and of nothing else."""
+    """A full store removes only expired states."""
     store = stores(_BOUND)
     keys = [new_key() for _ in range(_BOUND // 2)]
     for key in keys:
@@ -547,7 +547,7 @@ async def _require_refusal(store: Subject, command: Command[Any]) -> None:
 
 
 async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
-    """A command whose caller has time enough is executed like any other."""
+    """A command whose caller has enough time is executed like any other."""
     store, key = stores(), new_key()
     try:
         await store.execute(Write({key: "told"}), timeout=patience())
@@ -559,7 +559,7 @@ async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
 
 @timely
 async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
-    """Behind a command that takes long, who has little time left gives up before who has more."""
+    """Behind a slow command, a caller with less time gives up before one with more."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
     hold = Hold(key, patience())
@@ -599,7 +599,7 @@ async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
 def _plain(check: _EitherCheck) -> Callable[[Callable[..., Any]], None]:
     @wraps(check)
     def plain(factory: Callable[..., Any]) -> None:
-        run_now(check(lambda *bound: Subject(factory(*bound), awaited=False)))
+        run_now(check(lambda *bound: Subject(factory(*bound), is_async=False)))
 
     return plain
 
@@ -607,7 +607,7 @@ def _plain(check: _EitherCheck) -> Callable[[Callable[..., Any]], None]:
 def _awaited(check: _EitherCheck) -> Callable[[Callable[..., Any]], Coroutine[Any, Any, None]]:
     @wraps(check)
     async def awaited(factory: Callable[..., Any]) -> None:
-        await check(lambda *bound: Subject(factory(*bound), awaited=True))
+        await check(lambda *bound: Subject(factory(*bound), is_async=True))
 
     return awaited
 

@@ -1,4 +1,4 @@
-"""Checks that every vendor of storage must pass; run them on your own.
+"""Checks that every vendor of storage must pass.
 
 `moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
 checks.
@@ -25,7 +25,7 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
-from moorage.testing.kits.checks import blocking, require
+from moorage.testing.kits.checks import AsyncView, blocking, require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -58,37 +58,19 @@ class Subject:
     fetch: Callable[[SignedUrl, bytes], tuple[int, bytes]] | None = None
 
 
-class _LiftedDownload:
-    """A synchronous download with an asynchronous interface."""
-
-    def __init__(self, coming: Any) -> None:
-        self._coming = coming
-        self.info, self.modified = coming.info, coming.modified
-
-    async def read_all(self) -> bytes:
-        whole: bytes = self._coming.read_all()
-        return whole
-
-
-class _Lifted:
+class _StorageView(AsyncView):
     """A synchronous storage with an asynchronous interface."""
 
-    def __init__(self, plain: Any) -> None:
-        self._plain = plain
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        verb = getattr(self._plain, name)
-
-        async def lifted(*arguments: Any, **named: Any) -> Any:
-            answer = verb(*arguments, **named)
-            return _LiftedDownload(answer) if name == "download" else answer
-
-        return lifted
+    async def download(self, *arguments: Any, **named: Any) -> AsyncView:
+        """Start a download, and await its bytes."""
+        download = self.adapter.download(*arguments, **named)
+        return AsyncView(download, unchanged={"info", "modified"})
 
 
-def _lifted(factory: Factory) -> Subject:
+def _view(factory: Factory) -> Subject:
+    """Make a subject, and return it with an asynchronous storage."""
     subject = factory()
-    return attrs.evolve(subject, storage=_Lifted(subject.storage))
+    return attrs.evolve(subject, storage=_StorageView(subject.storage))
 
 
 def _key(name: str = "file") -> str:
@@ -118,7 +100,7 @@ async def _fails(
 
 
 async def what_is_put_comes_back(factory: Factory) -> None:
-    """Bytes and metadata come back unchanged, whatever the key."""
+    """Bytes and metadata come back unchanged, for any key."""
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
@@ -183,7 +165,7 @@ async def what_is_missing_is_told(factory: Factory) -> None:
 
 
 async def deleted_is_gone(factory: Factory) -> None:
-    """Deleted objects are gone, singly and in bulk, and each has its result."""
+    """Deleted objects do not exist any more, and each deletion of a batch has its result."""
     storage = factory().storage
     first, second, third, never = _key(), _key(), _key(), _key()
     for key in (first, second, third):
@@ -197,7 +179,7 @@ async def deleted_is_gone(factory: Factory) -> None:
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
-    """A key that leads elsewhere is refused before anything is sent."""
+    """A key that leads outside the container is refused before anything is sent."""
     storage = factory().storage
     for key in ("", "/etc/passwd", "../x", "a/../../x", "a/./b", "a\0b", "a\nb", "x" * 1025):
         for verb in (storage.head, storage.download, storage.delete):
@@ -206,7 +188,7 @@ async def bad_keys_are_refused(factory: Factory) -> None:
 
 
 async def ranges_are_exact(factory: Factory) -> None:
-    """Some bytes of an object are just those."""
+    """A range of an object has exactly those bytes."""
     storage, key, data = factory().storage, _key(), _bytes(1_000)
     await storage.upload(key, data)
     for byte_range, expected in (
@@ -238,7 +220,7 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
 
 
 async def conditions_hold_when_writing(factory: Factory) -> None:
-    """Nothing is overwritten that was not meant, in one part or in several."""
+    """A conditional write never overwrites another object, in one part or in several."""
     subject = factory()
     storage, key, long = subject.storage, _key(), _bytes(subject.part + 1)
     only_new = PutOptions(if_none_match="*")
@@ -254,7 +236,7 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
 
 
 async def long_ones_go_in_parts(factory: Factory) -> None:
-    """An object of several parts is the same bytes, whatever it is read from."""
+    """An object of several parts has the same bytes, from any kind of source."""
     subject = factory()
     data, part = _bytes(2 * subject.part + 17), subject.part
     sources: tuple[Any, ...] = (
@@ -332,7 +314,7 @@ async def uploads_are_resumed(factory: Factory) -> None:
 
 
 async def what_is_aborted_is_gone(factory: Factory) -> None:
-    """An upload that is aborted is gone; again is fine."""
+    """An aborted upload does not exist any more, and aborting it again does nothing."""
     subject = factory()
     storage, key = subject.storage, _key()
     begun = await storage.start_upload(key)
@@ -366,7 +348,7 @@ async def lists_are_in_order(factory: Factory) -> None:
 
 
 async def folders_stand_together(factory: Factory) -> None:
-    """With a delimiter, deeper keys are listed once, as their folder."""
+    """With a delimiter, keys below a folder are listed once, as the folder."""
     storage, base = factory().storage, _key("")
     for name in ("a.txt", "a/1", "a/2", "b", "c/d/e"):
         await storage.upload(base + name, b"")
@@ -487,6 +469,6 @@ _BOTH: Final = (
     what_it_cannot_is_refused,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _lifted) for check in _BOTH)
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _view) for check in _BOTH)
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (*_BOTH, sources_may_be_awaited)

@@ -1,4 +1,4 @@
-"""Checks that every source of tenants must pass; run them on your own.
+"""Checks that every source of tenants must pass.
 
 ```python
 import pytest
@@ -25,11 +25,10 @@ tenant, or forgets the tenant if it is given None.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from moorage.ports.tenants import AsyncTenants, Tenants
-from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.testing.kits.checks import AsyncView, blocking, require, soon
 
 Put: TypeAlias = Callable[[str, Mapping[str, Any] | None], None]
 Factory: TypeAlias = Callable[[], tuple[Tenants, Put]]
@@ -46,22 +45,9 @@ _TWO: Final[Mapping[str, Any]] = {"sms": {"vendor": "vonage"}}
 _NAMES: Final = ("acme", "ACME", "acme ", "acme-fr", "açmé", "'; --", "a" * 200)
 
 
-class _Threaded:
-    """A plain port, each of whose callers is a thread."""
-
-    def __init__(self, tenants: Tenants) -> None:
-        self._tenants = tenants
-
-    async def version(self, tenant: str, /) -> str | int | None:
-        return await in_thread(partial(self._tenants.version, tenant))
-
-    async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        return await in_thread(partial(self._tenants.tables, tenant))
-
-
 def _threaded(factory: Factory) -> tuple[AsyncTenants, Put]:
     tenants, set_tables = factory()
-    return _Threaded(tenants), set_tables
+    return cast("AsyncTenants", AsyncView(tenants, threads=True)), set_tables
 
 
 async def _version(tenants: AsyncTenants, name: str) -> str | int | None:
@@ -103,7 +89,7 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """Nobody gets what is another's, however alike their names are."""
+    """No tenant gets the tables of another, however similar their names are."""
     tenants, set_tables = factory()
     for number, name in enumerate(_NAMES):
         set_tables(name, {"sms": {"vendor": f"v{number}"}})
@@ -113,7 +99,7 @@ async def tenants_are_apart(factory: AsyncFactory) -> None:
 
 
 async def who_is_forgotten_is_unknown(factory: AsyncFactory) -> None:
-    """A tenant that was taken away is known no more, and can come back."""
+    """A removed tenant is unknown, and can be added again."""
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
     set_tables("acme", None)

@@ -1,4 +1,4 @@
-"""Checks that every provider of webhook secrets must pass; run them on your own.
+"""Checks that every provider of webhook secrets must pass.
 
 ```python
 import pytest
@@ -38,7 +38,6 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 from moorage.domain.secrets.secret import Secret
@@ -46,7 +45,7 @@ from moorage.domain.webhooks.sending import WebhookSigner
 from moorage.errors import ConnectorError, CredentialNotFound, WebhookRejected
 from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
-from moorage.testing.kits.checks import blocking, in_thread, require, soon
+from moorage.testing.kits.checks import blocking, in_threads, require, soon
 
 Kept: TypeAlias = dict[tuple[str, str | None], Sequence[Secret]]
 Factory: TypeAlias = Callable[[Kept], WebhookSecrets]
@@ -62,16 +61,6 @@ _KEYS: Final = ("", "k9", "../k1", "k1\x00", "é", "*", "' OR 1=1 --", "k" * 10_
 
 def _secret(number: int) -> Secret:
     return Secret(f"whsec_{number:032d}")
-
-
-class _Threaded:
-    """A plain provider, each of whose callers is a thread."""
-
-    def __init__(self, factory: Factory, secrets: Kept) -> None:
-        self._provider = factory(secrets)
-
-    async def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
-        return await in_thread(partial(self._provider.get, name, tenant, key_id))
 
 
 async def _got(
@@ -95,7 +84,7 @@ async def _refusal(
 
 
 async def every_secret_is_given(factory: AsyncFactory) -> None:
-    """All that are good now are given, the newest first, as secrets, and so whenever one asks."""
+    """All valid secrets are returned as `Secret`s, newest first, at every call."""
     several = (_secret(3), Secret(b"\xff\x00 binary"), _secret(1))
     provider = factory({(_NAME, None): several})
     for _ in range(3):
@@ -154,7 +143,7 @@ async def a_named_key_is_given(factory: AsyncFactory) -> None:
 
 
 async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
-    """Neither what is given nor the provider shows a secret when it is printed."""
+    """Neither the secrets nor the provider show a secret when printed."""
     provider = factory({(_NAME, None): (_secret(1),)})
     shown = f"{await _got(provider, None)!r}{provider!r}{provider!s}"
     require(_secret(1).reveal() not in shown, "A secret is shown.")
@@ -174,7 +163,7 @@ async def many_may_ask_at_once(factory: AsyncFactory) -> None:
 
 
 async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
-    """A verifier accepts what a tenant's secret signed, and not for another tenant."""
+    """A verifier accepts a signature by the tenant's secret, and refuses it for another tenant."""
     provider = factory({(_NAME, name): (_secret(n),) for n, name in enumerate(("acme", "globex"))})
     verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
     body = b"{}"
@@ -209,7 +198,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
 
 
 async def endpoints_are_apart(factory: AsyncFactory) -> None:
-    """An endpoint has its own secrets, and an unknown one has none."""
+    """An endpoint has its own secrets, and an unknown endpoint has none."""
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):
@@ -233,7 +222,7 @@ _NAMED: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
 
 
 def _plain(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:
-    return tuple(blocking(check, _Threaded) for check in checks)
+    return tuple(blocking(check, in_threads) for check in checks)
 
 
 CHECKS: Final = _plain(_BOTH)

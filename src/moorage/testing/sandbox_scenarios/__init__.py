@@ -7,25 +7,20 @@ and returns a true value if everything went as it should.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from moorage.testing.sandbox_scenarios import email, payments, shipping, sms, storage
+from moorage.contracts.catalog import CONTRACTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.testing.sandbox_scenarios.runner import Scenario
 
-_KINDS: Final = {
-    "email": email,
-    "sms": sms,
-    "payments": payments,
-    "storage": storage,
-    "shipping": shipping,
-}
+_MODULES: Final = {kind: import_module(f"{__name__}.{kind}") for kind in CONTRACTS}
 BASIC: Final[Mapping[str, Mapping[str, Scenario]]] = {
-    name: module.BASIC for name, module in _KINDS.items()
+    name: module.BASIC for name, module in _MODULES.items()
 }
 BY_CAPABILITY: Final[Mapping[str, Mapping[str, Scenario]]] = {
-    name: module.BY_CAPABILITY for name, module in _KINDS.items()
+    name: module.BY_CAPABILITY for name, module in _MODULES.items()
 }

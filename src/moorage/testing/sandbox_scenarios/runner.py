@@ -11,7 +11,7 @@ import attrs
 from moorage.contracts.ref import Ref
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox_fixtures import SandboxFixture
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 
 async def awaited(result: Any) -> Any:

@@ -77,7 +77,7 @@ async def rates_abroad(vendor: ScenarioVendor) -> Any:
 
 async def buy_label(vendor: ScenarioVendor) -> Ref:
     """Buy a label, and return the reference of the shipment."""
-    request = ShipmentRequest(asked=parcel(vendor))
+    request = ShipmentRequest(rate_request=parcel(vendor))
     return await vendor.ref("create_shipment", request, idempotency_key="1")
 
 

@@ -1,4 +1,4 @@
-"""Which fields a carrier takes, as a table, and what is wrong with those that it was sent.
+"""Checks the fields of a carrier's requests against a table.
 
 A table maps names to what stands there: a type, some words (a frozenset of them), a table, or a
 list of one of these; a name that ends in `!` has to be there.
@@ -19,7 +19,7 @@ NUMBER: Final = (int, float)
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text, of which one has to be given."""
+    """The allowed words of a text field."""
     return frozenset(text.split())
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPSConnection
 from threading import RLock
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,7 +29,7 @@ from moorage.testing.fakes.http_script import Behaviour, Received
 from moorage.testing.fakes.http_server import VendorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.requests import Request, Timeouts
@@ -109,12 +110,12 @@ class Notice:
     body: bytes = attrs.field(default=b"", repr=False)
     method: str = "POST"
 
-    def given(self) -> dict[str, Any]:
-        """Return the arguments of `WebhookVerifier.verify`: `verify(**notice.given())`."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `WebhookVerifier.verify`: `verify(**notice.arguments())`."""
         return attrs.asdict(self)
 
     def deliver(self, timeout: float = 10.0) -> int:
-        """Send it to its URL, and tell the status of the answer.
+        """Send the webhook to its URL, and return the status of the answer.
 
         Args:
             timeout: seconds for the application to answer.
@@ -131,7 +132,7 @@ class Notice:
 
 
 class Refusal(Exception):
-    """Answers at once, from wherever it is raised."""
+    """Raised anywhere in a sandbox to answer with a refusal."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
@@ -139,42 +140,79 @@ class Refusal(Exception):
 
 
 def reply(value: object, status: int = 200, **headers: str) -> Response:
-    """An answer of JSON; the underscores of a header's name stand for dashes."""
+    """A JSON answer; underscores in a header's name become hyphens."""
     fields = {name.replace("_", "-"): text for name, text in headers.items()}
     return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
 
 
-def answered(answer: Callable[[], Response]) -> Response:
-    """An answer, which may be a refusal: some vendors keep either under a key."""
-    try:
-        return answer()
-    except Refusal as refusal:
-        return refusal.response
+def _none(_: Response) -> bool:
+    return False
+
+
+@attrs.define
+class Replays:
+    """The responses that a vendor repeats for an idempotency key.
+
+    Args:
+        conflict: makes the refusal of a key that came with another request before; without it, the
+            content of a repeated request does not matter.
+        headers: fields that are added to a repeated response.
+        refusals: tells which refusals are repeated too; by default none.
+    """
+
+    conflict: Callable[[], Refusal] | None = None
+    headers: Mapping[str, str] = attrs.field(factory=no_fields)
+    refusals: Callable[[Response], bool] = _none
+    _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
+
+    def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
+        """Return the response stored for a key, or execute the request and store its response.
+
+        Args:
+            key: the idempotency key, with whatever else the vendor distinguishes by.
+            content: the request, to be compared with the first one.
+            execute: executes the request.
+        """
+        if key in self._responses:
+            earlier, response = self._responses[key]
+            if self.conflict is not None and earlier != content:
+                raise self.conflict()
+            return response.evolve(headers={**dict(response.headers), **self.headers})
+        try:
+            response = execute()
+        except Refusal as refusal:
+            response = refusal.response
+            if not self.refusals(response):
+                raise
+        self._responses[key] = content, response
+        return response
 
 
 class Sandbox:
     """A vendor on this machine.
 
-    A subclass says what it answers with `routes`: pairs of a pattern, such as
-    `"POST /v1/things/{id}"`, and a method that takes what was asked and what stood for the braces.
-    Whatever is kept, a method may touch without further care: requests come one at a time.
+    A subclass declares its `routes`: patterns, such as `"POST /v1/things/{id}"`, each with the
+    method that executes it. The method takes the request, and the values of the braces by name.
+    It needs no lock of its own: requests are executed one at a time. `check_access` goes before.
 
     Attributes:
         hosts: the names under which the real vendor is reached.
-        request: every request, in order of arrival.
+        open_routes: the routes that need no credentials.
+        requests: every request, in order of arrival.
         sent: every webhook that it made, in order.
-        beside: by path, sandboxes under the same hosts that keep what is asked of them, and fail,
-            for themselves: such as where tokens come from.
+        mounts: other sandboxes under the same hosts, by path, such as a token endpoint; each has
+            requests and faults of its own.
     """
 
     hosts: tuple[str, ...] = ()
+    open_routes: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._next: deque[Response | ConnectorError | Lost | Slow | Altered] = deque()
-        self.asked: list[SandboxRequest] = []
+        self._next: deque[Response | ConnectorError | Lost | Slow | Altered | None] = deque()
+        self.requests: list[SandboxRequest] = []
         self.sent: list[Notice] = []
-        self.beside: dict[str, Sandbox] = {}
+        self.mounts: dict[str, Sandbox] = {}
         self._count = 0
         self._table = [
             (route, re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
@@ -184,8 +222,14 @@ class Sandbox:
         """The sandbox's routes, by method and path."""
         return {}
 
+    def check_access(self, request: SandboxRequest) -> None:
+        """Raise a `Refusal` if the credentials of a request are not valid.
+
+        Without an override every request is accepted.
+        """
+
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
+        """Return the response to a request that no route is for."""
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:
@@ -196,20 +240,33 @@ class Sandbox:
     def notify(
         self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
     ) -> Notice:
-        """Make a webhook; what sends it is `Notice.deliver`."""
+        """Make a webhook, which `Notice.deliver` sends."""
         notice = Notice(url=url, headers=headers, body=body, method=method)
         self.sent.append(notice)
         return notice
 
     # --- faults ------------------------------------------------------------
 
-    def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered) -> None:
-        """Answer the next requests so, one each: with an answer, an error, or one of the faults."""
+    def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered | None) -> None:
+        """Answer the next requests, one each, with these answers, errors or faults.
+
+        None answers a request as usual.
+
+        Raises:
+            InvalidData: a value is none of these, such as a bare status.
+        """
+        for planned in answers:
+            if not isinstance(planned, (Response, ConnectorError, Lost, Slow, Altered, NoneType)):
+                raise InvalidData(
+                    f"A sandbox cannot answer with {planned!r}.",
+                    field="answers",
+                    remedy="Pass a Response, an error, Lost, Slow or Altered: Response(503).",
+                )
         with self._lock:
             self._next.extend(answers)
 
     def forget_faults(self) -> None:
-        """Answer as ever from now on."""
+        """Remove all queued faults."""
         with self._lock:
             self._next.clear()
 
@@ -218,7 +275,7 @@ class Sandbox:
     def answer(self, request: SandboxRequest) -> Response:
         """Execute a request as the vendor would."""
         with self._lock:
-            self.asked.append(request)
+            self.requests.append(request)
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
                 return planned
@@ -230,8 +287,8 @@ class Sandbox:
             return planned.change(response) if isinstance(planned, Altered) else response
 
     def at(self, path: str) -> Sandbox:
-        """Return the sandbox for this path: this one, or one beside it."""
-        return self.beside.get(path, self)
+        """Return the sandbox for a path: one of `mounts`, or this one."""
+        return self.mounts.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:
         """The one of `routes` that answers this, if there is one."""
@@ -240,25 +297,27 @@ class Sandbox:
         return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
 
     def delay(self) -> float:
-        """Seconds that the answer to the next request takes."""
+        """The seconds by which the answer to the next request is delayed."""
         with self._lock:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, Slow) else 0.0
 
     def _routed(self, request: SandboxRequest) -> Response:
         line = f"{request.method} {request.path}"
-        for _, pattern, handle in self._table:
-            match = pattern.fullmatch(line)
-            if match is not None:
-                try:
+        try:
+            for route, pattern, handle in self._table:
+                match = pattern.fullmatch(line)
+                if match is not None:
+                    if route not in self.open_routes:
+                        self.check_access(request)
                     return handle(request, **{k: unquote(v) for k, v in match.groupdict().items()})
-                except Refusal as refusal:
-                    return refusal.response
-        return self.unknown(request)
+            return self.unknown(request)
+        except Refusal as refusal:
+            return refusal.response
 
     @contextmanager
     def serving(self) -> Generator[VendorServer]:
-        """Listen on a port of this machine; `url` of what is given says where."""
+        """Listen on a port of this machine; the server's `url` is its address."""
         with VendorServer() as server:
             server.always(self.behave)
             yield server
@@ -285,19 +344,19 @@ class Sandbox:
 
 @attrs.frozen
 class Lost:
-    """The request is done, and its answer lost."""
+    """The request is carried out, and its answer is lost."""
 
 
 @attrs.frozen
 class Slow:
-    """The request is done, and its answer takes so many seconds; in memory none pass."""
+    """The request is carried out, and its answer is delayed; in memory, no time passes."""
 
     seconds: float
 
 
 @attrs.frozen
 class Altered:
-    """The request is done, and its answer changed on its way, as a proxy may change it."""
+    """The request is carried out, and its answer is changed, as a proxy may do."""
 
     change: Callable[[Response], Response]
 
@@ -354,7 +413,7 @@ class SandboxHttpClient:
         return ScriptedIncoming(self.send(request, url, timeouts), piece=PIECE)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing, because there is nothing to close."""
 
 
 class AsyncSandboxHttpClient:
@@ -374,7 +433,7 @@ class AsyncSandboxHttpClient:
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing, because there is nothing to close."""
 
 
 def _pattern(route: str) -> str:
@@ -392,10 +451,10 @@ __all__ = [
     "Lost",
     "Notice",
     "Refusal",
+    "Replays",
     "Sandbox",
     "SandboxHttpClient",
     "SandboxRequest",
     "Slow",
-    "answered",
     "reply",
 ]

@@ -16,7 +16,7 @@ _GRANT: Final = "client_credentials"
 
 
 class TokenEndpoint(Sandbox):
-    """The token endpoint of one client; a sandbox serves it in its `beside`.
+    """The token endpoint of one client; a sandbox serves it in its `mounts`.
 
     Args:
         path: path of the endpoint.
@@ -26,7 +26,7 @@ class TokenEndpoint(Sandbox):
         expires_in: lifetime in seconds that the answers state; tokens do not expire by themselves.
 
     Attributes:
-        granted: number of granted tokens.
+        grants: number of granted tokens.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TokenEndpoint(Sandbox):
         expires_in: int = 3_600,
     ) -> None:
         self.path = path
-        self.granted = 0
+        self.grants = 0
         self._client = client_id, client_secret
         self._posted = posted
         self._scope = scope
@@ -61,7 +61,7 @@ class TokenEndpoint(Sandbox):
         self._good.clear()
 
     def refuse(self, error: str, status: int = 400) -> Response:
-        """The answer that grants nothing."""
+        """The answer that refuses a token."""
         return reply({"error": error}, status)
 
     def _grant(self, request: SandboxRequest) -> Response:
@@ -77,8 +77,8 @@ class TokenEndpoint(Sandbox):
             raise Refusal(self.refuse("invalid_scope"))
         if form:
             raise Refusal(self.refuse("invalid_request"))
-        self.granted += 1
-        token = f"token-{self._client[0]}-{self.granted}"
+        self.grants += 1
+        token = f"token-{self._client[0]}-{self.grants}"
         self._good.add(token)
         return reply(
             {"access_token": token, "token_type": "Bearer", "expires_in": self._expires_in}

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from moorage.domain.values.result import Result
-from moorage.errors import ConfigurationError, InvalidData
-from moorage.vendors._reading import malformed, read
+from moorage.vendor_sdk import ConfigurationError, InvalidData, Result, as_answer, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
+    from moorage.vendor_sdk import Response, Wire
 
 _TAG: Final = "tag_"
 """Prefix of a tag's name at a vendor that has only names with values."""
@@ -82,7 +79,7 @@ def texts_of(value: object) -> dict[str, str]:
     """The values of a table as text."""
     return {
         name: str(word)
-        for name, word in read(value).raw.items()
+        for name, word in as_answer(value).raw.items()
         if isinstance(word, (str, int)) and not isinstance(word, bool)
     }
 

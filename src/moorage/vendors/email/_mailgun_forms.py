@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.email_bulk import PLACE
-from moorage.contracts.vendor import extra_for, merged
-from moorage.domain.http.multipart import FormFile
-from moorage.domain.http.requests import Request
-from moorage.domain.values.json_text import is_list, is_object
+from moorage.vendor_sdk import FormFile, Request, extra_for, is_list, is_object, merged
 from moorage.vendors.email._common import all_written, in_ascii, sender_of, without_nothing, written
 
 if TYPE_CHECKING:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare, texts_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.contracts.vendor import MakeRef
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _RECORDS: Final = {
     "Delivery": EmailStatus.DELIVERED,
@@ -56,7 +54,7 @@ _INBOUND: Final = "Inbound"
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to events; none for received mail, or for a person without a message."""
-    fields = read(event.payload)
+    fields = as_answer(event.payload)
     id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
     if id_ is None or record in {None, _INBOUND}:
         return ()

@@ -11,22 +11,27 @@ from moorage.contracts.email_outcomes import (
     EmailStatistics,
     EmailStatus,
 )
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.values.json_text import is_list
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConnectorError,
     IdempotencyConflict,
     IdempotencyInProgress,
-    InvalidData,
     InvalidRequest,
     RateLimitExceeded,
+    Redaction,
+    Result,
     VendorFailed,
     VendorRejected,
+    as_answer,
+    error_answer,
+    is_list,
+    is_success,
+    malformed,
+    masked_words,
+    read_answer,
+    refusal,
+    required,
 )
-from moorage.vendors._reading import answer, malformed, read
 from moorage.vendors.email._common import (
     bare,
     check_some_readable,
@@ -42,12 +47,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request
-    from moorage.domain.http.response import Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Request, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
 _WORDS: Final = Redaction()
@@ -113,15 +113,13 @@ def read_receipt(
     response: Response,
 ) -> EmailReceipt:
     """Parse the receipt of an accepted message."""
-    id_ = fields.text("id")
-    if id_ is None:
-        raise malformed(response, "id")
+    id_ = required(fields.text("id"), response, "id")
     return receipt_of(wire, id_, people, status, fields.raw)
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
     """Parse the results of a bulk message; accepted and refused messages are listed separately."""
-    body = answer(response)
+    body = read_answer(response)
     refused = {error.integer("index"): error for error in body.objects("errors")}
     taken = body.value("data")
     if not is_list(taken) or len(taken) + len(refused) != len(bulk.recipients):
@@ -132,7 +130,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
         if number in refused:
             results.append(Result(error=_refused_one(wire, refused[number])))
             continue
-        fields = read(next(left, None))
+        fields = as_answer(next(left, None))
         try:
             receipt = read_receipt(
                 wire, fields, recipient.everybody, status_of(bulk.base), response
@@ -155,14 +153,12 @@ def _refused_one(wire: Wire, error: Answer) -> InvalidRequest:
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
-    body = answer(response)
+    body = read_answer(response)
     if not is_list(body.value("data")):
         raise malformed(response, "data")
     counted: list[tuple[date, EmailCounts]] = []
     for row in body.objects("data"):
-        day = row.time("period")
-        if day is None:
-            raise malformed(response, "period")
+        day = required(row.time("period"), response, "period")
         numbers = {ours: row.integer(theirs) for ours, theirs in COUNTS.items()}
         counted.append((day.date(), EmailCounts(**numbers)))
     return EmailStatistics.of(query, counted, body.raw)
@@ -173,29 +169,16 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     status = response.status
     if is_success(status):
         return None
-    try:
-        refusal = read(response.json())
-    except InvalidData:
-        return None
-    name = refusal.text("name")
+    error = error_answer(response)
+    name = error.text("name")
     if name is None:
         return None
     if name == "concurrent_idempotent_requests":
         return IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
         return IdempotencyConflict("Resend knows this key from another request.")
-    words = _WORDS.words(refusal.text("message") or "", _LONGEST)
     kind: Any = _KINDS.get(name, _by_status(status))
-    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
-    error: ConnectorError = kind(
-        f"Resend refused: {words or name}",
-        status=status,
-        vendor_code=name,
-        vendor_message=words or None,
-        response=response,
-        **fields,
-    )
-    return error
+    return refusal(kind, "Resend", response, name, masked_words(error.text("message")))
 
 
 def _by_status(status: int) -> type[ConnectorError]:
@@ -206,7 +189,7 @@ def _by_status(status: int) -> type[ConnectorError]:
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to an event for each recipient."""
-    fields = read(event.payload)
+    fields = as_answer(event.payload)
     kind, id_ = fields.text("type"), fields.text("data.email_id")
     if kind is None or kind == _INBOUND or id_ is None:
         return ()

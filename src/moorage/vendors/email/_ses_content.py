@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_bulk import PLACE
-from moorage.contracts.vendor import extra_for, merged
+from moorage.vendor_sdk import extra_for, merged
 from moorage.vendors.email._common import (
     all_written,
     in_ascii,
@@ -84,7 +84,7 @@ def bulk_body(
 def _entry(bulk: BulkMessage, recipient: BulkRecipient) -> dict[str, Any]:
     base = bulk.base
     if base.template is None:
-        words = {name: str(recipient.data[name]) for name in bulk.places}
+        words = {name: str(recipient.data[name]) for name in sorted(bulk.places)}
         data: dict[str, Any] = {_BRACES: "{{", **words}
         data |= {name + _HTML: escape(word) for name, word in words.items()}
     else:

@@ -6,14 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
-from moorage.domain.values.json_text import is_list
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer, is_list
 from moorage.vendors.email._common import bare, tags_and_words
 
 if TYPE_CHECKING:
-    from moorage.contracts.vendor import MakeRef
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _STATUSES: Final = {
     "Send": EmailStatus.SENT,
@@ -47,7 +44,7 @@ _PARTS: Final = {
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to an event for each recipient."""
     try:
-        fields = read(json.loads(event.data))
+        fields = as_answer(json.loads(event.data))
     except (TypeError, ValueError):
         return ()
     kind = fields.text("eventType") or fields.text("notificationType") or ""
@@ -59,9 +56,9 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     people = (
         _people(details.value(recipients_field))
         or _people(fields.value("mail.destination"))
-        or [read({})]
+        or [as_answer({})]
     )
-    words = read(fields.value("mail.tags"))
+    words = as_answer(fields.value("mail.tags"))
     tags, metadata = tags_and_words(
         {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
     )
@@ -100,7 +97,7 @@ def _status(kind: str, details: Answer) -> EmailStatus:
 def _people(several: Any) -> list[Answer]:
     """The recipients of an event, which lists addresses alone or with their results."""
     items = several if is_list(several) else []
-    return [read({"emailAddress": item} if isinstance(item, str) else item) for item in items]
+    return [as_answer({"emailAddress": item} if isinstance(item, str) else item) for item in items]
 
 
 def _permanent(kind: str | None) -> bool | None:

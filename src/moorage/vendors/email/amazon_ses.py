@@ -24,23 +24,29 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     Verdict,
 )
-from moorage.contracts.vendor import Vendor
-from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
+    Request,
+    Result,
+    Secret,
+    Service,
+    Vendor,
     VendorFailed,
     VendorRejected,
+    as_secret,
+    as_time,
+    aws_credentials,
+    aws_refusal,
+    is_list,
+    is_success,
+    malformed,
+    read_answer,
+    refusal,
+    required,
+    vendor_words,
 )
-from moorage.vendors._aws import LATER, WHO, signed
-from moorage.vendors._reading import answer, as_time, malformed
 from moorage.vendors.email._common import outcomes
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email._ses_events import read_events
@@ -52,12 +58,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.response import Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
 
 _WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
 _ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
@@ -91,7 +92,6 @@ _METRICS: Final = {
 }
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class AmazonSes(Vendor):
     """An account at Amazon SES, in one region.
@@ -140,7 +140,7 @@ class AmazonSes(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        credentials = signed(
+        credentials = aws_credentials(
             "ses", self.region, self.access_key_id, self.credentials, self.session_token
         )
         return {
@@ -189,16 +189,14 @@ class AmazonSes(Vendor):
 
 def read_sent(response: Response) -> tuple[str, Answer]:
     """The id of an accepted message, and the complete answer."""
-    fields = answer(response)
-    id_ = fields.text("MessageId")
-    if id_ is None:
-        raise malformed(response, "MessageId")
+    fields = read_answer(response)
+    id_ = required(fields.text("MessageId"), response, "MessageId")
     return id_, fields
 
 
 def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
     """Parse the results of a bulk message."""
-    entries = list(answer(response).objects("BulkEmailEntryResults"))
+    entries = list(read_answer(response).objects("BulkEmailEntryResults"))
     if len(entries) != len(bulk.recipients):
         raise malformed(response, "result for each recipient")
     if not any(entry.text("Status") for entry in entries):
@@ -252,11 +250,11 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
-    body = answer(response)
+    body = read_answer(response)
     validation = body.object("MailboxValidation")
-    verdict = validation.text("IsValid.ConfidenceVerdict")
-    if verdict is None:
-        raise malformed(response, "MailboxValidation.IsValid")
+    verdict = required(
+        validation.text("IsValid.ConfidenceVerdict"), response, "MailboxValidation.IsValid"
+    )
 
     def sure(name: str) -> bool | None:
         return _SURE.get(validation.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
@@ -301,7 +299,7 @@ def _epoch(day: date) -> int:
 
 def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     """Parse statistics."""
-    body = answer(response)
+    body = read_answer(response)
     failed = next(body.objects("Errors"), None)
     if failed is not None:
         code = failed.text("Code")
@@ -332,24 +330,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     code = error_code(response)
     if code is None:
         return None
-    kind: type[Any] = VendorRejected
-    if code in LATER:
-        kind = RateLimitExceeded
-    elif code in WHO:
-        kind = AuthenticationFailed
-    elif code in _WRONG:
-        kind = InvalidRequest
-    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    usual = InvalidRequest if code in _WRONG else VendorRejected
     words = vendor_words(response)[1]
-    error: ConnectorError = kind(
-        f"Amazon SES refused: {words or code}",
-        status=response.status,
-        vendor_code=code,
-        vendor_message=words,
-        response=response,
-        **fields,
-    )
-    return error
+    return refusal(aws_refusal(code) or usual, "Amazon SES", response, code, words)
 
 
 def error_code(response: Response) -> str | None:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
 
 import attrs
 
@@ -27,19 +26,27 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     Verdict,
 )
-from moorage.contracts.vendor import Vendor, choices
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.safety import Mode
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.domain.values.result import Result
-from moorage.errors import ConfigurationError, InvalidData, RateLimitExceeded, VendorRejected
-from moorage.vendors._reading import answer, as_time, malformed, read
+from moorage.vendor_sdk import (
+    ApiVendor,
+    ConfigurationError,
+    Credentials,
+    Mode,
+    RateLimitExceeded,
+    Redaction,
+    Request,
+    Result,
+    Secret,
+    VendorRejected,
+    as_answer,
+    as_time,
+    choices,
+    error_answer,
+    is_list,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+)
 from moorage.vendors.email._common import (
     bare,
     in_parts,
@@ -57,12 +64,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailReceipt, StatisticsQuery
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.response import Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
 _AT_ONCE: Final = 4
@@ -131,9 +133,34 @@ def _is_region(_: object, __: object, value: Any) -> None:
         )
 
 
-@careful
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer whose status does not show it."""
+    if is_success(response.status):
+        return _astray(response)
+    error = error_answer(response)
+    message = error.text("message") or ""
+    fields: dict[str, Any] = {
+        "status": response.status,
+        "vendor_message": _WORDS.words(message, _LONGEST),
+        "response": response,
+    }
+    if response.status in {400, 403} and _BARRED in message:
+        return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
+    at = as_time(message.partition(_AGAIN)[2])
+    if response.status == _TOO_MANY and at is not None:
+        return RateLimitExceeded(
+            f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields
+        )
+    return None
+
+
+def _auth(_: Mailgun, secret: Secret) -> Credentials:
+    """Basic authentication as the user "api"."""
+    return Credentials.basic("api", secret)
+
+
 @attrs.frozen(kw_only=True)
-class Mailgun(Vendor):
+class Mailgun(ApiVendor):
     """A sending domain of an account at Mailgun.
 
     Attributes:
@@ -146,10 +173,10 @@ class Mailgun(Vendor):
         base_url: URL of Mailgun; by default that of the region.
     """
 
-    name: ClassVar[str] = "mailgun"
-    kinds: ClassVar[tuple[str, ...]] = ("email",)
-    api_version: ClassVar[str | None] = "v3"
-    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+    name = "mailgun"
+    kinds = ("email",)
+    api_version = "v3"
+    capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
     }
@@ -158,13 +185,15 @@ class Mailgun(Vendor):
         "recipients": 1_000,
         "message_bytes": 25 * 1024 * 1024,
     }
-    webhook: ClassVar[str | None] = "mailgun"
+    webhook = "mailgun"
+
+    urls: ClassVar[Mapping[str, str]] = {"": "_url"}
+    auth = _auth
+    refusals = staticmethod(classify)
+    ping_path = "/v4/domains/{domain}"
 
     domain: str = attrs.field(validator=_is_domain)
     region: str = attrs.field(default="us", validator=_is_region, metadata=choices(*_REGIONS))
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
@@ -172,25 +201,12 @@ class Mailgun(Vendor):
     base_url: str | None = None
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return Mode.TEST if self.test_mode else None
 
-    def ping(self) -> Request:
-        """Request the domain."""
-        return Request.get(f"/v4/domains/{quote(self.domain)}")
-
-    def services(self) -> Mapping[str, Service]:
-        """The API in the region of the domain."""
-        key = self.credentials
-        return {
-            "": Service(
-                "mailgun",
-                self.base_url or _REGIONS[self.region],
-                credentials=None if key is None else Credentials.basic("api", key),
-                needs_credentials=key is None,
-                classify=classify,
-            )
-        }
+    @property
+    def _url(self) -> str:
+        return self.base_url or _REGIONS[self.region]
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -234,7 +250,7 @@ class Mailgun(Vendor):
             body = metrics_body(self.domain, query, len(rows))
             request = Request.post("/v1/analytics/metrics", json=body).evolve(idempotent=True)
             response = await wire.send(request)
-            fields = answer(response)
+            fields = read_answer(response)
             page_rows = read_rows(fields, response)
             rows += page_rows
             # Mailgun may allow a shorter page than requested, and states its length.
@@ -244,7 +260,7 @@ class Mailgun(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
-        fields = read(event.payload).object("event-data")
+        fields = as_answer(event.payload).object("event-data")
         id_, kind = fields.text("message.headers.message-id"), fields.text("event")
         if id_ is None or kind in {None, _INBOUND}:
             return ()
@@ -290,7 +306,7 @@ def _status(fields: Answer) -> EmailStatus:
 
 def read_id(response: Response) -> tuple[str, Any]:
     """The id of an accepted message, and the complete answer."""
-    fields = answer(response)
+    fields = read_answer(response)
     id_ = _bare(fields.text("id") or "")
     if not id_:
         raise malformed(response, "id")
@@ -299,10 +315,8 @@ def read_id(response: Response) -> tuple[str, Any]:
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
-    fields = answer(response)
-    verdict = fields.text("result")
-    if verdict is None:
-        raise malformed(response, "result")
+    fields = read_answer(response)
+    verdict = required(fields.text("result"), response, "result")
     reasons = fields.texts("reason")
     return AddressCheck(
         email=address.email,
@@ -353,9 +367,7 @@ def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response)
     """Parse statistics."""
     counted: list[tuple[date, EmailCounts]] = []
     for row in rows:
-        day = row.time("dimensions.0.value")
-        if day is None:
-            raise malformed(response, "time")
+        day = required(row.time("dimensions.0.value"), response, "time")
         if query.start <= day.date() <= query.end:
             numbers = row.object("metrics")
             counted += [
@@ -363,30 +375,6 @@ def read_metrics(query: StatisticsQuery, rows: list[Answer], response: Response)
                 for theirs, ours in _COUNTS
             ]
     return EmailStatistics.of(query, counted, [row.raw for row in rows])
-
-
-def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer whose status does not tell it."""
-    if is_success(response.status):
-        return _astray(response)
-    try:
-        error = read(response.json())
-    except InvalidData:
-        return None
-    message = error.text("message") or ""
-    fields: dict[str, Any] = {
-        "status": response.status,
-        "vendor_message": _WORDS.words(message, _LONGEST),
-        "response": response,
-    }
-    if response.status in {400, 403} and _BARRED in message:
-        return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
-    at = as_time(message.partition(_AGAIN)[2])
-    if response.status == _TOO_MANY and at is not None:
-        return RateLimitExceeded(
-            f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields
-        )
-    return None
 
 
 def _astray(response: Response) -> ConfigurationError | None:

@@ -21,25 +21,29 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     RecipientOutcome,
 )
-from moorage.contracts.vendor import Vendor, extra_for, merged, mode_of_key
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    ApiVendor,
     AuthenticationFailed,
     ConnectorError,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
+    Redaction,
+    Request,
+    Result,
     VendorFailed,
     VendorRejected,
+    api_key,
+    error_answer,
+    extra_for,
+    is_list,
+    malformed,
+    merged,
+    mode_of_key,
+    read_answer,
+    read_answers,
+    required,
 )
-from moorage.vendors._reading import answer, answers, malformed, read
 from moorage.vendors.email._common import (
     all_written,
     check_some_readable,
@@ -60,12 +64,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email import Attachment
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.response import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Mode, Response, WebhookEvent, Wire
 
 _LONGEST: Final = 300
 _MEGABYTE: Final = 1024 * 1024
@@ -105,9 +104,16 @@ _COUNTED: Final = {
 """Counters of each list of days, by the contract's names."""
 
 
-@careful
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """The error for the `ErrorCode` of an answer, which is more specific than its status."""
+    error = error_answer(response)
+    says_itself = response.status >= 500 or response.status == _TOO_MANY
+    otherwise = None if says_itself else VendorRejected
+    return _refusal(error, otherwise, status=response.status, response=response)
+
+
 @attrs.frozen(kw_only=True)
-class Postmark(Vendor):
+class Postmark(ApiVendor):
     """A server at Postmark, which is its name for an application of an account.
 
     Attributes:
@@ -118,9 +124,9 @@ class Postmark(Vendor):
         base_url: URL of Postmark.
     """
 
-    name: ClassVar[str] = "postmark"
-    kinds: ClassVar[tuple[str, ...]] = ("email",)
-    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+    name = "postmark"
+    kinds = ("email",)
+    capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.SCHEDULED,
@@ -131,11 +137,13 @@ class Postmark(Vendor):
         "recipients": 50,
         "message_bytes": 10 * _MEGABYTE,
     }
-    webhook: ClassVar[str | None] = "postmark"
+    webhook = "postmark"
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    auth = api_key("X-Postmark-Server-Token")
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    ping_path = "/server"
+
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
@@ -143,29 +151,8 @@ class Postmark(Vendor):
     base_url: str = "https://api.postmarkapp.com"
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
-
-    def ping(self) -> Request:
-        """Request the server."""
-        return Request.get("/server")
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        token = self.credentials
-        credentials = None
-        if token is not None:
-            credentials = Credentials.api_key(token, header="X-Postmark-Server-Token")
-        return {
-            "": Service(
-                "postmark",
-                self.base_url,
-                credentials=credentials,
-                needs_credentials=credentials is None,
-                headers={"Accept": "application/json"},
-                classify=classify,
-            )
-        }
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -175,7 +162,7 @@ class Postmark(Vendor):
         request = Request.post(path, json=mail_body(self, message))
 
         def parse(response: Response) -> EmailReceipt:
-            return read_sent(wire, answer(response), message.everybody, response)
+            return read_sent(wire, read_answer(response), message.everybody, response)
 
         return await wire.send(request, key=key, parse=parse)
 
@@ -311,7 +298,7 @@ def read_sent(
 
 def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
     """Parse the results of a bulk message."""
-    entries = answers(response)
+    entries = read_answers(response)
     if len(entries) != len(bulk.recipients):
         raise malformed(response, "result for each message")
     results = [
@@ -337,30 +324,17 @@ def read_entry(
 
 def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
     """Parse the counters of one list of days."""
-    body = answer(response)
+    body = read_answer(response)
     if not is_list(body.value("Days")):
         raise malformed(response, "Days")
     counted: list[tuple[date, EmailCounts]] = []
     for day in body.objects("Days"):
-        at = day.time("Date")
-        if at is None:
-            raise malformed(response, "Date")
+        at = required(day.time("Date"), response, "Date")
         counted += [
             (at.date(), EmailCounts(**{ours: day.integer(theirs)}))
             for theirs, ours in names.items()
         ]
     return counted
-
-
-def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the `ErrorCode` of an answer, which is more specific than its status."""
-    try:
-        error = read(response.json())
-    except InvalidData:
-        return None
-    says_itself = response.status >= 500 or response.status == _TOO_MANY
-    otherwise = None if says_itself else VendorRejected
-    return _refusal(error, otherwise, status=response.status, response=response)
 
 
 def _refusal(

@@ -16,15 +16,18 @@ import attrs
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
-from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for, key_at, merged
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.result import Result
-from moorage.errors import InvalidData
-from moorage.vendors._reading import answer
+from moorage.vendor_sdk import (
+    ApiVendor,
+    InvalidData,
+    RepeatedKey,
+    Request,
+    Result,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    read_answer,
+)
 from moorage.vendors.email._common import (
     all_written,
     in_ascii,
@@ -58,10 +61,7 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Response, WebhookEvent, Wire
 
 _KEY: Final = 256
 _AT_ONCE: Final = 4
@@ -91,9 +91,8 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
-class Resend(Vendor):
+class Resend(ApiVendor):
     """An account at Resend.
 
     Attributes:
@@ -103,9 +102,9 @@ class Resend(Vendor):
         base_url: URL of Resend.
     """
 
-    name: ClassVar[str] = "resend"
-    kinds: ClassVar[tuple[str, ...]] = ("email",)
-    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+    name = "resend"
+    kinds = ("email",)
+    capabilities = frozenset(EmailCapability) - {
         EmailCapability.ENVELOPE_SENDER,
         EmailCapability.INTERNATIONAL,
         EmailCapability.TRACK_CLICKS,
@@ -118,35 +117,17 @@ class Resend(Vendor):
         "message_bytes": 40 * 1024 * 1024,
         "idempotency_key": _KEY,
     }
-    webhook: ClassVar[str | None] = "svix"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    webhook = "svix"
+    idempotency = _KEYS
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"User-Agent": "moorage"}  # which Resend requires
+    ping_path = "/domains"
+
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
     )
     base_url: str = "https://api.resend.com"
-
-    def ping(self) -> Request:
-        """Request the domains."""
-        return Request.get("/domains")
-
-    def services(self) -> Mapping[str, Service]:
-        """The API, which requires a User-Agent."""
-        key = self.credentials
-        return {
-            "": Service(
-                "resend",
-                self.base_url,
-                credentials=None if key is None else Credentials.bearer(key),
-                needs_credentials=key is None,
-                headers={"User-Agent": "moorage"},
-                classify=classify,
-                **_KEYS.settings,
-            )
-        }
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -155,7 +136,7 @@ class Resend(Vendor):
         request = Request.post("/emails", json=mail_body(self, message))
 
         def parse(response: Response) -> EmailReceipt:
-            fields, status = answer(response), status_of(message)
+            fields, status = read_answer(response), status_of(message)
             return read_receipt(wire, fields, message.everybody, status, response)
 
         return await wire.send(request, key=_vendor_key(wire, key), parse=parse)

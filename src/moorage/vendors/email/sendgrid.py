@@ -25,24 +25,32 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     Verdict,
 )
-from moorage.contracts.vendor import Vendor, extra_for, merged
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.safety import Mode
-from moorage.domain.service.settings import Service
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
+    Credentials,
     InvalidData,
     InvalidRequest,
+    Mode,
     RateLimitExceeded,
+    Request,
+    Result,
+    Secret,
+    Service,
+    Vendor,
     VendorRejected,
+    as_answer,
+    as_secret,
+    error_answer,
+    extra_for,
+    is_success,
+    malformed,
+    masked_words,
+    merged,
+    read_answer,
+    read_answers,
+    refusal,
+    required,
 )
-from moorage.vendors._reading import answer, answers, malformed, read
 from moorage.vendors.email._common import (
     bare,
     id_of_ours,
@@ -61,17 +69,18 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.response import Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Ref,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
 
 _VALIDATIONS: Final = "validations"
 _PAGE: Final = 500
-_LONGEST: Final = 300
 _MOST_TAGS: Final = 10
 _DRY: Final = "sandbox"
 _EVENTS: Final = {
@@ -145,11 +154,9 @@ _CHECKED: Final = 200
 _UNNAMED: Final = (
     "SendGrid accepted the message without an id: its events cannot be matched to this reference."
 )
-_WORDS: Final = Redaction()
 _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class SendGrid(Vendor):
     """An account at SendGrid.
@@ -189,7 +196,7 @@ class SendGrid(Vendor):
     base_url: str = "https://api.sendgrid.com"
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return Mode.TEST if self.sandbox else None
 
     def ping(self) -> Request:
@@ -250,14 +257,14 @@ class SendGrid(Vendor):
             days = {"start_date": query.start.isoformat(), "end_date": query.end.isoformat()}
             page = {"aggregated_by": "day", "limit": str(_PAGE), "offset": str(len(rows))}
             response = await wire.send(Request.get("/v3/stats", query={**days, **page}))
-            page_rows = answers(response)
+            page_rows = read_answers(response)
             rows += page_rows
             if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook to events."""
-        fields = read(event.payload)
+        fields = as_answer(event.payload)
         full_id, kind = fields.text("sg_message_id"), fields.text("event")
         id_ = message_id(full_id or "", fields.text("smtp-id") or "")
         if not id_:
@@ -458,7 +465,7 @@ def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str
     """Parse the result of an accepted request; status 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
     raw = {"status": response.status, "headers": dict(response.headers.pairs)}
-    dry = read(body).value("mail_settings.sandbox_mode.enable") is True
+    dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
     if dry and response.status == _CHECKED:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
         return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw)
@@ -472,11 +479,9 @@ def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     """Parse the check of an address."""
-    body = answer(response)
+    body = read_answer(response)
     result = body.object("result")
-    verdict = result.text("verdict")
-    if verdict is None:
-        raise malformed(response, "result.verdict")
+    verdict = required(result.text("verdict"), response, "result.verdict")
     domain, additional = result.object("checks.domain"), result.object("checks.additional")
     suggested = result.text("suggestion")
     local = address.email.rpartition("@")[0]
@@ -506,9 +511,7 @@ def read_statistics(
     """Parse statistics."""
     counted: list[tuple[Any, EmailCounts]] = []
     for row in rows:
-        day = row.time("date")
-        if day is None:
-            raise malformed(response, "date")
+        day = required(row.time("date"), response, "date")
         for stats in row.objects("stats"):
             numbers = stats.object("metrics")
             counts = {ours: numbers.integer(theirs) for ours, theirs in _COUNTS.items()}
@@ -521,23 +524,11 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     status = response.status
     if is_success(status) or status >= 500:
         return None
-    try:
-        body: Any = response.json()
-    except InvalidData:
-        return None
-    first = next(read(body).objects("errors"), None)
+    body = error_answer(response)
+    first = next(body.objects("errors"), None)
     if first is None:
         return None
-    words = _WORDS.words(first.text("message") or "", _LONGEST)
-    code = first.text("error_id") or first.text("field") or read(body).text("id")
-    kind: type[Any] = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
-    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
-    error: ConnectorError = kind(
-        f"SendGrid refused: {words or status}",
-        status=status,
-        vendor_code=code,
-        vendor_message=words or None,
-        response=response,
-        **fields,
-    )
-    return error
+    words = masked_words(first.text("message"))
+    code = first.text("error_id") or first.text("field") or body.text("id")
+    kind = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
+    return refusal(kind, "SendGrid", response, code, words, otherwise=status)

@@ -17,13 +17,16 @@ import attrs
 from moorage.contracts.email import EmailCapability
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from moorage.contracts.vendor import Vendor, choices
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.durations import count
-from moorage.errors import ConfigurationError
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    Credentials,
+    Secret,
+    Service,
+    Vendor,
+    as_secret,
+    choices,
+    whole_number,
+)
 from moorage.vendors.email._common import id_of_ours
 from moorage.vendors.email._mime import mime_bytes, wide
 
@@ -32,8 +35,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.wire import Wire
-    from moorage.domain.values.result import Result
+    from moorage.vendor_sdk import Result, Wire
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -54,11 +56,6 @@ def _usual_port(vendor: Smtp) -> int:
     return _PORTS.get(vendor.security, 0)
 
 
-def _is_port(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    count(value, attribute.name, most=_LAST_PORT)
-
-
-@careful
 @attrs.frozen(kw_only=True)
 class Smtp(Vendor):
     """A mail server.
@@ -92,7 +89,9 @@ class Smtp(Vendor):
     security: str = attrs.field(
         default="starttls", validator=_is_security, metadata=choices(*_PORTS)
     )
-    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True), validator=_is_port)
+    port: int = attrs.field(
+        default=attrs.Factory(_usual_port, takes_self=True), validator=whole_number(most=_LAST_PORT)
+    )
     username: str | None = attrs.field(default=None, repr=False)
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)

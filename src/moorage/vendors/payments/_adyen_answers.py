@@ -18,9 +18,8 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.domain.values.json_text import is_object
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
     IdempotencyConflict,
     IdempotencyInProgress,
@@ -29,18 +28,18 @@ from moorage.errors import (
     PaymentDeclined,
     VendorFailed,
     VendorRejected,
+    is_object,
+    is_success,
+    read_answer,
+    required,
+    vendor_words,
 )
-from moorage.vendors._reading import Answer, answer, malformed
 from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Money, Ref, Request, Response, Wire
 
 UNITS: Final = MinorUnits(vendor="adyen", exponents={"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
 """Adyen's minor units, where they differ from ISO 4217."""
@@ -143,16 +142,14 @@ def read_payment(
         payment_reference: reference of the payment so far, if any.
         taken: True if it is captured together with its authorisation.
     """
-    body = answer(response)
-    result = body.text("resultCode")
-    if result is None:
-        raise malformed(response, "resultCode")
+    body = read_answer(response)
+    result = required(body.text("resultCode"), response, "resultCode")
     state, new_reference = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
     open_ = state is PaymentState.REQUIRES_ACTION
     # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
-    psp = new_reference or (payment_reference.id if open_ else None)
-    if psp is None:
-        raise malformed(response, "pspReference")
+    psp = required(
+        new_reference or (payment_reference.id if open_ else None), response, "pspReference"
+    )
     amount = requested or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
     authorized = None
     if state is PaymentState.AUTHORIZED:
@@ -223,10 +220,8 @@ def read_flat(body: Answer, name: str) -> dict[str, str]:
 
 def read_move(response: Response) -> tuple[Answer, str, MoveState]:
     """Parse a capture, a cancellation or a refund: its reference and its state."""
-    body = answer(response)
-    psp = body.text("pspReference")
-    if psp is None:
-        raise malformed(response, "pspReference")
+    body = read_answer(response)
+    psp = required(body.text("pspReference"), response, "pspReference")
     received = body.text("status") == "received"
     return body, psp, MoveState.PENDING if received else MoveState.UNKNOWN
 

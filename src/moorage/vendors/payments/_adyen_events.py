@@ -14,15 +14,11 @@ from moorage.contracts.payments import (
     Refund,
     payment_ref,
 )
-from moorage.vendors._reading import as_time, read
+from moorage.vendor_sdk import as_answer, as_time
 from moorage.vendors.payments._adyen_answers import UNITS, decline_of, read_flat
 
 if TYPE_CHECKING:
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.domain.values.money import Money
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Money, Ref, WebhookEvent
 
 _CAPTURES: Final = {"CAPTURE": MoveState.SUCCEEDED, "CAPTURE_FAILED": MoveState.FAILED}
 _REFUNDS: Final = {
@@ -79,7 +75,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
         make: makes references at the account.
         once: True if a capture releases the rest of the authorisation.
     """
-    item, code = read(event.data), event.vendor_type
+    item, code = as_answer(event.data), event.vendor_type
     psp, success = item.text("pspReference"), item.flag("success")
     if psp is None or code in _NO_PAYMENT:
         return ()
@@ -148,7 +144,7 @@ def _authorised(
 def _move(
     ref: Ref, payment: Ref, state: MoveState, money: Money | None, event: WebhookEvent
 ) -> dict[str, Any]:
-    item = read(event.data)
+    item = as_answer(event.data)
     return {
         "ref": ref,
         "payment": payment,
@@ -164,7 +160,7 @@ def _move(
 def _disputed(
     ref: Ref, payment: Ref | None, money: Money | None, event: WebhookEvent
 ) -> dict[str, Any]:
-    item = read(event.data)
+    item = as_answer(event.data)
     more = read_flat(item, "additionalData")
     status = more.get("disputeStatus")
     state = _DISPUTE_STATES.get((status or "").lower(), _DISPUTES[event.vendor_type])

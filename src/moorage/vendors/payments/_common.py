@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from moorage.contracts.payments import MoveState, Void, payment_ref
-from moorage.domain.http.redaction import Redaction
-from moorage.errors import PaymentDeclined, VendorRejected
+import attrs
+
+from moorage.contracts.payments import (
+    DeclineReason,
+    MoveState,
+    PaymentEvent,
+    PaymentState,
+    Void,
+    payment_ref,
+)
+from moorage.vendor_sdk import PaymentDeclined, Redaction, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import Money, Payment, PaymentQuery
-    from moorage.contracts.wire import Wire
+    from moorage.contracts.payments import Dispute, Money, Payment, PaymentQuery, Payout, Refund
+    from moorage.vendor_sdk import WebhookEvent, Wire
 
 A = TypeVar("A")
 
@@ -83,3 +91,87 @@ def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
     """True if the query includes an item of this time; one without a time is included."""
     late = created_at is not None and query.until is not None and created_at >= query.until
     return not late and not is_before(query, created_at)
+
+
+def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReason]:
+    """The reason for each of a vendor's codes.
+
+    Args:
+        codes: the codes for each reason, separated by white space.
+    """
+    return {code: reason for reason, texts in codes.items() for code in texts.split()}
+
+
+# --- events -----------------------------------------------------------------
+
+
+def events_of(webhook: WebhookEvent, event: PaymentEvent | None) -> tuple[PaymentEvent, ...]:
+    """The events of a webhook: the given one with the webhook's id, time and type, or none."""
+    if event is None:
+        return ()
+    return (
+        attrs.evolve(
+            event,
+            id=webhook.id,
+            at=webhook.time,
+            vendor_type=webhook.vendor_type,
+            raw=webhook.data,
+        ),
+    )
+
+
+def payment_event(payment: Payment | None) -> PaymentEvent | None:
+    """The event of a payment as it is now; None without a payment."""
+    if payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=payment.ref,
+        state=payment.state,
+        vendor_state=payment.vendor_state,
+        reference=payment.reference,
+        amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
+        payment=payment,
+    )
+
+
+def refund_event(refund: Refund | None) -> PaymentEvent | None:
+    """The event of a refund as it is now; None without a refund of a known payment."""
+    if refund is None or refund.payment is None:
+        return None
+    return PaymentEvent(
+        id=None, ref=refund.payment, vendor_state=refund.vendor_state, refund=refund
+    )
+
+
+def dispute_event(
+    dispute: Dispute | None, *, taken: bool, reference: str | None = None
+) -> PaymentEvent | None:
+    """The event of a dispute as it is now; None without a dispute of a known payment.
+
+    Args:
+        dispute: the dispute.
+        taken: True if the buyer has the money back, for now or for good.
+        reference: the reference of the payment, if the vendor states it.
+    """
+    if dispute is None or dispute.payment is None:
+        return None
+    return PaymentEvent(
+        id=None,
+        ref=dispute.payment,
+        state=PaymentState.DISPUTED if taken else None,
+        vendor_state=dispute.vendor_state,
+        reference=reference,
+        dispute=dispute,
+    )
+
+
+def payout_event(payout: Payout | None) -> PaymentEvent | None:
+    """The event of a payout as it is now; None without a payout."""
+    if payout is None:
+        return None
+    return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)

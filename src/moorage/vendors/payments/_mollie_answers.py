@@ -21,26 +21,27 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.domain.http.requests import HttpMethod
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
+    HttpMethod,
     IdempotencyConflict,
     IdempotencyInProgress,
-    InvalidData,
     PaymentDeclined,
     VendorRejected,
+    as_answer,
+    as_money,
+    error_answer,
+    is_success,
+    read_answer,
+    required,
+    vendor_words,
 )
-from moorage.vendors._reading import Answer, answer, as_money, malformed, read
 from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
 
 PAYMENTS: Final = "/v2/payments"
 _STATES: Final = {
@@ -92,10 +93,7 @@ _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 def read_payment(wire: Wire, response: Response) -> Payment:
     """Parse the payment in an answer."""
-    payment = payment_of(wire.ref, answer(response))
-    if payment is None:
-        raise malformed(response, "id, status or amount")
-    return payment
+    return required(payment_of(wire.ref, read_answer(response)), response, "id, status or amount")
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
@@ -131,7 +129,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 
 def _state(body: Answer, action: NextAction | None) -> PaymentState | None:
-    """The state that holds whatever was captured and refunded; None if there is none."""
+    """The state that follows from the captured and refunded totals; None if both are zero."""
     taken_back = money(body, "amountChargedBack")
     if taken_back is not None and taken_back.minor > 0:
         return PaymentState.DISPUTED
@@ -257,18 +255,12 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 def read_capture(wire: Wire, response: Response) -> Capture:
     """Parse the capture in an answer."""
-    capture = capture_of(wire.ref, answer(response))
-    if capture is None:
-        raise malformed(response, "id or paymentId")
-    return capture
+    return required(capture_of(wire.ref, read_answer(response)), response, "id or paymentId")
 
 
 def read_refund(wire: Wire, response: Response) -> Refund:
     """Parse the refund in an answer."""
-    refund = refund_of(wire.ref, answer(response))
-    if refund is None:
-        raise malformed(response, "id, paymentId or status")
-    return refund
+    return required(refund_of(wire.ref, read_answer(response)), response, "id, paymentId or status")
 
 
 def answered_at(response: Response) -> datetime | None:
@@ -280,7 +272,7 @@ def refused(payment: Payment) -> PaymentDeclined | None:
     """The error of a payment that has failed when the buyer returns from it."""
     if payment.vendor_state not in _ENDED:
         return None
-    return _declined(read(payment.raw), str(payment.ref))
+    return _declined(as_answer(payment.raw), str(payment.ref))
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
@@ -307,10 +299,7 @@ def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
     """The error of a new payment that failed at once."""
     if request.method is not HttpMethod.POST or request.path != PAYMENTS:
         return None
-    try:
-        body = read(response.json())
-    except InvalidData:
-        return None
+    body = error_answer(response)
     if body.text("status") not in _ENDED:
         return None
     return _declined(body, body.text("id"), status=response.status, response=response)

@@ -24,17 +24,14 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.domain.values.money import EXPONENTS
-from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+from moorage.vendor_sdk import EXPONENTS, Answer, as_answer, as_money, read_answer, required
+from moorage.vendors.payments._common import reason_by_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.contracts.payments import Money
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
+    from moorage.vendor_sdk import MakeRef, Ref, Response, Wire
 
 UNITS: Final = MinorUnits(
     vendor="paypal",
@@ -87,9 +84,8 @@ _OUTCOMES: Final = {
     "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
     "ACCEPTED": DisputeState.ACCEPTED,
 }
-_REASONS: Final = {
-    code: reason
-    for reason, codes in {
+_REASONS: Final = reason_by_code(
+    {
         DeclineReason.ACCOUNT_CLOSED: """
             0390 1330 1335 1352 5140 6300 PAYER_ACCOUNT_LOCKED_OR_CLOSED
         """,
@@ -124,9 +120,8 @@ _REASONS: Final = {
         DeclineReason.PROCESSING_ERROR: """
             0800 0880 0960 5910 5920 8000 8010 8020 8100 8110 8220 9100
         """,
-    }.items()
-    for code in codes.split()
-}
+    }
+)
 _NOT_CONFIRMED: Final = frozenset({"NO", "UNKNOWN"})
 _LEADS_ON: Final = ("payer-action", "approve")
 _EXPIRES: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
@@ -172,7 +167,7 @@ def capture_id(body: Answer) -> str | None:
 
 
 def _above(body: Answer, kind: str) -> str | None:
-    """The id of the parent object, if it is of this kind."""
+    """The id of the parent object, if that is of this kind."""
     match = _LINK.fullmatch(_link(body, ("up",)) or "")
     return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
 
@@ -184,10 +179,7 @@ def _link(body: Answer, names: Iterable[str]) -> str | None:
 
 def read_payment(wire: Wire, response: Response) -> Payment:
     """Parse the order in an answer."""
-    payment = payment_of(wire.ref, answer(response))
-    if payment is None:
-        raise malformed(response, "id, status or amount")
-    return payment
+    return required(payment_of(wire.ref, read_answer(response)), response, "id, status or amount")
 
 
 def payment_of(make: MakeRef, body: Answer) -> Payment | None:
@@ -307,7 +299,7 @@ def is_ready(payment: Payment) -> bool:
 
 def unconfirmed(payment: Payment) -> Decline | None:
     """The failed confirmation of a card holder; None if there is none."""
-    result = read(payment.raw).object("payment_source.card.authentication_result")
+    result = as_answer(payment.raw).object("payment_source.card.authentication_result")
     shift = result.text("liability_shift")
     if result.text("three_d_secure.enrollment_status") != "Y" or shift not in _NOT_CONFIRMED:
         return None

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.payments import DisputeState, MoveState, PaymentEvent, PaymentState
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.requests import HttpMethod
-from moorage.domain.resilience.classify import is_success
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
+    HttpMethod,
     IdempotencyInProgress,
-    InvalidData,
     InvalidRequest,
     PaymentDeclined,
     RateLimitExceeded,
+    Redaction,
     VendorRejected,
+    as_answer,
+    error_answer,
+    is_success,
 )
-from moorage.vendors._reading import Answer, read
+from moorage.vendors.payments._common import dispute_event, events_of, payment_event
 from moorage.vendors.payments._paypal_answers import (
     capture_id,
     capture_of,
@@ -37,11 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.payments import Decline
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, MakeRef, Ref, Request, Response, WebhookEvent
 
 _USUAL: Final = Redaction()
 _LONGEST: Final = 300
@@ -62,38 +58,18 @@ _AUTHORIZED: Final = {
 
 
 def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to events; one of an unknown type, or about nothing known, has none."""
-    kind, body = event.vendor_type, read(event.data)
+    """Convert a webhook to events; an unknown or unrelated one yields none."""
+    kind, body = event.vendor_type, as_answer(event.data)
     reader = next((read_one for start, read_one in _READERS if kind.startswith(start)), None)
-    payment_event = None if reader is None else reader(make, body, kind)
-    if payment_event is None:
-        return ()
-    return (
-        attrs.evolve(payment_event, id=event.id, at=event.time, vendor_type=kind, raw=event.data),
-    )
+    return events_of(event, reader and reader(make, body, kind))
 
 
 def _order_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
-    payment = payment_of(make, body)
-    if payment is None:
-        return None
-    return PaymentEvent(
-        id=None,
-        ref=payment.ref,
-        state=payment.state,
-        vendor_state=payment.vendor_state,
-        reference=payment.reference,
-        amount=payment.amount,
-        authorized=payment.authorized,
-        captured=payment.captured,
-        refunded=payment.refunded,
-        decline=payment.decline,
-        payment=payment,
-    )
+    return payment_event(payment_of(make, body))
 
 
 def _reversal_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a buyer who approved, while nobody captured in time."""
+    """The event for a buyer who approved an order that was not captured in time."""
     key = body.text("order_id")
     if key is None:
         return None
@@ -166,17 +142,9 @@ def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | No
 
 def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     dispute = dispute_of(make, body)
-    if dispute is None or dispute.payment is None:
-        return None
-    taken = kind.endswith(".CREATED") or dispute.state in _TAKEN_BACK
-    return PaymentEvent(
-        id=None,
-        ref=dispute.payment,
-        state=PaymentState.DISPUTED if taken else None,
-        vendor_state=dispute.vendor_state,
-        reference=body.text("disputed_transactions.0.custom"),
-        dispute=dispute,
-    )
+    taken = kind.endswith(".CREATED") or (dispute is not None and dispute.state in _TAKEN_BACK)
+    reference = body.text("disputed_transactions.0.custom")
+    return dispute_event(dispute, taken=taken, reference=reference)
 
 
 def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | None:
@@ -206,7 +174,7 @@ _READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent |
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which is more specific than its status."""
-    body = _error_body(response)
+    body = error_answer(response)
     if is_success(response.status):
         return _declined(body, response) if request.method is HttpMethod.POST else None
     details = body.object("details.0")
@@ -244,14 +212,6 @@ def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDe
         vendor_code=decline.vendor_code,
         **details,
     )
-
-
-def _error_body(response: Response) -> Answer:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
-    return read(body)
 
 
 def _declined(body: Answer, response: Response) -> PaymentDeclined | None:

@@ -18,10 +18,7 @@ from moorage.contracts.payments import (
     PayoutState,
     payment_ref,
 )
-from moorage.domain.http.requests import Request
-from moorage.domain.values.json_text import is_list
-from moorage.errors import InvalidData
-from moorage.vendors._reading import answer, as_time, malformed
+from moorage.vendor_sdk import InvalidData, Request, as_time, is_list, malformed, read_answer
 from moorage.vendors.payments._common import is_within
 from moorage.vendors.payments._paypal_answers import money
 
@@ -29,10 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.contracts.payments import PaymentQuery
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
 
 _LONGEST: Final = timedelta(days=31)
 _MOST: Final = 500
@@ -92,7 +86,7 @@ async def reported(
     stretch = stretch_of(query, after, wire.now())
     request = Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
     response = await wire.send(request)
-    body = answer(response)
+    body = read_answer(response)
     if not is_list(body.raw.get("transaction_details", [])):
         raise malformed(response, "transaction_details")
     elements = (

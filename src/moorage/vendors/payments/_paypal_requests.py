@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import PaymentsCapability, ThreeDs
-from moorage.contracts.vendor import extra_for, merged
-from moorage.domain.http.requests import Request
-from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendor_sdk import InvalidData, Request, UnsupportedByVendor, extra_for, merged
 from moorage.vendors.payments._paypal_answers import amount_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import Charge, PaymentQuery
-    from moorage.contracts.ref import Ref
+    from moorage.vendor_sdk import Ref
 
 CAPTURE: Final = "CAPTURE"
 AUTHORIZE: Final = "AUTHORIZE"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -23,30 +21,44 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.domain.http.requests import HttpMethod
-from moorage.domain.resilience.classify import is_success
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
+    HttpMethod,
     IdempotencyConflict,
-    InvalidData,
     InvalidRequest,
     PaymentDeclined,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
+    as_answer,
+    error_answer,
+    is_success,
+    read_answer,
+    required,
 )
-from moorage.vendors._reading import Answer, answer, malformed, read
-from moorage.vendors.payments._common import safe_text
+from moorage.vendors.payments._common import (
+    dispute_event,
+    events_of,
+    payment_event,
+    payout_event,
+    reason_by_code,
+    refund_event,
+    safe_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import (
+        ConnectorError,
+        MakeRef,
+        Money,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
 
 PAYMENTS: Final = "/v2/payments"
 UNITS: Final = MinorUnits(vendor="square")
@@ -79,9 +91,8 @@ _PAYOUTS: Final = {
     "PAID": PayoutState.PAID,
     "FAILED": PayoutState.FAILED,
 }
-_REASONS: Final = {
-    code: reason
-    for reason, codes in {
+_REASONS: Final = reason_by_code(
+    {
         DeclineReason.ACCOUNT_CLOSED: "ACCOUNT_UNUSABLE INVALID_ACCOUNT",
         DeclineReason.AUTHENTICATION_REQUIRED: "CARD_DECLINED_VERIFICATION_REQUIRED",
         DeclineReason.CALL_ISSUER: "CARD_DECLINED_CALL_ISSUER VOICE_FAILURE",
@@ -111,17 +122,17 @@ _REASONS: Final = {
         """,
         DeclineReason.LIMIT_EXCEEDED: "AMOUNT_TOO_HIGH PAYMENT_LIMIT_EXCEEDED TRANSACTION_LIMIT",
         DeclineReason.PROCESSING_ERROR: "TEMPORARY_ERROR",
-    }.items()
-    for code in codes.split()
-}
+    }
+)
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
     """Parse the payment in an answer."""
-    payment = payment_of(wire.ref, answer(response).object("payment"))
-    if payment is None:
-        raise malformed(response, "payment with an id, a status and an amount")
-    return payment
+    return required(
+        payment_of(wire.ref, read_answer(response).object("payment")),
+        response,
+        "payment with an id, a status and an amount",
+    )
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
@@ -192,10 +203,11 @@ def _means(body: Answer) -> MeansOfPayment | None:
 
 def read_refund(wire: Wire, response: Response) -> Refund:
     """Parse the refund in an answer."""
-    refund = refund_of(wire.ref, answer(response).object("refund"))
-    if refund is None:
-        raise malformed(response, "refund with an id and a status")
-    return refund
+    return required(
+        refund_of(wire.ref, read_answer(response).object("refund")),
+        response,
+        "refund with an id and a status",
+    )
 
 
 def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
@@ -254,63 +266,30 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
-    fields = read(event.data)
+    fields = as_answer(event.data)
     for name, reader in _READERS.items():
-        payment_event = reader(ref, fields.object(name))
-        if payment_event is not None:
-            kind, at = event.vendor_type, event.time
-            return (
-                attrs.evolve(payment_event, id=event.id, at=at, vendor_type=kind, raw=event.data),
-            )
+        read_event = reader(ref, fields.object(name))
+        if read_event is not None:
+            return events_of(event, read_event)
     return ()
 
 
 def _payment_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    payment = payment_of(ref, body)
-    if payment is None:
-        return None
-    return PaymentEvent(
-        id=None,
-        ref=payment.ref,
-        state=payment.state,
-        vendor_state=payment.vendor_state,
-        reference=payment.reference,
-        amount=payment.amount,
-        authorized=payment.authorized,
-        captured=payment.captured,
-        refunded=payment.refunded,
-        decline=payment.decline,
-        payment=payment,
-    )
+    return payment_event(payment_of(ref, body))
 
 
 def _refund_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    refund = refund_of(ref, body)
-    if refund is None or refund.payment is None:
-        return None
-    return PaymentEvent(
-        id=None, ref=refund.payment, vendor_state=refund.vendor_state, refund=refund
-    )
+    return refund_event(refund_of(ref, body))
 
 
 def _dispute_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
-    if dispute is None or dispute.payment is None:
-        return None
-    return PaymentEvent(
-        id=None,
-        ref=dispute.payment,
-        state=PaymentState.DISPUTED if dispute.vendor_state in _TAKEN_BACK else None,
-        vendor_state=dispute.vendor_state,
-        dispute=dispute,
-    )
+    taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
+    return dispute_event(dispute, taken=taken)
 
 
 def _payout_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    payout = payout_of(ref, body)
-    if payout is None:
-        return None
-    return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
+    return payout_event(payout_of(ref, body))
 
 
 _READERS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
@@ -326,10 +305,7 @@ _READERS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error for an answer's category and code, which are more specific than its status."""
-    try:
-        body = read(response.json())
-    except InvalidData:
-        return None
+    body = error_answer(response)
     if is_success(response.status):
         return _failed_at_once(request, response, body)
     error = next(body.objects("errors"), Answer({}))

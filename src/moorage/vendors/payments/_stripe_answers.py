@@ -22,15 +22,12 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendors._reading import Answer, answer, malformed
-from moorage.vendors.payments._common import safe_text
+from moorage.vendor_sdk import Answer, read_answer, required
+from moorage.vendors.payments._common import reason_by_code, safe_text
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
+    from moorage.vendor_sdk import MakeRef, Ref, Response, Wire
 
 
 MINOR: Final = MinorUnits(
@@ -82,9 +79,8 @@ _ACTIONS: Final = {
     "verify_with_microdeposits": NextActionType.REDIRECT,
     "use_stripe_sdk": NextActionType.SDK,
 }
-_REASONS: Final = {
-    code: reason
-    for reason, codes in {
+_REASONS: Final = reason_by_code(
+    {
         DeclineReason.ACCOUNT_CLOSED: "invalid_account",
         DeclineReason.AUTHENTICATION_REQUIRED: """
             authentication_required authentication_not_handled mobile_device_authentication_required
@@ -118,25 +114,18 @@ _REASONS: Final = {
         DeclineReason.PROCESSING_ERROR: """
             processing_error issuer_not_available reenter_transaction try_again_later
         """,
-    }.items()
-    for code in codes.split()
-}
+    }
+)
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
     """Parse the intent in an answer."""
-    payment = payment_of(wire.ref, answer(response))
-    if payment is None:
-        raise malformed(response, "id or status")
-    return payment
+    return required(payment_of(wire.ref, read_answer(response)), response, "id or status")
 
 
 def read_refund(wire: Wire, response: Response) -> Refund:
     """Parse the refund in an answer."""
-    refund = refund_of(wire.ref, answer(response))
-    if refund is None:
-        raise malformed(response, "id or status")
-    return refund
+    return required(refund_of(wire.ref, read_answer(response)), response, "id or status")
 
 
 def payment_of(ref: MakeRef, body: Answer) -> Payment | None:

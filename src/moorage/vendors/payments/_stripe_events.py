@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -15,16 +13,25 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     IdempotencyConflict,
     IdempotencyInProgress,
-    InvalidData,
     PaymentDeclined,
     VendorFailed,
     VendorRejected,
+    as_answer,
+    error_answer,
+    is_success,
+    vendor_words,
 )
-from moorage.vendors._reading import Answer, read
+from moorage.vendors.payments._common import (
+    dispute_event,
+    events_of,
+    payment_event,
+    payout_event,
+    refund_event,
+)
 from moorage.vendors.payments._stripe_answers import (
     decline_of,
     dispute_of,
@@ -37,10 +44,7 @@ from moorage.vendors.payments._stripe_answers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.vendor import MakeRef
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, MakeRef, Request, Response, WebhookEvent
 
 _TAKEN_BACK: Final = {DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW, DisputeState.LOST}
 _ENDS: Final = {
@@ -61,32 +65,13 @@ _OUT_OF_STATE: Final = frozenset(
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of intents, charges, refunds, disputes and payouts."""
-    fields = read(event.data)
+    fields = as_answer(event.data)
     reader = _READERS.get(fields.text("object") or "")
-    payment_event = None if reader is None else reader(ref, fields, event.vendor_type)
-    if payment_event is None:
-        return ()
-    kind, at = event.vendor_type, event.time
-    return (attrs.evolve(payment_event, id=event.id, at=at, vendor_type=kind, raw=event.data),)
+    return events_of(event, reader and reader(ref, fields, event.vendor_type))
 
 
 def _intent_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
-    payment = payment_of(ref, body)
-    if payment is None:
-        return None
-    return PaymentEvent(
-        id=None,
-        ref=payment.ref,
-        state=payment.state,
-        vendor_state=payment.vendor_state,
-        reference=payment.reference,
-        amount=payment.amount,
-        authorized=payment.authorized,
-        captured=payment.captured,
-        refunded=payment.refunded,
-        decline=payment.decline,
-        payment=payment,
-    )
+    return payment_event(payment_of(ref, body))
 
 
 def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
@@ -119,36 +104,20 @@ def _failure(charge: Answer) -> Decline:
     """The reason why a charge failed: the bank's reason is more specific than the code."""
     why, code = charge.text("outcome.reason"), charge.text("failure_code")
     fields = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
-    return decline_of(read(fields)) or Decline(reason=DeclineReason.OTHER)
+    return decline_of(as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
 
 
 def _refund_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
-    refund = refund_of(ref, body)
-    if refund is None or refund.payment is None:
-        return None
-    return PaymentEvent(
-        id=None, ref=refund.payment, vendor_state=refund.vendor_state, refund=refund
-    )
+    return refund_event(refund_of(ref, body))
 
 
 def _dispute_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
-    if dispute is None or dispute.payment is None:
-        return None
-    return PaymentEvent(
-        id=None,
-        ref=dispute.payment,
-        state=PaymentState.DISPUTED if dispute.state in _TAKEN_BACK else None,
-        vendor_state=dispute.vendor_state,
-        dispute=dispute,
-    )
+    return dispute_event(dispute, taken=dispute is not None and dispute.state in _TAKEN_BACK)
 
 
 def _payout_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
-    payout = payout_of(ref, body)
-    if payout is None:
-        return None
-    return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)
+    return payout_event(payout_of(ref, body))
 
 
 _READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
@@ -169,7 +138,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         # A failure that Stripe has stored under the key is returned to every repeat.
         is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
         return _failed(response, words) if is_final else None
-    error = _error_body(response)
+    error = error_answer(response).object("error")
     kind, code = error.text("type"), error.text("code")
     if code in {"idempotency_key_in_use", "lock_timeout"} or (
         response.status == 409 and kind == "idempotency_error"
@@ -207,11 +176,3 @@ def _failed(response: Response, words: str | None) -> VendorFailed:
         retryable=False,
         remedy="Look the payment up at Stripe, and use another key if nothing was done.",
     )
-
-
-def _error_body(response: Response) -> Answer:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
-    return read(body).object("error")

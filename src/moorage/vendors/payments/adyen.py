@@ -24,23 +24,25 @@ from moorage.contracts.payments import (
     stated_amount,
 )
 from moorage.contracts.payments.requests import looks_like_a_card
-from moorage.contracts.vendor import (
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    Credentials,
+    InvalidData,
+    Mode,
     RepeatedKey,
+    Request,
+    Secret,
+    Service,
     UnknownOutcome,
+    UnsupportedByVendor,
     Vendor,
     VendorKeys,
+    as_secret,
     extra_for,
+    is_object,
     key_at,
     merged,
 )
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.safety import Mode
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_object
-from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 from moorage.vendors.payments._adyen_answers import UNITS, classify, read_move, read_payment
 from moorage.vendors.payments._adyen_events import read_events
 from moorage.vendors.payments._common import named
@@ -49,12 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import Charge, Customer, Payment, PaymentEvent
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.values.money import Money
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Money, Ref, Response, WebhookEvent, Wire
 
 _VERSION: Final = "v72"
 _KEY: Final = 64
@@ -110,7 +107,6 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class Adyen(Vendor):
     """A merchant account at Adyen.
@@ -159,7 +155,7 @@ class Adyen(Vendor):
     base_url: str | None = None
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         if self.base_url is not None:
             return None
         return Mode.TEST if self.live_url_prefix is None else Mode.LIVE

@@ -24,24 +24,26 @@ from moorage.contracts.payments import (
     Void,
     stated_amount,
 )
-from moorage.contracts.vendor import (
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
+    InvalidData,
+    InvalidRequest,
     RepeatedKey,
+    Request,
+    Secret,
     UnknownOutcome,
-    Vendor,
     VendorKeys,
+    as_answer,
+    as_secret,
     extra_for,
+    is_list,
     key_at,
+    malformed,
     merged,
     mode_of_key,
+    read_answer,
 )
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.errors import InvalidData, InvalidRequest
-from moorage.vendors._reading import Answer, answer, malformed, read
 from moorage.vendors.payments._common import is_before, is_within, left_of, named, void_of
 from moorage.vendors.payments._mollie_answers import (
     PAYMENTS,
@@ -66,13 +68,7 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
     )
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.values.money import Money
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Response, WebhookEvent, Wire
 
 _KEY: Final = 64
 _LONGEST: Final = 255
@@ -87,9 +83,8 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
-class Mollie(Vendor):
+class Mollie(ApiVendor):
     """A website profile at Mollie.
 
     Attributes:
@@ -100,10 +95,10 @@ class Mollie(Vendor):
         base_url: URL of Mollie.
     """
 
-    name: ClassVar[str] = "mollie"
-    kinds: ClassVar[tuple[str, ...]] = ("payments",)
-    api_version: ClassVar[str | None] = "v2"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = "mollie"
+    kinds = ("payments",)
+    api_version = "v2"
+    capabilities = frozenset(
         {
             PaymentsCapability.INTENT,
             PaymentsCapability.COMPLETE,
@@ -117,8 +112,8 @@ class Mollie(Vendor):
         }
     )
     limits: ClassVar[Mapping[str, int]] = {"page": 250}
-    webhook: ClassVar[str | None] = "mollie-classic"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    webhook = "mollie-classic"
+    idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
         "authorize": UnknownOutcome.ASKED_AGAIN,
         "charge": UnknownOutcome.ASKED_AGAIN,
@@ -129,9 +124,10 @@ class Mollie(Vendor):
         "complete": UnknownOutcome.REPEATED,
     }
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    refusals = staticmethod(classify)
+    ping_path = "/v2/payments"
+    ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
+
     return_url: str | None = None
     webhook_url: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -139,25 +135,8 @@ class Mollie(Vendor):
     base_url: str = "https://api.mollie.com"
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("live_",), test=("test_",))
-
-    def ping(self) -> Request:
-        """Request one payment."""
-        return Request.get("/v2/payments", query={"limit": 1})
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
-        service = Service(
-            "mollie",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            classify=classify,
-            **_KEYS.settings,
-        )
-        return {"": service}
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a payment whose means the buyer chooses on Mollie's page."""
@@ -233,7 +212,7 @@ class Mollie(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or the rest of it."""
+        """Refund a payment, or the remaining amount of it."""
         body = {
             "amount": amount_body(amount or await _refundable(wire, ref, key)),
             "description": f"Refund of {ref.id}"[:_LONGEST],
@@ -277,7 +256,7 @@ class Mollie(Vendor):
 
         Mollie's newer, signed webhooks are read in the same way.
         """
-        data, fields = read(event.data), read(event.payload)
+        data, fields = as_answer(event.data), as_answer(event.payload)
         for key in (fields.text("entityId"), data.text("paymentId"), data.text("id")):
             if key is not None and _PAYMENT.fullmatch(key) is not None:
                 return (
@@ -327,7 +306,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
 
 
 def _means(charge: Charge) -> dict[str, Any]:
-    """The means of payment, and its storing for later payments."""
+    """The fields for the means of payment, and for storing it for later payments."""
     means: dict[str, Any] = {}
     source = charge.source
     if source is not None and source.startswith("tkn_"):
@@ -379,7 +358,7 @@ async def _release(wire: Wire, ref: Ref, key: str) -> bool:
 def _check_released(response: Response) -> None:
     """Refuse an answer that is not Mollie's, or is not the empty one of a release."""
     if response.body:
-        answer(response)
+        read_answer(response)
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
@@ -402,7 +381,7 @@ async def _page(
         "from": None if after is None else after.id,
     }
     response = await wire.send(Request.get(path, query=filters))
-    body, name = answer(response), path.rpartition("/")[2]
+    body, name = read_answer(response), path.rpartition("/")[2]
     if not is_list(body.value(f"_embedded.{name}")):
         raise malformed(response, f"_embedded.{name}")
     results = [read_one(wire.ref, item) for item in body.objects(f"_embedded.{name}")]

@@ -23,22 +23,27 @@ from moorage.contracts.payments import (
     check_currency,
     payment_ref,
 )
-from moorage.contracts.vendor import (
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    InvalidData,
+    OAuthClient,
+    PaymentDeclined,
     RepeatedKey,
+    Request,
+    Secret,
+    Service,
     UnknownOutcome,
     Vendor,
     VendorKeys,
+    VendorRejected,
+    as_secret,
+    is_list,
     key_at,
+    malformed,
     mode_at,
+    read_answer,
+    required,
 )
-from moorage.domain.http.requests import Request
-from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.errors import ConfigurationError, InvalidData, PaymentDeclined, VendorRejected
-from moorage.vendors._reading import answer, malformed
 from moorage.vendors.payments._paypal_answers import (
     OURS,
     amount_body,
@@ -76,13 +81,7 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
     )
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _ORDERS: Final = "/v2/checkout/orders"
 _PAYMENTS: Final = "/v2/payments"
@@ -100,7 +99,6 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class PayPal(Vendor):
     """A business account at PayPal, with an app.
@@ -175,7 +173,7 @@ class PayPal(Vendor):
         return self.base_url or usual_url
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
         )
@@ -265,7 +263,7 @@ class PayPal(Vendor):
             if error.vendor_code != "PREVIOUSLY_VOIDED":
                 raise
             response = await wire.send(Request.get(path))
-        body = answer(response)
+        body = read_answer(response)
         status = body.text("status")
         done = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
         return Void(ref=ref, payment=ref, state=done, vendor_state=status, raw=body.raw)
@@ -299,7 +297,7 @@ class PayPal(Vendor):
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
         response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
-        order = ref.other("order") or refunded_order(answer(response))
+        order = ref.other("order") or refunded_order(read_answer(response))
         return _refund(wire, None if order is None else wire.ref(order), response)
 
     async def payments(
@@ -318,7 +316,7 @@ class PayPal(Vendor):
         """List disputes."""
         filters = dispute_query(query, after, most=_PAGE)
         response = await wire.send(Request.get("/v1/customer/disputes", query=filters))
-        body = answer(response)
+        body = read_answer(response)
         if not is_list(body.raw.get("items", [])):
             raise malformed(response, "items")
         results = (dispute_of(wire.ref, item) for item in body.objects("items"))
@@ -399,17 +397,11 @@ def _reaches(taken: Money | None, amount: Money) -> bool:
 
 
 def _capture(wire: Wire, payment: Ref, response: Response) -> Capture:
-    capture = capture_of(wire.ref, payment, answer(response))
-    if capture is None:
-        raise malformed(response, "id or status")
-    return capture
+    return required(capture_of(wire.ref, payment, read_answer(response)), response, "id or status")
 
 
 def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
-    refund = refund_of(wire.ref, payment, answer(response))
-    if refund is None:
-        raise malformed(response, "id or status")
-    return refund
+    return required(refund_of(wire.ref, payment, read_answer(response)), response, "id or status")
 
 
 async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
@@ -436,16 +428,13 @@ async def _order_of(wire: Wire, ref: Ref) -> str:
     if order is not None or ref.other("capture") != ref.id:
         return order or ref.id
     response = await wire.send(Request.get(_path(_PAYMENTS, "captures", ref.id)))
-    order = order_id(answer(response))
-    if order is None:
-        raise malformed(response, "order")
-    return order
+    return required(order_id(read_answer(response)), response, "order")
 
 
 async def _check_untouched(wire: Wire, path: str) -> None:
     """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
     response = await wire.send(Request.get(path))
-    if answer(response).text("status") == "PARTIALLY_CAPTURED":
+    if read_answer(response).text("status") == "PARTIALLY_CAPTURED":
         raise VendorRejected(
             "A part of this payment was captured already.",
             remedy="Give the amount of the rest to capture.",

@@ -22,24 +22,23 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     Void,
 )
-from moorage.contracts.vendor import (
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
+    InvalidData,
     RepeatedKey,
+    Request,
     UnknownOutcome,
-    Vendor,
     VendorKeys,
+    VendorRejected,
     extra_for,
+    is_list,
     key_at,
+    malformed,
     merged,
     mode_at,
+    read_answer,
 )
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list
-from moorage.errors import InvalidData, VendorRejected
-from moorage.vendors._reading import Answer, answer, malformed
 from moorage.vendors.payments._common import is_within, left_of, named, void_of
 from moorage.vendors.payments._square_answers import (
     PAYMENTS,
@@ -66,12 +65,7 @@ if TYPE_CHECKING:
         Refund,
         RefundReason,
     )
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.values.money import Money
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
 API_VERSION: Final = "2025-08-20"
 _KEY: Final = 45
@@ -87,9 +81,8 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
-class Square(Vendor):
+class Square(ApiVendor):
     """An account at Square.
 
     Attributes:
@@ -98,10 +91,10 @@ class Square(Vendor):
         base_url: URL of Square; its sandbox is https://connect.squareupsandbox.com.
     """
 
-    name: ClassVar[str] = "square"
-    kinds: ClassVar[tuple[str, ...]] = ("payments",)
-    api_version: ClassVar[str | None] = API_VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(
+    name = "square"
+    kinds = ("payments",)
+    api_version = API_VERSION
+    capabilities = frozenset(
         {
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.LOOK_UP_REFUND,
@@ -119,8 +112,8 @@ class Square(Vendor):
         "reference": 40,
         "statement_descriptor": 20,
     }
-    webhook: ClassVar[str | None] = "square"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    webhook = "square"
+    idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
         "authorize": UnknownOutcome.ASKED_AGAIN,
         "charge": UnknownOutcome.ASKED_AGAIN,
@@ -129,37 +122,21 @@ class Square(Vendor):
         "refund": UnknownOutcome.ASKED_AGAIN,
     }
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"Square-Version": API_VERSION}
+    ping_path = PAYMENTS
+    ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
+
     location_id: str | None = None
     base_url: str = "https://connect.squareup.com"
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self.base_url,
             live="https://connect.squareup.com",
             test="https://connect.squareupsandbox.com",
         )
-
-    def ping(self) -> Request:
-        """Request one payment."""
-        return Request.get(PAYMENTS, query={"limit": 1})
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
-        service = Service(
-            "square",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            headers={"Square-Version": API_VERSION},
-            classify=classify,
-            **_KEYS.settings,
-        )
-        return {"": service}
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be completed later."""
@@ -232,7 +209,7 @@ class Square(Vendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or the rest of it."""
+        """Refund a payment, or the remaining amount of it."""
         body = {
             "payment_id": ref.id,
             "amount_money": amount_body(amount or left_of(await _seen_first(wire, ref, key))),
@@ -283,7 +260,7 @@ class Square(Vendor):
         cursor = None if after is None else after.id
         filters |= {"cursor": cursor, "location_id": self.location_id}
         response = await wire.send(Request.get(path, query=filters))
-        body, name = answer(response), path.rpartition("/")[2]
+        body, name = read_answer(response), path.rpartition("/")[2]
         if not is_list(body.raw.get(name, [])):
             raise malformed(response, name)
         results = [read_one(wire.ref, item) for item in body.objects(name)]

@@ -29,24 +29,25 @@ from moorage.contracts.payments import (
     ThreeDs,
     Void,
 )
-from moorage.contracts.vendor import (
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
+    InvalidData,
+    PaymentDeclined,
     RepeatedKey,
+    Request,
     UnknownOutcome,
-    Vendor,
     VendorKeys,
+    VendorRejected,
     extra_for,
+    is_list,
+    is_object,
     key_at,
+    malformed,
     merged,
     mode_of_key,
+    read_answer,
 )
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_list, is_object
-from moorage.errors import InvalidData, PaymentDeclined, VendorRejected
-from moorage.vendors._reading import Answer, answer, malformed
 from moorage.vendors.payments._common import named, void_of
 from moorage.vendors.payments._stripe_answers import (
     MINOR,
@@ -62,11 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from moorage.contracts.payments import Money, PaymentQuery
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, WebhookEvent, Wire
 
 _KEY: Final = 255
 _ANOTHER_STATE: Final = "payment_intent_unexpected_state"
@@ -91,9 +88,8 @@ _KEYS: Final = VendorKeys(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
-class Stripe(Vendor):
+class Stripe(ApiVendor):
     """An account at Stripe.
 
     Attributes:
@@ -102,13 +98,13 @@ class Stripe(Vendor):
         base_url: URL of Stripe.
     """
 
-    name: ClassVar[str] = "stripe"
-    kinds: ClassVar[tuple[str, ...]] = ("payments",)
-    api_version: ClassVar[str | None] = API_VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability)
+    name = "stripe"
+    kinds = ("payments",)
+    api_version = API_VERSION
+    capabilities = frozenset(PaymentsCapability)
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
-    webhook: ClassVar[str | None] = "stripe"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    webhook = "stripe"
+    idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
         "authorize": UnknownOutcome.ASKED_AGAIN,
         "charge": UnknownOutcome.ASKED_AGAIN,
@@ -119,38 +115,23 @@ class Stripe(Vendor):
         "complete": UnknownOutcome.ASKED_AGAIN,
     }
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    refusals = staticmethod(classify)
+    ping_path = "/v1/payment_intents"
+    ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
+
     connected: str | None = None
     base_url: str = "https://api.stripe.com"
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(
             self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
         )
 
-    def ping(self) -> Request:
-        """Request one payment."""
-        return Request.get("/v1/payment_intents", query={"limit": 1})
-
-    def services(self) -> Mapping[str, Service]:
-        """The API."""
-        credentials = None if self.credentials is None else Credentials.bearer(self.credentials)
-        headers = {"Stripe-Version": API_VERSION}
-        if self.connected is not None:
-            headers["Stripe-Account"] = self.connected
-        service = Service(
-            "stripe",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            headers=headers,
-            classify=classify,
-            **_KEYS.settings,
-        )
-        return {"": service}
+    def settings(self) -> Mapping[str, Any]:
+        """The headers of the version, and of the connected account."""
+        connected = {} if self.connected is None else {"Stripe-Account": self.connected}
+        return {"headers": {"Stripe-Version": API_VERSION, **connected}}
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an intent that the browser confirms."""
@@ -379,7 +360,7 @@ async def _page(
     wire: Wire, path: str, filters: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
 ) -> Page[Any]:
     response = await wire.send(Request.get(path, query=filters))
-    body = answer(response)
+    body = read_answer(response)
     if not is_list(body.value("data")):
         raise malformed(response, "data")
     rows = list(body.objects("data"))

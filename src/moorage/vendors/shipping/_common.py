@@ -11,35 +11,35 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from moorage.contracts.shipping.tracking import TrackingEvent, TrackingStatus
-from moorage.contracts.vendor import extra_for
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.requests import Request
-from moorage.domain.service.region import Region
-from moorage.domain.service.settings import Service
-from moorage.domain.values.json_text import is_object
-from moorage.domain.values.money import Money
-from moorage.errors import (
+from moorage.contracts.shipping.shipments import AddressResult, AddressVerdict
+from moorage.contracts.shipping.tracking import Place, TrackingEvent, TrackingStatus
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConnectorError,
     IdempotencyConflict,
     InvalidData,
     InvalidRequest,
+    Money,
     RateLimitExceeded,
+    Redaction,
+    Region,
+    Request,
+    Service,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
+    extra_for,
+    is_object,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
+    from moorage.contracts.shipping.rates import CarrierMessage, RateRequest
+    from moorage.vendor_sdk import Answer, Response, Wire
 
     Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
@@ -322,3 +322,58 @@ def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
             remedy="Give length, width and height.",
         )
     return parcel.sides
+
+
+def place_at(
+    body: Answer, city: str, region: str, postal_code: str, *countries: str
+) -> Place | None:
+    """The place of a tracking event; None if the answer has none.
+
+    Args:
+        body: the vendor's place.
+        city: the name of the city's field.
+        region: the name of the region's field.
+        postal_code: the name of the postal code's field.
+        countries: the names of the fields that may hold the country, the preferred one first.
+    """
+    place = Place(
+        city=body.text(city),
+        region=body.text(region),
+        postal_code=body.text(postal_code),
+        country=next((text for name in countries if (text := body.text(name))), None),
+    )
+    return None if place == Place() else place
+
+
+def address_result(
+    address: Address,
+    suggested: Address,
+    *,
+    valid: bool | None,
+    compared: Address | None = None,
+    messages: tuple[CarrierMessage, ...],
+    raw: Mapping[str, Any],
+) -> AddressResult:
+    """The result of a check of an address.
+
+    Args:
+        address: the address that was checked.
+        suggested: the vendor's spelling of it.
+        valid: the vendor's verdict; None if it has none.
+        compared: the address as the vendor returns it without a change, if it differs.
+        messages: the vendor's remarks.
+        raw: the vendor's answer.
+    """
+    changes = changed(compared or address, suggested) if valid else ()
+    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
+    if not valid:
+        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
+    return AddressResult(
+        verdict=verdict,
+        given=address,
+        suggested=suggested if valid else None,
+        changes=changes,
+        messages=messages,
+        residential=suggested.residential,
+        raw=raw,
+    )

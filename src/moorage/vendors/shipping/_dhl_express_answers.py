@@ -21,9 +21,17 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
-from moorage.domain.resilience.classify import is_success
-from moorage.errors import InvalidData
-from moorage.vendors._reading import Answer, answer, as_money, as_time, malformed, read
+from moorage.vendor_sdk import (
+    Answer,
+    InvalidData,
+    as_answer,
+    as_money,
+    as_time,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+)
 from moorage.vendors.shipping._common import (
     arrival,
     changed,
@@ -41,12 +49,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.errors import ConnectorError, VendorRejected
+    from moorage.vendor_sdk import (
+        ConnectorError,
+        Money,
+        Ref,
+        Request,
+        Response,
+        VendorRejected,
+        Wire,
+    )
 
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
 """Codes by which DHL reports that it has no product for a shipment."""
@@ -76,7 +88,7 @@ _ONCE: Final = "DHL returns a label only with the purchase, and that answer was 
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
     """Parse the rates and messages."""
-    body = answer(response)
+    body = read_answer(response)
     if "products" not in body.raw:
         raise malformed(response, "products")
     rates: list[Rate] = []
@@ -135,10 +147,8 @@ def no_rates(error: VendorRejected) -> RateResult:
 
 def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
     """Parse a bought shipment with its labels."""
-    body = answer(response)
-    number = body.text("shipmentTrackingNumber")
-    if number is None:
-        raise malformed(response, "shipmentTrackingNumber")
+    body = read_answer(response)
+    number = required(body.text("shipmentTrackingNumber"), response, "shipmentTrackingNumber")
     pieces = [
         text for package in body.objects("packages") if (text := package.text("trackingNumber"))
     ]
@@ -246,7 +256,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the answer if DHL delivers to a place, and its spelling of the place."""
-    body = answer(response)
+    body = read_answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
     first = next(body.objects("address"), None)
@@ -288,7 +298,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if is_success(response.status):
         return None
     try:
-        body = read(response.json())
+        body = as_answer(response.json())
     except InvalidData:
         return None
     texts = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]

@@ -13,8 +13,7 @@ from moorage.contracts.shipping.rates import (
     Signature,
 )
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
-from moorage.contracts.vendor import merged
-from moorage.errors import UnsupportedByVendor
+from moorage.vendor_sdk import UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     as_number,
     declared,
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
     from datetime import date, time
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.parcels import Customs, Parcel
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.domain.values.money import Money
+    from moorage.vendor_sdk import Money, Ref
 
 CARRIER: Final = "dhl_express"
 _PLACES: Final = 3

@@ -16,32 +16,38 @@ from moorage.contracts.shipping.rates import (
 )
 from moorage.contracts.shipping.shipments import (
     AddressResult,
-    AddressVerdict,
     CancelState,
     Label,
     ShipmentState,
 )
-from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
-from moorage.contracts.vendor import extra_for, merged
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.errors import UnsupportedByVendor, VendorFailed
-from moorage.vendors._reading import Answer, answer, as_money, malformed
+from moorage.vendor_sdk import (
+    Answer,
+    UnsupportedByVendor,
+    VendorFailed,
+    as_money,
+    extra_for,
+    is_success,
+    merged,
+    read_answer,
+    required,
+    vendor_words,
+)
 from moorage.vendors.shipping._common import (
+    address_result,
     arrival,
     carrier_word,
-    changed,
     country_of,
     in_order,
+    place_at,
     service_word,
 )
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping.parcels import Customs
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
 
 _LATER: Final = frozenset(
     {
@@ -180,10 +186,8 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers without one."""
-    body = answer(response)
-    shipment = body.text("id")
-    if shipment is None:
-        raise malformed(response, "id")
+    body = read_answer(response)
+    shipment = required(body.text("id"), response, "id")
     insured = None if request.insurance is None else str(request.insurance.amount)
     rates: list[Rate] = []
     messages = list(read_messages(body))
@@ -267,20 +271,13 @@ def _event(body: Answer) -> TrackingEvent:
         code=body.text("status_detail"),
         at=body.time("datetime"),
         text=body.text("message"),
-        location=_place(body.object("tracking_location")),
+        location=place_at(body.object("tracking_location"), "city", "state", "zip", "country"),
     )
-
-
-def _place(body: Answer) -> Place | None:
-    parts = [body.text(name) for name in ("city", "state", "zip", "country")]
-    if parts == [None] * 4:
-        return None
-    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the verification of an address."""
-    body = answer(response)
+    body = read_answer(response)
     fields = {
         ours: body.text(theirs)
         for ours, theirs in FIELDS.items()
@@ -292,20 +289,15 @@ def read_address(response: Response, address: Address) -> AddressResult:
         country=country_of(body.text("country"), address),
         residential=body.flag("residential"),
     )
-    changes = changed(_in_two_lines(address), suggested) if valid else ()
-    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
-    if not valid:
-        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
-    return AddressResult(
-        verdict=verdict,
-        given=address,
-        suggested=suggested if valid else None,
-        changes=changes,
+    return address_result(
+        address,
+        suggested,
+        valid=valid,
+        compared=_in_two_lines(address),
         messages=tuple(
             CarrierMessage(code=error.text("code"), text=error.text("message"))
             for error in body.objects("verifications.delivery.errors")
         ),
-        residential=suggested.residential,
         raw=body.raw,
     )
 

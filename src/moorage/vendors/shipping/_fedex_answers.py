@@ -14,15 +14,20 @@ from moorage.contracts.shipping.shipments import (
     Shipment,
     ShipmentState,
 )
-from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
-from moorage.domain.resilience.classify import is_success
-from moorage.errors import (
+from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
-    InvalidData,
     VendorFailed,
     VendorRejected,
+    as_answer,
+    as_money,
+    error_answer,
+    is_success,
+    malformed,
+    read_answer,
+    required,
 )
-from moorage.vendors._reading import Answer, answer, as_money, malformed, read
 from moorage.vendors.shipping._common import (
     arrival,
     changed,
@@ -30,17 +35,14 @@ from moorage.vendors.shipping._common import (
     decoded,
     in_order,
     kind_of,
+    place_at,
     refusal,
     service_word,
 )
 from moorage.vendors.shipping._fedex_requests import CARRIER
 
 if TYPE_CHECKING:
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Money, Ref, Request, Response, Wire
     from moorage.vendors.shipping._common import Kind
 
 NOT_FOUND: Final = "NOTFOUND"
@@ -81,7 +83,7 @@ _DAYS: Final = {"ONE_DAY": 1} | {
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
     """Parse the rates and messages."""
-    body = answer(response)
+    body = read_answer(response)
     offers = body.value("output.rateReplyDetails")
     if offers is None and not body.object("output"):
         raise malformed(response, "output")
@@ -140,7 +142,7 @@ def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessa
 def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
     """FedEx's message that it does not serve a route."""
     message = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
-    raw = None if error.response is None else answer(error.response).raw
+    raw = None if error.response is None else read_answer(error.response).raw
     return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw)
 
 
@@ -150,13 +152,15 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
     Raises:
         VendorFailed: the answer does not identify the shipment.
     """
-    body = answer(response)
-    sold = read(body.value("output.transactionShipments.0"))
+    body = read_answer(response)
+    sold = as_answer(body.value("output.transactionShipments.0"))
     pieces = list(sold.objects("pieceResponses"))
     numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
-    master = sold.text("masterTrackingNumber") or next(iter(numbers), None)
-    if master is None:
-        raise malformed(response, "masterTrackingNumber")
+    master = required(
+        sold.text("masterTrackingNumber") or next(iter(numbers), None),
+        response,
+        "masterTrackingNumber",
+    )
     service = sold.text("serviceType")
     papers = (
         shipment_document.text("url") for shipment_document in sold.objects("shipmentDocuments")
@@ -237,7 +241,7 @@ def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
 
 def read_tracks(response: Response) -> list[Answer]:
     """Parse the tracking of numbers, including numbers that are not found."""
-    body = answer(response)
+    body = read_answer(response)
     if not body.object("output"):
         raise malformed(response, "output")
     return [
@@ -294,22 +298,16 @@ def _event(body: Answer) -> TrackingEvent:
         code=body.text("exceptionCode") or body.text("eventType"),
         at=body.time("date"),
         text=": ".join(text for text in descriptions if text) or None,
-        location=_place(body.object("scanLocation")),
+        location=place_at(
+            body.object("scanLocation"), "city", "stateOrProvinceCode", "postalCode", "countryCode"
+        ),
     )
-
-
-def _place(body: Answer) -> Place | None:
-    names = ("city", "stateOrProvinceCode", "postalCode", "countryCode")
-    parts = [body.text(name) for name in names]
-    if parts == [None] * 4:
-        return None
-    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
-    body = answer(response)
-    resolved = read(body.value("output.resolvedAddresses.0"))
+    body = read_answer(response)
+    resolved = as_answer(body.value("output.resolvedAddresses.0"))
     if not resolved:
         raise malformed(response, "resolvedAddresses")
     matched = _address(resolved, address)
@@ -366,7 +364,7 @@ def read_cancel(response: Response) -> str:
     Raises:
         VendorFailed: the answer does not confirm it.
     """
-    body = answer(response)
+    body = read_answer(response)
     if body.flag("output.cancelledShipment") is not True:
         raise malformed(response, "cancelledShipment")
     message = body.text("output.message") or body.text("output.successMessage")
@@ -375,16 +373,13 @@ def read_cancel(response: Response) -> str:
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body; FedEx also reports refusals with a successful status."""
-    try:
-        body = read(response.json())
-    except InvalidData:
-        return None
+    body = error_answer(response)
     error = next(body.objects("errors"), None)
     if error is None and is_success(response.status):
         refused = request.path.endswith("/cancel") and (
             body.flag("output.cancelledShipment") is False
         )
-        error = next(body.objects("output.alerts"), read({})) if refused else None
+        error = next(body.objects("output.alerts"), as_answer({})) if refused else None
     if error is None:
         return None
     code = error.text("code")

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.shipping.parcels import Contents
 from moorage.contracts.shipping.rates import LabelFormat, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
-from moorage.contracts.vendor import merged
-from moorage.domain.values.money import Money
-from moorage.errors import UnsupportedByVendor
+from moorage.vendor_sdk import Money, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import as_number, extra_of, filled, reference_on_label
 
 if TYPE_CHECKING:

@@ -11,25 +11,31 @@ from moorage.contracts.shipping.rates import (
     Rate,
     RateResult,
 )
-from moorage.contracts.shipping.shipments import AddressResult, AddressVerdict, ShipmentState
-from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.values.money import Money
-from moorage.errors import (
+from moorage.contracts.shipping.shipments import AddressResult, ShipmentState
+from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
-    InvalidData,
+    Money,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
+    as_money,
+    error_answer,
+    is_success,
+    malformed,
+    read_answer,
+    read_answers,
+    required,
 )
-from moorage.vendors._reading import Answer, answer, answers, as_money, malformed, read
 from moorage.vendors.shipping._common import (
+    address_result,
     arrival,
     carrier_word,
-    changed,
     country_of,
     in_order,
     kind_of,
+    place_at,
     refusal,
     service_word,
 )
@@ -37,9 +43,7 @@ from moorage.vendors.shipping._shipengine_requests import FIELDS, layout_of
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
     from moorage.vendors.shipping._common import Kind
 
 BUYING: Final = "/v1/labels/rates/"
@@ -99,10 +103,10 @@ _BAD_REQUEST: Final = 400
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers without one."""
-    body = answer(response)
-    shipment = body.text("rate_response.shipment_id") or body.text("shipment_id")
-    if shipment is None:
-        raise malformed(response, "shipment_id")
+    body = read_answer(response)
+    shipment = required(
+        body.text("rate_response.shipment_id") or body.text("shipment_id"), response, "shipment_id"
+    )
     messages = [_message(error) for error in body.objects("rate_response.errors")]
     for item in body.objects("rate_response.invalid_rates"):
         carrier = carrier_word(item.text("carrier_code")) or None
@@ -202,21 +206,13 @@ def _event(body: Answer) -> TrackingEvent:
         code=code,
         at=body.time("occurred_at"),
         text=body.text("description") or body.text("status_description"),
-        location=_place(body),
+        location=place_at(body, "city_locality", "state_province", "postal_code", "country_code"),
     )
-
-
-def _place(body: Answer) -> Place | None:
-    names = ("city_locality", "state_province", "postal_code", "country_code")
-    parts = [body.text(name) for name in names]
-    if parts == [None] * 4:
-        return None
-    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
-    results = answers(response)
+    results = read_answers(response)
     if not results:
         raise malformed(response, "address")
     body, match = results[0], results[0].object("matched_address")
@@ -228,17 +224,13 @@ def read_address(response: Response, address: Address) -> AddressResult:
         residential=home,
         tax_id=address.tax_id,
     )
-    valid = bool(match) and body.text("status") in {"verified", "warning"}
-    changes = changed(address, matched) if valid else ()
-    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
-    if not valid:
-        wrong = body.text("status") == "error"
-        verdict = AddressVerdict.INVALID if wrong else AddressVerdict.UNKNOWN
-    return AddressResult(
-        verdict=verdict,
-        given=address,
-        suggested=matched if valid else None,
-        changes=changes,
+    status = body.text("status")
+    valid = True if match and status in {"verified", "warning"} else None
+    valid = False if status == "error" else valid
+    return address_result(
+        address,
+        matched,
+        valid=valid,
         messages=tuple(
             CarrierMessage(
                 code=message.text("detail_code") or message.text("code"),
@@ -246,17 +238,13 @@ def read_address(response: Response, address: Address) -> AddressResult:
             )
             for message in body.objects("messages")
         ),
-        residential=home,
         raw=body.raw,
     )
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body; ShipEngine also reports refusals with a successful status."""
-    try:
-        body = read(response.json())
-    except InvalidData:
-        return None
+    body = error_answer(response)
     if is_success(response.status):
         return _refused(request, response, body)
     error = next(body.objects("errors"), None)

@@ -9,8 +9,7 @@ import attrs
 from moorage.contracts.shipping.parcels import Contents, NonDelivery
 from moorage.contracts.shipping.rates import LabelSize, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
-from moorage.contracts.vendor import extra_for, merged
-from moorage.errors import UnsupportedByVendor
+from moorage.vendor_sdk import UnsupportedByVendor, extra_for, merged
 from moorage.vendors.shipping._common import as_number, filled, pieces
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.domain.values.money import Money
+    from moorage.vendor_sdk import Money
 
 _LAYOUTS: Final = {LabelSize.INCHES_4X6: "4x6", LabelSize.A4: "A4", LabelSize.A6: "A6"}
 _SIGNATURES: Final = {Signature.ANYBODY: "signature", Signature.ADULT: "adult_signature"}

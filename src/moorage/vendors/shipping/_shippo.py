@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -18,25 +19,34 @@ from moorage.contracts.shipping.rates import (
 )
 from moorage.contracts.shipping.shipments import (
     AddressResult,
-    AddressVerdict,
     CancelState,
     ShipmentState,
 )
-from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
+from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
-from moorage.contracts.vendor import extra_for, merged
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.values.json_text import is_list
-from moorage.errors import InvalidData, InvalidRequest, VendorRejected
-from moorage.vendors._reading import Answer, answer, as_money, malformed, read
+from moorage.vendor_sdk import (
+    Answer,
+    InvalidData,
+    InvalidRequest,
+    Redaction,
+    VendorRejected,
+    as_answer,
+    as_money,
+    extra_for,
+    is_list,
+    is_success,
+    merged,
+    read_answer,
+    required,
+)
 from moorage.vendors.shipping._common import (
+    address_result,
     arrival,
     carrier_word,
-    changed,
     country_of,
     filled,
     in_order,
+    place_at,
     service_word,
 )
 
@@ -46,9 +56,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.shipping.parcels import Customs, Parcel
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
 
 STATES: Final = {
     "WAITING": ShipmentState.PENDING,
@@ -125,9 +133,8 @@ def mark(key: str) -> str:
     """The search mark that identifies the transaction of a key."""
     if len(key) <= _MARKED:
         return key
-    from moorage.domain.http.fingerprint import digest  # noqa: PLC0415 - seldom
-
-    return digest([key.encode()]).hex()
+    content = key.encode()
+    return sha256(b"%d:%b" % (len(content), content)).hexdigest()
 
 
 def address_body(address: Address) -> dict[str, Any]:
@@ -206,10 +213,8 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers without one."""
-    body = answer(response)
-    shipment = body.text("object_id")
-    if shipment is None:
-        raise malformed(response, "object_id")
+    body = read_answer(response)
+    shipment = required(body.text("object_id"), response, "object_id")
     file = _FILES[request.label, request.label_size]
     several = str(len(request.parcels)) if len(request.parcels) > 1 else None
     rates: list[Rate] = []
@@ -297,20 +302,13 @@ def _event(body: Answer) -> TrackingEvent:
         code=code,
         at=body.time("status_date"),
         text=body.text("status_details"),
-        location=_place(body.object("location")),
+        location=place_at(body.object("location"), "city", "state", "zip", "country"),
     )
-
-
-def _place(body: Answer) -> Place | None:
-    parts = [body.text(name) for name in ("city", "state", "zip", "country")]
-    if parts == [None] * 4:
-        return None
-    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
-    body = answer(response)
+    body = read_answer(response)
     fields = {
         ours: body.text(theirs)
         for ours, theirs in _FIELDS.items()
@@ -323,20 +321,14 @@ def read_address(response: Response, address: Address) -> AddressResult:
         tax_id=address.tax_id,
     )
     valid = body.flag("validation_results.is_valid")
-    changes = changed(address, suggested) if valid else ()
-    verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
-    if not valid:
-        verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID
-    return AddressResult(
-        verdict=verdict,
-        given=address,
-        suggested=suggested if valid else None,
-        changes=changes,
+    return address_result(
+        address,
+        suggested,
+        valid=valid,
         messages=tuple(
             CarrierMessage(code=message.text("code"), text=message.text("text"))
             for message in body.objects("validation_results.messages")
         ),
-        residential=suggested.residential,
         raw=body.raw,
     )
 
@@ -344,7 +336,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
 def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body; a failed purchase of a label has the status 201."""
     try:
-        body = read(response.json())
+        body = as_answer(response.json())
     except InvalidData:
         return None
     buying = request.method.value == "POST" and request.path == "/transactions"

@@ -21,10 +21,18 @@ from moorage.contracts.shipping.shipments import (
     Shipment,
     ShipmentState,
 )
-from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
-from moorage.domain.resilience.classify import is_success
-from moorage.errors import InvalidData
-from moorage.vendors._reading import Answer, answer, as_money, as_time, malformed, read
+from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
+from moorage.vendor_sdk import (
+    Answer,
+    as_answer,
+    as_money,
+    as_time,
+    error_answer,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+)
 from moorage.vendors.shipping._common import (
     arrival,
     changed,
@@ -32,6 +40,7 @@ from moorage.vendors.shipping._common import (
     decoded,
     in_order,
     kind_of,
+    place_at,
     refusal,
     service_word,
 )
@@ -42,11 +51,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
-    from moorage.domain.values.money import Money
-    from moorage.errors import ConnectorError, VendorRejected
+    from moorage.vendor_sdk import (
+        ConnectorError,
+        Money,
+        Ref,
+        Request,
+        Response,
+        VendorRejected,
+        Wire,
+    )
 
 NO_OFFER: Final = frozenset({"111210", "111217"})
 """Codes by which UPS reports that it has no service for a shipment."""
@@ -87,7 +100,7 @@ _PEOPLE: Final = "https://www.ups.com/track?tracknum="
 
 def read_rates(wire: Wire, response: Response) -> RateResult:
     """Parse the rates and messages."""
-    body = answer(response)
+    body = read_answer(response)
     if "RatedShipment" not in body.object("RateResponse").raw:
         raise malformed(response, "RatedShipment")
     messages = list(_alerts(body.object("RateResponse.Response"), "Alert"))
@@ -142,11 +155,11 @@ def no_rates(error: VendorRejected) -> RateResult:
 
 def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
     """Parse a bought shipment, with its labels in the format of the purchase."""
-    body = answer(response)
+    body = read_answer(response)
     results = body.object("ShipmentResponse.ShipmentResults")
-    number = results.text("ShipmentIdentificationNumber")
-    if number is None:
-        raise malformed(response, "ShipmentIdentificationNumber")
+    number = required(
+        results.text("ShipmentIdentificationNumber"), response, "ShipmentIdentificationNumber"
+    )
     labels = read_labels(results, "PackageResults", "ShippingLabel", "ImageFormat")
     cost = _money(results, "NegotiatedRateCharges.TotalCharge")
     bought = bought_shipment(wire, number, labels, offer)
@@ -176,7 +189,7 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
 
 def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
     """The shipment of recovered labels, and the labels."""
-    body = answer(response).object("LabelRecoveryResponse")
+    body = read_answer(response).object("LabelRecoveryResponse")
     labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
     numbers = [label.tracking_number for label in labels if label.tracking_number]
     lead = body.text("ShipmentIdentificationNumber") or next(iter(numbers), None)
@@ -204,7 +217,7 @@ def bought_shipment(
 
 def read_cancel(ref: Ref, response: Response) -> CancelResult:
     """Parse the result of a void."""
-    body = answer(response)
+    body = read_answer(response)
     status = body.object("VoidShipmentResponse.SummaryResult.Status")
     code = status.text("Code")
     return CancelResult(
@@ -217,10 +230,10 @@ def read_cancel(ref: Ref, response: Response) -> CancelResult:
 
 def read_track(response: Response, number: str) -> Tracking:
     """Parse the progress of a parcel."""
-    body = answer(response)
+    body = read_answer(response)
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
     matching = [item for item in packages if item.text("trackingNumber") == number]
-    package = next(iter(matching or packages), read(None))
+    package = next(iter(matching or packages), as_answer(None))
     # The newest event comes first, and may have the same second as the one before it.
     newest = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest))
@@ -257,7 +270,14 @@ def _event(body: Answer) -> TrackingEvent:
         code=body.text("status.code"),
         at=_moment(body),
         text=body.text("status.description"),
-        location=_place(body.object("location.address")),
+        location=place_at(
+            body.object("location.address"),
+            "city",
+            "stateProvince",
+            "postalCode",
+            "countryCode",
+            "country",
+        ),
     )
 
 
@@ -271,18 +291,9 @@ def _moment(body: Answer) -> datetime | None:
     return None
 
 
-def _place(body: Answer) -> Place | None:
-    names = ("city", "stateProvince", "postalCode", "countryCode")
-    parts = [body.text(name) for name in names]
-    parts[3] = parts[3] or body.text("country")
-    if parts == [None] * 4:
-        return None
-    return Place(city=parts[0], region=parts[1], postal_code=parts[2], country=parts[3])
-
-
 def read_address(response: Response, address: Address) -> AddressResult:
     """Parse the check of an address."""
-    body = answer(response)
+    body = read_answer(response)
     answer_body = body.object("XAVResponse")
     if not answer_body:
         raise malformed(response, "XAVResponse")
@@ -331,10 +342,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for an answer's code and text."""
     if is_success(response.status):
         return None
-    try:
-        body = read(response.json())
-    except InvalidData:
-        return None
+    body = error_answer(response)
     error = next(body.objects("response.errors"), None) or next(body.objects("errors"), None)
     if error is None:
         return None

@@ -14,8 +14,7 @@ from moorage.contracts.shipping.rates import (
     Signature,
 )
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted, plain
-from moorage.contracts.vendor import merged
-from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendor_sdk import InvalidData, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     declared,
     extra_of,
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.domain.values.money import Money
+    from moorage.vendor_sdk import Money, Ref
 
 CARRIER: Final = "ups"
 _THERE: Final = ""

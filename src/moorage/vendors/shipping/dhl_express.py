@@ -16,20 +16,22 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.shipping.rates import ShippingCapability
-from moorage.contracts.vendor import Vendor, mode_at
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     ConfigurationError,
     ConnectorError,
+    Credentials,
     OutcomeUnknown,
+    Request,
+    Secret,
+    Service,
     UnsupportedByVendor,
+    Vendor,
     VendorRejected,
+    as_secret,
+    mode_at,
+    read_answer,
 )
-from moorage.vendors._reading import Answer, answer
 from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
 from moorage.vendors.shipping._dhl_express_answers import (
     NO_OFFER,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import (
         AddressResult,
@@ -59,9 +60,7 @@ if TYPE_CHECKING:
         Shipment,
     )
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
+    from moorage.vendor_sdk import Mode, Ref, Response, Wire
 
 _OFFSET: Final = re.compile(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
 _NOT_FOUND: Final = 404
@@ -88,7 +87,6 @@ def _as_ready(value: time | str) -> time:
         ) from None
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class DhlExpress(Vendor):
     """An account at DHL Express.
@@ -141,7 +139,7 @@ class DhlExpress(Vendor):
             )
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self.base_url,
             live="https://express.api.dhl.com/mydhlapi",
@@ -225,7 +223,7 @@ class DhlExpress(Vendor):
         raise UnsupportedByVendor("DHL Express returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment that anybody bought."""
+        """Track a shipment, including one that was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         return read_track(await _tracked(wire, number), number)
 
@@ -269,7 +267,7 @@ class DhlExpress(Vendor):
             "levelOfDetail": "all",
         }
         try:
-            body = answer(await wire.send(Request.get("/tracking", query=query)))
+            body = read_answer(await wire.send(Request.get("/tracking", query=query)))
         except ConnectorError:
             return None
         return next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
@@ -287,7 +285,7 @@ async def _tracked(wire: Wire, number: str) -> Answer:
         if error.status != _NOT_FOUND:
             raise
         response = await _ask(wire, number, "advance-shipment")
-    body = answer(response)
+    body = read_answer(response)
     result = next((shipment for shipment in body.objects("shipments") if _number(shipment)), None)
     if result is None:
         raise VendorRejected(

@@ -20,14 +20,22 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from moorage.contracts.vendor import Vendor, mode_of_key
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import InvalidData, UnsupportedByVendor, VendorRejected
-from moorage.vendors._reading import answer, as_money, malformed, read
+from moorage.vendor_sdk import (
+    ApiVendor,
+    Credentials,
+    InvalidData,
+    Request,
+    Secret,
+    Service,
+    UnsupportedByVendor,
+    VendorRejected,
+    as_answer,
+    as_money,
+    malformed,
+    mode_of_key,
+    read_answer,
+    required,
+)
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
@@ -54,15 +62,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
 _CONVERTED: Final = {
@@ -78,9 +80,13 @@ _CARRIERS: Final = {
 }
 
 
-@careful
+def _auth(_: EasyPost, secret: Secret) -> Credentials:
+    """Basic authentication with the key as the user."""
+    return Credentials.basic(secret.reveal(), "")
+
+
 @attrs.frozen(kw_only=True)
-class EasyPost(Vendor):
+class EasyPost(ApiVendor):
     """An account at EasyPost.
 
     Attributes:
@@ -89,18 +95,20 @@ class EasyPost(Vendor):
         label_hosts: hosts that labels may be downloaded from.
     """
 
-    name: ClassVar[str] = "easypost"
-    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
-    api_version: ClassVar[str | None] = "v2"
-    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+    name = "easypost"
+    kinds = ("shipping",)
+    api_version = "v2"
+    capabilities = frozenset(ShippingCapability) - {
         ShippingCapability.MULTI_PARCEL,
         ShippingCapability.LABEL_PAPER,
     }
-    webhook: ClassVar[str | None] = "easypost"
+    webhook = "easypost"
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    auth = _auth
+    refusals = staticmethod(classify)
+    ping_path = "/v2/shipments"
+    ping_query: ClassVar[Mapping[str, int]] = {"page_size": 1}
+
     base_url: str = "https://api.easypost.com"
     label_hosts: tuple[str, ...] = attrs.field(
         default=(
@@ -111,26 +119,12 @@ class EasyPost(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
-
-    def ping(self) -> Request:
-        """Request one shipment."""
-        return Request.get("/v2/shipments", query={"page_size": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        credentials = (
-            None if self.credentials is None else Credentials.basic(self.credentials.reveal(), "")
-        )
-        api = Service(
-            "easypost",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            classify=classify,
-        )
-        return {"": api, LABELS: label_service("easypost", self.label_hosts)}
+        return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -184,21 +178,19 @@ class EasyPost(Vendor):
             raise UnsupportedByVendor(f"EasyPost converts no label to {label}.")
         query = {"file_format": FORMATS[label]}
         response = await wire.send(Request.get(f"{_path('shipments', ref.id)}/label", query=query))
-        body = answer(response)
-        url = body.text(f"postage_label.{where}")
-        if url is None:
-            raise malformed(response, where)
+        body = read_answer(response)
+        url = required(body.text(f"postage_label.{where}"), response, where)
         return (read_label(body, label, url, await fetched(wire, url)),)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment that anybody bought."""
+        """Track a shipment, including one that was bought elsewhere."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
         request = Request.post("/v2/trackers", json={"tracker": tracker})
-        return read_tracker(answer(await wire.send(request.evolve(idempotent=True))))
+        return read_tracker(read_answer(await wire.send(request.evolve(idempotent=True))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
-        body = answer(await wire.send(Request.get(_path("shipments", ref.id))))
+        body = read_answer(await wire.send(Request.get(_path("shipments", ref.id))))
         if body.object("tracker"):
             return read_tracker(body.object("tracker"))
         rate = body.text("selected_rate.carrier")
@@ -216,14 +208,14 @@ class EasyPost(Vendor):
             response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))
         except VendorRejected:
             response = await wire.send(Request.get(path))
-            if answer(response).text("refund_status") is None:
+            if read_answer(response).text("refund_status") is None:
                 raise
-        status = answer(response).text("refund_status")
+        status = read_answer(response).text("refund_status")
         return CancelResult(
             ref=ref,
             state=REFUNDS.get(status or "", (CancelState.UNKNOWN,))[0],
             vendor_status=status,
-            raw=answer(response).raw,
+            raw=read_answer(response).raw,
         )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
@@ -234,7 +226,7 @@ class EasyPost(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to events of a tracker or a refund."""
-        fields = read(event.data)
+        fields = as_answer(event.data)
         shipment = fields.text("shipment_id")
         tracking = state = None
         status = fields.text("status")
@@ -268,7 +260,7 @@ def _path(kind: str, id: str | None) -> str:
 
 
 def _identified(response: Response) -> Answer:
-    body = answer(response)
+    body = read_answer(response)
     if body.text("id") is None:
         raise malformed(response, "id")
     return body

@@ -16,20 +16,24 @@ import attrs
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState
 from moorage.contracts.shipping.tracking import TrackingStatus
-from moorage.contracts.vendor import Vendor, choices, key_at, mode_at
-from moorage.domain.http.requests import Request
-from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    ClientAuthentication,
     ConfigurationError,
     ConnectorError,
+    OAuthClient,
     OutcomeUnknown,
+    Request,
+    Secret,
+    Service,
     UnsupportedByVendor,
+    Vendor,
     VendorRejected,
+    as_secret,
+    choices,
+    key_at,
+    malformed,
+    mode_at,
 )
-from moorage.vendors._reading import malformed
 from moorage.vendors.shipping._common import check_carrier, mark, required_request
 from moorage.vendors.shipping._fedex_answers import (
     classify,
@@ -59,14 +63,10 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer, Mode, Ref, Response, Wire
 
 _TRACKING: Final = "tracking"
 _NO_SERVICE: Final = ("NOSERVICE", "NOT.AVAILABLE", "NOTSERVED", "NOT.SERVICED")
@@ -90,7 +90,6 @@ def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> Non
         )
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class FedEx(Vendor):
     """An account at FedEx.
@@ -156,7 +155,7 @@ class FedEx(Vendor):
         return "" if self.tracking_client_id is None else _TRACKING
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self._at, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
@@ -241,7 +240,7 @@ class FedEx(Vendor):
         raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel that anybody sent."""
+        """Track a parcel, including one that was sent from elsewhere."""
         check_carrier(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
         error = unheard_of(track, response)

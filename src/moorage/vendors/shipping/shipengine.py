@@ -8,7 +8,7 @@ and never repeated.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import attrs
@@ -16,20 +16,24 @@ import attrs
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
 from moorage.contracts.shipping.tracking import ShippingEvent
-from moorage.contracts.vendor import Vendor, choices, key_at, mode_of_key
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
     ConnectorError,
     InvalidData,
     OutcomeUnknown,
+    Request,
+    Service,
     UnsupportedByVendor,
     VendorRejected,
+    api_key,
+    as_answer,
+    choices,
+    key_at,
+    malformed,
+    mode_of_key,
+    read_answer,
 )
-from moorage.vendors._reading import Answer, answer, malformed, read
 from moorage.vendors.shipping._common import (
     LABELS,
     carrier_word,
@@ -55,15 +59,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _CARRIERS: Final = {"usps": "stamps_com"}
 _VOIDED_ALREADY: Final = "label_already_voided"
@@ -72,9 +71,8 @@ _LONGEST_MARK: Final = 100
 _MARK: Final = "shipment.advanced_options.custom_field1"
 
 
-@careful
 @attrs.frozen(kw_only=True)
-class ShipEngine(Vendor):
+class ShipEngine(ApiVendor):
     """An account at ShipEngine.
 
     Attributes:
@@ -87,17 +85,16 @@ class ShipEngine(Vendor):
         label_hosts: hosts that labels may be downloaded from.
     """
 
-    name: ClassVar[str] = "shipengine"
-    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
-    api_version: ClassVar[str | None] = "v1"
-    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
-        ShippingCapability.LABEL_EPL
-    }
-    webhook: ClassVar[str | None] = "shipengine"
+    name = "shipengine"
+    kinds = ("shipping",)
+    api_version = "v1"
+    capabilities = frozenset(ShippingCapability) - {ShippingCapability.LABEL_EPL}
+    webhook = "shipengine"
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    auth = api_key("API-Key")
+    refusals = staticmethod(classify)
+    ping_path = "/v1/carriers"
+
     carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
     insurer: str = attrs.field(
         default="carrier", metadata=choices("carrier", "shipsurance", "third_party")
@@ -108,26 +105,12 @@ class ShipEngine(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=(), test=("TEST_",))
-
-    def ping(self) -> Request:
-        """Request the carriers."""
-        return Request.get("/v1/carriers")
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        credentials = None
-        if self.credentials is not None:
-            credentials = Credentials.api_key(self.credentials, header="API-Key")
-        api = Service(
-            "shipengine",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            classify=classify,
-        )
-        return {"": api, LABELS: label_service("shipengine", self.label_hosts)}
+        return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -193,13 +176,13 @@ class ShipEngine(Vendor):
         return await _labels(wire, bought, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment that anybody bought, by a carrier that ShipEngine knows."""
+        """Track a shipment of any sender, by a carrier that ShipEngine supports."""
         query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
-        return read_tracking(answer(await wire.send(Request.get("/v1/tracking", query=query))))
+        return read_tracking(read_answer(await wire.send(Request.get("/v1/tracking", query=query))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
-        return read_tracking(answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
+        return read_tracking(read_answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
         """Void a label; an earlier void is reported as such."""
@@ -210,7 +193,7 @@ class ShipEngine(Vendor):
             if error.vendor_code != _VOIDED_ALREADY or error.response is None:
                 raise
             response, status = error.response, _VOIDED_ALREADY
-        body = answer(response)
+        body = read_answer(response)
         if body.flag("approved") is None:
             raise malformed(response, "approved")
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
@@ -224,8 +207,8 @@ class ShipEngine(Vendor):
         """Convert a webhook to an event of a shipment."""
         if event.vendor_type != "API_TRACK":
             return ()
-        tracking = read_tracking(read(event.data))
-        label = _LABEL.fullmatch(read(event.data).text("label_url") or "")
+        tracking = read_tracking(as_answer(event.data))
+        label = _LABEL.fullmatch(as_answer(event.data).text("label_url") or "")
         return (
             ShippingEvent(
                 id=event.id,
@@ -233,7 +216,7 @@ class ShipEngine(Vendor):
                 tracking=tracking,
                 vendor_status=tracking.vendor_status,
                 at=event.time,
-                raw=read(event.data).raw,
+                raw=as_answer(event.data).raw,
             ),
         )
 
@@ -243,7 +226,7 @@ def _path(ref: Ref) -> str:
 
 
 async def _every_carrier(wire: Wire) -> Sequence[str]:
-    account = answer(await wire.send(Request.get("/v1/carriers")))
+    account = read_answer(await wire.send(Request.get("/v1/carriers")))
     # In sorted order, so that a repeat sends the same request.
     every = sorted(
         carrier_id
@@ -259,7 +242,7 @@ async def _every_carrier(wire: Wire) -> Sequence[str]:
 
 
 def _identified(response: Response) -> Answer:
-    body = answer(response)
+    body = read_answer(response)
     if body.text("label_id") is None:
         raise malformed(response, "label_id")
     return body
@@ -269,7 +252,7 @@ async def _marked_label(wire: Wire, rate: str, mark: str) -> Answer | None:
     """The label of a rate with this mark; None if there is none, or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
-        listing = answer(await wire.send(Request.get("/v1/labels", query=query)))
+        listing = read_answer(await wire.send(Request.get("/v1/labels", query=query)))
     except ConnectorError:
         return None
     return next(

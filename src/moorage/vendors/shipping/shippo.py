@@ -21,19 +21,22 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from moorage.contracts.vendor import Vendor, mode_of_key
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
+    ApiVendor,
     ConnectorError,
+    Credentials,
     InvalidData,
     OutcomeUnknown,
+    Request,
+    Secret,
+    Service,
     VendorRejected,
+    as_answer,
+    malformed,
+    mode_of_key,
+    read_answer,
 )
-from moorage.vendors._reading import Answer, answer, malformed, read
 from moorage.vendors.shipping._common import LABELS, fetched, label_service, texts
 from moorage.vendors.shipping._shippo import (
     REFUNDS,
@@ -54,19 +57,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
-    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 
-@careful
+def _auth(_: Shippo, secret: Secret) -> Credentials:
+    """The token in Shippo's own form."""
+    token = Secret(f"ShippoToken {secret.reveal()}")
+    return Credentials.api_key(token, header="Authorization")
+
+
 @attrs.frozen(kw_only=True)
-class Shippo(Vendor):
+class Shippo(ApiVendor):
     """An account at Shippo.
 
     Attributes:
@@ -76,18 +79,21 @@ class Shippo(Vendor):
         label_hosts: hosts that labels may be downloaded from.
     """
 
-    name: ClassVar[str] = "shippo"
-    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
-    api_version: ClassVar[str | None] = "2018-02-08"
-    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+    name = "shippo"
+    kinds = ("shipping",)
+    api_version = "2018-02-08"
+    capabilities = frozenset(ShippingCapability) - {
         ShippingCapability.CONVERT_LABEL,
         ShippingCapability.LABEL_EPL,
     }
-    webhook: ClassVar[str | None] = "shippo"
+    webhook = "shippo"
 
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    auth = _auth
+    refusals = staticmethod(classify)
+    headers: ClassVar[Mapping[str, str]] = {"SHIPPO-API-VERSION": api_version}
+    ping_path = "/transactions"
+    ping_query: ClassVar[Mapping[str, int]] = {"results": 1}
+
     base_url: str = "https://api.goshippo.com"
     label_hosts: tuple[str, ...] = attrs.field(
         default=(
@@ -99,28 +105,12 @@ class Shippo(Vendor):
     )
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
-
-    def ping(self) -> Request:
-        """Request one transaction."""
-        return Request.get("/transactions", query={"results": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API, and the host of label files."""
-        credentials = None
-        if self.credentials is not None:
-            token = Secret(f"ShippoToken {self.credentials.reveal()}")
-            credentials = Credentials.api_key(token, header="Authorization")
-        api = Service(
-            "shippo",
-            self.base_url,
-            credentials=credentials,
-            needs_credentials=credentials is None,
-            headers={"SHIPPO-API-VERSION": str(self.api_version)},
-            classify=classify,
-        )
-        return {"": api, LABELS: label_service("shippo", self.label_hosts)}
+        return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -149,7 +139,7 @@ class Shippo(Vendor):
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
-        offer = answer(await wire.send(Request.get(_path("rates", rate.id))))
+        offer = read_answer(await wire.send(Request.get(_path("rates", rate.id))))
         body = {
             "rate": rate.id,
             "label_file_type": rate.other("file"),
@@ -182,8 +172,10 @@ class Shippo(Vendor):
         return (await self.get(wire, ref)).labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment that anybody bought."""
-        return read_track(answer(await wire.send(Request.get(_path("tracks", carrier, number)))))
+        """Track a shipment, including one that was bought elsewhere."""
+        return read_track(
+            read_answer(await wire.send(Request.get(_path("tracks", carrier, number))))
+        )
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment that was bought here."""
@@ -222,7 +214,7 @@ class Shippo(Vendor):
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to an event of a shipment or a label."""
-        fields = read(event.data)
+        fields = as_answer(event.data)
         tracking = state = None
         status = fields.text("status")
         if event.vendor_type == "track_updated":
@@ -261,7 +253,7 @@ def _path(*parts: str) -> str:
 async def _transactions_of(wire: Wire, rate: str | None) -> list[Answer]:
     """All transactions of a rate."""
     request = Request.get("/transactions", query={"rate": rate, "results": 100})
-    return list(answer(await wire.send(request)).objects("results"))
+    return list(read_answer(await wire.send(request)).objects("results"))
 
 
 async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | None:
@@ -283,11 +275,11 @@ async def _offer(wire: Wire, bought: Answer) -> Answer:
     rate = bought.text("rate")
     if rate is None:
         return bought.object("rate")
-    return answer(await wire.send(Request.get(_path("rates", rate))))
+    return read_answer(await wire.send(Request.get(_path("rates", rate))))
 
 
 def _identified(response: Response) -> Answer:
-    body = answer(response)
+    body = read_answer(response)
     if body.text("object_id") is None:
         raise malformed(response, "object_id")
     return body
@@ -296,9 +288,9 @@ def _identified(response: Response) -> Answer:
 async def _refunded(wire: Wire, transaction: str) -> Answer:
     request = Request.post("/refunds", json={"transaction": transaction, "async": False})
     try:
-        return answer(await wire.send(request.evolve(idempotent=True)))
+        return read_answer(await wire.send(request.evolve(idempotent=True)))
     except VendorRejected:
-        refund = answer(await wire.send(Request.get(_path("transactions", transaction))))
+        refund = read_answer(await wire.send(Request.get(_path("transactions", transaction))))
         if not (refund.text("status") or "").startswith("REFUND"):
             raise
         return refund

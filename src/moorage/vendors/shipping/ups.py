@@ -16,18 +16,19 @@ import attrs
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
 from moorage.contracts.shipping.tracking import TrackingStatus
-from moorage.contracts.vendor import Vendor, mode_at
-from moorage.domain.http.requests import Request
-from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
+from moorage.vendor_sdk import (
     ConfigurationError,
     ConnectorError,
+    OAuthClient,
     OutcomeUnknown,
+    Request,
+    Secret,
+    Service,
     UnsupportedByVendor,
+    Vendor,
     VendorRejected,
+    as_secret,
+    mode_at,
 )
 from moorage.vendors.shipping._common import check_carrier, mark, on_its_day, required_request
 from moorage.vendors.shipping._ups_answers import (
@@ -57,19 +58,15 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
-    from moorage.contracts.ref import Ref
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.service.safety import Mode
+    from moorage.vendor_sdk import Mode, Ref, Response, Wire
 
 _SOURCE: Final = "moorage"
 _NOT_FOUND: Final = 404
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class Ups(Vendor):
     """An account at UPS.
@@ -121,7 +118,7 @@ class Ups(Vendor):
             )
 
     def mode(self) -> Mode | None:
-        """Live or test, told by the options; None if unknown."""
+        """Live or test mode, by the options; None if unknown."""
         return mode_at(
             self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
         )
@@ -218,7 +215,7 @@ class Ups(Vendor):
         return (await _recovered(wire, written, {"TrackingNumber": ref.id}))[1]
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel that anybody bought."""
+        """Track a parcel, including one that was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         request = Request.get(
             f"/api/track/v1/details/{quote(number, safe='')}",

@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import Price
-from moorage.errors import InvalidData, RateLimitExceeded
-from moorage.vendors._reading import as_decimal
+from moorage.vendor_sdk import InvalidData
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.contracts.sms import SmsMessage
-    from moorage.domain.http.requests import Response
-    from moorage.errors import AuthenticationFailed, ConnectorError, VendorFailed, VendorRejected
+    from moorage.vendor_sdk import (
+        Answer,
+        AuthenticationFailed,
+        ConnectorError,
+        RateLimitExceeded,
+        Response,
+        VendorFailed,
+        VendorRejected,
+    )
 
     Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
@@ -48,21 +57,24 @@ def as_field(value: Any) -> str:
 
 def as_price(amount: object, currency: str | None) -> Price | None:
     """A price; None if the amount or the currency is missing."""
-    number = as_decimal(amount)
+    number = sdk.as_decimal(amount)
     return None if number is None or currency is None else Price(number, currency.upper())
+
+
+def price(amount: str, currency: str) -> Callable[[Answer], Price | None]:
+    """A row that reads a price from the paths of amount and currency, or a currency in capitals."""
+    if currency.isupper():
+        return lambda fields: as_price(fields.value(amount), currency)
+    return lambda fields: as_price(fields.value(amount), fields.text(currency))
+
+
+def without_numbers(text: str) -> str:
+    """A vendor's text without telephone numbers."""
+    return _NUMBER.sub("(number)", text)
 
 
 def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
     """The error of a refusal, with the vendor's text but without telephone numbers."""
-    message = None if words is None else _NUMBER.sub("(number)", words)
-    fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
-    return kind(
-        f"{vendor} refused: {message or code}",
-        status=response.status,
-        vendor_code=code,
-        vendor_message=message,
-        response=response,
-        **fields,
-    )
+    return sdk.refusal(kind, vendor, response, code, words and without_numbers(words))

@@ -14,29 +14,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
-from moorage.contracts.vendor import Vendor, choices, extra_for
-from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
-    AuthenticationFailed,
+from moorage.vendor_sdk import (
     InvalidRequest,
-    RateLimitExceeded,
+    NotXmlError,
+    Request,
+    Secret,
+    Service,
+    Vendor,
     VendorRejected,
+    XmlElement,
+    as_secret,
+    aws_credentials,
+    aws_refusal,
+    choices,
+    extra_for,
+    is_success,
+    malformed,
+    read_xml,
 )
-from moorage.vendors._aws import LATER, WHO, signed
-from moorage.vendors._reading import malformed
-from moorage.vendors._xml import Element, NotXmlError, read_xml
 from moorage.vendors.sms._common import as_field, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.errors import ConnectorError
+    from moorage.vendor_sdk import ConnectorError, Response, Wire
     from moorage.vendors.sms._common import Kind
 
 _VERSION: Final = "2010-03-31"
@@ -60,7 +61,6 @@ _WRONG: Final = frozenset(
 )
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class AmazonSns(Vendor):
     """An account at Amazon SNS, in one region.
@@ -98,7 +98,7 @@ class AmazonSns(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        credentials = signed(
+        credentials = aws_credentials(
             "sns", self.region, self.access_key_id, self.credentials, self.session_token
         )
         return {
@@ -154,7 +154,7 @@ def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
     return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.as_dict())
 
 
-def _read(response: Response) -> Element | None:
+def _read(response: Response) -> XmlElement | None:
     try:
         return read_xml(response.body)
     except NotXmlError:
@@ -170,11 +170,5 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     code = None if error is None else error.text("Code")
     if error is None or code is None:
         return None
-    kind: Kind = VendorRejected
-    if code in LATER:
-        kind = RateLimitExceeded
-    elif code in WHO:
-        kind = AuthenticationFailed
-    elif code in _WRONG:
-        kind = InvalidRequest
-    return refusal(kind, "Amazon SNS", response, code, error.text("Message"))
+    kind: Kind = InvalidRequest if code in _WRONG else VendorRejected
+    return refusal(aws_refusal(code) or kind, "Amazon SNS", response, code, error.text("Message"))

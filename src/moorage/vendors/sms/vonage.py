@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import (
     Balance,
     LineType,
@@ -27,32 +28,27 @@ from moorage.contracts.sms import (
     SmsStatus,
     is_gsm,
 )
-from moorage.contracts.vendor import Vendor, extra_for
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.errors import (
-    AuthenticationFailed,
-    ConnectorError,
-    InvalidRequest,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
+from moorage.vendors.sms._common import (
+    as_field,
+    as_price,
+    international,
+    price,
+    refusal,
+    sender_of,
 )
-from moorage.vendors._reading import answer, malformed, read
-from moorage.vendors.sms._common import as_field, as_price, international, refusal, sender_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.vendor import MakeRef
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.webhooks.events import WebhookEvent
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import (
+        Answer,
+        ConnectorError,
+        MakeRef,
+        Request,
+        Response,
+        WebhookEvent,
+        Wire,
+    )
     from moorage.vendors.sms._common import Kind
 
 _INSIGHT: Final = "insight"
@@ -61,144 +57,54 @@ _LOOK_UP: Final = "/ni/standard/json"
 _TAKEN: Final = "0"
 _CURRENCY: Final = "EUR"
 _STATUSES: Final = {
-    "accepted": SmsStatus.SENT,
-    "buffered": SmsStatus.SENT,
-    "delivered": SmsStatus.DELIVERED,
-    "expired": SmsStatus.EXPIRED,
-    "failed": SmsStatus.FAILED,
-    "rejected": SmsStatus.REJECTED,
+    **sdk.same(SmsStatus, "delivered expired failed rejected"),
+    **sdk.words(SmsStatus.SENT, "accepted buffered"),
 }
 _LINES: Final = {
-    "mobile": LineType.MOBILE,
-    "landline": LineType.LANDLINE,
-    "landline_premium": LineType.OTHER,
-    "landline_tollfree": LineType.OTHER,
-    "pager": LineType.OTHER,
+    **sdk.same(LineType, "mobile landline"),
+    **sdk.words(LineType.OTHER, "landline_premium landline_tollfree pager"),
     "virtual": LineType.VOIP,
 }
 _KINDS: Final[Mapping[str, Kind]] = {
-    "1": RateLimitExceeded,
-    "2": InvalidRequest,
-    "3": InvalidRequest,
-    "4": AuthenticationFailed,
-    "5": VendorFailed,
-    "6": InvalidRequest,
-    "10": RateLimitExceeded,
-    "12": InvalidRequest,
-    "14": AuthenticationFailed,
-    "15": InvalidRequest,
-    "22": InvalidRequest,
-    "23": InvalidRequest,
-    "32": AuthenticationFailed,
+    **sdk.words(sdk.RateLimitExceeded, "1 10"),
+    **sdk.words(sdk.InvalidRequest, "2 3 6 12 15 22 23"),
+    **sdk.words(sdk.AuthenticationFailed, "4 14 32"),
+    "5": sdk.VendorFailed,
 }
 """Errors by the status of a message; any other than 0 is a refusal."""
 _INSIGHTS: Final[Mapping[str, Kind]] = {
-    "1": RateLimitExceeded,
-    "4": AuthenticationFailed,
-    "5": VendorFailed,
-    "999": InvalidRequest,
+    "1": sdk.RateLimitExceeded,
+    "4": sdk.AuthenticationFailed,
+    "5": sdk.VendorFailed,
+    "999": sdk.InvalidRequest,
 }
 _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """Successful look-ups; the last three lack a part that could not be read at that moment."""
+_NUMBER_WORDS: Final = ("status_message", "error_text")
 
 
-@careful
-@attrs.frozen(kw_only=True)
-class Vonage(Vendor):
-    """An account at Vonage.
-
-    Attributes:
-        api_key: API key of the account.
-        credentials: API secret; by default the credential provider supplies `Credentials`.
-        sender: sender of messages without one of their own.
-        base_url, insight_url: URLs of Vonage.
-    """
-
-    name: ClassVar[str] = "vonage"
-    kinds: ClassVar[tuple[str, ...]] = ("sms",)
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            SmsCapability.CALLBACK,
-            SmsCapability.VALIDITY,
-            SmsCapability.VALIDATE_NUMBER,
-            SmsCapability.CARRIER,
-            SmsCapability.BALANCE,
-        }
-    )
-    webhook: ClassVar[str | None] = "vonage"
-
-    api_key: str
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
-    sender: str | None = None
-    base_url: str = "https://rest.nexmo.com"
-    insight_url: str = "https://api.nexmo.com"
-
-    def ping(self) -> Request:
-        """Request the balance."""
-        return Request.get("/account/get-balance")
-
-    def services(self) -> Mapping[str, Service]:
-        """The API, and that of look-ups."""
-        credentials = None
-        if self.credentials is not None:
-            credentials = Credentials.basic(self.api_key, self.credentials)
-        return {
-            to: Service(
-                "vonage",
-                url,
-                credentials=credentials,
-                needs_credentials=credentials is None,
-                classify=classify,
-            )
-            for to, url in (("", self.base_url), (_INSIGHT, self.insight_url))
-        }
-
-    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send one message, in as many parts as it needs."""
-        request = Request.post(_SEND, form=message_form(self, message))
-        return await wire.send(request, key=key, parse=partial(read_parts, wire))
-
-    async def validate_number(
-        self, wire: Wire, number: str, /, *, country: str | None
-    ) -> NumberCheck:
-        """Look up a number."""
-        query = {"number": number.removeprefix("+"), "country": country}
-        return read_number(await wire.send(Request.get(_LOOK_UP, query=query), to=_INSIGHT))
-
-    async def check_balance(self, wire: Wire, /) -> Balance:
-        """Get the balance, in euros."""
-        response = await wire.send(Request.get("/account/get-balance"))
-        body = answer(response)
-        amount = as_price(body.value("value"), _CURRENCY)
-        if amount is None:
-            raise malformed(response, "value")
-        return Balance(amount=amount, raw=body.raw)
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """Convert a webhook to an event: a delivery receipt, or a received message."""
-        fields = read(event.data)
-        part = fields.text("messageId")
-        if part is None:
-            return ()
-        status, code = fields.text("status"), fields.text("err-code")
-        came_in = status is None and fields.text("type") is not None
-        delivery_status = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
-        return (
-            SmsEvent(
-                id=event.id,
-                ref=ref(part),
-                status=SmsStatus.RECEIVED if came_in else delivery_status,
-                vendor_status=status,
-                at=fields.time("message-timestamp"),
-                sender=international(fields.text("msisdn")) if came_in else None,
-                text=fields.text("text"),
-                error_code=None if code == _TAKEN else code,
-                raw=fields.raw,
-            ),
-        )
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """The error in an answer's body; Vonage answers HTTP 200 in any case."""
+    if not sdk.is_success(response.status):
+        return None
+    try:
+        body = sdk.read_answer(response)
+    except sdk.VendorFailed:
+        return None
+    if request.path == _LOOK_UP:
+        status = body.text("status")
+        if status is None or status in _LOOKED_UP:
+            return None
+        words = sdk.text(*_NUMBER_WORDS)(body)
+        return refusal(_INSIGHTS.get(status, sdk.VendorRejected), "Vonage", response, status, words)
+    parts = list(body.objects("messages"))
+    status = _status(parts[0]) if parts else None
+    # If some part was accepted, something was done, and the whole is not a refusal.
+    if status is None or any(_status(part) == _TAKEN for part in parts):
+        return None
+    kind = _KINDS.get(status, sdk.VendorRejected)
+    return refusal(kind, "Vonage", response, status, parts[0].text("error-text"))
 
 
 def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
@@ -214,18 +120,18 @@ def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
     }
     if message.validity is not None:
         form["ttl"] = int(message.validity.total_seconds()) * 1000
-    form.update(extra_for("vonage", message.extra))
+    form.update(sdk.extra_for("vonage", message.extra))
     return {name: as_field(value) for name, value in form.items() if value is not None}
 
 
 def read_parts(wire: Wire, response: Response) -> SmsReceipt:
     """Parse the parts of a message, of which at least one was accepted."""
-    body = answer(response)
+    body = sdk.read_answer(response)
     parts = list(body.objects("messages"))
     taken = [part for part in parts if _status(part) == _TAKEN]
     ids = tuple(name for part in taken if (name := part.text("message-id")) is not None)
     if not ids or len(ids) < len(taken):
-        raise malformed(response, "message-id")
+        raise sdk.malformed(response, "message-id")
     refused = next((part for part in parts if _status(part) != _TAKEN), None)
     return SmsReceipt(
         ref=wire.ref(ids[0]),
@@ -250,45 +156,110 @@ def _price(parts: list[Answer]) -> Price | None:
     return as_price(sum(stated), _CURRENCY) if len(stated) == len(parts) else None
 
 
-def read_number(response: Response) -> NumberCheck:
-    """Parse the look-up of a number."""
-    body = answer(response)
-    status = body.text("status")
-    if status not in _LOOKED_UP:
-        raise malformed(response, "status")
-    number = body.text("international_format_number")
-    why = body.text("status_message") or body.text("error_text") or status
-    valid = status != _NO_NUMBER
-    return NumberCheck(
-        number=f"+{number}" if valid and number else None,
-        valid=valid,
-        country=body.text("country_code"),
-        national=body.text("national_format_number"),
-        line=_LINES.get(body.text("current_carrier.network_type") or "", LineType.UNKNOWN),
-        carrier=body.text("current_carrier.name"),
-        reasons=() if valid else (why,),
-        raw=body.raw,
+def _number(fields: Answer) -> str | None:
+    number = fields.text("international_format_number")
+    return f"+{number}" if number and _is_valid(fields) else None
+
+
+def _is_valid(fields: Answer) -> bool | None:
+    status = fields.text("status")
+    return status != _NO_NUMBER if status in _LOOKED_UP else None
+
+
+def _reasons(fields: Answer) -> tuple[str | None, ...]:
+    return () if _is_valid(fields) else (sdk.text(*_NUMBER_WORDS, "status")(fields),)
+
+
+def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, str | None]:
+    return {"number": number.removeprefix("+"), "country": country}
+
+
+def _came_in(fields: Answer) -> bool:
+    return fields.text("status") is None and fields.text("type") is not None
+
+
+def _event_status(fields: Answer) -> SmsStatus:
+    if _came_in(fields):
+        return SmsStatus.RECEIVED
+    return _STATUSES.get(fields.text("status") or "", SmsStatus.UNKNOWN)
+
+
+def _event_sender(fields: Answer) -> str | None:
+    return international(fields.text("msisdn")) if _came_in(fields) else None
+
+
+_EVENT: Final = sdk.Reading(
+    SmsEvent,
+    given=("id",),
+    ref=sdk.ref_at("messageId"),
+    status=_event_status,
+    vendor_status=sdk.text("status"),
+    at=sdk.time("message-timestamp"),
+    sender=_event_sender,
+    text=sdk.text("text"),
+    error_code=sdk.text("err-code", none=(_TAKEN,)),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Vonage(sdk.ApiVendor):
+    """An account at Vonage.
+
+    Attributes:
+        api_key: API key of the account.
+        credentials: API secret; by default the credential provider supplies `Credentials`.
+        sender: sender of messages without one of their own.
+        base_url, insight_url: URLs of Vonage.
+    """
+
+    name = "vonage"
+    kinds = ("sms",)
+    capabilities = frozenset(
+        {
+            SmsCapability.CALLBACK,
+            SmsCapability.VALIDITY,
+            SmsCapability.VALIDATE_NUMBER,
+            SmsCapability.CARRIER,
+            SmsCapability.BALANCE,
+        }
+    )
+    webhook = "vonage"
+
+    urls: ClassVar[Mapping[str, str]] = {"": "base_url", _INSIGHT: "insight_url"}
+    auth = sdk.basic("api_key")
+    refusals = staticmethod(classify)
+    ping_path = "/account/get-balance"
+
+    api_key: str
+    sender: str | None = None
+    base_url: str = "https://rest.nexmo.com"
+    insight_url: str = "https://api.nexmo.com"
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Send one message, in as many parts as it needs."""
+        request = sdk.Request.post(_SEND, form=message_form(self, message))
+        return await wire.send(request, key=key, parse=partial(read_parts, wire))
+
+    validate_number = sdk.get(
+        _LOOK_UP,
+        to=_INSIGHT,
+        query=_look_up_query,
+        reads=sdk.Reading(
+            NumberCheck,
+            number=_number,
+            valid=sdk.needed(_is_valid, "status"),
+            country=sdk.text("country_code"),
+            national=sdk.text("national_format_number"),
+            line=sdk.word("current_carrier.network_type", of=_LINES, otherwise=LineType.UNKNOWN),
+            carrier=sdk.text("current_carrier.name"),
+            reasons=_reasons,
+        ),
+    )
+    check_balance = sdk.get(
+        "/account/get-balance",
+        reads=sdk.Reading(Balance, amount=sdk.needed(price("value", _CURRENCY), "value")),
     )
 
-
-def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body; Vonage answers HTTP 200 in any case."""
-    if not is_success(response.status):
-        return None
-    try:
-        body = answer(response)
-    except VendorFailed:
-        return None
-    if request.path == _LOOK_UP:
-        status = body.text("status")
-        if status is None or status in _LOOKED_UP:
-            return None
-        words = body.text("status_message") or body.text("error_text")
-        return refusal(_INSIGHTS.get(status, VendorRejected), "Vonage", response, status, words)
-    parts = list(body.objects("messages"))
-    status = _status(parts[0]) if parts else None
-    # If some part was accepted, something was done, and the whole is not a refusal.
-    if status is None or any(_status(part) == _TAKEN for part in parts):
-        return None
-    kind = _KINDS.get(status, VendorRejected)
-    return refusal(kind, "Vonage", response, status, parts[0].text("error-text"))
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        """Convert a webhook to an event: a delivery receipt, or a received message."""
+        return _EVENT.found(ref, sdk.as_answer(event.data), id=event.id)

@@ -10,27 +10,29 @@ import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.secrets.secret import Secret
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConnectorError,
     FileNotFound,
     InvalidRequest,
+    NotXmlError,
     RateLimitExceeded,
+    Redaction,
+    Secret,
     VendorFailed,
     VendorRejected,
+    XmlElement,
+    as_time,
+    malformed,
+    read_xml,
 )
-from moorage.vendors._reading import as_time, malformed
-from moorage.vendors._xml import Element, NotXmlError, read_xml
 from moorage.vendors.storage._azure_blob_requests import META
 from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Headers, Request, Response
+    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _LONGEST: Final = 300
 _REDACTION: Final = Redaction()
@@ -238,7 +240,7 @@ def _named(name: str) -> str:
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
     listing = root(response, "EnumerationResults")
-    blobs = next(listing.all("Blobs"), Element("Blobs", {}))
+    blobs = next(listing.all("Blobs"), XmlElement("Blobs", {}))
     objects = tuple(
         _listed(wire, key, element)
         for element in blobs.all("Blob")
@@ -253,8 +255,8 @@ def page(wire: Wire, response: Response) -> ListPage:
     )
 
 
-def _listed(wire: Wire, key: str, element: Element) -> ObjectInfo:
-    properties = next(element.all("Properties"), Element("Properties", {}))
+def _listed(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
+    properties = next(element.all("Properties"), XmlElement("Properties", {}))
     md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, properties.text("Content-MD5"))
     return ObjectInfo(
         ref=wire.ref(key),
@@ -274,7 +276,7 @@ def _listed(wire: Wire, key: str, element: Element) -> ObjectInfo:
     )
 
 
-def _name(element: Element) -> str | None:
+def _name(element: XmlElement) -> str | None:
     """The name of a blob, decoded where XML could not contain it."""
     name = next(element.all("Name"), None)
     if name is None or not name.content:
@@ -285,7 +287,7 @@ def _name(element: Element) -> str | None:
 def blocks(response: Response, kind: str) -> list[tuple[str, int]]:
     """The names and sizes of a blob's blocks of this kind."""
     listing = root(response, "BlockList")
-    group = next(listing.all(kind), Element(kind, {}))
+    group = next(listing.all(kind), XmlElement(kind, {}))
     return [
         (name, size)
         for block in group.all("Block")

@@ -10,9 +10,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.domain.http.requests import Request
-from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._xml import written
+from moorage.vendor_sdk import InvalidData, Request, UnsupportedByVendor, xml_element
 from moorage.vendors.storage._azure_blob_sas import moment
 from moorage.vendors.storage._common import (
     AS_PUT,
@@ -202,7 +200,7 @@ def delegation(now: datetime, until: datetime) -> Request:
     """The request for a user delegation key; a repeat gets the same key."""
     # It is valid from before now, in case our clock is ahead, and for a week at most.
     begins = max(now - _AHEAD, until - _LONGEST)
-    times = written("Start", moment(begins)) + written("Expiry", moment(until))
+    times = xml_element("Start", moment(begins)) + xml_element("Expiry", moment(until))
     body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
     query = {"restype": "service", "comp": "userdelegationkey"}
     return Request.post("/", query=query, headers=_XML, body=body).evolve(idempotent=True)
@@ -231,7 +229,7 @@ def blocks(path: str) -> Request:
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
     """The request that makes a blob of blocks; a repeat finds the blocks in the blob."""
-    listed = "".join(written("Latest", name) for name in names)
+    listed = "".join(xml_element("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
     whole = options.checksum
     md5 = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.http.query import encode_pairs
+from moorage.vendor_sdk import encode_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Uploads to Azure, which knows only blocks: their names identify the upload and the part.
+"""Uploads to Azure in blocks, whose names identify the upload and the part.
 
 The name of a block consists of the MD5 of its bytes, which Azure has verified, its number and its
 upload. So a stored block certainly has the bytes that were sent, and belongs to one upload only.
@@ -16,8 +16,7 @@ import attrs
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import Part
-from moorage.domain.values.json_text import encode_json, is_object
-from moorage.errors import InvalidData
+from moorage.vendor_sdk import InvalidData, encode_json, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,7 +77,7 @@ class BlockUpload:
         return [self.block(part.number, part.etag) for part in parts]
 
     def part(self, block: str, size: int) -> Part | None:
-        """The part of this name; None if it belongs to another upload."""
+        """The part that a block's name identifies; None if it belongs to another upload."""
         match = _NAME.fullmatch(_plain(block))
         if match is None or match[3] != self.tag:
             return None

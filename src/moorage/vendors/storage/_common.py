@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.storage import Opened
-from moorage.contracts.vendor import extra_for
-from moorage.domain.http.dates import write_http_date
-from moorage.domain.http.requests import Response
-from moorage.errors import InvalidData
-from moorage.vendors._reading import malformed
-from moorage.vendors._xml import NotXmlError, read_xml
+from moorage.vendor_sdk import (
+    InvalidData,
+    NotXmlError,
+    Response,
+    extra_for,
+    malformed,
+    read_xml,
+    write_http_date,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
-    from moorage.contracts.wire import Arriving
-    from moorage.domain.http.headers import Headers
-    from moorage.vendors._xml import Element
+    from moorage.vendor_sdk import Arriving, Headers, XmlElement
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
@@ -121,7 +122,7 @@ def packing(text: str | None) -> str | None:
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
 
 
-def root(response: Response, *names: str) -> Element:
+def root(response: Response, *names: str) -> XmlElement:
     """Parse the XML document of an answer, whose root has one of these names.
 
     Raises:

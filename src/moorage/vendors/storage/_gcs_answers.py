@@ -8,24 +8,28 @@ from urllib.parse import parse_qsl
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo
-from moorage.domain.resilience.classify import is_success, vendor_words
-from moorage.domain.values.json_text import is_object
-from moorage.errors import (
+from moorage.vendor_sdk import (
+    Answer,
     AuthenticationFailed,
     ConnectorError,
     FileNotFound,
-    InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
+    as_time,
+    error_answer,
+    is_object,
+    is_success,
+    malformed,
+    read_answer,
+    required,
+    vendor_words,
 )
-from moorage.vendors._reading import Answer, answer, as_time, malformed
 from moorage.vendors.storage._common import byte_count
 
 if TYPE_CHECKING:
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Headers, Request, Response
+    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _META: Final = "x-goog-meta-"
 _OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
@@ -80,20 +84,12 @@ def _kind(request: Request, response: Response) -> type[ConnectorError]:
 
 
 def _reason(response: Response) -> str | None:
-    reason = _error_body(response).text("error.errors.0.reason") or ""
+    reason = error_answer(response).text("error.errors.0.reason") or ""
     return reason if _WORD.fullmatch(reason) else None
 
 
 def _error_text(response: Response) -> str:
-    return (_error_body(response).text("error.message") or "").lower()
-
-
-def _error_body(response: Response) -> Answer:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
-    return Answer(body if is_object(body) else {})
+    return (error_answer(response).text("error.message") or "").lower()
 
 
 # --- objects -----------------------------------------------------------------
@@ -128,7 +124,7 @@ def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
     Raises:
         VendorFailed: the answer contains none.
     """
-    return identified(wire, answer(response), response, key)
+    return identified(wire, read_answer(response), response, key)
 
 
 def identified(wire: Wire, resource: Answer, response: Response, key: str) -> ObjectInfo:
@@ -190,7 +186,7 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
 
 def page(wire: Wire, response: Response) -> ListPage:
     """Parse a page of a list."""
-    listing = answer(response)
+    listing = read_answer(response)
     entries = ((item.text("name"), item) for item in listing.objects("items"))
     return ListPage(
         objects=tuple(info(wire, item, key) for key, item in entries if key is not None),
@@ -210,10 +206,7 @@ def session(response: Response) -> str:
         VendorFailed: the answer contains none.
     """
     _, _, query = (response.header("location") or "").partition("?")
-    upload_id = dict(parse_qsl(query)).get("upload_id")
-    if upload_id is None:
-        raise malformed(response, "Location")
-    return upload_id
+    return required(dict(parse_qsl(query)).get("upload_id"), response, "Location")
 
 
 def stored_size(response: Response) -> int | None:
@@ -228,7 +221,5 @@ def stored_size(response: Response) -> int | None:
     sent_range = response.header("range")
     if sent_range is None:
         return 0
-    match = _UPTO.fullmatch(sent_range)
-    if match is None:
-        raise malformed(response, "Range")
+    match = required(_UPTO.fullmatch(sent_range), response, "Range")
     return int(match[1]) + 1

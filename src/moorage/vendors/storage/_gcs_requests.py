@@ -8,10 +8,7 @@ from urllib.parse import quote
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import Visibility
-from moorage.contracts.vendor import extra_for, merged
-from moorage.domain.http.requests import Request
-from moorage.domain.values.json_text import encode_json
-from moorage.errors import InvalidData
+from moorage.vendor_sdk import InvalidData, Request, encode_json, extra_for, merged
 from moorage.vendors.storage._common import AS_PUT
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ def _uploads(bucket: str) -> str:
 
 
 def generation(etag: str | None, field: str) -> str | None:
-    """The generation that our ETag stands for.
+    """The generation in an ETag of this adapter.
 
     Raises:
         InvalidData: it is not a generation, and Google would misinterpret it.

@@ -6,15 +6,19 @@ from base64 import b64encode
 from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
-from moorage.errors import ConnectionFailed, RateLimitExceeded, VendorFailed, VendorRejected
-from moorage.vendors._reading import malformed
+from moorage.vendor_sdk import (
+    ConnectionFailed,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+    malformed,
+)
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 
 if TYPE_CHECKING:
     from moorage.contracts.storage import Pieces
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Request, Response
+    from moorage.vendor_sdk import Request, Response, Wire
 
 _IN_A_ROW: Final = 3
 """Number of consecutive breaks without a new byte after which the upload fails."""
@@ -57,7 +61,7 @@ class Chunks:
 
 
 class Session:
-    """The progress of an upload at Google, which is asked if it is in doubt.
+    """The progress of an upload at Google; after a lost answer, Google is asked for it.
 
     Args:
         wire: sends the requests.

@@ -11,12 +11,18 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 
-from moorage.domain.oauth.client import OAuthClient
-from moorage.domain.oauth.grants import JwtBearer
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
-from moorage.errors import ConfigurationError, InvalidData
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    InvalidData,
+    JwtBearer,
+    JwtSigning,
+    OAuthClient,
+    Secret,
+    SignatureAlgorithm,
+    as_secret,
+    check_key,
+    sign_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

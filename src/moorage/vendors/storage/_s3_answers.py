@@ -7,27 +7,29 @@ from urllib.parse import unquote_plus
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo, Part, Upload
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.resilience.classify import is_success
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConnectorError,
     FileNotFound,
     InvalidRequest,
+    NotXmlError,
     RateLimitExceeded,
+    Redaction,
+    Result,
     VendorFailed,
     VendorRejected,
+    XmlElement,
+    as_time,
+    is_success,
+    malformed,
+    read_xml,
 )
-from moorage.vendors._reading import as_time, malformed
-from moorage.vendors._xml import Element, NotXmlError, read_xml
 from moorage.vendors.storage._common import bare_etag, byte_count, packing, plain_word, root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Headers, Request, Response
+    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _META: Final = "x-amz-meta-"
 _LONGEST: Final = 300
@@ -233,7 +235,7 @@ def parts(response: Response) -> tuple[list[Part], str | None]:
     ) == "true" else None
 
 
-def _part(element: Element) -> Part | None:
+def _part(element: XmlElement) -> Part | None:
     number, size = byte_count(element.text("PartNumber")), byte_count(element.text("Size"))
     etag = bare_etag(element.text("ETag"))
     if number is None or size is None or etag is None:

@@ -7,8 +7,7 @@ from urllib.parse import quote, urlencode
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import Visibility
-from moorage.domain.http.requests import Request
-from moorage.vendors._xml import written
+from moorage.vendor_sdk import Request, xml_element
 from moorage.vendors.storage._common import (
     AS_PUT,
     Fields,
@@ -93,7 +92,7 @@ def shared(key: str, options: UrlOptions) -> Request:
 
 def delete_many(keys: Sequence[str]) -> Request:
     """The request that deletes objects; it needs a checksum that older servers know."""
-    objects = "".join(f"<Object>{written('Key', key)}</Object>" for key in keys)
+    objects = "".join(f"<Object>{xml_element('Key', key)}</Object>" for key in keys)
     body = f'<Delete xmlns="{_NAMESPACE}">{objects}</Delete>'.encode()
     digest = Checksum.of(ChecksumAlgorithm.MD5, body).base64
     headers = {"Content-Type": "application/xml", "Content-MD5": digest}
@@ -122,7 +121,9 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
 
 def _part(part: Part) -> str:
     sum_ = part.checksum
-    checksum = "" if sum_ is None else written(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
-    return (
-        f"{written('PartNumber', part.number)}{written('ETag', quoted_etag(part.etag))}{checksum}"
+    checksum = "" if sum_ is None else xml_element(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
+    number, etag = (
+        xml_element("PartNumber", part.number),
+        xml_element("ETag", quoted_etag(part.etag)),
     )
+    return f"{number}{etag}{checksum}"

@@ -16,17 +16,24 @@ import attrs
 
 from moorage.contracts.signed import SignedUrl
 from moorage.contracts.storage import ByteRange, StorageCapability, Upload
-from moorage.contracts.vendor import Vendor
-from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.domain.http.headers import Headers
-from moorage.domain.http.requests import Request
-from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.signing.azure import AzureSharedKey
-from moorage.errors import ConfigurationError, FileNotFound, VendorFailed, VendorRejected
-from moorage.vendors._reading import malformed
+from moorage.vendor_sdk import (
+    AzureSharedKey,
+    ClientAuthentication,
+    ConfigurationError,
+    Credentials,
+    FileNotFound,
+    Headers,
+    OAuthClient,
+    OAuthCredentials,
+    Request,
+    Secret,
+    Service,
+    Vendor,
+    VendorFailed,
+    VendorRejected,
+    as_secret,
+    malformed,
+)
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
 from moorage.vendors.storage._azure_blob_requests import Place
@@ -47,8 +54,7 @@ if TYPE_CHECKING:
         Part,
         PutOptions,
     )
-    from moorage.contracts.wire import Wire
-    from moorage.domain.values.result import Result
+    from moorage.vendor_sdk import Result, Wire
 
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}(?:-secondary)?")
 _CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -96,7 +102,6 @@ def _plain_url(value: str) -> str:
     return value.rstrip("/")
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class AzureBlob(Vendor):
     """A container of Azure Blob Storage.

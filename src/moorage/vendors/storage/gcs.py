@@ -18,20 +18,26 @@ import attrs
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import Opened, StorageCapability, Upload
-from moorage.contracts.vendor import Vendor
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.redaction import Redaction
-from moorage.domain.http.urls import validate_base_url
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.signing.jwt import JwtSigning
-from moorage.errors import ConfigurationError, FileNotFound, VendorFailed, VendorRejected
-from moorage.vendors._download_conditions import Nothing, is_wanted
-from moorage.vendors._reading import answer, malformed
+from moorage.vendor_sdk import (
+    ConfigurationError,
+    Credentials,
+    FileNotFound,
+    JwtSigning,
+    Redaction,
+    Secret,
+    Service,
+    Vendor,
+    VendorFailed,
+    VendorRejected,
+    as_secret,
+    malformed,
+    read_answer,
+    validate_base_url,
+)
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._common import opened
+from moorage.vendors.storage._download_conditions import Nothing, is_wanted
 from moorage.vendors.storage._gcs_session import Session, sent
 from moorage.vendors.storage._gcs_signing import Signer, account_of, check_account, signed_headers
 
@@ -40,9 +46,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signed import PostOptions, UrlOptions
     from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Pieces, PutOptions
-    from moorage.contracts.wire import Wire
-    from moorage.domain.oauth.client import OAuthClient
-    from moorage.domain.values.result import Result
+    from moorage.vendor_sdk import OAuthClient, Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
@@ -71,7 +75,6 @@ def _is_key(_: object, __: object, value: Secret | None) -> None:
         check_account(value)
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class Gcs(Vendor):
     """A bucket of Google Cloud Storage.
@@ -179,7 +182,7 @@ class Gcs(Vendor):
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
             response = await wire.send(request)
-            progress = answer(response)
+            progress = read_answer(response)
             if progress.flag("done"):
                 return answers.identified(wire, progress.object("resource"), response, key)
             token, done = (

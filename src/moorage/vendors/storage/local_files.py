@@ -19,27 +19,25 @@ import attrs
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedUrl, UrlOptions
 from moorage.contracts.storage import ListPage, ObjectInfo, Opened, Part, StorageCapability, Upload
-from moorage.contracts.vendor import Vendor
-from moorage.domain.http.headers import Headers
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.values.result import Result
-from moorage.errors import (
+from moorage.vendor_sdk import (
     AuthenticationFailed,
     ConfigurationError,
+    Headers,
     InvalidData,
     InvalidRequest,
+    Result,
+    Secret,
+    Service,
+    Vendor,
+    as_secret,
 )
-from moorage.vendors._download_conditions import is_wanted
+from moorage.vendors.storage._download_conditions import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.storage import GetOptions, PutOptions
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import HttpMethod
-    from moorage.domain.values.file_entry import FileEntry
+    from moorage.vendor_sdk import FileEntry, HttpMethod, Wire
 
 _PIECE: Final = 1024 * 1024
 _KEPT: Final = (
@@ -59,7 +57,6 @@ def _plain_url(value: str | None) -> str | None:
     return None if value is None else value.rstrip("/")
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class LocalFiles(Vendor):
     """A folder of files.
@@ -257,7 +254,6 @@ class LocalFiles(Vendor):
         return hmac.new(key_bytes, text.encode(), hashlib.sha256).hexdigest()
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class Grant:
     """The operation that a signed URL allows.

@@ -16,15 +16,21 @@ import attrs
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import Part, StorageCapability, Upload
-from moorage.contracts.vendor import Vendor, choices
-from moorage.domain.auth.methods import Credentials
-from moorage.domain.http.requests import Request, join_url
-from moorage.domain.secrets.frames import careful
-from moorage.domain.secrets.secret import Secret, as_secret
-from moorage.domain.service.settings import Service
-from moorage.domain.signing.sigv4 import AwsSigV4
-from moorage.errors import ConfigurationError, VendorRejected
-from moorage.vendors._reading import malformed
+from moorage.vendor_sdk import (
+    AwsSigV4,
+    ConfigurationError,
+    Credentials,
+    Request,
+    Secret,
+    Service,
+    Vendor,
+    VendorRejected,
+    as_secret,
+    choices,
+    join_url,
+    malformed,
+    required,
+)
 from moorage.vendors.storage import _s3_answers as answers
 from moorage.vendors.storage import _s3_requests as requests
 from moorage.vendors.storage._common import bare_etag, opened, put_if, root
@@ -34,9 +40,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signed import PostOptions, UrlOptions
     from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
-    from moorage.contracts.wire import Wire
-    from moorage.domain.http.requests import Response
-    from moorage.domain.values.result import Result
+    from moorage.vendor_sdk import Response, Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _MOST: Final = 1_000
@@ -68,7 +72,6 @@ def _usual_style(vendor: S3) -> bool:
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
-@careful
 @attrs.frozen(kw_only=True)
 class S3(Vendor):
     """A bucket of Amazon S3, or of another vendor with its API.
@@ -280,9 +283,7 @@ class S3(Vendor):
         # A retry may orphan the first upload; list_stale_uploads() finds it.
         response = await wire.send(request.evolve(idempotent=True))
         result = root(response, "InitiateMultipartUploadResult")
-        id_ = result.text("UploadId")
-        if id_ is None:
-            raise malformed(response, "UploadId")
+        id_ = required(result.text("UploadId"), response, "UploadId")
         return Upload(
             ref=wire.ref(key, upload=id_),
             key=key,
@@ -301,9 +302,7 @@ class S3(Vendor):
             body=data,
         )
         response = await wire.send(request)
-        etag = bare_etag(response.header("etag"))
-        if etag is None:
-            raise malformed(response, "ETag")
+        etag = required(bare_etag(response.header("etag")), response, "ETag")
         return Part(number=number, size=len(data), etag=etag, checksum=checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
@@ -334,9 +333,7 @@ class S3(Vendor):
                 raise
             return await self._stored_if_equal(wire, upload.key, error, parts=parts)
         result = root(response, "CompleteMultipartUploadResult")
-        etag = bare_etag(result.text("ETag"))
-        if etag is None:
-            raise malformed(response, "ETag")
+        etag = required(bare_etag(result.text("ETag")), response, "ETag")
         size = sum(part.size for part in parts)
         return self._stored_info(wire, upload.key, response, options, size=size, etag=etag)
 

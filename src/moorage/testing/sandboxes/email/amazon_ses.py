@@ -23,9 +23,11 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _MAIL: Final = {
     "FromEmailAddress",
@@ -63,7 +65,7 @@ _WHO: Final = {
 
 
 class AmazonSesSandbox(Sandbox):
-    """Mail, checks of addresses, statistics, and signed notices of SNS.
+    """Amazon SES: mail, checks of addresses, statistics, and signed notices of SNS.
 
     Args:
         access_key_id, secret_access_key: who may come in.
@@ -93,6 +95,8 @@ class AmazonSesSandbox(Sandbox):
         self.broken_metrics: str | None = None
         self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 
+    open_routes = frozenset({"GET /SimpleNotificationService-{name}.pem"})
+
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
         return {
@@ -104,7 +108,7 @@ class AmazonSesSandbox(Sandbox):
         }
 
     def notice(self, event: dict[str, Any], at: datetime) -> bytes:
-        """The body of a notice of SNS, signed, that tells of an event of SES."""
+        """The body of a signed notice of SNS about an event of SES."""
         fields = {
             "Message": json.dumps(event),
             "MessageId": f"00000000-0000-4000-8000-{self.number():012d}",
@@ -136,7 +140,6 @@ class AmazonSesSandbox(Sandbox):
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
 
     def _send(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         body = _check_fields(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
         _check_people(body, [destination])
@@ -155,7 +158,6 @@ class AmazonSesSandbox(Sandbox):
         return reply({"MessageId": id_})
 
     def _send_bulk(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         body = _check_fields(request.json(), _BULK)
         entries = body.get("BulkEmailEntries", [])
         if not 1 <= len(entries) <= 50:
@@ -186,7 +188,6 @@ class AmazonSesSandbox(Sandbox):
             raise _refusal(404, "NotFoundException", "There is no such template.")
 
     def _insights(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         local, _, host = request.json()["EmailAddress"].rpartition("@")
         bad = host.endswith(".invalid")
 
@@ -211,7 +212,6 @@ class AmazonSesSandbox(Sandbox):
         )
 
     def _metrics(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         queries = request.json()["Queries"]
         if not 1 <= len(queries) <= 10:
             raise _refusal(400, "BadRequestException", "1 to 10 queries are allowed.")
@@ -232,7 +232,8 @@ class AmazonSesSandbox(Sandbox):
     def _id(self) -> str:
         return f"0107-sandbox-{self.number():08d}-000000"
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         key = (self.access_key_id, self.secret_access_key)
         against = objection(request, "ses", self.region, key)
         if against is not None:
@@ -309,3 +310,17 @@ def _refusal(status: int, name: str, message: str) -> Refusal:
     # The name comes as AWS writes it, with what is around it.
     header = f"{name}:http://internal.amazon.com/coral/com.amazon.sesv2/"
     return Refusal(reply({"message": message}, status, x_amzn_ErrorType=header))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = AmazonSesSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "region": sandbox.region,
+            "access_key_id": sandbox.access_key_id,
+            "credentials": sandbox.secret_access_key,
+            "sender": "shop@acme.example",
+        },
+    )

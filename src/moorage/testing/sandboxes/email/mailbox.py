@@ -1,4 +1,4 @@
-"""Mail that a sandbox has delivered, the same whichever vendor it came by."""
+"""The mail that a sandbox has delivered, in one form for all vendors."""
 
 from __future__ import annotations
 

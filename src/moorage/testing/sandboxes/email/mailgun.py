@@ -20,10 +20,12 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 _ONE: Final = frozenset(
     {
@@ -80,16 +82,16 @@ class Form:
     fields: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, Item], ...]
 
-    def one(self, name: str, otherwise: str = "") -> str:
-        """The one thing of this name."""
+    def value(self, name: str, otherwise: str = "") -> str:
+        """The value of the only field with this name."""
         return dict(self.fields).get(name, otherwise)
 
     def all(self, name: str) -> list[str]:
-        """All things of this name."""
+        """All values of this name."""
         return [value for field, value in self.fields if field == name]
 
     def below(self, prefix: str) -> dict[str, str]:
-        """All that begins so, without how it begins."""
+        """The values whose names begin with this prefix, without the prefix."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.fields
@@ -139,7 +141,7 @@ class MailgunSandbox(Sandbox):
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
-        """The webhook that tells of this, signed at that time."""
+        """The webhook about this event, signed at that time."""
         stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
         key = self.signing_key.encode()
         signature = {
@@ -151,7 +153,6 @@ class MailgunSandbox(Sandbox):
         return self.notify(url, body, {"Content-Type": "application/json"})
 
     def _send(self, request: SandboxRequest, domain: str) -> Response:
-        self._let_in(request)
         if len(request.body) > _MOST_BYTES:
             raise _refusal(413, "request size exceeds limit")
         if domain != self.domain:
@@ -161,27 +162,25 @@ class MailgunSandbox(Sandbox):
         people = _check_people(form)
         self._check_contents(form)
         id_ = f"20260301120000.{self.number():012d}@{domain}"
-        if form.one("o:testmode") != "yes":
+        if form.value("o:testmode") != "yes":
             self.delivered += _deliveries(form, id_, people)
         return reply({"id": f"<{id_}>", "message": "Queued. Thank you."})
 
     def _check_contents(self, form: Form) -> None:
-        template = form.one("template")
-        if template and form.one("html"):
+        template = form.value("template")
+        if template and form.value("html"):
             raise _refusal(400, "Only one parameters 'html' or 'template' is allowed")
         if template and template not in self.templates:
             raise _refusal(400, f"template '{template}' not found")
-        if not (template or form.one("text") or form.one("html")):
+        if not (template or form.value("text") or form.value("html")):
             raise _refusal(400, "Need at least one of 'text', 'html' or 'template' parameters")
         if not template and not form.all("subject"):
             raise _refusal(400, "subject parameter is missing")
 
-    def _show(self, request: SandboxRequest, domain: str) -> Response:
-        self._let_in(request)
+    def _show(self, _: SandboxRequest, domain: str) -> Response:
         return reply({"domain": {"name": domain, "state": "active"}})
 
     def _validate(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         address = dict(request.query).get("address")
         if not address:
             raise _refusal(400, "address parameter is required")
@@ -211,7 +210,6 @@ class MailgunSandbox(Sandbox):
         return reply(verdict)
 
     def _metrics(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         body = request.json()
         if set(body) - _METRICS or body.get("dimensions") != ["time"]:
             raise _refusal(400, "reason for bad request")
@@ -234,13 +232,14 @@ class MailgunSandbox(Sandbox):
         pages = {"skip": skip, "limit": limit, "total": len(rows)}
         return reply({"items": rows[skip : skip + limit], "pagination": pages})
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.basic() != ("api", self.api_key):
             raise Refusal(Response(401, body=b"Forbidden"))
 
 
 def read_form(request: SandboxRequest) -> Form:
-    """A form with files; Mailgun takes no other."""
+    """Return the form and its files; Mailgun accepts no other body."""
     kind = request.headers.get("content-type") or ""
     main, _, boundary = kind.partition("; boundary=")
     if main != "multipart/form-data":
@@ -293,11 +292,11 @@ def _check_form(form: Form) -> None:
     if options > _MOST_OPTIONS:
         raise _refusal(400, "Send options are limited to 16KB total")
     for name in ("o:tracking-opens", "o:tracking-clicks", "o:testmode"):
-        if form.one(name, "yes") not in {"yes", "no"}:
+        if form.value(name, "yes") not in {"yes", "no"}:
             raise _refusal(400, f"{name} is neither yes nor no")
-    _check_time(form.one("o:deliverytime", "Sun, 01 Mar 2026 12:00:00 +0000"))
+    _check_time(form.value("o:deliverytime", "Sun, 01 Mar 2026 12:00:00 +0000"))
     for name in ("recipient-variables", "t:variables"):
-        _check_json(name, form.one(name, "{}"))
+        _check_json(name, form.value(name, "{}"))
 
 
 def _check_time(text: str) -> None:
@@ -321,8 +320,8 @@ def _emails(form: Form, name: str) -> list[str]:
 
 
 def _check_people(form: Form) -> list[str]:
-    """Everybody in `to`, each once."""
-    if not form.one("from"):
+    """The distinct recipients in `to`."""
+    if not form.value("from"):
         raise _refusal(400, "from parameter is missing")
     if _emails(form, "from")[0].endswith("@unverified.example"):
         raise _refusal(400, "Domain unverified.example is not allowed to send: It is unverified.")
@@ -349,7 +348,7 @@ def _deliveries(form: Form, id_: str, people: list[str]) -> list[Delivered]:
     """Return the delivered messages; with variables, one per recipient."""
     if not form.all("recipient-variables"):
         return [_delivered(form, id_, tuple(people), {})]
-    variables = json.loads(form.one("recipient-variables"))
+    variables = json.loads(form.value("recipient-variables"))
     variables_by_email = {email.lower(): words for email, words in variables.items()}
     return [
         _delivered(form, id_, (recipient,), variables_by_email.get(recipient, {}))
@@ -363,8 +362,8 @@ def _delivered(
     def filled(text: str) -> str:
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
-    [(name, sender)] = getaddresses([form.one("from")])
-    texts = {kind: filled(form.one(kind)) or None for kind in ("text", "html")}
+    [(name, sender)] = getaddresses([form.value("from")])
+    texts = {kind: filled(form.value(kind)) or None for kind in ("text", "html")}
     return Delivered(
         id=id_,
         sender=sender,
@@ -372,7 +371,7 @@ def _delivered(
         to=to,
         cc=tuple(_emails(form, "cc")),
         bcc=tuple(_emails(form, "bcc")),
-        subject=filled(form.one("subject")),
+        subject=filled(form.value("subject")),
         text=texts["text"],
         html=texts["html"],
         headers={key: decoded(value) for key, value in form.below("h:").items()},
@@ -380,5 +379,18 @@ def _delivered(
         raw={
             "fields": form.fields,
             "user-variables": {key: filled(value) for key, value in form.below("v:").items()},
+        },
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = MailgunSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "domain": sandbox.domain,
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
         },
     )

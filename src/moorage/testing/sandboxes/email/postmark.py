@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
 
@@ -90,7 +92,7 @@ class PostmarkSandbox(Sandbox):
         }
 
     def tell(self, url: str, record: Mapping[str, Any]) -> Notice:
-        """The webhook that tells of this, with the name and the password in its URL."""
+        """The webhook about this event, with user name and password in its URL."""
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
             "Content-Type": "application/json",
@@ -104,16 +106,16 @@ class PostmarkSandbox(Sandbox):
         return self._alone(request, self._filled)
 
     def _batch(self, request: SandboxRequest) -> Response:
-        return self._several(self._let_in(request), self._plain)
+        return self._several(request.json(), self._plain)
 
     def _batch_templates(self, request: SandboxRequest) -> Response:
-        body = self._let_in(request)
+        body = request.json()
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
         return self._several(body["Messages"], self._filled)
 
     def _alone(self, request: SandboxRequest, check: Callable[[Any], None]) -> Response:
-        result = self._taken(self._let_in(request), check)
+        result = self._taken(request.json(), check)
         return reply(result, 422 if result["ErrorCode"] else 200)
 
     def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
@@ -167,12 +169,10 @@ class PostmarkSandbox(Sandbox):
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
             raise _Refused(1101, "The template is not there, or is not yours.")
 
-    def _server(self, request: SandboxRequest) -> Response:
-        self._check_token(request)
+    def _server(self, _: SandboxRequest) -> Response:
         return reply({"ID": 1, "Name": "Shop"})
 
     def _stats(self, request: SandboxRequest, report: str) -> Response:
-        self._check_token(request)
         query = dict(request.query)
         if report not in _DAYS:
             return self.unknown(request)
@@ -188,19 +188,16 @@ class PostmarkSandbox(Sandbox):
         sums = {name: sum(row.get(name, 0) for row in rows) for name in _DAYS[report]}
         return reply({"Days": rows, **sums})
 
-    def _check_token(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the token."""
         if request.headers.get("x-postmark-server-token") != self.token:
             raise _refusal(10, "The Server Token you provided is not valid.", 401)
         if request.headers.get("accept") != "application/json":
             raise _refusal(409, "JSON is required.", 415)
 
-    def _let_in(self, request: SandboxRequest) -> Any:
-        self._check_token(request)
-        return request.json()
-
 
 class _Refused(Exception):
-    """One message is refused; the rest of its batch is not."""
+    """One message is refused; the other messages of its batch are not."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -306,4 +303,16 @@ def _delivered(body: dict[str, Any], id_: str, inactive: set[str]) -> Delivered:
             for file in body.get("Attachments", [])
         ),
         raw=body,
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = PostmarkSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.token,
+            "sender": "shop@acme.example",
+        },
     )

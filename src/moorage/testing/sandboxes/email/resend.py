@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Replays, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 _TEXTS: Final = (str, list)
 _FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
@@ -69,7 +71,9 @@ class ResendSandbox(Sandbox):
         self.delivered: list[Delivered] = []
         self.days: list[dict[str, Any]] = []
         self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
-        self._answers: dict[tuple[str, str], tuple[bytes, Response]] = {}
+        self._replays = Replays(
+            lambda: _refusal(409, "invalid_idempotent_request", "The body is another.")
+        )
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -81,7 +85,7 @@ class ResendSandbox(Sandbox):
         }
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
-        """The webhook that tells of this, signed at that time."""
+        """The webhook about this event, signed at that time."""
         body = encode_json(dict(event))
         id_, stamp = f"msg_{self.number():012d}", str(int(at.timestamp()))
         key = b64decode(self.webhook_secret.removeprefix("whsec_"))
@@ -96,18 +100,12 @@ class ResendSandbox(Sandbox):
 
     def _once(self, do: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
         """Return the response stored for a key, or execute the request."""
-        self._let_in(request)
         key = request.headers.get("idempotency-key")
         if key is None:
             return do(request)
         if not 1 <= len(key) <= 256:
             raise _refusal(400, "invalid_idempotency_key", "The key has 1 to 256 characters.")
-        earlier = self._answers.get((request.path, key))
-        if earlier is None:
-            self._answers[request.path, key] = request.body, do(request)
-        elif earlier[0] != request.body:
-            raise _refusal(409, "invalid_idempotent_request", "The body is another.")
-        return self._answers[request.path, key][1]
+        return self._replays.respond((request.path, key), request.body, lambda: do(request))
 
     def _send(self, request: SandboxRequest) -> Response:
         try:
@@ -175,12 +173,10 @@ class ResendSandbox(Sandbox):
         if any(type(value) not in {str, int, float} for value in variables.values()):
             raise _Refused(422, "validation_error", "A variable is neither text nor number.")
 
-    def _domains(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
+    def _domains(self, _: SandboxRequest) -> Response:
         return reply({"object": "list", "has_more": False, "data": []})
 
     def _metrics(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
             raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
@@ -193,7 +189,8 @@ class ResendSandbox(Sandbox):
         ]
         return reply({"object": "metrics", "granularity": "daily", "totals": {}, "data": rows})
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if not request.headers.get("user-agent"):
             raise Refusal(Response(403, body=b"error code: 1010"))
         key = request.bearer()
@@ -204,7 +201,7 @@ class ResendSandbox(Sandbox):
 
 
 class _Refused(Exception):
-    """One message is refused; the rest of a permissive batch is not."""
+    """One message is refused; the other messages of a permissive batch are not."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)
@@ -299,4 +296,16 @@ def _delivered(body: dict[str, Any], id_: str) -> Delivered:
             for file in body.get("attachments", [])
         ),
         raw=body,
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = ResendSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
+        },
     )

@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item, decoded
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 
 _FIELDS: Final = {
@@ -101,7 +103,7 @@ class SendGridSandbox(Sandbox):
         }
 
     def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
-        """The headers and the body of a webhook that tells of these."""
+        """The headers and the body of a webhook about these events."""
         body = json.dumps(events).encode()
         stamp = str(int(at.timestamp()))
         signature = self._key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
@@ -112,7 +114,6 @@ class SendGridSandbox(Sandbox):
         return headers, body
 
     def _send(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         body = request.json()
         personalizations: list[dict[str, Any]] = body.get("personalizations") or []
         _check(body, personalizations, self.templates)
@@ -125,7 +126,6 @@ class SendGridSandbox(Sandbox):
         return Response(202, {"X-Message-Id": id_})
 
     def _validate(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         email = request.json().get("email")
         if not email:
             raise _refusal(400, "email is required", "email")
@@ -152,7 +152,6 @@ class SendGridSandbox(Sandbox):
         return reply({"result": {**result, "local": local, "host": host, "ip_address": "::1"}})
 
     def _stats(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         query = dict(request.query)
         if "start_date" not in query:
             raise _refusal(400, "start_date is required", "start_date")
@@ -161,11 +160,11 @@ class SendGridSandbox(Sandbox):
         begin = int(query.get("offset", "0"))
         return reply(days[begin : begin + int(query.get("limit", "500"))])
 
-    def _scopes(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
+    def _scopes(self, _: SandboxRequest) -> Response:
         return reply({"scopes": ["mail.send"]})
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
 
@@ -173,7 +172,7 @@ class SendGridSandbox(Sandbox):
 def _check(
     body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
 ) -> None:
-    """Refuse what SendGrid would."""
+    """Refuse the messages that SendGrid refuses."""
     unknown = set(body) - _FIELDS or {
         name for personalization in personalizations for name in set(personalization) - _OWN
     }
@@ -265,3 +264,16 @@ def _emails(personalization: dict[str, Any], name: str) -> tuple[str, ...]:
 def _refusal(status: int, message: str, field: str | None) -> Refusal:
     errors = [{"message": message, "field": field, "help": None}]
     return Refusal(reply({"errors": errors}, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = SendGridSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        vendor_values={"template": "d-welcome"},
+        options={
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
+        },
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64decode
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from email import message_from_bytes
 from email.policy import default
 from email.utils import parseaddr
@@ -19,8 +19,10 @@ from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from moorage.testing.sandboxes.email.mailbox import Delivered, Item
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 _MAGIC: Final = {
@@ -39,7 +41,7 @@ class _Server(ThreadingTCPServer):
 
 
 class SmtpSandbox:
-    """Takes mail while it is entered; `port` says where.
+    """An SMTP server, inside its `with` block, at `port`.
 
     Args:
         username, password: who may come in.
@@ -284,3 +286,20 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
 def _emails(read: Any, name: str) -> tuple[str, ...]:
     header = read[name]
     return () if header is None else tuple(address.addr_spec for address in header.addresses)
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    opened = ExitStack()
+    server = opened.enter_context(SmtpSandbox())
+    return SandboxFixture(
+        options={
+            "host": server.host,
+            "port": server.port,
+            "security": "none",
+            "username": server.username,
+            "credentials": server.password,
+            "sender": "shop@acme.example",
+        },
+        close=opened.close,
+    )

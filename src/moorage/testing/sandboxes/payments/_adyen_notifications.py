@@ -36,7 +36,7 @@ def _signature(key: str, item: dict[str, Any]) -> str:
 
 
 def redirect_to(kind: str, psp: str) -> dict[str, Any]:
-    """The action that sends a buyer elsewhere."""
+    """The action that redirects a buyer to another page."""
     return {
         "type": "redirect",
         "method": "GET",

@@ -213,7 +213,7 @@ def is_challenged(method: dict[str, Any]) -> bool:
 
 
 def outcome_of(body: dict[str, Any]) -> dict[str, str]:
-    """The outcome that a payment asks for."""
+    """The outcome that the details of a payment select."""
     method = body["paymentMethod"]
     keywords = (
         body.get("additionalData", {}).get("RequestedTestAcquirerResponseCode"),

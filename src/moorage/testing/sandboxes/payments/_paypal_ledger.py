@@ -52,21 +52,21 @@ class PayPalLedger(Sandbox):
         self._order_of: dict[str, str] = {}
 
     @property
-    def taken(self) -> list[Resource]:
-        """The orders under which something was set aside or taken."""
+    def charged_orders(self) -> list[Resource]:
+        """The orders with an authorised or captured payment."""
         return [order for order in self.orders.values() if any(map(_stands, _moves(order)))]
 
     # --- what a buyer and PayPal do ----------------------------------------
 
     def approve(self, order_id: str) -> dict[str, str]:
-        """Approve an order as its buyer; what they come back with."""
+        """Approve an order as its buyer; return the URL that the buyer comes back to."""
         order = self.orders[order_id]
         self._move(order, "APPROVED", ("capture", "authorize"))
         self._notify_about("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
         return {"token": order_id, "PayerID": "QYR5Z8XDVJNXQ"}
 
     def enter_card(self, order_id: str, shift: str | None = None) -> None:
-        """Enter a card in PayPal's form as a buyer; `shift` is what came of confirming it."""
+        """Enter a card in PayPal's form as a buyer; `shift` is the result of the card's check."""
         card: Resource = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
         if shift is not None:
             enrolled = {"enrollment_status": "Y"}
@@ -125,7 +125,7 @@ class PayPalLedger(Sandbox):
     # --- what is done under an order -----------------------------------------
 
     def _perform(self, order: Resource) -> None:
-        """Set aside or take what the order is for."""
+        """Authorise or capture the amount of the order."""
         kind, means = next(iter(order["payment_source"].items()))
         vault_id = means.pop("vault_id", "")
         if vault_id == "refused-1":
@@ -215,7 +215,7 @@ class PayPalLedger(Sandbox):
     def _report(
         self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
     ) -> Resource:
-        """Put a transaction into the report."""
+        """Add a transaction to the report."""
         transaction: Resource = {
             "transaction_id": key,
             "transaction_event_code": code,
@@ -279,7 +279,7 @@ class PayPalLedger(Sandbox):
 
 
 def read(amount: Resource) -> Money:
-    """An amount that is kept."""
+    """Return a stored amount."""
     return Money(amount["value"], amount["currency_code"])
 
 

@@ -102,7 +102,7 @@ def refusal(status: int, name: str, issue: str | None = None, field: str | None 
 
 
 def unprocessable(issue: str) -> Refusal:
-    """The refusal of what is well-formed and cannot be done."""
+    """The refusal of a well-formed request that cannot be carried out."""
     return Refusal(refusal(422, "UNPROCESSABLE_ENTITY", issue))
 
 
@@ -156,7 +156,7 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
 
 
 def amount_of(amount: Mapping[str, str]) -> Money:
-    """An amount above zero, with the decimals that PayPal takes of its currency."""
+    """An amount above zero, with the decimals that PayPal allows in its currency."""
     currency, value = amount["currency_code"], amount["value"]
     if currency not in EXPONENTS:
         raise unprocessable("INVALID_CURRENCY_CODE")

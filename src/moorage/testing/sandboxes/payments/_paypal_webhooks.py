@@ -1,4 +1,4 @@
-"""The webhooks of PayPal's sandbox, signed with a certificate of its own."""
+"""The webhooks of PayPal's sandbox, signed with the sandbox's certificate."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def _key() -> rsa.RSAPrivateKey:
 
 
 class Certificates(Sandbox):
-    """Has the certificate; the sandbox has it `beside` itself."""
+    """Serves the certificate; the sandbox adds it to its own routes by `mounts`."""
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """Its address."""
+        """The route of the certificate."""
         return {f"GET {CERTIFICATE}": self._show}
 
     def _show(self, _: SandboxRequest) -> Response:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StripeLedger(Sandbox):
-    """Intents, charges, refunds, disputes and payouts, and what the world does to them."""
+    """Intents, charges, refunds, disputes and payouts, and the events that change them."""
 
     def __init__(self, webhook_secret: str, webhook_url: str, now: Callable[[], float]) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class StripeLedger(Sandbox):
         return key
 
     def pays(self, intent: dict[str, Any]) -> None:
-        """Authorise an intent, and capture it unless that is to be done later."""
+        """Authorise an intent, and capture it unless the capture is manual."""
         charge: dict[str, Any] = {
             "id": f"ch_{self.number():08d}",
             "object": "charge",
@@ -163,7 +163,7 @@ class StripeLedger(Sandbox):
         self.tell("payment_intent.payment_failed", intent)
 
     def check_state(self, intent: dict[str, Any], verb: str, *states: str) -> None:
-        """Refuse what an intent is past."""
+        """Refuse an operation that the state of an intent does not allow."""
         if intent["status"] not in states:
             text = (
                 f"You cannot {verb} this PaymentIntent because it has a status of"

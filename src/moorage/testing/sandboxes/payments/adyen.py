@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.testing.sandboxes.base import Refusal, Sandbox, reply
+from moorage.testing.sandboxes.base import Replays, Sandbox, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._adyen_notifications import (
     challenge,
     notification,
@@ -41,7 +42,9 @@ from moorage.testing.sandboxes.payments._adyen_requests import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice, SandboxRequest
 
@@ -55,7 +58,7 @@ _EVENTS: Final = {
 
 @attrs.define
 class AdyenPayment:
-    """A payment as the sandbox keeps it; amounts are in Adyen's minor units."""
+    """A payment in the sandbox; amounts are in Adyen's minor units."""
 
     psp: str
     reference: str
@@ -72,7 +75,7 @@ class AdyenPayment:
 
 
 class AdyenSandbox(Sandbox):
-    """Payments, and what is done to them.
+    """Adyen: payments, and the operations on them.
 
     Args:
         api_key: who may come in.
@@ -107,7 +110,9 @@ class AdyenSandbox(Sandbox):
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self._returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = {}
         self._open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = []
-        self._answers: dict[str, tuple[object, Response]] = {}
+        self._replays = Replays(
+            lambda: error(422, "704", ALREADY), refusals=lambda response: response.status == 422
+        )
         self._busy: set[str] = set()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
@@ -125,7 +130,7 @@ class AdyenSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return error(404, "000", f"There is no {request.method} {request.path}.").response
 
     # --- what happens besides requests --------------------------------------
@@ -147,7 +152,7 @@ class AdyenSandbox(Sandbox):
         return {"threeDSResult" if payment.native else "redirectResult": token}
 
     def settle(self) -> list[Notice]:
-        """Decide what is under way, and return the webhooks that say how."""
+        """Settle all pending operations, and return the webhooks about the results."""
         before = len(self.sent)
         with self._lock:
             while self._open:
@@ -201,37 +206,28 @@ class AdyenSandbox(Sandbox):
 
     # --- requests -----------------------------------------------------------
 
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the key."""
+        if request.headers.get("x-api-key") != self.api_key:
+            raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
+
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answered(request: SandboxRequest, **names: str) -> Response:
-            if request.headers.get("x-api-key") != self.api_key:
-                raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
+        def answer(request: SandboxRequest, **names: str) -> Response:
             body = body_of(request)
             key = request.headers.get("idempotency-key")
             if key is None:
                 return handle(body, **names)
             return self._once_per_key(key, (request.path, body), lambda: handle(body, **names))
 
-        return answered
+        return answer
 
     def _once_per_key(self, key: str, content: object, act: Callable[[], Response]) -> Response:
         if not 0 < len(key) <= 64:
             raise error(400, "702", "Idempotency-Key has more than 64 characters")
         if key in self._busy:
             raise error(409, "704", ALREADY, transient_error="true")
-        if key in self._answers:
-            earlier, response = self._answers[key]
-            if earlier != content:
-                raise error(422, "704", ALREADY)
-            return response
-        try:
-            response = act()
-        except Refusal as refusal:
-            response = refusal.response
-        if response.status < 300 or response.status == 422:
-            headers = {**dict(response.headers.pairs), "Idempotency-Key": key}
-            response = response.evolve(headers=headers)
-            self._answers[key] = content, response
-        return response
+        response = self._replays.respond(key, content, act)
+        return response.evolve(headers={**dict(response.headers), "Idempotency-Key": key})
 
     def _pay(self, body: dict[str, Any]) -> Response:
         check(body, PAYMENT, "PaymentRequest")
@@ -386,3 +382,25 @@ class AdyenSandbox(Sandbox):
             return "Insufficient balance on payment"
         payment.refunded += modification["value"]
         return ""
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = AdyenSandbox()
+
+    def buyer(payment: Payment) -> dict[str, str]:
+        return sandbox.buyer_returns(action_url(payment).rpartition("/")[2])
+
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "merchant_account": sandbox.merchant_account,
+            "credentials": sandbox.api_key,
+            "return_url": "https://erp.example/back",
+            "multiple_captures": True,
+            "volatile_keys": True,
+        },
+        vendor_values={"asks": '{"type": "ideal"}'},
+        token="APPROVED",
+        buyer=buyer,
+    )

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from moorage.domain.values.money import Money
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, answered, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
     CAPTURE,
     CONFIRMED,
@@ -33,9 +34,14 @@ from moorage.testing.sandboxes.payments._mollie_rules import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
 
+_API = "https://api.mollie.com"
+_DASHBOARD = "https://my.mollie.com/dashboard/org_sandbox"
+_DOCUMENTATION = "https://docs.mollie.com/reference"
 _PAYMENTS = "/v2/payments"
 
 
@@ -76,7 +82,9 @@ class MollieSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.chargebacks: dict[str, dict[str, Any]] = {}
         self._urls: dict[str, str | None] = {}
-        self._earlier: dict[str, tuple[tuple[str, bytes], Response]] = {}
+        self._replays = Replays(
+            _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
+        )
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -84,17 +92,17 @@ class MollieSandbox(Sandbox):
         return {
             f"POST {_PAYMENTS}": self._once(self._create),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments),
-            f"GET {payment_path}": self._let_in(self._show),
-            f"DELETE {payment_path}": self._let_in(self._cancel),
+            f"GET {payment_path}": self._as_hal(self._show),
+            f"DELETE {payment_path}": self._as_hal(self._cancel),
             f"POST {payment_path}/release-authorization": self._once(self._release),
             f"POST {payment_path}/captures": self._once(self._capture),
             f"POST {payment_path}/refunds": self._once(self._refund),
-            f"GET {payment_path}/refunds/{{refund}}": self._let_in(self._show_refund),
+            f"GET {payment_path}/refunds/{{refund}}": self._as_hal(self._show_refund),
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
 
     # --- what the world does -----------------------------------------------
@@ -140,6 +148,7 @@ class MollieSandbox(Sandbox):
             "reason": {"code": "AC01", "description": "Account identifier incorrect"},
             "createdAt": self._moment(),
             "reversedAt": None,
+            "_links": _links_of(id, "chargebacks", key),
         }
         payment["amountChargedBack"] = payment["amount"]
         self._tell(payment)
@@ -155,40 +164,30 @@ class MollieSandbox(Sandbox):
 
     # --- how it is asked ---------------------------------------------------
 
-    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the key."""
+        if request.bearer() != self.api_key:
+            detail = "Missing authentication, or failed to authenticate"
+            raise Refusal(error(401, "Unauthorized Request", detail))
+
+    def _as_hal(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
-            if request.bearer() != self.api_key:
-                detail = "Missing authentication, or failed to authenticate"
-                return error(401, "Unauthorized Request", detail)
             response = handle(request, **names)
-            moment = datetime.fromtimestamp(self.now(), UTC)
-            return response.evolve(
-                headers={
-                    **dict(response.headers),
-                    "Content-Type": "application/hal+json",
-                    "Date": format_datetime(moment, usegmt=True),
-                }
-            )
+            date = format_datetime(datetime.fromtimestamp(self.now(), UTC), usegmt=True)
+            fields = {"Content-Type": "application/hal+json", "Date": date}
+            return response.evolve(headers={**dict(response.headers), **fields})
 
         return answer
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
-            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
+            key = request.headers.get("idempotency-key")
             if key is None:
                 return handle(request, **names)
-            if key not in self._earlier:
-                self._earlier[key] = same, answered(lambda: handle(request, **names))
-                return self._earlier[key][1]
-            before, response = self._earlier[key]
-            if before != same:
-                detail = "The idempotency key was used before with other parameters"
-                return error(400, "Bad Request", detail)
-            return response.evolve(
-                headers={**dict(response.headers), "Idempotent-Replayed": "true"}
-            )
+            content = request.path, request.body
+            return self._replays.respond(key, content, lambda: handle(request, **names))
 
-        return self._let_in(answer)
+        return self._as_hal(answer)
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest) -> Response:
@@ -202,14 +201,19 @@ class MollieSandbox(Sandbox):
             begin = 0 if start is None else names.index(start)
             end = begin + int(limit)
             page = [resources()[name] for name in names[begin:end]]
-            url, more = f"https://api.mollie.com{request.path}", names[end : end + 1]
-            following = {"href": f"{url}?from={more[0]}&limit={limit}"} if more else None
+            url, more = f"{_API}{request.path}", names[end : end + 1]
+            following = _link(f"{url}?from={more[0]}&limit={limit}") if more else None
             name = request.path.rpartition("/")[2]
-            links = {"self": {"href": url}, "previous": None, "next": following}
+            links = {
+                "self": _link(url),
+                "previous": None,
+                "next": following,
+                "documentation": _link(f"{_DOCUMENTATION}/list-{name}", "text/html"),
+            }
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
             return reply(body)
 
-        return self._let_in(answer)
+        return self._as_hal(answer)
 
     # --- what it does ------------------------------------------------------
 
@@ -237,7 +241,10 @@ class MollieSandbox(Sandbox):
             "sequenceType": fields.get("sequenceType", "oneoff"),
             "captureMode": fields.get("captureMode", "automatic"),
             "redirectUrl": fields.get("redirectUrl"),
-            "_links": {"self": {"href": f"https://api.mollie.com{_PAYMENTS}/{key}"}},
+            "_links": {
+                "self": _link(f"{_API}{_PAYMENTS}/{key}"),
+                "dashboard": _link(f"{_DASHBOARD}/payments/{key}", "text/html"),
+            },
         }
         payment |= {name: fields[name] for name in ("customerId", "mandateId") if name in fields}
         self.payments[key] = payment
@@ -266,7 +273,7 @@ class MollieSandbox(Sandbox):
         else:
             payment["expiresAt"] = self._moment(900)
             url = f"{self.checkout}/{payment['id']}"
-            payment["_links"]["checkout"] = {"href": url, "type": "text/html"}
+            payment["_links"]["checkout"] = _link(url, "text/html")
             return
         self._tell(payment)
 
@@ -321,10 +328,12 @@ class MollieSandbox(Sandbox):
         capture = {
             "resource": "capture",
             "id": key,
+            "mode": "test",
             "amount": written(amount),
             "status": "succeeded",
             "paymentId": id,
             "createdAt": self._moment(),
+            "_links": _links_of(id, "captures", key),
         }
         self.captures[key] = capture
         self._add(payment, "amountCaptured", amount)
@@ -349,12 +358,14 @@ class MollieSandbox(Sandbox):
         refund = {
             "resource": "refund",
             "id": key,
+            "mode": "test",
             "description": fields.get("description", ""),
             "amount": written(amount),
             "status": "pending",
             "metadata": fields.get("metadata"),
             "paymentId": id,
             "createdAt": self._moment(),
+            "_links": _links_of(id, "refunds", key),
         }
         self.refunds[key] = refund
         self._add(payment, "amountRefunded", amount)
@@ -383,9 +394,10 @@ class MollieSandbox(Sandbox):
             self.mandates[payment["mandateId"]] = payment["customerId"]
 
     def _ends(self, payment: dict[str, Any], status: str, reason: str | None = None) -> None:
+        payment["status"] = status
         if status != "pending":
             self._closes(payment)
-        payment |= {"status": status, f"{status}At": self._moment()}
+            payment[f"{status}At"] = self._moment()
         if status == "failed":
             words = "The payment was declined."
             code = reason or "refused_by_issuer"
@@ -414,11 +426,24 @@ class MollieSandbox(Sandbox):
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")
 
     def _tell(self, payment: dict[str, Any]) -> None:
-        """Send a webhook, if the payment has a place for it: its id, and nothing more."""
+        """Send a webhook with nothing but the payment's id, if the payment has a URL for it."""
         url = self._urls[payment["id"]]
         if url is not None:
             body = urlencode({"id": payment["id"]}).encode()
             self.notify(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
+
+
+def _link(url: str, kind: str = "application/hal+json") -> dict[str, str]:
+    return {"href": url, "type": kind}
+
+
+def _links_of(payment: str, kind: str, id: str) -> dict[str, Any]:
+    url = f"{_API}{_PAYMENTS}/{payment}"
+    return {
+        "self": _link(f"{url}/{kind}/{id}"),
+        "payment": _link(url),
+        "documentation": _link(f"{_DOCUMENTATION}/get-{kind[:-1]}", "text/html"),
+    }
 
 
 def _missing(id: str) -> Refusal:
@@ -431,3 +456,31 @@ def _check_query(request: SandboxRequest, *names: str) -> dict[str, str]:
         if name not in names:
             raise Refusal(error(400, "Bad Request", f"Non-existent query parameter {name}", name))
     return query
+
+
+def _key_reused() -> Refusal:
+    detail = "The idempotency key was used before with other parameters"
+    return Refusal(error(400, "Bad Request", detail))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = MollieSandbox()
+    sandbox.customers.add("ada-1")
+    sandbox.mandates["mdt_ada"] = "ada-1"
+
+    def buyer(payment: Payment) -> dict[str, str]:
+        sandbox.visit(action_url(payment))
+        return {}
+
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+            "return_url": "https://erp.example/back",
+            "webhook_url": sandbox.webhook_url,
+            "volatile_keys": True,
+        },
+        token="creditcard",
+        buyer=buyer,
+    )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from moorage.domain.http.requests import Response
-from moorage.testing.sandboxes.base import Refusal, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._paypal_ledger import (
     PayPalLedger,
     Resource,
@@ -39,13 +40,16 @@ from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from moorage.contracts.payments import Payment
     from moorage.testing.sandboxes.base import SandboxRequest
 
 _KEY: Final = 108
 _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
+_WISHES: Final = frozenset({"experience_context", "stored_credential", "vault_id"})
 _DONE: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
 _DISPUTES: Final = frozenset(
     {
@@ -92,8 +96,8 @@ class PayPalSandbox(PayPalLedger):
         self.token_endpoint = TokenEndpoint(
             "/v1/oauth2/token", client_id, client_secret, expires_in=32_400
         )
-        self.beside = {self.token_endpoint.path: self.token_endpoint, CERTIFICATE: Certificates()}
-        self._answers: dict[tuple[str, str], Response] = {}
+        self.mounts = {self.token_endpoint.path: self.token_endpoint, CERTIFICATE: Certificates()}
+        self._replays = Replays()
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -106,34 +110,31 @@ class PayPalSandbox(PayPalLedger):
             f"POST {orders}/{{id}}/authorize": once(self._finish("AUTHORIZE")),
             f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
             f"POST {payments}/authorizations/{{id}}/capture": once(self._capture),
-            f"POST {payments}/authorizations/{{id}}/void": self._let_in(self._void),
+            f"POST {payments}/authorizations/{{id}}/void": self._void,
             f"GET {payments}/captures/{{id}}": self._shows(lambda: self.captures),
             f"POST {payments}/captures/{{id}}/refund": once(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
-            "GET /v1/customer/disputes": self._let_in(self._list),
-            "GET /v1/reporting/transactions": self._let_in(self._search),
+            "GET /v1/customer/disputes": self._list,
+            "GET /v1/reporting/transactions": self._search,
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whatever it is
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
     def buyer(self, url: str) -> dict[str, str]:
-        """Follow the URL that a buyer is sent to, and approve; what they come back with."""
+        """Approve an order at the buyer's URL; return the URL that the buyer comes back to."""
         return self.approve(parse_qs(urlsplit(url).query)["token"][0])
 
     # --- how it is asked ---------------------------------------------------
 
-    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest, **names: str) -> Response:
-            if not self.token_endpoint.allows(request):
-                return refusal(401, "AUTHENTICATION_FAILURE")
-            return handle(request, **names)
-
-        return answer
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the token."""
+        if not self.token_endpoint.allows(request):
+            raise Refusal(refusal(401, "AUTHENTICATION_FAILURE"))
 
     def _once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        """Answer what has the same key and path as it was answered first."""
+        """Answer a repeated key and path with the first answer."""
 
         def answer(request: SandboxRequest, **names: str) -> Response:
             key = request.headers.get("PayPal-Request-Id")
@@ -141,18 +142,17 @@ class PayPalSandbox(PayPalLedger):
                 return handle(request, **names)
             if not 0 < len(key) <= _KEY:
                 return refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
-            response = self._answers.get((request.path, key))
-            if response is None:
-                response = self._answers[request.path, key] = handle(request, **names)
-            return response
+            return self._replays.respond(
+                (request.path, key), None, lambda: handle(request, **names)
+            )
 
-        return self._let_in(answer)
+        return answer
 
     def _shows(self, resources: Callable[[], Mapping[str, Resource]]) -> Callable[..., Response]:
         def answer(_: SandboxRequest, id: str) -> Response:
-            return reply(self._found_or_404(resources(), id))
+            return reply(_without_wishes(self._found_or_404(resources(), id)))
 
-        return self._let_in(answer)
+        return answer
 
     # --- orders ------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class PayPalSandbox(PayPalLedger):
         return _shown(request, order, 200 if waits else 201)
 
     def _waits(self, source: Resource) -> bool:
-        """True if the buyer has to do something first."""
+        """True if the buyer has to act first."""
         kind = next(iter(source), "")
         means: Resource = source.get(kind, {})
         vault_id = means.get("vault_id")
@@ -240,7 +240,7 @@ class PayPalSandbox(PayPalLedger):
         authorization = self._found_or_404(self.authorizations, id)
         if authorization["status"] == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
-        if authorization["status"] == "CAPTURED":
+        if authorization["status"] == "CAPTURED" or _closed(self.orders[self._order_of[id]]):
             raise unprocessable("PREVIOUSLY_CAPTURED")
         authorization |= {"status": "VOIDED", "update_time": self._time()}
         self._notify_about("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
@@ -318,7 +318,24 @@ def _wants_all(request: SandboxRequest) -> bool:
 def _shown(request: SandboxRequest, resource: Resource, status: int) -> Response:
     """Return the full representation if requested."""
     summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
-    return reply(resource if _wants_all(request) else summary, status)
+    return reply(_without_wishes(resource) if _wants_all(request) else summary, status)
+
+
+def _without_wishes(resource: Resource) -> Resource:
+    """Return a resource without the fields of its means of payment that are only sent."""
+    if "payment_source" not in resource:
+        return resource
+    means = {
+        kind: {name: value for name, value in fields.items() if name not in _WISHES}
+        for kind, fields in resource["payment_source"].items()
+    }
+    for fields in means.values():
+        if "attributes" in fields:
+            attributes = fields["attributes"].items()
+            fields["attributes"] = {
+                name: value for name, value in attributes if name != "verification"
+            }
+    return {**resource, "payment_source": means}
 
 
 def _closed(order: Resource) -> bool:
@@ -334,3 +351,25 @@ def _summary(dispute: Resource) -> Resource:
         name: field_value for name, field_value in dispute.items() if name not in hidden
     }
     return {**shown, "links": [link("self", at)]}
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = PayPalSandbox()
+
+    def buyer(payment: Payment) -> dict[str, str]:
+        return sandbox.buyer(action_url(payment))
+
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "client_id": sandbox.client_id,
+            "client_secret": sandbox.client_secret,
+            "sandbox": True,
+            "return_url": "https://erp.example/back",
+            "volatile_keys": True,
+        },
+        token="card:visa-1",
+        vendor_values={"asks": "paypal"},
+        buyer=buyer,
+    )

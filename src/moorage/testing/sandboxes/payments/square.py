@@ -18,7 +18,8 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, answered, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
     COMPLETE,
     PAY,
@@ -36,6 +37,7 @@ from moorage.testing.sandboxes.payments._square_rules import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
 
@@ -78,7 +80,7 @@ class SquareSandbox(Sandbox):
         self.refunds: dict[str, dict[str, Any]] = {}
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
-        self._earlier: dict[tuple[str, str], tuple[dict[str, Any], Response]] = {}
+        self._replays = Replays(_key_reused, refusals=lambda _: True)
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -86,18 +88,18 @@ class SquareSandbox(Sandbox):
         return {
             f"POST {_PAYMENTS}": self._once(PAY, self._pay),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments, "created_at"),
-            f"GET {payment_path}": self._let_in(self._show_payment),
+            f"GET {payment_path}": self._show_payment,
             f"PUT {payment_path}": self._once(UPDATE, self._update),
-            f"POST {payment_path}/complete": self._let_in(self._complete),
-            f"POST {payment_path}/cancel": self._let_in(self._cancel),
+            f"POST {payment_path}/complete": self._complete,
+            f"POST {payment_path}/cancel": self._cancel,
             "POST /v2/refunds": self._once(REFUND, self._refund),
-            "GET /v2/refunds/{id}": self._let_in(self._show_refund),
+            "GET /v2/refunds/{id}": self._show_refund,
             "GET /v2/disputes": self._lists(lambda: self.disputes),
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
@@ -171,16 +173,13 @@ class SquareSandbox(Sandbox):
 
     # --- how it is asked ---------------------------------------------------
 
-    def _let_in(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest, **names: str) -> Response:
-            if request.bearer() != self.access_token:
-                detail = "This request could not be authorized."
-                return error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail)
-            if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
-                raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
-            return handle(request, **names)
-
-        return answer
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the token and the version."""
+        if request.bearer() != self.access_token:
+            detail = "This request could not be authorized."
+            raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
+        if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
+            raise wrong("INVALID_SQUARE_VERSION_FORMAT", "This is no version.")
 
     def _once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
@@ -188,16 +187,10 @@ class SquareSandbox(Sandbox):
         def answer(request: SandboxRequest, **names: str) -> Response:
             body = check(request.json(), shapes)
             needed(body, "idempotency_key")
-            at = request.path, body["idempotency_key"]
-            if at not in self._earlier:
-                self._earlier[at] = body, answered(lambda: handle(body, **names))
-            before, response = self._earlier[at]
-            if before != body:
-                detail = "Different request parameters used for the same idempotency_key."
-                raise wrong("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
-            return response
+            key = request.path, body["idempotency_key"]
+            return self._replays.respond(key, body, lambda: handle(body, **names))
 
-        return self._let_in(answer)
+        return answer
 
     def _lists(
         self, resources: Callable[[], dict[str, dict[str, Any]]], time_field: str | None = None
@@ -226,7 +219,7 @@ class SquareSandbox(Sandbox):
             body: dict[str, Any] = {name: page} if page else {}
             return reply({**body, "cursor": str(end)} if len(matches) > end else body)
 
-        return self._let_in(answer)
+        return answer
 
     # --- what it does ------------------------------------------------------
 
@@ -390,6 +383,11 @@ def _minor(payment: Mapping[str, Any], name: str) -> int:
     return int(payment.get(name, {"amount": 0})["amount"])
 
 
+def _key_reused() -> Refusal:
+    detail = "Different request parameters used for the same idempotency_key."
+    return wrong("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
+
+
 def _not_refundable(code: str) -> Refusal:
     return Refusal(error(400, "REFUND_ERROR", code, "This cannot be given back."))
 
@@ -399,3 +397,18 @@ def _moment_of(query: Mapping[str, str], name: str) -> str | None:
     if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
         raise wrong("INVALID_TIME", "This is no time of RFC 3339.", field=name)
     return None if text is None else text[:19]
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = SquareSandbox()
+    sandbox.customers.add("ada-1")
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.access_token,
+            "location_id": sandbox.location_id,
+            "volatile_keys": True,
+        },
+        token="cnon:card-nonce-ok",
+    )

@@ -14,7 +14,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
@@ -44,7 +45,9 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
 
 
@@ -77,7 +80,7 @@ class StripeSandbox(StripeLedger):
         self.api_key = api_key
         self.restricted_key = restricted_key
         self.bank = "https://hooks.stripe.com/3d_secure_2"
-        self._earlier: dict[str, tuple[tuple[str, bytes], Response]] = {}
+        self._replays = Replays(_other_parameters, headers={"Idempotent-Replayed": "true"})
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -96,7 +99,7 @@ class StripeSandbox(StripeLedger):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
     # --- how it is asked ---------------------------------------------------
@@ -105,40 +108,28 @@ class StripeSandbox(StripeLedger):
         self, allowed: frozenset[str], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
-            self._let_in(request, changes=True)
-            key, same = request.headers.get("idempotency-key"), (request.path, request.body)
-            if key is not None and key in self._earlier:
-                before, earlier = self._earlier[key]
-                if before != same:
-                    raise refusal(
-                        400,
-                        "idempotency_error",
-                        "Keys for idempotent requests can only be used with the same parameters"
-                        " they were first used with.",
-                    )
-                return earlier.evolve(
-                    headers={**dict(earlier.headers), "Idempotent-Replayed": "true"}
-                )
-            try:
-                response = handle(fields_of(request.form, allowed), **names)
-            except Done as late:
-                response = late.response
-            if key is not None:
-                self._earlier[key] = (same, response)
-            return response
+            key = request.headers.get("idempotency-key")
+
+            def execute() -> Response:
+                try:
+                    return handle(fields_of(request.form, allowed), **names)
+                except Done as late:
+                    return late.response
+
+            if key is None:
+                return execute()
+            return self._replays.respond(key, (request.path, request.body), execute)
 
         return answer
 
     def _shows(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, id: str) -> Response:
-            self._let_in(request)
             return self._shown(resource_in(resources(), id), fields_of(request.query, SHOW))
 
         return answer
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
         def answer(request: SandboxRequest) -> Response:
-            self._let_in(request)
             fields = fields_of(request.query, LIST)
             limit = int(fields.get("limit", "10"))
             if not 1 <= limit <= 100:
@@ -161,12 +152,13 @@ class StripeSandbox(StripeLedger):
 
         return answer
 
-    def _let_in(self, request: SandboxRequest, *, changes: bool = False) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the key, the version, and whether the key may change anything."""
         if request.bearer() not in {self.api_key, self.restricted_key}:
             raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
         if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
             raise refusal(400, "invalid_request_error", "Invalid Stripe API version.")
-        if changes and request.bearer() == self.restricted_key:
+        if request.method == "POST" and request.bearer() == self.restricted_key:
             raise refusal(
                 403,
                 "invalid_request_error",
@@ -345,3 +337,32 @@ class StripeSandbox(StripeLedger):
         self.tell("refund.created", refund)
         self.tell("charge.refunded", charge)
         return self._shown(refund, fields)
+
+
+def _other_parameters() -> Refusal:
+    return refusal(
+        400,
+        "idempotency_error",
+        "Keys for idempotent requests can only be used with the same parameters"
+        " they were first used with.",
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = StripeSandbox()
+
+    def buyer(payment: Payment) -> dict[str, str]:
+        sandbox.authenticate(payment.ref.id)
+        return {"payment_intent": payment.ref.id}
+
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+            "volatile_keys": True,
+        },
+        vendor_values={"asks": "pm_card_threeDSecure2Required"},
+        token="pm_card_visa",
+        buyer=buyer,
+    )

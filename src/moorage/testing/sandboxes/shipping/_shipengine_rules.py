@@ -7,6 +7,7 @@ from typing import Any, Final
 from moorage.testing.sandboxes._fields import NUMBER, words
 from moorage.testing.sandboxes.base import Refusal, reply
 
+REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 _AMOUNT: Final = {"currency!": str, "amount!": NUMBER}
 _WEIGHT: Final = {"value!": NUMBER, "unit!": words("pound ounce gram kilogram")}
 ADDRESS: Final[dict[str, Any]] = {
@@ -90,5 +91,5 @@ LABEL: Final[dict[str, Any]] = {
 def refusal(status: int, code: str, kind: str, message: str, **more: str) -> Refusal:
     """Return the response to a refused request."""
     error = {"error_source": "shipengine", "error_type": kind, "error_code": code, **more}
-    body = {"request_id": "0" * 8, "errors": [{**error, "message": message}]}
+    body = {"request_id": REQUEST_ID, "errors": [{**error, "message": message}]}
     return Refusal(reply(body, status))

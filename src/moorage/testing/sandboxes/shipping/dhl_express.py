@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.testing.sandboxes._fields import NUMBER, problems
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
     NO_LABEL,
@@ -19,6 +20,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
 
@@ -210,7 +212,7 @@ class DhlExpressSandbox(Sandbox):
             "numberOfPieces": len(pieces),
             "estimatedDeliveryDate": "2030-01-05",
             "shipperReferences": body.get("customerReferences", []),
-            "asked": body,
+            "order": body,
         }
         charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered[product]}
         return reply(
@@ -228,11 +230,9 @@ class DhlExpressSandbox(Sandbox):
         )
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
-        self._let_in(request)
         return self._seen(request, [self._shipment(number)])
 
     def _search(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         query = dict(request.query)
         if "pieceTrackingNumber" in query:
             return self._seen(request, [self._shipment(query["pieceTrackingNumber"])])
@@ -262,14 +262,13 @@ class DhlExpressSandbox(Sandbox):
         return reply(
             {
                 "shipments": [
-                    {name: value for name, value in shipment.items() if name != "asked"}
+                    {name: value for name, value in shipment.items() if name != "order"}
                     for shipment in visible
                 ]
             }
         )
 
     def _validate(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         query = dict(request.query)
         for name in ("type", "countryCode"):
             if name not in query:
@@ -293,7 +292,6 @@ class DhlExpressSandbox(Sandbox):
         raise _refusal(404, "No data found", "/tracking")
 
     def _body(self, request: SandboxRequest, shape: object, path: str) -> dict[str, Any]:
-        self._let_in(request)
         body: dict[str, Any] = request.json()
         wrong = [_problem_text(*account) for account in problems(shape, body)]
         wrong += _too_long(body, "#")
@@ -308,7 +306,8 @@ class DhlExpressSandbox(Sandbox):
             raise _refusal(400, words, path)
         return body
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.basic() != (self.username, self.password):
             raise _refusal(401, "Invalid Credentials", request.path)
         if "x-version" not in request.headers:
@@ -383,3 +382,16 @@ def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:
         "status": str(status),
     }
     return Refusal(reply({**body, "additionalDetails": list(more)} if more else body, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = DhlExpressSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "username": sandbox.username,
+            "credentials": sandbox.password,
+            "account_number": sandbox.account_number,
+        },
+    )

@@ -16,6 +16,7 @@ from unicodedata import normalize
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -28,6 +29,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _CODES: Final = {
     "EZ1000000001": "pre_transit",
@@ -74,6 +76,7 @@ class EasyPostSandbox(Sandbox):
     """
 
     hosts = ("api.easypost.com", _FILES)
+    open_routes = frozenset({"GET /files/{path*}"})
 
     def __init__(
         self,
@@ -104,8 +107,8 @@ class EasyPostSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
-        self._let_in(request)
+        """Return the response to a request that no route is for, once its key is checked."""
+        self.check_access(request)
         return _refusal(404, "NOT_FOUND", "The requested resource could not be found.").response
 
     # --- what happens at the carrier -----------------------------------------
@@ -198,12 +201,10 @@ class EasyPostSandbox(Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _list(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
+    def _list(self, _: SandboxRequest) -> Response:
         return reply({"shipments": [], "has_more": False})
 
-    def _fetch(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _fetch(self, _: SandboxRequest, id: str) -> Response:
         return reply(self._shipment(id))
 
     def _buy(self, request: SandboxRequest, id: str) -> Response:
@@ -240,8 +241,7 @@ class EasyPostSandbox(Sandbox):
         }
         return reply(shipment)
 
-    def _refund(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _refund(self, _: SandboxRequest, id: str) -> Response:
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
             raise _refusal(
@@ -255,7 +255,6 @@ class EasyPostSandbox(Sandbox):
         return reply(shipment)
 
     def _convert(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
         shipment = self._shipment(id)
         kind = _FORMATS.get(dict(request.query).get("file_format", ""))
         if shipment["postage_label"] is None:
@@ -324,11 +323,11 @@ class EasyPostSandbox(Sandbox):
         return fields
 
     def _body(self, request: SandboxRequest) -> dict[str, Any]:
-        self._let_in(request)
         body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
 
@@ -386,3 +385,14 @@ def _detail(status: str, count: int) -> dict[str, Any]:
 def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:
     errors = [{"field": field, "message": "is wrong"} for field in fields]
     return Refusal(reply({"error": {"code": code, "message": message, "errors": errors}}, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = EasyPostSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+        },
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._fedex_rules import (
     ADDRESSES,
     CANCEL,
@@ -33,6 +34,7 @@ from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
 
@@ -74,7 +76,7 @@ class FedExSandbox(Sandbox):
         self.client_secret = client_secret
         self.account_number = account_number
         self.token_endpoint = TokenEndpoint("/oauth/token", client_id, client_secret, posted=True)
-        self.beside["/oauth/token"] = self.token_endpoint
+        self.mounts["/oauth/token"] = self.token_endpoint
         self.shipments: dict[str, dict[str, Any]] = {}
         self.tracks: dict[str, dict[str, Any]] = {}
 
@@ -90,7 +92,7 @@ class FedExSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
     # --- what happens on the way ---------------------------------------------
@@ -192,9 +194,12 @@ class FedExSandbox(Sandbox):
         [entry] = self._body(request, ADDRESSES)["addressesToValidate"]
         return _reply({"resolvedAddresses": [_resolved(entry["address"])], "alerts": []})
 
-    def _body(self, request: SandboxRequest, shape: Any) -> Any:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the token."""
         if not self.token_endpoint.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
+
+    def _body(self, request: SandboxRequest, shape: Any) -> Any:
         body = request.json()
         for where, name, wrong in problems(shape, body):
             raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{where}/{name} is {wrong}.")
@@ -285,4 +290,17 @@ def _reply(output: dict[str, Any]) -> Response:
 def _refusal(status: int, code: str, message: str) -> Refusal:
     return Refusal(
         reply({"transactionId": "1", "errors": [{"code": code, "message": message}]}, status)
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = FedExSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "client_id": sandbox.client_id,
+            "credentials": sandbox.client_secret,
+            "account_number": sandbox.account_number,
+        },
     )

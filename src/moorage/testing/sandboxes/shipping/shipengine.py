@@ -20,7 +20,14 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
-from moorage.testing.sandboxes.shipping._shipengine_rules import ADDRESS, LABEL, RATES, refusal
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.shipping._shipengine_rules import (
+    ADDRESS,
+    LABEL,
+    RATES,
+    REQUEST_ID,
+    refusal,
+)
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -34,6 +41,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 _POUNDS: Final = {
     "pound": Decimal(1),
@@ -46,7 +54,18 @@ _SERVICES: Final = {
     "usps_priority_express": "usps_priority_mail_express",
 }
 _STILL_HERE: Final = {"NY", "AC"}
+_STATUS_WORDS: Final = {
+    "AC": "Accepted",
+    "AT": "Delivery Attempt",
+    "DE": "Delivered",
+    "EX": "Exception",
+    "IT": "In Transit",
+    "NY": "Not Yet In System",
+    "SP": "Delivered To Service Point",
+}
+_KINDS: Final = {"pdf": "application/pdf", "png": "image/png", "zpl": "application/zpl"}
 _CARRIER: Final = "stamps_com"
+_MADE_AT: Final = "2030-01-01T00:00:00Z"
 _KEY_ID: Final = "11111111-2222-3333-4444-555555555555"
 _HOST: Final = "api.shipengine.com"
 
@@ -72,6 +91,8 @@ class ShipEngineSandbox(Sandbox):
 
     hosts: tuple[str, ...] = (_HOST,)
 
+    open_routes = frozenset({"GET /v1/downloads/{path*}"})
+
     def __init__(
         self, api_key: str = "TEST_sandbox_key_of_shipengine", files: str = f"https://{_HOST}"
     ) -> None:
@@ -85,6 +106,7 @@ class ShipEngineSandbox(Sandbox):
         self.rates: dict[str, dict[str, Any]] = {}
         self.labels: dict[str, dict[str, Any]] = {}
         self.tracks: dict[str, dict[str, Any]] = {}
+        self._rate_of: dict[str, str] = {}
         self.contents: dict[str, bytes] = {}
 
     @property
@@ -110,7 +132,7 @@ class ShipEngineSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """The answer to what no route is for."""
+        """The answer to a request without a route."""
         return _missing().response
 
     # --- what happens at the carrier -----------------------------------------
@@ -120,12 +142,14 @@ class ShipEngineSandbox(Sandbox):
         track = self.tracks[number]
         event = _event(status, detail, len(track["events"]))
         track["events"].insert(0, event)
-        track |= {"status_code": status, "status_detail_code": detail}
+        track |= _status(status, detail)
+        if detail is None:
+            track.pop("status_detail_code", None)
         if status == "DE":
             track["actual_delivery_date"] = event["occurred_at"]
 
     def finish(self, id: str, status: str = "completed") -> None:
-        """Make a label that was to be made later."""
+        """Create a label that was pending."""
         self._settle(self.labels[id], status)
 
     def report(self, url: str, number: str, *, at: datetime) -> Notice:
@@ -160,10 +184,9 @@ class ShipEngineSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _carriers(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
+    def _carriers(self, _: SandboxRequest) -> Response:
         carriers = [{"carrier_id": carrier, "carrier_code": _CARRIER} for carrier in self.carriers]
-        return reply({"carriers": carriers, "request_id": "0" * 8, "errors": []})
+        return reply({"carriers": carriers, "request_id": REQUEST_ID, "errors": []})
 
     def _offer(self, request: SandboxRequest) -> Response:
         body = self._body(request, RATES)
@@ -173,7 +196,11 @@ class ShipEngineSandbox(Sandbox):
             if carrier not in self.carriers:
                 raise refusal(400, "invalid_identifier", "validation", f"{carrier} is not known.")
         id = f"se-{self.number()}"
-        self.shipments[id] = {"advanced_options": {}, **shipment, "shipment_id": id}
+        self.shipments[id] = {
+            **_described(shipment),
+            "shipment_id": id,
+            "carrier_id": self.carriers[0],
+        }
         errors = _weight_errors(shipment)
         rates = [] if errors else [self._rate(id, *service) for service in SERVICES]
         ids = {"shipment_id": id, "rate_request_id": f"se-{self.number()}", "status": "completed"}
@@ -196,6 +223,12 @@ class ShipEngineSandbox(Sandbox):
             "service_type": name,
             "service_code": _SERVICES.get(word, word),
             "carrier_code": _CARRIER,
+            "carrier_nickname": "Sandbox",
+            "carrier_friendly_name": "Stamps.com",
+            "package_type": "package",
+            "negotiated_rate": False,
+            "trackable": True,
+            "zone": 4,
             "validation_status": "valid",
             "warning_messages": [],
             "error_messages": [],
@@ -214,11 +247,15 @@ class ShipEngineSandbox(Sandbox):
         if shipment["ship_to"].get("postal_code") == NO_LABEL:
             message = "The carrier refused the shipment."
             raise refusal(400, "unspecified", "business_rules", message, carrier_code=_CARRIER)
-        shipment["advanced_options"]["custom_field1"] = body.get("custom_field1")
+        if "custom_field1" in body:
+            shipment["advanced_options"]["custom_field1"] = body["custom_field1"]
+        shipment |= {
+            "service_code": rate["service_code"],
+            "shipment_status": "label_purchased",
+        }
         label: dict[str, Any] = {
             "label_id": f"se-{self.number()}",
             "status": "processing",
-            "rate_id": id,
             "shipment_id": rate["shipment_id"],
             "shipment": shipment,
             "shipment_cost": rate["shipping_amount"],
@@ -229,13 +266,10 @@ class ShipEngineSandbox(Sandbox):
             "label_format": body.get("label_format", "pdf"),
             "label_layout": body.get("label_layout", "4x6"),
             "voided": False,
-            "tracking_number": None,
-            "tracking_url": None,
-            "label_download": None,
-            "form_download": None,
             "packages": [],
         }
         self.labels[label["label_id"]] = label
+        self._rate_of[label["label_id"]] = id
         if not self.slow:
             self._settle(label, "completed")
         return reply(label)
@@ -245,10 +279,16 @@ class ShipEngineSandbox(Sandbox):
         if status == "error":
             return
         packages: list[dict[str, Any]] = []
-        for _ in label["shipment"]["packages"]:
+        for package in label["shipment"]["packages"]:
             code = f"9400{self.number():018d}"
             self.tracks[code] = _track(code)
-            packages.append({"tracking_number": code, "label_download": self._store_labels(code)})
+            packages.append(
+                {
+                    "weight": package["weight"],
+                    "tracking_number": code,
+                    "label_download": self._store_labels(code),
+                }
+            )
         code = packages[0]["tracking_number"]
         label |= {
             "packages": packages,
@@ -266,17 +306,17 @@ class ShipEngineSandbox(Sandbox):
         return {**links, "href": links["pdf"]}
 
     def _list(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         rate = dict(request.query).get("rate_id")
-        labels = [label for label in self.labels.values() if rate in {None, label["rate_id"]}]
-        return reply({"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1})
+        labels = [label for id, label in self.labels.items() if rate in {None, self._rate_of[id]}]
+        here = {"href": f"https://{_HOST}{request.path}"}
+        links = {"first": here, "last": here, "prev": {}, "next": {}}
+        page = {"labels": labels[::-1], "total": len(labels), "page": 1, "pages": 1}
+        return reply({**page, "links": links})
 
-    def _fetch(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _fetch(self, _: SandboxRequest, id: str) -> Response:
         return reply(self._label(id))
 
-    def _void(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _void(self, _: SandboxRequest, id: str) -> Response:
         label = self._label(id)
         message, reason = "Request for refund submitted. This label has been voided.", None
         if label["voided"]:
@@ -290,15 +330,13 @@ class ShipEngineSandbox(Sandbox):
         reason_field = {} if reason is None else {"reason_code": reason}
         return reply({"approved": reason is None, "message": message, **reason_field})
 
-    def _track_label(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _track_label(self, _: SandboxRequest, id: str) -> Response:
         label = self._label(id)
-        if label["tracking_number"] is None:
-            return reply({"tracking_number": None, "status_code": "UN", "events": []})
+        if "tracking_number" not in label:
+            return reply(_track("") | {"status_code": "UN"})
         return reply(self.tracks[label["tracking_number"]])
 
     def _track(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         query = dict(request.query)
         track = self.tracks.get(query.get("tracking_number", ""))
         if query.get("carrier_code") != _CARRIER:
@@ -316,7 +354,7 @@ class ShipEngineSandbox(Sandbox):
         content = self.contents.get(path)
         if content is None:
             raise Refusal(Response(404))
-        return Response(200, {"Content-Type": "application/octet-stream"}, content)
+        return Response(200, {"Content-Type": _KINDS[path.rpartition(".")[2]]}, content)
 
     def _label(self, id: str) -> dict[str, Any]:
         if id not in self.labels:
@@ -324,7 +362,6 @@ class ShipEngineSandbox(Sandbox):
         return self.labels[id]
 
     def _body(self, request: SandboxRequest, rule: Any) -> Any:
-        self._let_in(request)
         body = request.json()
         for where, name, wrong in problems(rule, body):
             code = "field_value_required" if wrong == "missing" else "invalid_field_value"
@@ -332,7 +369,8 @@ class ShipEngineSandbox(Sandbox):
             raise refusal(400, code, "validation", f"{at} is {wrong}.", field_name=at)
         return body
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.headers.get("api-key") != self.api_key:
             raise refusal(401, "unauthorized", "security", "The API key is not valid.")
 
@@ -353,6 +391,29 @@ def _check_shipment(shipment: dict[str, Any]) -> None:
     if home != away and not ("customs" in shipment and goods):
         message = "International shipments take customs and products."
         raise refusal(400, "customs_items_required", "business_rules", message)
+
+
+def _described(shipment: dict[str, Any]) -> dict[str, Any]:
+    """Return a shipment with what ShipEngine adds to the fields that were sent."""
+    ounces = sum(
+        number(package["weight"]["value"]) * _POUNDS[package["weight"]["unit"]] * 16
+        for package in shipment["packages"]
+    )
+    return {
+        "ship_date": _MADE_AT,
+        "return_to": shipment["ship_from"],
+        "confirmation": "none",
+        "customs": None,
+        "insurance_provider": "none",
+        "advanced_options": {},
+        **{name: value for name, value in shipment.items() if name != "validate_address"},
+        "created_at": _MADE_AT,
+        "modified_at": _MADE_AT,
+        "shipment_status": "pending",
+        "tags": [],
+        "total_weight": {"value": float(ounces), "unit": "ounce"},
+        "warehouse_id": None,
+    }
 
 
 def _weight_errors(shipment: dict[str, Any]) -> list[dict[str, Any]]:
@@ -409,13 +470,23 @@ def _track(code: str) -> dict[str, Any]:
     return {
         "tracking_number": code,
         "tracking_url": f"https://tools.usps.com/go/{code}",
-        "status_code": "NY",
-        "status_detail_code": None,
-        "status_description": "Not Yet In System",
+        **_status("NY", None),
         "carrier_code": _CARRIER,
+        "carrier_id": 1,
         "estimated_delivery_date": "2030-01-05T00:00:00Z",
-        "actual_delivery_date": None,
         "events": [],
+    }
+
+
+def _status(status: str, detail: str | None) -> dict[str, Any]:
+    words = _STATUS_WORDS.get(status, "Unknown")
+    return {
+        "status_code": status,
+        "status_description": words,
+        "carrier_status_code": status,
+        "carrier_detail_code": status,
+        "carrier_status_description": words,
+        **({} if detail is None else {"status_detail_code": detail}),
     }
 
 
@@ -428,10 +499,20 @@ def _event(status: str, detail: str | None, count: int) -> dict[str, Any]:
         "postal_code": "77063",
         "country_code": "US",
         "signer": "",
-        "status_code": status,
-        "status_detail_code": detail,
+        **_status(status, detail),
     }
 
 
 def _missing() -> Refusal:
     return refusal(404, "invalid_identifier", "validation", "There is no such thing.")
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = ShipEngineSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+        },
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -29,6 +30,7 @@ from moorage.testing.sandboxes.shipping.shipments import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 _STATUSES: Final = {"PRE_TRANSIT", "TRANSIT", "DELIVERED", "RETURNED", "FAILURE", "UNKNOWN"}
 _FIELDS: Final = {
@@ -62,6 +64,9 @@ _POUNDS: Final = {
 _LENGTHS: Final = {"cm", "in", "ft", "m", "mm", "yd"}
 _HOST: Final = "deliver.goshippo.com"
 _VERSION: Final = "2018-02-08"
+_MADE_AT: Final = "2030-01-01T00:00:00Z"
+_MADE: Final = {"object_created": _MADE_AT, "object_updated": _MADE_AT}
+_OWNED: Final = {**_MADE, "object_owner": "sandbox@shop.example", "test": True}
 
 
 class ShippoSandbox(Sandbox):
@@ -79,6 +84,7 @@ class ShippoSandbox(Sandbox):
     """
 
     hosts = ("api.goshippo.com", _HOST)
+    open_routes = frozenset({"GET /{path*}"})
 
     def __init__(
         self,
@@ -113,8 +119,8 @@ class ShippoSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """The answer to what no route is for."""
-        self._let_in(request)
+        """Return the response to a request that no route is for, once its token is checked."""
+        self.check_access(request)
         return reply({"detail": "Not found."}, 404)
 
     # --- what happens at the carrier -----------------------------------------
@@ -127,7 +133,7 @@ class ShippoSandbox(Sandbox):
         track["tracking_status"] = event
 
     def finish(self, id: str, status: str = "SUCCESS") -> None:
-        """Make a label that was to be made later."""
+        """Create a label that was pending."""
         self._settle(self.transactions[id], status)
 
     def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
@@ -161,19 +167,38 @@ class ShippoSandbox(Sandbox):
         id = f"{self.number():032x}"
         messages = _messages(body["address_to"], too_heavy=pounds > HEAVIEST * len(body["parcels"]))
         shipment = {
-            **body,
+            "carrier_accounts": [],
+            "metadata": "",
+            **{name: value for name, value in body.items() if name != "async"},
+            **_OWNED,
             "object_id": id,
             "status": "SUCCESS",
             "messages": messages,
+            "parcels": [{**parcel, **self._made("VALID")} for parcel in body["parcels"]],
             "rates": [] if messages else [self._offer(id, *service) for service in SERVICES],
         }
+        for name in ("address_from", "address_to", "address_return"):
+            if name in body:
+                shipment[name] = {**body[name], **self._made()}
+        if "customs_declaration" in body:
+            items = [f"{self.number():032x}" for _ in body["customs_declaration"]["items"]]
+            declared = {**body["customs_declaration"], "items": items}
+            shipment["customs_declaration"] = {**declared, **self._made("VALID")}
         self.shipments[id] = shipment
         return reply(shipment, 201)
+
+    def _made(self, state: str | None = None) -> dict[str, Any]:
+        """Return the fields that Shippo adds to an object."""
+        fields: dict[str, Any] = {**_OWNED, "object_id": f"{self.number():032x}"}
+        return fields if state is None else {**fields, "object_state": state}
 
     def _offer(self, shipment: str, token: str, _: str, name: str, price: Any, days: int) -> Any:
         id = f"{self.number():032x}"
         self.rates[id] = {
             "object_id": id,
+            "object_created": _MADE_AT,
+            "object_owner": _OWNED["object_owner"],
+            "test": True,
             "shipment": shipment,
             "amount": str(price),
             "currency": "USD",
@@ -188,8 +213,7 @@ class ShippoSandbox(Sandbox):
         }
         return self.rates[id]
 
-    def _rate(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _rate(self, _: SandboxRequest, id: str) -> Response:
         return reply(_found_or_404(self.rates, id))
 
     def _buy(self, request: SandboxRequest) -> Response:
@@ -206,6 +230,7 @@ class ShippoSandbox(Sandbox):
         for _ in shipment["parcels"]:
             id = f"{self.number():032x}"
             self.transactions[id] = {
+                **_OWNED,
                 "object_id": id,
                 "object_state": "VALID",
                 "status": "QUEUED",
@@ -242,7 +267,6 @@ class ShippoSandbox(Sandbox):
         }
 
     def _list(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         rate = dict(request.query).get("rate")
         transactions = [
             transaction
@@ -251,8 +275,7 @@ class ShippoSandbox(Sandbox):
         ]
         return reply({"next": None, "previous": None, "results": transactions})
 
-    def _fetch(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _fetch(self, _: SandboxRequest, id: str) -> Response:
         return reply(_found_or_404(self.transactions, id))
 
     def _refund(self, request: SandboxRequest) -> Response:
@@ -265,14 +288,14 @@ class ShippoSandbox(Sandbox):
             raise _wrong("transaction", "The parcel has been shipped.")
         transaction["status"] = "REFUNDPENDING"
         self.refunds[id] = {
+            **_OWNED,
             "object_id": f"{self.number():032x}",
             "status": "PENDING",
             "transaction": id,
         }
         return reply(self.refunds[id], 201)
 
-    def _track(self, request: SandboxRequest, carrier: str, number: str) -> Response:
-        self._let_in(request)
+    def _track(self, _: SandboxRequest, carrier: str, number: str) -> Response:
         status = number.removeprefix("SHIPPO_")
         if carrier == "shippo" and status in _STATUSES:
             self.tracks.setdefault(number, _track(carrier, number, status, None))
@@ -299,8 +322,8 @@ class ShippoSandbox(Sandbox):
                     "text": text,
                 }
                 address, results = body, {"is_valid": False, "messages": [message]}
-        fields = {"object_id": f"{self.number():032x}", "validation_results": results}
-        return reply({**address, **fields}, 201)
+        fields = {name: value for name, value in address.items() if name != "validate"}
+        return reply({**fields, **self._made(), "validation_results": results}, 201)
 
     def _file(self, request: SandboxRequest, path: str) -> Response:
         if request.host not in self.files:
@@ -313,11 +336,11 @@ class ShippoSandbox(Sandbox):
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
     def _body(self, request: SandboxRequest) -> dict[str, Any]:
-        self._let_in(request)
         body = request.json()
         return body if is_object(body) else {}
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.headers.get("authorization") != f"ShippoToken {self.token}":
             raise Refusal(reply({"detail": "Invalid token"}, 401))
         if request.headers.get("shippo-api-version") != _VERSION:
@@ -363,6 +386,7 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
     if substatus is not None:
         closer = {"code": substatus, "text": substatus, "action_required": False}
     return {
+        **_MADE,
         "object_id": f"{count:032x}",
         "status": status,
         "substatus": closer,
@@ -381,3 +405,14 @@ def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str,
 
 def _wrong(field: str, text: str) -> Refusal:
     return Refusal(reply({field: [text]}, 400))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = ShippoSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.token,
+        },
+    )

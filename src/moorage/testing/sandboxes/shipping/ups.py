@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
     NO_LABEL,
@@ -18,6 +19,7 @@ from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
 
@@ -144,6 +146,15 @@ _ASKED_ADDRESS: Final = {
         },
     },
 }
+_DONE: Final = {"ResponseStatus": {"Code": "1", "Description": "Success"}}
+_POUNDS: Final = {"Code": "LBS", "Description": "Pounds"}
+_SERVICE_NAMES: Final = {
+    "01": "UPS Next Day Air",
+    "02": "UPS 2nd Day Air",
+    "03": "UPS Ground",
+    "11": "UPS Standard",
+    "65": "UPS Worldwide Saver",
+}
 _DEPOT: Final = {"city": "ONTARIO", "stateProvince": "CA", "country": "US"}
 _SOLD_IN: Final = ("GIF", "ZPL", "EPL")
 _TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "GIF": b"GIF89a "}
@@ -174,7 +185,7 @@ class UpsSandbox(Sandbox):
         self.client_secret = client_secret
         self.account_number = account_number
         self.tokens = TokenEndpoint("/security/v1/oauth/token", client_id, client_secret)
-        self.beside = {self.tokens.path: self.tokens}
+        self.mounts = {self.tokens.path: self.tokens}
         self.shipments: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
@@ -221,8 +232,11 @@ class UpsSandbox(Sandbox):
         return reply(
             {
                 "RateResponse": {
-                    "Response": {"ResponseStatus": {"Code": "1", "Description": "Success"}},
-                    "RatedShipment": [_rated(*service) for service in _services(shipment)],
+                    "Response": _DONE,
+                    "RatedShipment": [
+                        _rated(*service, packages=len(shipment["Package"]))
+                        for service in _services(shipment)
+                    ],
                 }
             }
         )
@@ -254,13 +268,13 @@ class UpsSandbox(Sandbox):
             "references": references,
             "activity": [],
             "void": False,
-            "asked": body,
+            "order": body,
         }
         self.move(number, "M", "MP")
         listed, negotiated = prices[service]
         results = {
-            "ShipmentCharges": {"TotalCharges": _usd(listed)},
-            "BillingWeight": {"UnitOfMeasurement": {"Code": "LBS"}, "Weight": "1.0"},
+            "ShipmentCharges": _charges(listed),
+            "BillingWeight": {"UnitOfMeasurement": _POUNDS, "Weight": "1.0"},
             "ShipmentIdentificationNumber": number,
             "PackageResults": [
                 {
@@ -272,10 +286,9 @@ class UpsSandbox(Sandbox):
         }
         if negotiated is not None:
             results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated)}
-        return reply({"ShipmentResponse": {"Response": {}, "ShipmentResults": results}})
+        return reply({"ShipmentResponse": {"Response": _DONE, "ShipmentResults": results}})
 
-    def _void(self, request: SandboxRequest, number: str) -> Response:
-        self._let_in(request)
+    def _void(self, _: SandboxRequest, number: str) -> Response:
         shipment = self._shipment(number)
         if shipment["activity"][0]["status"]["type"] not in {"M", "MV"}:
             words = "No shipment found within the allowed void period."
@@ -284,7 +297,7 @@ class UpsSandbox(Sandbox):
             shipment["void"] = True
             self.move(number, "MV", "VM")
         done = {"Status": {"Code": "1", "Description": "Voided"}}
-        return reply({"VoidShipmentResponse": {"Response": {}, "SummaryResult": done}})
+        return reply({"VoidShipmentResponse": {"Response": _DONE, "SummaryResult": done}})
 
     def _recover(self, request: SandboxRequest) -> Response:
         body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
@@ -308,10 +321,9 @@ class UpsSandbox(Sandbox):
             "ShipmentIdentificationNumber": shipment["numbers"][0],
             "LabelResults": results,
         }
-        return reply({"LabelRecoveryResponse": {"Response": {}, **recovered}})
+        return reply({"LabelRecoveryResponse": {"Response": _DONE, **recovered}})
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
-        self._let_in(request)
         for name in ("transId", "transactionSrc"):
             if name not in request.headers:
                 raise _refusal(400, "VSS002", f"Missing {name}")
@@ -369,7 +381,6 @@ class UpsSandbox(Sandbox):
             raise _refusal(400, "120100", "Missing or invalid shipper number")
 
     def _body(self, request: SandboxRequest, shape: object) -> dict[str, Any]:
-        self._let_in(request)
         body: dict[str, Any] = request.json()
         wrong = next(problems(shape, body), None)
         if wrong is not None:
@@ -378,7 +389,8 @@ class UpsSandbox(Sandbox):
             raise _refusal(400, "9120002", words)
         return body
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if not self.tokens.allows(request):
             raise _refusal(401, "250002", "Invalid Authentication Information.")
 
@@ -408,10 +420,16 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")
 
 
-def _rated(code: str, listed: str, negotiated: str | None, days: int) -> dict[str, Any]:
+def _rated(
+    code: str, listed: str, negotiated: str | None, days: int, *, packages: int
+) -> dict[str, Any]:
+    weight = {"UnitOfMeasurement": _POUNDS, "Weight": "1.0"}
+    package = {"Weight": "1.0", "BillingWeight": weight}
     rated = {
-        "Service": {"Code": code, "Description": ""},
-        "TotalCharges": _usd(listed),
+        "Service": {"Code": code, "Description": _SERVICE_NAMES[code]},
+        "BillingWeight": weight,
+        **_charges(listed),
+        "RatedPackage": [package] * packages,
         "GuaranteedDelivery": {"BusinessDaysInTransit": str(days), "DeliveryByTime": ""},
         "RatedShipmentAlert": [{"Code": "110971", "Description": "Your invoice may vary."}],
     }
@@ -426,9 +444,17 @@ def _usd(amount: str) -> dict[str, str]:
     return {"CurrencyCode": "USD", "MonetaryValue": amount}
 
 
+def _charges(total: str) -> dict[str, Any]:
+    return {
+        "TransportationCharges": _usd(total),
+        "ServiceOptionsCharges": _usd("0.00"),
+        "TotalCharges": _usd(total),
+    }
+
+
 def _image(name: str, kind: str, number: str) -> dict[str, Any]:
     content = b64encode(_TEXTS[kind] + number.encode()).decode()
-    return {name: {"Code": kind, "Description": kind}, "GraphicImage": content}
+    return {name: {"Code": kind}, "GraphicImage": content}
 
 
 def _upper(value: Any) -> Any:
@@ -437,3 +463,16 @@ def _upper(value: Any) -> Any:
 
 def _refusal(status: int, code: str, message: str) -> Refusal:
     return Refusal(reply({"response": {"errors": [{"code": code, "message": message}]}}, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = UpsSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "client_id": sandbox.client_id,
+            "client_secret": sandbox.client_secret,
+            "account_number": sandbox.account_number,
+        },
+    )

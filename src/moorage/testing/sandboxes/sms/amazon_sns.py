@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, objection
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _NAMESPACE: Final = "http://sns.amazonaws.com/doc/2010-03-31/"
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -84,11 +86,14 @@ class AmazonSnsSandbox(Sandbox):
         """The sandbox's routes, by method and path."""
         return {"POST /": self._act}
 
-    def _act(self, request: SandboxRequest) -> Response:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the signature."""
         key = (self.access_key_id, self.secret_access_key)
         against = objection(request, "sns", self.region, key)
         if against is not None:
             raise _refusal(403, _WHO[against], against)
+
+    def _act(self, request: SandboxRequest) -> Response:
         form = dict(request.form)
         wrong = _wrong(form)
         if wrong is not None:
@@ -103,7 +108,7 @@ class AmazonSnsSandbox(Sandbox):
 
 
 def _wrong(form: dict[str, str]) -> tuple[str, str] | None:
-    """The code and the words of what is wrong with a message; None if nothing is."""
+    """The error code and text of an invalid message; None if it is valid."""
     problems = {
         ("InvalidAction", "Could not find operation"): form.get("Action") != "Publish"
         or form.get("Version") != "2010-03-31",
@@ -154,3 +159,17 @@ def _xml(name: str, inside: str, status: int) -> Response:
     meta = f"<ResponseMetadata>{_element('RequestId', 'sandbox')}</ResponseMetadata>"
     document = f'<{name} xmlns="{_NAMESPACE}">{inside}{meta}</{name}>'
     return Response(status, {"Content-Type": "text/xml"}, document.encode())
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = AmazonSnsSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "region": sandbox.region,
+            "access_key_id": sandbox.access_key_id,
+            "credentials": sandbox.secret_access_key,
+            "sender": "ACME",
+        },
+    )

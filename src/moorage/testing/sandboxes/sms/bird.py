@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json, is_object
-from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Refusal, Replays, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice
@@ -75,7 +77,11 @@ class BirdSandbox(Sandbox):
         self.webhook_url = webhook_url
         self.region = region
         self.messages: dict[str, dict[str, Any]] = {}
-        self._answers: dict[str, tuple[tuple[str, bytes], Response]] = {}
+        self._replays = Replays(
+            lambda: _error(409, "conflict_error", "The key was used before.", "E01005"),
+            headers={"Idempotency-Replay": "true"},
+            refusals=lambda _: True,
+        )
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The sandbox's routes, by method and path."""
@@ -146,28 +152,12 @@ class BirdSandbox(Sandbox):
         return self.notify(self.webhook_url, body, headers)
 
     def _create(self, request: SandboxRequest) -> Response:
-        return self._once(request, self._send)
-
-    def _once(self, request: SandboxRequest, act: Callable[[SandboxRequest], Response]) -> Response:
-        """Execute a request, or repeat the response stored for its key, refusals included."""
-        self._let_in(request)
-        key, same = request.headers.get("idempotency-key"), (request.path, request.body)
+        key = request.headers.get("idempotency-key")
         if key is None:
-            return act(request)
+            return self._send(request)
         if not 0 < len(key) <= _LONGEST_KEY:
             raise _error(400, "bad_request_error", "The key is empty or too long.", "E01002")
-        if key in self._answers:
-            earlier, answer = self._answers[key]
-            if earlier != same:
-                raise _error(409, "conflict_error", "The key was used before.", "E01005")
-            replayed = answer.headers.with_header("Idempotency-Replay", "true")
-            return answer.evolve(headers=replayed)
-        try:
-            answer = act(request)
-        except Refusal as refusal:
-            answer = refusal.response
-        self._answers[key] = same, answer
-        return answer
+        return self._replays.respond(key, (request.path, request.body), lambda: self._send(request))
 
     def _send(self, request: SandboxRequest) -> Response:
         body = request.json()
@@ -193,8 +183,7 @@ class BirdSandbox(Sandbox):
         }
         return reply(self.messages[sms], 202)
 
-    def _fetch(self, request: SandboxRequest, sms: str) -> Response:
-        self._let_in(request)
+    def _fetch(self, _: SandboxRequest, sms: str) -> Response:
         if sms not in self.messages:
             raise _error(404, "not_found_error", "There is no such message.")
         price = {"transaction_amount": "0.00790", "passthrough_amount": "0.00200"}
@@ -202,7 +191,6 @@ class BirdSandbox(Sandbox):
         return reply({**self.messages[sms], "cost": cost})
 
     def _look_up(self, request: SandboxRequest) -> Response:
-        self._let_in(request)
         body = request.json()
         number = body.get("phone_number") if is_object(body) else None
         if not isinstance(number, str) or not _NUMBER.fullmatch(number) or number == _NOBODY:
@@ -222,7 +210,8 @@ class BirdSandbox(Sandbox):
     def _id(self, kind: str) -> str:
         return f"{kind}_{self.number():026d}"
 
-    def _let_in(self, request: SandboxRequest) -> None:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the credentials."""
         if request.bearer() != self.api_key:
             raise _error(401, "auth_error", "The key is unknown.")
 
@@ -282,3 +271,16 @@ def _error(
         **({} if details is None else {"details": details}),
     }
     return Refusal(reply({"error": error}, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = BirdSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "region": sandbox.region,
+            "credentials": sandbox.api_key,
+            "sender": "ACME",
+        },
+    )

@@ -16,9 +16,11 @@ from urllib.parse import parse_qsl, urlencode
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice
@@ -152,8 +154,7 @@ class PlivoSandbox(Sandbox):
             }
         return self.notify(url, urlencode(fields).encode(), headers)
 
-    def _create(self, request: SandboxRequest, account: str) -> Response:
-        self._let_in(request, account)
+    def _create(self, request: SandboxRequest, **_path: str) -> Response:
         body = request.json()
         wrong = _wrong(body)
         if wrong is not None:
@@ -181,18 +182,15 @@ class PlivoSandbox(Sandbox):
             self._callbacks[uuid] = body["url"]
         return self._reply({"message": "message(s) queued", "message_uuid": [uuid]}, 202)
 
-    def _fetch(self, request: SandboxRequest, account: str, uuid: str) -> Response:
-        self._let_in(request, account)
+    def _fetch(self, _: SandboxRequest, uuid: str, **_path: str) -> Response:
         if uuid not in self.messages:
             raise _error(404, "not found")
         return self._reply(self.messages[uuid])
 
-    def _account(self, request: SandboxRequest, account: str) -> Response:
-        self._let_in(request, account)
+    def _account(self, _: SandboxRequest, **_path: str) -> Response:
         return self._reply({"auth_id": self.auth_id, "cash_credits": self.balance})
 
     def _look_up(self, request: SandboxRequest, number: str) -> Response:
-        self._let_in(request, self.auth_id)
         if dict(request.query).get("type") != "carrier":
             raise _error(400, "type is required")
         if number.removeprefix("+") == _NOBODY:
@@ -214,8 +212,10 @@ class PlivoSandbox(Sandbox):
     def _uuid(self) -> str:
         return f"00000000-0000-4000-8000-{self.number():012d}"
 
-    def _let_in(self, request: SandboxRequest, account: str) -> None:
-        if request.basic() != (self.auth_id, self.auth_token) or account != self.auth_id:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check user, password and the account in the path."""
+        paths = (f"/v1/Account/{self.auth_id}/", "/v1/Number/")
+        if request.basic() != (self.auth_id, self.auth_token) or not request.path.startswith(paths):
             raise _error(401, "authentication_failed")
 
 
@@ -249,3 +249,16 @@ def _wrong(body: Any) -> str | None:
 
 def _error(status: int, words: str) -> Refusal:
     return Refusal(reply({"api_id": "sandbox", "error": words}, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = PlivoSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "auth_id": sandbox.auth_id,
+            "credentials": sandbox.auth_token,
+            "sender": "+15005550006",
+        },
+    )

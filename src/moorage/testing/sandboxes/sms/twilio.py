@@ -13,11 +13,14 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
+from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import segments
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice
@@ -117,7 +120,8 @@ class TwilioSandbox(Sandbox):
             url: where to say it, if not at the message's own `StatusCallback`.
         """
         message = self.messages[sid]
-        message |= {"status": status, "error_code": error_code, "price": "-0.00750"}
+        code = None if error_code is None else int(error_code)
+        message |= {"status": status, "error_code": code, "price": "-0.00750"}
         fields = {
             "AccountSid": self.account_sid,
             "ApiVersion": "2010-04-01",
@@ -169,8 +173,7 @@ class TwilioSandbox(Sandbox):
         }
         return self.notify(url, urlencode(form).encode(), headers)
 
-    def _create(self, request: SandboxRequest, account: str) -> Response:
-        self._let_in(request, account)
+    def _create(self, request: SandboxRequest, **_path: str) -> Response:
         form = dict(request.form)
         unknown = set(form) - self.fields
         if unknown:
@@ -217,33 +220,32 @@ class TwilioSandbox(Sandbox):
         self._callbacks[sid] = form.get("StatusCallback")
         return reply(self.messages[sid], 201)
 
-    def _fetch(self, request: SandboxRequest, account: str, sid: str) -> Response:
-        self._let_in(request, account)
+    def _fetch(self, _: SandboxRequest, sid: str, **_path: str) -> Response:
         return reply(self._message(sid))
 
-    def _update(self, request: SandboxRequest, account: str, sid: str) -> Response:
-        self._let_in(request, account)
+    def _update(self, request: SandboxRequest, sid: str, **_path: str) -> Response:
         message = self._message(sid)
         if dict(request.form).get("Status") != "canceled" or message["status"] != "scheduled":
             raise _refusal(400, 30409, "The message is not in a state to be canceled.")
         message["status"] = "canceled"
         return reply(message)
 
-    def _balance(self, request: SandboxRequest, account: str) -> Response:
-        self._let_in(request, account)
+    def _balance(self, _: SandboxRequest, **_path: str) -> Response:
         return reply({"account_sid": self.account_sid, "balance": self.balance, "currency": "USD"})
 
     def _look_up(self, request: SandboxRequest, number: str) -> Response:
-        self._let_in(request, self.account_sid)
         digits = number.removeprefix("+")
-        country = dict(request.query).get("CountryCode")
-        valid = digits.isdigit() and 7 <= len(digits) <= 15 and (number[0] == "+" or bool(country))
+        international = number[0] == "+"
+        country = _country(number) if international else dict(request.query).get("CountryCode")
+        valid = digits.isdigit() and 7 <= len(digits) <= 15 and country is not None
         line = {"type": "mobile", "carrier_name": "Sandbox Mobile", "error_code": None}
         return reply(
             {
                 "valid": valid,
-                "phone_number": number if number[0] == "+" else f"+1{digits}",
-                "country_code": (country or "US") if valid else None,
+                "phone_number": number
+                if international
+                else f"+{_code(country)}{digits.lstrip('0')}",
+                "country_code": country if valid else None,
                 "national_format": digits if valid else None,
                 "validation_errors": [] if valid else ["NOT_A_NUMBER"],
                 "line_type_intelligence": line
@@ -258,13 +260,41 @@ class TwilioSandbox(Sandbox):
             raise _refusal(404, 20404, f"The requested resource {sid} was not found")
         return message
 
-    def _let_in(self, request: SandboxRequest, account: str) -> None:
-        if request.basic() != (self.account_sid, self.auth_token) or account != self.account_sid:
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check user, password and the account in the path."""
+        paths = (f"/2010-04-01/Accounts/{self.account_sid}/", "/v2/PhoneNumbers/")
+        user = self.account_sid, self.auth_token
+        if request.basic() != user or not request.path.startswith(paths):
             raise _refusal(401, 20003, "Authenticate")
+
+
+def _country(number: str) -> str | None:
+    return "US" if number.startswith("+1") else country_of(number)
+
+
+def _code(country: str | None) -> str:
+    """Return the shortest calling code of a country; nothing without a country."""
+    if country is None:
+        return ""
+    return next((code for code in map(str, range(20, 999)) if country_of(code) == country), "1")
 
 
 def _refusal(status: int, code: int, message: str) -> Refusal:
     more = f"https://www.twilio.com/docs/errors/{code}"
     return Refusal(
         reply({"code": code, "message": message, "more_info": more, "status": status}, status)
+    )
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = TwilioSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        vendor_values={"sender_pool": "MG" + "0" * 32},
+        options={
+            "account_sid": sandbox.account_sid,
+            "credentials": sandbox.auth_token,
+            "sender": "+15005550006",
+        },
     )

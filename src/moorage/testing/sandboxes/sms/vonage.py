@@ -16,9 +16,11 @@ from urllib.parse import urlencode
 from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes.base import Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import Notice
@@ -240,7 +242,7 @@ class VonageSandbox(Sandbox):
 
 
 def _wrong(form: Mapping[str, str]) -> str | None:
-    """The status of what is wrong with a message; None if nothing is."""
+    """The error status of an invalid message; None if it is valid."""
     if not (form.get("to") and form.get("from") and form.get("text")):
         return "2"
     ttl = form.get("ttl", str(_LONGEST))
@@ -262,3 +264,16 @@ def _refused(status: str) -> dict[str, str]:
 
 def _refusal(status: str) -> Refusal:
     return Refusal(reply({"message-count": "1", "messages": [_refused(status)]}))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = VonageSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "api_key": sandbox.api_key,
+            "credentials": sandbox.api_secret,
+            "sender": "ACME",
+        },
+    )

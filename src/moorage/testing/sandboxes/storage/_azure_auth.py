@@ -42,7 +42,7 @@ _MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
 
 @attrs.frozen
 class Account:
-    """An account that Azure knows.
+    """An account at Azure.
 
     Attributes:
         name: what it is called.
@@ -130,7 +130,7 @@ def _fresh(request: SandboxRequest, now: datetime) -> None:
 
 
 def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
-    """Check a request whose URL is signed.
+    """Check the signature of a signed URL.
 
     Raises:
         No: it is not signed so, or not any more.

@@ -85,7 +85,7 @@ def xml_reply(body: bytes) -> Reply:
 
 
 def azure_error(code: str, message: str = "", **more: str) -> bytes:
-    """The document that says what went wrong."""
+    """The XML document of an error."""
     words = f"{message or code}\nRequestId:5a1d3c0e-001e-0062-0b3d-2d8f3f000000\nTime:2026-01-01"
     inside = [tag("Code", code), tag("Message", words)]
     return document("Error", *inside, *(tag(name, text) for name, text in more.items()))
@@ -100,7 +100,7 @@ def wrong(name: str, value: str, *, query: bool = False) -> No:
 
 
 def parsed(spool: Spool) -> ET.Element:
-    """The document that came."""
+    """The parsed XML document of a request."""
     try:
         return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
     except ET.ParseError:
@@ -108,7 +108,7 @@ def parsed(spool: Spool) -> ET.Element:
 
 
 def check_version(request: SandboxRequest) -> None:
-    """Refuse what pins no version."""
+    """Refuse a request without an API version."""
     version = request.headers.get("x-ms-version", "")
     if not _VERSION.fullmatch(version):
         raise wrong("x-ms-version", version)
@@ -139,7 +139,7 @@ def check_md5(request: SandboxRequest, spool: Spool) -> str:
 
 
 def check_block_name(name: str, others: list[Block]) -> None:
-    """Refuse what cannot be the name of a block beside these."""
+    """Refuse a block name that is invalid beside the existing ones."""
     try:
         plain = b64decode(name, validate=True)
     except NotBase64:

@@ -47,7 +47,7 @@ _NUMBER: Final = re.compile("[0-9]{1,19}")
 
 
 def error_document(status: int, reason: str, message: str) -> bytes:
-    """The document that says what went wrong."""
+    """The JSON document of an error."""
     inner = {"message": message, "domain": "global", "reason": reason}
     return encode_json({"error": {"code": status, "message": message, "errors": [inner]}})
 
@@ -106,7 +106,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
 
 
 def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
-    """Both parts of an upload in one request, and the type of the second."""
+    """Both parts of an upload in one request, and the content type of the second."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
@@ -119,7 +119,7 @@ def related(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
 
 
 def _halves(part: bytes) -> tuple[str, bytes]:
-    """The type of a part, and what it holds."""
+    """The content type and the content of a part."""
     head, _, content = part.partition(b"\r\n\r\n")
     fields = BytesParser(policy=HTTP).parsebytes(head.lstrip() + b"\r\n\r\n")
     return str(fields["content-type"]), content

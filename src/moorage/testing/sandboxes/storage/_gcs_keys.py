@@ -45,7 +45,7 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 @cache
 def pair() -> rsa.RSAPrivateKey:
-    """The key of the service account; one for all sandboxes, since making it takes its time."""
+    """The key pair of the service account, made once for all sandboxes because that is slow."""
     return rsa.generate_private_key(65_537, 2_048)
 
 
@@ -73,7 +73,7 @@ def _is_signed(signature: bytes, text: bytes) -> bool:
 
 
 class GoogleTokens(TokenEndpoint):
-    """Grants access tokens for what a service account has signed.
+    """Grants access tokens for assertions that a service account has signed.
 
     Args:
         email: names the account.
@@ -96,8 +96,8 @@ class GoogleTokens(TokenEndpoint):
             raise Refusal(self.refuse("invalid_request"))
         if not self._vouches(assertion):
             raise Refusal(self.refuse("invalid_grant"))
-        self.granted += 1
-        token = f"ya29.sandbox-{self.granted}"
+        self.grants += 1
+        token = f"ya29.sandbox-{self.grants}"
         self._good.add(token)
         return reply({"access_token": token, "token_type": "Bearer", "expires_in": 3_599})
 
@@ -138,7 +138,7 @@ def _check_credential(credential: str, email: str, stamp: str) -> None:
 
 
 def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
-    """Check a request whose URL is signed."""
+    """Check the signature of a signed URL."""
     query = dict(request.query)
     stamp, expires = query.get("X-Goog-Date", ""), query.get("X-Goog-Expires", "")
     begun = _begun(stamp)
@@ -173,7 +173,7 @@ def check_url(request: SandboxRequest, email: str, now: datetime) -> None:
 
 
 def check_form(fields: dict[str, str], email: str) -> None:
-    """Check a form whose policy is signed."""
+    """Check the signature of a form's policy."""
     if fields.get("x-goog-algorithm") != _ALGORITHM:
         raise No("InvalidArgument", 400, "The algorithm is not known.")
     credential, stamp = fields.get("x-goog-credential", ""), fields.get("x-goog-date", "")

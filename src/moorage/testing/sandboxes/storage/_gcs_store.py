@@ -31,7 +31,7 @@ def _crc32c() -> Running:
 
 
 class Body:
-    """Bytes as they come: on the disk, with their checksums."""
+    """Received bytes on the disk, with their checksums."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,12 +53,12 @@ class Body:
 
     @property
     def sums(self) -> dict[str, str]:
-        """Their checksums, by the names that resources have for them."""
+        """The checksums, by their names in resources."""
         return {"md5Hash": base64(self._md5.digest()), "crc32c": base64(self._crc32c.digest())}
 
 
 def part_of(spool: Spool, start: int = 0, upto: int | None = None) -> Iterator[bytes]:
-    """Some of what has come."""
+    """A range of the received bytes."""
     end = spool.size if upto is None else min(upto, spool.size)
     with spool.path.open("rb") as file:
         file.seek(start)
@@ -77,7 +77,7 @@ class StoredObject:
 
     @property
     def generation(self) -> int:
-        """Its number."""
+        """The number of the generation."""
         return int(self.resource["generation"])
 
 
@@ -124,7 +124,7 @@ class Session:
         return total != "*" and int(total) == self.body.size
 
     def check(self, header: str | None) -> None:
-        """Refuse bytes that are not those that were meant."""
+        """Refuse bytes whose checksum differs from the announced one."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
         stated = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {

@@ -29,7 +29,7 @@ class Denied(No):
 
 @attrs.frozen(kw_only=True)
 class Key:
-    """A key that S3 knows."""
+    """An access key of S3."""
 
     id: str
     secret: str
@@ -116,7 +116,7 @@ def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) 
 
 
 def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
-    """Check a request whose URL is signed."""
+    """Check the signature of a signed URL."""
     query = dict(request.query)
     stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
     begun = _stamp(stamp)
@@ -133,7 +133,7 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
 
 
 def check_form(fields: dict[str, str], key: Key) -> None:
-    """Check a form whose policy is signed."""
+    """Check the signature of a form's policy."""
     stamp = fields.get("x-amz-date", "")
     _scoped(key, fields.get("x-amz-credential", ""), stamp[:8])
     if fields.get("x-amz-security-token") != key.token:

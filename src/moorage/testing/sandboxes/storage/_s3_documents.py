@@ -65,7 +65,7 @@ class Reply:
         return len(self.body) if self.stored is None else self.stored[2]
 
     def chunks(self) -> Iterator[bytes]:
-        """Its body, a piece at a time."""
+        """Yield the body in chunks."""
         if self.stored is None:
             return iter([self.body] if self.body else [])
         stored, start, length = self.stored
@@ -96,7 +96,7 @@ def yes_or_no(value: object) -> str:
 
 
 def error_xml(code: str, message: str = "", **more: str) -> bytes:
-    """The document that says what went wrong."""
+    """The XML document of an error."""
     inside = [tag("Code", code), tag("Message", message or code)]
     inside += [tag(name, value) for name, value in more.items()]
     return xml("Error", *inside, tag("RequestId", "4442587FB7D0A2F9"), tag("HostId", "sandbox"))

@@ -1,4 +1,4 @@
-"""Forms that a browser puts objects with, as the S3 of a sandbox and its likes take them."""
+"""The HTML forms by which browsers upload objects to the S3 sandbox."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def taken(
 
 
 def parts_of(request: SandboxRequest, spool: Spool) -> tuple[dict[str, str], bytes]:
-    """The fields of a form and its file, by anybody."""
+    """The fields and the file of a form, without authentication."""
     kind = request.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()

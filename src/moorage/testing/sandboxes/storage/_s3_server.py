@@ -107,7 +107,7 @@ class S3Server:
 
     @property
     def url(self) -> str:
-        """Its URL, without a slash at the end."""
+        """The URL of the server, without a slash at the end."""
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 

@@ -19,7 +19,7 @@ PIECE: Final = 262_144
 
 
 class Spool:
-    """A body as it came, on the disk."""
+    """The received body, on the disk."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / uuid4().hex
@@ -50,7 +50,7 @@ class Spool:
 
     @property
     def digests(self) -> dict[str, bytes]:
-        """Its checksums, by algorithm."""
+        """The checksums, by algorithm."""
         return {
             "md5": self._md5.digest(),
             "sha1": self._sha1.digest(),
@@ -65,7 +65,7 @@ class Spool:
 
 @attrs.frozen
 class Piece:
-    """Some of a file."""
+    """A range of a file."""
 
     path: Path
     size: int
@@ -94,7 +94,7 @@ class Stored:
         return sum(piece.size for piece in self.pieces)
 
     def read(self, start: int, length: int) -> Iterator[bytes]:
-        """Some of its bytes, a piece at a time."""
+        """Yield the bytes of the range in chunks."""
         for piece in self.pieces:
             if start < piece.size and length:
                 with piece.path.open("rb") as file:
@@ -109,7 +109,7 @@ class Stored:
 
 @attrs.frozen(kw_only=True)
 class StoredPart:
-    """A part of an upload."""
+    """A stored part of an upload."""
 
     piece: Piece
     md5: bytes

@@ -1,4 +1,4 @@
-"""Uploads in parts, as the S3 of a sandbox takes them."""
+"""Multipart uploads in the S3 sandbox."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class SpoolingSandbox(Sandbox):
 
     @contextmanager
     def serving(self) -> Generator[Any]:
-        """Listen on a port of this machine; `url` of what is given says where."""
+        """Listen on a local port; `url` of the result is the address."""
         with S3Server(self) as server:
             yield server
 
@@ -92,7 +92,7 @@ class SpoolingSandbox(Sandbox):
         """Execute a request with a body on the disk."""
         with self._lock:
             small = spool.content() if spool.size <= _SMALL else b""
-            self.asked.append(attrs.evolve(request, body=small))
+            self.requests.append(attrs.evolve(request, body=small))
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
                 return Reply(planned.status, dict(planned.headers), planned.body)

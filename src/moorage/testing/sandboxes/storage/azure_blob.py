@@ -14,11 +14,15 @@ import re
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage._azure_auth import (
     Account,
     check_sas,
@@ -54,6 +58,7 @@ from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
@@ -109,7 +114,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             posted=True,
             scope="https://storage.azure.com/.default",
         )
-        self.beside = {self.token_endpoint.path: self.token_endpoint}
+        self.mounts = {self.token_endpoint.path: self.token_endpoint}
         self.account = Account(account, key)
         self.container = container
         self.hosts = (f"{account}.blob.core.windows.net", "login.microsoftonline.com")
@@ -207,7 +212,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         return Reply(status, fields | {name.replace("_", "-"): text for name, text in more.items()})
 
     def _stamp(self) -> tuple[str, str]:
-        """ETag and version of what is written now, which nothing else has."""
+        """The ETag and version of a new write, which differ from all others."""
         number = self.number()
         return f"0x8D{number:013X}", f"{self._now():%Y-%m-%dT%H:%M:%S}.{number:07}Z"
 
@@ -422,4 +427,21 @@ def _name(key: str) -> str:
     return tag("Name", key)
 
 
-__all__ = ["AzureBlobSandbox", "azure_error"]
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = AzureBlobSandbox()
+    browser = SandboxHttpClient(sandbox)
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "account": sandbox.account.name,
+            "container": sandbox.container,
+            "credentials": sandbox.account.key,
+        },
+        vendor_values={"storage_class": "Cool", "encryption": "acme-scope"},
+        fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
+        close=sandbox.close,
+    )
+
+
+__all__ = ["AzureBlobSandbox", "azure_error", "fixture"]

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 import attrs
 
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage._gcs_documents import (
     base64,
     check_query,
@@ -48,6 +52,7 @@ from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
 
@@ -109,7 +114,7 @@ class GcsSandbox(SpoolingSandbox):
         self.live: dict[str, StoredObject] = {}
         self.sessions: dict[str, Session] = {}
         self.tokens = GoogleTokens(email, f"https://{_TOKENS}/token", now)
-        self.beside: dict[str, Sandbox] = {"/token": self.tokens}
+        self.mounts: dict[str, Sandbox] = {"/token": self.tokens}
 
     def key_file(self, token_uri: str | None = None) -> str:
         """The JSON file of the service account's key.
@@ -122,7 +127,7 @@ class GcsSandbox(SpoolingSandbox):
         return key_file(self.email, self.tokens.audience)
 
     def break_chunk(self, after: int) -> None:
-        """Hang up in the next chunk of every upload, after so many of its bytes have come."""
+        """Disconnect in the next chunk of every upload, after this number of its bytes."""
         for session in self.sessions.values():
             session.taken = after
 
@@ -130,10 +135,10 @@ class GcsSandbox(SpoolingSandbox):
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request with a body on the disk."""
-        beside = self.at(request.path)
-        if beside is self:
+        mounted = self.at(request.path)
+        if mounted is self:
             return super().handle(request, spool)
-        response = beside.answer(attrs.evolve(request, body=spool.content()))
+        response = mounted.answer(attrs.evolve(request, body=spool.content()))
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: No) -> Reply:
@@ -457,4 +462,20 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(204)
 
 
-__all__ = ["GcsSandbox"]
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = GcsSandbox(versioned=True)
+    browser = SandboxHttpClient(sandbox)
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={"bucket": sandbox.bucket, "credentials": sandbox.key_file()},
+        vendor_values={
+            "storage_class": "COLDLINE",
+            "encryption": "projects/acme/locations/eu/keyRings/erp/cryptoKeys/files",
+        },
+        fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
+        close=sandbox.close,
+    )
+
+
+__all__ = ["GcsSandbox", "fixture"]

@@ -13,11 +13,15 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import attrs
 
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
 from moorage.testing.sandboxes.storage._s3_documents import (
     KNOWN_HEADERS,
@@ -46,6 +50,7 @@ from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from moorage.testing.sandboxes.base import SandboxRequest
 
@@ -331,4 +336,21 @@ class S3Sandbox(UploadSandbox):
         return Reply(204, self._keep(fields["key"], stored).version_header)
 
 
-__all__ = ["S3Sandbox", "error_xml"]
+def fixture(_: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    sandbox = S3Sandbox(versioned=True)
+    browser = SandboxHttpClient(sandbox)
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "bucket": sandbox.bucket,
+            "region": sandbox.region,
+            "access_key_id": sandbox.key.id,
+            "credentials": sandbox.key.secret,
+        },
+        fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
+        close=sandbox.close,
+    )
+
+
+__all__ = ["S3Sandbox", "error_xml", "fixture"]

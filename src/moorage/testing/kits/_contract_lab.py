@@ -1,0 +1,142 @@
+"""A vendor under test behind a hub: the beginning that the kits of contracts share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+
+from moorage.errors import ConnectorError
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits.checks import blocking, in_thread, require, soon
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from types import UnionType
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.testing.sandboxes.base import Sandbox
+
+_HANGS: Final = "An operation does not come to an end."
+
+
+class Subject(Protocol):
+    """The part of a subject that every contract's kit needs."""
+
+    @property
+    def vendor(self) -> Vendor:
+        """The account under test."""
+        ...
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox that the account is at."""
+        ...
+
+
+AnySubject = TypeVar("AnySubject", bound=Subject)
+
+
+class ContractLab(ABC, Generic[AnySubject]):
+    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously.
+
+    Attributes:
+        contract: the hub's method that returns the contract's operations.
+        subject: the vendor under test.
+        sandbox: its sandbox.
+        able: its capabilities.
+        hub: the hub that it is an account of.
+    """
+
+    contract: ClassVar[str]
+
+    def __init__(self, subject: AnySubject, hub: Hub | AsyncHub) -> None:
+        self.subject = subject
+        self.sandbox = subject.sandbox
+        self.able = subject.vendor.capabilities
+        self.hub = hub
+
+    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
+        """Execute an operation of the contract."""
+        operations = getattr(self.hub, self.contract)()
+        call = partial(getattr(operations, operation), *arguments, **named)
+        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
+        return await soon(doing, _HANGS)
+
+    @abstractmethod
+    def hidden(self) -> Iterable[str]:
+        """Texts that no error may show."""
+
+    def discreet(self, shown: str, step: str) -> None:
+        """Fail the check if a text contains one of the hidden values."""
+        for text in self.hidden():
+            require(text not in shown, f"{step} shows personal data or a secret.")
+
+    async def refused(
+        self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
+    ) -> Any:
+        """Return the error that an operation must raise.
+
+        Args:
+            kind: the class of the error.
+            doing: the operation.
+            step: what it does, as the beginning of a sentence.
+        """
+        try:
+            result = await doing
+        except ConnectorError as error:
+            require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
+            self.discreet(f"{error}{error!r}", step)
+            return error
+        raise AssertionError(f"{step} was no error, but gave {result!r}.")
+
+    async def __aenter__(self) -> Self:
+        """Return the lab."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the hub."""
+        if isinstance(self.hub, AsyncHub):
+            await self.hub.close()
+        else:
+            self.hub.close()
+
+
+def with_body(body: bytes, response: Response) -> Response:
+    """Return a response with another body."""
+    return response.evolve(body=body)
+
+
+def through_hub(
+    checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
+) -> tuple[Callable[[Callable[[], Any]], None], ...]:
+    """Return the checks of labs as checks of subjects, each of which runs to its end at once.
+
+    Args:
+        checks: the checks; each takes a function that opens a lab.
+        open_lab: opens a lab with a synchronous hub for a function that makes a subject.
+    """
+    return tuple(blocking(check, open_lab) for check in checks)
+
+
+def through_async_hub(
+    checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
+) -> tuple[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]], ...]:
+    """Return the checks of labs as coroutine functions that check subjects.
+
+    Args:
+        checks: the checks; each takes a function that opens a lab.
+        open_lab: opens a lab with an asynchronous hub for a function that makes a subject.
+    """
+    return tuple(_of_subject(check, open_lab) for check in checks)
+
+
+def _of_subject(
+    check: Callable[..., Coroutine[Any, Any, None]], open_lab: Callable[..., Any]
+) -> Callable[[Callable[[], Any]], Coroutine[Any, Any, None]]:
+    @wraps(check)
+    async def check_subject(factory: Callable[[], Any]) -> None:
+        await check(partial(open_lab, factory))
+
+    return check_subject

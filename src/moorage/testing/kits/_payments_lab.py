@@ -1,0 +1,236 @@
+"""A vendor of payments behind a hub with two accounts of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.payments import (
+    KIND,
+    BuyerOutcome,
+    Charge,
+    Money,
+    Payment,
+    PaymentsCapability,
+    advance,
+    told_buyer,
+)
+from moorage.contracts.routes import Account, Route
+from moorage.domain.values.json_text import encode_json, is_list, is_object
+from moorage.errors import (
+    ConnectorError,
+)
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.kits._contract_lab import (
+    ContractLab,
+    with_body,
+)
+from moorage.testing.kits.checks import require
+from moorage.testing.sandboxes.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    SandboxHttpClient,
+    Slow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http.requests import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.parts.webhook_verifier import WebhookVerifier
+    from moorage.testing.sandboxes.base import Sandbox, SandboxRequest
+
+FIRST: Final = "first"
+SECOND: Final = "second"
+EUROS: Final = Money("149.90", "EUR")
+
+
+@attrs.frozen(kw_only=True)
+class PaymentsSubject:
+    """A payment vendor to check, with its sandbox.
+
+    Attributes:
+        vendor: an account of ours at the sandbox.
+        sandbox: where it goes.
+        charged: how many payments the sandbox has authorised or taken.
+        pays, declined, expired: sources that pay, are declined, and have expired.
+        asks: one that waits for the buyer, unless the vendor never does.
+        refusals: answers by which the vendor refuses, with the error that each must become.
+        written: the amount in minor units that a request asks for.
+        option: an option in the vendor's own words, and a word of it that must be sent.
+        pending, pending_refund: the vendor's words for a payment and a refund that are under way.
+        secret: what the vendor's credentials must not show.
+        webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
+        happen: lets everything happen that the vendor has only taken note of.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    charged: Callable[[], int]
+    pays: str
+    declined: str
+    expired: str
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
+    written: Callable[[SandboxRequest], int]
+    option: tuple[Mapping[str, Any], bytes]
+    pending: str
+    pending_refund: str
+    secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(repr=False)
+    asks: str | None = None
+    happen: Callable[[], object] = lambda: None
+
+
+class Lab(ContractLab[PaymentsSubject]):
+    """A vendor of payments under test."""
+
+    contract = "payments"
+
+    def __init__(self, subject: PaymentsSubject, make: Callable[..., Hub | AsyncHub]) -> None:
+        super().__init__(subject, make((FIRST, SECOND)))
+        self._make = make
+
+    def hidden(self) -> tuple[str, ...]:
+        return (self.subject.secret,)
+
+    def configure(self, *accounts: str) -> None:
+        """Configure other accounts, or another order; stored data stay."""
+        self.hub = self._make(accounts)
+
+    def order(self, source: str | None = None, **fields: Any) -> Charge:
+        amount = fields.pop("amount", EUROS)
+        url = "https://shop.example/back"
+        reference = fields.pop("reference", "INV-2041")
+        return Charge(
+            amount, source or self.subject.pays, reference=reference, return_url=url, **fields
+        )
+
+    async def settled(self, payment: Payment) -> Payment:
+        """Return the final known state of a payment."""
+        self.subject.happen()
+        if PaymentsCapability.LOOK_UP in self.able:
+            return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
+        return await self.after_webhooks(payment)
+
+    def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
+        """Return a verifier of the vendor's webhooks, or one with other secrets."""
+        secret = self.subject.webhook_secret
+        if secret is not None:
+            options["secrets"] = "ab" * 32 if strange else secret
+        elif strange:
+            parameters: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            options["parameters"] = dict.fromkeys(parameters, "another")
+        return self.hub.webhooks(FIRST, http=SandboxHttpClient(self.sandbox), **options)
+
+    async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:
+        """Return the payment after its webhooks, in order or reversed."""
+        # The same events are read repeatedly here.
+        verifier = self.verifier(replay_guard=False)
+        events = [
+            event
+            for notice in self.sandbox.sent
+            for webhook in verifier.verify(**notice.arguments())
+            for event in self.hub.events(FIRST, webhook)
+            if event.ref.id == payment.ref.id
+        ]
+        for event in reversed(events) if backwards else events:
+            hinted = advance(payment, event) if event.ask else payment
+            require(hinted == payment, "News that are only hinted at changed something.")
+            payment = advance(payment, await self("follow_up", event))
+        return payment
+
+    def retold(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
+        """The events of all webhooks so far, with unknown words in place of their states.
+
+        Args:
+            word: in place of the vendor's word for the state of a payment.
+            refund_word: in place of that for the state of a refund.
+        """
+        for notice in self.sandbox.sent:
+            for webhook in self.verifier(replay_guard=False).verify(**notice.arguments()):
+                for event in self.hub.events(FIRST, webhook):
+                    refund_state = None if event.refund is None else event.refund.vendor_state
+                    for before, after in ((event.vendor_state, word), (refund_state, refund_word)):
+                        if before is not None:
+                            yield from self.hub.events(
+                                FIRST, _webhook_with_status(webhook, before, after)
+                            )
+
+    async def with_status(self, word: str, operation: str, *arguments: Any, **named: Any) -> Any:
+        """Return an operation's result when the vendor's last answer has this state.
+
+        It is done twice: first as ever, to learn the word and how many requests it takes.
+        """
+        request_count = len(self.sandbox.requests)
+        keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
+        first, second = [{**named, "idempotency_key": key} if key else named for key in keys]
+        usual = await self(operation, *arguments, **first)
+        steps = len(self.sandbox.requests) - request_count
+        change = partial(_answer_with_status, usual.vendor_state, word)
+        self.sandbox.fail(*[Slow(0.0)] * (steps - 1), Altered(change))
+        try:
+            return await self(operation, *arguments, **second)
+        finally:
+            self.sandbox.forget_faults()
+
+    async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
+        """Run an operation with an unreadable answer at one step, and then repeat it."""
+        named["idempotency_key"] += f"-{step}"
+        self.sandbox.fail(*[Slow(0.0)] * step, Altered(partial(with_body, b"<html></html>")))
+        try:
+            await self(operation, *arguments, **named)
+        except ConnectorError as error:
+            outcome = told_buyer(error).outcome
+            require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is told as {outcome}.")
+        self.sandbox.forget_faults()
+        await self(operation, *arguments, **named)
+
+
+def _answer_with_status(before: str, word: str, response: Response) -> Response:
+    """Return the answer with each of the vendor's status words replaced by another word."""
+    return response.evolve(body=encode_json(_replaced(response.json(), before, word)))
+
+
+def _webhook_with_status(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
+    """Return the webhook with each of the vendor's status words replaced by another word."""
+    payload, data = (_replaced(part, before, word) for part in (webhook.payload, webhook.data))
+    return attrs.evolve(webhook, payload=payload, data=data)
+
+
+def _replaced(value: Any, before: str, word: str) -> Any:
+    if is_object(value):
+        return {name: _replaced(part, before, word) for name, part in value.items()}
+    if is_list(value):
+        return [_replaced(part, before, word) for part in value]
+    return word if value == before else value
+
+
+def _accounts(subject: PaymentsSubject) -> list[Account]:
+    settings = {"retry": None, "circuit": None, "volatile_keys": True}
+    return [Account(name, subject.vendor, settings=settings) for name in (FIRST, SECOND)]
+
+
+def plainly(factory: Callable[[], PaymentsSubject]) -> Lab:
+    subject, state = factory(), MemoryStorage()
+    http = SandboxHttpClient(subject.sandbox)
+
+    def make(order: tuple[str, ...]) -> Hub:
+        return Hub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
+
+    return Lab(subject, make)
+
+
+def awaited(factory: Callable[[], PaymentsSubject]) -> Lab:
+    subject, state = factory(), AsyncMemoryStorage()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+
+    def make(order: tuple[str, ...]) -> AsyncHub:
+        return AsyncHub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
+
+    return Lab(subject, make)

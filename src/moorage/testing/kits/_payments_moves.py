@@ -1,0 +1,145 @@
+"""The checks of captures, voids and refunds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from moorage.contracts.payments import (
+    Capture,
+    Money,
+    MoveState,
+    Payment,
+    PaymentState,
+    Refund,
+    Void,
+)
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    VendorRejected,
+)
+from moorage.testing.kits._payments_lab import (
+    EUROS,
+    Lab,
+)
+from moorage.testing.kits.checks import require
+
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_part_is_captured(make: Open) -> None:
+    """A capture takes a part of the authorised amount, once per key, in the same currency only."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        payment_state = await lab.settled(payment)
+        require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
+        require(payment_state.remaining == EUROS, f"{payment_state.remaining} could be captured.")
+        request_count, dollars = len(lab.sandbox.requests), Money("100.00", "USD")
+        doing = lab("capture", payment.ref, dollars, idempotency_key="k-2")
+        await lab.refused(InvalidData, doing, "Another currency")
+        require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
+        part = Money("100.00", "EUR")
+        captures: list[Capture] = [
+            await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
+        ]
+        require(captures[0] == captures[1], "A repeat captures again.")
+        require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+        require(captures[0].amount == part and captures[0].raw, "What was captured is lost.")
+        payment_state = await lab.settled(payment_state)
+        require(
+            payment_state.state is PaymentState.PARTIALLY_CAPTURED, f"It is {payment_state.state}."
+        )
+        require(payment_state.captured == part, f"{payment_state.captured} was captured.")
+        require(
+            payment_state.remaining == part * 0,
+            f"{payment_state.remaining} could be captured after it.",
+        )
+
+
+async def what_was_given_up_is_not_captured(make: Open) -> None:
+    """A cancelled authorisation cannot be captured."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        void: Void = await lab("void", payment.ref, idempotency_key="k-2")
+        require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
+        payment_state = await lab.settled(payment)
+        require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
+        try:
+            late: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
+        except VendorRejected:
+            return
+        require(late.state is MoveState.PENDING, "What was given up was captured.")
+        require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
+
+
+async def money_is_given_back_in_parts(make: Open) -> None:
+    """Parts are given back, each once for its key, and never more than was taken."""
+    async with make() as lab:
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        payment = await lab.settled(payment)
+        part = Money("50.00", "EUR")
+        request_count = len(lab.sandbox.requests)
+        doing = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
+        await lab.refused(InvalidData, doing, "Another currency")
+        require(request_count == len(lab.sandbox.requests), "Another currency was sent.")
+        for key in ("r-1", "r-1", "r-2"):
+            refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
+            require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+            require(refund.amount == part and refund.raw, "What was given back is lost.")
+        payment = await lab.settled(payment)
+        require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
+        require(payment.refunded == part * 2, f"{payment.refunded} was given back.")
+        require(payment.refundable == EUROS - part * 2, f"{payment.refundable} is left.")
+        try:
+            more: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
+        except VendorRejected:
+            return
+        require(more.state is MoveState.PENDING, "More was given back than was taken.")
+        require((await lab.settled(payment)).refunded == part * 2, "More was given back.")
+
+
+async def a_step_too_far_is_refused(make: Open) -> None:
+    """A step that the payment is not in the state for is refused, now or later, by one error."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        await lab("capture", payment.ref, idempotency_key="k-2")
+        lab.subject.happen()
+        steps: tuple[tuple[str, tuple[Any, ...]], ...] = (
+            ("capture", (EUROS,)),
+            ("void", ()),
+            ("refund", (EUROS * 2,)),
+        )
+        for number, (verb, arguments) in enumerate(steps):
+            try:
+                move = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
+            except ConnectorError as error:
+                require(type(error) is VendorRejected, f"A {verb} ended with {error!r}.")
+            else:
+                require(move.state is MoveState.PENDING, f"A {verb} was done.")
+
+
+async def a_refund_is_of_what_is_left(make: Open) -> None:
+    """A refund without an amount refunds the remaining amount, or is refused before it is sent."""
+    async with make() as lab:
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        payment = await lab.settled(payment)
+        part = Money("50.00", "EUR")
+        await lab("refund", payment.ref, part, idempotency_key="r-1")
+        lab.subject.happen()
+        request_count = len(lab.sandbox.requests)
+        try:
+            rest: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
+        except VendorRejected:
+            require(request_count == len(lab.sandbox.requests), "It was sent all the same.")
+            return
+        require(rest.amount == EUROS - part, f"{rest.amount} was given back.")
+
+
+MOVES: Final = (
+    a_part_is_captured,
+    what_was_given_up_is_not_captured,
+    money_is_given_back_in_parts,
+    a_step_too_far_is_refused,
+    a_refund_is_of_what_is_left,
+)

@@ -1,0 +1,56 @@
+"""A sandbox with an account that can do all that its vendor can.
+
+The module of each vendor's sandbox has a function `fixture` that makes one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from moorage.contracts.vendor import no_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import Payment
+    from moorage.testing.sandboxes.base import Sandbox
+
+
+def _nothing() -> None:
+    pass
+
+
+def _no_buyer(_: Payment) -> NoReturn:
+    raise AssertionError("This vendor asks nothing of a buyer.")
+
+
+@attrs.frozen(kw_only=True)
+class SandboxFixture:
+    """A vendor's sandbox on this machine, with an account there.
+
+    Attributes:
+        options: options of the account, as in a configuration.
+        sandbox: the sandbox; None if the vendor needs none or is not reached by HTTP.
+        vendor_values: values that only this vendor knows: `template`, `sender_pool`,
+            `storage_class`, `encryption`, `asks` (a means of payment that asks the buyer to do
+            something first) and `parcel` (fields of a shipment that it accepts).
+        token: a means of payment that succeeds.
+        buyer: does what a payment asks of the buyer; returns the fields that the buyer brings back.
+        fetch: returns the digest of the file at a signed URL, as a browser would get it.
+        close: closes what was opened.
+    """
+
+    options: Mapping[str, Any]
+    sandbox: Sandbox | None = None
+    vendor_values: Mapping[str, Any] = attrs.field(factory=no_options)
+    token: str = ""
+    buyer: Callable[[Payment], Mapping[str, str]] = _no_buyer
+    fetch: Callable[[str], bytes] | None = None
+    close: Callable[[], None] = _nothing
+
+
+def action_url(payment: Payment) -> str:
+    """Return the URL where a buyer completes a payment's action."""
+    return "" if payment.next_action is None else str(payment.next_action.url)

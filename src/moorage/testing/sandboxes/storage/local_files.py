@@ -1,0 +1,27 @@
+"""A folder of this machine, which needs no sandbox."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.vendors.storage.local_files import LocalFiles
+
+KEY = "k" * 32
+
+
+def fixture(folder: Path) -> SandboxFixture:
+    """Return an account that every scenario can use."""
+    files = LocalFiles(root=str(folder), signing_key=KEY, url="https://erp.example/files")
+    return SandboxFixture(
+        options={"root": files.root, "signing_key": KEY, "url": files.url},
+        fetch=lambda url: served(files, url),
+    )
+
+
+def served(files: LocalFiles, url: str) -> bytes:
+    """Return a file for a signed URL, as the business system's web server would."""
+    grant = files.allowed("GET", url, now=datetime.now(UTC))
+    return sha256((Path(files.root) / grant.key).read_bytes()).digest()

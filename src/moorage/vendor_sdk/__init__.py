@@ -1,0 +1,261 @@
+"""Everything that a vendor is written with: the promised face of moorage for vendors.
+
+A vendor imports this module, and the values of its contract from `moorage.contracts.email`,
+`moorage.contracts.payments`, `moorage.contracts.shipping`, `moorage.contracts.sms` or
+`moorage.contracts.storage`. The vendors that moorage brings along do the same. Each name is loaded
+when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref as Ref
+    from moorage.contracts.vendor import MakeRef as MakeRef
+    from moorage.contracts.vendor import RepeatedKey as RepeatedKey
+    from moorage.contracts.vendor import UnknownOutcome as UnknownOutcome
+    from moorage.contracts.vendor import Vendor as Vendor
+    from moorage.contracts.vendor import VendorKeys as VendorKeys
+    from moorage.contracts.vendor import choices as choices
+    from moorage.contracts.vendor import extra_for as extra_for
+    from moorage.contracts.vendor import key_at as key_at
+    from moorage.contracts.vendor import merged as merged
+    from moorage.contracts.vendor import mode_at as mode_at
+    from moorage.contracts.vendor import mode_of_key as mode_of_key
+    from moorage.contracts.vendor import no_options as no_options
+    from moorage.contracts.wire import Arriving as Arriving
+    from moorage.contracts.wire import Wire as Wire
+    from moorage.domain.auth.methods import Credentials as Credentials
+    from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
+    from moorage.domain.http.dates import write_http_date as write_http_date
+    from moorage.domain.http.multipart import FormFile as FormFile
+    from moorage.domain.http.query import encode_pairs as encode_pairs
+    from moorage.domain.http.redaction import Redaction as Redaction
+    from moorage.domain.http.requests import Headers as Headers
+    from moorage.domain.http.requests import HttpMethod as HttpMethod
+    from moorage.domain.http.requests import Request as Request
+    from moorage.domain.http.requests import Response as Response
+    from moorage.domain.http.requests import join_url as join_url
+    from moorage.domain.http.urls import validate_base_url as validate_base_url
+    from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
+    from moorage.domain.oauth.client import OAuthClient as OAuthClient
+    from moorage.domain.oauth.grants import JwtBearer as JwtBearer
+    from moorage.domain.resilience.classify import is_success as is_success
+    from moorage.domain.resilience.classify import vendor_words as vendor_words
+    from moorage.domain.secrets.secret import Secret as Secret
+    from moorage.domain.secrets.secret import as_secret as as_secret
+    from moorage.domain.service.region import Region as Region
+    from moorage.domain.service.safety import Mode as Mode
+    from moorage.domain.service.settings import Service as Service
+    from moorage.domain.signing.azure import AzureSharedKey as AzureSharedKey
+    from moorage.domain.signing.jwt import JwtSigning as JwtSigning
+    from moorage.domain.signing.keys import SignatureAlgorithm as SignatureAlgorithm
+    from moorage.domain.signing.keys import check_key as check_key
+    from moorage.domain.signing.keys import sign_bytes as sign_bytes
+    from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
+    from moorage.domain.values.file_entry import FileEntry as FileEntry
+    from moorage.domain.values.json_text import encode_json as encode_json
+    from moorage.domain.values.json_text import is_list as is_list
+    from moorage.domain.values.json_text import is_object as is_object
+    from moorage.domain.values.money import EXPONENTS as EXPONENTS
+    from moorage.domain.values.money import Money as Money
+    from moorage.domain.values.result import Result as Result
+    from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
+    from moorage.errors import AuthenticationFailed as AuthenticationFailed
+    from moorage.errors import ConfigurationError as ConfigurationError
+    from moorage.errors import ConnectionFailed as ConnectionFailed
+    from moorage.errors import ConnectorError as ConnectorError
+    from moorage.errors import FileNotFound as FileNotFound
+    from moorage.errors import IdempotencyConflict as IdempotencyConflict
+    from moorage.errors import IdempotencyInProgress as IdempotencyInProgress
+    from moorage.errors import InvalidData as InvalidData
+    from moorage.errors import InvalidRequest as InvalidRequest
+    from moorage.errors import OutcomeUnknown as OutcomeUnknown
+    from moorage.errors import PaymentDeclined as PaymentDeclined
+    from moorage.errors import RateLimitExceeded as RateLimitExceeded
+    from moorage.errors import UnsupportedByVendor as UnsupportedByVendor
+    from moorage.errors import VendorFailed as VendorFailed
+    from moorage.errors import VendorRejected as VendorRejected
+    from moorage.vendor_sdk.answers import Answer as Answer
+    from moorage.vendor_sdk.answers import as_answer as as_answer
+    from moorage.vendor_sdk.answers import as_decimal as as_decimal
+    from moorage.vendor_sdk.answers import as_minor as as_minor
+    from moorage.vendor_sdk.answers import as_money as as_money
+    from moorage.vendor_sdk.answers import as_time as as_time
+    from moorage.vendor_sdk.answers import error_answer as error_answer
+    from moorage.vendor_sdk.answers import malformed as malformed
+    from moorage.vendor_sdk.answers import read_answer as read_answer
+    from moorage.vendor_sdk.answers import read_answers as read_answers
+    from moorage.vendor_sdk.answers import required as required
+    from moorage.vendor_sdk.api_vendor import ApiVendor as ApiVendor
+    from moorage.vendor_sdk.api_vendor import api_key as api_key
+    from moorage.vendor_sdk.api_vendor import basic as basic
+    from moorage.vendor_sdk.api_vendor import bearer as bearer
+    from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
+    from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
+    from moorage.vendor_sdk.operations import Operation as Operation
+    from moorage.vendor_sdk.operations import delete as delete
+    from moorage.vendor_sdk.operations import filled_path as filled_path
+    from moorage.vendor_sdk.operations import form_pairs as form_pairs
+    from moorage.vendor_sdk.operations import get as get
+    from moorage.vendor_sdk.operations import post as post
+    from moorage.vendor_sdk.operations import put as put
+    from moorage.vendor_sdk.options import matches as matches
+    from moorage.vendor_sdk.options import one_of as one_of
+    from moorage.vendor_sdk.options import whole_number as whole_number
+    from moorage.vendor_sdk.readings import Reading as Reading
+    from moorage.vendor_sdk.readings import flag as flag
+    from moorage.vendor_sdk.readings import integer as integer
+    from moorage.vendor_sdk.readings import needed as needed
+    from moorage.vendor_sdk.readings import ref_at as ref_at
+    from moorage.vendor_sdk.readings import text as text
+    from moorage.vendor_sdk.readings import texts as texts
+    from moorage.vendor_sdk.readings import time as time
+    from moorage.vendor_sdk.readings import word as word
+    from moorage.vendor_sdk.refusals import Refusals as Refusals
+    from moorage.vendor_sdk.refusals import masked_words as masked_words
+    from moorage.vendor_sdk.refusals import refusal as refusal
+    from moorage.vendor_sdk.word_tables import same as same
+    from moorage.vendor_sdk.word_tables import words as words
+    from moorage.vendor_sdk.xml_text import NotXmlError as NotXmlError
+    from moorage.vendor_sdk.xml_text import XmlElement as XmlElement
+    from moorage.vendor_sdk.xml_text import read_xml as read_xml
+    from moorage.vendor_sdk.xml_text import xml_element as xml_element
+
+_HOME = {
+    # the vendor: its base classes, and statements about it
+    "Vendor": "contracts.vendor",
+    "VendorKeys": "contracts.vendor",
+    "RepeatedKey": "contracts.vendor",
+    "UnknownOutcome": "contracts.vendor",
+    "MakeRef": "contracts.vendor",
+    "choices": "contracts.vendor",
+    "extra_for": "contracts.vendor",
+    "key_at": "contracts.vendor",
+    "merged": "contracts.vendor",
+    "mode_at": "contracts.vendor",
+    "mode_of_key": "contracts.vendor",
+    "no_options": "contracts.vendor",
+    "Mode": "domain.service.safety",
+    # its account: options, services and credentials
+    "matches": "vendor_sdk.options",
+    "one_of": "vendor_sdk.options",
+    "whole_number": "vendor_sdk.options",
+    "Secret": "domain.secrets.secret",
+    "as_secret": "domain.secrets.secret",
+    "Service": "domain.service.settings",
+    "Region": "domain.service.region",
+    "validate_base_url": "domain.http.urls",
+    "Redaction": "domain.http.redaction",
+    "Credentials": "domain.auth.methods",
+    "OAuthCredentials": "domain.auth.methods",
+    "OAuthClient": "domain.oauth.client",
+    "ClientAuthentication": "domain.oauth.client",
+    "JwtBearer": "domain.oauth.grants",
+    "AwsSigV4": "domain.signing.sigv4",
+    "AzureSharedKey": "domain.signing.azure",
+    "JwtSigning": "domain.signing.jwt",
+    "SignatureAlgorithm": "domain.signing.keys",
+    "check_key": "domain.signing.keys",
+    "sign_bytes": "domain.signing.keys",
+    "aws_credentials": "vendor_sdk.aws",
+    "aws_refusal": "vendor_sdk.aws",
+    "ApiVendor": "vendor_sdk.api_vendor",
+    "bearer": "vendor_sdk.api_vendor",
+    "basic": "vendor_sdk.api_vendor",
+    "api_key": "vendor_sdk.api_vendor",
+    # requests, and the wire that sends them
+    "Wire": "contracts.wire",
+    "Arriving": "contracts.wire",
+    "Ref": "contracts.ref",
+    "Request": "domain.http.requests",
+    "HttpMethod": "domain.http.requests",
+    "Headers": "domain.http.requests",
+    "Response": "domain.http.requests",
+    "join_url": "domain.http.requests",
+    "FormFile": "domain.http.multipart",
+    "encode_pairs": "domain.http.query",
+    "write_http_date": "domain.http.dates",
+    "encode_json": "domain.values.json_text",
+    "is_list": "domain.values.json_text",
+    "is_object": "domain.values.json_text",
+    "xml_element": "vendor_sdk.xml_text",
+    "FileEntry": "domain.values.file_entry",
+    "Operation": "vendor_sdk.operations",
+    "get": "vendor_sdk.operations",
+    "post": "vendor_sdk.operations",
+    "put": "vendor_sdk.operations",
+    "delete": "vendor_sdk.operations",
+    "filled_path": "vendor_sdk.operations",
+    "form_pairs": "vendor_sdk.operations",
+    # answers
+    "Answer": "vendor_sdk.answers",
+    "as_answer": "vendor_sdk.answers",
+    "as_decimal": "vendor_sdk.answers",
+    "as_minor": "vendor_sdk.answers",
+    "as_money": "vendor_sdk.answers",
+    "as_time": "vendor_sdk.answers",
+    "error_answer": "vendor_sdk.answers",
+    "malformed": "vendor_sdk.answers",
+    "read_answer": "vendor_sdk.answers",
+    "read_answers": "vendor_sdk.answers",
+    "required": "vendor_sdk.answers",
+    "XmlElement": "vendor_sdk.xml_text",
+    "NotXmlError": "vendor_sdk.xml_text",
+    "read_xml": "vendor_sdk.xml_text",
+    "WebhookEvent": "domain.webhooks.events",
+    "Money": "domain.values.money",
+    "EXPONENTS": "domain.values.money",
+    "Result": "domain.values.result",
+    "Reading": "vendor_sdk.readings",
+    "ref_at": "vendor_sdk.readings",
+    "text": "vendor_sdk.readings",
+    "texts": "vendor_sdk.readings",
+    "integer": "vendor_sdk.readings",
+    "flag": "vendor_sdk.readings",
+    "time": "vendor_sdk.readings",
+    "word": "vendor_sdk.readings",
+    "needed": "vendor_sdk.readings",
+    "words": "vendor_sdk.word_tables",
+    "same": "vendor_sdk.word_tables",
+    # errors
+    "is_success": "domain.resilience.classify",
+    "vendor_words": "domain.resilience.classify",
+    "AuthenticationFailed": "errors",
+    "ConfigurationError": "errors",
+    "ConnectionFailed": "errors",
+    "ConnectorError": "errors",
+    "FileNotFound": "errors",
+    "IdempotencyConflict": "errors",
+    "IdempotencyInProgress": "errors",
+    "InvalidData": "errors",
+    "InvalidRequest": "errors",
+    "OutcomeUnknown": "errors",
+    "PaymentDeclined": "errors",
+    "RateLimitExceeded": "errors",
+    "UnsupportedByVendor": "errors",
+    "VendorFailed": "errors",
+    "VendorRejected": "errors",
+    "Refusals": "vendor_sdk.refusals",
+    "refusal": "vendor_sdk.refusals",
+    "masked_words": "vendor_sdk.refusals",
+}
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for exported
+
+    def __getattr__(name: str) -> object:
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'moorage.vendor_sdk' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"moorage.{home}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

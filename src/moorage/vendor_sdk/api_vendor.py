@@ -1,0 +1,102 @@
+"""The base class of vendors with an HTTP API and one secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+
+import attrs
+
+from moorage.contracts.vendor import Vendor
+from moorage.domain.auth.methods import Credentials
+from moorage.domain.http.requests import Request
+from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.service.settings import Service
+from moorage.vendor_sdk.operations import filled_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
+
+_MAIN: Final[Mapping[str, str]] = {"": "base_url"}
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Classifier(Protocol):
+    """A function of a request and its answer: the error that the answer stands for, or None."""
+
+    def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
+        """Return the error for a refusal; None to choose it by the HTTP status alone."""
+        ...
+
+
+def bearer() -> Callable[[Any, Secret], Credentials]:
+    """The `auth` of a vendor that takes the secret as a bearer token."""
+    return lambda _, secret: Credentials.bearer(secret)
+
+
+def basic(user: str) -> Callable[[Any, Secret], Credentials]:
+    """The `auth` of a vendor that takes basic authentication; the user is an option's value."""
+    return lambda vendor, secret: Credentials.basic(getattr(vendor, user), secret)
+
+
+def api_key(header: str) -> Callable[[Any, Secret], Credentials]:
+    """The `auth` of a vendor that takes the secret in a header of its own."""
+    return lambda _, secret: Credentials.api_key(secret, header=header)
+
+
+@attrs.frozen(kw_only=True)
+class ApiVendor(Vendor):
+    """A vendor with an HTTP API and one secret: its services and its ping are made of tables.
+
+    Attributes:
+        credentials: the secret of the account; by default the credential provider supplies
+            `Credentials`.
+        urls: for each service, the option or property that has its URL.
+        auth: makes `Credentials` of the account and its secret; by default a bearer token.
+        refusals: the `classify` of the services: a `Refusals`, or `staticmethod` of a function.
+        headers: headers of every request.
+        ping_path: the path of a free request that changes nothing; options of the account stand in
+            braces.
+        ping_query: the query of that request.
+    """
+
+    urls: ClassVar[Mapping[str, str]] = _MAIN
+    auth: ClassVar[Callable[[Any, Secret], Credentials]] = bearer()
+    refusals: ClassVar[Classifier | None] = None
+    headers: ClassVar[Mapping[str, str]] = _NO_HEADERS
+    ping_path: ClassVar[str | None] = None
+    ping_query: ClassVar[Mapping[str, Any] | None] = None
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+
+    def settings(self) -> Mapping[str, Any]:
+        """Further fields of the services; by default their headers."""
+        return {"headers": self.headers}
+
+    def services(self) -> Mapping[str, Service]:
+        """The services of the table `urls`."""
+        secret = self.credentials
+        credentials = None if secret is None else type(self).auth(self, secret)
+        keys = {} if self.idempotency is None else self.idempotency.settings
+        return {
+            to: Service(
+                self.name,
+                getattr(self, option),
+                credentials=credentials,
+                needs_credentials=credentials is None,
+                classify=type(self).refusals,
+                **keys,
+                **self.settings(),
+            )
+            for to, option in self.urls.items()
+        }
+
+    def ping(self) -> Request | None:
+        """The request of `ping_path`."""
+        if self.ping_path is None:
+            return None
+        return Request.get(filled_path(self.ping_path, self), query=self.ping_query)

@@ -1,0 +1,187 @@
+"""Operations: a request and the reading of its answer, as a value that makes a method.
+
+`get = vendor_sdk.get("/messages/{id}", reads=RECEIPT)` in the class of a vendor is bound, awaited
+and overridden as `async def get(self, wire, ref, /)` would be.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar, overload
+from urllib.parse import quote
+
+from moorage.contracts.vendor import extra_for, key_at, merged
+from moorage.domain.http.requests import HttpMethod, Request
+from moorage.domain.values.json_text import is_list
+from moorage.errors import VendorRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.contracts.wire import Wire
+    from moorage.vendor_sdk.readings import Reading
+
+R = TypeVar("R")
+Fields: TypeAlias = "Mapping[str, Any] | Callable[..., Mapping[str, Any]]"
+
+_OPTION: Final = re.compile(r"\{(\w+)\}")
+_ID: Final = "id"
+_NOT_KEYED: Final[Any] = object()
+_MAKERS: Final[dict[HttpMethod, Callable[..., Request]]] = {
+    HttpMethod.GET: Request.get,
+    HttpMethod.POST: Request.post,
+    HttpMethod.PUT: Request.put,
+    HttpMethod.DELETE: Request.delete,
+}
+
+
+def filled_path(path: str, vendor: Vendor) -> str:
+    """A path with options of the account in the place of their names in braces, quoted."""
+    return _filled(_OPTION.split(path), vendor, None)
+
+
+def _filled(parts: list[str], vendor: Vendor, about: Any) -> str:
+    """A split path, of which each second part is the name of what belongs there."""
+    whole = parts[0]
+    for number in range(1, len(parts), 2):
+        name = parts[number]
+        value: str = getattr(about, _ID, about) if name == _ID else getattr(vendor, name)
+        whole += value if value.isalnum() and value.isascii() else quote(value, safe="")
+        whole += parts[number + 1]
+    return whole
+
+
+def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fields of a form: a list becomes several fields, and None is left out."""
+    return [
+        (name, str(item).lower() if isinstance(item, bool) else str(item))
+        for name, value in fields.items()
+        for item in (value if is_list(value) else (value,))
+        if item is not None
+    ]
+
+
+class Operation(Generic[R]):
+    """A request and the reading of its answer: a method of the vendor's class.
+
+    The method takes the wire, then what the operation is about: a `Ref`, an id, a value such as a
+    message, or nothing. Keywords go to functions that make fields. The keyword `key` is an
+    idempotency key; it is shortened to the vendor's limit `idempotency_key`.
+
+    Args:
+        method, path: the request. `{id}` in the path is the id that the operation is about, and any
+            other name in braces an option of the account; both are quoted.
+        reads: the reading of the answer.
+        to: the service that the request goes to.
+        json, form: the fields of the body, or a function that makes them of the vendor and of what
+            the operation is about. None is left out. The options in `extra` that are meant for
+            this vendor are merged in.
+        query: likewise the query, which None is left out of too.
+        check: raises an error for what the vendor would refuse, before anything is sent.
+        idempotent: True if the request may be repeated though its method does not say so.
+        refused: reads a refusal that is an answer; returns None for any other refusal.
+    """
+
+    def __init__(
+        self,
+        method: HttpMethod,
+        path: str,
+        *,
+        reads: Reading[R],
+        to: str = "",
+        json: Fields | None = None,
+        form: Fields | None = None,
+        query: Fields | None = None,
+        check: Callable[[Any], object] | None = None,
+        idempotent: bool | None = None,
+        refused: Callable[[VendorRejected], R | None] | None = None,
+    ) -> None:
+        self.method, self.path, self.reads, self.to = method, path, reads, to
+        self._parts, self._make = _OPTION.split(path), _MAKERS[method]
+        self._json, self._form, self._query = json, form, query
+        self._check, self._idempotent, self._refused = check, idempotent, refused
+
+    @overload
+    def __get__(self, vendor: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, vendor: Vendor, owner: type) -> Callable[..., Coroutine[Any, Any, R]]: ...
+
+    def __get__(self, vendor: Vendor | None, owner: type) -> Any:
+        """The operation as a method of an account."""
+        return self if vendor is None else partial(self._run, vendor)
+
+    def request(self, vendor: Vendor, about: Any = None, /, **more: Any) -> Request:
+        """The request of an operation about something."""
+        if self._check is not None:
+            self._check(about)
+        content: dict[str, Any] = {}
+        if self._json is not None:
+            content["json"] = _body(self._json, vendor, about, more)
+        if self._form is not None:
+            content["form"] = form_pairs(_body(self._form, vendor, about, more))
+        if self._query is not None:
+            content["query"] = _made(self._query, vendor, about, more)
+        request = self._make(_filled(self._parts, vendor, about), **content)
+        if self._idempotent is None:
+            return request
+        return request.evolve(idempotent=self._idempotent)
+
+    async def _run(
+        self,
+        vendor: Vendor,
+        wire: Wire,
+        about: Any = None,
+        /,
+        *,
+        key: str | None = _NOT_KEYED,
+        **more: Any,
+    ) -> R:
+        request = self.request(vendor, about, **more)
+        try:
+            if key is _NOT_KEYED:
+                return self.reads.parse(wire.ref, await wire.send(request, to=self.to))
+            longest = vendor.limits.get("idempotency_key")
+            if key is not None and longest is not None:
+                key = key_at(wire, key, longest)
+            parse = partial(self.reads.parse, wire.ref)
+            return await wire.send(request, to=self.to, key=key, parse=parse)
+        except VendorRejected as refusal:
+            value = None if self._refused is None else self._refused(refusal)
+            if value is None:
+                raise
+            return value
+
+
+def _made(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> Mapping[str, Any]:
+    return fields(vendor, about, **more) if callable(fields) else fields
+
+
+def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> dict[str, Any]:
+    body = _made(fields, vendor, about, more)
+    extra = getattr(about, "extra", None)
+    if extra:
+        body = merged(body, extra_for(vendor.name, extra))
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def get(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+    """An `Operation` that sends a GET."""
+    return Operation(HttpMethod.GET, path, reads=reads, **more)
+
+
+def post(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+    """An `Operation` that sends a POST."""
+    return Operation(HttpMethod.POST, path, reads=reads, **more)
+
+
+def put(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+    """An `Operation` that sends a PUT."""
+    return Operation(HttpMethod.PUT, path, reads=reads, **more)
+
+
+def delete(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+    """An `Operation` that sends a DELETE."""
+    return Operation(HttpMethod.DELETE, path, reads=reads, **more)

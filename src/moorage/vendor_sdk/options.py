@@ -1,0 +1,59 @@
+"""Validators of an account's options, for `attrs.field(validator=…)`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.values.durations import count
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import attrs
+
+
+def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
+    """A validator of an option that is a text of this form.
+
+    Args:
+        pattern: the regular expression that the whole text matches.
+        problem: the message of the error, such as "This is not the id of an account."
+        remedy: the action that corrects it.
+    """
+    form = re.compile(pattern)
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, str) or form.fullmatch(value) is None:
+            raise ConfigurationError(problem, path=attribute.name, remedy=remedy)
+
+    return check
+
+
+def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:
+    """A validator of an option that is one of these words or numbers.
+
+    Args:
+        words: the allowed values.
+        problem: the message of the error, such as "The vendor has no region of this name."
+        remedy: the action that corrects it; by default the words are listed.
+    """
+    listed = " or ".join(str(word) for word in words)
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not any(type(value) is type(word) and value == word for word in words):
+            raise ConfigurationError(
+                problem, path=attribute.name, remedy=remedy or f"Use {listed}."
+            )
+
+    return check
+
+
+def whole_number(*, least: int = 1, most: int = 10**9) -> Callable[..., None]:
+    """A validator of an option that is an integer in this range."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+        count(value, attribute.name, least=least, most=most)
+
+    return check

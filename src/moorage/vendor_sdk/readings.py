@@ -1,0 +1,175 @@
+"""Readings: an answer of a vendor as a value of a contract, field by field.
+
+A row is a function of an `Answer`. A field of a reading is a row, the reference that `ref_at`
+makes, or a constant. A field that the value does not have, and a missing one that it needs, is
+refused when the reading is made, which is when the vendor is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+
+import attrs
+
+from moorage.vendor_sdk.answers import Answer, malformed, read_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.domain.http.requests import Response
+
+R = TypeVar("R")
+T = TypeVar("T")
+Row: TypeAlias = "Callable[[Answer], T]"
+
+
+class _MissingValueError(Exception):
+    """An answer lacks a value that every success has."""
+
+
+def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
+    """A row that reads a text from the first path that has one.
+
+    Args:
+        paths: dotted paths.
+        none: the vendor's words for nothing.
+    """
+    (path, *others) = paths
+    if not others and not none:
+        return lambda fields: fields.text(path)
+
+    def read(fields: Answer) -> str | None:
+        found = fields.text(path)
+        for other in others:
+            found = found or fields.text(other)
+        return None if found in none else found
+
+    return read
+
+
+def texts(path: str) -> Row[tuple[str, ...]]:
+    """A row that reads the texts of a list."""
+    return lambda fields: fields.texts(path)
+
+
+def integer(path: str) -> Row[int | None]:
+    """A row that reads a whole number."""
+    return lambda fields: fields.integer(path)
+
+
+def flag(path: str) -> Row[bool | None]:
+    """A row that reads true or false."""
+    return lambda fields: fields.flag(path)
+
+
+def time(path: str) -> Row[datetime | None]:
+    """A row that reads a time."""
+    return lambda fields: fields.time(path)
+
+
+def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
+    """A row that translates a vendor's word; a word that the table lacks is `otherwise`."""
+    read = text(*paths)
+    meanings: dict[str | None, T] = dict(of.items())
+    return lambda fields: meanings.get(read(fields), otherwise)
+
+
+def needed(row: Row[T | None], name: str) -> Row[T]:
+    """A row of a value that every success has; `name` is its name at the vendor."""
+
+    def read(fields: Answer) -> T:
+        value = row(fields)
+        if value is None:
+            raise _MissingValueError(name)
+        return value
+
+    return read
+
+
+@attrs.frozen
+class _Reference:
+    """A field that is the reference of an id, which every success has."""
+
+    id: Row[str]
+
+
+def ref_at(*paths: str, row: Row[str | None] | None = None, name: str | None = None) -> Any:
+    """The reference of an id.
+
+    Args:
+        paths: dotted paths; the first that has a text has the id.
+        row: a row that reads the id, instead of paths.
+        name: the name of the id at the vendor, for the error of an answer without it; by default
+            the first path.
+    """
+    return _Reference(needed(row or text(*paths), name or paths[0]))
+
+
+class Reading(Generic[R]):
+    """A value of a contract, read from an answer.
+
+    Args:
+        kind: the class of the value.
+        given: the fields that the caller gives.
+        rows: the other fields. The field `raw` is the whole answer if the class has one.
+
+    Raises:
+        TypeError: the class has no such field, or needs one that is missing.
+    """
+
+    def __init__(self, kind: type[R], /, given: Collection[str] = (), **rows: Any) -> None:
+        known = {field.name: field for field in attrs.fields(cast("Any", kind))}
+        unknown = [name for name in (*rows, *given) if name not in known]
+        if unknown:
+            raise TypeError(f"{kind.__name__} has no field {' and '.join(unknown)}.")
+        rows_and_given = {*rows, *given, "raw"}
+        missing = [
+            name
+            for name, field in known.items()
+            if field.default is attrs.NOTHING and name not in rows_and_given
+        ]
+        if missing:
+            raise TypeError(f"{kind.__name__} needs the field {' and '.join(missing)}.")
+        self.kind = kind
+        self._raw = "raw" in known and "raw" not in rows
+        self._constants: dict[str, Any] = {}
+        self._rows: list[tuple[str, Row[Any]]] = []
+        self._references: list[tuple[str, Row[str]]] = []
+        for name, row in rows.items():
+            if isinstance(row, _Reference):
+                self._references.append((name, row.id))
+            elif callable(row):
+                self._rows.append((name, row))
+            else:
+                self._constants[name] = row
+
+    def parse(self, ref: MakeRef, response: Response, **given: Any) -> R:
+        """The value of an answer.
+
+        Raises:
+            VendorFailed: the answer is not a JSON object, or lacks what every success has.
+        """
+        try:
+            return self._of(read_answer(response), ref, given)
+        except _MissingValueError as missing:
+            name = str(missing)
+        raise malformed(response, name)
+
+    def found(self, ref: MakeRef, fields: Answer, **given: Any) -> tuple[R, ...]:
+        """The value of some fields as a tuple; empty if they lack what every such value has."""
+        try:
+            return (self._of(fields, ref, given),)
+        except _MissingValueError:
+            return ()
+
+    def _of(self, fields: Answer, ref: MakeRef, given: dict[str, Any]) -> R:
+        values = {**self._constants, **given}
+        for name, row in self._references:
+            values[name] = ref(row(fields))
+        for name, row in self._rows:
+            values[name] = row(fields)
+        if self._raw:
+            values["raw"] = fields.raw
+        return self.kind(**values)

@@ -1,0 +1,21 @@
+"""Tables from a vendor's words to values of a contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+E = TypeVar("E", bound="StrEnum")
+M = TypeVar("M")
+
+
+def words(meaning: M, text: str) -> dict[str, M]:
+    """A table in which each word of a text has the same meaning."""
+    return dict.fromkeys(text.split(), meaning)
+
+
+def same(kind: type[E], text: str) -> dict[str, E]:
+    """A table of the words that mean the same at the vendor and in the contract."""
+    return {word: kind(word) for word in text.split()}

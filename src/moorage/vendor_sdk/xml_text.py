@@ -1,0 +1,101 @@
+"""Safe parsing of vendors' XML: entities and external references are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEEPEST: Final = 20
+_LARGEST: Final = 16 * 1024 * 1024
+
+
+class NotXmlError(ValueError):
+    """The text is not XML, or uses a refused feature."""
+
+
+class XmlElement:
+    """An XML element: its name, attributes, text and children."""
+
+    __slots__ = ("_texts", "attributes", "children", "name")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.children: list[XmlElement] = []
+        self._texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Append to the text."""
+        self._texts.append(text)
+
+    @property
+    def content(self) -> str:
+        """The text of the element itself."""
+        return "".join(self._texts)
+
+    def all(self, name: str) -> Iterator[XmlElement]:
+        """The children of this name."""
+        return (child for child in self.children if child.name == name)
+
+    def text(self, name: str) -> str | None:
+        """The text of the first child of this name; None if it is missing or empty."""
+        child = next(self.all(name), None)
+        return None if child is None else child.content or None
+
+    def as_dict(self) -> dict[str, object]:
+        """The element as plain values; of several children of one name, the last."""
+        return {
+            child.name: child.as_dict() if child.children else child.content
+            for child in self.children
+        }
+
+
+def read_xml(body: bytes) -> XmlElement:
+    """The root element of a document.
+
+    Raises:
+        NotXmlError: the document is malformed, has a DTD, or is nested too deeply or too long.
+    """
+    if len(body) > _LARGEST:
+        raise NotXmlError
+    top = XmlElement("", {})
+    stack = [top]
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if len(stack) > _DEEPEST:
+            raise NotXmlError
+        element = XmlElement(name.rpartition(" ")[2], attributes)
+        stack[-1].children.append(element)
+        stack.append(element)
+
+    def end(_: str) -> None:
+        stack.pop()
+
+    def say(text: str) -> None:
+        stack[-1].add(text)
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = say
+    try:
+        # Some vendors send white space while they work, which must not precede the declaration.
+        parser.Parse(body.lstrip(), True)
+    except (expat.ExpatError, LookupError, ValueError):
+        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
+        raise NotXmlError from None
+    return top.children[0]
+
+
+def xml_element(name: str, text: str | int) -> str:
+    """An element with this text."""
+    return f"<{name}>{escape(str(text))}</{name}>"
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise NotXmlError

@@ -1,0 +1,45 @@
+"""Conditions of downloads, checked here for vendors that do not support them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from moorage.vendor_sdk import Headers, VendorRejected
+
+if TYPE_CHECKING:
+    from moorage.contracts.storage import GetOptions, ObjectInfo
+
+
+def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
+    """True if the conditions allow the download, False if the object has not changed.
+
+    Raises:
+        VendorRejected: a condition forbids the download.
+    """
+    modified = stored.last_modified or datetime.min.replace(tzinfo=UTC)
+    modified = modified.replace(microsecond=0)
+    until, since = options.if_unmodified_since, options.if_modified_since
+    no_match = options.if_match not in {None, "*", stored.etag}
+    later = options.if_match is None and until is not None and modified > until
+    if no_match or later:
+        raise VendorRejected(
+            "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
+        )
+    if options.if_none_match is not None:
+        return options.if_none_match not in {"*", stored.etag}
+    return since is None or modified > since
+
+
+class Nothing:
+    """An answer without bytes."""
+
+    status = 304
+    headers = Headers()
+
+    async def read(self) -> bytes:
+        """The end of the bytes."""
+        return b""
+
+    def settle(self) -> None:
+        """Do nothing, because no body is open."""
