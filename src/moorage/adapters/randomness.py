@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -35,18 +36,40 @@ class SystemRandomness:
 class UlidIds:
     """ULIDs: 48 bits of milliseconds, then 80 bits from the operating system.
 
-    Both parts are given to python-ulid, because the default generator of its newer versions counts
-    upwards within a millisecond, in a forked child from the same number as in its parent.
+    The time is encoded by python-ulid, once per millisecond. The random bits are not: its newer
+    versions count upwards within a millisecond, in a forked child from the same number as in its
+    parent.
     """
 
-    __slots__ = ("_encode",)
+    __slots__ = ("_encode", "_time")
 
     def __init__(self) -> None:
         from ulid import ULID  # noqa: PLC0415 - costs milliseconds to load
 
         self._encode = ULID.from_bytes
+        self._time = (-1, "")
 
     def new(self) -> str:
         """Make an id of 26 letters and digits."""
-        now = time.time_ns() // 1_000_000
-        return str(self._encode(now.to_bytes(6, "big") + os.urandom(10)))
+        return self._of(time.time_ns() // 1_000_000)
+
+    def at(self, moment: datetime) -> str:
+        """Make an id of a moment in the past, which sorts among the ids that were made then."""
+        return self._of(max(0, (moment - _EPOCH) // _MILLISECOND))
+
+    def _of(self, milliseconds: int) -> str:
+        # Many ids share their millisecond, and another thread replaces this pair as a whole.
+        known, letters = self._time
+        if known != milliseconds:
+            letters = str(self._encode(milliseconds.to_bytes(6, "big") + bytes(10)))[:10]
+            self._time = (milliseconds, letters)
+        # Each letter stands for five bits, and the other three of its byte are dropped.
+        return letters + os.urandom(16).translate(_LETTER_OF_BYTE).decode("ascii")
+
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""The letters of Crockford's Base32."""
+
+_LETTER_OF_BYTE: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""A hub from a configuration: a file of TOML, JSON or YAML, or the mapping that one holds.
+"""Builds a hub from a configuration: a TOML, JSON or YAML file, or a mapping.
 
 ```toml
 version = 1

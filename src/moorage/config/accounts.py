@@ -9,6 +9,7 @@ import attrs
 
 from moorage.config.problems import WRONG, Report, Wrong, key, near, quoted, under
 from moorage.config.stand_ins import note_common
+from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route
 from moorage.domain.service.settings import Service
@@ -16,7 +17,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import places_of
-from moorage.wiring.installed_vendors import KINDS, vendor_class
+from moorage.wiring.installed_vendors import vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,7 @@ class Accounts:
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         """Create the routes of one tenant, or the shared ones, after all accounts."""
-        for kind in KINDS:
+        for kind in CONTRACTS:
             kind_path = under(path, kind)
             listed = is_list(written.get(kind))
             for position, rules in enumerate(read.get(kind, ())):

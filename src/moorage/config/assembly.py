@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.config.default_state import prepare
 from moorage.config.problems import Wrong, key
+from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.http.urls import origin_of
 from moorage.domain.service.plan import Plan
-from moorage.parts.webhook_verifier import WebhookVerifier
 from moorage.wiring.accounts import clients_of, place_of, services_of
 from moorage.wiring.defaults import memory_storage
-from moorage.wiring.installed_vendors import KINDS
+from moorage.wiring.ports import Ports
 from moorage.wiring.service_checks import check_money, check_steps, check_tls
 from moorage.wiring.store_urls import (
     aopen_credentials,
     aopen_log,
+    aopen_metrics,
     aopen_storage,
     aopen_tenants,
     open_credentials,
     open_log,
+    open_metrics,
     open_storage,
     open_tenants,
 )
@@ -39,10 +42,11 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import Account
     from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.service.settings import Service
+    from moorage.ports.observer import Observer
 
 _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
-    False: (open_storage, open_tenants, open_credentials, open_log),
-    True: (aopen_storage, aopen_tenants, aopen_credentials, aopen_log),
+    False: (open_storage, open_tenants, open_credentials, open_log, open_metrics),
+    True: (aopen_storage, aopen_tenants, aopen_credentials, aopen_log, aopen_metrics),
 }
 
 
@@ -60,7 +64,7 @@ class Assembled:
 
 
 def assemble(
-    parts: Parts, passed: Mapping[str, Any], *, awaited: bool, complete: bool
+    parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
 ) -> Assembled:
     """Open the ports that a configuration names, and report why a hub cannot be made of it.
 
@@ -69,11 +73,11 @@ def assemble(
     Args:
         parts: the parts that could be read, and the report of the problems so far.
         passed: the ports that the program passes, which replace those of the configuration.
-        awaited: whether the hub is asynchronous.
+        is_async: whether the hub is asynchronous.
         complete: whether a service without known credentials is refused.
     """
     configured, report = parts.configured, parts.report
-    storage, tenants, credentials, log = _OPENERS[awaited]
+    storage, tenants, credentials, log, metrics = _OPENERS[is_async]
     ports, owned = dict(passed), list[Any]()
 
     def open_port(
@@ -102,10 +106,19 @@ def assemble(
     if "log" not in passed and configured.log is not None:
         options = {} if configured.log == "memory:" else {"create": True}
         open_port("log", partial(log, configured.log, **options))
+    if "audit" not in passed and configured.audit is not None:
+        open_port("audit", configured.audit.open)
     if "http" not in passed and configured.http is not None:
-        open_port("http", partial(configured.http.client, awaited=awaited), "http")
+        open_port("http", partial(configured.http.client, is_async=is_async), "http")
+    owned += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     return Assembled(ports=ports, owned=tuple(owned))
+
+
+def _observers(configured: Configured) -> tuple[Observer, ...]:
+    """Return the configured observers, and the one that health is assessed from."""
+    observers = () if configured.observers is None else configured.observers.open()
+    return observers if configured.health is None else (*observers, HealthSignals())
 
 
 def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
@@ -113,6 +126,29 @@ def _storage(storage: Callable[..., Any], url: str, *, named: bool) -> Any:
     if not named:
         prepare(url)
     return storage(url)
+
+
+def _open_observers(
+    configured: Configured, report: Report, ports: dict[str, Any], metrics: Callable[..., Any]
+) -> list[Any]:
+    """Add the configured observers to the ports, and return those that the hub closes.
+
+    Metrics are added to the observers that the program passes.
+    """
+    if "observers" not in ports and (configured.observers or configured.health):
+        observers = report.made(partial(_observers, configured), "observers")
+        if not isinstance(observers, Wrong):
+            ports["observers"] = observers
+    url = configured.metrics
+    if url is None:
+        return []
+    # The table is created if it is missing.
+    options = {} if url == "memory:" else {"create": True}
+    recorder = report.made(partial(metrics, url, **options), "")
+    if isinstance(recorder, Wrong):
+        return []
+    ports["observers"] = (*Ports(observers=ports.get("observers", ())).observers, recorder)
+    return [recorder]
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
@@ -249,6 +285,8 @@ def _check_webhooks(account: Account, report: Report) -> None:
             "Remove the secrets, and query the vendor for the current state instead.",
         )
         return
+    from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
+
     make = partial(
         WebhookVerifier, name=account.name, secrets=account.webhook_secrets, **vendor.verifying()
     )
@@ -257,7 +295,7 @@ def _check_webhooks(account: Account, report: Report) -> None:
 
 def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
     """Report a kind that several shared accounts offer while no route chooses one."""
-    for kind in KINDS:
+    for kind in CONTRACTS:
         names = [
             account.name
             for account in accounts

@@ -28,8 +28,9 @@ from moorage.domain.secrets.frames import refusing
 from moorage.domain.service.safety import Safety
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import KeyRing
-from moorage.domain.values.durations import seconds
+from moorage.domain.values.durations import is_count, seconds
 from moorage.domain.values.json_text import is_object
+from moorage.wiring.store_urls import open_audit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +38,16 @@ if TYPE_CHECKING:
 
     from moorage.config.loading import Source
     from moorage.config.migration import Migrated
+    from moorage.config.observers import ObserverSettings
     from moorage.config.providers import Read
     from moorage.contracts.routes import Account, Route
+    from moorage.domain.monitoring.alert_settings import AlertSettings
+    from moorage.domain.monitoring.objectives import Objective
+    from moorage.domain.monitoring.settings import HealthSettings
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.service.settings import Service
     from moorage.errors import Problem
+    from moorage.hub.audit import AuditTrail
 
 Made = TypeVar("Made")
 
@@ -87,6 +93,40 @@ class CredentialsFrom:
 
 
 @attrs.frozen(kw_only=True)
+class AuditSettings:
+    """The audit trail that a configuration names.
+
+    Attributes:
+        url: the URL of its store.
+        keys: the keys that seal it.
+        seal_every: the number of records between two seals.
+        required: whether an act that cannot be recorded is refused.
+    """
+
+    url: Secret
+    keys: Secret | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_valid_keys)
+    )
+    seal_every: int = attrs.field(default=100, validator=is_count)
+    required: bool = True
+
+    def open(self) -> AuditTrail:
+        """Open the audit trail.
+
+        Raises:
+            ConfigurationError: no store has such a URL, or what it needs is not installed.
+        """
+        from moorage.hub.audit import AuditTrail  # noqa: PLC0415 - only some configurations have one
+
+        return AuditTrail(
+            open_audit(self.url.reveal(), create=True),
+            keys=self.keys,
+            seal_every=self.seal_every,
+            required=self.required,
+        )
+
+
+@attrs.frozen(kw_only=True)
 class Configured:
     """The content of a configuration.
 
@@ -99,7 +139,14 @@ class Configured:
         tenants_from: the store in which tables of tenants are looked up, if one is named.
         credentials_from: the store of credentials, if one is named.
         log: the URL of the integration log, if one is named.
+        metrics: the URL of the figures about calls, if one is named.
+        objectives: the objectives of service levels.
+        log_days: the days for which `moorage housekeep` keeps an entry of the log, if limited.
+        audit: the audit trail, if one is named.
         http: the settings of the embedded HTTP client, if there are any.
+        observers: the observers to install, if there are any.
+        health: the probes, and the rules by which health is assessed, if there are any.
+        alerts: the alert rules and their channels, if there are any.
         environment: the environment for which it was read, if any.
         environments: the environments that it has tables for.
         safety: the limits that keep tests away from real vendors.
@@ -120,7 +167,14 @@ class Configured:
     tenants_from: TenantsFrom | None = None
     credentials_from: CredentialsFrom | None = None
     log: str | None = attrs.field(default=None, repr=False)
+    metrics: str | None = attrs.field(default=None, repr=False)
+    objectives: tuple[Objective, ...] = ()
+    log_days: float | None = None
+    audit: AuditSettings | None = None
     http: HttpSettings | None = None
+    observers: ObserverSettings | None = None
+    health: HealthSettings | None = None
+    alerts: AlertSettings | None = None
     environment: str | None = None
     environments: tuple[str, ...] = ()
     safety: Safety = attrs.field(factory=Safety)
@@ -207,6 +261,11 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         report.made(partial(check_modes, [account], safety), "")
     url: Secret | None = values.get("state", {}).get("url")
     log: Secret | None = values.get("log", {}).get("url")
+    metrics: Secret | None = values.get("metrics", {}).get("url")
+    log_days: float | None = values.get("log", {}).get("keep_days")
+    if log_days is not None:
+        period = partial(seconds, log_days * 86_400.0, "keep_days")
+        report.made(period, "log.keep_days", exact=True)
     environment_id = values.get("state", {}).get("environment_id") or environment
     if environment_id is not None:
         # The first call checks that the store belongs to the environment of this name.
@@ -223,9 +282,16 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         default_state=default_url(variables, environment_id) if needed else None,
         environment_id=environment_id,
         tenants_from=_settings("tenants_from", TenantsFrom, values, report),
+        audit=_settings("audit", AuditSettings, values, report),
         credentials_from=_settings("credentials_from", CredentialsFrom, values, report),
         log=None if log is None else log.reveal(),
+        metrics=None if metrics is None else metrics.reveal(),
+        objectives=tuple(values.get("objectives", ())),
+        log_days=log_days,
         http=http_settings(values.get("http", {}), written.folder, report),
+        observers=values.get("observers"),
+        health=values.get("health"),
+        alerts=values.get("alerts"),
         environment=environment,
         environments=tuple(environments) if is_object(environments) else (),
         safety=safety,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -21,8 +21,9 @@ from moorage.config.shapes import (
     Text,
 )
 from moorage.domain.auth.credential_tables import read_credentials, read_credentials_text
-from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials, Signing
+from moorage.domain.auth.methods import AuthMethod, Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.signings import SIGNINGS
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ def _optional(fields: Mapping[str, Field]) -> dict[str, Field]:
 
 def _signing_table() -> Table:
     """Return a table with the fields of every signing method; `method` says which of them apply."""
-    kinds: tuple[type[Any], ...] = get_args(Signing)
     fields: dict[str, Field] = {}
     algorithm_names: list[str | int] = []
-    for kind in kinds:
+    for kind in SIGNINGS.values():
         table = table_of(kind, shapes=_SHAPES)
         algorithm = table.fields.get("algorithm")
         if algorithm is not None and isinstance(algorithm.shape, OneOf):

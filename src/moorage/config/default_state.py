@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
+from moorage.contracts.effects import moves_money
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ def default_url(variables: Mapping[str, str], environment: str | None) -> str:
 
 def is_needed(accounts: Iterable[Account], services: Iterable[Service]) -> bool:
     """Return whether a service moves money and its keys must survive a crash."""
-    from moorage.contracts.effects import moves_money  # noqa: PLC0415 - loads every contract
-
     return any(
         (moves_money(type(account.vendor)) or account.settings.get("moves_money") is True)
         and not account.settings.get("volatile_keys")

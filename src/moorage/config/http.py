@@ -32,13 +32,13 @@ class HttpSettings:
 
     options: Mapping[str, Any] = attrs.field(repr=False)
 
-    def client(self, *, awaited: bool) -> Any:
+    def client(self, *, is_async: bool) -> Any:
         """Return the embedded client, synchronous or asynchronous, with these settings.
 
         Raises:
             ConfigurationError: a file of certificates cannot be read, or a number is out of range.
         """
-        if awaited:
+        if is_async:
             from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - if it is used
                 AsyncStdlibHttpClient,
             )

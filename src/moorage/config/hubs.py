@@ -48,7 +48,7 @@ def open(source: Source, *, environment: str | None = None, **ports: Any) -> Hub
         ConfigurationError: something in it is wrong, or a port has an unknown name. `problems`
             lists everything, each with its path; nothing has been opened.
     """
-    return open_hub(source, environment, ports, Hub, awaited=False)[0]
+    return open_hub(source, environment, ports, Hub, is_async=False)[0]
 
 
 @refusing
@@ -58,7 +58,7 @@ def aopen(source: Source, *, environment: str | None = None, **ports: Any) -> As
     The arguments are those of `open`. This function itself is synchronous: it blocks while it reads
     the file and the secrets that it refers to.
     """
-    return open_hub(source, environment, ports, AsyncHub, awaited=True)[0]
+    return open_hub(source, environment, ports, AsyncHub, is_async=True)[0]
 
 
 H = TypeVar("H", Hub, AsyncHub)
@@ -70,7 +70,7 @@ def open_hub(
     passed: Mapping[str, Any],
     kind: type[H],
     *,
-    awaited: bool,
+    is_async: bool,
     complete: bool = True,
 ) -> tuple[H, Configured]:
     """Return the hub that a configuration describes, and the configuration.
@@ -80,7 +80,7 @@ def open_hub(
         environment: the environment to read it for.
         passed: the ports that the program passes.
         kind: the class of the hub.
-        awaited: whether it is asynchronous.
+        is_async: whether it is asynchronous.
         complete: whether a service without known credentials is refused.
 
     Raises:
@@ -90,7 +90,7 @@ def open_hub(
     parts = read_parts(source, environment)
     configured = parts.configured
     fixed = _fixed_paths(configured, passed)
-    assembled = assemble(parts, passed, awaited=awaited, complete=complete)
+    assembled = assemble(parts, passed, is_async=is_async, complete=complete)
     parts.report.refuse()
     _warn(configured)
     ports = assembled.ports
@@ -111,6 +111,8 @@ def open_hub(
     if tenants is not None:
         hub.asks(tenants, read_tenant, every=5.0 if tenants_every is None else tenants_every)
     hub.owns(*assembled.owned)
+    hub.health_settings = configured.health
+    hub.alert_settings = configured.alerts
     check_again = partial(check_parts, ports=dict(ports), complete=complete)
     read_again = partial(_reload, configured, fixed, environment, check_again)
     return hub.comes_from(source, read_again), configured
@@ -153,8 +155,13 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
         paths += ["credentials_from.url", "credentials_from.keys"]
     if "log" not in ports:
         paths.append("log.url")
+    paths.append("metrics.url")
+    if "audit" not in ports:
+        paths.append("audit")
     if "http" not in ports:
         paths.append("http")
+    if "observers" not in ports:
+        paths.append("observers")
     return tuple(paths)
 
 
@@ -167,7 +174,10 @@ _REASONS: Final = {
     "credentials_from.url": _FIXED_CREDENTIALS,
     "credentials_from.keys": _FIXED_CREDENTIALS,
     "log.url": "A running hub cannot change its integration log.",
+    "metrics.url": "A running hub cannot change the place of its metrics.",
+    "audit": "A running hub cannot change its audit trail.",
     "http": "A running hub cannot change its HTTP client and its connections.",
+    "observers": "A running hub cannot change its observers.",
     "state.environment_id": (
         "A running hub cannot change its environment, which the store belongs to."
     ),
@@ -209,8 +219,11 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
     return {
         "credentials_from.url": None if credentials is None else credentials.url,
         "credentials_from.keys": None if credentials is None else credentials.keys,
+        "audit": configured.audit,
         "http": configured.http,
         "log.url": configured.log,
+        "metrics.url": configured.metrics,
+        "observers": configured.observers,
         "state.url": configured.store,
         "state.environment_id": configured.environment_id,
         "tenants_from.url": None if tenants is None else tenants.url,

@@ -1,4 +1,4 @@
-"""Finds secrets in plain text in a configuration, where everybody who has it can read them."""
+"""Finds secrets written in plain text in a configuration."""
 
 from __future__ import annotations
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage import errors
+from moorage.config.alerts import ALERTS
 from moorage.config.credentials import CREDENTIALS
+from moorage.config.health import HEALTH
 from moorage.config.http import HTTP
+from moorage.config.observers import OBSERVERS
 from moorage.config.of_classes import about_fields, summary, table_of
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
     Either,
     Field,
+    Flag,
     Function,
     Kinded,
     Many,
@@ -26,10 +30,13 @@ from moorage.config.shapes import (
     Table,
     Text,
 )
+from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.routes import Account, Prefer, Route
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.http.timeouts import Timeouts
+from moorage.domain.monitoring.objectives import Objective
+from moorage.domain.observation.figures import DIMENSIONS
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import REFUSE, RateLimitConfig
@@ -163,13 +170,6 @@ def _vendor(kind: str) -> Table:
     return Table(kind, summary(vendor), {**fields, **settings}, kinds=(vendor, Service, Account))
 
 
-_ROUTED: Final = {
-    "email": "mails",
-    "sms": "text messages",
-    "payments": "payments",
-    "storage": "files",
-    "shipping": "shipments",
-}
 _ACCOUNTS: Final = Field(
     Many(Text()), "The account, or several in the order in which they are tried.", required=True
 )
@@ -183,9 +183,9 @@ ROUTE: Final = table_of(
 _ROUTES: Final = {
     kind: Field(
         Many(_with_fields(ROUTE, vendor=_ACCOUNTS)),
-        f"The accounts for {routed}, by rules if several.",
+        f"The accounts for {title.lower()}, by rules if several.",
     )
-    for kind, routed in _ROUTED.items()
+    for kind, title in CONTRACTS.items()
 }
 _VENDORS: Final = Field(
     Named(Kinded("vendor", vendor_names, _vendor)),
@@ -274,11 +274,66 @@ CONFIGURATION: Final = Table(
                         " mysql://…; its table is created with the first entry.",
                         required=True,
                     ),
+                    "keep_days": Field(
+                        Number(),
+                        "Days for which an entry is kept; `moorage housekeep` removes older ones."
+                        " By default, none is removed.",
+                    ),
                 },
             ),
             "The integration log, which has an entry for each call; none by default.",
         ),
+        "metrics": Field(
+            Table(
+                "metrics",
+                "The figures about calls, by service, operation, tenant and time.",
+                {
+                    "url": Field(
+                        Address(),
+                        "The URL of the figures: memory:, sqlite:///file.db, postgresql://… or"
+                        " mysql://…; their table is created with the first figures.",
+                        required=True,
+                    ),
+                },
+            ),
+            "The figures about calls, by service, operation, tenant and time; none by default.",
+        ),
+        "objectives": Field(
+            Many(table_of(Objective, name="objective", shapes={"by": Many(OneOf(DIMENSIONS))})),
+            "Objectives of service levels, for `moorage sla`.",
+        ),
+        "audit": Field(
+            Table(
+                "audit",
+                "The audit trail of acts by hand and of changes of the configuration.",
+                {
+                    "url": Field(
+                        Address(),
+                        "The URL of the store: sqlite:///file.db, file:///file.jsonl,"
+                        " postgresql://… or mysql://…; tables are created with the first record.",
+                        required=True,
+                    ),
+                    "keys": Field(
+                        SecretText(), "The output of `generate_keys`, which seals the trail."
+                    ),
+                    "seal_every": Field(
+                        Number(whole=True),
+                        "The number of records between two seals.",
+                        default=100,
+                    ),
+                    "required": Field(
+                        Flag(),
+                        "Whether an act that cannot be recorded is refused.",
+                        default=True,
+                    ),
+                },
+            ),
+            "The audit trail of acts by hand and of changes of the configuration; none by default.",
+        ),
         "http": Field(HTTP, HTTP.about),
+        "observers": Field(OBSERVERS, OBSERVERS.about),
+        "health": Field(HEALTH, HEALTH.about),
+        "alerts": Field(ALERTS, ALERTS.about),
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
             Named(PROVIDERS), "Providers of secrets, by the names used in secret:// references."

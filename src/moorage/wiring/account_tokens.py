@@ -1,4 +1,4 @@
-"""Credentials of accounts that get tokens by OAuth, before those that the host knows."""
+"""Credentials of accounts that get tokens by OAuth, tried before the host's credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """A credential provider with one token per account; other credentials come from the host.
+    """A credential provider with one token per account; the host's has all other credentials.
 
     Args:
         tokens: has the tokens.

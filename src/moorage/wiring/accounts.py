@@ -1,4 +1,4 @@
-"""The services of accounts, and the transports of those that do not speak HTTP."""
+"""The services of accounts, and the transports of accounts that do not use HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "files": ("files.local_files", "LocalFolder"),
     "smtp": ("mail.smtp", "SmtpTransport"),
 }
-"""The module and the class of each transport; the class of the other colour begins with Async."""
+"""The module and class of each transport; the asynchronous class begins with Async."""
 
 
 GROUP: Final = "moorage.transports"
@@ -57,7 +57,7 @@ def _key(name: str) -> str:
 
 
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
-    """Every service of every account, named after it, with the account's settings."""
+    """Every service of every account, by its name, with the account's settings."""
     return tuple(
         _set(service, account, service_name(account.name, to))
         for account in accounts
@@ -80,7 +80,7 @@ def _set(service: Service, account: Account, name: str) -> Service:
     for setting in account.settings:
         if setting not in field_names or setting == "name":
             raise ConfigurationError(
-                f"a service has no setting {setting!r}.",
+                f"A service has no setting {setting!r}.",
                 path=f"{place_of(account)}.{setting}",
                 remedy=f"Use one of: {', '.join(sorted(field_names - {'name'}))}.",
             )
@@ -119,7 +119,7 @@ def transports_of(
 
 
 def _transport_class(account: Account, kind: str, prefix: str) -> Any:
-    """The class of a transport, of our own or by entry point; the asynchronous one is beside it."""
+    """The class of a transport, from this package or by entry point; `twin` is asynchronous."""
     if kind in TRANSPORTS:
         module, name = TRANSPORTS[kind]
         return getattr(import_module(f"moorage.adapters.{module}"), prefix + name)
@@ -142,7 +142,7 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
     if other is not None:
         return other
     raise ConfigurationError(
-        f"the transport {kind!r} has no asynchronous form:"
+        f"The transport {kind!r} has no asynchronous form:"
         f" {transport_class.__module__} has no {name}.",
         path=place,
         remedy="Use moorage.open, or give the hub `transports=`.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,11 +11,13 @@ import attrs
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.functions import timed
+from moorage.domain.values.plain import copying
 from moorage.runtime.bridge import (
     bounding,
     gathered_sync,
     guarded,
     guarded_async,
+    in_thread,
     lift,
     lift_incoming,
     lift_one,
@@ -28,12 +31,13 @@ from moorage.services.core.foreign_errors import (
     cache_broke,
     http_broke,
     no_credentials,
+    no_token,
     not_refreshed,
 )
 from moorage.services.core.waiting import Waiters
 from moorage.wiring import defaults
 from moorage.wiring.event_loop_warning import EventLoopWarning
-from moorage.wiring.observers import LogObserver, NonReentrantObserver, UnobservedFailure
+from moorage.wiring.observers import LogObserver, Observers, UnobservedFailure
 from moorage.wiring.ports import check_sync_or_async, check_verb
 from moorage.wiring.stores import async_store_verbs, sync_store_verbs, with_stores
 
@@ -74,13 +78,13 @@ class WiredCore:
         return attrs.evolve(self.core, **self.credential_verbs(credentials))
 
     def default_http(self) -> Any:
-        """The default HTTP client if it was ever used; None if the application gave its own."""
+        """The default HTTP client if it was ever used; None if the application passed its own."""
         return self.http.created() if isinstance(self.http, defaults.LazyAdapter) else None
 
 
 def sync_core(ports: Ports) -> WiredCore:
     """Return a core with synchronous ports."""
-    check_sync_or_async(ports, awaited=False)
+    check_sync_or_async(ports, is_async=False)
     clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
     http = defaults.lazy_adapter("http") if ports.http is None else ports.http
     state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
@@ -90,6 +94,7 @@ def sync_core(ports: Ports) -> WiredCore:
     loop_warning = EventLoopWarning()
     client_send = _verb(http, "send", "http")
     send = loop_warning.wrap(client_send)
+    negotiator = ports.negotiator or defaults.lazy_adapter("negotiator")
     core = _core(
         ports,
         clock,
@@ -99,12 +104,15 @@ def sync_core(ports: Ports) -> WiredCore:
         learn=getattr(http, "learn_secrets", None),
         sleep=lift_one(loop_warning.wrap(sleeper.sleep)),
         acquire=lift(_verb(locks, "acquire", "locks")),
-        release=_verb(locks, "release", "locks"),
+        enter=_enter(locks),
+        release=_release(locks),
         every=gathered_sync(_verb(gather, "every", "gather")),
         first=gathered_sync(_verb(gather, "first", "gather")),
         **_sync_credential_verbs(ports.credentials),
+        negotiate=lift(guarded(_verb(negotiator, "token", "negotiator"), no_token)),
         settle=settle_sync,
         within=within_sync,
+        audit=audit_verb(ports.audit, is_async=False),
     )
     core = _with_cache(core, ports, lambda verb: lift(guarded(verb, cache_broke)))
     core, claims = with_stores(core, ports, state, sync_store_verbs)
@@ -116,7 +124,7 @@ def sync_core(ports: Ports) -> WiredCore:
 
 def async_core(ports: Ports) -> WiredCore:
     """Return a core with asynchronous ports."""
-    check_sync_or_async(ports, awaited=True)
+    check_sync_or_async(ports, is_async=True)
     clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
     http = defaults.lazy_adapter("async http") if ports.http is None else ports.http
     state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
@@ -124,6 +132,7 @@ def async_core(ports: Ports) -> WiredCore:
     locks = defaults.lazy_adapter("async locks") if ports.locks is None else ports.locks
     gather = defaults.lazy_adapter("async gather") if ports.gather is None else ports.gather
     send = _verb(http, "send", "http")
+    negotiator = ports.negotiator or defaults.lazy_adapter("async negotiator")
     core = _core(
         ports,
         clock,
@@ -133,20 +142,37 @@ def async_core(ports: Ports) -> WiredCore:
         learn=getattr(http, "learn_secrets", None),
         sleep=_verb(sleeper, "sleep", "sleeper"),
         acquire=_verb(locks, "acquire", "locks"),
-        release=_verb(locks, "release", "locks"),
+        enter=_enter(locks),
+        release=_release(locks),
         every=_verb(gather, "every", "gather"),
         first=_verb(gather, "first", "gather"),
         **_async_credential_verbs(ports.credentials),
+        negotiate=guarded_async(_verb(negotiator, "token", "negotiator"), no_token),
         settle=settle_async,
         within=bounding(clock.nanoseconds),
+        aside=in_thread,
+        audit=audit_verb(ports.audit, is_async=True),
     )
     core = _with_cache(core, ports, lambda verb: guarded_async(verb, cache_broke))
     core, claims = with_stores(core, ports, state, async_store_verbs)
     return WiredCore(core, http, send, claims, _async_credential_verbs, waits=True)
 
 
+def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
+    """The function that records an act by hand; None without an audit trail."""
+    if audit is None:
+        return None
+    record = _verb(audit, "record", "audit")
+    return partial(_in_thread, record) if is_async else lift(record)
+
+
+async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Call a synchronous function without blocking the event loop."""
+    return await in_thread(partial(function, **arguments))
+
+
 def _is_ours(http: Any) -> bool:
-    """Whether an HTTP client is one of moorage's own adapters, which talk to real vendors."""
+    """Return whether an HTTP client is one of moorage's adapters, which call real vendors."""
     return isinstance(http, defaults.LazyAdapter) or type(http).__module__.startswith(_ADAPTERS)
 
 
@@ -179,37 +205,79 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
     if randomness is None:
         randomness = defaults.default_adapter("randomness")
     ids = defaults.lazy_adapter("ids") if ports.ids is None else ports.ids
-    observers = list(ports.observers)
+    all_observers = list(ports.observers)
+    log_observer = None
     if ports.log is not None:
-        observers.append(LogObserver(ports.log.write))
+        log_observer = LogObserver(ports.log)
+        all_observers.append(log_observer)
+    observers = Observers(all_observers, UnobservedFailure())
+    if log_observer is not None:
+        log_observer.tell = observers.tell
     waiters = Waiters(Lock)
     in_child(waiters, Waiters.start_afresh)
     return Core(
         **verbs,
         waiters=waiters,
-        copy=copy.deepcopy,
+        copy=copying(copy.deepcopy),
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,
         new_id=_verb(ids, "new", "ids"),
+        late_id=_verb(ids, "at", "ids") if ports.ids is None else None,
         fraction=randomness.fraction,
         token=randomness.token,
-        observers=tuple(map(NonReentrantObserver, observers)),
+        observers=bool(observers),
+        tell=observers.tell,
+        traces=observers.traces,
+        traced=observers.traced,
+        hears_attempt_starts=observers.hears_attempt_starts,
+        hears_starts=observers.hears_starts,
+        hears_attempts=observers.hears_attempts,
+        hears_ends=observers.hears_ends,
         cipher=ports.cipher,
         reporter=defaults.Reporter(randomness.token),
-        unheard=UnobservedFailure(),
     )
 
 
 def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
-    """The core with what keeps answers: the host's, or else the memory of this process."""
-    cache = ports.cache
+    """The core with a cache: the host's, or else one in the memory of this process."""
+    cache, look_now = ports.cache, None
     if cache is None:
         # Memory never makes a task wait.
         cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), lift
+        look_now = _verb(cache, "look", "cache")
     look, keep, forget = (
         guard(timed(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget))
+    return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget, look_now))
+
+
+def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
+    """The function of these locks that takes a slot at once, if they have one."""
+    if not isinstance(locks, defaults.LazyAdapter):
+        enter: Callable[[str, object, int], bool] | None = getattr(locks, "enter", None)
+        return enter
+    take: Any = None
+
+    def lazy(name: str, holder: object, places: int) -> bool:
+        nonlocal take
+        take = take or locks.get().enter
+        return take(name, holder, places)  # type: ignore[no-any-return]  # as any locks
+
+    return lazy
+
+
+def _release(locks: Any) -> Callable[[str, object], None]:
+    """The function that returns a slot."""
+    if not isinstance(locks, defaults.LazyAdapter):
+        return _verb(locks, "release", "locks")
+    give_back: Any = None
+
+    def lazy(name: str, holder: object) -> None:
+        nonlocal give_back
+        give_back = give_back or locks.get().release
+        give_back(name, holder)
+
+    return lazy
 
 
 def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:

@@ -61,9 +61,9 @@ class NoCredentials:
     """The credential provider of a host that has given none."""
 
     def get(self, service: str, _: str | None, /) -> Any:
-        """There is none."""
+        """Raise the error for a missing credential; there are none."""
         raise CredentialNotFound(
-            f"no credential provider was given, and {service!r} needs credentials.",
+            f"The service {service!r} needs credentials, but there is no credential provider.",
             remedy="Give the manager `credentials=`, or the service its own.",
         )
 
@@ -92,6 +92,8 @@ _DEFAULTS: Final = {
     "async locks": ("concurrency.locks_async", "AsyncioLocks"),
     "gather": ("concurrency.gather", "ThreadGather"),
     "async gather": ("concurrency.gather_async", "AsyncioGather"),
+    "negotiator": ("negotiators.kerberos", "KerberosNegotiator"),
+    "async negotiator": ("negotiators.kerberos", "AsyncKerberosNegotiator"),
     "ids": ("randomness", "UlidIds"),
     "randomness": ("randomness", "SystemRandomness"),
 }

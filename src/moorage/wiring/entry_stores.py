@@ -19,27 +19,27 @@ _OF_BATCHES: Final = ("claim", "settle")
 
 def sync_entry_store(storage: Any) -> EntryStore[Any]:
     """A plain store."""
-    return _entry_store(storage, lambda verb: lift(guarded(verb, lost)), awaited=False)
+    return _entry_store(storage, lambda verb: lift(guarded(verb, lost)), is_async=False)
 
 
 def async_entry_store(storage: Any) -> EntryStore[Any]:
     """Return the methods of an asynchronous entry store."""
-    return _entry_store(storage, lambda verb: guarded_async(verb, lost), awaited=True)
+    return _entry_store(storage, lambda verb: guarded_async(verb, lost), is_async=True)
 
 
-def _entry_store(storage: Any, guard: Callable[[Any], Any], *, awaited: bool) -> EntryStore[Any]:
+def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -> EntryStore[Any]:
     batches = _OF_BATCHES if all(hasattr(storage, name) for name in _OF_BATCHES) else ()
     for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
-        if inspect.iscoroutinefunction(getattr(storage, name)) is not awaited:
-            expected, actual = (
-                ("an asynchronous", "plain") if awaited else ("a plain", "asynchronous")
-            )
+        if inspect.iscoroutinefunction(getattr(storage, name)) is not is_async:
+            expected, actual, hub = ("synchronous", "asynchronous", "AsyncHub")
+            if is_async:
+                expected, actual, hub = ("asynchronous", "synchronous", "Hub")
             raise ConfigurationError(
-                f"{type(storage).__name__}.{name} is {actual}, and this face needs {expected}"
-                " store.",
+                f"{type(storage).__name__}.{name} is {actual}, but this class needs"
+                f" {expected} stores.",
                 path="storage",
-                remedy="Give the store of this colour, or use the face of the other.",
+                remedy=f"Use the {expected} store, or the classes that go with {hub}.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
     timed = [name for name in verbs if _takes_time(getattr(storage, name))]

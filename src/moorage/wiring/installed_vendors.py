@@ -1,27 +1,25 @@
-"""The vendors that are installed: our own, and those of other packages."""
+"""The installed vendors: those of moorage, and those of other packages."""
 
 from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.effects import check_vendor
 from moorage.contracts.vendor import Vendor
-from moorage.domain.webhooks.presets import PRESETS, preset
-from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
+
+    from moorage.domain.webhooks.scheme import WebhookScheme
 
 GROUP: Final = "moorage.vendors"
 SCHEMES: Final = "moorage.webhook_schemes"
 FUNCTIONS: Final = "moorage.functions"
 """The groups of entry points of vendors, of webhook schemes, and of functions of services."""
-
-KINDS: Final = ("email", "sms", "payments", "storage", "shipping")
 
 
 def installed(group: str) -> dict[str, EntryPoint]:
@@ -31,7 +29,9 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 @lru_cache(maxsize=16)
 def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """The entry points in these places; to look through all packages takes milliseconds."""
+    """The entry points of these groups; a look through all packages takes milliseconds."""
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=group)}
 
 
@@ -97,6 +97,9 @@ def webhook_scheme(name: str) -> WebhookScheme:
     Raises:
         ConfigurationError: there is none, or the entry point leads to something else.
     """
+    from moorage.domain.webhooks.presets import PRESETS, preset
+    from moorage.domain.webhooks.scheme import WebhookScheme
+
     point = None if name in PRESETS else installed(SCHEMES).get(name)
     if point is None:
         return preset(name)
@@ -120,7 +123,7 @@ def function(name: str) -> Callable[..., Any]:
     if point is None:
         names = ", ".join(sorted(installed(FUNCTIONS))) or "none is installed"
         raise ConfigurationError(
-            f"no entry point of {FUNCTIONS} is called {name[:80]!r}.",
+            f"There is no entry point of {FUNCTIONS} named {name[:80]!r}.",
             path="",
             remedy=f"Use one of: {names}; or have your package declare it.",
         )
@@ -135,7 +138,7 @@ def function(name: str) -> Callable[..., Any]:
 
 
 def able(kind: str, needs: frozenset[str]) -> tuple[str, ...]:
-    """The vendors of a kind that have all of these capabilities."""
+    """The vendors of a kind with all of these capabilities."""
     classes = ((name, vendor_class(name)) for name in vendor_names())
     return tuple(
         name for name, vendor in classes if kind in vendor.kinds and needs <= vendor.capabilities

@@ -1,45 +1,220 @@
-"""Observers around a host's own."""
+"""Observers that wrap those of a host."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.adapters.notices import give_notice
+from moorage.domain.http.headers import as_headers
+from moorage.domain.observation.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+    Event,
+    LogEntriesLost,
+    ObserverFailed,
+)
+from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.names import name_of
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from moorage.domain.observation.events import Event, ObserverFailed
+    from moorage.domain.http.requests import Request
     from moorage.ports.observer import Observer
 
 
-class NonReentrantObserver:
-    """An observer that receives no events of the calls that it makes while handling an event.
+class Observers:
+    """The observers of a manager, which are notified one after another.
 
-    Else one that calls the manager it observes would never come to an end.
+    An observer receives no events of the calls that it makes while it handles an event, or one that
+    calls the manager it observes would never come to an end.
+
+    Args:
+        observers: the observers. One that has an attribute `hears` receives events of these classes
+            only, and one whose attribute `failures_only` is true receives no event of a success.
+        unheard: called with the failure of an observer if no other observer received it.
+
+    Attributes:
+        hears_starts: True if some observer receives `CallStarted`.
+        hears_attempt_starts: True if some observer receives `AttemptStarted`.
+        traces: True if some observer adds headers to requests.
+        hears_attempts, hears_ends: True if some observer receives `AttemptFinished`, or
+            `CallFinished`, of a success.
+
+    Raises:
+        ConfigurationError: the attribute `hears` of an observer has anything but classes of events.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(
+        self, observers: Iterable[Observer], unheard: Callable[[ObserverFailed], None]
+    ) -> None:
+        wishes = tuple((observer, *_wishes(observer)) for observer in observers)
+        self._wishes = wishes
+        self._unheard = unheard
         self._inside = threading.local()
-        self.__qualname__ = name_of(observer)
+        self._audiences = _Audiences(wishes)
+        failures_only = any(only for *_, only in wishes)
+        successes = _Audiences([wish for wish in wishes if not wish[2]])
+        self._of_successes = successes if failures_only else None
+        self.hears_starts = bool(successes[CallStarted])
+        self.hears_attempt_starts = bool(successes[AttemptStarted])
+        self._tracers: tuple[Any, ...] = tuple(
+            observer
+            for observer in successes[AttemptStarted]
+            if inspect.getattr_static(observer, "trace_headers", None) is not None
+        )
+        self.traces = bool(self._tracers)
+        self.hears_attempts = bool(successes[AttemptFinished])
+        self.hears_ends = bool(successes[CallFinished])
 
-    def __call__(self, event: Event) -> None:
-        """Pass the event on, unless this thread is already passing one on."""
+    def __bool__(self) -> bool:
+        return bool(self._wishes)
+
+    def tell(self, event: Event, then: Event | None = None) -> None:
+        """Pass an event, and the one after it, to the observers that take its class.
+
+        An observer that raises is reported to the others, and changes nothing else.
+        """
         inside = self._inside
-        if getattr(inside, "telling", False):
-            return
-        inside.telling = True
         try:
-            self._observer(event)
+            outer = inside.frame
+        except AttributeError:
+            outer = None
+        frame: _Frame = [None, outer]
+        try:
+            inside.frame = frame
+            while True:
+                audiences = self._audiences
+                if self._of_successes is not None and _is_no_failure(event):
+                    audiences = self._of_successes
+                for observer in audiences[type(event)]:
+                    if outer is not None and _is_inside(outer, observer):
+                        continue
+                    frame[0] = observer
+                    try:
+                        observer(event)
+                    except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                        self._report(observer, error, event)
+                if then is None:
+                    return
+                event, then = then, None
         finally:
-            inside.telling = False
+            inside.frame = outer
+
+    def traced(self, request: Request, event: AttemptStarted | None) -> Request:
+        """Return a request with the headers that the observers add to it.
+
+        A header that the request already has is not replaced. An observer that fails adds nothing.
+        """
+        if event is None:
+            return request
+        for observer in self._tracers:
+            if _is_inside(getattr(self._inside, "frame", None), observer):
+                continue
+            try:
+                added = as_headers(observer.trace_headers(event))
+                headers = request.headers
+                for name, value in added.pairs:
+                    headers = headers.with_default(name, value)
+            except Exception as error:  # noqa: BLE001 - an observer never breaks a call
+                self._report(observer, error, event)
+            else:
+                request = request.carrying(headers)
+        return request
+
+    def _report(self, failed: Observer, error: Exception, event: Event) -> None:
+        failure = ObserverFailed(
+            at=event.at,
+            service=event.service,
+            operation=event.operation,
+            tenant=event.tenant,
+            request_id=event.request_id,
+            observer=name_of(failed),
+            error=type(error).__name__,
+        )
+        heard = False
+        for observer, kinds, _ in self._wishes:
+            if observer is failed or not issubclass(ObserverFailed, kinds):
+                continue
+            frame = getattr(self._inside, "frame", None)
+            if frame is not None and _is_inside(frame[1], observer):
+                heard = True
+                continue
+            try:
+                observer(failure)
+            except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
+                continue
+            heard = True
+        if not heard:
+            self._unheard(failure)
+
+
+class _Audiences(dict[type[Event], "tuple[Observer, ...]"]):
+    """The observers of each class of events, found when such an event is first emitted."""
+
+    def __init__(self, wishes: Iterable[_Wish]) -> None:
+        super().__init__()
+        self._wishes = wishes
+
+    def __missing__(self, kind: type[Event]) -> tuple[Observer, ...]:
+        self[kind] = tuple(
+            observer
+            for observer, kinds, _ in self._wishes
+            if (kind in kinds if kind is AttemptStarted else issubclass(kind, kinds))
+        )
+        return self[kind]
+
+
+_Wish: TypeAlias = "tuple[Observer, tuple[type[Event], ...], bool]"
+"""An observer, the classes of events that it wants, and whether it wants failures only."""
+
+_Frame: TypeAlias = "list[Any]"
+"""The observer that is notified now, and the frame of the one that made the observed call."""
+
+
+def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
+    """Return whether an observer is handling an event further out in this thread."""
+    while frame is not None:
+        if frame[0] is observer:
+            return True
+        frame = frame[1]
+    return False
+
+
+def _is_no_failure(event: Event) -> bool:
+    if isinstance(event, CallFinished):
+        return event.error is None and not event.cancelled
+    if isinstance(event, AttemptFinished):
+        return event.error is None
+    return isinstance(event, (CallStarted, AttemptStarted))
+
+
+def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
+    """The classes of events that an observer takes, and whether it takes failures only."""
+    # Read statically first, because a stand-in may have every attribute that it is asked for.
+    static = getattr(observer, "__func__", observer)
+    kinds: Any = (Event,)
+    if inspect.getattr_static(static, "hears", None) is not None:
+        kinds = getattr(observer, "hears")  # noqa: B009 - not an attribute of every observer
+        kinds = (kinds,) if isinstance(kinds, type) else tuple(kinds)
+        if not all(isinstance(kind, type) and issubclass(kind, Event) for kind in kinds):
+            raise ConfigurationError(
+                f"`hears` of the observer {name_of(observer)} must have classes of events only.",
+                path="observers",
+                remedy="Give a tuple of them, such as (CallFinished,).",
+            )
+    failures_only = inspect.getattr_static(static, "failures_only", None) is not None
+    return kinds, failures_only and bool(getattr(observer, "failures_only"))  # noqa: B009 - as above
 
 
 class UnobservedFailure:
-    """Warns of an observer that failed where no other observer heard it, once for each error."""
+    """Warns, once per error, of a failed observer whose failure no other observer received."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
@@ -59,16 +234,48 @@ class UnobservedFailure:
 
 
 class LogObserver:
-    """Writes an entry of the integration log for every call that finished."""
+    """Writes an entry of the integration log for every call that finished.
 
-    def __init__(self, write: Callable[[Any], None]) -> None:
+    Args:
+        log: the log. If it has an attribute `lost`, observers are notified when that grows.
+
+    Attributes:
+        tell: notifies the observers of lost entries.
+    """
+
+    hears = (CallFinished,)
+
+    def __init__(self, log: Any) -> None:
         from moorage.domain.observation.integration_log import entry_of
 
         self._entry_of = entry_of
-        self._write = write
+        self._log = log
+        self._write = log.write
+        self._counts = isinstance(getattr(log, "lost", None), int)
+        self._reported = 0
+        self.tell: Callable[[Event], None] = _ignore
 
     def __call__(self, event: Event) -> None:
-        """Write, if a call finished."""
-        entry = self._entry_of(event)
-        if entry is not None:
-            self._write(entry)
+        """Write the entry of a finished call."""
+        facts = facts_of(event)
+        if facts is not None and facts[0].trace_id is None:
+            facts[0].trace_id = _current_trace()
+        self._write(self._entry_of(event))
+        if self._counts and self._log.lost != self._reported:
+            lost, earlier = self._log.lost, self._reported
+            self._reported = lost
+            self.tell(
+                LogEntriesLost(at=event.at, service="log", entries=lost - earlier, total=lost)
+            )
+
+
+def _current_trace() -> str | None:
+    """The id of the trace in the caller's context, if the caller uses OpenTelemetry."""
+    # Never imported here: a caller that has a trace has imported it.
+    current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    context = None if current_span is None else current_span().get_span_context()
+    return None if context is None or not context.is_valid else f"{context.trace_id:032x}"
+
+
+def _ignore(_: Event, /) -> None:
+    """Ignore an event, before the observers are known."""

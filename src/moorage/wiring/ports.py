@@ -12,8 +12,69 @@ from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypedDict as OptionTable
 
+    from moorage.ports.audit import AuditTrail
+    from moorage.ports.cache import AsyncResponseCache, ResponseCache
+    from moorage.ports.chance import Ids, Randomness
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+    from moorage.ports.gather import AsyncGather, Gather
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+    from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
+    from moorage.ports.locks import AsyncLocks, Locks
+    from moorage.ports.negotiator import AsyncNegotiator, Negotiator
     from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+else:
+
+    class OptionTable:
+        """A `TypedDict` to type checkers; a real one would compile each annotation when loaded."""
+
+        def __init_subclass__(cls, *, total: bool = True) -> None:
+            """Accept the keyword of a `TypedDict`."""
+
+
+class _PortOptions(OptionTable, total=False):
+    """The ports that synchronous and asynchronous managers share; None is the default."""
+
+    cipher: Cipher | None
+    audit: AuditTrail | None
+    observers: Iterable[Observer]
+    clock: Clock | None
+    ids: Ids | None
+    randomness: Randomness | None
+
+
+class PortOptions(_PortOptions, total=False):
+    """The ports of a synchronous manager, as keyword arguments."""
+
+    http: HttpClient | None
+    state: StateStorage | None
+    claims: StateStorage | None
+    cache: ResponseCache | None
+    credentials: CredentialProvider | None
+    negotiator: Negotiator | None
+    log: IntegrationLogger | None
+    sleeper: Sleeper | None
+    locks: Locks | None
+    gather: Gather | None
+
+
+class AsyncPortOptions(_PortOptions, total=False):
+    """The ports of an asynchronous manager, as keyword arguments."""
+
+    http: AsyncHttpClient | None
+    state: AsyncStateStorage | None
+    claims: AsyncStateStorage | None
+    cache: AsyncResponseCache | None
+    credentials: AsyncCredentialProvider | None
+    negotiator: AsyncNegotiator | None
+    log: AsyncIntegrationLogger | None
+    sleeper: AsyncSleeper | None
+    locks: AsyncLocks | None
+    gather: AsyncGather | None
 
 
 def _several(observers: Iterable[Observer]) -> tuple[Observer, ...]:
@@ -21,7 +82,7 @@ def _several(observers: Iterable[Observer]) -> tuple[Observer, ...]:
         return tuple(observers)
     except TypeError:
         raise ConfigurationError(
-            f"a {type(observers).__name__} is not a series of observers.",
+            f"The value {type(observers).__name__} is not a list of observers.",
             path="observers",
             remedy="Give a list of functions of one event, such as [print].",
         ) from None
@@ -29,15 +90,17 @@ def _several(observers: Iterable[Observer]) -> tuple[Observer, ...]:
 
 @attrs.frozen(kw_only=True)
 class Ports:
-    """The ports a host has given; None stands for the embedded default."""
+    """The ports that a host has passed in; None means the default."""
 
     http: Any = None
     state: Any = None
     claims: Any = None
     cache: Any = None
     credentials: Any = None
+    negotiator: Any = None
     cipher: Any = None
     log: Any = None
+    audit: Any = None
     observers: tuple[Observer, ...] = attrs.field(default=(), converter=_several)
     clock: Any = None
     sleeper: Any = None
@@ -47,17 +110,21 @@ class Ports:
     gather: Any = None
 
 
+PORT_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in attrs.fields(Ports)}
+"""The default of each port, in the order in which they are documented."""
+
 _AWAITED: Final = {
     "http": ("send", "open"),
     "state": ("execute",),
     "claims": ("execute",),
     "cache": ("look", "keep", "forget"),
     "credentials": ("get", "refresh"),
+    "negotiator": ("token",),
     "sleeper": ("sleep",),
     "locks": ("acquire",),
     "gather": ("every", "first"),
 }
-"""What the asynchronous face awaits of each port. Only the first must be there from the start."""
+"""The methods that an asynchronous manager awaits. Only the first must exist from the start."""
 
 _PLAIN: Final = {
     "state": ("post",),
@@ -65,21 +132,22 @@ _PLAIN: Final = {
     "locks": ("release",),
     "cipher": ("seal", "open"),
     "log": ("write",),
+    "audit": ("record",),
     "clock": ("nanoseconds", "utc"),
     "ids": ("new",),
     "randomness": ("fraction", "token"),
 }
-"""What neither face awaits."""
+"""The methods that no manager awaits."""
 
 
-def check_sync_or_async(ports: Ports, *, awaited: bool) -> None:
+def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
     """Refuse, by name, a synchronous port for an asynchronous manager, and the reverse."""
     for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
         if port is not None:
             check_verb(port, name, verbs[0])
             for verb in verbs:
-                _check_awaited(port, name, verb, awaited=awaited)
+                _check_async(port, name, verb, is_async=is_async)
     for name, verbs in _PLAIN.items():
         port = getattr(ports, name)
         if port is not None:
@@ -110,13 +178,15 @@ def check_verb(port: object, name: str, verb: str) -> None:
         )
 
 
-def _check_awaited(port: object, name: str, verb: str, *, awaited: bool) -> None:
+def _check_async(port: object, name: str, verb: str, *, is_async: bool) -> None:
     method = getattr(port, verb, None)
-    if method is not None and inspect.iscoroutinefunction(method) is not awaited:
-        expected, actual = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
-        other = "ConnectorManager" if awaited else "AsyncConnectorManager"
+    if method is not None and inspect.iscoroutinefunction(method) is not is_async:
+        expected, actual = ("asynchronous", "synchronous")
+        manager, other = ("AsyncConnectorManager", "ConnectorManager")
+        if not is_async:
+            expected, actual, manager, other = actual, expected, other, manager
         raise ConfigurationError(
-            f"{type(port).__name__}.{verb} is {actual}, and this face needs {expected} ports.",
+            f"{type(port).__name__}.{verb} is {actual}, but {manager} needs {expected} ports.",
             path=name,
             remedy=f"Give the {expected} one, or use {other}.",
         )

@@ -25,7 +25,7 @@ _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = Wea
 """By store and clock, which live as long: all managers of one store share what renews."""
 
 
-def claim_renewals(core: Core, store: Any, clock: Any, *, awaited: bool) -> Renewals | Unrenewed:
+def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | Unrenewed:
     """Return the renewer of a store's claims; `core` executes its commands."""
     if getattr(store, "reach", None) == "process":
         return Unrenewed()
@@ -35,7 +35,7 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, awaited: bool) -> Rene
             core.execute,
             core.nanoseconds,
             by_tag=not getattr(store, "mixes_tags", False),
-            heartbeat=_async_heartbeat if awaited else _sync_heartbeat,
+            heartbeat=_async_heartbeat if is_async else _sync_heartbeat,
         )
         in_child(renewals, Renewals.disown)
         _renewals_of_stores[id(store), id(clock)] = renewals
@@ -47,7 +47,7 @@ _renewals_of_entry_stores: Final[WeakValueDictionary[int, EntryRenewals]] = Weak
 
 
 def entry_renewals(
-    core: Core, storage: Any, entry_store: EntryStore[Any], *, awaited: bool
+    core: Core, storage: Any, entry_store: EntryStore[Any], *, is_async: bool
 ) -> EntryRenewals:
     """Return the renewer of a store's entries; `entry_store` has the store's methods."""
     renewals = _renewals_of_entry_stores.get(id(storage))
@@ -56,7 +56,7 @@ def entry_renewals(
             entry_store,
             core.nanoseconds,
             heartbeat=_async_heartbeat
-            if awaited
+            if is_async
             else partial(_sync_heartbeat, release=_release_of(storage)),
             shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
         )
@@ -71,7 +71,7 @@ def _release_of(storage: Any) -> Callable[[], Any]:
 
 
 def _nothing() -> None:
-    """Give nothing back."""
+    """Do nothing, because nothing was taken."""
 
 
 def _sync_heartbeat(

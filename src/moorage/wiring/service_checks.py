@@ -57,7 +57,7 @@ def check_money(
     for service in services:
         if service.moves_money and not service.volatile_keys:
             raise ConfigurationError(
-                f"it moves money, and a crash of {name} loses which keys were"
+                f"The service moves money, and a crash of {name} loses which keys were"
                 " used: a repeat could act twice.",
                 path=f"{_place(service, places)}.moves_money",
                 remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
@@ -70,14 +70,14 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
     for service in services:
         if service.moves_money and is_exposed(service):
             raise ConfigurationError(
-                "it moves money, and would be called without TLS.",
+                "The service moves money, and would be called without TLS.",
                 path=f"{_place(service, places)}.base_url",
                 remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
             )
 
 
 def is_exposed(service: Service) -> bool:
-    """Whether requests of a service leave this machine without TLS."""
+    """Return whether requests of a service leave this machine without TLS."""
     service_urls = () if service.base_url is None else (service.base_url,)
     return any(
         map(leaves_in_clear, (*service_urls, *(region.base_url for region in service.regions)))

@@ -47,22 +47,29 @@ _HOMES: Final = {
 """The adapter and the class of each scheme; the extra has the adapter's name or the scheme's."""
 
 
+_STORE_NAMES: Final = {
+    "audit": "an audit trail",
+    "logs": "an integration log",
+    "metrics": "metrics",
+}
+"""What the stores in a folder of adapters are called; entry stores go by their classes."""
+
 _SERVED: Final[dict[str, Callable[..., Any]]] = {}
 
 
 def serve(scheme: str, make: Callable[..., Any]) -> None:
-    """Have URLs of a scheme lead to a store of the host's, wherever one is named by its URL.
+    """Register a scheme of URLs that leads to a store of the host.
 
     Args:
         scheme: what stands before `://`; those that are known here already stay as they are.
-        make: gives the store of a URL, and is told by `awaited=` whether it is to be awaited.
+        make: returns the store of a URL; `is_async=` is True if it has to be asynchronous.
     """
     _SERVED[scheme] = make
 
 
 @refusing
 def open_storage(url: str, **options: Any) -> Any:
-    """The store of shared state that `url` names, for the plain face.
+    """The synchronous store of shared state that `url` names.
 
     Args:
         url: `memory:`, `sqlite:///a/file.db` (with four slashes for an absolute path), a URL of
@@ -78,7 +85,7 @@ def open_storage(url: str, **options: Any) -> Any:
 
 @refusing
 def aopen_storage(url: str, **options: Any) -> Any:
-    """As `open_storage`, for the awaited face. Opening does no input or output, so it is plain."""
+    """Like `open_storage`, for an asynchronous store. Opening does no input or output."""
     with _at("state.url"):
         return _opened(url, "Async", options)
 
@@ -95,7 +102,7 @@ def _opened(url: str, prefix: str, options: dict[str, Any]) -> Any:
     scheme = url.partition("://")[0]
     serving = None if scheme in _HOMES else _serving(scheme)
     if serving is not None:
-        return serving(url, awaited=bool(prefix))
+        return serving(url, is_async=bool(prefix))
     home = _HOMES.get(scheme) or _HOMES.get(scheme.partition("+")[0])
     if home is None or "://" not in url:
         raise _unknown(scheme if "://" in url else "a text without a scheme")
@@ -109,7 +116,7 @@ def _opened(url: str, prefix: str, options: dict[str, Any]) -> Any:
             else scheme.partition("+")[0].replace("mariadb", "mysql")
         )
         raise ConfigurationError(
-            f"a store at {scheme}:// needs {error.name}, which is not installed.",
+            f"A store at {scheme}:// needs {error.name}, which is not installed.",
             path="state.url",
             remedy=install(extra),
         ) from None
@@ -125,7 +132,7 @@ def _serving(scheme: str) -> Callable[..., Any] | None:
 
 @refusing
 def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
-    """What knows the tenants that are kept at `url`, for the plain face.
+    """The synchronous store of tenants that `url` names.
 
     Args:
         url: `sqlite:///a/file.db`, or a URL of a database such as `postgresql://host/name`.
@@ -141,7 +148,7 @@ def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
 
 @refusing
 def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
-    """As `open_tenants`, for the awaited face. Opening does no input or output."""
+    """Like `open_tenants`, for an asynchronous source. Opening does no input or output."""
     with _at("tenants_from.url"):
         return _opened_tenants(url, keys, "Async", options)
 
@@ -163,7 +170,7 @@ def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]
         return _class("tenants.sql", f"{prefix}SqlTenants")(url, cipher, **options)
     except ImportError as error:
         raise ConfigurationError(
-            f"tenants at {scheme}:// need {error.name}, which is not installed.",
+            f"Tenants at {scheme}:// need {error.name}, which is not installed.",
             path="tenants_from.url",
             remedy=install(base.replace("mariadb", "mysql")),
         ) from None
@@ -186,19 +193,19 @@ def open_inbox(url: str, **options: Any) -> Any:
 
 @refusing
 def aopen_inbox(url: str, **options: Any) -> Any:
-    """As `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
+    """Like `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
     return _opened_entries(url, "Async", "Inbox", options)
 
 
 @refusing
 def open_outbox(url: str, **options: Any) -> Any:
-    """The store of calls that `url` names, for `Outbox`; otherwise as `open_inbox`."""
+    """Open the store of calls that `url` names, for `Outbox`; otherwise like `open_inbox`."""
     return _opened_entries(url, "", "Outbox", options)
 
 
 @refusing
 def aopen_outbox(url: str, **options: Any) -> Any:
-    """As `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
+    """Like `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
     return _opened_entries(url, "Async", "Outbox", options)
 
 
@@ -220,9 +227,59 @@ def open_log(url: str, **options: Any) -> Any:
 
 @refusing
 def aopen_log(url: str, **options: Any) -> Any:
-    """As `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
+    """Like `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
     with _at("log.url"):
         return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
+
+
+@refusing
+def open_audit(url: str, **options: Any) -> Any:
+    """The store that `url` names, for an `AuditTrail`.
+
+    Args:
+        url: `sqlite:///a/file.db`, `file:///a/file.jsonl`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the store's own class takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no store has such a URL, or what it needs is not installed.
+    """
+    with _at("audit.url"):
+        if url.startswith(_FILE) and len(url) > len(_FILE):
+            options.pop("create", None)
+            return _class("audit.file", "FileAudit")(
+                unquote(url.removeprefix("file://")), **options
+            )
+        if url == _MEMORY:
+            raise ConfigurationError(
+                "The memory of a process keeps no audit trail.",
+                path="url",
+                remedy="Give sqlite:///file.db, file:///file.jsonl, postgresql://… or mysql://….",
+            )
+        return _opened_table(url, "", "Audit", "audit", options)
+
+
+@refusing
+def open_metrics(url: str, **options: Any) -> Any:
+    """The figures about calls that `url` names, an observer for `observers=` and a `Metrics`.
+
+    Args:
+        url: `memory:`, `sqlite:///a/file.db`, or a URL of a database such as
+            `postgresql://host/name`.
+        options: what the class of the metrics takes besides, such as `create=True`.
+
+    Raises:
+        ConfigurationError: no metrics have such a URL, or what it needs is not installed.
+    """
+    with _at("metrics.url"):
+        return _opened_table(url, "", "Metrics", "metrics", options)
+
+
+@refusing
+def aopen_metrics(url: str, **options: Any) -> Any:
+    """Like `open_metrics`, for an asynchronous hub or manager. Opening does no input or output."""
+    with _at("metrics.url"):
+        return _opened_table(url, "Async", "Metrics", "metrics", options)
 
 
 def _opened_entries(url: str, prefix: str, called: str, options: dict[str, Any]) -> Any:
@@ -230,7 +287,7 @@ def _opened_entries(url: str, prefix: str, called: str, options: dict[str, Any])
 
 
 def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[str, Any]) -> Any:
-    store_name = "integration log" if home == "logs" else called.lower()
+    store_name = _STORE_NAMES.get(home, f"an {called.lower()}")
     scheme = url.partition("://")[0]
     base = scheme.partition("+")[0]
     if url == _MEMORY:
@@ -240,7 +297,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
         return _class(f"{home}.sqlite", f"{prefix}Sqlite{called}")(path, **options)
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
-            f"no {store_name} can be kept at a URL of the scheme {base[:40]!r}.",
+            f"The scheme {base[:40]!r} is not one for {store_name}.",
             path="url",
             remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
         )
@@ -248,7 +305,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
         return _class(f"{home}.sql", f"{prefix}Sql{called}")(url, **options)
     except ImportError as error:
         raise ConfigurationError(
-            f"an {store_name} at {scheme}:// needs {error.name}, which is not installed.",
+            f"A URL with {scheme}:// for {store_name} needs {error.name}, which is not installed.",
             path="url",
             remedy=install(base.replace("mariadb", "mysql")),
         ) from None
@@ -256,7 +313,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
 
 @refusing
 def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
-    """The credential provider that `url` names, for the synchronous face.
+    """The synchronous credential provider that `url` names.
 
     Args:
         url: `environment:` for variables such as MOORAGE_CREDENTIAL_VAT, `file:///a/file.toml` for
@@ -274,7 +331,7 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
 
 @refusing
 def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
-    """As `open_credentials`, for the asynchronous face. Opening does no input or output."""
+    """Like `open_credentials`, for an asynchronous provider. Opening does no input or output."""
     with _at("credentials_from.url"):
         return _opened_credentials(url, keys, "Async", options)
 
@@ -288,14 +345,14 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
         return _class("credentials.file", f"{prefix}FileCredentialProvider")(file, **options)
     if not is_sealed(url):
         raise ConfigurationError(
-            "this names no store of credentials.",
+            "The URL names no store of credentials.",
             path="credentials_from.url",
             remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
             " file:///file.toml or environment:.",
         )
     if keys is None:
         raise ConfigurationError(
-            "this store of credentials is sealed, and there are no keys for it.",
+            "The credential store is encrypted, but there are no keys for it.",
             path="credentials_from.keys",
             remedy="Give what `generate_keys` made, such as keys = 'secret://env/MOORAGE_KEYS'.",
         )
@@ -309,7 +366,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
     except ImportError as error:
         scheme = url.partition("://")[0]
         raise ConfigurationError(
-            f"credentials at {scheme}:// need {error.name}, which is not installed.",
+            f"Credentials at {scheme}:// need {error.name}, which is not installed.",
             path="credentials_from.url",
             remedy=install(scheme.partition("+")[0].replace("mariadb", "mysql")),
         ) from None
@@ -317,7 +374,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
 
 @refusing
 def is_sealed(url: str) -> bool:
-    """Whether a URL names a store whose credentials are sealed with keys."""
+    """Return whether a URL names a store whose credentials are sealed with keys."""
     base = url.partition("://")[0].partition("+")[0]
     of_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
     return of_database or sqlite_path(url) is not None

@@ -1,4 +1,4 @@
-"""Shared state behind a core, what stands in for it, and keys in a store of their own."""
+"""The shared state of a core, its fallback, and a separate store for keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.functions import timed
-from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, quiet
+from moorage.runtime.bridge import blocked, guarded, guarded_async, lift_command, without_errors
 from moorage.services.core.foreign_errors import store_broke
 from moorage.services.state.store_fallback import StoreFallback
 from moorage.wiring.defaults import LazyAdapter, memory_storage
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
-    """The verbs of a plain store, which raise nothing foreign."""
+    """The functions of a synchronous store, which raise only errors of moorage."""
     execute, post, waits = timed(state.execute, 1), state.post, not _is_memory(state)
     if waits:
-        execute, post = guarded(execute, store_broke), quiet(post)
+        execute, post = guarded(execute, store_broke), without_errors(post)
     return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": waits}
 
 
@@ -39,7 +39,7 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
     return {
         "execute": guarded_async(timed(state.execute, 1), store_broke),
         "ask": None,
-        "post": quiet(state.post),
+        "post": without_errors(state.post),
         "waits": True,
     }
 
@@ -50,21 +50,33 @@ def with_stores(
     state: Any,
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
-    """The core with what stands in for stores that are away, and where its keys live."""
-    awaited = verbs is async_store_verbs
+    """The core with fallbacks for unavailable stores, and with its store of keys."""
+    is_async = verbs is async_store_verbs
     if ports.claims is None or ports.claims is ports.state:
-        renewals = claim_renewals(core, state, ports.clock, awaited=awaited)
+        renewals = claim_renewals(core, state, ports.clock, is_async=is_async)
         core = _with_fallback(core, "state", state, ports.clock)
-        return attrs.evolve(core, renewals=renewals), state
+        compares_bytes = _may_hold_bytes(core, state)
+        return attrs.evolve(core, renewals=renewals, compares_bytes=compares_bytes), state
     claims = attrs.evolve(core, **verbs(ports.claims))
-    renewals = claim_renewals(claims, ports.claims, ports.clock, awaited=awaited)
+    renewals = claim_renewals(claims, ports.claims, ports.clock, is_async=is_async)
     core = _with_fallback(core, "state", state, ports.clock)
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
-    return attrs.evolve(_apart(core, claims), renewals=renewals), ports.claims
+    compares_bytes = _may_hold_bytes(core, ports.claims)
+    core = attrs.evolve(_apart(core, claims), renewals=renewals, compares_bytes=compares_bytes)
+    return core, ports.claims
+
+
+def _may_hold_bytes(core: Core, claims: Any) -> bool:
+    """Return whether the store of claims may hold the bytes of requests.
+
+    Memory may, since they never leave the process. If a cipher seals the answers, requests are not
+    to be readable there either.
+    """
+    return core.cipher is None and _is_memory(claims)
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """The core, going on without its store while that is away."""
+    """The core, which continues without its store while that is unavailable."""
     if _is_memory(state):
         return core
     local = LazyAdapter(lambda: memory_storage(clock))
@@ -83,7 +95,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
 
 
 def _apart(core: Core, claims: Core) -> Core:
-    """A core that asks another store about claims."""
+    """A core that keeps claims in a separate store."""
 
     async def execute(command: Any, timeout: float | None) -> Any:
         return await (claims if command.durable else core).execute(command, timeout)
@@ -108,12 +120,12 @@ def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
         storage = storage.shared
     if isinstance(storage, MemoryStorage):
         return storage, AsyncMemoryStorage(storage)
-    awaited = inspect.iscoroutinefunction(getattr(storage, "execute", None))
-    return (None, storage) if awaited else (storage, None)
+    is_async = inspect.iscoroutinefunction(getattr(storage, "execute", None))
+    return (None, storage) if is_async else (storage, None)
 
 
 def _is_memory(state: object) -> bool:
-    """Whether this is our own store in memory, which raises nothing foreign and never waits."""
+    """Return whether this is the store in memory, which never waits or raises foreign errors."""
     memory = sys.modules.get("moorage.adapters.state.memory")
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def tenant_verbs(tenants: Any, *, awaited: bool) -> dict[str, Callable[[str], Any]]:
+def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], Any]]:
     """Return the methods of a tenant store, with its foreign errors wrapped.
 
     Raises:
@@ -24,14 +24,14 @@ def tenant_verbs(tenants: Any, *, awaited: bool) -> dict[str, Callable[[str], An
     for verb in ("version", "tables"):
         check_verb(tenants, "tenants", verb)
         method = getattr(tenants, verb)
-        if inspect.iscoroutinefunction(method) is not awaited:
-            kind = "synchronous" if awaited else "asynchronous"
+        if inspect.iscoroutinefunction(method) is not is_async:
+            kind = "synchronous" if is_async else "asynchronous"
             raise ConfigurationError(
                 f"{type(tenants).__name__}.{verb} is {kind}, and the hub is not.",
                 path="tenants",
-                remedy=f"Give {'an asynchronous' if awaited else 'a synchronous'} tenant store.",
+                remedy=f"Give {'an asynchronous' if is_async else 'a synchronous'} tenant store.",
             )
-        guard = guarded_async if awaited else _lifted
+        guard = guarded_async if is_async else _lifted
         verbs[verb] = guard(method, tenants_broke)
     return verbs
 

@@ -1,4 +1,4 @@
-"""Answers kept in the memory of one process: the default cache.
+"""Answers stored in the memory of one process: the default cache.
 
 1. It never takes more than it was given, in entries and in bytes: what was used longest ago goes
    first.
@@ -79,7 +79,7 @@ class MemoryCache:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """The approximate number of bytes that the entry occupies."""
         return self._size
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
@@ -93,7 +93,7 @@ class MemoryCache:
         if now >= stored.until:
             return Found(change)
         rested = (now - stored.since) / _SECOND
-        return Found(change, tuple(entry.later(rested) for entry in stored.entries))
+        return Found(change, tuple([entry.later(rested) for entry in stored.entries]))
 
     def keep(
         self,
@@ -104,7 +104,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Keep answers under a key, unless something has changed there."""
+        """Store answers under a key, unless the key has changed since the look-up."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -120,7 +120,7 @@ class MemoryCache:
             return True
 
     def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Leave no more than a trace of what is kept under a key."""
+        """Remove the answers under a key, and leave a marker against late writers."""
         with self._lock:
             self._put(key, _TRACE)
 
@@ -169,9 +169,9 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Keep answers under a key, unless something has changed there."""
+        """Store answers under a key, unless the key has changed since the look-up."""
         return self.shared.keep(key, mark, entries, seconds)
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Leave no more than a trace of what is kept under a key."""
+        """Remove the answers under a key, and leave a marker against late writers."""
         self.shared.forget(key)

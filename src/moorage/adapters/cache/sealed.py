@@ -1,4 +1,4 @@
-"""Answers kept in a store of shared state, for all processes that reach it: never unsealed.
+"""Encrypted answers in a store of shared state, for all processes that use it.
 
 Any store serves. Give the cache one of its own (another prefix, file or database), so that kept
 answers take no room that circuits and keys need.
@@ -78,7 +78,7 @@ class SealedCache(_Sealing):
         super().__init__(storage, cipher)
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
-        """Give what is kept under a key."""
+        """Return the answers stored under a key."""
         return self._found(key, self._execute(Look(key), timeout))
 
     def keep(
@@ -100,7 +100,7 @@ class SealedCache(_Sealing):
 
 
 class AsyncSealedCache(_Sealing):
-    """As `SealedCache`, awaited.
+    """The asynchronous `SealedCache`.
 
     Args:
         storage: where the answers are kept; best one that nothing else uses.
@@ -114,7 +114,7 @@ class AsyncSealedCache(_Sealing):
         super().__init__(storage, cipher)
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
-        """Give what is kept under a key."""
+        """Return the answers stored under a key."""
         return self._found(key, await self._execute(Look(key), timeout))
 
     async def keep(

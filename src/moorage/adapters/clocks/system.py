@@ -32,7 +32,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 
 
 class SystemClock:
-    """The system's clocks; where there is a boot clock, spans include the machine's own sleep."""
+    """The system's clocks; if there is a boot clock, durations include the time in standby."""
 
     def __init__(self) -> None:
         self.nanoseconds = boot_clock(getattr(time, "CLOCK_BOOTTIME", None))

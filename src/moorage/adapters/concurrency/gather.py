@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextvars import Context, copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import TIMEOUT_MAX, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -63,7 +64,10 @@ class ThreadGather:
         waiting = deque((number, step, copy_context()) for number, step in enumerate(steps))
         answers: SimpleQueue[tuple[int, _Outcome[Result]]] = SimpleQueue()
 
-        def work() -> None:
+        def work(helpers: int) -> None:
+            # Each thread starts the next one: quick steps are done before many threads exist.
+            if helpers and len(waiting) > 1:
+                self._start(partial(work, helpers - 1))
             while True:
                 try:
                     number, step, context = waiting.popleft()
@@ -76,10 +80,7 @@ class ThreadGather:
 
         results: dict[int, Result] = {}
         try:
-            for _ in range(min(at_once, len(steps)) - 1):
-                if not self._start(work):
-                    break
-            work()
+            work(at_once - 1)
             while len(results) < len(steps):
                 number, outcome = answers.get()
                 results[number] = outcome.get()

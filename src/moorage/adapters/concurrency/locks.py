@@ -10,13 +10,15 @@ from moorage.adapters.concurrency.places import INSIDE, WAITING, Places, Waiter
 class ThreadLocks:
     """Named locks with several slots for threads, given in order of arrival.
 
-    Unused names take no memory, and in a forked child all slots are free.
+    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
+    in a forked child all slots are free.
     """
 
-    __slots__ = ("_places",)
+    __slots__ = ("_places", "enter")
 
     def __init__(self, places: Places | None = None) -> None:
         self._places = places or Places()
+        self.enter = self._places.enter
 
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float

@@ -13,14 +13,15 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 class AsyncioLocks:
     """Named locks with several slots for tasks of any event loops, given in order of arrival.
 
-    Unused names take no memory, and in a forked child all slots are free. `release` may be called
-    from any thread.
+    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
+    in a forked child all slots are free.
     """
 
-    __slots__ = ("_places",)
+    __slots__ = ("_places", "enter")
 
     def __init__(self, places: Places | None = None) -> None:
         self._places = places or Places()
+        self.enter = self._places.enter
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -31,7 +32,7 @@ class AsyncioLocks:
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Return the holder's slot, if it has one, and give it to the first waiting caller."""
+        """Return the holder's slot and give it to the first waiting caller, from any thread."""
         self._places.settle(name, holder)
 
     async def _wait(

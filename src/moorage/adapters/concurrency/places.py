@@ -99,7 +99,7 @@ class Places:
         return inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, join the queue, or stay outside; `waiter.state` tells which."""
+        """Take a slot, join the queue, or do neither; `waiter.state` tells the result."""
         held, taken, queues, new = self._held, self._taken, self._queues, _Queue(waiter, places)
         name, _ = waiter.held
         while waiter.state == OUTSIDE:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from moorage.errors import ConfigurationError, CredentialNotFound, CredentialRefreshFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.domain.auth.keeping import Kept
 
 
-class ReadOnly(ABC):
-    """A read-only provider; a renewal checks whether the credentials were replaced."""
+class Source(ABC):
+    """A source of credentials; a renewal checks whether the credentials were replaced."""
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> Kept | None:
@@ -22,7 +24,7 @@ class ReadOnly(ABC):
     def where(self, service: str, tenant: str | None) -> str:
         """Return the place of the credentials, for messages."""
 
-    def got(self, service: str, tenant: str | None) -> Any:
+    def get(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials."""
         credentials = self.find(service, tenant)
         if credentials is None:
@@ -33,9 +35,9 @@ class ReadOnly(ABC):
             )
         return credentials
 
-    def renewed(self, service: str, tenant: str | None, stale: Kept) -> Any:
+    def refresh(self, service: str, tenant: str | None, stale: Kept) -> Any:
         """Return the credentials that replaced the stale ones."""
-        credentials = self.got(service, tenant)
+        credentials = self.get(service, tenant)
         if credentials != stale:
             return credentials
         raise CredentialRefreshFailed(
@@ -51,3 +53,51 @@ class ReadOnly(ABC):
             path="credentials",
             remedy="Change the credentials there, or use a provider that stores them.",
         )
+
+
+class ReadOnlyProvider:
+    """The synchronous operations of a read-only provider."""
+
+    _source: Source
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the current credentials of a service and tenant."""
+        return self._source.get(service, tenant)
+
+    def has(self, service: str, tenant: str | None, /) -> bool:
+        """Return whether there are credentials of a service and tenant."""
+        return self._source.find(service, tenant) is not None
+
+    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+        """Return the credentials that replaced the stale ones."""
+        return self._source.refresh(service, tenant, stale)
+
+    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+        """Refuse: this provider only reads."""
+        self._source.refuse(service, tenant)
+
+
+class AsyncReadOnlyProvider:
+    """The asynchronous operations of a read-only provider."""
+
+    _source: Source
+
+    async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call a function of the source, which does not block."""
+        return function(*arguments)
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the current credentials of a service and tenant."""
+        return await self._run(self._source.get, service, tenant)
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        """Return whether there are credentials of a service and tenant."""
+        return await self._run(self._source.find, service, tenant) is not None
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
+        """Return the credentials that replaced the stale ones."""
+        return await self._run(self._source.refresh, service, tenant, stale)
+
+    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
+        """Refuse: this provider only reads."""
+        self._source.refuse(service, tenant)

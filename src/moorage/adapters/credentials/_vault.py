@@ -97,8 +97,12 @@ class SealedVault:
         return sorted(owners, key=lambda owner: (owner[0], owner[1] or ""))
 
     async def forget(self, owner: Owner) -> bool:
-        """Keep nothing of this owner, and say whether there was anything."""
+        """Delete the credentials of this owner, and return whether there were any."""
         return await self._rows.drop(_key(owner))
+
+    async def clear(self) -> int:
+        """Delete all credentials, and return their number."""
+        return await self._rows.clear()
 
     def _seal(self, owner: Owner, credentials: Kept) -> bytes:
         return self._cipher.seal(pack_credentials(credentials), _key(owner))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PlainVault:
-    """A vault that never suspends, as one that is not awaited."""
+    """A vault that never suspends, for synchronous providers."""
 
     def __init__(self, vault: AsyncVault) -> None:
         self._vault = vault

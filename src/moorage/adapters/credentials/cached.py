@@ -1,40 +1,46 @@
-"""Credentials of another provider, kept for a while in the memory of this process.
+"""A cache of another provider's credentials, in the memory of this process.
 
-1. A hit costs a look into a dictionary and at a clock; no lock is taken.
-2. What is put in place or renewed here is forgotten at once, and so is what was asked for before
-   that and arrives after it. What others change is seen when `ttl` is over, or when the vendor
-   refuses what is kept: `refresh` always asks the provider.
-3. That there is nothing is not kept, and neither is a failure.
-4. While the provider is away, and only then, what was kept is given on for `grace`, so that its
-   outage is not ours; the provider is asked again after a short pause. What it refuses, or says
-   that it does not have, is not given.
+1. A hit costs a lookup in a dictionary and a reading of the clock; it takes no lock.
+2. Storing or renewing credentials here removes them from the cache at once, and the results of
+   earlier requests that are still under way are not stored. A change by another process is noticed
+   when `ttl` has passed, or when the vendor refuses the credentials: `refresh` always calls the
+   provider.
+3. Failures and missing credentials are not cached.
+4. During an outage of the provider, and only then, expired credentials are used for `grace`. The
+   provider is called again after a short pause. If it refuses, or has no credentials, its error is
+   raised.
 """
 
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable
+from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from moorage.ports.clock import Clock
-    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+
+Provider = TypeVar("Provider", bound=CredentialProvider | AsyncCredentialProvider)
 
 _SECOND: Final = 1_000_000_000
 _PAUSE: Final = 5 * _SECOND
-"""For how long a provider that is away is not asked again, at most."""
+"""The maximum time before a provider is called again during an outage."""
 
 
-class _Kept:
-    """Cached credentials, with the time at which they expire in the cache.
+class _Cache:
+    """Cached credentials.
 
-    `changes` counts what was forgotten, so that what is older than that is told.
+    Attributes:
+        entries: by owner, the time of expiry, the credentials, and the end of the grace time.
+        removals: the number of removals, by which a request notices one that came meanwhile.
+        nanoseconds: returns the time.
     """
 
     def __init__(
@@ -46,12 +52,12 @@ class _Kept:
     ) -> None:
         self._ttl = round(seconds(ttl, "ttl") * _SECOND)
         self._grace = round(seconds(grace, "grace", zero=True) * _SECOND)
-        self._most = count(most, "most")
+        self._max_entries = count(most, "most")
         self.nanoseconds = (SystemClock() if clock is None else clock).nanoseconds
         self.entries: dict[tuple[str, str | None], tuple[int, Any, int]] = {}
-        self.changes = 0
+        self.removals = 0
         self._forget_lock()
-        in_child(self, _Kept._forget_lock)
+        in_child(self, _Cache._forget_lock)
 
     def _forget_lock(self) -> None:
         self._lock = Lock()
@@ -61,64 +67,72 @@ class _Kept:
         entry = self.entries.get(owner)
         return entry is not None and self.nanoseconds() < entry[0]
 
-    def keep(self, owner: tuple[str, str | None], got: object, since: int) -> None:
-        """Keep what was got, unless something was forgotten since it was asked for."""
+    def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
+        """Store credentials, unless there was a removal since their request."""
         with self._lock:
-            if self.changes != since:
+            if self.removals != removals:
                 return
             entries = self.entries
             entries.pop(owner, None)
-            while len(entries) >= self._most:
+            while len(entries) >= self._max_entries:
                 del entries[next(iter(entries))]
-            fresh = self.nanoseconds() + self._ttl
-            entries[owner] = (fresh, got, fresh + self._grace)
+            expiry = self.nanoseconds() + self._ttl
+            entries[owner] = (expiry, credentials, expiry + self._grace)
 
-    def spare(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
-        """Return credentials that are usable while the provider is away, or raise its error."""
+    def get_in_outage(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
+        """Return credentials within their grace time, or raise the provider's error."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
                 raise error
-            _, got, end = entry
-            self.entries[owner] = (min(now + min(self._ttl, _PAUSE), end), got, end)
-        return got
+            _, credentials, end = entry
+            self.entries[owner] = (min(now + min(self._ttl, _PAUSE), end), credentials, end)
+        return credentials
 
-    def forget(self, owner: tuple[str, str | None]) -> None:
-        """Forget it, and do not keep what others are getting just now."""
+    def remove(self, owner: tuple[str, str | None]) -> None:
+        """Remove the credentials, also those of requests that are under way."""
         with self._lock:
-            self.changes += 1
+            self.removals += 1
             self.entries.pop(owner, None)
 
 
-class CachedCredentials:
-    """A credential provider that asks another one, and remembers for a while.
-
-    Args:
-        provider: knows the credentials.
-        ttl: for how long one is kept; so long a change made elsewhere may go unseen.
-        grace: for how long after that one is given while the provider is away.
-        most: how many are kept at most; the oldest goes first.
-        clock: measures time.
-
-    Attributes:
-        hits: how many were given without asking; threads that count at once may lose some.
-        misses: for how many the provider was asked.
-    """
+class _CachedProvider(Generic[Provider]):
+    """The common part of the synchronous and the asynchronous provider."""
 
     def __init__(
         self,
-        provider: CredentialProvider,
+        provider: Provider,
         *,
         ttl: float | timedelta = 60.0,
         grace: float | timedelta = 0.0,
         most: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
+        """Set the provider and the limits.
+
+        Args:
+            provider: the provider of the credentials.
+            ttl: seconds, or a timedelta, for which credentials are cached; a change by another
+                process may remain unnoticed for this time.
+            grace: seconds, or a timedelta, for which expired credentials may be used during an
+                outage of the provider.
+            most: the maximum number of cached credentials; the oldest are removed first.
+            clock: measures time.
+        """
         self._provider = provider
-        self._kept = _Kept(ttl, grace, most, clock)
-        self._entries, self._nanoseconds = self._kept.entries, self._kept.nanoseconds
+        self._cache = _Cache(ttl, grace, most, clock)
+        self._entries, self._nanoseconds = self._cache.entries, self._cache.nanoseconds
         self.hits = 0
         self.misses = 0
+
+
+class CachedCredentials(_CachedProvider[CredentialProvider]):
+    """A credential provider that caches the credentials of another provider.
+
+    Attributes:
+        hits: the number of credentials from the cache; concurrent threads may lose some counts.
+        misses: the number of calls of the provider.
+    """
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current or recently current credentials of a service and tenant."""
@@ -127,62 +141,40 @@ class CachedCredentials:
             self.hits += 1
             return entry[1]
         self.misses += 1
-        since = self._kept.changes
+        removals = self._cache.removals
         try:
-            got = self._provider.get(service, tenant)
+            credentials = self._provider.get(service, tenant)
         except StorageUnavailable as error:
-            return self._kept.spare((service, tenant), error)
-        self._kept.keep((service, tenant), got, since)
-        return got
+            return self._cache.get_in_outage((service, tenant), error)
+        self._cache.store((service, tenant), credentials, removals)
+        return credentials
 
     def has(self, service: str, tenant: str | None, /) -> bool:
         """Return whether there are credentials of a service and tenant."""
-        return self._kept.has((service, tenant)) or self._provider.has(service, tenant)
+        return self._cache.has((service, tenant)) or self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Have the provider renew what is stale."""
+        """Renew stale credentials with the provider."""
         try:
             return self._provider.refresh(service, tenant, stale)
         finally:
-            self._kept.forget((service, tenant))
+            self._cache.remove((service, tenant))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Have the provider put a new credential in place."""
+        """Store new credentials with the provider."""
         try:
             self._provider.rotate(service, tenant, new)
         finally:
-            self._kept.forget((service, tenant))
+            self._cache.remove((service, tenant))
 
 
-class AsyncCachedCredentials:
-    """As `CachedCredentials`, awaited.
-
-    Args:
-        provider: knows the credentials.
-        ttl: for how long one is kept; so long a change made elsewhere may go unseen.
-        grace: for how long after that one is given while the provider is away.
-        most: how many are kept at most; the oldest goes first.
-        clock: measures time.
+class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider]):
+    """The asynchronous `CachedCredentials`.
 
     Attributes:
-        hits: how many were given without asking; threads that count at once may lose some.
-        misses: for how many the provider was asked.
+        hits: the number of credentials from the cache; concurrent threads may lose some counts.
+        misses: the number of calls of the provider.
     """
-
-    def __init__(
-        self,
-        provider: AsyncCredentialProvider,
-        *,
-        ttl: float | timedelta = 60.0,
-        grace: float | timedelta = 0.0,
-        most: int = 10_000,
-        clock: Clock | None = None,
-    ) -> None:
-        self._provider = provider
-        self._kept = _Kept(ttl, grace, most, clock)
-        self._entries, self._nanoseconds = self._kept.entries, self._kept.nanoseconds
-        self.hits = 0
-        self.misses = 0
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current or recently current credentials of a service and tenant."""
@@ -191,28 +183,28 @@ class AsyncCachedCredentials:
             self.hits += 1
             return entry[1]
         self.misses += 1
-        since = self._kept.changes
+        removals = self._cache.removals
         try:
-            got = await self._provider.get(service, tenant)
+            credentials = await self._provider.get(service, tenant)
         except StorageUnavailable as error:
-            return self._kept.spare((service, tenant), error)
-        self._kept.keep((service, tenant), got, since)
-        return got
+            return self._cache.get_in_outage((service, tenant), error)
+        self._cache.store((service, tenant), credentials, removals)
+        return credentials
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
         """Return whether there are credentials of a service and tenant."""
-        return self._kept.has((service, tenant)) or await self._provider.has(service, tenant)
+        return self._cache.has((service, tenant)) or await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Have the provider renew what is stale."""
+        """Renew stale credentials with the provider."""
         try:
             return await self._provider.refresh(service, tenant, stale)
         finally:
-            self._kept.forget((service, tenant))
+            self._cache.remove((service, tenant))
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Have the provider put a new credential in place."""
+        """Store new credentials with the provider."""
         try:
             await self._provider.rotate(service, tenant, new)
         finally:
-            self._kept.forget((service, tenant))
+            self._cache.remove((service, tenant))

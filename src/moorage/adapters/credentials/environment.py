@@ -1,9 +1,9 @@
 """Credentials in environment variables.
 
 A variable is called `MOORAGE_CREDENTIAL_SHOP` for the service `shop`, and
-`MOORAGE_CREDENTIAL_SHOP__ACME_FR` for its tenant `acme-fr`. No two owners share one: only names of
-small letters and digits, in words with single hyphens between them, have one. For any other, give
-its variable. What a variable holds is a bearer token, or a credential's table in JSON.
+`MOORAGE_CREDENTIAL_SHOP__ACME_FR` for its tenant `acme-fr`. So that no two owners share a variable,
+only names of lower-case words and digits with single hyphens between them have one; set `variables`
+for other names. The value is a bearer token, or a table of credentials in JSON.
 
 The environment is read at every call, so a variable that is set later counts.
 """
@@ -11,9 +11,9 @@ The environment is read at every call, so a variable that is set later counts.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from moorage.adapters.credentials._read_only import ReadOnly
+from moorage.adapters.credentials._read_only import AsyncReadOnlyProvider, ReadOnlyProvider, Source
 from moorage.adapters.secret_managers._owner_names import unambiguous_names
 from moorage.domain.auth.credential_tables import read_credentials_text
 from moorage.domain.secrets.secret import Secret
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.keeping import Kept
 
 
-class _Environment(ReadOnly):
+class _Environment(Source):
     def __init__(self, variables: Mapping[tuple[str, str | None], str], prefix: str) -> None:
         self._variables = dict(variables)
         self._prefix = prefix
@@ -54,12 +54,12 @@ class _Environment(ReadOnly):
         return self._prefix + "__".join(name.upper().replace("-", "_") for name in names)
 
 
-class EnvironmentCredentialProvider:
+class EnvironmentCredentialProvider(ReadOnlyProvider):
     """Reads credentials from environment variables.
 
     Args:
-        variables: the variable of a service and tenant whose own would be called otherwise.
-        prefix: what the others begin with.
+        variables: the names of variables that differ from the rule, by service and tenant.
+        prefix: the beginning of all other names.
     """
 
     def __init__(
@@ -68,31 +68,15 @@ class EnvironmentCredentialProvider:
         *,
         prefix: str = "MOORAGE_CREDENTIAL_",
     ) -> None:
-        self._environment = _Environment(variables or {}, prefix)
-
-    def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials in the variable of a service and tenant."""
-        return self._environment.got(service, tenant)
-
-    def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return whether the variable of a service and tenant is set."""
-        return self._environment.find(service, tenant) is not None
-
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
-        return self._environment.renewed(service, tenant, stale)
-
-    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: nothing is written to the environment."""
-        self._environment.refuse(service, tenant)
+        self._source = _Environment(variables or {}, prefix)
 
 
-class AsyncEnvironmentCredentialProvider:
-    """As `EnvironmentCredentialProvider`, awaited.
+class AsyncEnvironmentCredentialProvider(AsyncReadOnlyProvider):
+    """The asynchronous `EnvironmentCredentialProvider`.
 
     Args:
-        variables: the variable of a service and tenant whose own would be called otherwise.
-        prefix: what the others begin with.
+        variables: the names of variables that differ from the rule, by service and tenant.
+        prefix: the beginning of all other names.
     """
 
     def __init__(
@@ -101,20 +85,4 @@ class AsyncEnvironmentCredentialProvider:
         *,
         prefix: str = "MOORAGE_CREDENTIAL_",
     ) -> None:
-        self._environment = _Environment(variables or {}, prefix)
-
-    async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials in the variable of a service and tenant."""
-        return self._environment.got(service, tenant)
-
-    async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return whether the variable of a service and tenant is set."""
-        return self._environment.find(service, tenant) is not None
-
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
-        return self._environment.renewed(service, tenant, stale)
-
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: nothing is written to the environment."""
-        self._environment.refuse(service, tenant)
+        self._source = _Environment(variables or {}, prefix)

@@ -10,10 +10,10 @@ username = "acme"
 secret = "a-password"
 ```
 
-1. The file must be a secret already: one that everybody may read, or others may write, is refused.
-2. It is looked at with every call, and read again when it has changed. Replace it by renaming
-   another onto it, so that nobody reads half of one.
-3. What is in it but cannot be read is an error, and never what was there before.
+1. The file must be protected: a file that everybody can read, or that others can write, is refused.
+2. Each call checks whether the file has changed, and then reads it again. Replace the file by
+   renaming another one, so that it is never read half-written.
+3. A file that cannot be parsed is an error; earlier credentials are not used any longer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from stat import S_IMODE, S_IRWXO, S_IWGRP
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
-from moorage.adapters.credentials._read_only import ReadOnly
+from moorage.adapters.credentials._read_only import AsyncReadOnlyProvider, ReadOnlyProvider, Source
 from moorage.domain.auth.credential_tables import read_credentials
 from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 
@@ -43,7 +43,7 @@ _READERS: Final = {".toml": tomllib.loads, ".json": json.loads}
 _SERVICES, _TENANTS = "services", "tenants"
 
 
-class _File(ReadOnly):
+class _File(Source):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).absolute()
         if self._path.suffix not in _READERS:
@@ -98,58 +98,29 @@ class _File(ReadOnly):
             )
 
 
-class FileCredentialProvider:
-    """Reads credentials from one file, which it looks at with every call.
+class FileCredentialProvider(ReadOnlyProvider):
+    """Reads credentials from one file, and checks with every call whether it has changed.
 
     Args:
-        path: of a file in TOML or JSON, named so, which not everybody may read.
+        path: the path of a file named .toml or .json, which not everybody can read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = _File(path)
-
-    def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials of a service and tenant in the file."""
-        return self._file.got(service, tenant)
-
-    def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return whether the file has credentials of a service and tenant."""
-        return self._file.find(service, tenant) is not None
-
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
-        return self._file.renewed(service, tenant, stale)
-
-    def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: nothing is written to the file."""
-        self._file.refuse(service, tenant)
+        self._source = _File(path)
 
 
-class AsyncFileCredentialProvider:
-    """As `FileCredentialProvider`, awaited; a thread waits for the disk.
+class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
+    """The asynchronous `FileCredentialProvider`; a thread waits for the disk.
 
     Args:
-        path: of a file in TOML or JSON, named so, which not everybody may read.
+        path: the path of a file named .toml or .json, which not everybody can read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = _File(path)
+        self._source = _File(path)
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials of a service and tenant in the file."""
-        return await asyncio.to_thread(self._file.got, service, tenant)
-
-    async def has(self, service: str, tenant: str | None, /) -> bool:
-        """Return whether the file has credentials of a service and tenant."""
-        return await asyncio.to_thread(self._file.find, service, tenant) is not None
-
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
-        """Return the credentials that replaced the stale ones."""
-        return await asyncio.to_thread(self._file.renewed, service, tenant, stale)
-
-    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:  # noqa: ARG002 - the port's
-        """Refuse: nothing is written to the file."""
-        self._file.refuse(service, tenant)
+    async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
+        return await asyncio.to_thread(function, *arguments)
 
 
 def _look(status: os.stat_result) -> Look:

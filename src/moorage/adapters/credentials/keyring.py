@@ -33,17 +33,16 @@ _APPLICATION: Final = "moorage"
 
 
 class KeyringCredentialProvider(Renewing):
-    """Reads credentials from the keyring of this user, and writes what replaces them.
+    """Credentials in the keyring of this user, read and written.
 
     Args:
-        application: what the keyring calls who the passwords are for.
-        names: the users whose passwords they are, where they would be others, by service and
-            tenant.
-        renew: asked for a new credential with the service, the tenant and the stale one; without
-            it a refresh looks whether somebody has replaced it. It is called by one thread at a
-            time for each credential. Its result is dropped if the credential was replaced
+        application: the name of the application in the keyring.
+        names: the names of users in the keyring that differ from the rule, by service and tenant.
+        renew: called with the service, the tenant and the stale credential, returns a new one;
+            without it, a refresh checks whether the credential was replaced. One thread at a time
+            calls it for a credential. Its result is dropped if the credential was replaced
             meanwhile.
-        backend: a keyring of the library's; the one that it finds by itself if left out.
+        backend: a keyring of the library; by default the one that the library chooses.
     """
 
     def __init__(
@@ -58,16 +57,16 @@ class KeyringCredentialProvider(Renewing):
 
 
 class AsyncKeyringCredentialProvider(AsyncRenewing):
-    """As `KeyringCredentialProvider`, awaited; threads wait for the keyring.
+    """The asynchronous `KeyringCredentialProvider`; threads wait for the keyring.
 
     Args:
-        application: what the keyring calls who the passwords are for.
-        names: the users whose passwords they are, where they would be others, by service and
-            tenant.
-        renew: awaited for a new credential with the service, the tenant and the stale one; without
-            it a refresh looks whether somebody has replaced it. It runs in one task at a time for
-            each credential. Its result is dropped if the credential was replaced meanwhile.
-        backend: a keyring of the library's; the one that it finds by itself if left out.
+        application: the name of the application in the keyring.
+        names: the names of users in the keyring that differ from the rule, by service and tenant.
+        renew: awaited with the service, the tenant and the stale credential, returns a new one;
+            without it, a refresh checks whether the credential was replaced. One task at a time
+            awaits it for a credential. Its result is dropped if the credential was replaced
+            meanwhile.
+        backend: a keyring of the library; by default the one that the library chooses.
     """
 
     def __init__(
@@ -82,11 +81,11 @@ class AsyncKeyringCredentialProvider(AsyncRenewing):
 
 
 class KeyringSecrets:
-    """Reads single passwords of the keyring of this user, whatever they are for.
+    """Single passwords in the keyring of this user.
 
     Args:
-        application: what the keyring calls who the passwords are for.
-        backend: a keyring of the library's; the one that it finds by itself if left out.
+        application: the name of the application in the keyring.
+        backend: a keyring of the library; by default the one that the library chooses.
     """
 
     def __init__(
@@ -95,12 +94,12 @@ class KeyringSecrets:
         self._passwords = _Passwords(application, {}, backend)
 
     def read(self, name: str) -> Secret | None:
-        """The password of a user; None if there is none."""
+        """Return the password of a user; None if there is none."""
         return self._passwords.read(name)
 
 
 class _Passwords:
-    """The passwords of an application; whoever asks for them is blocked."""
+    """The passwords of an application; the operations block."""
 
     def __init__(
         self, application: str, names: Mapping[Owner, str], backend: KeyringBackend | None

@@ -13,6 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency._closing import Closing
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
 from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing, checked
 from moorage.adapters.credentials._vaults import PlainVault
@@ -43,22 +44,22 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_EVERYBODY: Final = 10**9
+_ANY_QUEUE: Final = 10**9
 
 
 @careful
-class ManagedCredentialProvider(Renewing):
-    """Reads credentials from a secret manager, and writes what replaces them.
+class ManagedCredentialProvider(Renewing, Closing):
+    """Credentials in a secret manager, read and written.
 
     Args:
         manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
             `AzureKeyVault`, or one of your own.
-        names: what secrets are called that the manager would call otherwise, by service and tenant.
-        renew: asked for a new credential with the service, the tenant and the stale one; without
-            it a refresh looks whether somebody has replaced it. It is called by one thread at a
-            time for each credential. Its result is dropped if the credential was replaced
+        names: the names of secrets that differ from the manager's rule, by service and tenant.
+        renew: called with the service, the tenant and the stale credential, returns a new one;
+            without it, a refresh checks whether the credential was replaced. One thread at a time
+            calls it for a credential. Its result is dropped if the credential was replaced
             meanwhile.
-        http: sends requests; one of its own if left out.
+        http: the HTTP client; by default its own.
         timeout: seconds, or a timedelta, for each request. A first use may take several.
         clock: measures time.
     """
@@ -83,30 +84,20 @@ class ManagedCredentialProvider(Renewing):
         if self._close is not None:
             self._close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 @careful
 class AsyncManagedCredentialProvider(AsyncRenewing):
-    """As `ManagedCredentialProvider`, awaited.
+    """The asynchronous `ManagedCredentialProvider`.
 
     Args:
         manager: such as `HashiCorpVault`, `AwsSecretsManager`, `GcpSecretManager` and
             `AzureKeyVault`, or one of your own.
-        names: what secrets are called that the manager would call otherwise, by service and tenant.
-        renew: awaited for a new credential with the service, the tenant and the stale one; without
-            it a refresh looks whether somebody has replaced it. It runs in one task at a time for
-            each credential. Its result is dropped if the credential was replaced meanwhile.
-        http: sends requests; one of its own if left out.
+        names: the names of secrets that differ from the manager's rule, by service and tenant.
+        renew: awaited with the service, the tenant and the stale credential, returns a new one;
+            without it, a refresh checks whether the credential was replaced. One task at a time
+            awaits it for a credential. Its result is dropped if the credential was replaced
+            meanwhile.
+        http: the HTTP client; by default its own.
         timeout: seconds, or a timedelta, for each request. A first use may take several.
         clock: measures time.
     """
@@ -129,7 +120,7 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
             return await client.send(request, url, timeouts)
 
         async def entered(holder: object, timeout: float) -> bool:
-            return await locks.acquire("", holder, places=1, queue=_EVERYBODY, timeout=timeout)
+            return await locks.acquire("", holder, places=1, queue=_ANY_QUEUE, timeout=timeout)
 
         async def read(path: str) -> Secret | None:
             return await asyncio.to_thread(content_of, path)

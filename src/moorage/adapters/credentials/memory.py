@@ -79,13 +79,13 @@ class _AsyncVault:
 
 @careful
 class MemoryCredentialProvider(Renewing):
-    """Keeps credentials in the memory of this process, safe for several threads.
+    """Credentials in the memory of this process, safe to share between threads.
 
     Args:
-        credentials: what there is at first, by service and tenant.
-        renew: asked for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It is called by one thread at a time for each credential.
-            Its result is dropped if `rotate` was called meanwhile.
+        credentials: the initial credentials, by service and tenant.
+        renew: called with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One thread at a time calls it for a credential. Its
+            result is dropped if `rotate` was called meanwhile.
     """
 
     def __init__(
@@ -96,14 +96,14 @@ class MemoryCredentialProvider(Renewing):
 
 @careful
 class AsyncMemoryCredentialProvider(AsyncRenewing):
-    """As `MemoryCredentialProvider`, awaited; safe in several event loops.
+    """The asynchronous `MemoryCredentialProvider`, safe to share between event loops.
 
     Args:
-        credentials: what there is at first, by service and tenant.
-        renew: awaited for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It runs in one task at a time for each credential. Its
-            result is dropped if `rotate` was called meanwhile. When its task is cancelled, another
-            that waits starts over.
+        credentials: the initial credentials, by service and tenant.
+        renew: awaited with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One task at a time awaits it for a credential. Its
+            result is dropped if `rotate` was called meanwhile. If its task is cancelled, another
+            waiting task calls it again.
     """
 
     def __init__(

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing
-from moorage.adapters.credentials._vault import SealedVault
-from moorage.adapters.credentials._vaults import PlainVault
-from moorage.adapters.sealed._table import PREFIX, AwaitedSealedTable, PlainSealedTable, SealedTable
+from moorage.adapters.credentials._sealed_operations import AsyncSealedOperations, SealedOperations
+from moorage.adapters.sealed._table import PREFIX, AsyncSealedTable, SealedTable, SyncSealedTable
 from moorage.domain.secrets.frames import refusing
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Credentials(SealedTable):
-    _called: ClassVar[str] = "credentials"
+    _table_suffix: ClassVar[str] = "credentials"
 
     @classmethod
     def tables(
@@ -38,7 +35,7 @@ class _Credentials(SealedTable):
         return cls._declared(metadata, prefix, schema)
 
 
-class SqlCredentialProvider(_Credentials, PlainSealedTable, Renewing):
+class SqlCredentialProvider(_Credentials, SyncSealedTable, SealedOperations):
     """Encrypted credentials in PostgreSQL, MariaDB or MySQL, for all processes that share it.
 
     Two processes may renew the same credential at once; both then use the first result.
@@ -69,31 +66,10 @@ class SqlCredentialProvider(_Credentials, PlainSealedTable, Renewing):
         schema: str | None = None,
     ) -> None:
         self._open(url, timeout, prefix, schema)
-        self._sealed = SealedVault(self._rows, cipher)
-        super().__init__(PlainVault(self._sealed), renew)
-
-    def reseal(self, *, batch: int = 100) -> int:
-        """Re-encrypt credentials that were encrypted with an older key, and return their number.
-
-        Other processes may read and write meanwhile. Credentials that cannot be decrypted remain
-        unchanged, and the first failure is raised after all others are done.
-        """
-        return run_now(self._sealed.reseal(batch))
-
-    def owners(self) -> list[tuple[str, str | None]]:
-        """Return the services and tenants with stored credentials, in order, without decrypting."""
-        return run_now(self._sealed.owners())
-
-    def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Delete the credentials of a service and tenant, and return whether there were any."""
-        return run_now(self._sealed.forget((service, tenant)))
-
-    def clear(self) -> int:
-        """Delete all credentials, and return their number."""
-        return run_now(self._rows.clear())
+        super().__init__(self._rows, cipher, renew)
 
 
-class AsyncSqlCredentialProvider(_Credentials, AwaitedSealedTable, AsyncRenewing):
+class AsyncSqlCredentialProvider(_Credentials, AsyncSealedTable, AsyncSealedOperations):
     """The asynchronous `SqlCredentialProvider`.
 
     Args:
@@ -120,25 +96,4 @@ class AsyncSqlCredentialProvider(_Credentials, AwaitedSealedTable, AsyncRenewing
         schema: str | None = None,
     ) -> None:
         self._open(url, timeout, prefix, schema)
-        self._sealed = SealedVault(self._rows, cipher)
-        super().__init__(self._sealed, renew)
-
-    async def reseal(self, *, batch: int = 100) -> int:
-        """Re-encrypt credentials that were encrypted with an older key, and return their number.
-
-        Other processes may read and write meanwhile. Credentials that cannot be decrypted remain
-        unchanged, and the first failure is raised after all others are done.
-        """
-        return await self._sealed.reseal(batch)
-
-    async def owners(self) -> list[tuple[str, str | None]]:
-        """Return the services and tenants with stored credentials, in order, without decrypting."""
-        return await self._sealed.owners()
-
-    async def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Delete the credentials of a service and tenant, and return whether there were any."""
-        return await self._sealed.forget((service, tenant))
-
-    async def clear(self) -> int:
-        """Delete all credentials, and return their number."""
-        return await self._rows.clear()
+        super().__init__(self._rows, cipher, renew)

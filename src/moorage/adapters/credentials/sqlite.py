@@ -1,19 +1,16 @@
-"""Credentials in a SQLite file of their own, each sealed for its service and tenant.
+"""Encrypted credentials in a separate SQLite file, each for its service and tenant.
 
-A connection is opened for each use and closed after it, so nothing of it crosses a fork. Put a
-cache in front. What is written is on the disk before it is answered.
+Each operation opens and closes a connection, so a fork shares none. Use a cache in front of it.
+Written credentials are on disk before an operation returns.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.credentials._renewing import AsyncRenewing, Renewing
-from moorage.adapters.credentials._vault import SealedVault
-from moorage.adapters.credentials._vaults import PlainVault, ThreadedVault
+from moorage.adapters.credentials._sealed_operations import AsyncSealedOperations, SealedOperations
 from moorage.adapters.sealed._file import SealedFile
+from moorage.adapters.sealed._row import BlockingRows, ThreadedRows
 
 if TYPE_CHECKING:
     import os
@@ -24,18 +21,18 @@ if TYPE_CHECKING:
 _APPLICATION: Final = int.from_bytes(b"mrgc", "big")
 
 
-class SqliteCredentialProvider(Renewing):
-    """Keeps credentials in a SQLite file, sealed; several processes of a machine may share it.
+class SqliteCredentialProvider(SealedOperations):
+    """Encrypted credentials in a SQLite file, for all processes of a machine.
 
-    Two processes may renew the same credential at once; what came first is kept by both.
+    Two processes may renew the same credential at once; both then use the first result.
 
     Args:
-        path: of a file of its own, which is made for its owner only when it is first used.
-        cipher: seals what is stored.
-        renew: asked for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It is called by one thread at a time for each credential.
-            Its result is dropped if the credential was replaced meanwhile.
-        timeout: for how many seconds to wait while others hold the file's lock.
+        path: the path of a separate file. The first use creates it, for its owner only.
+        cipher: encrypts the stored credentials.
+        renew: called with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One thread at a time calls it for a credential. Its
+            result is dropped if the credential was replaced meanwhile.
+        timeout: the maximum number of seconds to wait for the lock of the file.
     """
 
     def __init__(
@@ -46,41 +43,20 @@ class SqliteCredentialProvider(Renewing):
         renew: Renew | None = None,
         timeout: float = 5.0,
     ) -> None:
-        self._rows = SealedFile(path, timeout, _APPLICATION, "credentials")
-        self._sealed = SealedVault(self._rows, cipher)
-        super().__init__(PlainVault(self._sealed), renew)
-
-    def reseal(self, *, batch: int = 100) -> int:
-        """Seal anew what another key has sealed than seals now, and say how many that were.
-
-        Others may read and write meanwhile. Credentials that cannot be opened are left as they
-        are, and when all others are done, the first failure is raised.
-        """
-        return run_now(self._sealed.reseal(batch))
-
-    def owners(self) -> list[tuple[str, str | None]]:
-        """The services and tenants whose credentials are stored, in order; nothing is opened."""
-        return run_now(self._sealed.owners())
-
-    def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Forget what is stored for this service and tenant, and say whether there was anything."""
-        return run_now(self._sealed.forget((service, tenant)))
-
-    def clear(self) -> int:
-        """Take every credential away, and say how many that were."""
-        return run_now(self._rows.clear())
+        file = SealedFile(path, timeout, _APPLICATION, "credentials")
+        super().__init__(BlockingRows(file), cipher, renew)
 
 
-class AsyncSqliteCredentialProvider(AsyncRenewing):
-    """As `SqliteCredentialProvider`, awaited; threads wait for the disk.
+class AsyncSqliteCredentialProvider(AsyncSealedOperations):
+    """The asynchronous `SqliteCredentialProvider`; threads wait for the disk.
 
     Args:
-        path: of a file of its own, which is made for its owner only when it is first used.
-        cipher: seals what is stored.
-        renew: awaited for a new credential with the service, the tenant and the stale one; without
-            it nothing can be refreshed. It runs in one task at a time for each credential. Its
+        path: the path of a separate file. The first use creates it, for its owner only.
+        cipher: encrypts the stored credentials.
+        renew: awaited with the service, the tenant and the stale credential, returns a new one;
+            without it nothing can be refreshed. One task at a time awaits it for a credential. Its
             result is dropped if the credential was replaced meanwhile.
-        timeout: for how many seconds to wait while others hold the file's lock.
+        timeout: the maximum number of seconds to wait for the lock of the file.
     """
 
     def __init__(
@@ -91,26 +67,5 @@ class AsyncSqliteCredentialProvider(AsyncRenewing):
         renew: AsyncRenew | None = None,
         timeout: float = 5.0,
     ) -> None:
-        self._rows = SealedFile(path, timeout, _APPLICATION, "credentials")
-        self._sealed = SealedVault(self._rows, cipher)
-        super().__init__(ThreadedVault(self._sealed), renew)
-
-    async def reseal(self, *, batch: int = 100) -> int:
-        """Seal anew what another key has sealed than seals now, and say how many that were.
-
-        Others may read and write meanwhile. Credentials that cannot be opened are left as they
-        are, and when all others are done, the first failure is raised.
-        """
-        return await asyncio.to_thread(run_now, self._sealed.reseal(batch))
-
-    async def owners(self) -> list[tuple[str, str | None]]:
-        """The services and tenants whose credentials are stored, in order; nothing is opened."""
-        return await asyncio.to_thread(run_now, self._sealed.owners())
-
-    async def delete(self, service: str, tenant: str | None, /) -> bool:
-        """Forget what is stored for this service and tenant, and say whether there was anything."""
-        return await asyncio.to_thread(run_now, self._sealed.forget((service, tenant)))
-
-    async def clear(self) -> int:
-        """Take every credential away, and say how many that were."""
-        return await asyncio.to_thread(run_now, self._rows.clear())
+        file = SealedFile(path, timeout, _APPLICATION, "credentials")
+        super().__init__(ThreadedRows(file), cipher, renew)

@@ -283,7 +283,7 @@ class _WorkerTask:
 
 
 def link_maker(
-    source: Source, tables: Tables, wait: Wait, *, awaited: bool
+    source: Source, tables: Tables, wait: Wait, *, is_async: bool
 ) -> Callable[[Any], Link]:
     """Return a function that creates the link of a connection."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
@@ -301,5 +301,5 @@ def link_maker(
         SyncRun,
     )
 
-    run = AsyncRun if awaited else SyncRun
+    run = AsyncRun if is_async else SyncRun
     return lambda connection: MysqlLink(connection, run(connection), states, meta)

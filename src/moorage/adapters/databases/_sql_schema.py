@@ -30,10 +30,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from sqlalchemy import Connection
     from sqlalchemy.engine import Dialect
+
+    from moorage.adapters.databases._table_definition import RunStatement
 
 VERSION: Final = 1
 
@@ -120,6 +122,16 @@ def exclusive_creation(connection: Connection, name: str) -> Generator[None]:
     finally:
         if kind in _KINDS:
             connection.execute(text(f"SELECT RELEASE_LOCK('{name}')"))
+
+
+def run_statement(connection: Connection) -> RunStatement:
+    """Return a function that runs a statement on a connection, and returns its rows."""
+
+    async def run(statement: str) -> Sequence[Any]:
+        result = connection.exec_driver_sql(statement)
+        return result.fetchall() if result.returns_rows else ()
+
+    return run
 
 
 def checked(metadata: MetaData | None, prefix: str) -> MetaData:

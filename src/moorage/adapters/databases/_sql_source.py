@@ -24,11 +24,14 @@ from moorage.errors import ConfigurationError, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import URL
+    from sqlalchemy import URL, Connection
     from sqlalchemy.pool import Pool
 
     from moorage.adapters.databases._sql_schema import Tables
+    from moorage.errors import ConnectorError
 
+_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 _LEAST_OF_PSYCOPG: Final = 2
 
 _REASONS: Final = (
@@ -71,8 +74,7 @@ class Source:
 
     Args:
         url_or_engine: a URL, or an engine of SQLAlchemy.
-        drivers: the driver for each kind of database.
-        awaited: whether engines are SQLAlchemy's `AsyncEngine`.
+        is_async: whether engines are SQLAlchemy's `AsyncEngine`.
         timeout: seconds for a connection.
         path: the path of the setting, for errors.
 
@@ -91,32 +93,32 @@ class Source:
     def __init__(
         self,
         url_or_engine: object,
-        drivers: dict[str, str],
         *,
-        awaited: bool,
+        is_async: bool,
         timeout: float,
         path: str = "state",
     ) -> None:
+        drivers = _ASYNC_DRIVERS if is_async else _SYNC_DRIVERS
         engine = (
             url_or_engine
             if isinstance(url_or_engine, Engine)
             else getattr(url_or_engine, "sync_engine", None)
         )
-        if isinstance(engine, Engine) and engine.dialect.is_async is awaited:
+        if isinstance(engine, Engine) and engine.dialect.is_async is is_async:
             self.where = _without_secrets(engine.url)
             dialect_name = engine.dialect.name
             self.kind = _kind(dialect_name, engine.dialect.driver, drivers, self.where, path)
             self.engine = self.bounded = engine
             self.opener = lambda: partial(_detached, engine.pool.recreate())
             return
-        url = _url(url_or_engine, path, awaited=awaited)
+        url = _url(url_or_engine, path, is_async=is_async)
         self.where = _without_secrets(url)
         _, _, driver = url.drivername.partition("+")
         name = url.get_backend_name()
         name = "postgresql" if name == "postgres" else name
         self.kind = _kind(name, driver, drivers, self.where, path)
         url = url.set(drivername=f"{name}+{drivers[name]}")
-        new_engine = _async_engine if awaited else create_engine
+        new_engine = _async_engine if is_async else create_engine
         bounds = _bounds(self.kind, url, timeout)
         try:
             self.engine = new_engine(url, poolclass=NullPool)
@@ -137,8 +139,41 @@ class Source:
         """Return the quoted name of a table for statements."""
         return self.engine.dialect.identifier_preparer.format_table(table)
 
-    def unmade(self, error: Exception) -> StorageUnavailable:
+    def create_tables(self, create: Callable[[Connection], None]) -> None:
+        """Run a function that creates tables, in one transaction.
+
+        Raises:
+            ConfigurationError: an existing table is not one of moorage's.
+            StorageUnavailable: the database is not available, or does not permit it.
+        """
+        try:
+            with self.engine.begin() as connection:
+                create(connection)
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
+            failure = self._creation_error(error)
+        else:
+            return
+        # Raised outside the handler, so that it does not carry the driver's frames with the
+        # password.
+        raise failure
+
+    async def acreate_tables(self, create: Callable[[Connection], None]) -> None:
+        """Run a function that creates tables, in one transaction; see `create_tables`."""
+        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
+
+        try:
+            async with AsyncEngine(self.engine).begin() as connection:
+                await connection.run_sync(create)
+        except Exception as error:  # noqa: BLE001 - replaces every foreign error
+            failure = self._creation_error(error)
+        else:
+            return
+        raise failure
+
+    def _creation_error(self, error: Exception) -> ConnectorError:
         """Return the error for a failed creation of the tables."""
+        if isinstance(error, ConfigurationError):
+            return error.with_traceback(None)
         return StorageUnavailable(
             f"The tables could not be created in {self.where} ({type(error).__name__}).",
             remedy="Check that the database is up and that its user may create tables, or run the "
@@ -187,11 +222,11 @@ def _async_engine(url: URL, **options: Any) -> Engine:
     return create_async_engine(url, **options).sync_engine
 
 
-def _url(url: object, path: str, *, awaited: bool) -> URL:
+def _url(url: object, path: str, *, is_async: bool) -> URL:
     try:
         return make_url(url)  # type: ignore[arg-type]  # make_url checks it
     except (ArgumentError, ValueError):  # such as an invalid port
-        engine_type = "AsyncEngine" if awaited else "Engine"
+        engine_type = "AsyncEngine" if is_async else "Engine"
         what = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
         raise ConfigurationError(
             f"The {what} cannot be used.",

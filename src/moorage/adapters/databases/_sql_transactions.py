@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from abc import ABC, abstractmethod
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,21 +27,29 @@ _GRACE: Final = 1.0
 """Seconds for a task to end after its connection was shut down."""
 
 
-class BlockingTransactions:
-    """Runs transactions that block the thread.
+class Transactions(ABC):
+    """Runs transactions with a timeout.
 
     Args:
         source: opens connections.
-        meaning: returns the error to raise for an error of the database.
+        error_of: returns the error to raise for an error of the database.
         timeout: seconds for one transaction.
     """
 
     def __init__(
-        self, source: Source, meaning: Callable[[BaseException], ConnectorError], timeout: float
+        self, source: Source, error_of: Callable[[BaseException], ConnectorError], timeout: float
     ) -> None:
         self._source = source
-        self._meaning = meaning
+        self._error_of = error_of
         self._timeout = timeout
+
+    @abstractmethod
+    async def run(self, work: Callable[[Connection], Answer]) -> Answer:
+        """Run a function with a connection in a transaction, and return its result."""
+
+
+class BlockingTransactions(Transactions):
+    """Runs transactions that block the thread."""
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
         """Run a function with a connection in a transaction, and return its result."""
@@ -52,25 +61,12 @@ class BlockingTransactions:
             ):
                 return work(connection)
         except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._meaning(error)
+            failure = self._error_of(error)
         raise failure
 
 
-class AsyncTransactions:
-    """Runs transactions in the event loop.
-
-    Args:
-        source: opens connections.
-        meaning: returns the error to raise for an error of the database.
-        timeout: seconds for one transaction.
-    """
-
-    def __init__(
-        self, source: Source, meaning: Callable[[BaseException], ConnectorError], timeout: float
-    ) -> None:
-        self._source = source
-        self._meaning = meaning
-        self._timeout = timeout
+class AsyncTransactions(Transactions):
+    """Runs transactions in the event loop."""
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
         """Run a function with a connection in a transaction, and return its result."""
@@ -106,9 +102,9 @@ class AsyncTransactions:
     def _outcome(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
         """Return the result of a task, or the error for its failure or for a timeout."""
         if not task.done() or task.cancelled():
-            return None, self._meaning(TimeoutError())
+            return None, self._error_of(TimeoutError())
         error = task.exception()
-        return (task.result(), None) if error is None else (None, self._meaning(error))
+        return (task.result(), None) if error is None else (None, self._error_of(error))
 
 
 class _Watchdog:

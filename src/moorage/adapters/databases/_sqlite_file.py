@@ -1,12 +1,12 @@
-"""A file of SQLite's: made safely, opened alike by everybody, its schema brought up to date.
+"""The SQLite file of a store: its creation, its connections and the version of its schema.
 
-1. The file is made by us and not by SQLite: readable by its owner only, in a directory that is
-   there, and never beside the journal of a file that was deleted. One process makes it, under
-   another name, so that nobody sees it unfinished and nobody else waits for the disk.
-2. What is not ours is not touched: neither another program's database nor a newer schema.
-3. A connection waits for no lock (`Busy`), never moves the journal into the file on its own, and
-   has the disk wait for nothing but that: who needs a commit on the disk asks for it.
-4. Every failure of SQLite's is `StorageUnavailable`, and says what to do.
+1. moorage creates the file, not SQLite: readable for its owner only, in an existing directory, and
+   never beside the journal of a deleted file. One process creates it under another name, so that
+   no process sees it unfinished.
+2. Files of other programs and files with a newer schema are not changed.
+3. A connection never waits for a lock (`Busy`), never copies the journal into the file by itself,
+   and never waits for the disk at a commit.
+4. Every error of SQLite is raised as `StorageUnavailable` with a remedy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE clock (boot TEXT, origin INTEGER NOT NULL, latest INTEGER NOT NULL)",
     ),
 )
-"""What makes a file of each version one of the next; an empty file is of version 0."""
+"""The statements that update a file of each version to the next; an empty file has version 0."""
 
 PAGE: Final = 2048
 
@@ -45,36 +45,39 @@ _NEW: Final = "-new"
 _LONGEST_JOURNAL: Final = 64 << 20
 
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_WORDS: Final = {
-    sqlite3.SQLITE_FULL: ("its disk is full", "Make room on the disk; nothing was written."),
+_ERRORS: Final = {
+    sqlite3.SQLITE_FULL: ("its disk is full", "Free space on the disk; nothing was written."),
     sqlite3.SQLITE_READONLY: (
-        "it may not be written",
-        "Let this process write the file and the directory it is in.",
+        "this process has no permission to write it",
+        "Allow this process to write the file and its directory.",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "it cannot be opened",
-        "Let this process read and write the file and the directory it is in.",
+        "Allow this process to read and write the file and its directory.",
     ),
     **dict.fromkeys(
         (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR),
         (
-            "it is damaged, or is no file of moorage's",
-            "Give moorage a file of its own; if this was one, move it away with its -wal and -shm.",
+            "it is damaged, or is not a file of moorage",
+            "Use a separate file; if this was one, move it away together with its -wal and -shm.",
         ),
     ),
 }
-_OTHER: Final = ("it could not be read or written", "Check the disk that it is on.")
+_OTHER_ERROR: Final = ("it could not be read or written", "Check the disk of this file.")
 
 
 class Busy(Exception):
-    """Somebody else has the lock just now."""
+    """Another connection holds the lock."""
 
 
 class Link:
-    """A connection to the file; `run` runs a statement, and gives a cursor.
+    """A connection to the file, for one caller at a time.
 
-    It is used by one caller at a time. `stale` is set when it must not be used again. `identity`
-    tells the file from another that has taken its place.
+    Attributes:
+        run: runs a statement, and returns a cursor.
+        stale: whether the connection must not be used again.
+        identity: identifies the file, which may be replaced by another one.
+        open: whether the connection is open.
     """
 
     __slots__ = ("__weakref__", "connection", "identity", "open", "run", "stale")
@@ -87,7 +90,7 @@ class Link:
         self.open = True
 
     def undo(self) -> None:
-        """Take back what was not committed; if that fails, never use it again."""
+        """Roll back an open transaction; if that fails, the connection is stale."""
         try:
             if self.connection.in_transaction:
                 self.connection.rollback()
@@ -95,7 +98,7 @@ class Link:
             self.stale = True
 
     def close(self) -> None:
-        """Close it, which takes back what was not committed."""
+        """Close the connection, which rolls back an open transaction."""
         self.stale = True
         self.connection.close()
         self.open = False
@@ -104,7 +107,7 @@ class Link:
 
 
 class StateFile:
-    """Where the file is, and how to get at it."""
+    """The path of the file, and its connections."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
@@ -115,7 +118,7 @@ class StateFile:
             raise ConfigurationError(
                 f"{path!r} is not the path of a file.",
                 path="path",
-                remedy="Give the path of a file of moorage's own, or use MemoryStorage.",
+                remedy="Use the path of a separate file, or MemoryStorage.",
             )
         self.path = str(Path(text).absolute())
 
@@ -131,22 +134,22 @@ class StateFile:
             raise ConfigurationError(
                 f"{self.path} is a directory.",
                 path="path",
-                remedy="Give the path of a file, which need not be there yet.",
+                remedy="Use the path of a file, which need not exist yet.",
             )
         return status.st_dev, status.st_ino
 
     def connect(self) -> Link:
-        """A connection to the file as it should be; makes it and brings it up to date first."""
+        """Return a connection to the file, creating or updating the file if necessary."""
         identity = self.identity()
         if identity is None:
-            self._make()
+            self.create()
             identity = self.identity()
         with self._link(self.path, identity) as link:
             run = link.run
             if self._version(run) < len(MIGRATIONS):
                 self._migrate(run)
             if run("PRAGMA journal_mode").fetchone()[0] != "wal":
-                self._share(run)
+                self._enable_wal(run)
             run("PRAGMA synchronous = NORMAL")
             run("PRAGMA wal_autocheckpoint = 0")
             run(f"PRAGMA journal_size_limit = {_LONGEST_JOURNAL}")
@@ -154,7 +157,7 @@ class StateFile:
 
     @contextmanager
     def _link(self, path: str, identity: object = None) -> Generator[Link]:
-        """A connection that stays open, unless something goes wrong."""
+        """Yield a connection, which is closed if the block fails."""
         try:
             connection = sqlite3.connect(
                 f"{Path(path).as_uri()}?mode=rw",
@@ -177,19 +180,19 @@ class StateFile:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
             return Busy()
-        what, remedy = _WORDS.get(code, _OTHER)
+        what, remedy = _ERRORS.get(code, _OTHER_ERROR)
         return StorageUnavailable(f"{self.path}: {what} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
         """Return the error for a lock that another process has held for too long."""
         return StorageUnavailable(
             f"{self.path}: another process has held the lock on it for too long.",
-            remedy="See who has it open (`fuser FILE`): a backup, a shell, a stopped process."
-            " Nothing but moorage should write to it.",
+            remedy="Find the process that has it open (`fuser FILE`), such as a backup, a shell or"
+            " a stopped process. Only moorage should write to it.",
         )
 
-    def _make(self) -> None:
-        """Make the file, unless somebody has done so meanwhile."""
+    def create(self) -> None:
+        """Create the file, unless another process has done so meanwhile."""
         try:
             with self._alone():
                 if os.path.lexists(self.path):
@@ -200,7 +203,7 @@ class StateFile:
                 with self._link(new) as link:
                     link.run("PRAGMA synchronous = OFF")
                     self._migrate(link.run)
-                    self._share(link.run)
+                    self._enable_wal(link.run)
                 link.close()
                 _flush(new)
                 Path(new).rename(self.path)
@@ -211,7 +214,7 @@ class StateFile:
 
     @contextmanager
     def _alone(self) -> Generator[None]:
-        """Keep other processes from making the file; where files can be deleted while open."""
+        """Prevent other processes from creating the file, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield
             return
@@ -229,11 +232,11 @@ class StateFile:
             return ConfigurationError(
                 f"{self.path}: there is no such directory.",
                 path="path",
-                remedy="Make the directory; moorage makes the file in it.",
+                remedy="Create the directory; moorage creates the file in it.",
             )
         return StorageUnavailable(
             f"{self.path}: it cannot be reached ({error.strerror}).",
-            remedy="Let this process read and write the file and the directory it is in.",
+            remedy="Allow this process to read and write the file and its directory.",
         )
 
     def _version(self, run: Run) -> int:
@@ -244,19 +247,19 @@ class StateFile:
             raise ConfigurationError(
                 f"{self.path} is another program's database.",
                 path="path",
-                remedy="Give moorage a file of its own, which need not be there yet.",
+                remedy="Use a separate file, which need not exist yet.",
             )
         if version > len(MIGRATIONS):
             raise ConfigurationError(
-                f"{self.path} is of version {version}, and this release of moorage knows versions"
+                f"{self.path} has version {version}, and this release of moorage supports versions"
                 f" up to {len(MIGRATIONS)}.",
                 path="path",
-                remedy="Upgrade moorage here too; or give it another file.",
+                remedy="Upgrade moorage here too, or use another file.",
             )
         return version
 
     def _migrate(self, run: Run) -> None:
-        """Bring the file up to date, unless somebody has done so meanwhile."""
+        """Update the schema, unless another process has done so meanwhile."""
         run(f"PRAGMA page_size = {PAGE}")
         run("BEGIN IMMEDIATE")
         for step in MIGRATIONS[self._version(run) :]:
@@ -266,13 +269,13 @@ class StateFile:
         run(f"PRAGMA user_version = {len(MIGRATIONS)}")
         run("COMMIT")
 
-    def _share(self, run: Run) -> None:
-        """Give the file the journal that lets many use it."""
+    def _enable_wal(self, run: Run) -> None:
+        """Switch to the journal that allows concurrent readers and writers."""
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise ConfigurationError(
                 f"{self.path}: its file system cannot be shared between processes.",
                 path="path",
-                remedy="Put the file on a disk of this machine.",
+                remedy="Use a file on a local disk of this machine.",
             )
 
 

@@ -1,8 +1,8 @@
-"""Connections to one file: each used by one caller at a time, and none of them across a fork.
+"""Connections to one file, for one caller at a time each, and never across a fork.
 
-What SQLite knows of its locks it keeps for the process, and a child would inherit it without the
-locks. So before a fork all connections are closed, and who is in the middle of something is waited
-for. A child of a fork that did not wait must not open the file at all.
+SQLite records its locks per process, and a forked child would inherit the record without the locks.
+So before a fork all idle connections are closed, and connections in use are waited for. If the wait
+times out, the child must not open the file at all.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
     from moorage.adapters.databases._sqlite_file import Link
 
-_IDLE: Final = 8
+_MAX_IDLE: Final = 8
 _PATIENCE: Final = 1.0
-_NAP: Final = 0.000_2
+_POLL_INTERVAL: Final = 0.000_2
 
 
 class Pool:
     """The connections of one store.
 
-    `idle` are those that nobody uses: `pop` takes one, and `open` gives another if there is none.
+    Attributes:
+        idle: the unused connections; `pop` takes one, and `open` opens another if there is none.
     """
 
     def __init__(self) -> None:
@@ -36,15 +37,15 @@ class Pool:
         self._links: WeakSet[Link] = WeakSet()
         self._inherited: list[Link] = []
         self._opening = Lock()
-        self._standing = False
+        self._paused = False
         self._closed = False
-        around_fork(self, Pool._pause, Pool._go_on)
+        around_fork(self, Pool._pause, Pool._resume)
         in_child(self, Pool._start_afresh)
-        # In a circle of garbage Python would take the connections for forgotten ones.
+        # Otherwise Python would warn of unclosed connections when it collects a reference cycle.
         finalize(self, _close, self.idle)
 
     def open(self, connect: Callable[[], Link]) -> Link:
-        """Open a further connection."""
+        """Open another connection."""
         if self._closed:
             raise StorageUnavailable("The store is closed.", remedy="Use it before it is closed.")
         if self._inherited:
@@ -58,43 +59,43 @@ class Pool:
         return link
 
     def give(self, link: Link) -> None:
-        """Give back what was taken."""
-        if link.stale or len(self.idle) >= _IDLE:
+        """Return a connection to the pool."""
+        if link.stale or len(self.idle) >= _MAX_IDLE:
             link.close()
         else:
             self.idle.append(link)
 
     def clear(self) -> None:
-        """Close what nobody uses, and have the others closed when they are given back."""
+        """Close idle connections now, and the others when they are returned."""
         for link in list(self._links):
             link.stale = True
         _close(self.idle)
 
     def close(self) -> None:
-        """Close for good."""
+        """Close the pool."""
         self._closed = True
         self.clear()
 
     def _pause(self) -> None:
-        self._standing = self._opening.acquire(timeout=_PATIENCE)
+        self._paused = self._opening.acquire(timeout=_PATIENCE)
         end = monotonic() + _PATIENCE
         self.clear()
-        while self._under_way() and monotonic() < end:
-            sleep(_NAP)
+        while self._open_links() and monotonic() < end:
+            sleep(_POLL_INTERVAL)
             self.clear()
 
-    def _go_on(self) -> None:
-        if self._standing:
-            self._standing = False
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
             self._opening.release()
 
     def _start_afresh(self) -> None:
         self._opening = Lock()
-        # Closing them here would not be safe either.
-        self._inherited += self._under_way()
+        # Closing them in the child would not be safe either.
+        self._inherited += self._open_links()
         self.idle.clear()
 
-    def _under_way(self) -> list[Link]:
+    def _open_links(self) -> list[Link]:
         return [link for link in list(self._links) if link.open]
 
 

@@ -1,10 +1,10 @@
-"""The time of a SQLite file: the machine's boot clock, anchored once per boot to the wall clock.
+"""The time of a SQLite file: the machine's boot clock plus an origin that is stored once per boot.
 
-The anchor is a row of the file, so all processes of a machine go by the same time, whatever their
-wall clocks are set to meanwhile. Another boot finds a clock that counts from elsewhere, and anchors
-it anew; never before the latest time that the file knows of.
+The origin is a row of the file, so all processes of a machine have the same time, even if the wall
+clock changes. After a reboot the boot clock restarts, and the first process stores a new origin,
+such that the time is not before the latest time in the file.
 
-Where the system does not say which boot this is, the time is the wall clock's.
+On systems that do not identify a boot, the time is that of the wall clock.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from moorage.ports.clock import Clock
 
 Run: TypeAlias = "Callable[..., Any]"
-"""Runs a statement, and gives a cursor."""
+"""Runs a statement, and returns a cursor."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _ORIGIN: Final = "SELECT origin FROM clock WHERE boot = ?"
 
 
 def boot_id() -> str | None:
-    """Which run of the machine this is, if the system tells: Linux does."""
+    """Return the id of the current boot; None if the system has none, unlike Linux."""
     try:
         return _BOOT.read_text("ascii").strip() or None
     except (OSError, ValueError):
@@ -37,12 +37,12 @@ def origin(run: Run, boot: str, clock: Clock) -> int:
     row = run(_ORIGIN, (boot,)).fetchone()
     if row is None:
         run("BEGIN IMMEDIATE")
-        row = run(_ORIGIN, (boot,)).fetchone() or _anchored(run, boot, clock)
+        row = run(_ORIGIN, (boot,)).fetchone() or _store_origin(run, boot, clock)
         run("COMMIT")
     return row[0]  # type: ignore[no-any-return]  # an integer
 
 
-def _anchored(run: Run, boot: str, clock: Clock) -> tuple[int]:
+def _store_origin(run: Run, boot: str, clock: Clock) -> tuple[int]:
     latest = run("SELECT max(latest) FROM clock").fetchone()[0] or 0
     origin = max(wall(clock), latest) - clock.nanoseconds()
     run("DELETE FROM clock")
@@ -51,5 +51,5 @@ def _anchored(run: Run, boot: str, clock: Clock) -> tuple[int]:
 
 
 def wall(clock: Clock) -> int:
-    """The nanoseconds since the Unix epoch that a person's watch shows."""
+    """Return the time of the wall clock in nanoseconds since the Unix epoch."""
     return int(clock.utc().timestamp() * 1_000_000) * 1_000

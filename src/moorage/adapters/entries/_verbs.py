@@ -103,7 +103,7 @@ class HostEntryOperations(EntryOperations[E]):
                 SQLAlchemy; its database, or its file, has the tables of this store.
         """
         other = copy(self)
-        other._host = HostTransaction(connection, self._table.database, awaited=False)  # noqa: SLF001 - a copy of this store
+        other._host = HostTransaction(connection, self._table.database, is_async=False)  # noqa: SLF001 - a copy of this store
         return other
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
@@ -190,7 +190,7 @@ class AsyncHostEntryOperations(AsyncEntryOperations[E]):
                 store.
         """
         other = copy(self)
-        other._host = HostTransaction(connection, self._table.database, awaited=True)  # noqa: SLF001 - a copy of this store
+        other._host = HostTransaction(connection, self._table.database, is_async=True)  # noqa: SLF001 - a copy of this store
         return other
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:

@@ -9,14 +9,14 @@ gets a higher number and is committed later.
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
+from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
-from moorage.adapters.tables._sql import SqlTables, SyncSqlTables
+from moorage.adapters.tables._sql import AsyncSqlTables, SqlTables, SyncSqlTables
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
 from moorage.domain.entries.inbox import InboxEntry
@@ -27,8 +27,6 @@ from moorage.domain.secrets.frames import refusing
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
 
     import sqlalchemy
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -56,8 +54,8 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the tables in `postgresql`, `mysql` or `mariadb`."""
         kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        statements = cls._statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
-        return "".join(f"{statement};\n" for statement in statements)
+        sql = cls._statements(kind, prefix, schema)
+        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:
@@ -75,7 +73,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
         schema: str | None,
         *,
         create: bool,
-        awaited: bool,
+        is_async: bool,
     ) -> None:
         self._connect(
             url,
@@ -83,21 +81,23 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
             connections,
             lambda kind: self._statements(kind, prefix, schema),
             create=create,
-            awaited=awaited,
+            is_async=is_async,
         )
         self._table = EntryTable(self._kind, self._sql)
 
     async def _wait(self, seconds: float) -> bool:
         engine, end = self._engine, monotonic() + seconds
+        # The end of a short wait may come before a new connection has its first reply.
+        until = engine.until(None) + seconds
 
         async def listen(link: Any) -> bool:
-            notified: bool = await link.listen(self._sql.bare, end)
+            notified: bool = await link.listen(self._sql.bare, end, until)
             return notified
 
         if not self._sql.notifies:
             await engine.pause(seconds)
             return False
-        return await engine.attempt(listen, engine.until(None) + seconds, once=False)
+        return await engine.attempt(listen, until, once=False)
 
 
 class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
@@ -125,7 +125,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
             schema: the schema of the tables, if it is not the connection's default.
             create: whether to create missing tables; otherwise run `migrate()`.
         """
-        self._open(url, timeout, connections, prefix, schema, create=create, awaited=False)
+        self._open(url, timeout, connections, prefix, schema, create=create, is_async=False)
 
     def _transact(
         self,
@@ -145,7 +145,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
         return run_now(self._wait(seconds))
 
 
-class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
+class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[EntrySql]):
     """The common part of the asynchronous inbox and outbox."""
 
     @refusing
@@ -170,7 +170,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
             schema: the schema of the tables, if it is not the connection's default.
             create: whether to create missing tables; otherwise run `migrate()`.
         """
-        self._open(url, timeout, connections, prefix, schema, create=create, awaited=True)
+        self._open(url, timeout, connections, prefix, schema, create=create, is_async=True)
 
     async def _transact(
         self,
@@ -188,35 +188,6 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E]):
         only a pause.
         """
         return await self._wait(seconds)
-
-    async def migrate(self) -> None:
-        """Create missing tables."""
-        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
-
-        try:
-            async with AsyncEngine(self._source.engine).begin() as connection:
-                await connection.run_sync(self._create)
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close idle connections now, and the others when they are returned."""
-        self._engine.close()
-        await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 class SqlInbox(_SqlEntries[InboxEntry]):

@@ -1,10 +1,10 @@
-"""Inbox and outbox in a file of SQLite's, without a framework.
+"""Inbox and outbox in a SQLite file, without a framework.
 
-The file may be the host's own database, so that `add` writes in a transaction of the host
-(`within`). All else is done in short transactions on connections of the store's own.
+The file may be the host's own database, so `add` can write in a transaction of the host (`within`).
+All other operations are short transactions on the store's own connections.
 
-The time is the machine's boot clock, anchored in the file once per boot, so no step of a wall
-clock touches it; on systems that do not tell one boot from another it is the wall clock.
+The time is the machine's boot clock. Its origin is stored in the file once per boot, so changes of
+the wall clock have no effect. On systems that do not identify a boot it is the wall clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency._closing import AsyncClosing
 from moorage.adapters.databases._sqlite_time import boot_id
+from moorage.adapters.databases._table_definition import TableDefinition, ddl_text
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
 from moorage.adapters.tables._host_transactions import HostTransaction
 from moorage.adapters.tables._sqlite import SqliteTables
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Coroutine
     from datetime import datetime, timedelta
-    from typing import Self
 
     from moorage.adapters.tables._table import Execute
     from moorage.ports.clock import Clock
@@ -41,7 +42,7 @@ PREFIX: Final = "moorage_"
 
 
 class _FileClock:
-    """The time of a file: the boot clock, and what to add to it, which is a row of the file.
+    """The time of a file: the boot clock plus an origin, which is a row of the file.
 
     Args:
         clock: measures time.
@@ -57,7 +58,7 @@ class _FileClock:
         self._origin: int | None = None
 
     async def __call__(self, execute: Execute) -> datetime:
-        """The time now."""
+        """Return the current time."""
         if self._boot is None:
             return self._clock.utc().astimezone(UTC)
         origin = self._origin
@@ -87,7 +88,7 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
     shortest_lease: Final = FILE_LEASE
 
     _kind: ClassVar[type[Any]]
-    _called: ClassVar[str]
+    _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
 
     def __init__(
@@ -99,29 +100,25 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Name the tables and the file.
+        """Set the tables and the file.
 
         Args:
-            path: of the file.
-            timeout: seconds, or a timedelta: how long to wait while others write.
-            prefix: what the names of the tables begin with.
-            create: make the tables when they are missing. Left out, `migrate()` makes them.
+            path: the path of the file.
+            timeout: seconds, or a timedelta, to wait while others write.
+            prefix: the beginning of the tables' names.
+            create: whether to create missing tables; otherwise run `migrate()`.
             clock: measures time; by default the machine's boot clock.
         """
-        self._sql = _statements(self._called, prefix)
-        clocks = table_name(f"{prefix}clock", prefix, None, "sqlite")
-        making = _making(self._sql, clocks)
-        self._open(path, timeout, create=create, table=self._sql.table, making=making)
-        file_clock = _FileClock(clock or SystemClock(), clocks, self._sql.table)
+        self._sql = _statements(self._table_suffix, prefix)
+        definitions = _definitions(self._sql, prefix)
+        self._open(path, timeout, create=create, definitions=definitions)
+        file_clock = _FileClock(clock or SystemClock(), definitions[-1].table, self._sql.table)
         self._table = EntryTable[E](self._kind, self._sql, file_clock)
 
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
-        """The statements that make the tables, for a host that makes its own migrations."""
-        clocks = table_name(f"{prefix}clock", prefix, None, "sqlite")
-        return "".join(
-            f"{statement};\n" for statement in _making(_statements(cls._called, prefix), clocks)
-        )
+        """Return the statements that create the tables, for a host's own migrations."""
+        return ddl_text(_definitions(_statements(cls._table_suffix, prefix), prefix))
 
     def _transact(
         self,
@@ -133,13 +130,13 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
         return self._do(work, timeout)
 
 
-class _AsyncEntries(AsyncHostEntryOperations[E]):
+class _AsyncEntries(AsyncClosing, AsyncHostEntryOperations[E]):
     """The common part of the asynchronous inbox and outbox; threads wait for the disk."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
 
-    _made: ClassVar[type[_Entries[Any]]]
+    _sync_class: ClassVar[type[_Entries[Any]]]
 
     def __init__(
         self,
@@ -151,24 +148,18 @@ class _AsyncEntries(AsyncHostEntryOperations[E]):
         clock: Clock | None = None,
     ) -> None:
         """Name the tables and the file; the arguments are those of the synchronous store."""
-        self._plain: _Entries[E] = self._made(
+        self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )
-        self._table = self._plain._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        self._table = self._store._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
 
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
-        """The statements that make the tables, for a host that makes its own migrations."""
-        return cls._made.ddl(prefix=prefix)
+        """Return the statements that create the tables, for a host's own migrations."""
+        return cls._sync_class.ddl(prefix=prefix)
 
     def __repr__(self) -> str:
-        return f"Async{self._plain!r}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+        return f"Async{self._store!r}"
 
     async def _transact(
         self,
@@ -177,47 +168,49 @@ class _AsyncEntries(AsyncHostEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        return await asyncio.to_thread(self._plain._do, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        return await asyncio.to_thread(self._store._do, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
 
     async def migrate(self) -> None:
-        """Create missing tables."""
-        await asyncio.to_thread(self._plain.migrate)
+        """Create missing tables, and add missing columns and indexes."""
+        await asyncio.to_thread(self._store.migrate)
 
     async def aclose(self) -> None:
-        """Close every connection that is idle, and each other one when it is no longer used."""
-        await asyncio.to_thread(self._plain.close)
+        """Close idle connections now, and the others when they are returned."""
+        await asyncio.to_thread(self._store.close)
 
 
 class SqliteInbox(_Entries[InboxEntry]):
-    """An `InboxStorage` in a file of SQLite's, such as the host's own database."""
+    """An `InboxStorage` in a SQLite file, such as the host's own database."""
 
-    _kind, _called = InboxEntry, "inbox"
+    _kind, _table_suffix = InboxEntry, "inbox"
 
 
 class SqliteOutbox(_Entries[OutboxEntry]):
-    """An `OutboxStorage` in a file of SQLite's, such as the host's own database."""
+    """An `OutboxStorage` in a SQLite file, such as the host's own database."""
 
-    _kind, _called = OutboxEntry, "outbox"
+    _kind, _table_suffix = OutboxEntry, "outbox"
 
 
 class AsyncSqliteInbox(_AsyncEntries[InboxEntry]):
-    """An `AsyncInboxStorage` in a file of SQLite's, such as the host's own database."""
+    """An `AsyncInboxStorage` in a SQLite file, such as the host's own database."""
 
-    _made = SqliteInbox
+    _sync_class = SqliteInbox
 
 
 class AsyncSqliteOutbox(_AsyncEntries[OutboxEntry]):
-    """An `AsyncOutboxStorage` in a file of SQLite's, such as the host's own database."""
+    """An `AsyncOutboxStorage` in a SQLite file, such as the host's own database."""
 
-    _made = SqliteOutbox
+    _sync_class = SqliteOutbox
 
 
-def _statements(called: str, prefix: str) -> EntrySql:
-    bare = f"{prefix}{called}"
+def _statements(suffix: str, prefix: str) -> EntrySql:
+    bare = f"{prefix}{suffix}"
     return EntrySql("sqlite", bare, table_name(bare, prefix, None, "sqlite"), "")
 
 
-def _making(sql: EntrySql, clocks: str) -> list[str]:
-    """The statements that make the tables where they are missing."""
-    columns = "boot TEXT PRIMARY KEY, origin INTEGER NOT NULL"
-    return [*sql.ddl(), f"CREATE TABLE IF NOT EXISTS {clocks} ({columns})"]
+def _definitions(sql: EntrySql, prefix: str) -> tuple[TableDefinition, ...]:
+    """Return the definitions of the tables; the last one is that of the clock's origins."""
+    bare = f"{prefix}clock"
+    columns = {"boot": "TEXT PRIMARY KEY", "origin": "INTEGER NOT NULL"}
+    table = table_name(bare, prefix, None, "sqlite")
+    return *sql.definitions(), TableDefinition("sqlite", bare, table, columns)

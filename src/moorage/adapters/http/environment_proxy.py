@@ -1,4 +1,4 @@
-"""The proxy that the environment names, for whoever chooses to ask it."""
+"""Reads the proxy from environment variables, for callers that choose to use it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def environment_proxy(
 ) -> Proxy | None:
     """Return the proxy for URLs with this scheme, or None if the environment names none.
 
-    `https_proxy`, or else `all_proxy`, says where it is, and `no_proxy` what is reached directly;
-    each may be in capitals. `HTTP_PROXY` in capitals is not read where a program answers a CGI
-    request, because whoever sends that decides about its value.
+    `https_proxy`, or else `all_proxy`, has its URL, and `no_proxy` the hosts to reach directly;
+    each may be in capitals. `HTTP_PROXY` in capitals is ignored in a CGI program, because the
+    sender of the request sets it.
 
     Raises:
-        ConfigurationError: what it names is no proxy. The message does not repeat it.
+        ConfigurationError: the variable is not a valid proxy. The message does not repeat it.
     """
     for name in _names(scheme, cgi=_read("REQUEST_METHOD", environ) is not None):
         url = _read(name, environ)

@@ -5,14 +5,19 @@ Every statement has `?` as the placeholder of its values, which is replaced by t
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.adapters.databases._table_definition import Index, TableDefinition
 from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
 from moorage.adapters.tables._table import micros, moment
+from moorage.domain.observation.events import LONGEST_MESSAGE
 from moorage.domain.observation.integration_log import (
+    EQUAL_FIELDS,
+    TEXT_FIELDS,
     IntegrationLog,
     IntegrationStatus,
     LogPage,
@@ -27,22 +32,35 @@ if TYPE_CHECKING:
     from moorage.domain.observation.integration_log import LogQuery
 
 COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
-_EQUAL: Final = ("service", "operation", "tenant", "region", "subject", "id")
 _NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
 _NUMBERS: Final = frozenset({"started_at", "attempts", "http_status"})
 _TEXT_LENGTH: Final = 255
+_TEXT_LENGTHS: Final = {"error_message": LONGEST_MESSAGE + 1}
 _MAX_NUMBER: Final = 2**63 - 1
 _REMOVAL_BATCH: Final = 1_000
 """The number of rows that one transaction deletes, so that others do not wait long for it."""
 
+_WILDCARD: Final = re.compile("[%_!]")
+_CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
+
 _INDEXES: Final = (
-    ("time", "started_at, number"),
-    ("service", "service, started_at, number"),
-    ("tenant", "tenant, started_at, number"),
-    ("status", "status, started_at, number"),
-    ("subject", "subject"),
-    ("entry", "id"),
+    Index("time", "started_at, number"),
+    Index("service", "service, started_at, number"),
+    Index("tenant", "tenant, started_at, number"),
+    Index("status", "status, started_at, number"),
+    *(
+        Index(name, f"{column}, started_at, number", f" WHERE {column} IS NOT NULL")
+        for name, column in (
+            ("operation", "operation"),
+            ("vendor", "vendor"),
+            ("subject_time", "subject"),
+            ("key_time", "idempotency_key"),
+            ("trace_time", "trace_id"),
+        )
+    ),
+    Index("entry_time", "id, started_at, number"),
 )
+"""Each has the order of pages, so that no page is sorted or scans the table."""
 
 
 @attrs.frozen(slots=False)
@@ -60,11 +78,6 @@ class LogSql:
     bare: str
     table: str
     columns: tuple[str, ...] = COLUMNS
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must exist."""
-        return (self.table,)
 
     @cached_property
     def insert(self) -> str:
@@ -98,25 +111,22 @@ class LogSql:
         batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted
         return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted
 
-    def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """Return the statements that create a missing table."""
-        columns = [f"number {NUMBER_KINDS[self.kind]}", *map(self._column, self.columns)]
-        if self.kind == "mysql":
-            columns += [f"INDEX {name} ({of})" for name, of in _INDEXES]
+    def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
+        """Return the definition of the table."""
+        columns = {"number": NUMBER_KINDS[self.kind]}
+        columns |= {name: _column_kind(name) for name in self.columns}
         options = collated(self.kind, mariadb=mariadb)
-        statements = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){options}"]
-        if self.kind != "mysql":
-            statements += [
-                f"CREATE INDEX IF NOT EXISTS {self.bare}_{name} ON {self.table} ({of})"
-                for name, of in _INDEXES
-            ]
-        return statements
+        return (
+            TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
+        )
 
-    def _column(self, name: str) -> str:
-        kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({_TEXT_LENGTH})"
-        if name == "duration":
-            kind = "DOUBLE PRECISION"
-        return f"{name} {kind}{' NOT NULL' if name in _NOT_NULL else ''}"
+
+def _column_kind(name: str) -> str:
+    length = _TEXT_LENGTHS.get(name, _TEXT_LENGTH)
+    kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({length})"
+    if name == "duration":
+        kind = "DOUBLE PRECISION"
+    return f"{kind} NOT NULL" if name in _NOT_NULL else kind
 
 
 class LogTable:
@@ -209,12 +219,12 @@ def _value(name: str, value: Any) -> Value:
         if abs(number) > _MAX_NUMBER:
             raise OverflowError
         return number
-    return text_of(value)
+    return text_of(value, _TEXT_LENGTHS.get(name, _TEXT_LENGTH))
 
 
-def text_of(value: str) -> str:
+def text_of(value: str, length: int = _TEXT_LENGTH) -> str:
     """Return a text as every database accepts it: encodable, and no longer than a column."""
-    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_TEXT_LENGTH]
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:length]
 
 
 def _entry(row: dict[str, Any]) -> IntegrationLog:
@@ -228,7 +238,7 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value]] = [
         (f"{name} = ?", text_of(value))
-        for name in _EQUAL
+        for name in EQUAL_FIELDS
         if (value := getattr(query, name)) is not None
     ]
     if query.status is not None:
@@ -236,7 +246,12 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
     for condition, time in (("started_at >= ?", query.since), ("started_at < ?", query.until)):
         if time is not None:
             conditions.append((condition, micros(time)))
-    return [condition for condition, _ in conditions], [value for _, value in conditions]
+    where, values = [condition for condition, _ in conditions], [item for _, item in conditions]
+    if query.text is not None:
+        where.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
+        escaped = _WILDCARD.sub(r"!\g<0>", text_of(query.text))
+        values += [f"%{escaped}%"] * len(TEXT_FIELDS)
+    return where, values
 
 
 def _position(cursor: str) -> tuple[int, int]:

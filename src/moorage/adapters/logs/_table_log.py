@@ -6,13 +6,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from moorage.adapters.concurrency._closing import AsyncClosing
 from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.queue import LogQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
-    from typing import Self
 
     from moorage.adapters.tables._table import Execute
     from moorage.domain.observation.integration_log import (
@@ -107,7 +107,7 @@ class TableLog:
         self._run(partial(self._table.add, entries=entries))
 
 
-class AsyncTableLog:
+class AsyncTableLog(AsyncClosing):
     """The asynchronous operations of a log; threads wait for the database."""
 
     durable: Final = False
@@ -122,12 +122,6 @@ class AsyncTableLog:
 
     def __repr__(self) -> str:
         return f"Async{self._log!r}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Queue an entry, which is stored a moment later."""

@@ -1,8 +1,9 @@
 """The queue of an integration log: entries wait in memory until a thread has stored them.
 
 `write` never waits and never raises. A thread stores the queue a moment later and ends when it is
-empty. Queued entries are also stored before a query, by `close`, and when the process ends. Without
-threads, the host calls `flush`, such as at the end of each request.
+empty. Queued entries are also stored before a query, by `close`, when the process ends, and before
+SIGTERM ends it unless the host handles that signal. Without threads, the host calls `flush`, such
+as at the end of each request.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from weakref import WeakSet
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
+from moorage.adapters.concurrency.termination import before_termination
 from moorage.adapters.notices import give_notice
 from moorage.domain.secrets.frames import careful
 from moorage.domain.values.durations import count, seconds
@@ -69,6 +71,7 @@ class LogQueue:
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
         )
         self._listed = False
+        before_termination(flush_all)
         self._start_afresh()
         in_child(self, LogQueue._start_afresh)
 
@@ -150,7 +153,7 @@ class LogQueue:
             self._lose(
                 len(batch) - room, f"more than {self._max_waiting} entries wait to be stored"
             )
-        self._waiting.extendleft(reversed(batch[len(batch) - room :] if room else ()))
+        self._waiting.extendleft(reversed(batch[max(0, len(batch) - room) :]))
 
     def _lose(self, number: int, reason: str) -> None:
         self.lost += number
@@ -171,6 +174,13 @@ class LogQueue:
 def _listen() -> None:
     # A handler cannot be removed, so there is one for all, registered with the first.
     atexit.register(close_all)
+
+
+def flush_all() -> None:
+    """Store the entries of every queue in use, as far as the databases are available."""
+    for queue in list(_queues):
+        with suppress(ConnectorError):
+            queue.flush()
 
 
 def close_all() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import dialect_of
+from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
 from moorage.adapters.tables._sql import SyncSqlTables
@@ -68,7 +69,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
             connections,
             lambda kind: _statements(kind, prefix, schema),
             create=create,
-            awaited=False,
+            is_async=False,
         )
         self._set_up(
             self._sql,
@@ -84,8 +85,8 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
     def ddl(cls, dialect: str, *, prefix: str = PREFIX, schema: str | None = None) -> str:
         """Return the statements that create the table in `postgresql`, `mysql` or `mariadb`."""
         kind = "postgresql" if dialect_of(dialect).name == "postgresql" else "mysql"
-        statements = _statements(kind, prefix, schema).ddl(mariadb=dialect == "mariadb")
-        return "".join(f"{statement};\n" for statement in statements)
+        sql = _statements(kind, prefix, schema)
+        return ddl_text(sql.definitions(mariadb=dialect == "mariadb"))
 
     def _in_database(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return run_now(self._do(work, None))

@@ -1,6 +1,6 @@
-"""The integration log in a file of SQLite's, without a framework.
+"""The integration log in a SQLite file, without a framework.
 
-Entries wait in memory for half a second, and a thread writes them together.
+Entries wait in memory for half a second, and a thread stores them together.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from moorage.adapters.databases._table_definition import ddl_text
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import TABLE, AsyncTableLog, TableLog
 from moorage.adapters.tables._sqlite import SqliteTables
@@ -26,17 +27,17 @@ PREFIX: Final = "moorage_"
 
 
 class SqliteIntegrationLogger(TableLog, SqliteTables):
-    """An `IntegrationLogger` in a file of SQLite's, such as the host's own database.
+    """An `IntegrationLogger` in a SQLite file, such as the host's own database.
 
     Args:
-        path: of the file.
-        timeout: seconds, or a timedelta: how long to wait while others write.
-        prefix: what the name of the table begins with.
-        create: make the table when it is missing. Left out, `migrate()` makes it.
-        max_waiting: how many entries may wait to be written; beyond that the oldest are lost.
-        every: seconds, or a timedelta, after which what is queued is written.
-        threads: whether a thread may write the queue; by default where threads run. Without one
-            call `flush`, such as at the end of each request.
+        path: the path of the file.
+        timeout: seconds, or a timedelta, to wait while others write.
+        prefix: the beginning of the table's name.
+        create: whether to create a missing table; otherwise run `migrate()`.
+        max_waiting: the maximum number of queued entries; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes of the queue.
+        threads: whether a thread may write the queue; by default if threads are supported.
+            Without a thread, call `flush`, such as at the end of each request.
     """
 
     reach: Final = "machine"
@@ -53,7 +54,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
         threads: bool | None = None,
     ) -> None:
         sql = _statements(prefix)
-        self._open(path, timeout, create=create, table=sql.table, making=sql.ddl())
+        self._open(path, timeout, create=create, definitions=sql.definitions())
         self._set_up(
             sql,
             self._path,
@@ -66,15 +67,15 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
 
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
-        """The statements that make the table, for a host that makes its own migrations."""
-        return "".join(f"{statement};\n" for statement in _statements(prefix).ddl())
+        """Return the statements that create the table, for a host's own migrations."""
+        return ddl_text(_statements(prefix).definitions())
 
     def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
         return self._do(work, None)
 
 
 class AsyncSqliteIntegrationLogger(AsyncTableLog):
-    """An `AsyncIntegrationLogger` in a file of SQLite's, such as the host's own database.
+    """An `AsyncIntegrationLogger` in a SQLite file, such as the host's own database.
 
     It takes the arguments of `SqliteIntegrationLogger`.
     """
@@ -104,7 +105,7 @@ class AsyncSqliteIntegrationLogger(AsyncTableLog):
 
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
-        """The statements that make the table, for a host that makes its own migrations."""
+        """Return the statements that create the table, for a host's own migrations."""
         return SqliteIntegrationLogger.ddl(prefix=prefix)
 
 

@@ -11,8 +11,10 @@ import sqlite3
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.databases._table_definition import TableDefinition
 from moorage.adapters.sealed._row import Row
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 
     from moorage.adapters.sealed._row import Swap
 
-_TABLE: Final = (
-    "CREATE TABLE IF NOT EXISTS credential (about BLOB PRIMARY KEY, sealed BLOB NOT NULL)"
-    " WITHOUT ROWID"
+_TABLE: Final = TableDefinition(
+    "sqlite",
+    "credential",
+    "credential",
+    {"about": "BLOB PRIMARY KEY", "sealed": "BLOB NOT NULL"},
+    options=" WITHOUT ROWID",
 )
+_VERSION: Final = 1
+"""The version of the table in new files, to be increased with each new column."""
+
 _GET: Final = "SELECT sealed FROM credential WHERE about = ?"
 _PUT: Final = "INSERT OR REPLACE INTO credential (about, sealed) VALUES (?, ?)"
 _DROP: Final = "DELETE FROM credential WHERE about = ?"
@@ -35,7 +43,7 @@ _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY ab
 
 
 class SealedFile:
-    """The rows in a file; its operations block.
+    """The rows in a file.
 
     Args:
         path: the path of the file.
@@ -52,34 +60,34 @@ class SealedFile:
         self._application = application
         self._what = what
 
-    async def find(self, about: bytes, /) -> bytes | None:
+    def find(self, about: bytes, /) -> bytes | None:
         """Return the sealed text of this id; None if there is none."""
         with self._transaction() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
 
-    async def put(self, about: bytes, sealed: bytes, /) -> None:
+    def put(self, about: bytes, sealed: bytes, /) -> None:
         """Store a sealed text."""
         with self._transaction() as link:
             link.execute(_PUT, (about, sealed))
 
-    async def swap(self, swaps: Sequence[Swap], /) -> int:
+    def swap(self, swaps: Sequence[Swap], /) -> int:
         """Replace texts that have not changed, and return their number."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
 
-    async def drop(self, about: bytes, /) -> bool:
+    def drop(self, about: bytes, /) -> bool:
         """Delete the sealed text of this id, and return whether there was one."""
         with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 
-    async def clear(self) -> int:
+    def clear(self) -> int:
         """Delete all rows, and return their number."""
         with self._transaction() as link:
             return link.execute(_CLEAR).rowcount
 
-    async def page(self, after: bytes, size: int, /) -> list[Row]:
+    def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return up to `size` rows after an id, in order."""
         with self._transaction() as link:
             selected = link.execute(_PAGE, (after, size)).fetchall()
@@ -119,23 +127,31 @@ class SealedFile:
             Path(name).unlink()
 
     def _prepare(self, link: sqlite3.Connection) -> None:
-        if _application(link) == self._application:
+        application, version = _file_identity(link)
+        if application == self._application and version >= _VERSION:
             return
         link.execute("BEGIN IMMEDIATE")
-        application_id = _application(link)
+        application, version = _file_identity(link)
         empty = not link.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application_id != self._application:
-            if application_id or not empty:
+        if application != self._application or version < _VERSION:
+            if application != self._application and (application or not empty):
                 raise ConfigurationError(
                     f"The file {self.path} is another database, not one of {self._what}.",
                     path="path",
                     remedy=f"Use a separate file for the {self._what}, which need not exist yet.",
                 )
-            link.execute(_TABLE)
+
+            async def run(statement: str) -> list[Any]:
+                return link.execute(statement).fetchall()
+
+            run_now(_TABLE.create(run))
             link.execute(f"PRAGMA application_id = {self._application}")
+            link.execute(f"PRAGMA user_version = {_VERSION}")
         link.execute("COMMIT")
 
 
-def _application(link: sqlite3.Connection) -> int:
-    application_id: int = link.execute("PRAGMA application_id").fetchone()[0]
-    return application_id
+def _file_identity(link: sqlite3.Connection) -> tuple[int, int]:
+    """Return the application id and the version of a file."""
+    query = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+    application, version = link.execute(query).fetchone()
+    return application, version

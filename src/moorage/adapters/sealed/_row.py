@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -24,12 +25,41 @@ class Swap(NamedTuple):
     new: bytes
 
 
-class Rows(Protocol):
-    """A table. Each operation is one transaction, and durable when it returns.
+class SealedRows(Protocol):
+    """A table of encrypted texts, for operations that may block.
 
-    `swap` returns how many texts it replaced, `drop` whether it deleted one. `page` returns up to
-    `size` rows after a place, in order; the empty place is before all rows.
+    Each operation is one transaction, and durable when it returns. A row is found by its id, for
+    which the table may use a digest. Errors are raised as `StorageUnavailable`, or as
+    `ConfigurationError` if there is no table.
     """
+
+    def find(self, about: bytes, /) -> bytes | None:
+        """Return the encrypted text of this id; None if there is none."""
+        ...
+
+    def put(self, about: bytes, sealed: bytes, /) -> None:
+        """Store an encrypted text, in place of an earlier one with this id."""
+        ...
+
+    def swap(self, swaps: Sequence[Swap], /) -> int:
+        """Replace texts that have not changed, and return their number."""
+        ...
+
+    def page(self, after: bytes, size: int, /) -> Sequence[Row]:
+        """Return up to `size` rows after a place, in order; the empty place is before all rows."""
+        ...
+
+    def drop(self, about: bytes, /) -> bool:
+        """Delete the encrypted text of this id, and return whether there was one."""
+        ...
+
+    def clear(self) -> int:
+        """Delete all rows, and return their number."""
+        ...
+
+
+class Rows(Protocol):
+    """The operations of `SealedRows` as coroutines, which may never suspend."""
 
     async def find(self, about: bytes, /) -> bytes | None: ...
 
@@ -40,3 +70,55 @@ class Rows(Protocol):
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]: ...
 
     async def drop(self, about: bytes, /) -> bool: ...
+
+    async def clear(self) -> int: ...
+
+
+class BlockingRows:
+    """Coroutines that block their thread, for synchronous callers."""
+
+    def __init__(self, rows: SealedRows) -> None:
+        self._rows = rows
+
+    async def find(self, about: bytes, /) -> bytes | None:
+        return self._rows.find(about)
+
+    async def put(self, about: bytes, sealed: bytes, /) -> None:
+        self._rows.put(about, sealed)
+
+    async def swap(self, swaps: Sequence[Swap], /) -> int:
+        return self._rows.swap(swaps)
+
+    async def page(self, after: bytes, size: int, /) -> Sequence[Row]:
+        return self._rows.page(after, size)
+
+    async def drop(self, about: bytes, /) -> bool:
+        return self._rows.drop(about)
+
+    async def clear(self) -> int:
+        return self._rows.clear()
+
+
+class ThreadedRows:
+    """Coroutines that wait for a thread, for asynchronous callers."""
+
+    def __init__(self, rows: SealedRows) -> None:
+        self._rows = rows
+
+    async def find(self, about: bytes, /) -> bytes | None:
+        return await asyncio.to_thread(self._rows.find, about)
+
+    async def put(self, about: bytes, sealed: bytes, /) -> None:
+        await asyncio.to_thread(self._rows.put, about, sealed)
+
+    async def swap(self, swaps: Sequence[Swap], /) -> int:
+        return await asyncio.to_thread(self._rows.swap, swaps)
+
+    async def page(self, after: bytes, size: int, /) -> Sequence[Row]:
+        return await asyncio.to_thread(self._rows.page, after, size)
+
+    async def drop(self, about: bytes, /) -> bool:
+        return await asyncio.to_thread(self._rows.drop, about)
+
+    async def clear(self) -> int:
+        return await asyncio.to_thread(self._rows.clear)

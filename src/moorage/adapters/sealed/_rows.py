@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Column, Table, Text, delete, select, text, update
 from sqlalchemy.dialects import mysql, postgresql
 
+from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_schema import (
     BYTES,
     DIGEST,
     byte_comparison,
     exclusive_creation,
+    run_statement,
 )
+from moorage.adapters.databases._table_definition import add_missing_columns
 from moorage.adapters.sealed._row import Row
 from moorage.domain.state.packing import unpack_values
 from moorage.errors import ConfigurationError
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData
 
     from moorage.adapters.databases._sql_source import Source
-    from moorage.adapters.databases._sql_transactions import AsyncTransactions, BlockingTransactions
+    from moorage.adapters.databases._sql_transactions import Transactions
     from moorage.adapters.sealed._row import Swap
     from moorage.errors import ConnectorError
 
@@ -37,14 +40,14 @@ _DENIED: Final = frozenset({"42501", 1142, 1143})
 _LONGEST: Final = 1_000
 
 
-class SealedRows:
+class SqlRows:
     """The rows of the table, in the order of their ids."""
 
     def __init__(
         self,
         source: Source,
         table: Table,
-        transactions: type[BlockingTransactions | AsyncTransactions],
+        transactions: type[Transactions],
         timeout: float,
     ) -> None:
         kind = source.kind
@@ -127,8 +130,19 @@ def declared(metadata: MetaData, name: str, schema: str | None) -> Table:
 
 
 def create(table: Table, connection: Connection) -> None:
+    dialect = connection.dialect
+    preparer = dialect.identifier_preparer
+    columns = {
+        preparer.format_column(column): dialect.type_compiler_instance.process(column.type)
+        + ("" if column.nullable else " NOT NULL")
+        for column in table.columns
+    }
+    kind = "postgresql" if dialect.name == "postgresql" else "mysql"
+    quoted = preparer.format_table(table)
     with exclusive_creation(connection, table.name):
         table.metadata.create_all(connection, [table])
+        run = run_statement(connection)
+        run_now(add_missing_columns(run, kind, table.name, quoted, columns))
 
 
 def _timeout_statements(kind: str, timeout: float) -> list[str]:

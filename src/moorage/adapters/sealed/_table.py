@@ -9,8 +9,12 @@ from sqlalchemy.schema import CreateTable
 
 from moorage.adapters.databases._sql_schema import checked, dialect_of
 from moorage.adapters.databases._sql_source import Source
-from moorage.adapters.databases._sql_transactions import AsyncTransactions, BlockingTransactions
-from moorage.adapters.sealed._rows import SealedRows, create, declared
+from moorage.adapters.databases._sql_transactions import (
+    AsyncTransactions,
+    BlockingTransactions,
+    Transactions,
+)
+from moorage.adapters.sealed._rows import SqlRows, create, declared
 from moorage.domain.values.durations import seconds
 
 if TYPE_CHECKING:
@@ -20,17 +24,14 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "moorage_"
 
-_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
-
 
 class SealedTable:
     """The common part of the synchronous and the asynchronous table."""
 
-    _called: ClassVar[str]
+    _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
 
-    _rows: SealedRows
+    _rows: SqlRows
     _source: Source
     _table: Table
 
@@ -43,59 +44,50 @@ class SealedTable:
     @classmethod
     def _declared(cls, metadata: MetaData | None, prefix: str, schema: str | None) -> Table:
         metadata = checked(metadata, prefix)
-        name = f"{prefix}{cls._called}"
+        name = f"{prefix}{cls._table_suffix}"
         existing = metadata.tables.get(f"{schema}.{name}" if schema else name)
         return declared(metadata, name, schema) if existing is None else existing
+
+    def _connect(
+        self,
+        url: object,
+        timeout: float | timedelta,
+        prefix: str,
+        schema: str | None,
+        transactions: type[Transactions],
+        *,
+        is_async: bool,
+    ) -> None:
+        bound = seconds(timeout, "timeout")
+        self._table = self._declared(None, prefix, schema)
+        self._source = Source(url, is_async=is_async, timeout=bound, path="url")
+        self._rows = SqlRows(self._source, self._table, transactions, bound)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.where}>"
 
 
-class PlainSealedTable(SealedTable):
+class SyncSealedTable(SealedTable):
     """A table with synchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
     ) -> None:
-        bound = seconds(timeout, "timeout")
-        self._table = self._declared(None, prefix, schema)
-        self._source = Source(url, _SYNC_DRIVERS, awaited=False, timeout=bound, path="url")
-        self._rows = SealedRows(self._source, self._table, BlockingTransactions, bound)
+        self._connect(url, timeout, prefix, schema, BlockingTransactions, is_async=False)
 
     def migrate(self) -> None:
-        """Create a missing table."""
-        try:
-            with self._source.engine.begin() as connection:
-                create(self._table, connection)
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        # Raised outside the handler, so that it does not carry the driver's frames with the
-        # password.
-        raise failure
+        """Create a missing table, and add missing columns."""
+        self._source.create_tables(partial(create, self._table))
 
 
-class AwaitedSealedTable(SealedTable):
+class AsyncSealedTable(SealedTable):
     """A table with asynchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
     ) -> None:
-        bound = seconds(timeout, "timeout")
-        self._table = self._declared(None, prefix, schema)
-        self._source = Source(url, _ASYNC_DRIVERS, awaited=True, timeout=bound, path="url")
-        self._rows = SealedRows(self._source, self._table, AsyncTransactions, bound)
+        self._connect(url, timeout, prefix, schema, AsyncTransactions, is_async=True)
 
     async def migrate(self) -> None:
-        """Create a missing table."""
-        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
-
-        try:
-            async with AsyncEngine(self._source.engine).begin() as connection:
-                await connection.run_sync(partial(create, self._table))
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        raise failure
+        """Create a missing table, and add missing columns."""
+        await self._source.acreate_tables(partial(create, self._table))

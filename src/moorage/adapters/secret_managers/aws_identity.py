@@ -103,12 +103,12 @@ class AwsEnvironment:
         relative = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         if relative:
             return _CONTAINERS + relative
-        full = self.environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-        if not full:
+        full_uri = self.environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        if not full_uri:
             return None
-        parts = urlsplit(full)
+        parts = urlsplit(full_uri)
         if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _TRUSTED):
-            return full
+            return full_uri
         raise ConfigurationError(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI points to another machine, without TLS.",
             path="identity",

@@ -100,11 +100,11 @@ class AwsSecretsManager:
 
     @property
     def where(self) -> str:
-        """Its name in messages."""
+        """The name of the manager in messages."""
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of an owner's secret; None if it would be ambiguous."""
+        """Return the secret's name for a service and tenant; None if two could share it."""
         return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed

@@ -127,7 +127,7 @@ class AzureKeyVault:
 
     @property
     def where(self) -> str:
-        """Its name in messages."""
+        """The name of the manager in messages."""
         return f"Key Vault at {self.address}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:

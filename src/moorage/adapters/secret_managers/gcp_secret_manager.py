@@ -143,7 +143,7 @@ class GcpSecretManager:
 
     @property
     def where(self) -> str:
-        """Its name in messages."""
+        """The name of the manager in messages."""
         return f"Secret Manager of Google's project {self.project!r}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:

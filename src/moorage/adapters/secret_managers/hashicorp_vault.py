@@ -129,7 +129,7 @@ class HashiCorpVault:
 
     @property
     def where(self) -> str:
-        """Its name in messages."""
+        """The name of the manager in messages."""
         inside = "" if self.namespace is None else f", namespace {self.namespace!r}"
         return f"Vault at {self.address}{inside}"
 

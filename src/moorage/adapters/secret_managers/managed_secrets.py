@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency._closing import Closing
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
@@ -14,8 +15,6 @@ from moorage.domain.values.durations import seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
 
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.http.requests import Request, Response
@@ -29,7 +28,7 @@ _UNLIMITED_QUEUE = 10**9
 
 
 @careful
-class ManagedSecrets:
+class ManagedSecrets(Closing):
     """Reads secrets by name from a secret manager.
 
     Args:
@@ -65,17 +64,6 @@ class ManagedSecrets:
         """Close the connections, if the HTTP client is its own."""
         if self._close is not None:
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def session_now(

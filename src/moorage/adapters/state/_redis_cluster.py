@@ -1,13 +1,13 @@
-"""The nodes of a cluster, for threads: each request goes to the node that has its keys.
+"""Connections to the nodes of a cluster, for threads: a request goes to the node with its keys.
 
 Laws:
 
-1. Everything that a request needs ends by its caller's deadline: learning the nodes, connecting,
+1. The caller's deadline covers every step of a request: loading the list of nodes, connecting, and
    the reply.
-2. Whoever learns the nodes tries one after another, each for its part of the time that is left, so
-   that a silent node leaves time for the next.
-3. After a node was lost or silent, the next request for its keys learns the nodes anew from the
-   others first: another one may have taken over.
+2. The list of nodes is requested from one node after another, each with a share of the remaining
+   time, so that a silent node leaves time for the next.
+3. After a node has failed or timed out, the next request for its keys first reloads the list of
+   nodes from the others, because another node may have replaced it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from redis import exceptions as wrong
 from redis.crc import key_slot
 
-from moorage.adapters.state._redis_links import Links
-from moorage.adapters.state._redis_place import UnsentError
+from moorage.adapters.state._redis_pool import ConnectionPool
+from moorage.adapters.state._redis_server import UnsentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from moorage.adapters.state._redis_place import Place
+    from moorage.adapters.state._redis_server import RedisServer
     from moorage.adapters.state._redis_wire import Batch
 
 _Node: TypeAlias = "tuple[str, int]"
 
 _MOST_HOPS: Final = 16
-"""How often a request follows what nodes tell about the place of its keys."""
+"""The maximum number of redirections that a request follows."""
 _MOVING: Final = 0.05
-"""Seconds to wait for keys of one request that are about to move to another node."""
+"""Seconds to wait for the keys of one request that are moving to another node."""
 
 _REDIRECTIONS: Final[Mapping[str, type[wrong.ResponseError]]] = {
     "ASK": wrong.AskError,
@@ -43,35 +43,35 @@ _REDIRECTIONS: Final[Mapping[str, type[wrong.ResponseError]]] = {
 }
 
 
-class ClusterLinks:
-    """Connections to the nodes of a cluster; threads share them."""
+class ClusterPool:
+    """The connection pools of the nodes; threads share them."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._learning = Lock()
-        self._known: tuple[_Node, ...] = ()
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._loading = Lock()
+        self._nodes: tuple[_Node, ...] = ()
         self._owners: dict[int, _Node] = {}
-        self._links: dict[_Node, Links] = {}
+        self._pools: dict[_Node, ConnectionPool] = {}
         self._lost: set[_Node] = set()
 
-    def ask(self, batch: Batch, until: float) -> list[Any]:
-        """Do a batch by a time of `monotonic()`, on the node that has its keys.
+    def run_batch(self, batch: Batch, until: float) -> list[Any]:
+        """Execute a batch until a time of `monotonic()`, on the node that has its keys.
 
         Raises:
-            UnsentError: there was no connection.
-            RedisError: as redis-py says.
+            UnsentError: no connection was available.
+            RedisError: an error of redis-py.
         """
         keys = batch[0].keys
         node = self._owner(key_slot(keys[0]), until) if keys else self._any(until)
         asking = False
         for _ in range(_MOST_HOPS):
             try:
-                replies = self._ask(node, batch, until, asking=asking)
+                replies = self._run_on(node, batch, until, asking=asking)
             except wrong.MovedError as error:
-                node, asking = _named(error, node), False
+                node, asking = _target_of(error, node), False
                 self._owners[error.slot_id] = node
             except wrong.AskError as error:
-                node, asking = _named(error, node), True
+                node, asking = _target_of(error, node), True
             except wrong.TryAgainError:
                 sleep(max(0.0, min(_MOVING, until - monotonic())))
             except (UnsentError, wrong.ConnectionError, wrong.TimeoutError):
@@ -83,112 +83,118 @@ class ClusterLinks:
         raise wrong.TryAgainError
 
     def node_of(self, key: bytes) -> str:
-        """The node that has a key; empty as long as that is not known."""
+        """Return the node that has a key; empty if it is unknown."""
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 
     def finish(self) -> None:
-        """Disconnect from every node for good: what is in use, when it is given back."""
-        for links in list(self._links.values()):
-            links.finish()
+        """Close the pools: idle connections now, the others when they are returned."""
+        for pool in list(self._pools.values()):
+            pool.finish()
 
-    def _ask(self, node: _Node, batch: Batch, until: float, *, asking: bool) -> list[Any]:
+    def _run_on(self, node: _Node, batch: Batch, until: float, *, asking: bool) -> list[Any]:
         try:
-            return self._node(node).ask(batch, until, asking=asking)
+            return self._pool(node).run_batch(batch, until, asking=asking)
         except wrong.ResponseError as error:
             raise as_redirection(error) from None
 
-    def _node(self, node: _Node) -> Links:
-        return self._links.get(node) or self._links.setdefault(node, Links(self._place, node))
+    def _pool(self, node: _Node) -> ConnectionPool:
+        return self._pools.get(node) or self._pools.setdefault(
+            node, ConnectionPool(self._server, node)
+        )
 
     def _owner(self, slot: int, until: float) -> _Node:
-        """The node that has a slot.
+        """Return the node that has a slot.
 
         Raises:
-            UnsentError: no node could be asked which one it is, or none has it.
+            UnsentError: no node responded, or none has the slot.
         """
         node = self._owners.get(slot)
         if node is None or node in self._lost:
-            self._learn(until, lambda: self._owners.get(slot))
+            self._load(until, lambda: self._owners.get(slot))
             node = self._owners.get(slot)
         if node is None:
             raise UnsentError from wrong.ClusterDownError("no node has this key")
         return node
 
     def _any(self, until: float) -> _Node:
-        """A node for a request without keys, if possible one that is not lost."""
+        """Return a node for a request without keys, if possible one that is not lost."""
         if not self._owners:
-            self._learn(until, lambda: next(iter(self._owners.values()), None))
-        return min(self._owners.values() or self._place.nodes, key=self._lost.__contains__)
+            self._load(until, lambda: next(iter(self._owners.values()), None))
+        return min(self._owners.values() or self._server.nodes, key=self._lost.__contains__)
 
-    def _learn(self, until: float, wanted: Callable[[], _Node | None]) -> None:
-        """Learn which node has which slot, unless another thread has learned what is wanted.
+    def _load(self, until: float, look_up: Callable[[], _Node | None]) -> None:
+        """Load the nodes of all slots, unless another thread has done so meanwhile.
+
+        Args:
+            until: the deadline, as a time of `monotonic()`.
+            look_up: returns the node that the caller needs; None if it is unknown.
 
         Raises:
-            UnsentError: no node answered, and nothing was known before.
+            UnsentError: no node responded, and no earlier list of nodes exists.
         """
-        patience = self._place.timeout if until == inf else until - monotonic()
-        if not self._learning.acquire(timeout=max(0.0, patience)):
+        seconds_left = self._server.timeout if until == inf else until - monotonic()
+        if not self._loading.acquire(timeout=max(0.0, seconds_left)):
             raise UnsentError from wrong.TimeoutError()
         try:
-            node = wanted()
+            node = look_up()
             if node is None or node in self._lost:
-                self._ask_all(until)
-                # If no other node has taken over, the lost one is tried again.
-                self._lost -= {wanted()}
+                self._load_from_any(until)
+                # If no other node has replaced the lost one, it is tried again.
+                self._lost -= {look_up()}
         finally:
-            self._learning.release()
+            self._loading.release()
 
-    def _ask_all(self, until: float) -> None:
-        """Ask one node after another for the slots until one answers; lost ones come last."""
-        nodes = sorted({*self._known, *self._place.nodes}, key=self._lost.__contains__)
+    def _load_from_any(self, until: float) -> None:
+        """Request the slots from each node until one responds; lost nodes come last."""
+        nodes = sorted({*self._nodes, *self._server.nodes}, key=self._lost.__contains__)
         failure: BaseException | None = None
         for number, node in enumerate(nodes):
             now = monotonic()
             try:
-                # One part of the time is for the request itself.
+                # One share of the time remains for the request itself.
                 share = (until - now) / (len(nodes) - number + 1)
-                ranges = self._node(node).command(now + share, *_SLOTS)
+                ranges = self._pool(node).command(now + share, *_SLOTS)
             except (UnsentError, wrong.RedisError, OSError) as error:
                 failure = error.__cause__ or error
             else:
-                self._keep(ranges, node)
+                self._store(ranges, node)
                 return
         if not self._owners:
             raise UnsentError from failure
 
-    def _keep(self, ranges: Sequence[Sequence[Any]], teller: _Node) -> None:
+    def _store(self, ranges: Sequence[Sequence[Any]], source: _Node) -> None:
         owners: dict[int, _Node] = {}
-        known: dict[_Node, None] = {}
-        for first, last, *nodes in ranges:
-            places = [_place(each, teller) for each in nodes]
-            known |= dict.fromkeys(places)
-            owners |= dict.fromkeys(range(first, last + 1), places[0])
-        self._owners, self._known = owners, tuple(known)
-        for gone in self._links.keys() - known:
-            self._links.pop(gone).finish()
+        all_nodes: dict[_Node, None] = {}
+        for first, last, *replicas in ranges:
+            nodes = [_address(node, source) for node in replicas]
+            all_nodes |= dict.fromkeys(nodes)
+            owners |= dict.fromkeys(range(first, last + 1), nodes[0])
+        self._owners, self._nodes = owners, tuple(all_nodes)
+        for removed in self._pools.keys() - all_nodes:
+            self._pools.pop(removed).finish()
 
 
 _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
-    """Return an error of a node, as the class for redirections if it is one.
+    """Return an error of a node; a redirection has its own class.
 
-    Before redis-py 6 an ordinary connection does not know the redirections of a cluster.
+    Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
     code, _, rest = str(error).partition(" ")
     kind = _REDIRECTIONS.get(code)
     return error if kind is None else kind(rest)
 
 
-def _named(error: Any, teller: _Node) -> _Node:
-    """The node to which another one sends; without a host it is on the same machine."""
-    return error.host or teller[0], error.port
+def _target_of(error: Any, source: _Node) -> _Node:
+    """Return the node to which another redirects; without a host, it is on the same machine."""
+    return error.host or source[0], error.port
 
 
-def _place(node: Sequence[Any], teller: _Node) -> _Node:
-    """The host and port of a node; a node that does not know its own host is the one asked."""
+def _address(node: Sequence[Any], source: _Node) -> _Node:
+    """Return the host and port of a node; without a host, it has the host of the source."""
     host, port, *_ = node
     name = host.decode() if isinstance(host, bytes) else host
-    return name or teller[0], port
+    return name or source[0], port

@@ -1,8 +1,8 @@
-"""Sockets on which everything that redis-py does together ends by one moment.
+"""Sockets whose steps share one deadline.
 
-A time-out of a socket bounds each step: each address of a name, each read; a server that sends a
-byte now and then outlasts any number of reads. Here the bound is a moment, and each step waits for
-what is left until then: looking the name up, its addresses one after another, TLS, each read.
+The timeout of a socket applies to each step: each address of a name, each read. A server that sends
+single bytes could exceed it without end. Here each step has the time until one deadline: the
+lookup of the name, its addresses one after another, TLS, and each read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TimedSocket:
-    """A connected socket whose reads and writes fail after `until`, a time of `monotonic()`."""
+    """A connected socket with a deadline, a time of `monotonic()`, for all reads and writes."""
 
     def __init__(self, connected: Any, until: float) -> None:
         self._socket = connected
@@ -32,7 +32,7 @@ class TimedSocket:
         self.until = until
 
     def settimeout(self, seconds: float | None) -> None:
-        """Take over from redis-py only whether it wants to wait at all."""
+        """Set whether to wait at all; the seconds are replaced by the deadline."""
         self._waits = seconds != 0
         self._socket.settimeout(seconds)
 
@@ -59,13 +59,13 @@ class TimedSocket:
         return getattr(self._socket, name)
 
 
-class _Dialling(Connection):
-    """A connection over TCP that is made by `until`, a time of `monotonic()`."""
+class _TimedTcpConnection(Connection):
+    """A TCP connection whose creation ends at `until`, a time of `monotonic()`."""
 
     until: float
 
     def _connect(self) -> socket.socket:
-        """Try the addresses in turn; none of them takes the time of those after it."""
+        """Try one address after another, each with an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
         failure: OSError = OSError("the name has no address")
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -87,7 +87,7 @@ class _Dialling(Connection):
                     connecting.setsockopt(socket.IPPROTO_TCP, option, value)
             connecting.settimeout(_time_left(seconds))
             connecting.connect(where)
-            # A handshake of TLS takes this as the bound of all its steps together.
+            # A TLS handshake uses this as the timeout of all its steps together.
             connecting.settimeout(_time_left(self.until - monotonic()))
         except BaseException:
             connecting.close()
@@ -96,7 +96,7 @@ class _Dialling(Connection):
 
 
 def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:
-    """The addresses of a host, if the system finds them in time."""
+    """Return the addresses of a host, if the lookup ends in time."""
     addresses = numeric(host, port)
     if not addresses:
         lookup = Lookup(host, port, int)
@@ -109,10 +109,10 @@ def _addresses(host: str, port: int, family: int, until: float) -> list[Address]
 
 
 def _time_left(seconds: float) -> float:
-    """Seconds for a step.
+    """Return the seconds for a step, as a socket accepts them.
 
     Raises:
-        TimeoutError: there are none.
+        TimeoutError: no time is left.
     """
     if seconds <= 0:
         raise TimeoutError
@@ -121,12 +121,12 @@ def _time_left(seconds: float) -> float:
 
 @cache
 def timed(kind: Any) -> Any:
-    """The subclass of one of redis-py's connections that is made, and used, by its `until`."""
+    """Return a subclass of one of redis-py's connections, whose deadline is its `until`."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
-        bases = (_Dialling,) if kind is Connection else (kind, _Dialling)
+        bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)
 
-    class Timed(*bases):  # type: ignore[misc]  # any of redis-py's
+    class Timed(*bases):  # type: ignore[misc]  # a class of redis-py
         until: float
 
         def _connect(self) -> TimedSocket:
@@ -136,34 +136,35 @@ def timed(kind: Any) -> Any:
 
 
 _NEXT_ADDRESS: Final = 0.05
-"""Seconds after which another address of a name is tried beside the one before it."""
+"""Seconds after which the next address of a name is tried concurrently."""
 
 
 @cache
-def eager(kind: Any) -> Any:
-    """The subclass of one of redis-py's asynchronous connections that no silent address holds up.
+def dialling_concurrently(kind: Any) -> Any:
+    """Return a subclass of redis-py's asynchronous connection that tries addresses concurrently.
 
-    Its callers bound the whole of it. Loops that are not asyncio's own try one after another.
+    Its callers have timeouts for the whole connection. An event loop that is not asyncio's own
+    tries one address after another.
     """
     if not issubclass(kind, AsyncConnection):
         return kind
 
-    class Eager(kind):  # type: ignore[misc]  # any of redis-py's
+    class ConcurrentDial(kind):  # type: ignore[misc]  # a class of redis-py
         def _connection_arguments(self) -> Any:
             arguments = cast("dict[str, Any]", super()._connection_arguments())  # pyright: ignore[reportUnknownMemberType] - the same
             if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
                 arguments["happy_eyeballs_delay"] = _NEXT_ADDRESS
             return arguments
 
-    return Eager
+    return ConcurrentDial
 
 
 def timed_for(kind: Any, seconds: float) -> Any:
-    """The same for a client of redis-py: each connection is made and used for so many seconds."""
+    """Return a subclass for a client of redis-py, whose connections each have this many seconds."""
 
-    class Asking(timed(kind)):  # type: ignore[misc]  # any of redis-py's
+    class TimedForClient(timed(kind)):  # type: ignore[misc]  # a class of redis-py
         def _connect(self) -> Any:
             self.until = monotonic() + seconds
             return super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - the same
 
-    return Asking
+    return TimedForClient

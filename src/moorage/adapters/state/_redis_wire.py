@@ -1,7 +1,8 @@
-"""Commands as `redis_state.lua` reads them, its answers as commands give them.
+"""The encoding of commands for `redis_state.lua`, and the decoding of its replies.
 
-A question is one command for the script. What the script does not know is decided here: a `Swap`
-asks what is stored, and then writes what `apply` gave back, if the same is stored still.
+A script call is one command in the encoding of the script. A command that the script does not know
+is executed by a `CompareAndSwap`: one call reads the stored states, and another writes the result
+of `apply`, unless they have changed meanwhile.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.codec import pack, unpack
 from moorage.domain.state.packing import pack_values, unpack_values
 from moorage.domain.values.durations import FOREVER
+from moorage.domain.values.fingerprints import digest_of
 from moorage.errors import StateUnavailable
 
 if TYPE_CHECKING:
@@ -52,30 +54,30 @@ SCRIPT: Final = Path(__file__).with_name("redis_state.lua").read_bytes()
 DIGEST: Final = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
 
 Reader: TypeAlias = "Callable[[Any], Any]"
-Decided: TypeAlias = "tuple[Any, Exception | None]"
-"""The answer to a command that is decided here, or the error that it ended with."""
+SwapResult: TypeAlias = "tuple[Any, Exception | None]"
+"""The answer of a command, or its error."""
 _Packed: TypeAlias = "tuple[bytes, tuple[bytes, ...], bytes]"
-"""What admissions need of a circuit, of each limit, and of a budget."""
+"""The encoded rules of a circuit, of each limit, and of a budget."""
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-_REMEMBERED: Final = 4096
-_BY_THE_SERVER: Final = b"0"
+_CACHE_SIZE: Final = 4096
+_SERVER_TIME: Final = b"0"
 _RETRY, _TICKETED, _CIRCUIT, _BUDGET, _CLAIM = 1, 2, 4, 8, 16
 
 _ADMISSION: Final = struct.Struct("<BBBqqq")
 _GATE: Final = struct.Struct("<BBqqqqq")
 _LIMIT: Final = struct.Struct("<Bqqqq")
 _RULE: Final = struct.Struct("<BqqqqqqqqqBqqqB")
-_THREE: Final = struct.Struct("<qqq")
-_FOUR: Final = struct.Struct("<qqqq")
+_THREE_INTEGERS: Final = struct.Struct("<qqq")
+_FOUR_INTEGERS: Final = struct.Struct("<qqqq")
 _CLAIMING: Final = struct.Struct("<qqqqq")
 _REPORT: Final = struct.Struct("<Bqqq")
 _SETTLE: Final = struct.Struct("<qBq")
 _PAUSE: Final = struct.Struct("<Bq")
-_TWO: Final = struct.Struct("<qq")
-_ONE: Final = struct.Struct("<q")
+_TWO_INTEGERS: Final = struct.Struct("<qq")
+_ONE_INTEGER: Final = struct.Struct("<q")
 _SIZE: Final = struct.Struct("<I")
 _SWAP: Final = struct.Struct("<BBI")
 _WRITTEN: Final = struct.Struct("<qI")
@@ -83,17 +85,23 @@ _WRITTEN: Final = struct.Struct("<qI")
 _ANSWERS: Final = tuple(Answer)
 _VERDICTS: Final = tuple(Verdict)
 _OUTCOMES: Final = {outcome: number for number, outcome in enumerate(Outcome)}
-_UNDONE: Final = -1
+_NOT_EXECUTED: Final = -1
 _CHANGES: Final = (None, CircuitState.OPEN, CircuitState.CLOSED)
 
 
-class Question:
-    """One command for the script: the keys as they are stored, and how to read its reply.
+class ScriptCall:
+    """One command in the encoding of the script.
 
-    `names` are the same keys as the command has them.
+    Attributes:
+        keys: the keys in Redis, with the prefix.
+        names: the keys of the command.
+        packed: the encoded command.
+        read: decodes the reply.
+        once: whether the command must not be repeated.
+        request: the encoded request of a batch with this call only, once it is needed.
     """
 
-    __slots__ = ("alone", "keys", "names", "once", "packed", "read")
+    __slots__ = ("keys", "names", "once", "packed", "read", "request")
 
     def __init__(
         self,
@@ -109,36 +117,40 @@ class Question:
         self.packed = packed
         self.read = read
         self.once = once
-        self.alone: bytes | None = None
+        self.request: bytes | None = None
 
 
-class Questions:
-    """Makes questions of commands, under keys that begin with `prefix`; remembers what it can."""
+class ScriptCalls:
+    """Encodes commands as script calls, and caches the encodings that repeat.
+
+    Args:
+        prefix: the beginning of all keys in Redis.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
-        # By identity, and holding what they are about, so that no other takes its place.
-        self._admissions: dict[int, tuple[Admission, Question]] = {}
+        # By identity; each entry holds its object, so that no other object gets the same id.
+        self._admissions: dict[int, tuple[Admission, ScriptCall]] = {}
         self._gates: dict[int, tuple[Gates, _Packed]] = {}
         self._circuits: dict[int, tuple[CircuitRule, bytes]] = {}
 
     def key(self, key: str) -> bytes:
-        """Where the state of a key is stored."""
+        """Return the key in Redis for the key of a state."""
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
-    def of(self, command: Command[Any]) -> Question | None:
-        """The question that a command is, or None if the script does not know its kind."""
-        known = self._admissions.get(id(command))
-        if known is not None and known[0] is command:
-            return known[1]
+    def of(self, command: Command[Any]) -> ScriptCall | None:
+        """Encode a command; return None if the script does not know its kind."""
+        cached = self._admissions.get(id(command))
+        if cached is not None and cached[0] is command:
+            return cached[1]
         make = _MAKERS.get(type(command))
         try:
             return None if make is None else make(self, command)
         except _UnknownRuleError:
             return None
 
-    def admission(self, command: Admission) -> Question:
-        """An admission; one without a token or a claim is made once per plan, and remembered."""
+    def admission(self, command: Admission) -> ScriptCall:
+        """Encode an admission; without a token or a claim, its encoding is cached."""
         circuit, limits, budget = self._rules(command.gates)
         flags = (
             (_RETRY if command.retry else 0)
@@ -152,98 +164,99 @@ class Questions:
             circuit,
         ]
         for limit, cost in zip(limits, command.costs, strict=True):
-            packed += (limit, _ONE.pack(cost))
+            packed += (limit, _ONE_INTEGER.pack(cost))
         packed.append(budget)
         if command.claim:
             _, fence, target = command.claim
-            packed += (_ONE.pack(fence), _text(target))
-        question = self._asked(command, b"".join(packed), _admitted)
+            packed += (_ONE_INTEGER.pack(fence), _text(target))
+        call = self._call(command, b"".join(packed), _admitted)
         if not command.token and not command.claim:
-            _remember(self._admissions, command, question)
-        return question
+            _store(self._admissions, command, call)
+        return call
 
-    def confirm(self, command: Confirm) -> Question:
-        """A confirmation."""
+    def confirm(self, command: Confirm) -> ScriptCall:
+        """Encode a confirmation."""
         circuit, limits, _ = self._rules(command.gates)
-        asked = bool(circuit and command.permit)
-        packed = bytes((2, asked, len(limits)))
+        has_permit = bool(circuit and command.permit)
+        packed = bytes((2, has_permit, len(limits)))
         missing: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
         packed += _tickets(limits, (*command.tickets, *missing))
-        if asked and command.permit:
-            packed += circuit + _THREE.pack(*command.permit)
-        return self._asked(command, packed, _confirmed)
+        if has_permit and command.permit:
+            packed += circuit + _THREE_INTEGERS.pack(*command.permit)
+        return self._call(command, packed, _confirmed)
 
-    def give_back(self, command: GiveBack) -> Question | None:
-        """A return; one with other than a ticket for each limit is wrong, as `apply` will say."""
+    def give_back(self, command: GiveBack) -> ScriptCall | None:
+        """Encode a return; without one ticket for each limit, `apply` raises the error."""
         limits = self._rules(command.gates)[1]
         if len(limits) != len(command.tickets):
             return None
         packed = bytes((3, len(limits))) + _tickets(limits, command.tickets)
-        return self._asked(command, packed, _nothing)
+        return self._call(command, packed, _nothing)
 
-    def pause(self, command: Pause) -> Question:
-        """A pause."""
+    def pause(self, command: Pause) -> ScriptCall:
+        """Encode a pause."""
         limits = self._rules(command.gates)[1]
         none: tuple[Ticket, ...] = ((),) * len(limits)
         packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, none)
-        return self._asked(command, packed, _nothing)
+        return self._call(command, packed, _nothing)
 
-    def report(self, command: Report) -> Question:
-        """An outcome."""
+    def report(self, command: Report) -> ScriptCall:
+        """Encode an outcome."""
         rule = self._circuit(command.rule)
         ended = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
         packed = b"\5" + rule + ended + command.reporter.encode("utf-8", "surrogatepass")
-        return self._asked(command, packed, _CHANGES.__getitem__)
+        return self._call(command, packed, _CHANGES.__getitem__)
 
-    def claim(self, command: Claim) -> Question:
-        """A claim."""
+    def claim(self, command: Claim) -> ScriptCall:
+        """Encode a claim."""
+        fingerprint = digest_of(command.fingerprint)
         packed = (
             b"\6"
             + _CLAIMING.pack(
                 command.owner, command.lease, command.term, command.ttl, command.remembered
             )
-            + _SIZE.pack(len(command.fingerprint))
-            + command.fingerprint
+            + _SIZE.pack(len(fingerprint))
+            + fingerprint
             + _text(command.target)
         )
-        return self._asked(command, packed, _claimed)
+        return self._call(command, packed, _claimed)
 
-    def settle(self, command: Settle) -> Question:
-        """An end of a claim."""
+    def settle(self, command: Settle) -> ScriptCall:
+        """Encode the end of a claim."""
         packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
-        return self._asked(command, packed + pack_values((command.answer,)), _settled)
+        return self._call(command, packed + pack_values((command.answer,)), _settled)
 
-    def withdraw(self, command: Withdraw) -> Question:
-        """A claim given up."""
-        packed = b"\10" + _TWO.pack(command.owner, command.ttl)
-        return self._asked(command, packed, _nothing)
+    def withdraw(self, command: Withdraw) -> ScriptCall:
+        """Encode the withdrawal of a claim."""
+        packed = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
+        return self._call(command, packed, _nothing)
 
-    def renew(self, command: Renew) -> Question:
-        """Renewals of claims."""
-        packed = b"\13" + _ONE.pack(command.lease)
-        packed += b"".join(_TWO.pack(fence, ttl) for _, fence, ttl in command.held)
-        return self._asked(command, packed, _renewed)
+    def renew(self, command: Renew) -> ScriptCall:
+        """Encode the renewal of claims."""
+        packed = b"\13" + _ONE_INTEGER.pack(command.lease)
+        packed += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
+        return self._call(command, packed, _renewed)
 
-    def _asked(self, command: Command[Any], packed: bytes, read: Reader) -> Question:
+    def _call(self, command: Command[Any], packed: bytes, read: Reader) -> ScriptCall:
         keys = tuple(map(self.key, command.keys))
-        return Question(keys, packed, read, once=command.once, names=command.keys)
+        return ScriptCall(keys, packed, read, once=command.once, names=command.keys)
 
     def _rules(self, gates: Gates) -> _Packed:
-        known = self._gates.get(id(gates))
-        if known is None or known[0] is not gates:
+        cached = self._gates.get(id(gates))
+        if cached is None or cached[0] is not gates:
             packed = (
                 _gate(gates.circuit) if gates.circuit else b"",
                 tuple(map(_limit, gates.limits)),
                 _budget(gates.budget) if gates.budget else b"",
             )
-            known = _remember(self._gates, gates, packed)
-        return known[1]
+            cached = _store(self._gates, gates, packed)
+        return cached[1]
 
     def _circuit(self, rule: CircuitRule) -> bytes:
-        known = self._circuits.get(id(rule))
-        if known is None or known[0] is not rule:
-            known = _remember(self._circuits, rule, _circuit(rule))
-        return known[1]
+        cached = self._circuits.get(id(rule))
+        if cached is None or cached[0] is not rule:
+            cached = _store(self._circuits, rule, _circuit(rule))
+        return cached[1]
 
 
 def _text(value: str) -> bytes:
@@ -251,11 +264,11 @@ def _text(value: str) -> bytes:
     return _SIZE.pack(len(encoded)) + encoded
 
 
-def _remember(known: dict[int, tuple[K, V]], of: K, made: V) -> tuple[K, V]:
-    if len(known) >= _REMEMBERED:
-        known.clear()
-    known[id(of)] = of, made
-    return of, made
+def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
+    if len(cache) >= _CACHE_SIZE:
+        cache.clear()
+    cache[id(key)] = key, value
+    return key, value
 
 
 # --- rules ----------------------------------------------------------------------
@@ -289,7 +302,7 @@ def _circuit(rule: CircuitRule) -> bytes:
         config.successes,
         len(opens),
     )
-    return packed + b"".join(map(_ONE.pack, opens))
+    return packed + b"".join(map(_ONE_INTEGER.pack, opens))
 
 
 def _limit(rule: Rule) -> bytes:
@@ -301,12 +314,12 @@ def _limit(rule: Rule) -> bytes:
 
 
 def _budget(rule: BudgetRule) -> bytes:
-    return _FOUR.pack(rule.parts, rule.whole, rule.floor, rule.period)
+    return _FOUR_INTEGERS.pack(rule.parts, rule.whole, rule.floor, rule.period)
 
 
 def _tickets(limits: Iterable[bytes], tickets: Iterable[Ticket]) -> bytes:
     return b"".join(
-        limit + bytes((len(ticket),)) + b"".join(map(_ONE.pack, ticket))
+        limit + bytes((len(ticket),)) + b"".join(map(_ONE_INTEGER.pack, ticket))
         for limit, ticket in zip(limits, tickets, strict=True)
     )
 
@@ -322,18 +335,18 @@ def _all_kinds(kind: type) -> list[type]:
 _ADMISSIONS: Final[tuple[type, ...]] = tuple(
     kind for kind in _all_kinds(Admission) if kind.__module__ == Admission.__module__
 )
-"""Those of the domain; one that somebody else derives from them may decide otherwise."""
+"""The classes of the domain; a subclass elsewhere may decide differently."""
 
-_MAKERS: Final[dict[type, Callable[[Questions, Any], Question | None]]] = {
-    **dict.fromkeys(_ADMISSIONS, Questions.admission),
-    Confirm: Questions.confirm,
-    GiveBack: Questions.give_back,
-    Pause: Questions.pause,
-    Report: Questions.report,
-    Claim: Questions.claim,
-    Renew: Questions.renew,
-    Settle: Questions.settle,
-    Withdraw: Questions.withdraw,
+_MAKERS: Final[dict[type, Callable[[ScriptCalls, Any], ScriptCall | None]]] = {
+    **dict.fromkeys(_ADMISSIONS, ScriptCalls.admission),
+    Confirm: ScriptCalls.confirm,
+    GiveBack: ScriptCalls.give_back,
+    Pause: ScriptCalls.pause,
+    Report: ScriptCalls.report,
+    Claim: ScriptCalls.claim,
+    Renew: ScriptCalls.renew,
+    Settle: ScriptCalls.settle,
+    Withdraw: ScriptCalls.withdraw,
 }
 
 
@@ -380,20 +393,20 @@ def _answer(packed: bytes) -> Any:
     return value
 
 
-def answer_of(question: Question, reply: Any) -> Any:
-    """The answer to a question.
+def decode_reply(call: ScriptCall, reply: Any) -> Any:
+    """Return the answer to a script call.
 
     Raises:
-        StateUnavailable: what is stored under one of its keys is no state.
+        StateUnavailable: the value of one of its keys is not a state.
     """
-    if _is_list(reply) and reply[0] == _UNDONE:
-        _, _, stored, where, *_ = (*reply, b"", b"")
-        only = question.names[0] if len(question.names) == 1 else None
-        key = dict(zip(question.keys, question.names, strict=False)).get(where, only)
+    if _is_list(reply) and reply[0] == _NOT_EXECUTED:
+        _, _, stored, redis_key, *_ = (*reply, b"", b"")
+        only = call.names[0] if len(call.names) == 1 else None
+        key = dict(zip(call.keys, call.names, strict=False)).get(redis_key, only)
         if stored:
             unpack(stored, key)
         raise _unreadable(key)
-    return question.read(reply)
+    return call.read(reply)
 
 
 def _is_list(reply: object) -> TypeGuard[list[Any]]:
@@ -402,109 +415,115 @@ def _is_list(reply: object) -> TypeGuard[list[Any]]:
 
 def _unreadable(key: str | None = None) -> StateUnavailable:
     return StateUnavailable(
-        "what is stored under a key of moorage's is no state of its kind.",
+        "The value of one of moorage's keys in Redis is not a state of its kind.",
         key=key,
-        remedy="Give moorage a prefix or a database that nothing else writes to.",
+        remedy="Use a prefix or a database that no other program writes to.",
     )
 
 
 # --- requests -------------------------------------------------------------------
 
-Batch: TypeAlias = "Sequence[Question]"
+Batch: TypeAlias = "Sequence[ScriptCall]"
 
 
-def arguments(batch: Batch, now: bytes = _BY_THE_SERVER) -> tuple[Sequence[bytes], list[bytes]]:
-    """The keys and the other arguments of the script that do a batch."""
+def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes], list[bytes]]:
+    """Return the keys and the other arguments of the script for a batch."""
     first = batch[0]
-    if all(question is first for question in batch):
+    if all(call is first for call in batch):
         return first.keys, [now, b"", b"%d" % len(batch), first.packed]
-    places: dict[bytes, int] = {}
-    given = [now]
-    for question, times in _in_a_row(batch):
-        which = [places.setdefault(key, len(places) + 1) for key in question.keys]
-        # Half a place stands for none at all.
-        packed = struct.pack(f">{len(which)}H", *which) or b"\0"
-        given += (packed, b"%d" % times, question.packed)
-    return list(places), given
+    positions: dict[bytes, int] = {}
+    values = [now]
+    for call, times in _runs(batch):
+        indexes = [positions.setdefault(key, len(positions) + 1) for key in call.keys]
+        # A single byte, half an index, means no keys.
+        packed = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
+        values += (packed, b"%d" % times, call.packed)
+    return list(positions), values
 
 
-def _in_a_row(batch: Batch) -> Iterator[tuple[Question, int]]:
-    """Each question of a batch, and how often it stands there without another between."""
+def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
+    """Yield the calls of a batch, each with the number of its consecutive repetitions."""
     times = 0
     before = batch[0]
-    for question in batch:
-        if question is not before:
+    for call in batch:
+        if call is not before:
             yield before, times
-            before, times = question, 0
+            before, times = call, 0
         times += 1
     yield before, times
 
 
 def request(batch: Batch) -> bytes:
-    """A batch as the server reads it from its socket: a call of the script by its digest."""
+    """Return the request that calls the script by its digest for a batch."""
     if len(batch) > 1:
         return _request(batch)
-    question = batch[0]
-    if question.alone is None:
-        question.alone = _request(batch)
-    return question.alone
+    call = batch[0]
+    if call.request is None:
+        call.request = _request(batch)
+    return call.request
 
 
 def _request(batch: Batch) -> bytes:
-    keys, given = arguments(batch)
-    parts = [b"EVALSHA", DIGEST, b"%d" % len(keys), *keys, *given]
+    keys, values = arguments(batch)
+    parts = [b"EVALSHA", DIGEST, b"%d" % len(keys), *keys, *values]
     return b"*%d\r\n" % len(parts) + b"".join(map(_bulk, parts))
 
 
 def with_script(request: bytes) -> bytes:
-    """The same call, for a server that has not seen the script yet."""
-    return request.replace(_BY_DIGEST, _IN_FULL, 1)
+    """Return the same request with the whole script, for a server that has not loaded it."""
+    return request.replace(_DIGEST_PREFIX, _SCRIPT_PREFIX, 1)
 
 
 def _bulk(part: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
-_BY_DIGEST: Final = _bulk(b"EVALSHA") + _bulk(DIGEST)
-_IN_FULL: Final = _bulk(b"EVAL") + _bulk(SCRIPT)
+_DIGEST_PREFIX: Final = _bulk(b"EVALSHA") + _bulk(DIGEST)
+_SCRIPT_PREFIX: Final = _bulk(b"EVAL") + _bulk(SCRIPT)
 
 
-# --- what is decided here -------------------------------------------------------
+# --- compare-and-swap -----------------------------------------------------------
 
 
-class Swap:
-    """Commands that are decided here, over what is stored under all of their keys.
+class CompareAndSwap:
+    """Commands that are executed in this process, on the stored states of all their keys.
 
-    First `look` is asked; `decide` gives the question that writes, unless there is nothing to
-    write; if that is answered with 0, somebody was faster, and it all begins anew. Then `outcomes`
-    has for each command its answer, or the error it ended with.
+    The call `read` reads the states. `decide` applies the commands and returns the call that writes
+    the changes, if there are any. A reply of 0 to it means that another caller has changed a state
+    meanwhile; then both calls are repeated.
+
+    Attributes:
+        read: the call that reads the states.
+        results: the answer or the error of each command, after `decide`.
     """
 
-    def __init__(self, questions: Questions, commands: Sequence[Command[Any]]) -> None:
+    def __init__(self, script_calls: ScriptCalls, commands: Sequence[Command[Any]]) -> None:
         self._commands = commands
-        self._names = tuple(dict.fromkeys(chain.from_iterable(each.keys for each in commands)))
-        self._keys = tuple(map(questions.key, self._names))
-        self.look = Question(self._keys, b"\11", list, once=False)
-        self.outcomes: list[Decided] = []
+        self._names = tuple(
+            dict.fromkeys(chain.from_iterable(command.keys for command in commands))
+        )
+        self._keys = tuple(map(script_calls.key, self._names))
+        self.read = ScriptCall(self._keys, b"\11", list, once=False)
+        self.results: list[SwapResult] = []
 
-    def decide(self, found: list[Any]) -> Question | None:
-        """Apply the commands, one after another, to what was found."""
-        now: int = found[0]
-        stored: dict[str, Any] = dict(zip(self._names, found[1:], strict=True))
+    def decide(self, reply: list[Any]) -> ScriptCall | None:
+        """Apply the commands, one after another, to the states in the reply to `read`."""
+        now: int = reply[0]
+        stored: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}
         packed: dict[str, bytes] = {}
-        self.outcomes = []
+        self.results = []
         for command in self._commands:
             try:
                 before = tuple(_state(key, states, stored) for key in command.keys)
                 after, answer = command.apply(before, now)
                 changed = _changed(command, before, after)
                 packed |= {key: pack(state) for key, state in changed.items()}
-            except Exception as error:  # noqa: BLE001 - carried to whoever asked
-                self.outcomes.append((None, error))
+            except Exception as error:  # noqa: BLE001 - raised for its caller
+                self.results.append((None, error))
                 continue
             states |= changed
-            self.outcomes.append((answer, None))
+            self.results.append((answer, None))
         if not packed:
             return None
         return self._write(now, stored, states, packed)
@@ -515,7 +534,7 @@ class Swap:
         stored: dict[str, Any],
         states: dict[str, State | None],
         packed: dict[str, bytes],
-    ) -> Question:
+    ) -> ScriptCall:
         parts = [b"\12"]
         keys: list[bytes] = []
         for name, key in zip(self._names, self._keys, strict=True):
@@ -527,14 +546,14 @@ class Swap:
             parts += (_SWAP.pack(before is not None, name in packed, len(old)), old)
             state = states.get(name)
             if name in packed and state is not None:
-                lasts = max(0, min(state[0] + state[1] - now, FOREVER))
-                parts += (_WRITTEN.pack(lasts, len(packed[name])), packed[name])
+                lifetime = max(0, min(state[0] + state[1] - now, FOREVER))
+                parts += (_WRITTEN.pack(lifetime, len(packed[name])), packed[name])
         once = any(command.once for command in self._commands)
-        return Question(tuple(keys), b"".join(parts), int, once=once)
+        return ScriptCall(tuple(keys), b"".join(parts), int, once=once)
 
-    def answer(self, place: int) -> Any:
-        """Return the answer of a command, or raise its error."""
-        answer, error = self.outcomes[place]
+    def answer(self, position: int) -> Any:
+        """Return the answer of the command at a position, or raise its error."""
+        answer, error = self.results[position]
         if error is not None:
             raise error
         return answer
@@ -542,10 +561,10 @@ class Swap:
 
 def _state(key: str, states: dict[str, State | None], stored: dict[str, Any]) -> State | None:
     if key not in states:
-        found = stored[key]
-        if type(found) is int:
+        packed = stored[key]
+        if type(packed) is int:
             raise _unreadable(key)
-        states[key] = None if found is None else unpack(found, key)
+        states[key] = None if packed is None else unpack(packed, key)
     return states[key]
 
 

@@ -1,14 +1,14 @@
 """The engine of a SQLite store, synchronous and asynchronous: commands and maintenance.
 
-1. Every command is one transaction that begins with the lock for writing; a command that changes
-   nothing ends it without writing. No other lock is held while a command decides.
-2. Nobody waits for the lock inside SQLite: who finds it taken comes again, soon and at random.
-3. A commit reaches the journal, which a crash of the process leaves whole. What an effect hangs on
-   is flushed to the disk afterwards, without the lock and before it is answered.
-4. The journal is moved into the file while nobody can write. Releases of SQLite before 3.51.3 may
-   damage a file whose journal begins anew while it is being moved.
-5. A state is pruned by the hour in which it ends to matter. That column changes once an hour at
-   most, so that its index costs a busy state nothing.
+1. Every command is one transaction, which first takes the write lock. A command that changes
+   nothing writes nothing. No other lock is held while the command is applied.
+2. No caller waits for the lock inside SQLite: it tries again after short random pauses.
+3. A commit writes to the journal, which survives a crash of the process. A durable command then
+   also waits until the journal is flushed to the disk, without holding the lock.
+4. The write lock is held while the journal is copied into the file: releases of SQLite before
+   3.51.3 may damage a file whose journal restarts during the copy.
+5. States are deleted by the hour of their expiry. That column changes at most once per hour, so
+   its index causes little work for a busy state.
 """
 
 from __future__ import annotations
@@ -38,28 +38,32 @@ if TYPE_CHECKING:
     from moorage.ports.clock import Clock
 
 Answer = TypeVar("Answer")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
-TURN: Final = 10_000
-"""After so many writes a process prunes, and moves the journal into the file."""
+MAINTENANCE_INTERVAL: Final = 10_000
+"""The number of writes after which a process deletes expired states and copies the journal."""
 
 _BATCH: Final = 200
-_PRUNED: Final = 3 * TURN
-_LOOK_EVERY: Final = 100_000
-_SOON, _LATER = 30e-6, 2e-3
-_BROKEN: Final = (sqlite3.Error, UnicodeEncodeError)
+_MAX_PRUNED: Final = 3 * MAINTENANCE_INTERVAL
+_CHECK_INTERVAL: Final = 100_000
+_FIRST_PAUSE, _LONGEST_PAUSE = 30e-6, 2e-3
+_DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeEncodeError)
 _PRUNE: Final = "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE until < ? LIMIT ?)"
 
 
-class Slow(Exception):
-    """A command would take longer than an event loop should stand still."""
+class WouldBlock(Exception):
+    """The command would block an event loop for too long."""
 
 
 class Engine:
-    """One file, and how commands are run on it.
+    """One file, and the execution of commands on it.
 
-    `idle` are the connections that nobody uses. `writes` counts up to a `TURN`; whoever finds it
-    there tends the file. What was flushed, and what need be, is known to `flush`.
+    Attributes:
+        file: the file.
+        timeout: the seconds to wait for the lock, unless the caller's deadline is earlier.
+        idle: the unused connections.
+        writes: the number of writes since the last maintenance.
+        flush: flushes the journal to the disk.
     """
 
     def __init__(self, path: str | os.PathLike[str], timeout: float, clock: Clock | None) -> None:
@@ -68,32 +72,35 @@ class Engine:
         self._clock = SystemClock() if clock is None else clock
         self._nanoseconds = self._clock.nanoseconds
         self._origin = 0
-        self._anchored: object = None
-        self._looked = 0
-        self.writes = randrange(TURN)  # noqa: S311 - so that not all processes prune at once
+        self._clock_file: object = None
+        self._checked_at = 0
+        self.writes = randrange(MAINTENANCE_INTERVAL)  # noqa: S311 - spreads the maintenance of several processes
         self.flush = Flush(self.file.path)
         self._pool = Pool()
         self.idle = self._pool.idle
 
     # --- commands ---------------------------------------------------------------
 
-    def attempt(self, command: Command[Answer], most: int = 0) -> Answer:
-        """Run one command, if nobody holds the lock.
+    def attempt(self, command: Command[Answer], max_bytes: int = 0) -> Answer:
+        """Run one command, unless the file is locked.
 
-        With `most` it is run only if a connection is there, and what lasts takes no more bytes.
+        Args:
+            command: the command.
+            max_bytes: if it is not 0, the maximum number of durable bytes; then an idle connection
+                is required too.
 
         Raises:
-            Busy: somebody holds the lock.
-            Slow: it would take long.
+            Busy: the file is locked.
+            WouldBlock: there is no idle connection, or too many bytes would be written.
         """
         try:
             link = self.idle.pop()
         except IndexError:
-            if most:
-                raise Slow from None
+            if max_bytes:
+                raise WouldBlock from None
             link = self._pool.open(self._connect)
         try:
-            answer = self._transact(link, command, most)
+            answer = self._transact(link, command, max_bytes)
         except BaseException:
             link.undo()
             self._pool.give(link)
@@ -102,72 +109,72 @@ class Engine:
         return answer
 
     def until(self, timeout: float | None) -> float:
-        """When a command that begins now must have ended, by the clock of `time.monotonic`."""
+        """Return the deadline of a command that begins now, as a time of `monotonic()`."""
         return time.monotonic() + bounded(self.timeout, timeout)
 
-    def insist(self, command: Command[Answer], until: float) -> Answer:
-        """Run one command, coming again while others hold the lock."""
-        return self._insist(partial(self.attempt, command), until)
+    def retry(self, command: Command[Answer], until: float) -> Answer:
+        """Run one command, repeatedly while the file is locked."""
+        return self._retry(partial(self.attempt, command), until)
 
-    def _transact(self, link: Link, command: Command[Answer], most: int) -> Answer:
+    def _transact(self, link: Link, command: Command[Answer], max_bytes: int) -> Answer:
         run, keys, durable = link.run, command.keys, command.durable
-        if durable and self._moved(link):
+        if durable and self._was_replaced(link):
             raise Busy
         try:
             run("BEGIN IMMEDIATE")
             stored = run(_reading(len(keys)), keys).fetchone()
-        except _BROKEN as error:
+        except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
         before = tuple([packed and unpack(packed, key) for packed, key in zip(stored, keys)])  # noqa: B905 - one each; `strict` takes time
         now = (self._nanoseconds() + self._origin) // 1000
         after, answer = command.apply(before, now)
         changes, moved = _changes(keys, stored, before, after)
         size = sum(map(len, changes[1::3])) if durable else 0
-        if most and size > most:
-            raise Slow
+        if max_bytes and size > max_bytes:
+            raise WouldBlock
         try:
             if changes:
                 run(_writing(len(changes) // 3, moved=moved), changes)
             run("COMMIT")
-        except _BROKEN as error:
+        except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
         if changes:
             self.writes += 1 + size // PAGE
             if durable:
-                self.flush.wanted = True
-        if not self._looked <= now < self._looked + _LOOK_EVERY:
-            self._looked = now
-            self._moved(link)
+                self.flush.is_pending = True
+        if not self._checked_at <= now < self._checked_at + _CHECK_INTERVAL:
+            self._checked_at = now
+            self._was_replaced(link)
         return answer
 
-    def _insist(self, attempt: Callable[[], Done], until: float) -> Done:
+    def _retry(self, attempt: Callable[[], Result], until: float) -> Result:
         try:
-            return tried(attempt, until)
+            return retry_until(attempt, until)
         except Busy:
             raise self.file.locked() from None
 
-    # --- now and then -----------------------------------------------------------
+    # --- maintenance ------------------------------------------------------------
 
-    def tend(self) -> None:
-        """Move the journal into the file, and forget what cannot matter any more."""
+    def maintain(self) -> None:
+        """Copy the journal into the file, and delete expired states."""
         self.writes = 0
         with suppress(ConnectorError):
-            # Before anybody is kept from writing: most of it takes as long as the disk does.
+            # The slow write to the disk happens first, while others can still write.
             self.flush(self.flush.ticket())
-            self._with_link(self._move_journal)
-            self.housekeep(_PRUNED)
+            self._with_link(self._copy_journal)
+            self.housekeep(_MAX_PRUNED)
 
     def housekeep(self, limit: int) -> int:
-        """Forget up to `limit` states that cannot matter any more, and say how many."""
-        forgotten, left = 0, count(limit, "limit")
-        while left:
-            batch = min(left, _BATCH)
-            pruned = self._with_link(partial(self._prune, batch))
-            forgotten += pruned
-            left = left - pruned if pruned == batch else 0
-        return forgotten
+        """Delete expired states, at most `limit`, and return their number."""
+        total, remaining = 0, count(limit, "limit")
+        while remaining:
+            batch = min(remaining, _BATCH)
+            deleted = self._with_link(partial(self._prune, batch))
+            total += deleted
+            remaining = remaining - deleted if deleted == batch else 0
+        return total
 
-    def _move_journal(self, link: Link) -> None:
+    def _copy_journal(self, link: Link) -> None:
         link.run("BEGIN IMMEDIATE")
         other = self._take()
         try:
@@ -175,40 +182,40 @@ class Engine:
         finally:
             self._pool.give(other)
 
-    def _prune(self, most: int, link: Link) -> int:
-        """Forget a batch; the first to write after the journal was moved begins it anew."""
+    def _prune(self, limit: int, link: Link) -> int:
+        """Delete a batch of expired states; the first write after a copy restarts the journal."""
         run = link.run
         run("BEGIN IMMEDIATE")
         now = (self._nanoseconds() + self._origin) // 1000
         run("UPDATE clock SET latest = ?", (now * 1000,))
-        pruned: int = run(_PRUNE, (now // HOUR, most)).rowcount
+        pruned: int = run(_PRUNE, (now // HOUR, limit)).rowcount
         run("COMMIT")
         return pruned
 
     # --- the file ---------------------------------------------------------------
 
     def migrate(self) -> None:
-        """Open the file, which brings it up to date."""
+        """Open the file, which updates its schema."""
         self._with_link(lambda _: None)
 
     def close(self) -> None:
         """Close the file."""
         self._pool.close()
 
-    def _with_link(self, action: Callable[[Link], Done]) -> Done:
-        """Do something with a connection."""
+    def _with_link(self, action: Callable[[Link], Result]) -> Result:
+        """Run a function with a connection, repeatedly while the file is locked."""
 
-        def attempt() -> Done:
+        def attempt() -> Result:
             link = self._take()
             try:
                 return action(link)
-            except _BROKEN as error:
+            except _DRIVER_ERRORS as error:
                 raise self._failure(error) from None
             finally:
                 link.undo()
                 self._pool.give(link)
 
-        return self._insist(attempt, self.until(None))
+        return self._retry(attempt, self.until(None))
 
     def _take(self) -> Link:
         try:
@@ -220,20 +227,20 @@ class Engine:
         try:
             link = self.file.connect()
         except ConfigurationError as error:
-            if self._anchored is None:
+            if self._clock_file is None:
                 raise
-            # It was all right before, so this is an outage.
+            # The file was valid before, so this is an outage.
             raise StorageUnavailable(error.message, remedy=error.remedy) from None
-        if link.identity != self._anchored:
+        if link.identity != self._clock_file:
             try:
-                self._anchor(link)
+                self._set_clock(link)
             except BaseException:
                 link.close()
                 raise
         return link
 
-    def _anchor(self, link: Link) -> None:
-        """Find out the time of a file that was not open before."""
+    def _set_clock(self, link: Link) -> None:
+        """Set the clock for a file that was not open before."""
         boot = _sqlite_time.boot_id()
         if boot is None:
             self._nanoseconds = partial(_sqlite_time.wall, self._clock)
@@ -242,14 +249,14 @@ class Engine:
                 self._origin = _sqlite_time.origin(link.run, boot, self._clock)
             except sqlite3.Error as error:
                 raise self._failure(error) from None
-        self._anchored = link.identity
+        self._clock_file = link.identity
 
-    def _moved(self, link: Link) -> bool:
+    def _was_replaced(self, link: Link) -> bool:
         """Return whether the file was moved or replaced, so that it must not be used."""
         try:
             moved = self.file.identity() != link.identity
         except ConnectorError:
-            moved = True  # who opens it again is told why
+            moved = True  # the next connection raises the reason
         if moved:
             self._pool.clear()
         return moved
@@ -273,7 +280,7 @@ def _writing(number: int, *, moved: bool) -> str:
     rows = ", ".join(["(?, ?, ?)"] * number)
     until = ", until = excluded.until" if moved else ""
     return (
-        f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - nobody else's text
+        f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - constant texts
         f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{until}"
     )
 
@@ -281,7 +288,7 @@ def _writing(number: int, *, moved: bool) -> str:
 def _changes(
     keys: tuple[str, ...], stored: tuple[bytes | None, ...], before: States, after: States
 ) -> tuple[list[Any], bool]:
-    """Key, bytes and last hour of each state that changed; and whether one of the hours has."""
+    """Return key, bytes and hour of expiry of each changed state, and whether an hour changed."""
     changes: list[Any] = []
     moved = False
     for key, packed, old, new in zip(keys, stored, before, after, strict=True):
@@ -297,11 +304,11 @@ def _changes(
     return changes, moved
 
 
-def tried(attempt: Callable[[], Done], until: float) -> Done:
-    """Return the result of `attempt` once the lock is free.
+def retry_until(attempt: Callable[[], Result], until: float) -> Result:
+    """Return the result of `attempt`, repeated while the file is locked.
 
     Raises:
-        Busy: somebody still does when the time is over.
+        Busy: the file is still locked at the deadline.
     """
     for pause in pauses(until):
         try:
@@ -312,10 +319,10 @@ def tried(attempt: Callable[[], Done], until: float) -> Done:
 
 
 def pauses(until: float) -> Iterator[float]:
-    """Yield the pauses before the next tries, until the deadline; the first is zero."""
-    longest = _SOON
+    """Yield the random pauses between attempts until a deadline, each longer than the last."""
+    longest = _FIRST_PAUSE
     while True:
-        yield longest * (0.5 + random())  # noqa: S311 - nobody gains by guessing it
+        yield longest * (0.5 + random())  # noqa: S311 - not a secret
         if time.monotonic() >= until:
             return
-        longest = min(2 * longest, _LATER)
+        longest = min(2 * longest, _LONGEST_PAUSE)

@@ -1,8 +1,8 @@
-"""Having what was committed on the disk, together with whoever else wants that.
+"""Flushes of the journal to the disk, which callers share.
 
-A commit that waited for the disk would keep everybody from writing meanwhile. So commits only
-reach the journal, and who needs one on the disk has the journal flushed afterwards: one flush
-serves all who committed before it began.
+A commit that waits for the disk would block all other writers. So a commit only writes to the
+journal, and a durable command then flushes the journal: one flush serves all callers that have
+committed before it began.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ flush_data: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 class Flush:
     """Flushes the journal of one file.
 
-    Whoever commits what must be on the disk sets `wanted`, takes a `ticket`, and calls with it.
+    After a durable commit, a caller sets `is_pending`, takes a `ticket`, and calls this object
+    with it.
+
+    Attributes:
+        is_pending: whether a durable commit was not flushed yet.
+        ticket: returns increasing numbers, by which callers and flushes are ordered.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._known: tuple[int, int] | None = None
-        self.wanted = False
+        self._journal: tuple[int, int] | None = None
+        self.is_pending = False
         self.ticket = count(1).__next__
         self._flushed = 0
         self._start_afresh()
@@ -41,25 +46,25 @@ class Flush:
         self._lock = Lock()
 
     @property
-    def needed(self) -> bool:
-        """Return whether data that was to be flushed is not on disk yet."""
-        # Looked at twice: a flush that fails between wants all of it again.
-        return self.wanted or self._lock.locked() or self.wanted
+    def is_needed(self) -> bool:
+        """Return whether a durable commit may not be on the disk yet."""
+        # Read twice: a flush that fails in between sets it again.
+        return self.is_pending or self._lock.locked() or self.is_pending
 
     def __call__(self, ticket: int) -> None:
-        """Return when everything that was wanted before the ticket was taken is on the disk."""
+        """Return when every commit before the ticket is on the disk."""
         with self._lock:
             if self._flushed > ticket:
                 return
             begun = self.ticket()
-            self.wanted = False
+            self.is_pending = False
             try:
                 self._flush()
             except OSError as error:
-                self.wanted = True
+                self.is_pending = True
                 raise StorageUnavailable(
-                    f"{self._path}: what was written may not be on the disk ({error.strerror}).",
-                    remedy="Check the disk that it is on.",
+                    f"{self._path} could not be written to the disk ({error.strerror}).",
+                    remedy="Check the disk of this file.",
                 ) from None
             self._flushed = begun
 
@@ -67,19 +72,19 @@ class Flush:
         try:
             journal = os.open(f"{Path(self._path).resolve()}-wal", os.O_RDWR)
         except FileNotFoundError:
-            return  # whoever took it away has moved all of it into the file
+            return  # it was copied into the file before it was deleted
         try:
             flush_data(journal)
-            found = os.fstat(journal)
+            status = os.fstat(journal)
         finally:
             os.close(journal)
-        if (found.st_dev, found.st_ino) != self._known:
+        if (status.st_dev, status.st_ino) != self._journal:
             self._flush_directory()
-            self._known = found.st_dev, found.st_ino
+            self._journal = status.st_dev, status.st_ino
 
     def _flush_directory(self) -> None:
-        """Have it on the disk that there is a journal at all."""
-        if hasattr(os, "O_DIRECTORY"):  # pragma: no branch - only Windows cannot, and need not
+        """Flush the directory, which contains the entry of the journal."""
+        if hasattr(os, "O_DIRECTORY"):  # pragma: no branch - Windows does not need it
             directory = os.open(Path(self._path).resolve().parent, os.O_DIRECTORY)
             try:
                 os.fsync(directory)

@@ -104,7 +104,7 @@ class MemoryStorage:
                 try:
                     before = cells[key]
                 except KeyError:
-                    return self._apply_any(command)
+                    return self._apply_new(command, key)
                 now = (self._nanoseconds() + self._offset) // 1000
                 (after,), answer = command.apply((before,), now)
                 if after is before:
@@ -119,7 +119,27 @@ class MemoryStorage:
                 except BaseException:
                     self._undo(keys, (before,), (after,))
                     raise
-        return self._apply_two(command) if len(keys) == 2 else self._apply_any(command)
+        if len(keys) == 2:
+            return self._apply_two(command)
+        return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
+
+    def _apply_new(self, command: Command[Answer], key: str) -> Answer:
+        """Run a command on one state that does not exist, where there is space for one more."""
+        cells, counts, name = self._cells, self._counts, class_of(key)
+        number = counts[name]
+        now = (self._nanoseconds() + self._offset) // 1000
+        if now >= self._sweep_at or (number + 1) * 5 >= self._max_entries * 4:
+            return self._apply_any(command)
+        (state,), answer = command.apply((None,), now)
+        if state is None:
+            return answer
+        one_more = number + 1
+        with self._lock:
+            if key not in cells and counts[name] == number:
+                cells[key] = state
+                counts[name] = one_more
+                return answer
+        return self._apply_any(command)
 
     def _apply_two(self, command: Command[Answer]) -> Answer:
         """Run a command on two existing states."""
@@ -145,6 +165,32 @@ class MemoryStorage:
                 continue
             except BaseException:
                 self._undo((key, other), (first, second), (one, two))
+                raise
+
+    def _apply_three(self, command: Command[Answer]) -> Answer:
+        """Run a command on three existing states: a circuit, a limit and a claim."""
+        cells = self._cells
+        key, other, last = command.keys
+        while True:
+            try:
+                first, second, third = cells[key], cells[other], cells[last]
+            except KeyError:
+                return self._apply_any(command)
+            now = (self._nanoseconds() + self._offset) // 1000
+            (one, two, three), answer = command.apply((first, second, third), now)
+            if one is first and two is second and three is third:
+                return answer
+            try:
+                with self._lock:
+                    if cells[key] is first and cells[other] is second and cells[last] is third:
+                        cells[key] = one  # type: ignore[assignment]  # no command deletes
+                        cells[other] = two  # type: ignore[assignment]  # no command deletes
+                        cells[last] = three  # type: ignore[assignment]  # no command deletes
+                        return answer
+            except KeyError:
+                continue
+            except BaseException:
+                self._undo((key, other, last), (first, second, third), (one, two, three))
                 raise
 
     def post(self, command: Command[Any], /) -> None:

@@ -484,8 +484,8 @@ local function everything()
       if begin <= at and at == seen and seen < ends and before + spare - tokens >= needs[i] then
         return at, i - 1, begin, before + spare, spare, false, true
       end
-      spare = min(spare + run[9], most)
-      since, level = ends, run[4] + spare
+      since, level = ends, max(0, run[4] + min(spare + run[9], most))
+      spare = level - run[4]
     end
     local time, had, full = enough(rule, since, level, tokens, at)
     return time, #runs, time, had, spare, full, false
@@ -557,8 +557,8 @@ local function everything()
     for i = 1, past do
       local run = runs[i]
       local spare = min(rule.room, level + (run[1] + shift - since) * rule.n) - run[2]
-      since = run[3] + shift
-      level = run[4] + min(spare + run[9], rule.room - run[5] - run[7])
+      spare = min(spare + run[9], rule.room - run[5] - run[7])
+      since, level = run[3] + shift, max(0, run[4] + spare)
     end
     return since, level, bounded(rule, from(runs, past + 1))
   end

@@ -14,13 +14,14 @@ from threading import local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime, link_maker
 from moorage.adapters.databases._sql_schema import declared, dialect_of
 from moorage.adapters.databases._sql_source import Source
-from moorage.adapters.state._posts import MOST, Posts
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.domain.resilience.admission import unclaimed
 from moorage.domain.secrets.frames import refusing
@@ -29,20 +30,17 @@ from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
 
     import sqlalchemy
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from moorage.adapters.databases._sql_engine import Runtime
     from moorage.adapters.databases._sql_schema import Tables
     from moorage.domain.state.commands import Command
 
 Answer = TypeVar("Answer")
 
 _PREFIX: Final = "moorage_"
-_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 
 
 def _seconds_until(until: float | None) -> float | None:
@@ -61,6 +59,31 @@ class _Common(ABC):
 
     _source: Source
     _tables: Tables
+
+    def _set_up(
+        self,
+        url: object,
+        timeout: float | timedelta,
+        prefix: str,
+        schema: str | None,
+        *,
+        is_async: bool,
+    ) -> float:
+        """Set the database and the tables, and return the timeout in seconds."""
+        bound = seconds(timeout, "timeout")
+        self._source = Source(url, is_async=is_async, timeout=bound)
+        self._tables = declared(None, prefix, schema)
+        return bound
+
+    def _connect(self, runtime: Runtime, timeout: float, connections: int, *, create: bool) -> None:
+        self._engine = Engine(
+            runtime,
+            names=self._source.names(self._tables),
+            timeout=timeout,
+            connections=count(connections, "connections"),
+            create=create,
+        )
+        self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Return the grants of a caller that has left."""
@@ -94,7 +117,7 @@ class _Common(ABC):
         return f"<{type(self).__name__} {self._source.where}>"
 
 
-class SqlStorage(_Common):
+class SqlStorage(_Common, Closing):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
     It has its own connections, also with an engine: it never joins a transaction of the host, so a
@@ -126,26 +149,17 @@ class SqlStorage(_Common):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        bound = seconds(timeout, "timeout")
-        self._source = Source(url, _SYNC_DRIVERS, awaited=False, timeout=bound)
-        self._tables = declared(None, prefix, schema)
-        links = partial(link_maker, self._source, self._tables, awaited=False)
+        bound = self._set_up(url, timeout, prefix, schema, is_async=False)
+        links = partial(link_maker, self._source, self._tables, is_async=False)
         self._inside = local()
         runtime = ThreadRuntime(self._source, links, self.migrate, self._inside)
-        self._engine = Engine(
-            runtime,
-            names=self._source.names(self._tables),
-            timeout=bound,
-            connections=count(connections, "connections"),
-            create=create,
-        )
-        self._combiner = Combiner(self._engine, self._return_grants)
+        self._connect(runtime, bound, connections, create=create)
         self._start_afresh()
         in_child(self, SqlStorage._start_afresh)
 
     def _start_afresh(self) -> None:
         # A command that the parent has posted is executed by the parent.
-        self._posted: deque[Command[Any]] = deque(maxlen=MOST)
+        self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -180,31 +194,11 @@ class SqlStorage(_Common):
 
     def migrate(self) -> None:
         """Create missing tables, and update older ones."""
-        try:
-            with self._source.engine.begin() as connection:
-                self._tables.create(connection)
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        # Raised outside the handler, so that it does not carry the driver's frames with the
-        # password.
-        raise failure
+        self._source.create_tables(self._tables.create)
 
     def close(self) -> None:
         """Close idle connections now, and the others when their commands end."""
         self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
         """Run the posted commands, unless this thread is executing a command."""
@@ -234,7 +228,7 @@ class SqlStorage(_Common):
         return None
 
 
-class AsyncSqlStorage(_Common):
+class AsyncSqlStorage(_Common, AsyncClosing):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
     It has its own connections, also with an engine: it never joins a transaction of the host, so a
@@ -266,20 +260,11 @@ class AsyncSqlStorage(_Common):
         schema: str | None = None,
         create: bool = False,
     ) -> None:
-        bound = seconds(timeout, "timeout")
-        self._source = Source(url, _ASYNC_DRIVERS, awaited=True, timeout=bound)
-        self._tables = declared(None, prefix, schema)
-        links = partial(link_maker, self._source, self._tables, awaited=True)
+        bound = self._set_up(url, timeout, prefix, schema, is_async=True)
+        links = partial(link_maker, self._source, self._tables, is_async=True)
         runtime = LoopRuntime(self._source, links, self.migrate, bound)
-        self._engine = Engine(
-            runtime,
-            names=self._source.names(self._tables),
-            timeout=bound,
-            connections=count(connections, "connections"),
-            create=create,
-        )
-        self._combiner = Combiner(self._engine, self._return_grants)
-        self._posts = Posts(self._combiner.execute, bound)
+        self._connect(runtime, bound, connections, create=create)
+        self._posts = PostedCommands(self._combiner.execute, bound)
 
     async def execute(
         self,
@@ -290,7 +275,7 @@ class AsyncSqlStorage(_Common):
         """Run one command."""
         posts = self._posts
         until = None if timeout is None else monotonic() + timeout
-        if posts.kept or posts.sending:
+        if posts.queue or posts.task:
             await posts.settle(timeout)
         return await self._combiner.execute(command, _seconds_until(until))
 
@@ -304,31 +289,11 @@ class AsyncSqlStorage(_Common):
 
     async def migrate(self) -> None:
         """Create missing tables, and update older ones."""
-        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
-
-        try:
-            async with AsyncEngine(self._source.engine).begin() as connection:
-                await connection.run_sync(self._tables.create)
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        raise failure
+        await self._source.acreate_tables(self._tables.create)
 
     async def aclose(self) -> None:
         """Close idle connections now, and the others when their commands end."""
-        if self._posts.kept or self._posts.sending:
+        if self._posts.queue or self._posts.task:
             await self._posts.settle()
         self._engine.close()
         await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

@@ -1,55 +1,59 @@
-"""Shared state in a SQLite file: one for all processes of a machine."""
+"""Shared state in a SQLite file, for all processes of one machine."""
 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.databases._sqlite_file import Busy
 from moorage.adapters.state import _sqlite_engine
-from moorage.adapters.state._posts import MOST, Posts
-from moorage.adapters.state._sqlite_engine import Engine, Slow, pauses, tried
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
 from moorage.domain.resilience.admission import unclaimed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from moorage.domain.state.commands import Command
     from moorage.ports.clock import Clock
 
 Answer = TypeVar("Answer")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
-_POSTING: Final = 0.02
-_LONG: Final = 64 << 10
-"""Writing so many bytes takes longer than an event loop should stand still."""
+_POST_TIMEOUT: Final = 0.02
+"""Seconds that `post` waits for the lock."""
 
-_TICK: Final = 1e-3
+_MAX_BYTES_IN_LOOP: Final = 64 << 10
+"""The maximum number of bytes that are written in the event loop, and not in a thread."""
+
+_SHORTEST_TIMER: Final = 1e-3
+"""The shortest pause in seconds for which an event loop's timer is used."""
+
 _THREADS: Final = 4
 
 
-class SqliteStorage:
+class SqliteStorage(Closing):
     """A `StateStorage` in a file that all processes and threads of one machine may share.
 
-    The file must be moorage's own, never the host's database: a host that holds its lock while it
-    calls would wait for itself. It lies on a local disk, in a directory that is there; it is made
-    when the store is first used, for its owner only. Nothing is sent to the disk for a call that
-    goes well, except where an idempotency key is claimed.
+    The file must be moorage's own, not the host's database: a host that holds the lock of the file
+    during a call would wait for itself. It must be on a local disk, in an existing directory. The
+    first use of the store creates it, readable for its owner only. A successful call does not wait
+    for the disk, unless it claims an idempotency key.
 
-    The time is the machine's boot clock, anchored in the file once per boot, so no step of a wall
-    clock touches it; on systems that do not tell one boot from another (macOS, Windows) it is the
-    wall clock.
+    The time is the machine's boot clock. Its origin is stored in the file once per boot, so changes
+    of the wall clock have no effect. On systems that do not identify a boot (macOS, Windows) it is
+    the wall clock.
 
     Args:
-        path: of the file.
-        timeout: for how many seconds a command comes again while others hold the lock. Waiting for
-            a disk that hangs cannot be bounded.
+        path: the path of the file.
+        timeout: the maximum number of seconds to wait for the lock of the file. Waiting for a disk
+            that hangs has no timeout.
         clock: measures time; by default the machine's boot clock.
     """
 
@@ -69,60 +73,54 @@ class SqliteStorage:
         in_child(self, SqliteStorage._start_afresh)
 
     def _start_afresh(self) -> None:
-        # What a parent has posted is the parent's to execute.
-        self._kept: deque[Command[Any]] = deque(maxlen=MOST)
+        # A command that the parent process has posted is executed by the parent.
+        self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
 
     def __repr__(self) -> str:
         return f"SqliteStorage({self._engine.file.path!r})"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         engine = self._engine
-        if self._kept:
+        if self._posted:
             self._settle(engine.until(timeout))
         try:
             answer = engine.attempt(command)
         except Busy:
-            answer = engine.insist(command, engine.until(timeout))
-        if command.durable and engine.flush.needed:
+            answer = engine.retry(command, engine.until(timeout))
+        if command.durable and engine.flush.is_needed:
             try:
                 engine.flush(engine.flush.ticket())
             except BaseException:
-                self._give_back(command, answer)
+                self._return_grants(command, answer)
                 raise
-        if engine.writes >= _sqlite_engine.TURN:
-            engine.tend()
+        if engine.writes >= _sqlite_engine.MAINTENANCE_INTERVAL:
+            engine.maintain()
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for; if others hold the lock, with the next."""
+        """Run a command whose answer no caller needs; if the file is locked, with the next one."""
         try:
-            tried(partial(self._engine.attempt, command), self._engine.until(_POSTING))
+            retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except Busy:
-            self._kept.append(command)
-        except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
+            self._posted.append(command)
+        except Exception:  # noqa: BLE001 - no caller waits for it
             return
 
-    def _give_back(self, command: Command[Any], answer: Any) -> None:
-        """Give back what was granted to a caller who does not get the answer."""
-        for undone in unclaimed(command, answer):
-            self.post(undone)
+    def _return_grants(self, command: Command[Any], answer: Any) -> None:
+        """Return the grants of a caller who does not get the answer."""
+        for return_command in unclaimed(command, answer):
+            self.post(return_command)
 
     def housekeep(self, *, limit: int = 100_000) -> int:
-        """Forget up to `limit` states that cannot matter any more, and say how many.
+        """Delete expired states, at most `limit`, and return their number.
 
-        This happens by and by without being asked for, in whoever writes.
+        Commands that write also do so from time to time.
         """
         return self._engine.housekeep(limit)
 
     def migrate(self) -> None:
-        """Bring the file to this release's schema, as is done when the store is first used."""
+        """Update the file to the schema of this release, as the first use of the store does."""
         self._engine.migrate()
 
     def close(self) -> None:
@@ -130,22 +128,22 @@ class SqliteStorage:
         self._engine.close()
 
     def _settle(self, until: float) -> None:
-        """Run what was posted while others held the lock, as far as the time allows."""
-        while self._kept:
+        """Run the commands that were posted while the file was locked, until a deadline."""
+        while self._posted:
             with suppress(Exception):
-                command = self._kept.popleft()
+                command = self._posted.popleft()
                 try:
-                    tried(partial(self._engine.attempt, command), until)
+                    retry_until(partial(self._engine.attempt, command), until)
                 except Busy:
-                    self._kept.appendleft(command)
+                    self._posted.appendleft(command)
                     return
 
 
-class AsyncSqliteStorage:
-    """As `SqliteStorage`; `execute` is awaited.
+class AsyncSqliteStorage(AsyncClosing):
+    """The asynchronous `SqliteStorage`.
 
-    What takes a few microseconds is done at once, and never waits in the event loop. What goes to
-    the disk, or is large, is done in a thread.
+    Commands that take a few microseconds run in the event loop, without waiting. Large commands,
+    and those that wait for the disk, run in a thread.
     """
 
     durable = True
@@ -160,22 +158,16 @@ class AsyncSqliteStorage:
         clock: Clock | None = None,
     ) -> None:
         self._engine = Engine(path, timeout, clock)
-        self._posts = Posts(self._run, self._engine.timeout)
+        self._posts = PostedCommands(self._run, self._engine.timeout)
         self._start_afresh()
         in_child(self, AsyncSqliteStorage._start_afresh)
 
     def _start_afresh(self) -> None:
-        # A forked child has none of its parent's threads.
+        # A forked child does not have its parent's threads.
         self._threads: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
         return f"AsyncSqliteStorage({self._engine.file.path!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     async def execute(
         self,
@@ -185,58 +177,58 @@ class AsyncSqliteStorage:
     ) -> Answer:
         """Run one command."""
         engine, posts = self._engine, self._posts
-        if posts.kept or posts.sending:
+        if posts.queue or posts.task:
             await posts.settle(timeout)
         try:
-            answer = engine.attempt(command, _LONG)
+            answer = engine.attempt(command, _MAX_BYTES_IN_LOOP)
         except Busy:
             answer = await self._run(command, timeout)
-        except Slow:
-            answer = await self._insist(command, engine.until(timeout))
-        if command.durable and engine.flush.needed:
+        except WouldBlock:
+            answer = await self._retry_in_thread(command, engine.until(timeout))
+        if command.durable and engine.flush.is_needed:
             try:
                 await self._in_thread(partial(engine.flush, engine.flush.ticket()))
             except BaseException:
-                self._give_back(command, answer)
+                self._return_grants(command, answer)
                 raise
-        if engine.writes >= _sqlite_engine.TURN:
+        if engine.writes >= _sqlite_engine.MAINTENANCE_INTERVAL:
             engine.writes = 0
-            self._pool().submit(engine.tend)
+            self._pool().submit(engine.maintain)
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody waits for; if others hold the lock, a little later."""
+        """Run a command whose answer no caller needs; if the file is locked, a moment later."""
         posts = self._posts
         try:
-            if posts.kept or posts.sending:
+            if posts.queue or posts.task:
                 posts.post(command)
             else:
-                self._engine.attempt(command, _LONG)
-        except (Busy, Slow):
+                self._engine.attempt(command, _MAX_BYTES_IN_LOOP)
+        except (Busy, WouldBlock):
             posts.post(command)
-        except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
+        except Exception:  # noqa: BLE001 - no caller waits for it
             return
 
-    def _give_back(self, command: Command[Any], answer: Any) -> None:
-        """Give back what was granted to a caller who does not get the answer."""
-        for undone in unclaimed(command, answer):
-            self.post(undone)
+    def _return_grants(self, command: Command[Any], answer: Any) -> None:
+        """Return the grants of a caller who does not get the answer."""
+        for return_command in unclaimed(command, answer):
+            self.post(return_command)
 
     async def housekeep(self, *, limit: int = 100_000) -> int:
-        """Forget up to `limit` states that cannot matter any more, and say how many.
+        """Delete expired states, at most `limit`, and return their number.
 
-        This happens by and by without being asked for, in whoever writes.
+        Commands that write also do so from time to time.
         """
         return await self._in_thread(partial(self._engine.housekeep, limit))
 
     async def migrate(self) -> None:
-        """Bring the file to this release's schema, as is done when the store is first used."""
+        """Update the file to the schema of this release, as the first use of the store does."""
         await self._in_thread(self._engine.migrate)
 
     async def aclose(self) -> None:
-        """Close the file, when what was posted is executed."""
+        """Run the posted commands, and close the file."""
         posts = self._posts
-        if posts.kept or posts.sending:
+        if posts.queue or posts.task:
             await posts.settle()
         await self._in_thread(self._engine.close)
         self._pool().shutdown(wait=False)
@@ -247,42 +239,44 @@ class AsyncSqliteStorage:
         command: Command[Answer],
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command, coming again while others hold the lock."""
+        """Run one command, repeatedly while the file is locked."""
         engine = self._engine
         until = engine.until(timeout)
         for pause in pauses(until):
             try:
-                return engine.attempt(command, _LONG)
-            except Slow:
-                return await self._insist(command, until)
+                return engine.attempt(command, _MAX_BYTES_IN_LOOP)
+            except WouldBlock:
+                return await self._retry_in_thread(command, until)
             except Busy:
-                from asyncio import sleep  # noqa: PLC0415 - whoever blocks does without
+                from asyncio import sleep  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-                # No timer of a loop is as short as the lock is usually held.
-                await sleep(pause if pause > _TICK else 0)
+                # The lock is usually held for a shorter time than any timer of a loop.
+                await sleep(pause if pause > _SHORTEST_TIMER else 0)
         raise engine.file.locked()
 
-    async def _insist(self, command: Command[Answer], until: float) -> Answer:
-        """Run one command in a thread, which gives back what a caller who leaves was granted."""
-        from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - whoever blocks does without
+    async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
+        """Run one command in a thread; the grants of a caller that leaves are returned."""
+        from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-        running = self._pool().submit(self._engine.insist, command, until)
+        running = self._pool().submit(self._engine.retry, command, until)
         try:
             return await wrap_future(running)
         except CancelledError:
-            running.add_done_callback(partial(self._abandon, command))
+            running.add_done_callback(partial(self._return_undelivered, command))
             raise
 
-    def _abandon(self, command: Command[Answer], ended: Future[Answer]) -> None:
+    def _return_undelivered(self, command: Command[Answer], ended: Future[Answer]) -> None:
         if not ended.cancelled() and ended.exception() is None:
-            self._give_back(command, ended.result())
+            self._return_grants(command, ended.result())
 
-    async def _in_thread(self, function: Callable[[], Done]) -> Done:
-        from asyncio import get_running_loop  # noqa: PLC0415 - whoever blocks does without
+    async def _in_thread(self, function: Callable[[], Result]) -> Result:
+        from asyncio import get_running_loop  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         return await get_running_loop().run_in_executor(self._pool(), function)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to load
+
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="moorage-sqlite")
         return self._threads

@@ -78,12 +78,12 @@ class HostTransaction(HostConnection):
     Args:
         connection: the connection or session of the host.
         kind: the kind of its database.
-        awaited: whether the connection is asynchronous.
+        is_async: whether the connection is asynchronous.
     """
 
-    def __init__(self, connection: Any, kind: str, *, awaited: bool) -> None:
+    def __init__(self, connection: Any, kind: str, *, is_async: bool) -> None:
         super().__init__(connection, PLACEHOLDERS[kind])
-        expected = _ASYNC_CONNECTION if awaited else _SYNC_CONNECTION
+        expected = _ASYNC_CONNECTION if is_async else _SYNC_CONNECTION
         if not any(hasattr(connection, name) for name in ("exec_driver_sql", "cursor", "get_bind")):
             raise ConfigurationError(
                 f"The connection is {with_article(type(connection).__name__)}, which runs no"
@@ -91,9 +91,9 @@ class HostTransaction(HostConnection):
                 path="connection",
                 remedy=f"Pass {expected}.",
             )
-        if _is_async(connection) is not awaited:
+        if _is_async(connection) is not is_async:
             kinds = ("asynchronous", "synchronous")
-            has, needs = kinds if not awaited else kinds[::-1]
+            has, needs = kinds if not is_async else kinds[::-1]
             raise ConfigurationError(
                 f"The {type(connection).__name__} is {has}, but this store is {needs}.",
                 path="connection",

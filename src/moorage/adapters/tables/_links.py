@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.databases._sql_mysql import COMMIT, ROLLBACK, MysqlLink
 from moorage.adapters.databases._sql_schema import VERSION
+from moorage.adapters.databases._table_definition import version_query
 from moorage.adapters.tables._table import StatementResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.adapters.databases._sql_mysql import Run
+    from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Statement, Value
 
 _CACHE_SIZE: Final = 1_024
 
 
 class MysqlEntryLink(MysqlLink):
-    """A connection of our own to MariaDB or MySQL, for entries."""
+    """A moorage connection to MariaDB or MySQL, for entries."""
 
-    def __init__(self, connection: Any, run: Run, tables: Sequence[str]) -> None:
-        super().__init__(connection, run, tables[0], tables[0])
-        self._version = version_query(tables)
+    def __init__(self, connection: Any, run: Run, definitions: Sequence[TableDefinition]) -> None:
+        table = definitions[0].table
+        super().__init__(connection, run, table, table)
+        self._version = version_query(VERSION, definitions)
 
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
@@ -38,12 +41,6 @@ class MysqlEntryLink(MysqlLink):
         ]
         results = await self._run_round_trip(texts, until)
         return [StatementResult(*result) for result in results[: len(statements)]]
-
-
-def version_query(tables: Sequence[str]) -> str:
-    """Return the query of the tables' version, which is this release's if all tables exist."""
-    conditions = [f"NOT EXISTS (SELECT number FROM {table} WHERE false)" for table in tables]  # noqa: S608 - quoted
-    return f"SELECT {VERSION} AS value WHERE {' AND '.join(conditions)}"
 
 
 def _interpolated(text: str, values: Sequence[Value]) -> str:

@@ -9,7 +9,8 @@ from psycopg import Error
 from moorage.adapters.databases._sql_link import NotDone
 from moorage.adapters.databases._sql_postgresql import BEGIN, COMMIT, PostgresLink, Statements
 from moorage.adapters.databases._sql_schema import VERSION
-from moorage.adapters.tables._links import DOUBLE, LONG, encoded, numbered, version_query
+from moorage.adapters.databases._table_definition import version_query
+from moorage.adapters.tables._links import DOUBLE, LONG, encoded, numbered
 from moorage.adapters.tables._table import StatementResult
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
     from moorage.adapters.databases._sql_link import Wait
+    from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Statement
 
 _BIGINT, _BOOLEAN, _BYTEA, _DOUBLE = 20, 16, 17, 701
@@ -25,13 +27,15 @@ _TRUE: Final = b"\1"
 
 
 class PostgresEntryLink(PostgresLink):
-    """A connection of our own to PostgreSQL, for entries."""
+    """A moorage connection to PostgreSQL, for entries."""
 
     _in_transaction = False
 
-    def __init__(self, connection: Any, tables: Sequence[str], wait: Wait) -> None:
-        statements = Statements(tables[0], tables[0])
-        text = version_query(tables).replace(f"SELECT {VERSION}", f"SELECT {VERSION}::bigint", 1)
+    def __init__(self, connection: Any, definitions: Sequence[TableDefinition], wait: Wait) -> None:
+        table = definitions[0].table
+        statements = Statements(table, table)
+        text = version_query(VERSION, definitions)
+        text = text.replace(f"SELECT {VERSION}", f"SELECT {VERSION}::bigint", 1)
         statements.version = (b"", text.encode())
         super().__init__(connection, statements, wait)
         self._channels: set[str] = set()
@@ -58,10 +62,15 @@ class PostgresEntryLink(PostgresLink):
             for result in results[len(before) : len(before) + len(prepared)]
         ]
 
-    async def listen(self, channel: str, until: float) -> bool:
+    async def listen(self, channel: str, end: float, until: float) -> bool:
         """Wait for a notification, and return whether entries may have been added.
 
         The first call returns True at once, as nothing listened before.
+
+        Args:
+            channel: the channel of the notifications.
+            end: the end of the wait, as a time of `monotonic()`.
+            until: the deadline of the server's reply to the first call.
         """
         if channel not in self._channels:
             await self._round_trip([((b"", f'LISTEN "{channel}"'.encode()), ())], until)
@@ -69,7 +78,7 @@ class PostgresEntryLink(PostgresLink):
             return True
         self.ready = False
         try:
-            notified = await self._wait_for_notification(until)
+            notified = await self._wait_for_notification(end)
         except Error:
             raise NotDone("lost its connection", lost=True) from None
         self.ready = True

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sql_engine import Engine
 from moorage.adapters.databases._sql_mysql import AsyncRun, SyncRun
 from moorage.adapters.databases._sql_runtimes import LoopRuntime, ThreadRuntime
-from moorage.adapters.databases._sql_schema import exclusive_creation
+from moorage.adapters.databases._sql_schema import exclusive_creation, run_statement
 from moorage.adapters.databases._sql_source import Names, Source
 from moorage.adapters.tables._links import MysqlEntryLink
 from moorage.domain.values.durations import count, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
 
     import sqlalchemy
 
     from moorage.adapters.databases._sql_engine import Runtime
     from moorage.adapters.databases._sql_link import Link, Wait
+    from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Execute, Statement
 
 A = TypeVar("A")
-
-_SYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-_ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
 
 
 class TableSql(Protocol):
@@ -44,13 +43,8 @@ class TableSql(Protocol):
         """The quoted name of the table."""
         ...
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must exist; each has a column `number`."""
-        ...
-
-    def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """Return the statements that create missing tables."""
+    def definitions(self, *, mariadb: bool = True) -> Sequence[TableDefinition]:
+        """Return the definitions of the tables; the first is that of `table`."""
         ...
 
 
@@ -73,16 +67,15 @@ class SqlTables(Generic[S]):
         statements: Callable[[str], S],
         *,
         create: bool,
-        awaited: bool,
+        is_async: bool,
     ) -> None:
         bound = seconds(timeout, "timeout")
-        drivers = _ASYNC_DRIVERS if awaited else _SYNC_DRIVERS
-        self._source = Source(url, drivers, awaited=awaited, timeout=bound, path="url")
+        self._source = Source(url, is_async=is_async, timeout=bound, path="url")
         self._sql = statements(self._source.kind)
-        links = partial(_links, self._sql.tables, self._source.kind, awaited=awaited)
+        links = partial(_links, self._sql.definitions(), self._source.kind, is_async=is_async)
         runtime: Runtime = (
             LoopRuntime(self._source, links, self.migrate, bound)
-            if awaited
+            if is_async
             else ThreadRuntime(self._source, links, self.migrate)
         )
         self._engine = Engine(
@@ -121,47 +114,39 @@ class SqlTables(Generic[S]):
         with exclusive_creation(connection, self._sql.bare):
             is_mariadb = getattr(connection.dialect, "is_mariadb", False)
             if self._source.kind == "mysql":
-                connection.exec_driver_sql(
-                    "SET sql_notes = 0"
-                )  # a driver turns each note into a warning
-            for statement in self._sql.ddl(mariadb=is_mariadb):
-                connection.exec_driver_sql(statement)
+                # A driver turns each note into a warning.
+                connection.exec_driver_sql("SET sql_notes = 0")
+            for definition in self._sql.definitions(mariadb=is_mariadb):
+                run_now(definition.create(run_statement(connection)))
 
 
-class SyncSqlTables(SqlTables[S]):
+class SyncSqlTables(Closing, SqlTables[S]):
     """The connections of a synchronous store."""
 
     def migrate(self) -> None:
-        """Create missing tables."""
-        try:
-            with self._source.engine.begin() as connection:
-                self._create(connection)
-        except Exception as error:  # noqa: BLE001 - replaces every foreign error
-            failure = self._source.unmade(error)
-        else:
-            return
-        # Raised outside the handler, so that it does not carry the driver's frames with the
-        # password.
-        raise failure
+        """Create missing tables, and add missing columns and indexes."""
+        self._source.create_tables(self._create)
 
     def close(self) -> None:
         """Close idle connections now, and the others when they are returned."""
         self._engine.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+class AsyncSqlTables(AsyncClosing, SqlTables[S]):
+    """The connections of an asynchronous store."""
+
+    async def migrate(self) -> None:
+        """Create missing tables, and add missing columns and indexes."""
+        await self._source.acreate_tables(self._create)
+
+    async def aclose(self) -> None:
+        """Close idle connections now, and the others when they are returned."""
+        self._engine.close()
+        await asyncio.sleep(0)  # a transport closes in the next iteration of the loop
 
 
 def _links(
-    tables: tuple[str, ...], kind: str, wait: Wait, *, awaited: bool
+    definitions: Sequence[TableDefinition], kind: str, wait: Wait, *, is_async: bool
 ) -> Callable[[Any], Link]:
     """Return a function that creates the link of a connection."""
     if kind == "postgresql":
@@ -169,6 +154,6 @@ def _links(
             PostgresEntryLink,
         )
 
-        return lambda connection: PostgresEntryLink(connection, tables, wait)
-    run = AsyncRun if awaited else SyncRun
-    return lambda connection: MysqlEntryLink(connection, run(connection), tables)
+        return lambda connection: PostgresEntryLink(connection, definitions, wait)
+    run = AsyncRun if is_async else SyncRun
+    return lambda connection: MysqlEntryLink(connection, run(connection), definitions)

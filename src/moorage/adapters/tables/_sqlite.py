@@ -1,4 +1,4 @@
-"""Tables in a file of SQLite's, such as the host's own database, used in short transactions."""
+"""Tables in a SQLite file, such as the host's own database, used in short transactions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from moorage.adapters.concurrency._closing import Closing
 from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.databases._sqlite_pool import Pool
 from moorage.adapters.tables._table import StatementResult
@@ -17,8 +18,8 @@ from moorage.errors import ConfigurationError, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
-    from typing import Self
 
+    from moorage.adapters.databases._table_definition import TableDefinition
     from moorage.adapters.tables._table import Execute, Statement
     from moorage.errors import ConnectorError
 
@@ -60,8 +61,8 @@ class Link:
         self.open = False
 
 
-class SqliteTables:
-    """The connections of a store to its file; each thing that it does is one transaction."""
+class SqliteTables(Closing):
+    """The connections of a store to its file; each operation is one transaction."""
 
     def _open(
         self,
@@ -69,8 +70,7 @@ class SqliteTables:
         timeout: float | timedelta,
         *,
         create: bool,
-        table: str,
-        making: Sequence[str],
+        definitions: Sequence[TableDefinition],
     ) -> None:
         if str(path) in _MEMORY:
             raise ConfigurationError(
@@ -82,79 +82,78 @@ class SqliteTables:
             raise ConfigurationError(
                 f"{str(path)!r} is not the path of a file.",
                 path="path",
-                remedy="Give the path of a file without NUL characters.",
+                remedy="Use a path without NUL characters.",
             )
         self._path = str(Path(path).absolute())
         self._timeout = seconds(timeout, "timeout")
         self._create = create
-        self._named = table
-        self._making = making
+        self._definitions = definitions
         self._pool = Pool()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._path!r})"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def migrate(self) -> None:
-        """Create missing tables."""
+        """Create missing tables, and add missing columns and indexes."""
 
-        async def make(execute: Execute) -> None:
-            await execute(*((statement, ()) for statement in self._making), writes=True)
+        async def create(execute: Execute) -> None:
+            async def run(statement: str) -> Sequence[Sequence[Any]]:
+                (result,) = await execute((statement, ()), keep_open=True, writes=True)
+                return result.rows
 
-        self._told(make, self._timeout, makes=True)
+            for definition in self._definitions:
+                await definition.create(run)
+            await execute()
+
+        self._transact_in_file(create, self._timeout, creates=True)
 
     def close(self) -> None:
-        """Close every connection that is idle, and each other one when it is no longer used."""
+        """Close idle connections now, and the others when they are returned."""
         self._pool.close()
 
     def _do(self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float | None) -> A:
-        patience = bounded(self._timeout, timeout)
+        limit = bounded(self._timeout, timeout)
         try:
-            return self._told(work, patience)
+            return self._transact_in_file(work, limit)
         except ConfigurationError:
             if not self._create:
                 raise
         self.migrate()
-        return self._told(work, patience)
+        return self._transact_in_file(work, limit)
 
-    def _told(
+    def _transact_in_file(
         self,
         work: Callable[[Execute], Coroutine[Any, Any, A]],
-        patience: float,
+        timeout: float,
         *,
-        makes: bool = False,
+        creates: bool = False,
     ) -> A:
-        """Do something in a transaction of its own; errors are told as ours.
+        """Run an operation in its own transaction; errors of SQLite become errors of moorage.
 
         Args:
-            work: what is done.
-            patience: seconds to wait while others write.
-            makes: whether a file that is missing is made.
+            work: the operation.
+            timeout: seconds to wait while others write.
+            creates: whether to create a missing file.
         """
         try:
-            return self._once(work, patience, makes=makes)
+            return self._once(work, timeout, creates=creates)
         except sqlite3.Error as error:
-            is_missing = not makes and _code(error) == sqlite3.SQLITE_CANTOPEN
+            is_missing = not creates and _code(error) == sqlite3.SQLITE_CANTOPEN
             if is_missing and not os.path.exists(self._path):  # noqa: PTH110 - raises nothing
-                failure: ConnectorError = _unmade(f"there is no file {self._path}.")
+                failure: ConnectorError = _missing(f"The file {self._path} does not exist.")
             else:
-                failure = _meaning(error, self._path, self._named)
+                failure = _error_of(error, self._path, self._definitions[0].table)
         raise failure
 
     def _once(
-        self, work: Callable[[Execute], Coroutine[Any, Any, A]], patience: float, *, makes: bool
+        self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float, *, creates: bool
     ) -> A:
         try:
             link: Any = self._pool.idle.pop()
         except IndexError:
-            link = self._pool.open(partial(self._connect, makes=makes))
+            link = self._pool.open(partial(self._connect, creates=creates))
         try:
-            link.connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            link.connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
             return run_now(work(link))
         except BaseException:
             link.stale = True
@@ -162,9 +161,9 @@ class SqliteTables:
         finally:
             self._pool.give(link)
 
-    def _connect(self, *, makes: bool) -> Any:
+    def _connect(self, *, creates: bool) -> Any:
         connection = sqlite3.connect(
-            f"{Path(self._path).as_uri()}?mode={'rwc' if makes else 'rw'}",
+            f"{Path(self._path).as_uri()}?mode={'rwc' if creates else 'rw'}",
             timeout=self._timeout,
             isolation_level=None,
             check_same_thread=False,
@@ -173,31 +172,35 @@ class SqliteTables:
         return Link(connection)
 
 
-def _meaning(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
-    """The error of ours that tells an error of SQLite's."""
-    if "no such table" in str(error):
-        return _unmade(f"there is no table {table} in {path}.")
+def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
+    """Return our error for an error of SQLite."""
+    text = str(error)
+    if "no such table" in text:
+        return _missing(f"There is no table {table} in {path}.")
+    if "no such column" in text or "has no column" in text:
+        return _missing(f"The table {table} in {path} lacks a column of this release.")
     if _code(error) in _BUSY:
         return StorageUnavailable(
-            f"{path} was being written by others for too long.",
+            f"Others wrote to {path} for too long.",
             slow=True,
-            remedy="Keep your own transactions short, or give the store more `timeout`.",
+            remedy="Keep your own transactions short, or set a longer `timeout` of the store.",
         )
     return StorageUnavailable(
         f"{path} could not be used ({type(error).__name__}).",
-        remedy="Let this process read and write the file and its directory, and check the disk.",
+        remedy="Allow this process to read and write the file and its directory, and check the"
+        " disk.",
     )
 
 
-def _unmade(message: str) -> ConfigurationError:
+def _missing(message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
         path="path",
-        remedy="Run `migrate()` of the store once, or what its `ddl()` prints, or give it"
+        remedy="Run `migrate()` of the store once, or the statements of its `ddl()`, or set"
         " create=True.",
     )
 
 
 def _code(error: sqlite3.Error) -> int:
-    """The primary code of an error of SQLite's."""
+    """Return the primary code of an error of SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

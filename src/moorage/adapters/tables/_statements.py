@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.adapters.databases._table_definition import Index, TableDefinition
 from moorage.domain.entries.queue import STUCK, Entry
+from moorage.domain.values.trace_context import LONGEST_PARENT, LONGEST_STATE
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ _LANE_SLOTS: Final = 2**20
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
-_NULLABLE: Final = frozenset({"tenant", "subject", "lane", "due", "settled_at"})
+_NULLABLE: Final = frozenset(
+    {"tenant", "subject", "lane", "due", "settled_at", "traceparent", "tracestate"}
+)
 _TEXT_LENGTHS: Final = {
     "id": 255,
     "target": 255,
@@ -42,6 +46,8 @@ _TEXT_LENGTHS: Final = {
     "lane": 255,
     "state": 20,
     "error": 500,
+    "traceparent": LONGEST_PARENT,
+    "tracestate": LONGEST_STATE,
 }
 NUMBER_KINDS: Final = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -101,11 +107,6 @@ class EntrySql:
     lanes: str
     notifies: bool = False
     host_made: bool = False
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The quoted names of the tables that must exist in a server."""
-        return self.table, self.lanes
 
     @cached_property
     def _all(self) -> str:
@@ -223,56 +224,53 @@ class EntrySql:
         """Return the statement that deletes matching rows."""
         return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
 
-    def ddl(self, *, mariadb: bool = True) -> list[str]:
-        """Return the statements that create missing tables."""
+    def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
+        """Return the definitions of the tables, first that of the entries."""
         options = collated(self.kind, mariadb=mariadb)
-        columns = [f"number {NUMBER_KINDS[self.kind]}", *map(self._column, COLUMNS), "UNIQUE (id)"]
+        columns = {"number": NUMBER_KINDS[self.kind]}
+        columns |= {name: self._column_kind(name) for name in COLUMNS}
         if self.kind == "postgresql":
             # Rows change three times and then rest, so dead versions are removed early.
             options = " WITH (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 80)"
         if self.kind == "mysql":
-            columns.append("pending BOOLEAN AS (due IS NOT NULL) VIRTUAL")
-            columns += [f"INDEX {name} ({of})" for name, of, _ in self._indexes]
-        statements = [f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}){options}"]
-        if self.kind != "sqlite":
-            lanes = f"CREATE TABLE IF NOT EXISTS {self.lanes} (number BIGINT PRIMARY KEY)"
-            statements.append(lanes if self.kind == "postgresql" else f"{lanes} ENGINE=InnoDB")
-        if self.kind == "mysql":
-            return statements
-        statements += [
-            f"CREATE INDEX IF NOT EXISTS {self.bare}_{name} ON {self.table} ({of}){where}"
-            for name, of, where in self._indexes
-        ]
-        return statements
+            columns["pending"] = "BOOLEAN AS (due IS NOT NULL) VIRTUAL"
+        entries = TableDefinition(
+            self.kind, self.bare, self.table, columns, self._indexes, ("UNIQUE (id)",), options
+        )
+        if self.kind == "sqlite":
+            return (entries,)
+        options = " ENGINE=InnoDB" if self.kind == "mysql" else ""
+        lane_columns = {"number": "BIGINT PRIMARY KEY"}
+        lanes = TableDefinition(self.kind, "lane", self.lanes, lane_columns, options=options)
+        return entries, lanes
 
     @property
-    def _indexes(self) -> tuple[tuple[str, str, str], ...]:
-        """The name, columns and condition of each index."""
+    def _indexes(self) -> tuple[Index, ...]:
         stuck = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
         if self.kind == "mysql":
             return (
-                ("free", "pending, priority DESC, number, due", ""),
-                ("lane", "lane, holds, number", ""),
-                ("state", "state, number", ""),
-                ("settled", "settled_at", ""),
-                ("subject", "subject", ""),
+                Index("free", "pending, priority DESC, number, due"),
+                Index("lane", "lane, holds, number"),
+                Index("state", "state, number"),
+                Index("settled", "settled_at"),
+                Index("subject", "subject"),
             )
         return (
-            ("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
-            ("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
-            ("stuck", "number", f" WHERE state IN ({stuck})"),
-            ("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
-            ("subject", "subject", " WHERE subject IS NOT NULL"),
+            Index("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
+            Index("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
+            Index("stuck", "number", f" WHERE state IN ({stuck})"),
+            Index("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
+            Index("subject", "subject", " WHERE subject IS NOT NULL"),
         )
 
-    def _column(self, name: str) -> str:
+    def _column_kind(self, name: str) -> str:
         if name == "content":
             kind = _BYTES[self.kind]
         elif name == "holds":
             kind = "BOOLEAN"
         else:
             kind = f"VARCHAR({_TEXT_LENGTHS[name]})" if name in _TEXT_LENGTHS else "BIGINT"
-        return f"{name} {kind}{'' if name in _NULLABLE else ' NOT NULL'}"
+        return kind if name in _NULLABLE else f"{kind} NOT NULL"
 
 
 def collated(kind: str, *, mariadb: bool) -> str:

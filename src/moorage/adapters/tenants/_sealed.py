@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency._plain import run_now
 from moorage.domain.state.keys import checked_name
 from moorage.domain.state.sealing import about
 from moorage.domain.values.json_text import encode_json, is_object
@@ -19,26 +20,15 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.adapters.sealed._row import Rows
     from moorage.ports.cipher import Cipher
 
 _SERVICE: Final = "accounts"
 _NAME: Final = "tables"
 
 
-class Rows(Protocol):
-    """A table of sealed texts. What each verb does is one transaction."""
-
-    async def find(self, about: bytes, /) -> bytes | None: ...
-
-    async def put(self, about: bytes, sealed: bytes, /) -> None: ...
-
-    async def drop(self, about: bytes, /) -> bool: ...
-
-    async def clear(self) -> int: ...
-
-
 class SealedTenants:
-    """Keeps tables in rows, sealed for their tenants."""
+    """Encrypted tables in rows, each bound to its tenant."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
@@ -67,6 +57,58 @@ class SealedTenants:
     async def clear(self) -> int:
         """Delete all tenants, and return their number."""
         return await self._rows.clear()
+
+
+class TenantOperations:
+    """The synchronous operations of a table of tenants; its rows must never suspend."""
+
+    _sealed: SealedTenants
+
+    def version(self, tenant: str, /) -> str | None:
+        """Return a version that changes with the tables; None for an unknown tenant."""
+        return run_now(self._sealed.version(tenant))
+
+    def tables(self, tenant: str, /) -> Mapping[str, Any]:
+        """Return the tables of a tenant; empty for an unknown tenant."""
+        return run_now(self._sealed.tables(tenant))
+
+    def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
+        """Store the tables of a tenant in place of the earlier ones."""
+        run_now(self._sealed.put(tenant, tables))
+
+    def remove(self, tenant: str, /) -> None:
+        """Delete a tenant."""
+        run_now(self._sealed.remove(tenant))
+
+    def clear(self) -> int:
+        """Delete all tenants, and return their number."""
+        return run_now(self._sealed.clear())
+
+
+class AsyncTenantOperations:
+    """The asynchronous `TenantOperations`."""
+
+    _sealed: SealedTenants
+
+    async def version(self, tenant: str, /) -> str | None:
+        """Return a version that changes with the tables; None for an unknown tenant."""
+        return await self._sealed.version(tenant)
+
+    async def tables(self, tenant: str, /) -> Mapping[str, Any]:
+        """Return the tables of a tenant; empty for an unknown tenant."""
+        return await self._sealed.tables(tenant)
+
+    async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
+        """Store the tables of a tenant in place of the earlier ones."""
+        await self._sealed.put(tenant, tables)
+
+    async def remove(self, tenant: str, /) -> None:
+        """Delete a tenant."""
+        await self._sealed.remove(tenant)
+
+    async def clear(self) -> int:
+        """Delete all tenants, and return their number."""
+        return await self._sealed.clear()
 
 
 def _about(tenant: str) -> bytes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MemoryTenants:
-    """Knows tenants in the memory of this process, safe for several threads.
+    """The configurations of tenants in the memory of this process, safe for several threads.
 
     Args:
         tenants: the tables of tenants, by their names.
@@ -54,7 +54,7 @@ class MemoryTenants:
 
 
 class AsyncMemoryTenants:
-    """As `MemoryTenants`, awaited, though nobody ever waits.
+    """The asynchronous `MemoryTenants`; its methods never suspend.
 
     Args:
         tenants: the tables of tenants, by their names.

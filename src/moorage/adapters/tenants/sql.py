@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.sealed._table import PREFIX, AwaitedSealedTable, PlainSealedTable, SealedTable
-from moorage.adapters.tenants._sealed import SealedTenants
+from moorage.adapters.sealed._table import PREFIX, AsyncSealedTable, SealedTable, SyncSealedTable
+from moorage.adapters.tenants._sealed import AsyncTenantOperations, SealedTenants, TenantOperations
 from moorage.domain.secrets.frames import refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import timedelta
 
     import sqlalchemy
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Tenants(SealedTable):
-    _called: ClassVar[str] = "tenants"
+    _table_suffix: ClassVar[str] = "tenants"
 
     @classmethod
     def tables_of(
@@ -31,7 +29,7 @@ class _Tenants(SealedTable):
         return cls._declared(metadata, prefix, schema)
 
 
-class SqlTenants(_Tenants, PlainSealedTable):
+class SqlTenants(_Tenants, SyncSealedTable, TenantOperations):
     """Encrypted tables of tenants in PostgreSQL, MariaDB or MySQL, for all processes that share it.
 
     Args:
@@ -58,28 +56,8 @@ class SqlTenants(_Tenants, PlainSealedTable):
         self._open(url, timeout, prefix, schema)
         self._sealed = SealedTenants(self._rows, cipher)
 
-    def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
-        return run_now(self._sealed.version(tenant))
 
-    def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
-        return run_now(self._sealed.tables(tenant))
-
-    def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
-        run_now(self._sealed.put(tenant, tables))
-
-    def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
-        run_now(self._sealed.remove(tenant))
-
-    def clear(self) -> int:
-        """Delete all tenants, and return their number."""
-        return run_now(self._sealed.clear())
-
-
-class AsyncSqlTenants(_Tenants, AwaitedSealedTable):
+class AsyncSqlTenants(_Tenants, AsyncSealedTable, AsyncTenantOperations):
     """The asynchronous `SqlTenants`.
 
     Args:
@@ -103,23 +81,3 @@ class AsyncSqlTenants(_Tenants, AwaitedSealedTable):
     ) -> None:
         self._open(url, timeout, prefix, schema)
         self._sealed = SealedTenants(self._rows, cipher)
-
-    async def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the tables; None for an unknown tenant."""
-        return await self._sealed.version(tenant)
-
-    async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; empty for an unknown tenant."""
-        return await self._sealed.tables(tenant)
-
-    async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of the earlier ones."""
-        await self._sealed.put(tenant, tables)
-
-    async def remove(self, tenant: str, /) -> None:
-        """Delete a tenant."""
-        await self._sealed.remove(tenant)
-
-    async def clear(self) -> int:
-        """Delete all tenants, and return their number."""
-        return await self._sealed.clear()

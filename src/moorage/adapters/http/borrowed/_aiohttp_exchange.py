@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 MEANINGS: Final[dict[type[BaseException], Meaning]] = {
     aiohttp.ConnectionTimeoutError: Meaning.NOT_REACHED_IN_TIME,
-    aiohttp.ServerTimeoutError: Meaning.NOT_ANSWERED_IN_TIME,
+    aiohttp.ServerTimeoutError: Meaning.NO_RESPONSE_IN_TIME,
     aiohttp.ClientConnectorError: Meaning.NOT_REACHED,
     aiohttp.ClientHttpProxyError: Meaning.NOT_REACHED,
     aiohttp.ServerFingerprintMismatch: Meaning.NOT_REACHED,
     aiohttp.InvalidURL: Meaning.NOT_REACHED,
     aiohttp.NonHttpUrlClientError: Meaning.NOT_REACHED,
-    aiohttp.ClientResponseError: Meaning.NO_ANSWER,
-    http_exceptions.HttpProcessingError: Meaning.NO_ANSWER,
+    aiohttp.ClientResponseError: Meaning.NOT_HTTP,
+    http_exceptions.HttpProcessingError: Meaning.NOT_HTTP,
     Exception: Meaning.CUT_OFF,
 }
 """The meaning of an exception, by the first of its classes that is listed here."""

@@ -1,4 +1,4 @@
-"""Makes aiohttp connect only to addresses that the guard allows."""
+"""A resolver that lets aiohttp connect only to addresses that the guard allows."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ class GuardedAiohttpResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing, because there is nothing to close."""

@@ -15,8 +15,8 @@ from moorage.adapters.http.stdlib._engine import Engine
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
+    from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
-    from moorage.adapters.http.stdlib._engine import Settings
     from moorage.domain.http.transport import PoolStatistics
 
 
@@ -40,8 +40,8 @@ class ExchangePool(Pool):
 
     library: LibraryClient
 
-    def __init__(self, network: Network, places: int) -> None:
-        super().__init__(network, places, keep_alive=0)
+    def __init__(self, network: Network, slots: int) -> None:
+        super().__init__(network, slots, keep_alive=0)
         self._abandoned = False
 
     def give(
@@ -78,7 +78,7 @@ class LibraryEngine(Engine, ABC):
         resolver: resolves names under a guard; None if every destination is allowed.
     """
 
-    def __init__(self, network: Network, settings: Settings, *, from_host: bool) -> None:
+    def __init__(self, network: Network, settings: ConnectionSettings, *, from_host: bool) -> None:
         super().__init__(network, settings)
         self.resolver = resolver_for(settings, network)
         self._creation_lock = Lock()

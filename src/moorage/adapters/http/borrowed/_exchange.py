@@ -42,9 +42,9 @@ from moorage.errors import ConnectionFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.connections._wire import Network
     from moorage.adapters.http.messages._http1 import Limits
-    from moorage.adapters.http.stdlib._engine import Settings
     from moorage.domain.http.requests import Request, Timeouts
 
 
@@ -64,8 +64,8 @@ class LibraryExchangePool(ExchangePool):
         lost: exchanges that were garbage-collected without being closed.
     """
 
-    def __init__(self, network: Network, places: int, make_library: ExchangeLibrary) -> None:
-        super().__init__(network, places)
+    def __init__(self, network: Network, slots: int, make_library: ExchangeLibrary) -> None:
+        super().__init__(network, slots)
         self.library = self._library = make_library
         self.lost: deque[LibraryExchange] = deque()
 
@@ -91,7 +91,7 @@ class LibraryExchangeEngine(LibraryEngine):
     def __init__(
         self,
         network: Network,
-        settings: Settings,
+        settings: ConnectionSettings,
         make_library: Callable[[], ExchangeLibrary],
         *,
         from_host: bool,
@@ -117,13 +117,13 @@ class LibraryExchangeEngine(LibraryEngine):
 
 
 class BorrowedExchange(Exchange):
-    """One request and its answer, carried by a library."""
+    """One request and its response, exchanged by a library."""
 
     __slots__ = ()
 
     async def start(self, request: Request, target: str, host: str) -> None:
-        """Send the request and read its answer up to the body."""
-        # Views, because they do not show what they are of: crash reporters show locals.
+        """Send the request and read its response up to the body."""
+        # Memory views, because crash reporters print locals, and a view does not show its bytes.
         head, upload = memoryview(encode_head(request, target, host)), None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body, framed=False)
@@ -132,8 +132,8 @@ class BorrowedExchange(Exchange):
             pieces = Pieces(request.body, None, self._deadline)
         outgoing = OutgoingRequest(self._origin, head, pieces, self._timeouts, self._deadline)
         try:
-            trips = await self._take_slot()
-            exchange = self._wire = trips.exchange(outgoing)
+            pool = await self._take_slot()
+            exchange = self._wire = pool.exchange(outgoing)
             await self._send_request(exchange)
             while self._reader.head is None:
                 await self._receive(exchange)

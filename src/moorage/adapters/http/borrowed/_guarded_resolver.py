@@ -13,11 +13,11 @@ from moorage.adapters.http.connections._wire import Origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.adapters.http.connections._wire import Address, Network
-    from moorage.adapters.http.stdlib._engine import Settings
     from moorage.domain.http.outgoing import OutgoingGuard
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Resolver:
@@ -47,8 +47,8 @@ class Resolver:
         host: str,
         port: int,
         until: float,
-        connect: Callable[[tuple[str, int], float], Awaitable[_Answer]],
-    ) -> _Answer:
+        connect: Callable[[tuple[str, int], float], Awaitable[_Result]],
+    ) -> _Result:
         """Connect to the addresses of a host in turn, each in its share of the time.
 
         Raises:
@@ -113,6 +113,6 @@ class GuardedResolver(Resolver):
         return allowed_addresses(self._guard, Origin(host, port, secure=False), resolved)
 
 
-def resolver_for(settings: Settings, network: Network) -> GuardedResolver | None:
+def resolver_for(settings: ConnectionSettings, network: Network) -> GuardedResolver | None:
     """Return a resolver if the settings have a guard."""
     return None if settings.guard is None else GuardedResolver(settings.guard, network)

@@ -1,4 +1,4 @@
-"""Makes httpx2 connect in time, and only to addresses that the guard allows."""
+"""A network backend that makes httpx2 keep its time limit and the guard's allowed addresses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ResolvingBackend(httpcore2.NetworkBackend):
 
     Args:
         backend: the backend that makes the connections.
-        resolver: says where to.
+        resolver: returns the addresses to connect to.
     """
 
     def __init__(self, backend: httpcore2.NetworkBackend, resolver: Resolver) -> None:
@@ -60,7 +60,7 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
 
     Args:
         backend: the backend that makes the connections.
-        resolver: says where to.
+        resolver: returns the addresses to connect to.
     """
 
     def __init__(self, backend: httpcore2.AsyncNetworkBackend, resolver: GuardedResolver) -> None:

@@ -32,12 +32,12 @@ MEANINGS: Final[dict[type[BaseException], Meaning]] = {
     httpx2.PoolTimeout: Meaning.NO_CONNECTION,
     httpx2.ConnectTimeout: Meaning.NOT_REACHED_IN_TIME,
     httpx2.WriteTimeout: Meaning.NOT_TAKEN_IN_TIME,
-    httpx2.TimeoutException: Meaning.NOT_ANSWERED_IN_TIME,
+    httpx2.TimeoutException: Meaning.NO_RESPONSE_IN_TIME,
     httpx2.ConnectError: Meaning.NOT_REACHED,
     httpx2.ProxyError: Meaning.NOT_REACHED,
     httpx2.UnsupportedProtocol: Meaning.NOT_REACHED,
     httpx2.InvalidURL: Meaning.NOT_REACHED,
-    httpx2.RemoteProtocolError: Meaning.NO_ANSWER,
+    httpx2.RemoteProtocolError: Meaning.NOT_HTTP,
     Exception: Meaning.CUT_OFF,
 }
 """The meaning of an exception, by the first of its classes that is listed here."""
@@ -84,7 +84,7 @@ class _Httpx2Exchange(LibraryExchange):
     def meaning(self, error: Exception) -> Meaning:
         """Return the meaning of an exception; one class has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED):
-            return Meaning.CUT_OFF if _is_http_start(self._unread()) else Meaning.NO_ANSWER
+            return Meaning.CUT_OFF if _is_http_start(self._unread()) else Meaning.NOT_HTTP
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
             # Such as a proxy that opens no tunnel; which timeout passes first varies.
             return Meaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing

@@ -1,4 +1,4 @@
-"""An exchange that another library performs, presented as a connection of ours.
+"""An exchange performed by another library, presented as a connection of this package.
 
 The library connects, sends, and parses the response. The parsed response is encoded as bytes again
 and read by the same parser as every response, so that the same rules decide what is valid HTTP,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Origin
     from moorage.domain.http.requests import Timeouts
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 _PIECE_SIZE: Final = 65_536
 _MAX_CAUSES: Final = 9
@@ -52,16 +52,16 @@ class Meaning(Enum):
     NOT_REACHED = auto()
     NOT_REACHED_IN_TIME = auto()
     NOT_TAKEN_IN_TIME = auto()
-    NOT_ANSWERED_IN_TIME = auto()
+    NO_RESPONSE_IN_TIME = auto()
     CUT_OFF = auto()
-    NO_ANSWER = auto()
+    NOT_HTTP = auto()
 
 
 TIMEOUT_MEANINGS: Final = {
     Meaning.NO_CONNECTION: ("pool", "had no connection free"),
     Meaning.NOT_REACHED_IN_TIME: ("connect", "could not be reached"),
     Meaning.NOT_TAKEN_IN_TIME: ("write", "did not take the request"),
-    Meaning.NOT_ANSWERED_IN_TIME: ("read", "did not respond"),
+    Meaning.NO_RESPONSE_IN_TIME: ("read", "did not respond"),
 }
 
 
@@ -220,7 +220,7 @@ class LibraryExchange(ABC):
     # --- waiting: blocking, or in an event loop ----------------------------
 
     @abstractmethod
-    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine until the deadline.
 
         Raises:
@@ -299,7 +299,7 @@ class LibraryExchange(ABC):
             self._remaining = int(length)
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
-    async def _translated(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine, and replace an error of the library by one of ours.
 
         The library's error may contain the request with its secrets, so the new error is raised
@@ -324,7 +324,7 @@ class LibraryExchange(ABC):
             self.sent = self._ever_sent
         if meaning in TIMEOUT_MEANINGS:
             return StepTimeout(meaning)
-        if meaning is Meaning.NO_ANSWER and self.sent:
+        if meaning is Meaning.NOT_HTTP and self.sent:
             return NotHttp("is not HTTP/1.1")
         reason = reason_for(error)
         if self.sent:
@@ -337,19 +337,19 @@ class SyncLibraryExchange(LibraryExchange):
 
     _hung_up = False
 
-    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine, which ends when the connection is shut down."""
         with WATCHDOG.limit(until, self.hang_up) as timer:
             self._alarm = timer
             try:
-                answer = await work
+                result = await work
             except Exception:
                 if not timer.expired:
                     raise
             else:
                 # A response that ended because we hung up may look complete.
                 if not self._hung_up:
-                    return answer
+                    return result
         raise TimeIsUp if timer.expired else CutOff
 
     def bound(self, until: float) -> None:
@@ -373,7 +373,7 @@ class LoopLibraryExchange(LibraryExchange):
     _timeout: asyncio.Timeout | None = None
     _hung_up = False
 
-    async def run_until(self, until: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine until the deadline."""
         self._timeout = timeout = asyncio.timeout_at(_loop_time(until))
         try:

@@ -67,7 +67,7 @@ class Connections:
 
     def __init__(self, *, allow_unverified: bool, resolver: GuardedResolver | None = None) -> None:
         self._allow_unverified = allow_unverified
-        self._guide = resolver
+        self._resolver = resolver
         self._good_until: WeakKeyDictionary[Urllib3Connection, float] = WeakKeyDictionary()
 
     def take(
@@ -123,8 +123,8 @@ class Connections:
         """Connect with urllib3, and shut the connection down at the deadline."""
         connection.timeout = seconds_left(None, until)
         make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
-        if self._guide is not None or _connects_as_usual(type(connection)):
-            make = partial(_connect_in_turn, self._guide or _ANYWHERE, connection, until)
+        if self._resolver is not None or _connects_as_usual(type(connection)):
+            make = partial(_connect_in_turn, self._resolver or _ANYWHERE, connection, until)
         made = _NewConnection(make)
         connection._new_conn = made  # noqa: SLF001 - the same
         try:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import attrs
 from yarl import URL
 
 from moorage.adapters.http.borrowed._aiohttp_exchange import (
@@ -15,97 +16,63 @@ from moorage.adapters.http.borrowed._aiohttp_exchange import (
     tracing,
 )
 from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_options
-from moorage.adapters.http.borrowed._client import (
-    AsyncBorrowedHttpClient,
-    LoopLibraryClient,
-    refuse_settings,
-)
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
 from moorage.adapters.http.borrowed._guarded_resolver import resolver_for
 from moorage.adapters.http.borrowed._library_exchange import unverified, verifies
+from moorage.adapters.http.borrowed._lifetime import (
+    LoopLibraryClient,
+    refuse_settings,
+)
 from moorage.adapters.http.connections._loops import Loops
 from moorage.adapters.http.connections._proxy import basic
+from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._tls import http_context
-from moorage.adapters.http.connections._unverified import unverified_by
-from moorage.adapters.http.stdlib._engine import Settings
+from moorage.adapters.http.stdlib._clients import AsyncClient
 from moorage.domain.http.transport import Tls
 from moorage.domain.secrets.frames import careful
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
     from moorage.adapters.http.borrowed._library_exchange import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network
-    from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy
-    from moorage.domain.secrets.secret import Secret
 
 
 @careful
-class AsyncAiohttpHttpClient(AsyncBorrowedHttpClient):
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class AsyncAiohttpHttpClient(AsyncClient, ConnectionSettings):
     """An asynchronous HTTP client that sends with aiohttp.
 
     It uses the connector of your session, with its certificates, resolver, limits and tracing, or
     its own connector. The session's headers, cookies, auth, proxy, middlewares, redirects and
-    timeouts are not used: only moorage's request is sent. It connects at the first call. Several
-    event loops and forked children may use it, each with its own connections; your session can only
-    be used in the loop of its first use.
+    timeouts are not used: only moorage's request is sent. `proxy` is for your session too, `guard`
+    is not; aiohttp allows 128 header fields, even if `max_fields` is larger. It connects at the
+    first call. Several event loops and forked children may use it, each with its own connections;
+    your session can only be used in the loop of its first use.
 
     Args:
         session: your session, which you close, or a function that creates sessions, which moorage
             closes. Its connector must verify certificates.
-        tls: the trusted authorities and the client certificate; by default the system's
-            authorities.
-        proxy: the proxy or its URL; also for your session, whose own proxy is not used.
-        guard: the destinations that are allowed, for URLs that others choose; not with your
-            session.
-        max_connections: the maximum number of connections to one origin; further calls wait.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
-            uncompressed stream of `open` has no limit.
-        max_head: the maximum number of bytes before the body.
-        max_fields: the maximum number of header fields of a response; aiohttp allows 128.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        session: aiohttp.ClientSession | Callable[[], aiohttp.ClientSession] | None = None,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-        max_head: int = 65_536,
-        max_fields: int = 200,
-    ) -> None:
-        settings = Settings(
-            tls=tls,
-            proxy=proxy,
-            guard=guard,
-            max_connections=max_connections,
-            keep_alive=keep_alive,
-            max_body=max_body,
-            max_head=max_head,
-            max_fields=max_fields,
-        )
-        refuse_settings(session, "session", tls=tls, proxy=None, guard=guard)
-        self.unverified = unverified_by(tls)
-        super().__init__(async_engine(session, settings, Loops()))
+    session: aiohttp.ClientSession | Callable[[], aiohttp.ClientSession] | None = None
+
+    def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:
+        refuse_settings(self.session, "session", settings, with_proxy=True)
+        return async_engine(self.session, settings, Loops())
 
 
 def async_engine(
     session: aiohttp.ClientSession | Callable[[], aiohttp.ClientSession] | None,
-    settings: Settings,
+    settings: ConnectionSettings,
     network: Network,
 ) -> LibraryExchangeEngine:
     """Return the engine of the client; under a guard, this network resolves names."""
-    allow_unverified = unverified_by(settings.tls) is not None
+    allow_unverified = settings.tls is not None and settings.tls.unverified is not None
     if isinstance(session, aiohttp.ClientSession):
         _check(session, allow_unverified=allow_unverified)
     context = http_context(settings.tls or Tls()) if session is None else None
@@ -126,9 +93,11 @@ def async_engine(
 class _LibraryClient(LoopLibraryClient):
     """A session in one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings, *, owned: bool) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, settings: ConnectionSettings, *, owned: bool
+    ) -> None:
         self._session = session
-        # The host's session lends its connections only, not its cookies and defaults.
+        # The host's session shares its connections only, not its cookies and defaults.
         self._own_client = own_client = aiohttp.ClientSession(
             connector=session.connector,
             connector_owner=False,
@@ -157,7 +126,7 @@ class _LibraryClient(LoopLibraryClient):
 
 
 def _own_session(
-    settings: Settings, context: ssl.SSLContext | None, network: Network
+    settings: ConnectionSettings, context: ssl.SSLContext | None, network: Network
 ) -> aiohttp.ClientSession:
     options: dict[str, Any] = {"keepalive_timeout": settings.keep_alive}
     if not settings.keep_alive:

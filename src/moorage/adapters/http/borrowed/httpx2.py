@@ -8,13 +8,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import httpx2
 
-from moorage.adapters.http.borrowed._client import (
-    AsyncBorrowedHttpClient,
-    BorrowedHttpClient,
-    LoopLibraryClient,
-    SyncLibraryClient,
-    refuse_settings,
-)
 from moorage.adapters.http.borrowed._exchange import LibraryExchangeEngine
 from moorage.adapters.http.borrowed._guarded_resolver import Resolver, resolver_for
 from moorage.adapters.http.borrowed._httpx2_backend import AsyncGuardedBackend, ResolvingBackend
@@ -24,140 +17,80 @@ from moorage.adapters.http.borrowed._httpx2_exchanges import (
     url_of,
 )
 from moorage.adapters.http.borrowed._library_exchange import unverified, verifies
+from moorage.adapters.http.borrowed._lifetime import (
+    LoopLibraryClient,
+    SyncLibraryClient,
+    refuse_settings,
+)
 from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._threads import Threads
 from moorage.adapters.http.connections._tls import http_context
-from moorage.adapters.http.connections._unverified import unverified_by
-from moorage.adapters.http.stdlib._engine import Settings
+from moorage.adapters.http.stdlib._clients import AsyncClient, SyncClient
 from moorage.domain.http.transport import Tls
 from moorage.domain.secrets.frames import careful
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
     from moorage.adapters.http.borrowed._library_exchange import LibraryExchange, OutgoingRequest
     from moorage.adapters.http.connections._wire import Network, Origin
-    from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.transport import Proxy
-    from moorage.domain.secrets.secret import Secret
 
 
 @careful
-class Httpx2HttpClient(BorrowedHttpClient):
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class Httpx2HttpClient(SyncClient, ConnectionSettings):
     """An HTTP client that sends with httpx2.
 
     It uses the transports of your client, with their certificates, proxies and limits, or its own
     transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
     moorage's request is sent. It connects at the first call. Threads may share it; a forked child
-    makes its own connections, and cannot use your client.
+    makes its own connections, and cannot use your client, which excludes `proxy` and `guard`.
 
     Args:
         client: your client, which you close, or a function that creates clients, which moorage
             closes. It must verify certificates and use HTTP/1.1.
-        tls: the trusted authorities and the client certificate; by default the system's
-            authorities.
-        proxy: the proxy or its URL.
-        guard: the destinations that are allowed, for URLs that others choose; not with your
-            client.
-        max_connections: the maximum number of connections to one origin; further calls wait.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
-            uncompressed stream of `open` has no limit.
-        max_head: the maximum number of bytes before the body.
-        max_fields: the maximum number of header fields of a response.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        client: httpx2.Client | Callable[[], httpx2.Client] | None = None,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-        max_head: int = 65_536,
-        max_fields: int = 200,
-    ) -> None:
-        settings = Settings(
-            tls=tls,
-            proxy=proxy,
-            guard=guard,
-            max_connections=max_connections,
-            keep_alive=keep_alive,
-            max_body=max_body,
-            max_head=max_head,
-            max_fields=max_fields,
-        )
-        refuse_settings(client, "client", tls=tls, proxy=proxy, guard=guard)
-        self.unverified = unverified_by(tls)
-        super().__init__(engine(client, settings, Threads()))
+    client: httpx2.Client | Callable[[], httpx2.Client] | None = None
+
+    def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:
+        refuse_settings(self.client, "client", settings)
+        return engine(self.client, settings, Threads())
 
 
 @careful
-class AsyncHttpx2HttpClient(AsyncBorrowedHttpClient):
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
     """An asynchronous HTTP client that sends with httpx2.
 
     It uses the transports of your client, with their certificates, proxies and limits, or its own
     transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
     moorage's request is sent. It connects at the first call. Several event loops and forked
     children may use it, each with its own connections; your client can only be used in the loop of
-    its first use.
+    its first use, and excludes `proxy` and `guard`.
 
     Args:
         client: your client, which you close, or a function that creates clients, which moorage
             closes. It must verify certificates.
-        tls: the trusted authorities and the client certificate; by default the system's
-            authorities.
-        proxy: the proxy or its URL.
-        guard: the destinations that are allowed, for URLs that others choose; not with your
-            client.
-        max_connections: the maximum number of connections to one origin; further calls wait.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
-            uncompressed stream of `open` has no limit.
-        max_head: the maximum number of bytes before the body.
-        max_fields: the maximum number of header fields of a response.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None = None,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-        max_head: int = 65_536,
-        max_fields: int = 200,
-    ) -> None:
-        settings = Settings(
-            tls=tls,
-            proxy=proxy,
-            guard=guard,
-            max_connections=max_connections,
-            keep_alive=keep_alive,
-            max_body=max_body,
-            max_head=max_head,
-            max_fields=max_fields,
-        )
-        refuse_settings(client, "client", tls=tls, proxy=proxy, guard=guard)
-        self.unverified = unverified_by(tls)
-        super().__init__(async_engine(client, settings, Loops()))
+    client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient] | None = None
+
+    def _new_engine(self, settings: ConnectionSettings) -> LibraryExchangeEngine:
+        refuse_settings(self.client, "client", settings)
+        return async_engine(self.client, settings, Loops())
 
 
-def engine(client: Any, settings: Settings, network: Network) -> LibraryExchangeEngine:
+def engine(client: Any, settings: ConnectionSettings, network: Network) -> LibraryExchangeEngine:
     """Return the engine of the synchronous client; under a guard, this network resolves names."""
     source = _TransportSource(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
     return LibraryExchangeEngine(
@@ -165,7 +98,9 @@ def engine(client: Any, settings: Settings, network: Network) -> LibraryExchange
     )
 
 
-def async_engine(client: Any, settings: Settings, network: Network) -> LibraryExchangeEngine:
+def async_engine(
+    client: Any, settings: ConnectionSettings, network: Network
+) -> LibraryExchangeEngine:
     """Return the engine of the asynchronous client; under a guard, this network resolves names."""
     source = _TransportSource(
         httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network
@@ -176,7 +111,7 @@ def async_engine(client: Any, settings: Settings, network: Network) -> LibraryEx
 
 
 class _TransportSource:
-    """Opens transports: those of the host's client, or our own.
+    """Opens transports: those of the host's client, or its own ones.
 
     Args:
         kind: the class of clients.
@@ -195,11 +130,11 @@ class _TransportSource:
         kind: type[httpx2.Client | httpx2.AsyncClient],
         transport: Callable[..., Any],
         client: Any,
-        settings: Settings,
+        settings: ConnectionSettings,
         network: Network,
     ) -> None:
         self._kind = kind
-        self._guide = resolver_for(settings, network)
+        self._resolver = resolver_for(settings, network)
         self._transport = transport
         self._client = client
         self._settings = settings
@@ -231,10 +166,10 @@ class _TransportSource:
         direct, blocks = make(), self._kind is httpx2.Client
         pool = direct._pool  # noqa: SLF001 - not an argument of the transport
         if blocks:
-            resolver = self._guide or Resolver(Threads())
+            resolver = self._resolver or Resolver(Threads())
             pool._network_backend = ResolvingBackend(pool._network_backend, resolver)  # noqa: SLF001 - the same
-        elif self._guide is not None:
-            pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._guide)  # noqa: SLF001 - the same
+        elif self._resolver is not None:
+            pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._resolver)  # noqa: SLF001 - the same
         if proxy is None:
             return _Transports(None, lambda _: direct, (direct,))
         through = make(proxy=_proxy(proxy, settings.tls or Tls()))

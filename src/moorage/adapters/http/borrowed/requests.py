@@ -10,19 +10,18 @@ from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 from urllib3 import PoolManager, ProxyManager
 
-from moorage.adapters.http.borrowed._client import (
-    BorrowedHttpClient,
+from moorage.adapters.http.borrowed._engine import ExchangePool, LibraryClient, LibraryEngine
+from moorage.adapters.http.borrowed._library_exchange import unverified
+from moorage.adapters.http.borrowed._lifetime import (
     SyncLibraryClient,
     refuse_settings,
 )
-from moorage.adapters.http.borrowed._engine import ExchangePool, LibraryClient, LibraryEngine
-from moorage.adapters.http.borrowed._library_exchange import unverified
 from moorage.adapters.http.borrowed._urllib3_wire import Connections, Urllib3Pool, Urllib3Wire
 from moorage.adapters.http.connections._proxy import Gateway, basic
+from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._threads import Threads
 from moorage.adapters.http.connections._tls import http_context
-from moorage.adapters.http.connections._unverified import unverified_by
-from moorage.adapters.http.stdlib._engine import Settings
+from moorage.adapters.http.stdlib._clients import SyncClient
 from moorage.domain.http.transport import Proxy, Tls
 from moorage.domain.secrets.frames import careful
 from moorage.errors import ConfigurationError
@@ -30,78 +29,44 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from datetime import timedelta
 
     from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
-    from moorage.domain.http.outgoing import OutgoingGuard
-    from moorage.domain.secrets.secret import Secret
 
 _POOLS: Final = 100
 
 
 @careful
-class RequestsHttpClient(BorrowedHttpClient):
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class RequestsHttpClient(SyncClient, ConnectionSettings):
     """An HTTP client on the connections of a `requests.Session`, which are urllib3's.
 
     The session's adapters make and keep the connections, with its certificates, its proxies and,
     if it trusts it, the environment. The session's headers, cookies, auth, hooks, retries and
     redirects are not used, nor is `http.client`, whose errors are too vague: moorage itself sends
     over the connections. It connects at the first call. Threads may share it; a forked child makes
-    its own connections, and cannot use your session.
+    its own connections, and cannot use your session, which excludes `proxy` and `guard`.
 
     Args:
         session: your session, which you close, or a function that creates sessions, which moorage
             closes. It must verify certificates. None uses a pool of urllib3.
-        tls: the trusted authorities and the client certificate; by default the system's
-            authorities.
-        proxy: the proxy or its URL.
-        guard: the destinations that are allowed, for URLs that others choose; not with your
-            session.
-        max_connections: the maximum number of connections to one origin; further calls wait.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: the maximum number of bytes that `send` holds in memory or `open` decompresses; an
-            uncompressed stream of `open` has no limit.
-        max_head: the maximum number of bytes before the body.
-        max_fields: the maximum number of header fields of a response.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        session: requests.Session | Callable[[], requests.Session] | None = None,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-        max_head: int = 65_536,
-        max_fields: int = 200,
-    ) -> None:
-        settings = Settings(
-            tls=tls,
-            proxy=proxy,
-            guard=guard,
-            max_connections=max_connections,
-            keep_alive=keep_alive,
-            max_body=max_body,
-            max_head=max_head,
-            max_fields=max_fields,
-        )
-        refuse_settings(session, "session", tls=tls, proxy=proxy, guard=guard)
-        self.unverified = unverified_by(tls)
-        if isinstance(session, requests.Session):
-            _check(session, settings)
-        super().__init__(engine(session, settings, Threads()))
+    session: requests.Session | Callable[[], requests.Session] | None = None
+
+    def _new_engine(self, settings: ConnectionSettings) -> LibraryEngine:
+        refuse_settings(self.session, "session", settings)
+        if isinstance(self.session, requests.Session):
+            _check(self.session, settings)
+        return engine(self.session, settings, Threads())
 
 
 def engine(
     session: requests.Session | Callable[[], requests.Session] | None,
-    settings: Settings,
+    settings: ConnectionSettings,
     network: Network,
 ) -> LibraryEngine:
     """Return the engine of the client; under a guard, this network resolves names."""
@@ -123,7 +88,7 @@ class _Engine(LibraryEngine):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ConnectionSettings,
         session: requests.Session | Callable[[], requests.Session] | None,
         network: Network,
     ) -> None:
@@ -165,7 +130,7 @@ class _Engine(LibraryEngine):
 class _SessionPool(ExchangePool):
     """A pool of exchanges on connections that urllib3 keeps."""
 
-    def __init__(self, network: Network, settings: Settings, routes: _Routes) -> None:
+    def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)
         self._keep_alive = settings.keep_alive
         self.library = self.routes = routes
@@ -184,7 +149,9 @@ class _SessionPool(ExchangePool):
 class _SessionConnections(SyncLibraryClient):
     """The connections of a session's adapters."""
 
-    def __init__(self, session: requests.Session, settings: Settings, *, owned: bool) -> None:
+    def __init__(
+        self, session: requests.Session, settings: ConnectionSettings, *, owned: bool
+    ) -> None:
         super().__init__([session] if owned else [])
         self._session = session
         self.connections = Connections(allow_unverified=_allows_unverified(settings))
@@ -227,7 +194,7 @@ class _UrllibPools(SyncLibraryClient):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ConnectionSettings,
         gateway: Gateway | None,
         context: ssl.SSLContext,
         resolver: GuardedResolver | None,
@@ -271,14 +238,14 @@ class _UrllibPools(SyncLibraryClient):
         self._through.clear()
 
 
-def _check(session: requests.Session, settings: Settings) -> requests.Session:
+def _check(session: requests.Session, settings: ConnectionSettings) -> requests.Session:
     """Raise an error for a session that does not verify certificates."""
     if session.verify is False and not _allows_unverified(settings):
         raise unverified("session")
     return session
 
 
-def _allows_unverified(settings: Settings) -> bool:
+def _allows_unverified(settings: ConnectionSettings) -> bool:
     return settings.tls is not None and settings.tls.unverified is not None
 
 

@@ -121,7 +121,7 @@ class Pool:
             waiter.call()
 
     def lose(self, origin: Origin, holder: object) -> None:
-        """Return the slot from a finalizer, which may run in a thread that holds our lock.
+        """Return the slot from a finalizer, which may run in a thread that holds the pool's lock.
 
         In that case it is returned when a slot is taken next.
         """

@@ -15,10 +15,10 @@ from moorage.adapters.http.connections._wire import connection_failed, dial
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     USER_AGENT,
-    AnswerReader,
     CutOff,
     Limits,
     NotHttp,
+    ResponseReader,
 )
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConnectionFailed
@@ -86,7 +86,7 @@ class Gateway:
             raise
 
     async def _tunnel(self, wire: Wire, origin: Origin, until: float) -> None:
-        reader = AnswerReader(_LIMITS, to_head=True)  # a response to CONNECT has no body
+        reader = ResponseReader(_LIMITS, to_head=True)  # a response to CONNECT has no body
         try:
             # A memory view, because it does not show its bytes in a crash report.
             await wire.send(memoryview(self._connect_request(origin)), until)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Address, Waiter
     from moorage.domain.http.body import Chunks
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Threads:
@@ -29,7 +29,7 @@ class Threads:
     def here(self) -> None:
         """Return None: all threads share connections."""
 
-    def gone(self, there: object) -> bool:  # noqa: ARG002 - there is one place
+    def gone(self, there: object) -> bool:  # noqa: ARG002 - all threads share one
         return False
 
     async def readable(self, sock: socket.socket, until: float) -> None:
@@ -79,7 +79,7 @@ class _Waiter:
         self._lock.release()
 
 
-def run(flow: Coroutine[Any, Any, _Answer]) -> _Answer:
+def run(flow: Coroutine[Any, Any, _Result]) -> _Result:
     """Run a coroutine that never suspends, and return its result."""
     try:
         flow.send(None)

@@ -1,4 +1,4 @@
-"""Whom to trust, and who to say we are, as OpenSSL wants it: for every client that takes that."""
+"""The trusted authorities and the client certificate, in the form that OpenSSL needs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _unusable(what: str, why: str, error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"{why}.",
         path=f"tls.{what}",
-        remedy="Give PEM files, or their content; and the password of the key if it has one.",
+        remedy="Pass PEM files, or their content; and the password of the key if it has one.",
     )
 
 
@@ -71,10 +71,10 @@ def _carry(
     key: Secret | str | None,
     password: Secret | None,
 ) -> None:
-    """Show this certificate to whoever asks.
+    """Load the client certificate, which servers get on request.
 
-    OpenSSL reads files only. A key that is in none goes through one under another password, which
-    nobody else ever knows.
+    OpenSSL reads files only. A key that is in no file is written to a temporary one, encrypted with
+    a random password.
     """
     if key is None and isinstance(certificate, bytes):
         key = Secret(certificate)
@@ -84,7 +84,7 @@ def _carry(
         if isinstance(key, Secret):
             own_password, password = password, Secret(token_hex())
             key = _file(files, _sealed(key, own_password, password))
-        # Without a function that answers, OpenSSL would ask at the terminal.
+        # Without a function that returns a password, OpenSSL would prompt at the terminal.
         context.load_cert_chain(certificate, key, password.reveal if password else str)
 
 
@@ -111,7 +111,7 @@ def _sealed(key: Secret, own_password: Secret | None, password: Secret) -> bytes
     except (TypeError, ValueError, UnsupportedAlgorithm):
         # What cryptography says may show some of the key.
         raise ConfigurationError(
-            "The private key is none, or is not opened by the password.",
+            "The private key is malformed, or the password does not decrypt it.",
             path="tls.key",
-            remedy="Give the key as PEM, and the password it is encrypted with, if it is.",
+            remedy="Pass the key as PEM, and its password if it is encrypted.",
         ) from None

@@ -132,22 +132,23 @@ def encode_head(
 
 def _check_framing(headers: Headers, length: int | None) -> None:
     if "transfer-encoding" in headers:
-        raise _framing_error(
+        raise framing_error(
             "Transfer-Encoding", "Remove it; a body of unknown length is sent in chunks."
         )
     if headers.get_all("content-length") != (str(length),):
-        raise _framing_error("Content-Length", "Remove it, or set it to the length of the body.")
+        raise framing_error("Content-Length", "Remove it, or set it to the length of the body.")
 
 
-def _framing_error(name: str, remedy: str) -> InvalidData:
+def framing_error(name: str, remedy: str) -> InvalidData:
+    """Return the error for a header field that contradicts the framing of the body."""
     return InvalidData(
         f"The header {name} contradicts the body.",
         field=f"headers.{name}",
-        remedy=f"{remedy}",
+        remedy=remedy,
     )
 
 
-class AnswerReader:
+class ResponseReader:
     """Parses one response from pieces of any size.
 
     Attributes:
@@ -181,7 +182,7 @@ class AnswerReader:
         self._size = 0  # bytes of the body so far
         self._interim_bytes = 0  # bytes of interim heads
         # A function, because a bound method would be a reference cycle for each response.
-        self._step: Callable[[AnswerReader], bool] = AnswerReader._head
+        self._step: Callable[[ResponseReader], bool] = ResponseReader._head
 
     def feed(self, data: bytes) -> None:
         """Parse more bytes.
@@ -200,7 +201,7 @@ class AnswerReader:
         Raises:
             CutOff: the response is not complete.
         """
-        if self._step is AnswerReader._read_to_end:
+        if self._step is ResponseReader._read_to_end:
             self.done = True
         elif not self.done:
             raise CutOff
@@ -232,7 +233,7 @@ class AnswerReader:
         """
         if self.head is None or not self.done or self.surplus:
             return False
-        return self._step is not AnswerReader._read_to_end and (self.head.idle or 0) >= 0
+        return self._step is not ResponseReader._read_to_end and (self.head.idle or 0) >= 0
 
     def _head(self) -> bool:
         buffer, limit = self._buffer, self._limits.head - self._interim_bytes
@@ -274,7 +275,8 @@ class AnswerReader:
             name, colon, value = line.partition(":")
             if line.startswith((" ", "\t")) and pairs:  # folded: RFC 9112, 5.2
                 name, begun = pairs.pop()
-                pairs.append((name, f"{begun} {line.lstrip()}"))
+                folded = line.lstrip(" \t")
+                pairs.append((name, f"{begun} {folded}"))
             elif not colon:
                 raise NotHttp("has a malformed header field")
             else:
@@ -290,14 +292,14 @@ class AnswerReader:
             return
         chunked, length = framing(headers, old=old)
         if chunked:
-            self._step = AnswerReader._chunk_size
+            self._step = ResponseReader._chunk_size
         elif length is not None:
             self._remaining = length
             self._count_bytes(self._remaining)
-            self._step = AnswerReader._read_counted
+            self._step = ResponseReader._read_counted
             self.done = not self._remaining
         else:
-            self._step = AnswerReader._read_to_end
+            self._step = ResponseReader._read_to_end
 
     def _count_bytes(self, count: int) -> None:
         self._size += count
@@ -337,17 +339,22 @@ class AnswerReader:
             raise NotHttp("has a malformed chunk")
         size = int(match[1], 16)
         del match  # the match would prevent a change of the buffer's size
-        del buffer[: end + 2]
-        self._remaining = size
         self._count_bytes(size)
-        self._step = AnswerReader._chunk if size else AnswerReader._trailers
+        start = end + 2
+        if size and buffer.startswith(b"\r\n", start + size):  # the usual case: the whole chunk
+            self._pieces.append(bytes(memoryview(buffer)[start : start + size]))
+            del buffer[: start + size + 2]
+            return True
+        del buffer[:start]
+        self._remaining = size
+        self._step = ResponseReader._chunk if size else ResponseReader._trailers
         return True
 
     def _chunk(self) -> bool:
         self._take_body_bytes()
         if self._remaining:
             return False
-        self._step = AnswerReader._chunk_end
+        self._step = ResponseReader._chunk_end
         return True
 
     def _chunk_end(self) -> bool:
@@ -357,7 +364,7 @@ class AnswerReader:
                 return False
             raise NotHttp("has a malformed chunk")
         del buffer[:2]
-        self._step = AnswerReader._chunk_size
+        self._step = ResponseReader._chunk_size
         return True
 
     def _trailers(self) -> bool:

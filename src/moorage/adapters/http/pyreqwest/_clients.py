@@ -1,4 +1,4 @@
-"""The settings and clients of pyreqwest, which belong to one process."""
+"""The clients of pyreqwest, which belong to one process."""
 
 from __future__ import annotations
 
@@ -17,81 +17,84 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.adapters.http.stdlib._engine import Settings
+    from moorage.adapters.http.connections._settings import ConnectionSettings
     from moorage.domain.http.transport import Proxy, Tls
 
-_MOST: Final = 16
+_MAX_CLIENTS: Final = 16
 _LIBRARY: Final = "pyreqwest"
 _uses: Final[dict[str, int]] = {}  # "pid": the process in which pyreqwest was used first
-CODINGS: Final = (
-    "Accept-Encoding",
-    "gzip, deflate",
-)  # which every request says, unless it has its own
-_UNDONE: Final = ("gzip", "brotli", "zstd", "deflate")
+_ACCEPT_ENCODING: Final = ("Accept-Encoding", "gzip, deflate")  # a request's own field replaces it
+_AUTOMATIC_DECOMPRESSION: Final = ("gzip", "brotli", "zstd", "deflate")
 
 
 class Forked(Exception):
-    """The process that this one was forked from has loaded pyreqwest: here it cannot be used."""
+    """This process cannot use pyreqwest, because it was forked from one that had loaded it."""
 
 
 class Clients:
-    """The clients of pyreqwest that stand behind one of ours.
+    """The clients of pyreqwest behind one of moorage.
 
-    pyreqwest bounds connecting, and silence, for a whole client only: there is one for each pair
-    of bounds that was asked for lately. None is made before it is needed, nor pyreqwest loaded.
+    A client of pyreqwest has one connect and one read timeout, so there is a client for each recent
+    pair of timeouts. Each is created, and pyreqwest loaded, when it is needed.
+
+    Args:
+        new_builder: returns a builder of clients.
+        settings: the settings of the client.
+        identity: the client certificate and its key, if there is one.
+        http2: whether HTTP/2 is used with servers that offer it.
     """
 
     def __init__(
         self,
-        builder: Callable[[], Any],
-        settings: Settings,
+        new_builder: Callable[[], Any],
+        settings: ConnectionSettings,
         identity: Secret | None,
         *,
         http2: bool,
     ) -> None:
-        self._builder = builder
+        self._new_builder = new_builder
         self._settings = settings
         self._identity = identity
         self._http2 = http2
-        self._made: dict[object, Any] = {}
+        self._clients: dict[object, Any] = {}
 
     def enter(self) -> None:
-        """Begin to use pyreqwest, or go on.
+        """Begin to use pyreqwest in this process.
 
         Raises:
-            Forked: it cannot be used in this process.
+            Forked: this process cannot use it.
         """
         pid = getpid()
         if _uses.get("pid") != pid and (inherited(_LIBRARY) or _uses.setdefault("pid", pid) != pid):
             raise Forked
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
-        """Return the client with these bounds.
+        """Return the client with these timeouts.
 
         Raises:
-            Forked: there cannot be one in this process.
+            Forked: this process cannot use pyreqwest.
         """
         key = (connect, read, proxied)
-        client = self._made.get(key)
+        client = self._clients.get(key)
         if client is None:
             client = self._make(connect, read, self._settings.proxy if proxied else None)
-            for oldest in list(self._made)[: 1 - _MOST]:
-                self._made.pop(oldest, None)
-            self._made[key] = client
+            for oldest in list(self._clients)[: 1 - _MAX_CLIENTS]:
+                self._clients.pop(oldest, None)
+            self._clients[key] = client
         return client
 
     def forget(self) -> None:
         """Release all clients; each is closed after its last exchange."""
-        self._made = {}
+        self._clients = {}
 
     def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
         settings = self._settings
         try:
-            builder = self._builder()
-            for coding in _UNDONE:  # which are undone here, within bounds
+            builder = self._new_builder()
+            for coding in _AUTOMATIC_DECOMPRESSION:  # ours has limits
                 builder = getattr(builder, coding)(False)
             builder = (
-                builder.default_headers([CODINGS])
+                builder.default_headers([_ACCEPT_ENCODING])
                 .follow_redirects(False)
                 .referer(False)
                 .user_agent(USER_AGENT)
@@ -104,15 +107,15 @@ class Clients:
                 builder = builder.read_timeout(timedelta(seconds=read))
             if self._http2:
                 builder = builder.http2(True).http2_max_header_list_size(settings.max_head)
-            builder = builder.no_proxy() if proxy is None else builder.proxy(_as_told(proxy))
+            builder = builder.no_proxy() if proxy is None else builder.proxy(_proxy_of(proxy))
             return self._secured(builder, settings.tls).build()
-        except RuntimeError as error:  # it noticed a fork that Python was not told of
+        except RuntimeError as error:  # it noticed a fork without Python's hooks
             raise Forked from error
         except ValueError:  # which may show some of a key
             raise ConfigurationError(
-                "pyreqwest does not take the certificates, the key or the proxy it is given.",
+                "The library pyreqwest does not accept the certificates, the key or the proxy.",
                 path="tls",
-                remedy="Give an unencrypted or PKCS#8 key of RSA, ECDSA or Ed25519; or another"
+                remedy="Pass an unencrypted or PKCS#8 key of RSA, ECDSA or Ed25519; or use another"
                 " HTTP client, such as StdlibHttpClient.",
             ) from None
 
@@ -129,64 +132,64 @@ class Clients:
         return builder
 
 
-def installed() -> None:
-    """Look whether pyreqwest is there, without loading it.
+def check_installed() -> None:
+    """Check that pyreqwest is installed, without loading it.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it is not installed.
     """
     if find_spec(_LIBRARY) is None:
         raise ConfigurationError(
-            "this HTTP client needs pyreqwest, which is not installed.",
+            "This HTTP client needs pyreqwest, which is not installed.",
             path="http",
             remedy=install("pyreqwest"),
         )
 
 
-def blocking() -> Any:
-    """Return a builder of clients that block."""
-    from pyreqwest.client import SyncClientBuilder  # noqa: PLC0415 - whoever forks first may use it
+def sync_builder() -> Any:
+    """Return a builder of synchronous clients."""
+    from pyreqwest.client import SyncClientBuilder  # noqa: PLC0415 - a child forked before may use it
 
     return SyncClientBuilder()
 
 
-def suspending() -> Any:
-    """Return a builder of clients that suspend the task."""
-    from pyreqwest.client import ClientBuilder  # noqa: PLC0415 - whoever forks first may use it
+def async_builder() -> Any:
+    """Return a builder of asynchronous clients."""
+    from pyreqwest.client import ClientBuilder  # noqa: PLC0415 - a child forked before may use it
 
     return ClientBuilder()
 
 
 def identity_of(tls: Tls | None) -> Secret | None:
-    """Return our certificate and its key as one text, the key as it is without a password."""
+    """Return the client certificate and its key as one text, with the key decrypted."""
     if tls is None or tls.certificate is None:
         return None
     certificate = _content(tls.certificate)
     if tls.key is None and tls.password is None:
         return Secret(certificate)
-    # Few have a key of their own.
+    # Few clients have a certificate.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
     if tls.key is None:
         key = Secret(certificate)
     else:
         key = tls.key if isinstance(tls.key, Secret) else Secret(_content(tls.key))
-    opened = serialization.load_pem_private_key(
+    decrypted = serialization.load_pem_private_key(
         key.reveal_bytes(), None if tls.password is None else tls.password.reveal_bytes()
     ).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return Secret(certificate + b"\n" + opened)
+    return Secret(certificate + b"\n" + decrypted)
 
 
-def _content(given: str | bytes) -> bytes:
-    return given if isinstance(given, bytes) else Path(given).read_bytes()
+def _content(pem: str | bytes) -> bytes:
+    return pem if isinstance(pem, bytes) else Path(pem).read_bytes()
 
 
-def _as_told(proxy: Proxy) -> Any:
-    from pyreqwest.proxy import ProxyBuilder  # noqa: PLC0415 - whoever forks first may use it
+def _proxy_of(proxy: Proxy) -> Any:
+    from pyreqwest.proxy import ProxyBuilder  # noqa: PLC0415 - a child forked before may use it
 
     builder = ProxyBuilder.all(proxy.url)
     if proxy.username is not None or proxy.password is not None:

@@ -1,11 +1,11 @@
 """The meanings of pyreqwest's exceptions, which their classes do not determine.
 
-| what its causes say | raised | may have been processed |
+| the causes of the exception | raised | may have been processed |
 |---|---|---|
-| `(Connect)`: the connection, or TLS on it, was not made | `ConnectionFailed` | no |
-| the same, and the time is up | `AttemptTimeout` | no |
-| the time is up | `AttemptTimeout` | yes |
-| what came could not be read, and did not just end | `VendorFailed` | it was answered |
+| have `(Connect)`: no connection, or no TLS on it | `ConnectionFailed` | no |
+| have `(Connect)`, and it is a timeout | `AttemptTimeout` | no |
+| it is a timeout | `AttemptTimeout` | yes |
+| the response could not be decoded, and did not just end | `VendorFailed` | yes |
 | anything else | `ConnectionFailed` | yes |
 """
 
@@ -18,48 +18,48 @@ from pyreqwest.exceptions import DecodeError, RequestTimeoutError
 
 from moorage.domain.resilience.health import is_exhaustion
 
-_ENDS: Final = re.compile(r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE)
-_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
-_LARGE: Final = "message head is too large"
+_CUT_OFF: Final = re.compile(r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE)
+_ERROR_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
+_HEAD_TOO_LARGE: Final = "message head is too large"
 
 
 class Meaning(NamedTuple):
-    """What happened.
+    """The meaning of an exception for an exchange.
 
     Attributes:
-        sent: whether any byte of the request may have arrived.
-        late: whether a bound passed.
-        answered: whether bytes came that are no answer.
-        large: whether they were more than is accepted.
-        why: a reason that shows neither the URL nor any secret; may be empty.
+        sent: whether any byte of the request may have been sent.
+        timed_out: whether a timeout passed.
+        malformed: whether bytes arrived that are not a response.
+        too_large: whether these exceed pyreqwest's limit of a head.
+        reason: the reason, without the URL or any secret; may be empty.
         exhausted: whether this machine has no sockets, ports or memory left.
     """
 
     sent: bool
-    late: bool
-    answered: bool
-    large: bool
-    why: str
+    timed_out: bool
+    malformed: bool
+    too_large: bool
+    reason: str
     exhausted: bool
 
 
 def meaning_of(error: Exception) -> Meaning:
-    """Say what happened, and rather that a request was sent than that it was not."""
+    """Return the meaning of an exception; in doubt, the request was sent."""
     causes = _causes(error)
-    why = causes[-1] if causes else ""
-    number = _NUMBER.search(why)
+    reason = causes[-1] if causes else ""
+    number = _ERROR_NUMBER.search(reason)
     unsent = any("(Connect)" in cause for cause in causes)
     return Meaning(
         sent=not unsent,
-        late=isinstance(error, RequestTimeoutError),
-        answered=isinstance(error, DecodeError) and not _ENDS.search(why),
-        large=_LARGE in why,
-        why="" if "://" in why or "client error" in why else why,
-        exhausted=is_exhaustion(OSError(int(number[1]), why)) if number else False,
+        timed_out=isinstance(error, RequestTimeoutError),
+        malformed=isinstance(error, DecodeError) and not _CUT_OFF.search(reason),
+        too_large=_HEAD_TOO_LARGE in reason,
+        reason="" if "://" in reason or "client error" in reason else reason,
+        exhausted=is_exhaustion(OSError(int(number[1]), reason)) if number else False,
     )
 
 
 def _causes(error: Exception) -> list[str]:
     details: Any = getattr(error, "details", None)
-    found: Any = details["causes"] if details else None
-    return [str(cause["message"]) for cause in found or ()]
+    causes: Any = details["causes"] if details else None
+    return [str(cause["message"]) for cause in causes or ()]

@@ -1,17 +1,17 @@
 """One request and its response over pyreqwest, for synchronous and asynchronous clients.
 
-| what happened | raised | may have been processed |
+| what happens | raised | may have been processed |
 |---|---|---|
-| no place among the exchanges in time | `AttemptTimeout` | no |
-| the body's source failed before the first byte | `ConnectionFailed` | no |
-| the body's source failed later | `ConnectionFailed` | yes |
-| not sent in time, no piece of the answer in time | `AttemptTimeout` | yes |
-| a compressed body that is none, or a body too large | `VendorFailed` | it was answered |
-| pyreqwest raised | as `_pyreqwest_errors` says | the same |
+| no slot becomes free in time | `AttemptTimeout` | no |
+| the source of the body fails before the first byte | `LocalFailure` | no |
+| the source of the body fails later | `LocalFailure` | yes |
+| request not sent, or no piece of the response, in time | `AttemptTimeout` | yes |
+| malformed compressed body, or body too large | `VendorFailed` | yes |
+| pyreqwest raises an exception | see `_errors` | see `_errors` |
 
-pyreqwest cannot break off a request before the head of its answer has come: one that is left then
-goes on without us, up to its total timeout at the latest. What it raises shows the URL, so nothing
-is raised from it, nor while it is handled.
+pyreqwest cannot cancel a request before the head of its response has arrived: an abandoned one goes
+on until its total timeout at the latest. Its exceptions show the URL, so no error is raised from
+them, nor while they are handled.
 """
 
 from __future__ import annotations
@@ -21,119 +21,119 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moorage.adapters.http.connections._request import Upload
 from moorage.adapters.http.connections._wire import TimeIsUp, exhausted
 from moorage.adapters.http.messages._content import decompressor_for, wants_identity
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     BODILESS,
     NotHttp,
+    TooLarge,
     check_status,
     framing,
 )
-from moorage.adapters.http.pyreqwest._bounds import PIECE
 from moorage.adapters.http.pyreqwest._errors import meaning_of
 from moorage.adapters.http.pyreqwest._request import exact_url, fields_of, headers_of
-from moorage.domain.http.requests import HttpMethod
-from moorage.errors import (
-    AttemptTimeout,
-    ConnectionFailed,
-    ConnectorError,
-    LocalFailure,
-    VendorFailed,
-)
+from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE
+from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
+from moorage.domain.http.requests import BodyStream, HttpMethod
+from moorage.errors import AttemptTimeout, ConnectionFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from moorage.adapters.http.connections._pool import Pool
     from moorage.adapters.http.connections._proxy import Gateway
+    from moorage.adapters.http.connections._request import Upload
     from moorage.adapters.http.connections._wire import Origin
     from moorage.adapters.http.messages._content import Decompressor
-    from moorage.adapters.http.pyreqwest._bounds import Bounds
-    from moorage.adapters.http.pyreqwest._waiting import Face, StreamingFace
+    from moorage.adapters.http.pyreqwest._runtimes import Runtime, StreamRuntime
+    from moorage.adapters.http.pyreqwest._timeouts import StepTimeouts
     from moorage.adapters.http.stdlib._engine import Engine
-    from moorage.domain.http.requests import Body, Headers, Request
+    from moorage.domain.http.requests import Body, Request
 
-_PART: Final = 206
+_PARTIAL_CONTENT: Final = 206
 
 
-class Exchange:
-    """One request on its way, then its answer on its way back.
+class PyreqwestExchange(ExchangeBase):
+    """A request that pyreqwest sends, then its response that is being read.
 
-    Attributes:
-        status: the status code, once the head of the answer has come.
-        headers: the fields received, likewise.
+    Args:
+        engine: has the slots and the proxy.
+        runtime: the way to wait.
+        origin: the destination.
+        timeouts: the timeouts of the steps.
+        max_body: the maximum number of bytes of the body, if there is one.
     """
 
     # Most exchanges leave these as they are.
-    _as_it_is = False  # whether the body is handed over as it comes
-    _broken = False
+    _abandoned = False  # whether nobody waits for the response any more
+    _aborted = False  # whether the response was closed before its end
     _ended = False
+    _gateway: Gateway | None = None
     _inflater: Decompressor | None = None
-    _left = False
-    _length = -1
-    _pool: Pool | None = None  # in which we have a place, or wait for one
-    _pulling = False
+    _length = -1  # the announced number of bytes of the body, if it is known
+    _outgoing: Any = None  # pyreqwest's context of the response, once the head has arrived
+    _pool: Pool | None = None
+    _pulling = False  # whether the source of the body is being read
     _reader: Any = None
-    _sending: Any = None  # what pyreqwest gave us, once the head has come
-    _size = 0
-    _source_failed: Exception | None = None
-
-    status: int
-    headers: Headers
+    _source_error: Exception | None = None
+    _wants_identity = False
 
     def __init__(
-        self, rooms: Engine, face: Face, origin: Origin, bounds: Bounds, most: int | None
+        self,
+        engine: Engine,
+        runtime: Runtime,
+        origin: Origin,
+        timeouts: StepTimeouts,
+        max_body: int | None,
     ) -> None:
-        total = bounds.total
-        self._rooms = rooms
-        self._face = face
+        total = timeouts.total
+        self._engine = engine
+        self._runtime = runtime
         self._origin = origin
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._deadline = inf if total is None else monotonic() + total
-        self._most = most
-        self._place = object()
+        self._max_body = max_body
+        self._holder = object()
+        self._size = 0
 
     async def start(
         self, request: Request, url: str, target: str, held: int, *, streamed: bool
     ) -> None:
-        """Send the request, in pieces if it is streamed, and read its answer up to the body.
+        """Send the request, in pieces if it is streamed, and read its response up to the body.
 
-        Where nothing is streamed, up to `held` bytes of the body come with it.
+        If nothing is streamed, up to `held` bytes of the body are received with it.
         """
         exact, fields, body = exact_url(url, target), fields_of(request), request.body
-        self._as_it_is = wants_identity(request.headers)
-        pieces, first = None, b""
-        bounds, face = self._bounds, self._face
+        self._wants_identity = wants_identity(request.headers)
+        upload = None
+        timeouts, runtime = self._timeouts, self._runtime
         if streamed:
-            pieces = await face.ask(self._opened(body))
-            first = await face.ask(self._first(pieces))
+            upload = await runtime.perform(self._open_body(_stream_of(body), framed=False))
         try:
-            pool = self._pool = self._rooms.pool()
-            if not pool.claim(self._origin, self._place):
-                await self._wait_for_place(pool)
-            # Silence is bounded here while a body is sent, since pyreqwest takes that for silence.
-            read = bounds.read if pieces is None else None
-            gateway = self._rooms.gateway_to(self._origin)
-            client = face.clients.find(bounds.connect, read, proxied=gateway is not None)
-            sending = client.request(request.method.value, exact)
+            pool = self._pool = self._engine.pool()
+            if not pool.claim(self._origin, self._holder):
+                await self._wait_for_slot(pool)
+            # While a body is sent, pyreqwest would count that as the server's silence.
+            read = timeouts.read if upload is None else None
+            gateway = self._gateway = self._engine.gateway_to(self._origin)
+            client = runtime.clients.find(timeouts.connect, read, proxied=gateway is not None)
+            builder = client.request(request.method.value, exact)
             if fields:
-                sending = sending.headers(fields)
-            if bounds.total is not None:
-                sending = sending.timeout(bounds.left(self._deadline - monotonic()))
-            if pieces is not None:
+                builder = builder.headers(fields)
+            if timeouts.total is not None:
+                builder = builder.timeout(timeouts.remaining(self._deadline - monotonic()))
+            if upload is not None:
                 held = 0
-                sending = sending.body_stream(self._pieces(pieces, first))
+                builder = builder.body_stream(self._pieces(upload))
             elif body:
-                sending = sending.body_bytes(body)
-            sending = sending.streamed_read_buffer_limit(held).build_streamed()
-            await self._enter(sending)
+                builder = builder.body_bytes(body)
+            await self._enter(builder.streamed_read_buffer_limit(held).build_streamed())
             self._check_framing(to_head=request.method is HttpMethod.HEAD)
             if gateway is not None:
                 self._check_proxy(gateway)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
     async def read(self) -> bytes:
@@ -145,137 +145,116 @@ class Exchange:
             if not piece:
                 self._end()
                 return b""
-            self._admit(len(piece))
+            self._count_bytes(len(piece))
         except BaseException:
-            self._broken = True
-            self._let_go()
+            self._aborted = True
+            self._release()
             raise
         return piece
 
-    def _check_framing(self, *, to_head: bool) -> None:
-        """Refuse what pyreqwest lets pass, though the answer could end in more than one place."""
-        try:
-            check_status(self.status)
-            if not to_head and self.status not in BODILESS:
-                framing(self.headers, old=False)
-        except NotHttp as error:
-            refused = self._no_answer(str(error))
-        else:
-            return
-        raise refused
-
-    def _check_proxy(self, gateway: Gateway) -> None:
-        if self.status == AUTHENTICATION_REQUIRED and not self._origin.secure:
-            raise gateway.refused(self._origin, self.status)  # a vendor, too, may say 407
-
-    def bound_inflated(self, most: int) -> None:
-        """Accept no more than so many bytes, if they are decompressed here."""
-        if self._inflater is not None:
-            self._most = most
-
     async def rest(self) -> bytes:
-        """Return what is left of the body."""
+        """Return the rest of the body."""
         pieces: list[bytes] = []
         while piece := await self.read():
             pieces.append(piece)
-            if self._size == self._length:  # all that was announced, mostly in one piece
+            if self._size == self._length:  # usually after the first piece
                 self._end()
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Leave the answer where it is, at any time and again."""
-        self._broken = not self._ended
-        if not self._streaming.hang_up():
-            self._let_go()
+        """Stop reading the response; may be called at any time and repeatedly."""
+        self._aborted = not self._ended
+        if not self._stream_runtime.hang_up():
+            self._release()
+
+    def limit_decompressed(self, max_body: int) -> None:
+        """Limit the bytes of the body if they are decompressed here."""
+        if self._inflater is not None:
+            self._max_body = max_body
 
     @property
-    def _streaming(self) -> StreamingFace:
-        """The waiting of an exchange with a streamed body."""
-        return cast("StreamingFace", self._face)
+    def _stream_runtime(self) -> StreamRuntime:
+        """The runtime of an exchange with a streamed body."""
+        return cast("StreamRuntime", self._runtime)
 
     # --- sending -----------------------------------------------------------
 
-    async def _opened(self, body: Body) -> Upload:
-        if isinstance(body, bytes):
-            cut = (body[start : start + PIECE] for start in range(0, len(body), PIECE))
-            return Upload(self._face.network, cut, len(body))
+    async def _wait_for_slot(self, pool: Pool) -> None:
+        until, timeout = self._deadline, self._timeouts.pool
+        if timeout is not None:
+            until = min(until, monotonic() + timeout)
         try:
-            return Upload(self._face.network, body.open(), body.length)
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise self._no_body(error, sent=False) from error
-
-    async def _first(self, pieces: Upload) -> bytes:
-        """Ask the source for its first bytes, so that one that fails does so before we send."""
-        try:
-            return await pieces.piece(self._deadline)
+            await self._runtime.perform(pool.take(self._origin, self._holder, until))
         except TimeIsUp:
-            raise self._late("total", "was not sent its request", sent=False) from None
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise self._no_body(error, sent=False) from error
+            raise self._timed_out("pool", "had no connection free", sent=False) from None
 
-    async def _wait_for_place(self, pool: Pool) -> None:
-        until, bound = self._deadline, self._bounds.pool
-        if bound is not None:
-            until = min(until, monotonic() + bound)
+    async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
+        """Yield the body to pyreqwest, which takes a piece whenever it can send one."""
+        piece = upload.first
         try:
-            await self._face.ask(pool.take(self._origin, self._place, until))
-        except TimeIsUp:
-            raise self._late("pool", "had no connection free", sent=False) from None
-
-    async def _pieces(self, pieces: Upload, piece: bytes) -> AsyncIterator[bytes]:
-        """Give pyreqwest the body, a piece whenever it can take one."""
-        try:
-            while piece and not self._left:
-                self._streaming.bound(self._bounds.write, "write")
+            while piece and not self._abandoned:
+                self._stream_runtime.bound(self._timeouts.write, "write")
                 yield piece
-                self._streaming.bound(None, "")
+                self._stream_runtime.bound(None, "")
                 self._pulling = True
-                piece = await self._face.ask(pieces.piece(self._deadline))
+                piece = await self._runtime.perform(upload.piece(self._deadline))
                 self._pulling = False
         except Exception as error:
-            self._source_failed = error
+            self._source_error = error
             raise
-        if self._left:
-            raise TimeIsUp  # which breaks the request off
-        self._streaming.bound(self._bounds.read, "read")
+        if self._abandoned:
+            raise TimeIsUp  # which makes pyreqwest cancel the request
+        self._stream_runtime.bound(self._timeouts.read, "read")
 
-    async def _enter(self, sending: Any) -> None:
+    async def _enter(self, outgoing: Any) -> None:
         failure: Exception
         try:
-            response = await self._face.enter(sending)
-            self._sending = sending
+            response = await self._runtime.enter(outgoing)
+            self._outgoing = outgoing
             self._reader = response.body_reader
             self.status = response.status
             self.headers = headers = headers_of(response)
         except TimeIsUp as passed:
-            failure = self._told(passed) if self._source_failed else self._passed(str(passed))
-        except Exception as error:  # noqa: BLE001 - none may pass
-            failure = self._told(error)
+            failure = self._translate(passed) if self._source_error else self._passed(str(passed))
+        except Exception as error:  # noqa: BLE001 - every error is replaced
+            failure = self._translate(error)
         else:
             if "content-encoding" in headers:
-                # A part could not be decompressed.
-                if self.status != _PART and not self._as_it_is:
+                # A part of a compressed body could not be decompressed.
+                if self.status != _PARTIAL_CONTENT and not self._wants_identity:
                     self._inflater = decompressor_for(headers)
             elif (length := headers.get("content-length", "")).isdecimal():
                 self._length = int(length)
             return
         raise failure
 
+    def _check_framing(self, *, to_head: bool) -> None:
+        """Refuse a response that could end in more than one place, which pyreqwest accepts."""
+        try:
+            check_status(self.status)
+            if not to_head and self.status not in BODILESS:
+                framing(self.headers, old=False)
+        except NotHttp as error:
+            refused = self._bad_response(error)
+        else:
+            return
+        raise refused
+
+    def _check_proxy(self, gateway: Gateway) -> None:
+        if self.status == AUTHENTICATION_REQUIRED and not self._origin.secure:
+            raise gateway.refused(self._origin, self.status)  # over TLS, a 407 is the vendor's
+
     # --- receiving ---------------------------------------------------------
 
     async def _next_piece(self) -> bytes:
-        while not self._broken:
-            piece = await (self._receive() if self._inflater is None else self._inflated())
+        while not self._aborted:
+            piece = await (self._receive() if self._inflater is None else self._decompressed())
             if piece or self._reader is None:
                 return piece
-        raise self._closed()
+        raise self._closed_early()
 
-    async def _inflated(self) -> bytes:
+    async def _decompressed(self) -> bytes:
         decompressor = cast("Decompressor", self._inflater)
         try:
             piece = decompressor.take()
@@ -285,123 +264,102 @@ class Exchange:
             if not piece and self._reader is None:
                 decompressor.end()
         except NotHttp as error:
-            raise self._no_answer(str(error)) from None
+            raise self._bad_response(error) from None
         return piece
 
-    def _admit(self, more: int) -> None:
-        self._size += more
-        if self._most is not None and self._size > self._most:
-            raise self._too_large(f"has a body of more than {self._most} bytes")
-
     async def _receive(self) -> bytes:
-        """Return what comes next as it was sent, b"" at the end."""
+        """Return the next piece as it was sent, b"" at the end."""
         failure: Exception
         try:
-            came = await self._face.read(self._reader, self._bounds.read)
-            if came is None:
+            data = await self._runtime.read(self._reader, self._timeouts.read)
+            if data is None:
                 self._reader = None
                 return b""
-            return bytes(came)
+            return bytes(data)
         except TimeIsUp:
-            failure = self._late("read", "did not finish its answer", sent=True)
-        except Exception as error:  # noqa: BLE001 - none may pass
-            failure = self._told(error)
-        raise self._closed() if self._broken else failure
+            failure = self._timed_out("read", "did not finish its response", sent=True)
+        except Exception as error:  # noqa: BLE001 - every error is replaced
+            failure = self._translate(error)
+        raise self._closed_early() if self._aborted else failure
 
     # --- ending ------------------------------------------------------------
 
     def _end(self) -> None:
         self._ended = True
         self._reader = None
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
-        """Give up the answer and the place; again is nothing."""
-        self._left = True
-        sending, self._sending = self._sending, None
-        if sending is not None and self._reader is not None:
+    def _release(self) -> None:
+        """Give up the response and the slot; a repeated call does nothing."""
+        self._abandoned = True
+        outgoing, self._outgoing = self._outgoing, None
+        if outgoing is not None and self._reader is not None:
             self._reader = None
             with contextlib.suppress(Exception):
-                self._face.leave(sending)
+                self._runtime.leave(outgoing)
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.give(self._origin, self._place)
+            pool.give(self._origin, self._holder)
 
     def __del__(self) -> None:
-        # Nobody closed it.
+        # The exchange was not closed.
         if self._pool is not None:
-            self._pool.lose(self._origin, self._place)
+            self._pool.lose(self._origin, self._holder)
             self._pool = None
-            self._let_go()
+            self._release()
 
-    # --- in our words ------------------------------------------------------
+    # --- errors ------------------------------------------------------------
 
-    def _told(self, error: Exception) -> Exception:
-        """Say what an exception means: a source's failure, or what pyreqwest tells."""
-        failed, what = self._source_failed, meaning_of(error)
-        if isinstance(failed, TimeIsUp) or (what.late and self._pulling):
-            return self._late("total", "was not sent its request", sent=True)
-        if failed is not None:
-            told = self._no_body(failed, sent=True)
-            told.__cause__ = failed
-            return told
-        if what.answered:
-            said = "has a head larger than is accepted" if what.large else "is not HTTP"
-            return self._too_large(said) if what.large else self._no_answer(said)
-        if what.late and not what.sent:
+    def _translate(self, error: Exception) -> Exception:
+        """Return the error for an exception of pyreqwest, or of the body's source behind it."""
+        source_error, meaning = self._source_error, meaning_of(error)
+        if isinstance(source_error, TimeIsUp) or (meaning.timed_out and self._pulling):
+            return self._timed_out("total", "did not receive all of the request", sent=True)
+        if source_error is not None:
+            failure = self._body_failed(source_error, sent=True)
+            failure.__cause__ = source_error
+            return failure
+        if meaning.too_large:
+            return self._bad_response(TooLarge("has a head that is too large for pyreqwest"))
+        if meaning.malformed:
+            return self._bad_response(NotHttp("is not HTTP"))
+        if meaning.timed_out and not meaning.sent:
             return AttemptTimeout(
-                f"{self._origin} could not be reached within {self._bounds.connect} s.",
+                f"{self._peer} could not be reached within {self._timeouts.connect} s.",
                 may_have_been_processed=False,
             )
-        if what.late:
-            heard = "did not answer" if self._sending is None else "did not finish its answer"
-            return self._late("read", heard, sent=True)
-        because = f": {what.why}" if what.why else ""
-        if not what.sent and what.exhausted:
-            return exhausted(str(self._origin), what.why)
-        if not what.sent:
+        responded = self._outgoing is not None
+        if meaning.timed_out:
+            problem = "did not finish its response" if responded else "did not respond"
+            return self._timed_out("read", problem, sent=True)
+        reason = f": {meaning.reason}" if meaning.reason else ""
+        if not meaning.sent and meaning.exhausted:
+            return exhausted(self._peer, meaning.reason)
+        if not meaning.sent:
             return ConnectionFailed(
-                f"{self._origin} could not be reached{because}.", may_have_been_processed=False
+                f"{self._peer} could not be reached{reason}.", may_have_been_processed=False
             )
-        cut = "broke the exchange off" if self._sending is None else "cut its answer off"
-        return ConnectionFailed(f"{self._origin} {cut}{because}.")
+        problem = "before the end of its" if responded else "without a"
+        return ConnectionFailed(f"{self._peer} closed the connection {problem} response{reason}.")
 
     def _passed(self, step: str) -> AttemptTimeout:
-        what = "did not take the request" if step == "write" else "did not answer"
-        return self._late(step, what, sent=True)
+        problem = "did not take the request" if step == "write" else "did not respond"
+        return self._timed_out(step, problem, sent=True)
 
-    def _late(self, step: str, what: str, *, sent: bool) -> AttemptTimeout:
-        bound: float | None = getattr(self._bounds, step)
-        if bound is None or monotonic() >= self._deadline:
-            step, bound = "total", self._bounds.total
-        return AttemptTimeout(
-            f"{self._origin} {what} within the {step} timeout of {bound} s.",
-            may_have_been_processed=sent,
-        )
+    def _bound_of(self, step: str) -> float | None:
+        bound: float | None = getattr(self._timeouts, step)
+        return bound
 
-    def _no_body(self, error: Exception, *, sent: bool) -> LocalFailure:
-        return LocalFailure(
-            f"{self._origin} was not sent {'all of ' if sent else ''}its request, because the"
-            f" body's source failed with {type(error).__name__}.",
-            may_have_been_processed=sent,
-            retryable=True,
-            remedy="Look at the cause of this error for what is wrong with the source.",
-        )
+    def _status_so_far(self) -> int | None:
+        status: int | None = getattr(self, "status", None)
+        return status
 
-    def _closed(self) -> LocalFailure:
-        return LocalFailure(
-            f"The answer of {self._origin} was closed before its end.",
-            may_have_been_processed=True,
-        )
 
-    def _no_answer(self, what: str, remedy: str | None = None) -> VendorFailed:
-        return VendorFailed(
-            f"{self._origin} sent an answer that {what}.",
-            status=getattr(self, "status", None),
-            remedy=remedy,
-        )
-
-    def _too_large(self, what: str) -> VendorFailed:
-        return self._no_answer(
-            what, "If the vendor means it, raise the HTTP client's limit or stream the answer."
-        )
+def _stream_of(body: Body) -> BodyStream:
+    """Return a body as a stream of pieces."""
+    if isinstance(body, BodyStream):
+        return body
+    starts = range(0, len(body), PIECE_SIZE)
+    return BodyStream(
+        lambda: (body[start : start + PIECE_SIZE] for start in starts), length=len(body)
+    )

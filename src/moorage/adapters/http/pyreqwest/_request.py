@@ -1,7 +1,7 @@
-"""A request as pyreqwest takes it, and the fields of an answer as it gives them.
+"""Requests in the form that pyreqwest accepts, and the header fields of its responses.
 
-Its URLs are tidied as a browser's are, and its fields are ASCII only. A request that would arrive
-as another is refused; of an answer's field that cannot be read, the name is kept.
+pyreqwest normalizes URLs as browsers do, and its header fields are ASCII only. A request that it
+would change is refused; of a field of a response that cannot be decoded, the name is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyreqwest.http import Url
 
+from moorage.adapters.http.messages._http1 import framing_error
 from moorage.domain.http.headers import sound
 from moorage.domain.http.requests import BodyStream, Headers
 from moorage.errors import InvalidData
@@ -19,37 +20,37 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
 
-_NO_CODING: Final = ("Accept-Encoding", "identity")
+_IDENTITY: Final = ("Accept-Encoding", "identity")
 _AFTER_SCHEME: Final = 8
 
 
 def exact_url(url: str, target: str) -> Url:
-    """Return the URL as pyreqwest takes it.
+    """Return the URL as pyreqwest's object.
 
     Raises:
-        InvalidData: it would ask for something else. The message does not repeat it.
+        InvalidData: pyreqwest would change the request target. The message does not repeat it.
     """
     try:
         parsed = Url(url.partition("#")[0])
     except ValueError:
-        raise _inexact("names a host that pyreqwest takes for none") from None
+        raise _inexact("has a host that pyreqwest does not accept") from None
     text = str(parsed)
     if text[text.find("/", _AFTER_SCHEME) :] != target:
-        raise _inexact("has a part that pyreqwest sends otherwise than it is written")
+        raise _inexact("has a part that pyreqwest would change")
     return parsed
 
 
-def _inexact(why: str) -> InvalidData:
+def _inexact(problem: str) -> InvalidData:
     return InvalidData(
-        f"The URL {why}.",
+        f"The URL {problem}.",
         field="url",
         remedy="Percent-encode quotation marks, brackets and the like, and resolve `.` and `..`;"
-        " or give another HTTP client, such as StdlibHttpClient.",
+        " or use another HTTP client, such as StdlibHttpClient.",
     )
 
 
 def fields_of(request: Request) -> list[tuple[str, str]]:
-    """Return the fields to send; those that would frame the body otherwise than it is are refused.
+    """Return the fields to send; those that contradict the framing of the body are refused.
 
     Raises:
         InvalidData: a field cannot be sent.
@@ -61,27 +62,28 @@ def fields_of(request: Request) -> list[tuple[str, str]]:
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
-                f"The value of the header {name!r} has letters that are not ASCII, which pyreqwest"
-                " cannot send as they are.",
+                f"The library pyreqwest cannot send the header {name!r}, whose value is not ASCII.",
                 field=f"headers.{name}",
-                remedy="Encode them; or give another HTTP client, such as StdlibHttpClient.",
+                remedy="Percent-encode it, or use another HTTP client, such as StdlibHttpClient.",
             )
     if "range" in headers and "accept-encoding" not in headers:
         # A range of a compressed form could not be decompressed.
-        fields.append(_NO_CODING)
+        fields.append(_IDENTITY)
     if "transfer-encoding" in headers:
-        raise _misframed("Transfer-Encoding", "leave it out; a body of unknown length is chunked")
+        raise framing_error(
+            "Transfer-Encoding", "Remove it; a body of unknown length is sent in chunks."
+        )
     length = body.length if isinstance(body, BodyStream) else len(body)
     if "content-length" in headers:
         if headers.get_all("content-length") != (str(length),):
-            raise _misframed("Content-Length", "leave it out, or give the body's own length")
+            raise framing_error("Content-Length", "Remove it, or set it to the length of the body.")
     elif isinstance(body, BodyStream) and length is not None:
         fields.append(("Content-Length", str(length)))
     return fields
 
 
 def headers_of(response: Any) -> Headers:
-    """Return the fields of an answer."""
+    """Return the header fields of a response."""
     fields = response.headers
     try:
         return sound(fields.items())
@@ -97,11 +99,3 @@ def _readable(fields: Any) -> Iterator[tuple[str, str]]:
             values = [""]
         for value in values:
             yield name, value
-
-
-def _misframed(name: str, remedy: str) -> InvalidData:
-    return InvalidData(
-        f"The header {name} does not say how the body is sent.",
-        field=f"headers.{name}",
-        remedy=f"Please {remedy}.",
-    )

@@ -2,174 +2,113 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import attrs
+
+from moorage.adapters.http.connections._settings import PoolSettings
 from moorage.adapters.http.connections._threads import Threads, run
-from moorage.adapters.http.connections._unverified import unverified_by
-from moorage.adapters.http.pyreqwest._bounds import streams
-from moorage.adapters.http.pyreqwest._clients import Forked, blocking, suspending
-from moorage.adapters.http.pyreqwest._courier import Courier, refuse_guard, warn_of_fork
-from moorage.adapters.http.pyreqwest._waiting import Blocking
-from moorage.adapters.http.stdlib._engine import Settings
+from moorage.adapters.http.pyreqwest._clients import Forked, async_builder, sync_builder
+from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
+from moorage.adapters.http.pyreqwest._runtimes import BlockingRuntime
+from moorage.adapters.http.pyreqwest._timeouts import is_streamed
+from moorage.adapters.http.stdlib._clients import IncomingResponse, SyncClient
 from moorage.domain.secrets.frames import careful
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
-
-    from moorage.adapters.http.pyreqwest._exchange import Exchange
-    from moorage.adapters.http.pyreqwest._loops import Lent
-    from moorage.adapters.http.stdlib.client import StdlibHttpClient, StdlibIncoming
-    from moorage.domain.http.outgoing import OutgoingGuard
-    from moorage.domain.http.requests import Headers, Request, Response, Timeouts
-    from moorage.domain.http.transport import PoolStatistics, Proxy, Tls
-    from moorage.domain.secrets.secret import Secret
+    from moorage.adapters.http.connections._settings import ConnectionSettings
+    from moorage.adapters.http.pyreqwest._exchange import PyreqwestExchange
+    from moorage.adapters.http.pyreqwest._loop_runtimes import BackgroundRuntime
+    from moorage.domain.http.requests import Request, Response, Timeouts
 
 
 @careful
-class PyreqwestHttpClient:
-    """A port's `HttpClient` on pyreqwest, which speaks HTTP/2 too.
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class PyreqwestHttpClient(SyncClient, PoolSettings):
+    """An HTTP client that sends with pyreqwest, which also speaks HTTP/2.
 
-    Nothing is connected before the first call. Threads may share it. What is streamed, in either
-    direction, goes by an event loop in a thread of its own. pyreqwest is imported by the first
-    call. In a process that was forked from one that had it imported, it cannot be used: the
-    standard library's client takes its place, with the same settings, and a `RuntimeWarning` says
-    so once.
+    It connects, and imports pyreqwest, at the first call. Threads may share it. Streamed bodies, of
+    requests or responses, are transferred by an event loop in a background thread. A process that
+    was forked from one that had imported pyreqwest cannot use it: there the client uses the
+    standard library with the same settings, and a `RuntimeWarning` says so once.
 
-    pyreqwest has limits of its own. An answer's head is refused from 100 fields or some 400 kB on,
-    and of a field that is not ASCII only the name is kept. A call that is interrupted from the
-    keyboard ends with its answer, or its timeout. What `tls` names as authorities is trusted
-    besides whom the system trusts. The time to connect counts as silence, for the read timeout.
+    pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
+    400 kB; of a field that is not ASCII only the name is kept. A call that is interrupted from the
+    keyboard ends with its response or its timeout. The authorities of `tls` are trusted in addition
+    to the system's. The time to connect counts towards the read timeout. `guard` is refused,
+    because pyreqwest resolves names itself.
 
     Args:
-        tls: whom to trust besides whom the system trusts, and who to say we are.
-        proxy: through whom to go, or the URL of that; the environment is not asked
-            (`environment_proxy` does).
-        guard: refused: pyreqwest looks names up itself, and tells nobody what it found.
-        http2: speaks HTTP/2 with a vendor that offers it, many exchanges over one connection.
-        max_connections: exchanges with one origin at once; a call beyond that waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
+        http2: whether HTTP/2 is used with servers that offer it: many exchanges on one connection.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        http2: bool = False,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-    ) -> None:
-        refuse_guard(guard)
-        self._given: dict[str, Any] = {
-            "tls": tls,
-            "proxy": proxy,
-            "max_connections": max_connections,
-            "keep_alive": keep_alive,
-            "max_body": max_body,
-        }
-        self._courier = Courier(Threads(), Settings(**self._given), http2=http2)
-        self.unverified = unverified_by(tls)
-        self._blocking = Blocking(self._courier.clients(blocking))
-        self._streaming = self._courier.clients(suspending)
-        self._instead: StdlibHttpClient | None = None
+    http2: bool = False
+
+    def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
+        engine = self._pyreqwest = PyreqwestEngine(Threads(), settings, http2=self.http2)
+        self._blocking = BlockingRuntime(engine.clients(sync_builder))
+        self._streaming_clients = engine.clients(async_builder)
+        return engine
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
-        if self._instead is not None:
-            return self._instead.send(request, url, timeouts)
-        try:
-            if streams(request, self._courier.bounds(timeouts)):
-                lent = self._lent()
-                return lent.run(self._courier.send(lent, request, url, timeouts, streamed=True))
-            return run(self._courier.send(self._blocking, request, url, timeouts, streamed=False))
-        except Forked:
-            return self._without().send(request, url, timeouts)
+        engine = self._pyreqwest
+        if self._engine is engine:
+            try:
+                if is_streamed(request, engine.timeouts(timeouts)):
+                    runtime = self._background()
+                    return runtime.run(
+                        engine.send_with(runtime, request, url, timeouts, streamed=True)
+                    )
+                return run(engine.send_with(self._blocking, request, url, timeouts, streamed=False))
+            except Forked:
+                self._fall_back()
+        return super().send(request, url, timeouts)
 
-    def open(
-        self, request: Request, url: str, timeouts: Timeouts, /
-    ) -> PyreqwestIncoming | StdlibIncoming:
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> IncomingResponse:
         """Send a request and read its response up to the body."""
-        if self._instead is not None:
-            return self._instead.open(request, url, timeouts)
-        lent = self._lent()
-        try:
-            exchange = lent.run(self._courier.open(lent, request, url, timeouts))
-            return PyreqwestIncoming(lent, exchange)
-        except Forked:
-            return self._without().open(request, url, timeouts)
-
-    def statistics(self) -> PoolStatistics:
-        """Tell what the exchanges are doing, with all origins together."""
-        instead = self._instead
-        return self._courier.statistics() if instead is None else instead.statistics()
+        if self._engine is self._pyreqwest:
+            runtime = self._background()
+            try:
+                exchange = runtime.run(self._pyreqwest.open_with(runtime, request, url, timeouts))
+                return _PyreqwestResponse(runtime, exchange)
+            except Forked:
+                self._fall_back()
+        return super().open(request, url, timeouts)
 
     def close(self) -> None:
         """Close idle connections now, and the others when their responses end."""
-        self._courier.close(self._blocking.clients, self._streaming)
-        if self._instead is not None:
-            self._instead.close()
+        self._pyreqwest.close()
+        super().close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _lent(self) -> Lent:
-        from moorage.adapters.http.pyreqwest._loops import (  # noqa: PLC0415 - loads asyncio, for streams
-            Lent,
+    def _background(self) -> BackgroundRuntime:
+        from moorage.adapters.http.pyreqwest._loop_runtimes import (  # noqa: PLC0415 - loads asyncio, for streams
+            BackgroundRuntime,
         )
 
-        return Lent(self._streaming)
+        return BackgroundRuntime(self._streaming_clients)
 
-    def _without(self) -> StdlibHttpClient:
-        from moorage.adapters.http.stdlib.client import (  # noqa: PLC0415 - for forked processes only
-            StdlibHttpClient,
-        )
-
-        if self._instead is None:  # pragma: no branch - two may find it out at once
-            warn_of_fork(type(self).__name__)
-            self._instead = StdlibHttpClient(**self._given)
-        return self._instead
+    def _fall_back(self) -> None:
+        if self._engine is self._pyreqwest:  # pragma: no branch - another thread may be faster
+            self._engine = self._pyreqwest.replacement(type(self).__name__)
 
 
-class PyreqwestIncoming:
-    """An answer whose body is still coming."""
+class _PyreqwestResponse(IncomingResponse):
+    """A response that is received by an event loop in a background thread."""
 
-    __slots__ = ("_exchange", "_face")
+    __slots__ = ("_runtime",)
 
-    def __init__(self, face: Lent, exchange: Exchange) -> None:
-        self._face = face
-        self._exchange = exchange
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._exchange.status
-
-    @property
-    def headers(self) -> Headers:
-        """The fields received."""
-        return self._exchange.headers
+    def __init__(self, runtime: BackgroundRuntime, exchange: PyreqwestExchange) -> None:
+        super().__init__(exchange)
+        self._runtime = runtime
 
     def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
-        return self._face.run(self._exchange.read())
+        return self._runtime.run(self._exchange.read())
 
     def close(self) -> None:
-        """Leave the answer where it is, at any time and again."""
-        self._face.call(self._exchange.close)
+        """Stop reading the response; may be called at any time and repeatedly."""
+        self._runtime.call(self._exchange.close)

@@ -2,164 +2,86 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import attrs
 
 from moorage.adapters.http.connections._loops import Loops
-from moorage.adapters.http.connections._unverified import unverified_by
-from moorage.adapters.http.pyreqwest._bounds import streams
-from moorage.adapters.http.pyreqwest._clients import Forked, suspending
-from moorage.adapters.http.pyreqwest._courier import Courier, refuse_guard, warn_of_fork
-from moorage.adapters.http.pyreqwest._loops import Streaming, Suspending
-from moorage.adapters.http.stdlib._engine import Settings
+from moorage.adapters.http.connections._settings import PoolSettings
+from moorage.adapters.http.pyreqwest._clients import Forked, async_builder
+from moorage.adapters.http.pyreqwest._engine import PyreqwestEngine
+from moorage.adapters.http.pyreqwest._loop_runtimes import LoopRuntime, StreamingRuntime
+from moorage.adapters.http.pyreqwest._timeouts import is_streamed
+from moorage.adapters.http.stdlib._clients import AsyncClient, AsyncIncomingResponse
 from moorage.domain.secrets.frames import careful
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-    from types import TracebackType
-    from typing import Self
-
-    from moorage.adapters.http.pyreqwest._exchange import Exchange
-    from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient, AsyncStdlibIncoming
-    from moorage.domain.http.outgoing import OutgoingGuard
-    from moorage.domain.http.requests import Headers, Request, Response, Timeouts
-    from moorage.domain.http.transport import PoolStatistics, Proxy, Tls
-    from moorage.domain.secrets.secret import Secret
+    from moorage.adapters.http.connections._settings import ConnectionSettings
+    from moorage.domain.http.requests import Request, Response, Timeouts
 
 
 @careful
-class AsyncPyreqwestHttpClient:
-    """A port's `AsyncHttpClient` on pyreqwest, which speaks HTTP/2 too.
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
+    """An asynchronous HTTP client that sends with pyreqwest, which also speaks HTTP/2.
 
-    Nothing is connected before the first call. It may be used in several event loops,
-    at once or one after another. pyreqwest is imported by the first call. In a process that was
-    forked from one that had it imported, it cannot be used: the standard library's client takes its
-    place, with the same settings, and a `RuntimeWarning` says so once.
+    It connects, and imports pyreqwest, at the first call. Several event loops may use it, at once
+    or one after another. A process that was forked from one that had imported pyreqwest cannot use
+    it: there the client uses the standard library with the same settings, and a `RuntimeWarning`
+    says so once.
 
-    pyreqwest has limits of its own. An answer's head is refused from 100 fields or some 400 kB on,
-    and of a field that is not ASCII only the name is kept. A call that is cancelled ends at once,
-    but what was sent goes on until its answer begins, or its total timeout. What `tls` names as
-    authorities is trusted besides whom the system trusts. The time to connect counts as silence,
-    for the read timeout.
+    pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
+    400 kB; of a field that is not ASCII only the name is kept. A call that is cancelled ends at
+    once, but its request continues until its response begins, or its total timeout. The authorities
+    of `tls` are trusted in addition to the system's. The time to connect counts towards the read
+    timeout. `guard` is refused, because pyreqwest resolves names itself.
 
     Args:
-        tls: whom to trust besides whom the system trusts, and who to say we are.
-        proxy: through whom to go, or the URL of that; the environment is not asked
-            (`environment_proxy` does).
-        guard: refused: pyreqwest looks names up itself, and tells nobody what it found.
-        http2: speaks HTTP/2 with a vendor that offers it, many exchanges over one connection.
-        max_connections: exchanges with one origin at once; a call beyond that waits.
-        keep_alive: seconds, or a timedelta, for which an idle connection stays open.
-        max_body: bytes of an answer that `send` holds in memory, or that `open` decompresses; what
-            `open` streams as it came has no limit but the reader's.
+        http2: whether HTTP/2 is used with servers that offer it: many exchanges on one connection.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
     """
 
-    def __init__(
-        self,
-        *,
-        tls: Tls | None = None,
-        proxy: Proxy | Secret | str | None = None,
-        guard: OutgoingGuard | None = None,
-        http2: bool = False,
-        max_connections: int = 100,
-        keep_alive: float | timedelta = 15.0,
-        max_body: int = 67_108_864,
-    ) -> None:
-        refuse_guard(guard)
-        self._given: dict[str, Any] = {
-            "tls": tls,
-            "proxy": proxy,
-            "max_connections": max_connections,
-            "keep_alive": keep_alive,
-            "max_body": max_body,
-        }
-        self._courier = Courier(Loops(), Settings(**self._given), http2=http2)
-        self.unverified = unverified_by(tls)
-        self._clients = self._courier.clients(suspending)
-        self._suspending = Suspending(self._clients)
-        self._instead: AsyncStdlibHttpClient | None = None
+    http2: bool = False
+
+    def _new_engine(self, settings: ConnectionSettings) -> PyreqwestEngine:
+        engine = self._pyreqwest = PyreqwestEngine(Loops(), settings, http2=self.http2)
+        self._clients = engine.clients(async_builder)
+        self._unstreamed = LoopRuntime(self._clients)
+        return engine
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
-        if self._instead is not None:
-            return await self._instead.send(request, url, timeouts)
-        try:
-            streamed = streams(request, self._courier.bounds(timeouts))
-            face = Streaming(self._clients) if streamed else self._suspending
-            return await self._courier.send(face, request, url, timeouts, streamed=streamed)
-        except Forked:
-            return await self._without().send(request, url, timeouts)
+        engine = self._pyreqwest
+        if self._engine is engine:
+            try:
+                streamed = is_streamed(request, engine.timeouts(timeouts))
+                runtime = StreamingRuntime(self._clients) if streamed else self._unstreamed
+                return await engine.send_with(runtime, request, url, timeouts, streamed=streamed)
+            except Forked:
+                self._fall_back()
+        return await super().send(request, url, timeouts)
 
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
-    ) -> AsyncPyreqwestIncoming | AsyncStdlibIncoming:
+    ) -> AsyncIncomingResponse:
         """Send a request and read its response up to the body."""
-        if self._instead is not None:
-            return await self._instead.open(request, url, timeouts)
-        try:
-            return AsyncPyreqwestIncoming(
-                await self._courier.open(Streaming(self._clients), request, url, timeouts)
-            )
-        except Forked:
-            return await self._without().open(request, url, timeouts)
-
-    def statistics(self) -> PoolStatistics:
-        """Tell what the exchanges are doing, with all origins together."""
-        instead = self._instead
-        return self._courier.statistics() if instead is None else instead.statistics()
+        if self._engine is self._pyreqwest:
+            try:
+                runtime = StreamingRuntime(self._clients)
+                return AsyncIncomingResponse(
+                    await self._pyreqwest.open_with(runtime, request, url, timeouts)
+                )
+            except Forked:
+                self._fall_back()
+        return await super().open(request, url, timeouts)
 
     async def close(self) -> None:
         """Close idle connections now, and the others when their responses end."""
-        self._courier.close(self._clients)
-        if self._instead is not None:
-            await self._instead.close()
+        self._pyreqwest.close()
+        await super().close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def _without(self) -> AsyncStdlibHttpClient:
-        from moorage.adapters.http.stdlib.client_async import (  # noqa: PLC0415 - for forked processes only
-            AsyncStdlibHttpClient,
-        )
-
-        if self._instead is None:  # pragma: no branch - two may find it out at once
-            warn_of_fork(type(self).__name__)
-            self._instead = AsyncStdlibHttpClient(**self._given)
-        return self._instead
-
-
-class AsyncPyreqwestIncoming:
-    """An answer whose body is still coming."""
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._exchange.status
-
-    @property
-    def headers(self) -> Headers:
-        """The fields received."""
-        return self._exchange.headers
-
-    async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
-        return await self._exchange.read()
-
-    def close(self) -> None:
-        """Leave the answer where it is, at any time and again."""
-        self._exchange.close()
+    def _fall_back(self) -> None:
+        if self._engine is self._pyreqwest:  # pragma: no branch - another thread may be faster
+            self._engine = self._pyreqwest.replacement(type(self).__name__)

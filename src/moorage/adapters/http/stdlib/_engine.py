@@ -1,15 +1,16 @@
-"""The settings of an HTTP client, and its connection pools."""
+"""Performs the exchanges of an HTTP client over its connection pools."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
+from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.http.connections._pool import Pool
 from moorage.adapters.http.connections._request import locate
+from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._wire import dial
 from moorage.adapters.http.messages._http1 import Limits
 from moorage.adapters.http.stdlib._exchange import Exchange
@@ -21,28 +22,8 @@ if TYPE_CHECKING:
 
     from moorage.adapters.http.connections._proxy import Gateway
     from moorage.adapters.http.connections._wire import Network, Origin, Wire
-    from moorage.domain.http.outgoing import OutgoingGuard
     from moorage.domain.http.requests import Request, Timeouts
-    from moorage.domain.http.transport import PoolStatistics, Proxy, Tls
-    from moorage.domain.secrets.secret import Secret
-
-
-def _seconds(value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def _check_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise _invalid(attribute.name, value, "a whole number from 1 on")
-
-
-def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, (int, float)) or not value >= 0:
-        raise _invalid(attribute.name, value, "a number of seconds, or a timedelta; 0 keeps none")
-
-
-def _invalid(name: str, value: object, remedy: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} cannot be {value!r}.", path=name, remedy=f"Pass {remedy}.")
+    from moorage.domain.http.transport import PoolStatistics, Tls
 
 
 def _new_context(tls: Tls) -> SSLContext:
@@ -51,96 +32,57 @@ def _new_context(tls: Tls) -> SSLContext:
     return http_context(tls)
 
 
-def _check_context(_: object, __: object, value: SSLContext | None) -> None:
-    if value is not None:
-        from moorage.adapters.http.connections._tls import check_context  # noqa: PLC0415 - costs milliseconds
-
-        check_context(value)
-
-
-def _check_tls(_: object, __: object, value: Tls | None) -> None:
-    if value is not None:
-        from moorage.domain.http.transport import Tls  # noqa: PLC0415 - most leave it to the system
-
-        if not isinstance(value, Tls):
-            raise _invalid("tls", value, "a moorage.Tls")
-
-
-def _proxy(value: Proxy | Secret | str | None) -> Proxy | None:
+def _check_context(settings: StdlibSettings, _: object, value: SSLContext | None) -> None:
     if value is None:
-        return None
-    from moorage.domain.http.transport import as_proxy  # noqa: PLC0415 - most have none
+        return
+    from moorage.adapters.http.connections._tls import check_context  # noqa: PLC0415 - costs milliseconds
 
-    return as_proxy(value)
-
-
-def _check_guard(_: object, __: object, value: OutgoingGuard | None) -> None:
-    if value is not None:
-        from moorage.domain.http.outgoing import OutgoingGuard  # noqa: PLC0415 - most have none
-
-        if not isinstance(value, OutgoingGuard):
-            raise _invalid("guard", value, "a moorage.OutgoingGuard")
+    check_context(value)
+    if settings.tls is not None:
+        raise ConfigurationError(
+            "The client has both `tls` and `ssl_context`.",
+            path="tls",
+            remedy="Pass only `tls`; or only `ssl_context`, if `tls` lacks an option.",
+        )
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
-    """The limits and connection settings of a client.
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+class StdlibSettings(ConnectionSettings):
+    """The settings of the clients that use only the standard library.
 
-    Attributes:
-        tls: the trusted authorities and the client certificate; by default the system's
-            authorities.
-        ssl_context: a prepared context instead of `tls`.
-        proxy: the proxy or its URL; None connects directly.
-        guard: the destinations that are allowed; None allows all.
-        max_connections: the maximum number of open connections to one origin.
-        keep_alive: the seconds for which an idle connection stays open, if the vendor allows it.
-        max_body: the maximum number of bytes of a response in memory, or after decompression.
-        max_head: the maximum number of bytes before the body.
-        max_fields: the maximum number of header fields of a response.
+    Args:
+        ssl_context: a prepared context instead of `tls`; it must verify certificates.
     """
 
-    tls: Tls | None = attrs.field(default=None, validator=_check_tls)
     ssl_context: SSLContext | None = attrs.field(default=None, validator=_check_context)
-    proxy: Proxy | None = attrs.field(default=None, converter=_proxy)
-    guard: OutgoingGuard | None = attrs.field(default=None, validator=_check_guard)
-    max_connections: int = attrs.field(default=100, validator=_check_count)
-    keep_alive: float = attrs.field(default=15.0, converter=_seconds, validator=_check_seconds)
-    max_body: int = attrs.field(default=67_108_864, validator=_check_count)
-    max_head: int = attrs.field(default=65_536, validator=_check_count)
-    max_fields: int = attrs.field(default=200, validator=_check_count)
-
-    def __attrs_post_init__(self) -> None:
-        """Raise an error for settings that contradict each other."""
-        if self.tls is not None and self.ssl_context is not None:
-            raise ConfigurationError(
-                "The client has both `tls` and `ssl_context`.",
-                path="tls",
-                remedy="Pass only `tls`; or only `ssl_context`, if `tls` lacks an option.",
-            )
-        if self.guard is not None and self.proxy is not None:
-            raise ConfigurationError(
-                "A proxy resolves names itself, so the guard could not check the addresses.",
-                path="guard",
-                remedy="Let the proxy refuse forbidden destinations, or connect without a proxy.",
-            )
 
 
 class Engine:
     """Performs exchanges, and keeps the connections that can be reused.
 
-    Attributes:
+    Args:
         network: the way to wait for sockets: blocking, or in an event loop.
+        settings: the settings of the client.
+        context: the TLS context for origins, if it is not made from the settings.
+
+    Attributes:
+        network: the way to wait for sockets.
         held: the limits of a response that is held in memory.
         streamed: the limits of a response that is read piece by piece.
         gateway: the proxy, if there is one.
     """
 
-    def __init__(self, network: Network, settings: Settings) -> None:
+    def __init__(
+        self,
+        network: Network,
+        settings: ConnectionSettings,
+        context: SSLContext | None = None,
+    ) -> None:
         self.network = network
         self._settings = settings
         self.held = Limits(settings.max_head, settings.max_fields, settings.max_body)
         self.streamed = attrs.evolve(self.held, body=None)
-        self._context = settings.ssl_context if settings.tls is None else _new_context(settings.tls)
+        self._context = context if settings.tls is None else _new_context(settings.tls)
         self.gateway: Gateway | None = None
         if settings.proxy is not None:
             from moorage.adapters.http.connections._proxy import Gateway  # noqa: PLC0415 - most have none
@@ -148,6 +90,7 @@ class Engine:
             self.gateway = Gateway(settings.proxy, self._for_proxy)
         self._pools: dict[object, Pool] = {}
         self._closed = False
+        in_child(self, type(self).start_afresh)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request and read its whole response."""
@@ -168,6 +111,9 @@ class Engine:
         self._closed = True
         for pool in list(self._pools.values()):
             pool.close()
+
+    async def settle(self) -> None:
+        """Wait until closed connections are closed; sockets close at once."""
 
     def statistics(self) -> PoolStatistics:
         """Return the numbers of active, idle and waiting connections of all event loops."""

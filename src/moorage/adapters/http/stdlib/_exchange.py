@@ -20,28 +20,24 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._request import Upload
 from moorage.adapters.http.connections._wire import TimeIsUp, connection_failed, reason_of
 from moorage.adapters.http.messages._content import decompressor_for, wants_identity
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
-    AnswerReader,
     CutOff,
     NotHttp,
-    TooLarge,
+    ResponseReader,
     encode_head,
 )
+from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
 from moorage.domain.http.requests import BodyStream
 from moorage.errors import (
-    AttemptTimeout,
     ConnectionFailed,
-    ConnectorError,
-    LocalFailure,
-    VendorFailed,
 )
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._pool import Pool
+    from moorage.adapters.http.connections._request import Upload
     from moorage.adapters.http.connections._wire import Origin, Wire
     from moorage.adapters.http.messages._content import Decompressor
     from moorage.adapters.http.messages._http1 import Head, Limits
@@ -52,7 +48,7 @@ _PARTIAL_CONTENT: Final = 206
 _PIECE_SIZE: Final = 65_536
 
 
-class Exchange:
+class Exchange(ExchangeBase):
     """A request that is being sent, then its response that is being read."""
 
     __slots__ = (
@@ -69,7 +65,6 @@ class Exchange:
         "_reader",
         "_reading",
         "_send_error",
-        "_size",
         "_timeouts",
         "_wire",
     )
@@ -84,7 +79,7 @@ class Exchange:
         self._timeouts = timeouts
         self._deadline = inf if total is None else monotonic() + total
         self._max_body = limits.body
-        self._reader = AnswerReader(limits, to_head=method == "HEAD")
+        self._reader = ResponseReader(limits, to_head=method == "HEAD")
         self._inflater: Decompressor | None = None
         self._holder = object()
         self._pool: Pool | None = None  # the pool whose slot we hold or wait for
@@ -104,12 +99,12 @@ class Exchange:
         return head
 
     @property
-    def status(self) -> int:
+    def status(self) -> int:  # type: ignore[override]  # nobody sets it
         """The status code."""
         return self.head.status
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> Headers:  # type: ignore[override]  # nobody sets it
         """The header fields of the response."""
         return self.head.headers
 
@@ -148,17 +143,13 @@ class Exchange:
         status, gateway = self.status, self._gateway
         if status == AUTHENTICATION_REQUIRED and gateway is not None and not self._origin.secure:
             raise gateway.refused(self._origin, status)  # over TLS, a 407 comes from the vendor
+        if self.headers.get("content-encoding") is None:
+            return
         # A part of a compressed body could not be decompressed.
         if status != _PARTIAL_CONTENT and not wants_identity(request.headers):
             self._inflater = decompressor_for(self.headers)
         if self._inflater is not None:
             self._max_body = self._engine.held.body
-
-    @property
-    def _peer(self) -> str:
-        """The origin and the proxy, for messages."""
-        proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
-        return f"{self._origin}{proxy}"
 
     async def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
@@ -234,17 +225,6 @@ class Exchange:
         await self._send(wire, first)
         return wire
 
-    async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
-        """Read the first bytes from the source, so that its failure precedes any sending."""
-        try:
-            return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
-        except TimeIsUp:
-            raise self._timed_out("total", "did not receive the request", sent=False) from None
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise self._body_failed(error, sent=False) from error
-
     async def _send_rest(self, wire: Wire, upload: Upload) -> None:
         while self._send_error is None:
             try:
@@ -290,10 +270,7 @@ class Exchange:
 
     def _next_piece(self) -> bytes:
         if self._aborted:
-            raise LocalFailure(
-                f"The response of {self._peer} was closed before its end.",
-                may_have_been_processed=True,
-            )
+            raise self._closed_early()
         decompressor = self._inflater
         if decompressor is None:
             return self._reader.take()
@@ -307,11 +284,6 @@ class Exchange:
         except NotHttp as error:
             raise self._bad_response(error) from None
         return piece
-
-    def _count_bytes(self, count: int) -> None:
-        self._size += count
-        if self._max_body is not None and self._size > self._max_body:
-            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
 
     def _release(self, *, reusable: bool = False) -> None:
         """Give up the connection and the slot; a repeated call does nothing."""
@@ -335,24 +307,6 @@ class Exchange:
             raise TimeIsUp
         return self._deadline if bound is None else min(self._deadline, now + bound)
 
-    def _timed_out(self, step: str, problem: str, *, sent: bool) -> AttemptTimeout:
-        bound: float | None = getattr(self._timeouts, step)
-        if bound is None or monotonic() >= self._deadline:
-            step, bound = "total", self._timeouts.total
-        return AttemptTimeout(
-            f"{self._peer} {problem} within the {step} timeout of {bound} s.",
-            may_have_been_processed=sent,
-        )
-
-    def _body_failed(self, error: Exception, *, sent: bool) -> LocalFailure:
-        return LocalFailure(
-            f"{self._peer} did not receive {'all of ' if sent else ''}the request, because the"
-            f" source of the body failed with {type(error).__name__}.",
-            may_have_been_processed=sent,
-            retryable=True,
-            remedy="See the cause of this error, and correct the source.",
-        )
-
     def _connection_lost(self, error: Exception) -> ConnectionFailed:
         send_error = self._send_error
         if send_error is not None:
@@ -364,15 +318,9 @@ class Exchange:
         reason = reason_of(error)
         return ConnectionFailed(f"{self._peer} {problem}{f': {reason}' if reason else ''}.")
 
-    def _bad_response(self, error: NotHttp) -> VendorFailed:
-        remedy = None
-        if isinstance(error, TooLarge):
-            remedy = (
-                "If the size is expected, raise the HTTP client's limit or stream the response."
-            )
-        head = self._reader.head
-        return VendorFailed(
-            f"{self._peer} sent a response that {error}.",
-            status=None if head is None else head.status,
-            remedy=remedy,
-        )
+    def _bound_of(self, step: str) -> float | None:
+        bound: float | None = getattr(self._timeouts, step)
+        return bound
+
+    def _status_so_far(self) -> int | None:
+        return None if self._reader.head is None else self._reader.head.status

@@ -1,6 +1,6 @@
-"""Where Redis is, and how to connect to it; the meaning of its errors for callers.
+"""The address of Redis, its connections, and our errors for the errors of redis-py.
 
-The store has connections of its own, made as redis-py would make them.
+The store has its own connections, created in the way of redis-py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import redis.sentinel
 from redis import exceptions as wrong
 from redis.backoff import NoBackoff
 
-from moorage.adapters.state._redis_socket import eager, timed, timed_for
+from moorage.adapters.state._redis_socket import dialling_concurrently, timed, timed_for
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
-_PLAIN: Final[Any] = SimpleNamespace(
+_SYNC_API: Final[Any] = SimpleNamespace(
     client=redis.Redis,
     clusters=redis.cluster,
     connections=redis.connection,
     retry=redis.retry.Retry,
     sentinels=redis.sentinel,
 )
-_AWAITED: Final[Any] = SimpleNamespace(
+_ASYNC_API: Final[Any] = SimpleNamespace(
     client=redis.asyncio.Redis,
     clusters=redis.asyncio.cluster,
     connections=redis.asyncio.connection,
     retry=redis.asyncio.retry.Retry,
     sentinels=redis.asyncio.sentinel,
 )
-_OURS: Final = {
+_FIXED_SETTINGS: Final = {
     "decode_responses": False,
     "health_check_interval": 0,
-    # Clients before 5 speak this version alone, and do not take its number.
+    # Clients before 5 only support this version, and do not accept its number.
     **({"protocol": 2} if int(redis.__version__.partition(".")[0]) >= 5 else {}),
 }
-_NOT_OURS: Final = (
+_IGNORED_SETTINGS: Final = (
     "cache",
     "event_dispatcher",
     "himport",
@@ -62,10 +62,10 @@ _NOT_OURS: Final = (
     "response_callbacks",
     "retry",
 )
-"""Settings of a ready client that are not taken over, by how they begin."""
+"""The first part of the names of settings that are not copied from a client."""
 
-_OF_ONE: Final = ("connection_class", "db", "host", "path", "port", "redis_connect_func")
-"""Settings of one connection, which a cluster's client makes itself."""
+_NODE_SETTINGS: Final = ("connection_class", "db", "host", "path", "port", "redis_connect_func")
+"""Settings of one connection, which the client of a cluster sets itself."""
 
 _OLDEST: Final = (6, 2)
 _USUAL_PORT: Final = 6379
@@ -73,50 +73,53 @@ _USUAL_SENTINEL: Final = 26379
 
 
 class UnsentError(Exception):
-    """There was no connection, so nothing was sent; its cause says why."""
+    """No connection was available, so nothing was sent; its cause is the reason."""
 
 
-class Place:
+class RedisServer:
     """The address of Redis and its connections, for the synchronous or asynchronous redis-py.
 
     Attributes:
-        shown: the address as it may be told to anybody.
-        clustered: whether the nodes of a cluster share the keys.
-        nodes: hosts and ports by which a cluster, or the Sentinels, may be found.
+        address: the URL without a password.
+        is_cluster: whether the keys are distributed over the nodes of a cluster.
+        nodes: the configured hosts and ports of a cluster or of the Sentinels.
+        checked: whether the version and the settings of the server were checked.
     """
 
     def __init__(
         self,
         where: object,
         *,
-        awaited: bool,
+        is_async: bool,
         timeout: float,
         ca: str | PathLike[str] | None,
         may_evict: bool,
     ) -> None:
-        self._awaited = awaited
-        self._driver = _AWAITED if awaited else _PLAIN
+        self._is_async = is_async
+        self._driver = _ASYNC_API if is_async else _SYNC_API
         self._tls = False
         self._may_evict = may_evict
         self.checked = False
-        self.clustered = False
+        self.is_cluster = False
         self.nodes: list[tuple[str, int]] = []
         self._service: str | None = None
         self._settings: dict[str, Any] = {}
         self._class: Any = None
         if isinstance(where, str):
-            self._read(where, ca)
+            self._parse_url(where, ca)
         elif ca is not None:
             raise ConfigurationError(
-                "A ready client knows its certificates.", path="ca", remedy="Give them to it."
+                "A client has its own certificates, so `ca` does not apply.",
+                path="ca",
+                remedy="Set them in the client.",
             )
         else:
-            self._take_over(where)
+            self._adopt_client(where)
         self.timeout = timeout
-        bound = {"socket_connect_timeout": timeout, "socket_timeout": None if awaited else timeout}
-        self._settings |= _OURS | bound
+        bound = {"socket_connect_timeout": timeout, "socket_timeout": None if is_async else timeout}
+        self._settings |= _FIXED_SETTINGS | bound
 
-    def _read(self, url: str, ca: str | PathLike[str] | None) -> None:
+    def _parse_url(self, url: str, ca: str | PathLike[str] | None) -> None:
         try:
             parts = urlsplit(url)
             scheme, _, kind = parts.scheme.partition("+")
@@ -132,29 +135,29 @@ class Place:
             plain = f"{scheme}://{user}{at}{first}/{path.lstrip('/')}?{parts.query}"
             if scheme == "unix":
                 plain = url
-            known = kind in ("", "cluster") or (kind == "sentinel" and self._service)
-            # Else a slash in a password would end the host, and the rest of it be shown.
+            is_supported = kind in ("", "cluster") or (kind == "sentinel" and self._service)
+            # A slash in a password would end the host, and the rest would appear in messages.
             stray = scheme != "unix" and "@" in parts.path + parts.fragment
-            if stray or not known:
-                raise ValueError(kind)  # noqa: TRY301 - told of as every other wrong address is
+            if stray or not is_supported:
+                raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
             self._settings = self._driver.connections.parse_url(plain)
         except ValueError:
             raise ConfigurationError(
-                "The URL is not the address of a Redis.",
+                "The URL is not an address of Redis.",
                 path="url",
-                remedy="Give redis://host:port/0, rediss://… for TLS, unix:///path,"
+                remedy="Use redis://host:port/0, rediss://… for TLS, unix:///path,"
                 " redis+cluster://host:port,host:port or"
                 " redis+sentinel://host:port,host:port/name-of-the-primary.",
             ) from None
-        self.clustered = kind == "cluster"
+        self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
-        # Without a colon it may be a password that was taken for a name.
+        # Without a colon, the name may be a password.
         masked = "" if not at else f"{name}:***@" if colon else "***@"
-        self.shown = f"{parts.scheme}://{masked}{hosts}{parts.path}"
-        self._secure(ca, tls=scheme == "rediss")
+        self.address = f"{parts.scheme}://{masked}{hosts}{parts.path}"
+        self._set_tls(ca, tls=scheme == "rediss")
 
-    def _secure(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
-        """Verify certificates and names; with an authority of one's own, by that alone."""
+    def _set_tls(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
+        """Enable the check of certificates and names; with `ca`, by these certificates only."""
         self._settings.pop("connection_class", None)
         connections = self._driver.connections
         if self._settings.get("path"):
@@ -169,110 +172,119 @@ class Place:
             self._class = connections.Connection
         if ca is not None and not tls:
             raise ConfigurationError(
-                "Certificates need TLS.", path="ca", remedy="Give a rediss:// URL."
+                "Certificates need TLS.", path="ca", remedy="Use a rediss:// URL."
             )
         if self._class is not connections.UnixDomainSocketConnection:
             self._settings["socket_keepalive"] = True
         self._tls = tls
 
-    def _take_over(self, client: Any) -> None:
+    def _adopt_client(self, client: Any) -> None:
         if isinstance(client, self._driver.clusters.RedisCluster):
-            self.clustered = True
+            self.is_cluster = True
             self.nodes = [
                 (node.host, int(node.port)) for node in client.nodes_manager.startup_nodes.values()
             ]
-            manager = client if self._awaited else client.nodes_manager
-            self._settings = _kept(manager.connection_kwargs)
-            self.shown = f"redis+cluster://{','.join(f'{h}:{p}' for h, p in self.nodes)}"
+            manager = client if self._is_async else client.nodes_manager
+            self._settings = _adopted(manager.connection_kwargs)
+            self.address = f"redis+cluster://{','.join(f'{h}:{p}' for h, p in self.nodes)}"
             return
         if not isinstance(client, self._driver.client):
-            kind = "redis.asyncio.Redis" if self._awaited else "redis.Redis"
+            kind = "redis.asyncio.Redis" if self._is_async else "redis.Redis"
             raise ConfigurationError(
-                f"a {type(client).__module__}.{type(client).__name__} is no place of a Redis.",
+                f"`where` must be a URL or a client of Redis, not an object of the class"
+                f" {type(client).__module__}.{type(client).__name__}.",
                 path="where",
-                remedy=f"Give a URL, or a {kind} or {kind}Cluster.",
+                remedy=f"Pass a URL, or a {kind} or {kind}Cluster.",
             )
         pool = client.connection_pool
-        self._settings = _kept(pool.connection_kwargs)
+        self._settings = _adopted(pool.connection_kwargs)
         self._class = pool.connection_class
-        # What a client that follows Sentinel has told its connections lives as long as it.
+        # The connections of a client of Sentinel need the client itself.
         self._client = client
         where = self._settings
         shown = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
-        self.shown = f"redis://{getattr(pool, 'service_name', None) or shown}"
+        self.address = f"redis://{getattr(pool, 'service_name', None) or shown}"
 
     def connection(self, timeout: float) -> Any:
-        """A new connection, which has yet to connect, and takes so many seconds at most for it."""
+        """Return a new connection that is not connected yet, and has `timeout` seconds to do so."""
         if self._service is None:
-            kind = eager(self._class) if self._awaited else timed(self._class)
+            kind = dialling_concurrently(self._class) if self._is_async else timed(self._class)
             return kind(**self._settings)
         tls: dict[str, Any] = {"ssl": True} if self._tls else {}
         settings = {name: value for name, value in self._settings.items() if name != "host"}
         settings = {name: value for name, value in settings.items() if name != "port"} | tls
-        asked = {
+        sentinel_settings = {
             name: value
             for name, value in settings.items()
-            if name.startswith(("ssl", "socket_")) or name in _OURS
+            if name.startswith(("ssl", "socket_")) or name in _FIXED_SETTINGS
         }
-        # They are asked one after another, and each of them once; the primary has a part as well.
+        # The Sentinels are tried one after another, then the primary; each has an equal share.
         share = timeout / (len(self.nodes) + 1)
-        asked["socket_timeout"] = asked["socket_connect_timeout"] = share
-        asked["retry"] = settings["retry"] = self._driver.retry(NoBackoff(), 0)
-        watch = self._driver.sentinels.Sentinel(self.nodes, sentinel_kwargs=asked, **settings)
-        if not self._awaited:
-            for asking in (each.connection_pool for each in watch.sentinels):
-                asking.connection_class = timed_for(asking.connection_class, share)
-        client = watch.master_for(self._service)
+        sentinel_settings["socket_timeout"] = sentinel_settings["socket_connect_timeout"] = share
+        sentinel_settings["retry"] = settings["retry"] = self._driver.retry(NoBackoff(), 0)
+        sentinels = self._driver.sentinels.Sentinel(
+            self.nodes, sentinel_kwargs=sentinel_settings, **settings
+        )
+        if not self._is_async:
+            for sentinel in sentinels.sentinels:
+                sentinel_pool = sentinel.connection_pool
+                sentinel_pool.connection_class = timed_for(sentinel_pool.connection_class, share)
+        client = sentinels.master_for(self._service)
         pool = client.connection_pool
-        kind = (eager if self._awaited else timed)(pool.connection_class)
-        made = kind(**pool.connection_kwargs)
-        made.followed = client, watch
-        return made
+        kind = (dialling_concurrently if self._is_async else timed)(pool.connection_class)
+        connection = kind(**pool.connection_kwargs)
+        # The connection needs both as long as it lives.
+        connection.sentinel_clients = client, sentinels
+        return connection
 
     def connection_to(self, host: str, port: int) -> Any:
-        """A new connection to one node of a cluster, which has yet to connect."""
-        settings = {name: value for name, value in self._settings.items() if name not in _OF_ONE}
+        """Return a new connection to a node of a cluster, which is not connected yet."""
+        settings = self._cluster_settings()
         settings["retry"] = self._driver.retry(NoBackoff(), 0)
         tls = {"ssl": True} if self._tls else {}
         pool = self._driver.client(host=host, port=port, **settings, **tls).connection_pool
         return timed(pool.connection_class)(**pool.connection_kwargs)
 
-    def cluster(self) -> Any:
-        """A client of `redis.asyncio` that knows which node has which key."""
+    def _cluster_settings(self) -> dict[str, Any]:
+        """Return the settings of connections without those that name a single node."""
+        return {name: value for name, value in self._settings.items() if name not in _NODE_SETTINGS}
+
+    def cluster_client(self) -> Any:
+        """Return a client of `redis.asyncio` that finds the node of each key."""
         clusters = self._driver.clusters
-        settings = {name: value for name, value in self._settings.items() if name not in _OF_ONE}
+        settings = self._cluster_settings()
         settings["socket_timeout"] = self.timeout
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self.nodes]
-        # It sends nothing again by itself: not every command may be.
+        # The client repeats nothing, because not every command is repeatable.
         settings["retry"] = never = self._driver.retry(NoBackoff(), 0)
         client = clusters.RedisCluster(startup_nodes=nodes, **settings, **tls)
         client.retry, client.cluster_error_retry_attempts = never, 0
         return client
 
-    def check(self, told: bytes | Mapping[str, Any]) -> None:
-        """See whether this server keeps what it is given, by what it says of itself.
+    def check(self, info: bytes | Mapping[str, Any]) -> None:
+        """Check the version and the eviction policy in the server's reply to INFO.
 
         Raises:
-            ConfigurationError: it is too old, or throws out states that still matter.
+            ConfigurationError: the server is too old, or may evict live states.
         """
-        told = told if not isinstance(told, bytes) else _told(told)
-        version = str(told.get("redis_version", ""))
+        fields = _info_fields(info) if isinstance(info, bytes) else info
+        version = str(fields.get("redis_version", ""))
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         if numbers and numbers < _OLDEST:
             raise ConfigurationError(
-                f"Redis at {self.shown} is of version {version}.",
+                f"Redis at {self.address} has version {version}, which is too old.",
                 path="state",
                 remedy="Use Redis 6.2 or newer, or Valkey.",
             )
-        policy = told.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction" and int(told.get("maxmemory", 0)) and not self._may_evict:
+        policy = fields.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction" and int(fields.get("maxmemory", 0)) and not self._may_evict:
             raise ConfigurationError(
-                f"Redis at {self.shown} throws out what still matters when it is full: its"
+                f"Redis at {self.address} evicts live states when it is full: its"
                 f" maxmemory-policy is {policy}.",
                 path="state",
-                remedy="Set its maxmemory-policy to noeviction, use another Redis; or say"
-                " may_evict=True, if open circuits and claimed keys may be forgotten.",
+                remedy="Set its maxmemory-policy to noeviction, or use another Redis; or set"
+                " may_evict=True, if open circuits and claimed keys may be lost.",
             )
         self.checked = True
 
@@ -280,34 +292,36 @@ class Place:
         """Return the error for a failed request or connection."""
         if isinstance(error, wrong.MovedError):
             error = wrong.ResponseError("MOVED")
-        for kind, sentence, remedy in _MEANINGS:
+        for kind, sentence, remedy in _ERRORS_BY_CLASS:
             if isinstance(error, kind):
                 return StorageUnavailable(
-                    f"Redis at {self.shown} {sentence}.",
+                    f"Redis at {self.address} {sentence}.",
                     remedy=remedy,
                 )
         code = str(error).split(" ", 1)[0]
         code = code if code.isalpha() and code.isupper() else type(error).__name__
-        sentence, remedy = _CODES.get(code, ("refused ({code})", "See the manual of Redis."))
-        meaning = StateUnavailable if code in _OF_ONE_COMMAND else StorageUnavailable
-        return meaning(f"Redis at {self.shown} {sentence.format(code=code)}.", remedy=remedy)
+        sentence, remedy = _ERRORS_BY_CODE.get(
+            code, ("refused ({code})", "See the manual of Redis.")
+        )
+        meaning = StateUnavailable if code in _KEY_ERRORS else StorageUnavailable
+        return meaning(f"Redis at {self.address} {sentence.format(code=code)}.", remedy=remedy)
 
 
-_MEANINGS: Final = (
+_ERRORS_BY_CLASS: Final = (
     (
         (wrong.TimeoutError, TimeoutError),
         "did not answer in time",
-        "Look at what keeps it busy, or give the call or the store a longer timeout.",
+        "Check its load, or set a longer timeout of the call or the store.",
     ),
     (
         (wrong.AuthenticationError, wrong.AuthorizationError, wrong.NoPermissionError),
-        "refused our name or password, or a command",
-        "Correct the user and password in the URL, or let that user EVALSHA, EVAL, GET, SET, TIME.",
+        "refused the user, the password or a command",
+        "Correct the user and password in the URL, or permit EVALSHA, EVAL, GET, SET and TIME.",
     ),
     (
         wrong.ReadOnlyError,
         "is a replica, which cannot be written to",
-        "Give the address of the primary, or of its Sentinels.",
+        "Use the address of the primary, or of its Sentinels.",
     ),
     (
         wrong.BusyLoadingError,
@@ -316,48 +330,49 @@ _MEANINGS: Final = (
     ),
     (
         wrong.ClusterDownError,
-        "is a cluster that is down, or has no node for this key",
-        "Look at `redis-cli cluster info`.",
+        "is a cluster that is down, or that has no node for this key",
+        "Check `redis-cli cluster info`.",
     ),
     (
         (wrong.ConnectionError, wrong.RedisClusterException, OSError),
-        "cannot be reached, or was cut off",
+        "cannot be reached, or closed the connection",
         "Check that it runs, and that its address and, with TLS, its certificates are right.",
     ),
 )
-"""What kinds of errors mean, and what to do about them; the first that fits counts."""
+"""The sentence and the remedy for classes of errors; the first match counts."""
 
-_CODES: Final = {
+_ERRORS_BY_CODE: Final = {
     "OOM": ("is full", "Raise its maxmemory."),
     "OutOfMemoryError": ("is full", "Raise its maxmemory."),
-    "BUSY": ("is busy with somebody's script", "Look at which script runs so long."),
-    "MOVED": ("is a cluster", "Give its address as redis+cluster://host:port."),
-    "NOAUTH": ("wants a password", "Give the user and password in the URL."),
-    "MISCONF": ("cannot save, and so refuses to write", "Look at its log and its disk."),
+    "BUSY": ("is busy with a script", "Find the script that runs so long."),
+    "MOVED": ("is a cluster", "Use redis+cluster://host:port as its address."),
+    "NOAUTH": ("requires a password", "Add the user and password to the URL."),
+    "MISCONF": ("cannot save, and so refuses to write", "Check its log and its disk."),
     "CROSSSLOT": (
         "has the keys of this command on several nodes",
-        "Give all keys of one command the same part in braces.",
+        "Use the same part in braces in all keys of a command.",
     ),
     "ClusterCrossSlotError": (
         "has the keys of this command on several nodes",
-        "Give all keys of one command the same part in braces.",
+        "Use the same part in braces in all keys of a command.",
     ),
 }
 
-
-_OF_ONE_COMMAND: Final = ("CROSSSLOT", "ClusterCrossSlotError")
-"""What is wrong with the keys of one command, while the server serves others."""
+_KEY_ERRORS: Final = ("CROSSSLOT", "ClusterCrossSlotError")
+"""Errors about the keys of one command, while the server executes others."""
 
 
 def _node(host: str, port: int) -> tuple[str, int]:
-    place = urlsplit(f"//{host}")
-    return place.hostname or "localhost", place.port or port
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "localhost", parts.port or port
 
 
-def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if not name.startswith(_NOT_OURS)}
+def _adopted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in settings.items() if not name.startswith(_IGNORED_SETTINGS)
+    }
 
 
-def _told(info: bytes) -> dict[str, str]:
+def _info_fields(info: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
     return {name: value for name, _, value in lines}

@@ -1,6 +1,6 @@
 """Connections to Redis for the callers of an event loop: to one server, or to a cluster.
 
-The nodes of a cluster are known by a client of redis-py.
+A client of redis-py finds the nodes of a cluster.
 """
 
 from __future__ import annotations
@@ -12,46 +12,50 @@ from typing import TYPE_CHECKING, Any, Final
 from redis import exceptions as wrong
 from redis.crc import key_slot
 
-from moorage.adapters.state._redis_place import UnsentError
+from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, arguments, request, with_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from moorage.adapters.state._redis_place import Place
+    from moorage.adapters.state._redis_server import RedisServer
     from moorage.adapters.state._redis_wire import Batch
 
-_RESTED: Final = 0.05
-"""Seconds without a request, after which a loop may not have heard yet that a connection ended."""
+_IDLE_CHECK: Final = 0.05
+"""Seconds without a request, after which the loop may not have noticed a closed connection."""
 
 
-class AsyncLink:
-    """One connection for the callers of one event loop, one request at a time."""
+class AsyncServerConnection:
+    """One connection for the callers of one event loop, for one request at a time."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
         self._connection: Any = None
         self._used = 0.0
-        self._keeper: AsyncGenerator[None] | None = None
+        self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Be connected, or raise `UnsentError`; see `Link.ready`."""
+        """Connect if necessary; see `PooledConnection.ready`.
+
+        Raises:
+            UnsentError: no connection was possible.
+        """
         if self._connection is not None:
             now = asyncio.get_running_loop().time()
-            if now - self._used > _RESTED:
-                # Let the loop notice what has come.
+            if now - self._used > _IDLE_CHECK:
+                # The loop notices in its next iteration what has arrived.
                 await asyncio.sleep(0)
             self._used = now
             if not await self._interrupted():
                 return
         await self.close()
-        connection = self._place.connection(self._place.timeout)
-        # Its callers have bounds of their own.
+        connection = self._server.connection(self._server.timeout)
+        # Each caller has its own timeout.
         connection.socket_connect_timeout = None
         try:
             self._connection = connection
             await connection.connect()
-            if not self._place.checked:
+            if not self._server.checked:
                 await self._check()
         except (wrong.RedisError, OSError) as error:
             await self.close()
@@ -60,26 +64,26 @@ class AsyncLink:
             await self.close()
             raise
         finally:
-            for watched in getattr(connection, "followed", (None, None))[1:]:
-                for sentinel in watched.sentinels if watched else ():
+            for sentinels in getattr(connection, "sentinel_clients", (None, None))[1:]:
+                for sentinel in sentinels.sentinels if sentinels else ():
                     await sentinel.connection_pool.disconnect()
-        self._keeper = await _until_the_loop_ends(connection.disconnect, nowait=True)
+        self._guard = await _disconnect_guard(connection.disconnect, nowait=True)
 
     async def _interrupted(self) -> bool:
         look = getattr(self._connection, "can_read", None)
         with suppress(wrong.RedisError, OSError):
-            return await (look or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # as redis-py says
+            return await (look or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # redis-py has no types here
         return True  # pragma: no cover - only old versions of redis-py raise
 
     async def _check(self) -> None:
         try:
             await self._connection.send_command("INFO", check_health=False)
-            self._place.check(await self._connection.read_response(disconnect_on_error=True))
+            self._server.check(await self._connection.read_response(disconnect_on_error=True))
         except wrong.ResponseError:
-            self._place.checked = True
+            self._server.checked = True
 
-    async def ask(self, batch: Batch) -> list[Any]:
-        """Do a batch in one call of the script."""
+    async def run_batch(self, batch: Batch) -> list[Any]:
+        """Execute a batch in one call of the script."""
         packed = request(batch)
         try:
             return await self._exchange(packed)
@@ -92,94 +96,98 @@ class AsyncLink:
         return await connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     async def drop(self) -> None:
-        """Disconnect: after an error there may be an unread reply in it."""
+        """Disconnect after an error, as the connection may have an unread reply."""
         await self.close()
 
     async def close(self) -> None:
         """Disconnect."""
         connection, self._connection = self._connection, None
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            await keeper.aclose()
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            await guard.aclose()
         elif connection is not None:
             await connection.disconnect(nowait=True)
 
 
-_KEPT: Final[set[AsyncGenerator[None]]] = set()
+_OPEN_GUARDS: Final[set[AsyncGenerator[None]]] = set()
 
 
-async def _until_the_loop_ends(
-    disconnect: Callable[..., Awaitable[object]], **how: object
+async def _disconnect_guard(
+    disconnect: Callable[..., Awaitable[object]], **options: object
 ) -> AsyncGenerator[None]:
-    """Disconnect when what is returned is closed, at the latest with the generators of the loop.
+    """Return a generator that disconnects when it is closed, at the latest with its event loop.
 
-    `asyncio.run` closes those in the end. Until then it is held: the collector would find it when
-    the loop has no time left for it.
+    `asyncio.run` closes all generators of its loop at the end. A global reference keeps the guard
+    alive until then, because the garbage collector could find it when the loop has ended.
     """
 
-    async def keep() -> AsyncGenerator[None]:
+    async def wait_for_close() -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            _KEPT.discard(keeper)
+            _OPEN_GUARDS.discard(guard)
             with suppress(wrong.RedisError, OSError):
-                await disconnect(**how)
+                await disconnect(**options)
 
-    keeper = keep()
-    _KEPT.add(keeper)
-    await anext(keeper)
-    return keeper
+    guard = wait_for_close()
+    _OPEN_GUARDS.add(guard)
+    await anext(guard)
+    return guard
 
 
-class AsyncClusterLink:
-    """The nodes of a cluster, for the callers of one event loop.
+class AsyncClusterConnection:
+    """The connections to the nodes of a cluster, for the callers of one event loop.
 
-    A request goes straight to the node that has its keys. redis-py's client would begin anew with
-    all of its nodes when one of them does not answer; it only routes what a node will not answer.
+    A request goes directly to the node that has its keys. redis-py's client only routes requests
+    that a node redirects: after a timeout of one node, it would reconnect to all nodes.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
         self._connecting = asyncio.Lock()
         self._client: Any = None
         self._silent: Any = None
-        self._keeper: AsyncGenerator[None] | None = None
+        self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Know the nodes, or raise `UnsentError`."""
+        """Load the nodes of the cluster if necessary.
+
+        Raises:
+            UnsentError: no node responded.
+        """
         async with self._connecting:
             if self._client is not None:
                 return
-            client = self._place.cluster()
+            client = self._server.cluster_client()
             nodes = client.nodes_manager
-            keeper = await _until_the_loop_ends(_closing, client=client)
+            guard = await _disconnect_guard(_close_client, client=client)
             try:
                 await nodes.initialize()
-                self._place.check(await _first_answer(nodes, "INFO"))
+                self._server.check(await _first_reply(nodes, "INFO"))
             except BaseException as error:
-                await keeper.aclose()
+                await guard.aclose()
                 if isinstance(error, (wrong.RedisError, wrong.RedisClusterException, OSError)):
                     raise UnsentError from error
                 raise
-            self._client, self._keeper = client, keeper
+            self._client, self._guard = client, guard
 
     def node_of(self, key: bytes) -> str:
-        """The node that has a key, as far as is known."""
+        """Return the node that has a key; empty if it is unknown."""
         node = None if self._client is None else self._node(key_slot(key))
         return "" if node is None else str(node.name)
 
-    async def ask(self, batch: Batch) -> list[Any]:
-        """Do a batch in one call of the script, on the node that has its keys."""
-        keys, given = arguments(batch)
+    async def run_batch(self, batch: Batch) -> list[Any]:
+        """Execute a batch in one call of the script, on the node that has its keys."""
+        keys, values = arguments(batch)
         try:
-            return await self._send("EVALSHA", DIGEST, keys, given)
+            return await self._send("EVALSHA", DIGEST, keys, values)
         except wrong.NoScriptError:
-            return await self._send("EVAL", SCRIPT, keys, given)
+            return await self._send("EVAL", SCRIPT, keys, values)
 
     async def _send(
-        self, verb: str, what: bytes, keys: Sequence[bytes], given: list[bytes]
+        self, verb: str, script: bytes, keys: Sequence[bytes], values: list[bytes]
     ) -> list[Any]:
-        request = (verb, what, len(keys), *keys, *given)
+        request = (verb, script, len(keys), *keys, *values)
         slot = key_slot(keys[0]) if keys else -1
         if self._silent is not None and self._silent is self._node(slot):
             await self._follow(slot, self._silent)
@@ -195,46 +203,46 @@ class AsyncClusterLink:
             await self._follow(slot, node)
             raise
         except asyncio.CancelledError:
-            # It did not answer in time, perhaps because another one has taken over from it.
+            # It did not answer in time, perhaps because another node has replaced it.
             self._silent = node
             raise
 
     def _node(self, slot: int) -> Any:
-        """The node that has a slot; None if none is known."""
+        """Return the node that has a slot; None if it is unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
     async def _follow(self, slot: int, lost: Any) -> None:
-        """Learn the nodes anew, if another one has taken over from one that is lost."""
+        """Reload the nodes if another node has replaced a lost one."""
         nodes = self._client.nodes_manager
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
             await lost.disconnect()
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
-            ranges = await _first_answer(nodes, "CLUSTER SLOTS", lost)
+            ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost)
             owners = [primary for first, last, primary, *_ in ranges if first <= slot <= last]
             if not any(_is_at(lost, owner) for owner in owners):
                 await nodes.initialize()
 
     async def drop(self) -> None:
-        """Nothing: what connection an error was on is dropped, and others use the rest."""
+        """Do nothing: redis-py disconnects only the connection that failed."""
 
     async def close(self) -> None:
         """Disconnect from every node."""
-        keeper, self._keeper, self._client = self._keeper, None, None
-        if keeper is not None:
-            await keeper.aclose()
+        guard, self._guard, self._client = self._guard, None, None
+        if guard is not None:
+            await guard.aclose()
 
 
-def _is_at(node: Any, told: Sequence[Any]) -> bool:
+def _is_at(node: Any, owner: Sequence[Any]) -> bool:
     """Return whether a node is the one with the host and port that a cluster reports."""
-    host, port, *_ = told
+    host, port, *_ = owner
     return (node.host, node.port) == (host.decode() if isinstance(host, bytes) else host, port)
 
 
-async def _first_answer(nodes: Any, request: str, but: Any = None) -> Any:
-    """Return the answer of the first node that responds, without the excluded one."""
+async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
+    """Return the reply of the first node that responds, without the excluded node."""
     error: Exception = wrong.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
-        if node is not but:
+        if node is not excluded:
             try:
                 return await node.execute_command(request)
             except (wrong.RedisError, OSError) as failure:
@@ -242,8 +250,8 @@ async def _first_answer(nodes: Any, request: str, but: Any = None) -> Any:
     raise error
 
 
-async def _closing(client: Any) -> None:
-    """Disconnect a client from every node, whether it calls itself initialised or not."""
+async def _close_client(client: Any) -> None:
+    """Disconnect a client from every node, even if it is only partly initialised."""
     await client.aclose()
-    for which in ("nodes_cache", "startup_nodes"):
-        await client.nodes_manager.aclose(which)
+    for cache in ("nodes_cache", "startup_nodes"):
+        await client.nodes_manager.aclose(cache)

@@ -1,0 +1,223 @@
+"""The tables of an audit trail: their SQL, and their operations on any database.
+
+One table has the records, and another the head: a single row, whose lock makes appending processes
+wait for each other. Every statement has `?` as the placeholder of its values, which is replaced by
+that of the driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.databases._table_definition import Index, TableDefinition
+from moorage.adapters.tables._statements import all_of, collated
+from moorage.domain.observation.audit import (
+    GENESIS,
+    LONGEST_ACT,
+    LONGEST_NAME,
+    LONGEST_REASON,
+    AuditHead,
+    AuditPage,
+    AuditRecord,
+    micros_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.adapters.tables._table import Execute, Value
+    from moorage.domain.observation.audit import AuditQuery
+
+_COLUMNS: Final = {
+    "number": "BIGINT PRIMARY KEY",
+    "at": "BIGINT NOT NULL",
+    "act": f"VARCHAR({LONGEST_ACT}) NOT NULL",
+    "subject": f"VARCHAR({LONGEST_NAME}) NOT NULL",
+    "actor": f"VARCHAR({LONGEST_NAME}) NOT NULL",
+    "reason": f"VARCHAR({LONGEST_REASON}) NOT NULL",
+    "before": "TEXT",
+    "after": "TEXT",
+    "previous": "VARCHAR(64) NOT NULL",
+    "hash": "VARCHAR(64) NOT NULL",
+}
+_RENAMED: Final = {"at": "acted_at", "before": "state_before", "after": "state_after"}
+"""The columns whose fields have names that are reserved words of a database."""
+
+_NAMES: Final = tuple(_RENAMED.get(name, name) for name in _COLUMNS)
+_PAGE: Final = 1_000
+_BEFORE_ALL: Final = -(2**63)
+
+_INDEXES: Final = (
+    Index("time", "acted_at, number"),
+    Index("act", "act, number"),
+    Index("subject", "subject, number"),
+)
+
+
+@attrs.frozen
+class AuditSql:
+    """The statements about the tables of an audit trail.
+
+    Attributes:
+        kind: `sqlite`, `postgresql` or `mysql`.
+        bare: the name of the table of records, without quotes and schema.
+        table: the quoted name of the table of records.
+        heads: the quoted name of the table of the head.
+    """
+
+    kind: str
+    bare: str
+    table: str
+    heads: str
+
+    def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
+        """Return the definitions of the tables, first that of the records."""
+        options = collated(self.kind, mariadb=mariadb)
+        columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
+        of_head = {
+            "id": "BIGINT PRIMARY KEY",
+            "number": "BIGINT NOT NULL",
+            "hash": "VARCHAR(64) NOT NULL",
+            "sealed": "BIGINT NOT NULL",
+        }
+        bare = f"{self.bare}_head"
+        return (
+            TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
+            TableDefinition(self.kind, bare, self.heads, of_head, options=options),
+        )
+
+    @property
+    def insert(self) -> str:
+        """Adds a record."""
+        marks = ", ".join("?" * len(_NAMES))
+        return f"INSERT INTO {self.table} ({', '.join(_NAMES)}) VALUES ({marks})"  # noqa: S608 - quoted
+
+    @property
+    def begin(self) -> str:
+        """Adds the head of an empty chain, or locks the existing one in MariaDB and MySQL."""
+        add = f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted
+        if self.kind == "mysql":
+            # INSERT IGNORE would share the lock of the row, and two transactions would deadlock.
+            return f"{add} ON DUPLICATE KEY UPDATE id = id"
+        return f"{add} ON CONFLICT DO NOTHING"
+
+    def head(self, *, locked: bool) -> str:
+        """Return the query of the head."""
+        lock = " FOR UPDATE" if locked and self.kind != "sqlite" else ""
+        return f"SELECT number, hash, sealed FROM {self.heads} WHERE id = 1{lock}"  # noqa: S608 - quoted
+
+    @property
+    def advance(self) -> str:
+        """Changes the head."""
+        return f"UPDATE {self.heads} SET number = ?, hash = ?, sealed = ? WHERE id = 1"  # noqa: S608 - quoted
+
+    @property
+    def last(self) -> str:
+        """The query of the last record."""
+        return f"SELECT number, hash FROM {self.table} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
+
+    def find(self, where: Sequence[str], order: str) -> str:
+        """Return the query of matching records."""
+        names = ", ".join(_NAMES)
+        return f"SELECT {names} FROM {self.table}{all_of(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 - quoted
+
+
+class AuditTable:
+    """The operations on the tables of an audit trail.
+
+    Args:
+        sql: the statements about the tables.
+    """
+
+    def __init__(self, sql: AuditSql) -> None:
+        self._sql = sql
+
+    async def append(
+        self,
+        execute: Execute,
+        build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]],
+    ) -> tuple[Sequence[AuditRecord] | None, AuditHead]:
+        """Continue the chain, and return the new records and the end that they continue.
+
+        There are no new records if the last record is not the one that the head names.
+        """
+        sql = self._sql
+        _, heads = await execute(
+            (sql.begin, ()), (sql.head(locked=True), ()), keep_open=True, writes=True
+        )
+        head = AuditHead(*heads.rows[0])
+        (last,) = await execute((sql.last, ()), keep_open=True, writes=True)
+        number, digest = last.rows[0] if last.rows else (0, GENESIS)
+        if (number, digest) != (head.number, head.hash):
+            await execute()
+            return None, head
+        records, end = build(head)
+        await execute(
+            *((sql.insert, _row(record)) for record in records),
+            (sql.advance, (end.number, end.hash, end.sealed)),
+            writes=True,
+        )
+        return records, head
+
+    async def head(self, execute: Execute) -> AuditHead:
+        """Return the end of the chain."""
+        (heads,) = await execute((self._sql.head(locked=False), ()))
+        return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
+
+    async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
+        """Return some of the records after a number; None is before all of them."""
+        after = _BEFORE_ALL if number is None else number
+        (selected,) = await execute((self._sql.find(["number > ?"], "ASC"), (after, _PAGE)))
+        return [_record(row) for row in selected.rows]
+
+    async def find(self, execute: Execute, query: AuditQuery) -> AuditPage:
+        """Return one page of the matching records, newest first."""
+        where, values = _matching(query)
+        statement = self._sql.find(where, "DESC")
+        (selected,) = await execute((statement, (*values, query.limit + 1)))
+        records = tuple(_record(row) for row in selected.rows[: query.limit])
+        goes_on = len(selected.rows) > query.limit
+        return AuditPage(items=records, next=records[-1].number if goes_on else None)
+
+
+def _row(record: AuditRecord) -> list[Value]:
+    return [getattr(record, name) for name in _COLUMNS]
+
+
+def _record(row: Sequence[Any]) -> AuditRecord:
+    """The record of a row, whose values may have any type in SQLite."""
+    number, at, act, subject, actor, reason, before, after, previous, digest = row
+    return AuditRecord(
+        number=_integer(number),
+        at=_integer(at),
+        act=str(act),
+        subject=str(subject),
+        actor=str(actor),
+        reason=str(reason),
+        before=None if before is None else str(before),
+        after=None if after is None else str(after),
+        previous=str(previous),
+        hash=str(digest),
+    )
+
+
+def _integer(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _matching(query: AuditQuery) -> tuple[list[str], list[Value]]:
+    """Return the conditions of a query, and their values."""
+    conditions: list[tuple[str, Value | None]] = [
+        ("subject = ?", query.subject),
+        ("actor = ?", query.actor),
+        ("acted_at >= ?", None if query.since is None else micros_of(query.since)),
+        ("acted_at < ?", None if query.until is None else micros_of(query.until)),
+        ("number < ?", query.after),
+    ]
+    if query.act is not None:
+        several = f"substr(act, 1, {len(query.act)}) = ?"
+        conditions.append((several if query.act.endswith(".") else "act = ?", query.act))
+    chosen = [(condition, value) for condition, value in conditions if value is not None]
+    return [condition for condition, _ in chosen], [value for _, value in chosen]

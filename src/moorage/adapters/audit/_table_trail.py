@@ -1,0 +1,67 @@
+"""An audit trail in tables of any database."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from moorage.domain.observation.audit import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from moorage.adapters.audit._table import AuditTable
+    from moorage.adapters.tables._table import Execute
+    from moorage.domain.observation.audit import AuditHead, AuditPage, AuditQuery, AuditRecord
+
+A = TypeVar("A")
+
+PREFIX: Final = "moorage_"
+TABLE: Final = "audit"
+"""The name of the table, without its prefix."""
+
+
+class Run(Protocol):
+    """Runs an operation in its own transaction, and repeats it only if it certainly did nothing."""
+
+    def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
+
+
+class TableTrail:
+    """The operations of an `AuditStorage` in tables."""
+
+    durable: Final = True
+
+    def _set_up(self, table: AuditTable, where: str, run: Run) -> None:
+        self._where = where
+        self._table = table
+        self._run = run
+
+    def append(
+        self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
+    ) -> Sequence[AuditRecord]:
+        """Continue the chain with the records that `build` makes from its end.
+
+        Raises:
+            StorageUnavailable: the database is not available.
+            ConfigurationError: the tables do not exist, or records are missing at the end.
+        """
+        records, head = self._run(partial(self._table.append, build=build))
+        if records is None:
+            raise damaged(self._where, head.number)
+        return records
+
+    def head(self) -> AuditHead:
+        """Return the end of the chain."""
+        return self._run(self._table.head)
+
+    def records(self) -> Iterator[AuditRecord]:
+        """Yield all records by their numbers, read in pages."""
+        number: int | None = None
+        while page := self._run(partial(self._table.following, number=number)):
+            yield from page
+            number = page[-1].number
+
+    def find(self, query: AuditQuery, /) -> AuditPage:
+        """Return one page of the matching records, newest first."""
+        return self._run(partial(self._table.find, query=query))

@@ -1,0 +1,226 @@
+"""The audit trail in a file of JSON Lines, with its head in a second file.
+
+A record is on disk before the head that names it. So after a crash the head may be some records
+behind, and the last line may be incomplete; the next record continues from the last complete line
+if that continues from the head.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.files.whole_files import WholeFile
+from moorage.domain.observation.audit import (
+    SEAL,
+    AuditHead,
+    AuditPage,
+    AuditRecord,
+    damaged,
+    hash_of,
+)
+from moorage.domain.values.json_text import is_object
+from moorage.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from moorage.domain.observation.audit import AuditQuery
+
+_FIELDS: Final = tuple(attrs.fields_dict(AuditRecord))
+_TAIL: Final = 65_536
+"""Bytes at the end of the file, more than the longest line has."""
+
+_UNREADABLE: Final = AuditRecord(
+    number=0,
+    at=0,
+    act="",
+    subject="",
+    actor="",
+    reason="",
+    before=None,
+    after=None,
+    previous="",
+    hash="",
+)
+
+
+class FileAudit:
+    """An `AuditStorage` in a file of JSON Lines, which the processes of a machine share.
+
+    Args:
+        path: the path of the file. The head is beside it, in a file whose name ends with `.head`.
+    """
+
+    durable: Final = True
+    reach: Final = "machine"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+        self._head_path = self._path.with_name(f"{self._path.name}.head")
+
+    def __repr__(self) -> str:
+        return f"FileAudit({str(self._path)!r})"
+
+    def append(
+        self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
+    ) -> Sequence[AuditRecord]:
+        """Continue the chain with the records that `build` makes from its end.
+
+        Raises:
+            StorageUnavailable: the file cannot be written.
+            ConfigurationError: records are missing at the end.
+        """
+        with self._translated(), self._locked() as file:
+            stored = self._stored_head()
+            head, size = _end_of(self._path, stored)
+            if head is None:
+                raise damaged(str(self._path), stored.number)
+            records, end = build(head)
+            file.seek(size)
+            file.truncate()
+            file.write(b"".join(map(line_of, records)))
+            file.flush()
+            os.fsync(file.fileno())
+            with WholeFile(self._head_path) as whole:
+                whole.write(json.dumps(attrs.asdict(end)).encode())
+                whole.keep()
+            return records
+
+    def head(self) -> AuditHead:
+        """Return the end of the chain; records that continue from the stored head belong to it."""
+        with self._translated():
+            stored = self._stored_head()
+            return _end_of(self._path, stored)[0] or stored
+
+    def records(self) -> Iterator[AuditRecord]:
+        """Yield the records of all lines, in the order of the lines."""
+        with self._translated():
+            for line in self._lines():
+                if line.endswith(b"\n"):
+                    yield record_of(line)
+
+    def find(self, query: AuditQuery, /) -> AuditPage:
+        """Return one page of the matching records, newest first. It reads the whole file."""
+        matches = [
+            record
+            for record in self.records()
+            if query.matches(record) and (query.after is None or record.number < query.after)
+        ]
+        page = tuple(matches[: -query.limit - 1 : -1])
+        goes_on = len(matches) > query.limit
+        return AuditPage(items=page, next=page[-1].number if goes_on else None)
+
+    def migrate(self) -> None:
+        """Create nothing: the file is created with its first record."""
+
+    def close(self) -> None:
+        """Close nothing: the file is open only while it is used."""
+
+    def _lines(self) -> Iterator[bytes]:
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                yield from file
+
+    def _stored_head(self) -> AuditHead:
+        try:
+            return AuditHead(**json.loads(self._head_path.read_bytes()))
+        except FileNotFoundError:
+            return AuditHead()
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"The file {self._head_path} is no head of an audit trail.",
+                path="audit.url",
+                remedy="Restore it from a backup, and run `moorage audit verify`.",
+            ) from None
+
+    @contextmanager
+    def _locked(self) -> Generator[Any]:
+        try:
+            from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not on every system
+        except ImportError:  # pragma: no cover - only on Windows
+            raise ConfigurationError(
+                "This system cannot lock a file, so an audit trail in a file could break.",
+                path="audit.url",
+                remedy="Keep the audit trail in a database, such as sqlite:///audit.db.",
+            ) from None
+        number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(number, "r+b") as file:
+            flock(file, LOCK_EX)
+            yield file
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            failure = StorageUnavailable(
+                f"The audit trail {self._path} could not be used ({error.strerror}).",
+                remedy="Allow this process to read and write the file and its folder, and check the"
+                " disk.",
+            )
+            raise failure from None
+
+
+def line_of(record: AuditRecord) -> bytes:
+    """The line of a record: a JSON object in ASCII, with its fields in their order."""
+    return json.dumps(attrs.asdict(record)).encode() + b"\n"
+
+
+def record_of(line: bytes) -> AuditRecord:
+    """The record of a line; one that no hash matches if the line is not as it was written."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return _UNREADABLE
+    if not is_object(fields) or tuple(fields) != _FIELDS:
+        return _UNREADABLE
+    record = AuditRecord(**fields)
+    of_type = all(type(fields[name]) is int for name in ("number", "at"))
+    return record if of_type and line_of(record) == line else _UNREADABLE
+
+
+def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
+    """The end of the chain, and the size of the complete lines in bytes.
+
+    The end is None if the record that the head names is not there, or others do not continue it.
+    """
+    if not path.exists():
+        return (stored if stored.number == 0 else None), 0
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        last = file.read().splitlines(keepends=True)[-1:]
+        if last and last[0].endswith(b"\n") and _is_named(record_of(last[0]), stored):
+            return stored, size
+        file.seek(0)
+        return _end_after(file, stored)
+
+
+def _end_after(lines: Iterable[bytes], stored: AuditHead) -> tuple[AuditHead | None, int]:
+    size = 0
+    end = stored if stored.number == 0 else None
+    for line in lines:
+        if not line.endswith(b"\n"):
+            break
+        size += len(line)
+        record = record_of(line)
+        if end is not None:
+            if (record.number, record.previous) != (end.number + 1, end.hash):
+                return None, size
+            sealed = record.number if record.act == SEAL else end.sealed
+            end = AuditHead(record.number, record.hash, sealed)
+            if hash_of(record) != record.hash:
+                return None, size
+        elif _is_named(record, stored):
+            end = stored
+    return end, size
+
+
+def _is_named(record: AuditRecord, head: AuditHead) -> bool:
+    return (record.number, record.hash) == (head.number, head.hash)

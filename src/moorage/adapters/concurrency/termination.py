@@ -1,0 +1,58 @@
+"""Work to finish before SIGTERM ends the process.
+
+Without a handler, SIGTERM ends a process at once, and nothing registered with `atexit` runs. So a
+handler is installed where the process has none of its own: in the main thread, and only while the
+signal has its default effect. A host that installs a handler later replaces it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from threading import Thread, current_thread, main_thread
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+PATIENCE: Final = 5.0
+"""Seconds for which the end of the process waits for the work."""
+
+_work: Final[dict[Callable[[], object], None]] = {}
+
+
+def before_termination(work: Callable[[], object]) -> bool:
+    """Call `work` before SIGTERM ends the process; return whether the signal is handled here.
+
+    It is not if this is not the main thread, or the host handles or ignores the signal.
+    """
+    _work[work] = None
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return False
+    signal.signal(signal.SIGTERM, _end)
+    return True
+
+
+def finish_all() -> None:
+    """Do the work in another thread, and wait for a limited time.
+
+    The main thread may have been interrupted while it holds a lock that the work needs.
+    """
+    thread = Thread(target=_finish, name="moorage-termination", daemon=True)
+    with suppress(RuntimeError):  # no thread can be started
+        thread.start()
+        thread.join(PATIENCE)
+
+
+def _finish() -> None:
+    for work in list(_work):
+        with suppress(Exception):
+            work()
+
+
+def _end(number: int, _: FrameType | Any, /) -> None:  # pragma: no cover - it ends the process
+    finish_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

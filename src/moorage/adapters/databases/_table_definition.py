@@ -1,0 +1,156 @@
+"""Definitions of tables: they create a missing table, and add missing columns and indexes to one.
+
+A release adds a column only if it is nullable or has a default, so that the tables of an earlier
+release can be extended while they have rows. Nothing is ever changed or removed: processes of the
+earlier release go on using the table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import attrs
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_COLUMNS: Final = {
+    "sqlite": "SELECT name FROM pragma_table_xinfo('{bare}')",
+    "postgresql": (
+        "SELECT attname FROM pg_attribute"
+        " WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
+    ),
+    "mysql": "SHOW COLUMNS FROM {table}",
+}
+"""The query of a table's columns, whose first value is the name, for each kind of database."""
+
+_INDEX_NAME: Final = 2
+"""The position of the name in a row of `SHOW INDEX`."""
+
+
+class RunStatement(Protocol):
+    """Runs a statement in the transaction that changes the table, and returns its rows."""
+
+    async def __call__(self, statement: str, /) -> Sequence[Sequence[Any]]: ...
+
+
+class Index(NamedTuple):
+    """An index of a table.
+
+    Attributes:
+        name: its name; except in MariaDB and MySQL, the name of the table precedes it.
+        columns: the indexed columns, separated by commas.
+        condition: the WHERE clause of a partial index.
+    """
+
+    name: str
+    columns: str
+    condition: str = ""
+
+
+@attrs.frozen
+class TableDefinition:
+    """A table as it should be.
+
+    Attributes:
+        kind: `sqlite`, `postgresql` or `mysql`.
+        bare: the name of the table, without quotes and schema.
+        table: the quoted name of the table.
+        columns: the type and the constraints of each column, by its name.
+        indexes: the indexes.
+        constraints: the constraints of the whole table.
+        options: the text after the columns.
+    """
+
+    kind: str
+    bare: str
+    table: str
+    columns: Mapping[str, str]
+    indexes: tuple[Index, ...] = ()
+    constraints: tuple[str, ...] = ()
+    options: str = ""
+
+    def statements(self) -> list[str]:
+        """Return the statements that create the table if it is missing."""
+        parts = [*(f"{name} {kind}" for name, kind in self.columns.items()), *self.constraints]
+        if self.kind == "mysql":
+            parts += [f"INDEX {index.name} ({index.columns})" for index in self.indexes]
+        create = f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(parts)}){self.options}"
+        if self.kind == "mysql":
+            return [create]
+        return [create, *map(self._create_index, self.indexes)]
+
+    async def create(self, run: RunStatement) -> None:
+        """Create the table if it is missing, or add its missing columns and indexes.
+
+        The caller prevents that other processes do so at the same time.
+
+        Raises:
+            ConfigurationError: a column is missing that existing rows cannot do without.
+        """
+        create, *indexes = self.statements()
+        await run(create)
+        await add_missing_columns(run, self.kind, self.bare, self.table, self.columns)
+        if self.kind == "mysql":
+            existing = {row[_INDEX_NAME] for row in await run(f"SHOW INDEX FROM {self.table}")}
+            indexes = [
+                f"CREATE INDEX {index.name} ON {self.table} ({index.columns})"
+                for index in self.indexes
+                if index.name not in existing
+            ]
+        for statement in indexes:
+            await run(statement)
+
+    def _create_index(self, index: Index) -> str:
+        return (
+            f"CREATE INDEX IF NOT EXISTS {self.bare}_{index.name}"
+            f" ON {self.table} ({index.columns}){index.condition}"
+        )
+
+
+async def add_missing_columns(
+    run: RunStatement, kind: str, bare: str, table: str, columns: Mapping[str, str]
+) -> None:
+    """Add the columns that an existing table lacks.
+
+    Args:
+        run: runs a statement.
+        kind: `sqlite`, `postgresql` or `mysql`.
+        bare: the name of the table, without quotes and schema.
+        table: the quoted name of the table.
+        columns: the type and the constraints of each column, by its name.
+
+    Raises:
+        ConfigurationError: a column is missing that existing rows cannot do without.
+    """
+    existing = {row[0] for row in await run(_COLUMNS[kind].format(bare=bare, table=table))}
+    missing = {name: columns[name] for name in columns if name not in existing}
+    for name, definition in missing.items():
+        needs_value = "NOT NULL" in definition and "DEFAULT" not in definition
+        if needs_value or "PRIMARY KEY" in definition:
+            raise ConfigurationError(
+                f"The table {table} has no column {name}, which existing rows need.",
+                path="prefix",
+                remedy="Another program may have created this table: set another `prefix`, or"
+                " rename the table and run `migrate()` again.",
+            )
+    for name, definition in missing.items():
+        await run(f"ALTER TABLE {table} ADD COLUMN {name} {definition}")
+
+
+def ddl_text(definitions: Iterable[TableDefinition]) -> str:
+    """Return the statements that create missing tables, for a host's own migrations."""
+    return "".join(
+        f"{statement};\n" for definition in definitions for statement in definition.statements()
+    )
+
+
+def version_query(version: int, definitions: Sequence[TableDefinition]) -> str:
+    """Return a query of the version, which fails if a table or a column is missing."""
+    conditions = [
+        f"NOT EXISTS (SELECT {', '.join(definition.columns)} FROM {definition.table} WHERE false)"  # noqa: S608 - quoted
+        for definition in definitions
+    ]
+    return f"SELECT {version} AS value WHERE {' AND '.join(conditions)}"

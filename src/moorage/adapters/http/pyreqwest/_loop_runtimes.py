@@ -1,0 +1,163 @@
+"""Waits for pyreqwest in an event loop: the caller's, or a background one for blocking callers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import cache
+from os import getpid
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._wire import TimeIsUp
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from moorage.adapters.http.pyreqwest._clients import Clients
+
+_Result = TypeVar("_Result")
+
+
+class LoopRuntime:
+    """Suspends the task, for exchanges without streams."""
+
+    def __init__(self, clients: Clients) -> None:
+        self.clients = clients
+
+    def perform(self, work: Coroutine[Any, Any, _Result]) -> Awaitable[_Result]:
+        return work
+
+    def enter(self, outgoing: Any) -> Awaitable[Any]:
+        return outgoing.__aenter__()  # type: ignore[no-any-return]  # it is one
+
+    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]:  # noqa: ARG002 - pyreqwest's timeout holds
+        return reader.read_chunk()  # type: ignore[no-any-return]  # it is one
+
+    def leave(self, outgoing: Any) -> None:
+        # It never suspends, although it is a coroutine.
+        with contextlib.suppress(StopIteration):
+            outgoing.__aexit__(None, None, None).send(None)
+
+
+class StreamingRuntime(LoopRuntime):
+    """Suspends the task, for one exchange that may be closed while it waits."""
+
+    def __init__(self, clients: Clients) -> None:
+        super().__init__(clients)
+        self._timeout: asyncio.Timeout | None = None
+        self._reading: asyncio.Task[Any] | None = None
+        self._hung_up = False
+        self._step = ""
+
+    async def enter(self, outgoing: Any) -> Any:
+        timeout = asyncio.timeout(None)
+        try:
+            async with timeout:
+                self._timeout = timeout
+                return await outgoing.__aenter__()
+        except TimeoutError:
+            if timeout.expired():
+                raise TimeIsUp(self._step) from None
+            raise
+        finally:
+            self._timeout = None
+
+    def bound(self, seconds: float | None, step: str) -> None:
+        if self._timeout is not None:  # pragma: no branch - an early response only ends `enter`
+            self._step = step
+            now = asyncio.get_running_loop().time()
+            self._timeout.reschedule(None if seconds is None else now + seconds)
+
+    async def read(self, reader: Any, seconds: float | None) -> Any:
+        task = self._reading = asyncio.current_task()
+        timeout = asyncio.timeout(seconds)
+        try:
+            async with timeout:
+                return await reader.read_chunk()
+        except TimeoutError:
+            if timeout.expired():
+                raise TimeIsUp("read") from None
+            raise
+        except asyncio.CancelledError:
+            if task is not None and self._hung_up and not task.uncancel():
+                raise TimeIsUp("read") from None
+            raise
+        finally:
+            self._reading = None
+
+    def hang_up(self) -> bool:
+        if self._reading is None:
+            return False
+        self._hung_up = True
+        self._reading.cancel()
+        return True
+
+
+class BackgroundRuntime(StreamingRuntime):
+    """Waits in an event loop of another thread, for a caller that blocks.
+
+    The caller's thread performs the work that may block. So a source is read in the thread that
+    sends, as with every synchronous client, and does not delay other exchanges.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        super().__init__(clients)
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run a coroutine in the loop, and block until its end."""
+        future = asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
+        future.add_done_callback(lambda _: self._jobs.put(None))
+        try:
+            while (job := self._jobs.get()) is not None:
+                job()
+        except BaseException:
+            future.cancel()
+            raise
+        return future.result()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function in the loop, after everything that was scheduled before."""
+        _loop_of(getpid()).call_soon_threadsafe(function)
+
+    async def perform(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Result] = loop.create_future()
+
+        def job() -> None:
+            try:
+                delivery = _Delivery(future, run(work), None)
+            except Exception as error:  # noqa: BLE001 - the awaiting coroutine handles it
+                delivery = _Delivery(future, None, error)
+            loop.call_soon_threadsafe(delivery)
+
+        self._jobs.put(job)
+        return await future
+
+
+class _Delivery:
+    """The result of a job, to be delivered in the loop."""
+
+    def __init__(self, future: asyncio.Future[Any], value: object, error: Exception | None) -> None:
+        self._future = future
+        self._value = value
+        self._error = error
+
+    def __call__(self) -> None:
+        if self._future.done():
+            return  # pragma: no cover - the awaiting task was cancelled just now
+        if self._error is None:
+            self._future.set_result(self._value)
+        else:
+            self._future.set_exception(self._error)
+
+
+@cache
+def _loop_of(_: int) -> asyncio.AbstractEventLoop:
+    """Return the loop for blocking callers of a process; it never ends, like pyreqwest's thread."""
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="moorage waits for pyreqwest", daemon=True).start()
+    return loop

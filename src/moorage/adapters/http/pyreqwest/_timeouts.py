@@ -1,0 +1,56 @@
+"""The timeouts of an exchange in the form that pyreqwest can apply."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import frexp, ldexp
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request, Timeouts
+
+PIECE_SIZE: Final = 65_536
+_CONNECT_SHARE: Final = 0.8
+_MIN_SECONDS: Final = 0.001
+
+
+class StepTimeouts:
+    """The timeouts of the steps of an exchange in seconds; None is the total timeout.
+
+    Without a connect timeout it is the largest power of two below 0.8 times the total. It passes
+    before the total, so that the error shows whether a connection was made; and calls whose totals
+    differ a little share a client of pyreqwest, with its connections.
+    """
+
+    __slots__ = ("_total", "connect", "pool", "read", "timeouts", "total", "write")
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        total = timeouts.total
+        self.timeouts = timeouts
+        self.total = total
+        self.connect = _below_total(timeouts.connect, total)
+        self.read = _below_total(timeouts.read, total)
+        self.write = _below_total(timeouts.write, total)
+        self.pool = _below_total(timeouts.pool, total)
+        if self.connect is None and total is not None:
+            self.connect = ldexp(0.5, frexp(total * _CONNECT_SHARE)[1])
+        self._total = timedelta(seconds=total or 0)
+
+    def remaining(self, seconds: float) -> timedelta:
+        """Return the remaining seconds for pyreqwest; the whole total while hardly any passed."""
+        if seconds + _MIN_SECONDS > self._total.total_seconds():
+            return self._total
+        return timedelta(seconds=max(seconds, _MIN_SECONDS))
+
+
+def _below_total(timeout: float | None, total: float | None) -> float | None:
+    """Return the timeout of a step, or None if the total timeout passes first."""
+    return None if timeout is None or (total is not None and timeout >= total) else timeout
+
+
+def is_streamed(request: Request, timeouts: StepTimeouts) -> bool:
+    """Return whether the body is sent in pieces: it is a stream, or each piece has a timeout."""
+    body = request.body
+    return not isinstance(body, bytes) or (
+        len(body) > PIECE_SIZE and (timeouts.read is not None or timeouts.write is not None)
+    )

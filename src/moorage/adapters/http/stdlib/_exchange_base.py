@@ -1,0 +1,119 @@
+"""The common part of exchanges: their deadline, the body of their request, and their errors.
+
+All clients share it, so that each reports a failure in the same words.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from moorage.adapters.http.connections._request import Upload
+from moorage.adapters.http.connections._wire import TimeIsUp
+from moorage.adapters.http.messages._http1 import TooLarge
+from moorage.errors import AttemptTimeout, ConnectorError, LocalFailure, VendorFailed
+
+if TYPE_CHECKING:
+    from moorage.adapters.http.connections._pool import Pool
+    from moorage.adapters.http.connections._proxy import Gateway
+    from moorage.adapters.http.connections._wire import Origin
+    from moorage.adapters.http.messages._http1 import NotHttp
+    from moorage.adapters.http.stdlib._engine import Engine
+    from moorage.domain.http.requests import BodyStream, Headers
+
+
+class ExchangeBase(ABC):
+    """One request and its response; a subclass stores the attributes.
+
+    Attributes:
+        status: the status code, once the head of the response has arrived.
+        headers: the header fields, likewise.
+    """
+
+    __slots__ = ("_size",)
+
+    status: int
+    headers: Headers
+    _deadline: float
+    _engine: Engine
+    _gateway: Gateway | None
+    _holder: object
+    _max_body: int | None
+    _origin: Origin
+    _pool: Pool | None  # the pool whose slot we hold or wait for
+    _size: int  # bytes of the body so far
+
+    @abstractmethod
+    async def read(self) -> bytes:
+        """Return the next piece of the body, b"" at its end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop reading the response; may be called at any time and repeatedly."""
+
+    @abstractmethod
+    def _bound_of(self, step: str) -> float | None:
+        """Return the timeout of a step in seconds; of `total` too."""
+
+    @abstractmethod
+    def _status_so_far(self) -> int | None:
+        """Return the status code if the head of the response has arrived."""
+
+    @property
+    def _peer(self) -> str:
+        """The origin and the proxy, for messages."""
+        proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
+        return f"{self._origin}{proxy}"
+
+    async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
+        """Read the first bytes from the source, so that its failure precedes any sending."""
+        try:
+            return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
+        except TimeIsUp:
+            raise self._timed_out("total", "did not receive the request", sent=False) from None
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise self._body_failed(error, sent=False) from error
+
+    def _count_bytes(self, count: int) -> None:
+        self._size += count
+        if self._max_body is not None and self._size > self._max_body:
+            raise self._bad_response(TooLarge(f"has a body of more than {self._max_body} bytes"))
+
+    def _timed_out(self, step: str, problem: str, *, sent: bool) -> AttemptTimeout:
+        bound = self._bound_of(step)
+        if bound is None or monotonic() >= self._deadline:
+            step, bound = "total", self._bound_of("total")
+        return AttemptTimeout(
+            f"{self._peer} {problem} within the {step} timeout of {bound} s.",
+            may_have_been_processed=sent,
+        )
+
+    def _body_failed(self, error: Exception, *, sent: bool) -> LocalFailure:
+        return LocalFailure(
+            f"{self._peer} did not receive {'all of ' if sent else ''}the request, because the"
+            f" source of the body failed with {type(error).__name__}.",
+            may_have_been_processed=sent,
+            retryable=True,
+            remedy="See the cause of this error, and correct the source.",
+        )
+
+    def _closed_early(self) -> LocalFailure:
+        return LocalFailure(
+            f"The response of {self._peer} was closed before its end.",
+            may_have_been_processed=True,
+        )
+
+    def _bad_response(self, error: NotHttp) -> VendorFailed:
+        remedy = None
+        if isinstance(error, TooLarge):
+            remedy = (
+                "If the size is expected, raise the HTTP client's limit or stream the response."
+            )
+        return VendorFailed(
+            f"{self._peer} sent a response that {error}.",
+            status=self._status_so_far(),
+            remedy=remedy,
+        )

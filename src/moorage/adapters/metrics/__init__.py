@@ -1,0 +1,1 @@
+"""Stores of figures about calls, which are observers too."""

@@ -1,0 +1,227 @@
+"""The table of figures: its SQL, and its operations on any database.
+
+A row has the figures of one part of a process, or those of a roll-up, in one window and series.
+Every statement has `?` as the placeholder of its values, which is replaced by that of the driver.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import attrs
+
+from moorage.adapters.databases._table_definition import Index, TableDefinition
+from moorage.adapters.tables._statements import NUMBER_KINDS, all_of, collated
+from moorage.domain.observation.figures import (
+    COUNTS,
+    DIMENSIONS,
+    LABEL_LENGTH,
+    Figures,
+    Grouping,
+    WindowFigures,
+    label,
+    rolled_up,
+)
+from moorage.domain.observation.sketch import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.metrics.recorder import StoredFigures
+    from moorage.adapters.tables._table import Execute, Statement, Value
+    from moorage.domain.observation.figures import FiguresQuery, Retention
+
+_IDENTITY: Final = ("step", "started", "series", "process")
+COLUMNS: Final = (*_IDENTITY, *DIMENSIONS, *COUNTS, "durations")
+_BYTES: Final = {"sqlite": "BLOB", "postgresql": "BYTEA", "mysql": "LONGBLOB"}
+_BATCH: Final = 500
+"""The number of rows that one transaction rolls up or deletes, so that others do not wait long."""
+
+
+@attrs.frozen(slots=False)
+class MetricSql:
+    """The statements about the table of figures.
+
+    Attributes:
+        kind: `sqlite`, `postgresql` or `mysql`.
+        bare: the name of the table, without quotes and schema.
+        table: the quoted name of the table.
+    """
+
+    kind: str
+    bare: str
+    table: str
+
+    @cached_property
+    def put(self) -> str:
+        """Adds a row, or replaces the row with the same identity."""
+        marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
+        if self.kind == "mysql":
+            # MySQL and MariaDB have no common way to name the new value of an update.
+            return f"REPLACE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
+        changes = ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, "durations"))
+        return (
+            f"INSERT INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted
+            f" ON CONFLICT ({', '.join(_IDENTITY)}) DO UPDATE SET {changes}"
+        )
+
+    def find(self, where: Sequence[str]) -> str:
+        """Return the query of all matching rows."""
+        return f"SELECT {', '.join(COLUMNS)} FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted
+
+    @cached_property
+    def oldest(self) -> str:
+        """Selects the start of the oldest window of a length."""
+        return f"SELECT min(started) FROM {self.table} WHERE step = ? AND started < ?"  # noqa: S608 - quoted
+
+    @cached_property
+    def hold(self) -> str:
+        """Locks and selects some rows of a length and time, each series together."""
+        names = ", ".join(("number", *COLUMNS))
+        lock = "" if self.kind == "sqlite" else " FOR UPDATE"
+        return (
+            f"SELECT {names} FROM {self.table} WHERE step = ? AND started >= ? AND started < ?"  # noqa: S608 - quoted
+            f" ORDER BY series, number LIMIT {_BATCH}{lock}"
+        )
+
+    @cached_property
+    def delete(self) -> str:
+        """Deletes the rows with these numbers."""
+        marks = ", ".join("?" * _BATCH)
+        return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted
+
+    @cached_property
+    def remove(self) -> str:
+        """Deletes some of the rows of windows that began before a time."""
+        if self.kind == "mysql":
+            return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted
+        batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted
+        return f"DELETE FROM {self.table} WHERE number IN ({batch})"  # noqa: S608 - quoted
+
+    def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
+        """Return the definition of the table."""
+        columns = {
+            "number": NUMBER_KINDS[self.kind],
+            "step": "BIGINT NOT NULL",
+            "started": "BIGINT NOT NULL",
+            "series": "VARCHAR(32) NOT NULL",
+            "process": "VARCHAR(64) NOT NULL",
+            **dict.fromkeys(DIMENSIONS, f"VARCHAR({LABEL_LENGTH}) NOT NULL"),
+            **dict.fromkeys(COUNTS, "BIGINT NOT NULL"),
+            "durations": f"{_BYTES[self.kind]} NOT NULL",
+        }
+        identity = f"UNIQUE ({', '.join(_IDENTITY)})"
+        indexes = (Index("time", "started, number"),)
+        options = collated(self.kind, mariadb=mariadb)
+        return (
+            TableDefinition(
+                self.kind, self.bare, self.table, columns, indexes, (identity,), options
+            ),
+        )
+
+
+class MetricTable:
+    """The operations on the table of figures.
+
+    Args:
+        sql: the statements about the table.
+    """
+
+    def __init__(self, sql: MetricSql) -> None:
+        self._sql = sql
+
+    async def put(self, execute: Execute, rows: Sequence[StoredFigures]) -> None:
+        """Store figures in the place of those with the same part, window and series."""
+        put = self._sql.put
+        await execute(*((put, _values(process, row)) for process, row in rows), writes=True)
+
+    async def figures(self, execute: Execute, query: FiguresQuery) -> tuple[WindowFigures, ...]:
+        """Return the figures of a query.
+
+        One statement reads all rows. Several could miss rows that are rolled up in between.
+        """
+        where, values = _matching(query)
+        (selected,) = await execute((self._sql.find(where), values))
+        grouping = Grouping(query)
+        grouping.add(map(_row, selected.rows))
+        return grouping.result()
+
+    async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
+        """Replace some old rows by rows of longer windows, and return the number of the former.
+
+        Locks on the rows prevent that another process replaces them too.
+        """
+        sql = self._sql
+        for step, longer, before in retention.rolls(now):
+            (oldest,) = await execute((sql.oldest, (step, _seconds(before))))
+            start = oldest.rows[0][0]
+            if start is None:
+                continue
+            start = start // longer * longer
+            held = (sql.hold, (step, start, start + longer))
+            (selected,) = await execute(held, keep_open=True, writes=True)
+            puts: list[Statement] = [
+                (sql.put, _values(f"roll-up.{uuid4().hex}", row))
+                for row in rolled_up((_row(row[1:]) for row in selected.rows), longer)
+            ]
+            await execute(*self._deletion(selected.rows), *puts, writes=True)
+            return len(selected.rows)
+        return 0
+
+    async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
+        """Delete some rows that are older than all retention, and return their number."""
+        end = _seconds(retention.end(now))
+        (deleted,) = await execute((self._sql.remove, (end,)), writes=True)
+        return deleted.changed
+
+    def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
+        """Return the statement that deletes some rows; without rows, none."""
+        numbers = [row[0] for row in rows]
+        if not numbers:
+            return []
+        # Always as many values, so that a server prepares one statement.
+        return [(self._sql.delete, numbers + numbers[-1:] * (_BATCH - len(numbers)))]
+
+
+def _values(process: str, row: WindowFigures) -> list[Value]:
+    series = [getattr(row, name) or "" for name in DIMENSIONS]
+    identity = sha256("\0".join(series).encode()).hexdigest()[:32]
+    counts = [getattr(row.figures, name) for name in COUNTS]
+    durations = row.figures.durations.to_bytes()
+    return [row.seconds, _seconds(row.start), identity, process, *series, *counts, durations]
+
+
+def _row(values: Sequence[Any]) -> WindowFigures:
+    row = dict(zip(COLUMNS, values, strict=True))
+    return WindowFigures(
+        start=datetime.fromtimestamp(int(row["started"]), UTC),
+        seconds=int(row["step"]),
+        service=row["service"],
+        operation=row["operation"],
+        tenant=row["tenant"],
+        figures=Figures(
+            **{name: int(row[name]) for name in COUNTS},
+            durations=Sketch.from_bytes(bytes(row["durations"])),
+        ),
+    )
+
+
+def _matching(query: FiguresQuery) -> tuple[list[str], list[Value]]:
+    """Return the conditions of a query, and their values."""
+    conditions: list[tuple[str, Value]] = [
+        (f"{name} = ?", label(value))
+        for name in DIMENSIONS
+        if (value := getattr(query, name)) is not None
+    ]
+    for condition, time in (("started >= ?", query.since), ("started < ?", query.until)):
+        if time is not None:
+            conditions.append((condition, _seconds(time)))
+    return [condition for condition, _ in conditions], [value for _, value in conditions]
+
+
+def _seconds(time: datetime) -> int:
+    return -int(-time.timestamp() // 1)

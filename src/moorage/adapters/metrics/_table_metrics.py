@@ -1,0 +1,170 @@
+"""Figures in a table of any database, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from moorage.adapters.concurrency._closing import AsyncClosing
+from moorage.adapters.metrics._table import MetricSql, MetricTable
+from moorage.adapters.metrics.recorder import FiguresRecorder
+from moorage.domain.observation.figures import Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from datetime import datetime, timedelta
+
+    from moorage.adapters.metrics.recorder import StoredFigures
+    from moorage.adapters.tables._table import Execute
+    from moorage.domain.observation.events import Event
+    from moorage.domain.observation.figures import FiguresQuery, WindowFigures
+
+A = TypeVar("A")
+
+
+class Run(Protocol):
+    """Runs an operation in its own transaction."""
+
+    def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
+
+
+TABLE: Final = "metrics"
+"""The name of the table, without its prefix."""
+
+
+class TableMetrics:
+    """The operations on figures that wait in memory before they are stored.
+
+    Attributes:
+        hears: the classes of events that are counted.
+    """
+
+    hears = FiguresRecorder.hears
+
+    def _set_up(
+        self,
+        sql: MetricSql,
+        where: str,
+        retention: Retention | None,
+        *,
+        max_series: int,
+        max_waiting: int,
+        every: float | timedelta,
+        threads: bool | None,
+        run: Run,
+        release: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._release = release
+        self._retention = Retention() if retention is None else retention
+        self._table = MetricTable(sql)
+        self._recorder = FiguresRecorder(
+            self._put,
+            self.housekeep,
+            where,
+            max_series=max_series,
+            max_waiting=max_waiting,
+            every=every,
+            threads=threads,
+        )
+
+    @property
+    def lost(self) -> int:
+        """The number of calls whose figures this process could not store."""
+        return self._recorder.lost
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event, as an observer."""
+        self._recorder(event)
+
+    def flush(self) -> None:
+        """Store the figures of this process.
+
+        Raises:
+            StorageUnavailable: the database cannot store them now; they remain in memory.
+            ConfigurationError: the table does not exist.
+        """
+        self._recorder.flush()
+
+    def after_request(self) -> None:
+        """Store the figures, unless a thread does so; they remain in memory after a failure."""
+        self._recorder.after_request()
+
+    def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
+        """Return the figures of all processes, by start, service, operation and tenant."""
+        self._recorder.flush()
+        return self._run(partial(self._table.figures, query=query))
+
+    def housekeep(self, now: datetime, /) -> int:
+        """Add up old windows to longer ones, remove the oldest, and return the number of rows.
+
+        Each transaction changes a few hundred rows, and several processes may do it at once.
+        """
+        total = 0
+        for work in (self._table.remove, self._table.roll_up):
+            step = partial(work, now=now, retention=self._retention)
+            while number := self._run(step):
+                total += number
+        return total
+
+    def close(self) -> None:
+        """Store the figures, if the database is available, and close every connection."""
+        self._recorder.close()
+        self._release()
+
+    def _put(self, rows: Sequence[StoredFigures]) -> None:
+        self._run(partial(self._table.put, rows=rows))
+
+
+class AsyncTableMetrics(AsyncClosing):
+    """The asynchronous operations on figures; threads wait for the database.
+
+    Attributes:
+        hears: the classes of events that are counted.
+    """
+
+    hears = FiguresRecorder.hears
+
+    _metrics: Any
+
+    @property
+    def lost(self) -> int:
+        """The number of calls whose figures this process could not store."""
+        lost: int = self._metrics.lost
+        return lost
+
+    def __repr__(self) -> str:
+        return f"Async{self._metrics!r}"
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event, as an observer."""
+        self._metrics(event)
+
+    async def flush(self) -> None:
+        """Store the figures of this process.
+
+        Raises:
+            StorageUnavailable: the database cannot store them now; they remain in memory.
+            ConfigurationError: the table does not exist.
+        """
+        await asyncio.to_thread(self._metrics.flush)
+
+    async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
+        """Return the figures of all processes, by start, service, operation and tenant."""
+        return await asyncio.to_thread(self._metrics.figures, query)
+
+    async def housekeep(self, now: datetime, /) -> int:
+        """Add up old windows to longer ones, remove the oldest, and return the number of rows.
+
+        Each transaction changes a few hundred rows, and several processes may do it at once.
+        """
+        return await asyncio.to_thread(self._metrics.housekeep, now)
+
+    async def migrate(self) -> None:
+        """Create missing tables, and add missing columns and indexes."""
+        await asyncio.to_thread(self._metrics.migrate)
+
+    async def aclose(self) -> None:
+        """Store the figures, if the database is available, and close every connection."""
+        await asyncio.to_thread(self._metrics.close)

@@ -1,0 +1,133 @@
+"""Figures about calls in the memory of one process."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.concurrency._closing import AsyncClosing, Closing
+from moorage.adapters.metrics.recorder import FiguresRecorder
+from moorage.domain.observation.figures import DIMENSIONS, Retention, added, grouped, rolled_up
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from moorage.adapters.metrics.recorder import StoredFigures
+    from moorage.domain.observation.events import Event
+    from moorage.domain.observation.figures import FiguresQuery, WindowFigures
+
+_MAX_WAITING: Final = 10_000
+
+
+class MemoryMetrics(Closing):
+    """Figures about the calls of this process, which end with it.
+
+    Args:
+        max_series: the maximum number of series in a day that are not added up with others.
+        retention: how long figures stay.
+
+    Attributes:
+        hears: the classes of events that are counted.
+    """
+
+    hears = FiguresRecorder.hears
+
+    def __init__(self, *, max_series: int = 1_000, retention: Retention | None = None) -> None:
+        self._retention = Retention() if retention is None else retention
+        self._rows: dict[tuple[Any, ...], WindowFigures] = {}
+        self._changing = Lock()
+        self._recorder = FiguresRecorder(
+            self._put, self.housekeep, "memory", max_series=max_series, max_waiting=_MAX_WAITING
+        )
+
+    @property
+    def lost(self) -> int:
+        """The number of calls whose figures this process could not store."""
+        return self._recorder.lost
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event, as an observer."""
+        self._recorder(event)
+
+    def flush(self) -> None:
+        """Store the figures, as every query does."""
+        self._recorder.flush()
+
+    def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
+        """Return the figures of this process, by start, service, operation and tenant."""
+        self._recorder.flush()
+        return grouped(list(self._rows.values()), query)
+
+    def housekeep(self, now: datetime, /) -> int:
+        """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
+        end, removed = self._retention.end(now), 0
+        with self._changing:
+            for step, longer, before in self._retention.rolls(now):
+                old = {
+                    identity: row
+                    for identity, row in self._rows.items()
+                    if row.seconds == step and row.start < before
+                }
+                removed += len(old)
+                for identity in old:
+                    del self._rows[identity]
+                for row in rolled_up(old.values(), longer):
+                    identity = _identity("roll-up", row)
+                    earlier = self._rows.get(identity, row)
+                    if earlier is not row:
+                        figures = added((earlier.figures, row.figures))
+                        row = attrs.evolve(row, figures=figures)  # noqa: PLW2901 - both are rolled up
+                    self._rows[identity] = row
+            expired = [identity for identity, row in self._rows.items() if row.start < end]
+            for identity in expired:
+                del self._rows[identity]
+        return removed + len(expired)
+
+    def close(self) -> None:
+        """Stop the thread that moves figures."""
+        self._recorder.close()
+
+    def _put(self, rows: Sequence[StoredFigures]) -> None:
+        with self._changing:
+            self._rows.update((_identity(process, row), row) for process, row in rows)
+
+
+class AsyncMemoryMetrics(AsyncClosing):
+    """The asynchronous `MemoryMetrics`, which takes the same arguments."""
+
+    hears = FiguresRecorder.hears
+
+    def __init__(self, *, max_series: int = 1_000, retention: Retention | None = None) -> None:
+        self._metrics = MemoryMetrics(max_series=max_series, retention=retention)
+
+    @property
+    def lost(self) -> int:
+        """The number of calls whose figures this process could not store."""
+        return self._metrics.lost
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event, as an observer."""
+        self._metrics(event)
+
+    async def flush(self) -> None:
+        """Store the figures, as every query does."""
+        self._metrics.flush()
+
+    async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
+        """Return the figures of this process, by start, service, operation and tenant."""
+        return self._metrics.figures(query)
+
+    async def housekeep(self, now: datetime, /) -> int:
+        """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
+        return self._metrics.housekeep(now)
+
+    async def aclose(self) -> None:
+        """Stop the thread that moves figures."""
+        self._metrics.close()
+
+
+def _identity(process: str, row: WindowFigures) -> tuple[Any, ...]:
+    return (process, row.seconds, row.start, *(getattr(row, name) for name in DIMENSIONS))

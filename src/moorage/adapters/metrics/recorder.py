@@ -1,0 +1,195 @@
+"""An observer that counts calls, and a thread that stores the figures.
+
+The thread runs while there are figures to store. Where no threads run, such as in uWSGI without
+`--enable-threads`, the host stores them with `flush`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeAlias
+from weakref import WeakSet
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
+from moorage.adapters.notices import give_notice
+from moorage.domain.observation.figures import HOUR, MINUTE, WindowFigures
+from moorage.domain.observation.recording import Recording, Unsettled
+from moorage.domain.secrets.frames import careful
+from moorage.domain.values.durations import count, seconds
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from moorage.domain.observation.events import Event
+
+StoredFigures: TypeAlias = "tuple[str, WindowFigures]"
+"""The part of a process, and its figures of one series and window."""
+
+_BATCH: Final = 200
+
+_recorders: Final[WeakSet[FiguresRecorder]] = WeakSet()
+
+
+@careful
+class FiguresRecorder:
+    """Counts calls in the memory of this process, and stores the figures.
+
+    Args:
+        store: stores several figures in one transaction, in the place of those of the same part,
+            window and series. It raises any error if they cannot be stored now.
+        housekeep: rolls up and removes old figures, as of a time; called once an hour.
+        where: the name of the store in warnings.
+        max_series: the maximum number of series in a day that are not added up with others.
+        max_waiting: the maximum number of figures in memory; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes.
+        threads: whether a thread may store the figures; by default if threads are supported.
+    """
+
+    hears = Recording.hears
+
+    def __init__(
+        self,
+        store: Callable[[Sequence[StoredFigures]], None],
+        housekeep: Callable[[datetime], object],
+        where: str,
+        *,
+        max_series: int = 1_000,
+        max_waiting: int = 10_000,
+        every: float | timedelta = 10.0,
+        threads: bool | None = None,
+    ) -> None:
+        self._store = store
+        self._housekeep = housekeep
+        self._where = where
+        self._limits = count(max_series, "max_series"), count(max_waiting, "max_waiting")
+        self._threads = threads_may_run() if threads is None else threads
+        self._timer = Heartbeat(
+            self._write, self._has_figures, seconds(every, "every"), "moorage-metrics"
+        )
+        self._start_afresh()
+        in_child(self, FiguresRecorder._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # The parent stores the figures that it has recorded.
+        self._recording = Recording(*self._limits)
+        self._unsettled = Unsettled(self._limits[1])
+        self._token = os.urandom(10).hex()
+        self._adding = Lock()
+        self._writing = Lock()
+        self._listed = False
+        self._hour: int | None = None
+        self._warnings_given: set[str] = set()
+
+    @property
+    def lost(self) -> int:
+        """The number of calls whose figures this process could not store."""
+        return self._recording.lost + self._unsettled.lost
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event."""
+        with self._adding:
+            self._recording.record(event)
+        if not self._listed:
+            self._listed = True
+            _recorders.add(self)
+            _listen()
+        if self._threads:
+            self._timer.wake()
+
+    def flush(self) -> None:
+        """Store the figures; they remain in memory after a failure.
+
+        Raises:
+            ConnectorError: the database is not available or not usable.
+        """
+        with self._writing:
+            with self._adding:
+                windows = self._recording.take()
+            before = self.lost
+            unsettled = self._unsettled
+            unsettled.add(windows)
+            if self.lost > before:
+                self._warn_once(
+                    "lost", "loses figures: too many wait to be stored, or for too long"
+                )
+            rows = unsettled.rows()
+            for start in range(0, len(rows), _BATCH):
+                batch = rows[start : start + _BATCH]
+                self._store([self._stored_figures(*row) for row in batch])
+                unsettled.stored(batch)
+
+    def after_request(self) -> None:
+        """Store the figures, unless a thread does so; they remain in memory after a failure."""
+        if not self._threads and self._has_figures():
+            self._write()
+
+    def close(self) -> None:
+        """Store the figures, if the database is available, and stop the thread."""
+        self._timer.stop()
+        with suppress(Exception):
+            self.flush()
+
+    def _has_figures(self) -> bool:
+        return bool(self._recording.windows) or bool(self._unsettled)
+
+    def _write(self) -> None:
+        try:
+            self.flush()
+            self._housekeep_hourly()
+        except ConfigurationError as error:
+            self._warn_once("unusable", f"cannot be written: {error.message} {error.remedy}")
+        except ConnectorError:
+            return
+
+    def _housekeep_hourly(self) -> None:
+        """Housekeep when the first call of another hour is stored."""
+        newest = self._unsettled.newest
+        if newest is None or newest // HOUR == self._hour:
+            return
+        is_first, self._hour = self._hour is None, newest // HOUR
+        if not is_first:
+            self._housekeep(datetime.fromtimestamp(newest, UTC))
+
+    def _stored_figures(self, minute: int, part: int, key: tuple[str, str, str]) -> StoredFigures:
+        service, operation, tenant = key
+        return (
+            f"{self._token}.{part}",
+            WindowFigures(
+                start=datetime.fromtimestamp(minute, UTC),
+                seconds=MINUTE,
+                service=service,
+                operation=operation,
+                tenant=tenant,
+                figures=self._unsettled.tally(minute, key).freeze(),
+            ),
+        )
+
+    def _warn_once(self, kind: str, problem: str) -> None:
+        """Emit a warning once for each kind of problem."""
+        if kind not in self._warnings_given:
+            self._warnings_given.add(kind)
+            give_notice(
+                f"The metrics in {self._where}: this process {problem}. Check the database; `lost`"
+                " of the metrics counts the calls that are missing.",
+                stacklevel=4,
+            )
+
+
+@cache
+def _listen() -> None:
+    # A handler cannot be removed, so there is one for all, registered with the first.
+    atexit.register(close_all)
+
+
+def close_all() -> None:
+    """Close every recorder in use, as at the end of the process."""
+    for recorder in list(_recorders):
+        recorder.close()

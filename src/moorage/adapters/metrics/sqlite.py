@@ -1,0 +1,121 @@
+"""Figures about calls in a SQLite file, without a framework.
+
+Figures wait in memory for ten seconds, and a thread stores them together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from moorage.adapters.databases._table_definition import ddl_text
+from moorage.adapters.metrics._table import MetricSql
+from moorage.adapters.metrics._table_metrics import TABLE, AsyncTableMetrics, TableMetrics
+from moorage.adapters.tables._sqlite import SqliteTables
+from moorage.adapters.tables._statements import table_name
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Coroutine
+    from datetime import timedelta
+
+    from moorage.adapters.tables._table import Execute
+    from moorage.domain.observation.figures import Retention
+
+A = TypeVar("A")
+
+PREFIX: Final = "moorage_"
+
+
+class SqliteMetrics(TableMetrics, SqliteTables):
+    """Figures about calls in a SQLite file, an observer and a `Metrics`.
+
+    Args:
+        path: the path of the file.
+        timeout: seconds, or a timedelta, to wait while others write.
+        prefix: the beginning of the table's name.
+        create: whether to create a missing table; otherwise run `migrate()`.
+        max_series: the maximum number of series in a day that are not added up with others.
+        max_waiting: the maximum number of figures in memory; beyond it, the oldest are lost.
+        every: seconds, or a timedelta, between two writes.
+        threads: whether a thread may store the figures; by default if threads are supported.
+            Without a thread, call `flush`, such as at the end of each request.
+        retention: how long figures stay.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float | timedelta = 5.0,
+        prefix: str = PREFIX,
+        create: bool = False,
+        max_series: int = 1_000,
+        max_waiting: int = 10_000,
+        every: float | timedelta = 10.0,
+        threads: bool | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        sql = _statements(prefix)
+        self._open(path, timeout, create=create, definitions=sql.definitions())
+        self._set_up(
+            sql,
+            self._path,
+            retention,
+            max_series=max_series,
+            max_waiting=max_waiting,
+            every=every,
+            threads=threads,
+            run=self._in_file,
+            release=partial(SqliteTables.close, self),
+        )
+
+    @classmethod
+    def ddl(cls, *, prefix: str = PREFIX) -> str:
+        """Return the statements that create the table, for a host's own migrations."""
+        return ddl_text(_statements(prefix).definitions())
+
+    def _in_file(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A:
+        return self._do(work, None)
+
+
+class AsyncSqliteMetrics(AsyncTableMetrics):
+    """Figures about calls in a SQLite file, an observer and an `AsyncMetrics`.
+
+    It takes the arguments of `SqliteMetrics`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float | timedelta = 5.0,
+        prefix: str = PREFIX,
+        create: bool = False,
+        max_series: int = 1_000,
+        max_waiting: int = 10_000,
+        every: float | timedelta = 10.0,
+        threads: bool | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        self._metrics = SqliteMetrics(
+            path,
+            timeout=timeout,
+            prefix=prefix,
+            create=create,
+            max_series=max_series,
+            max_waiting=max_waiting,
+            every=every,
+            threads=threads,
+            retention=retention,
+        )
+
+    @classmethod
+    def ddl(cls, *, prefix: str = PREFIX) -> str:
+        """Return the statements that create the table, for a host's own migrations."""
+        return SqliteMetrics.ddl(prefix=prefix)
+
+
+def _statements(prefix: str) -> MetricSql:
+    bare = f"{prefix}{TABLE}"
+    return MetricSql("sqlite", bare, table_name(bare, prefix, None, "sqlite"))

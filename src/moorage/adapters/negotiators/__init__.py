@@ -1,0 +1,1 @@
+"""Negotiators, which make tokens for the authentication scheme Negotiate."""

@@ -1,0 +1,137 @@
+"""The description of an event for people and for systems that collect records."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from enum import Enum
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.observation.events import (
+    AnswerNotStored,
+    AttemptFinished,
+    AttemptStarted,
+    BulkheadWaited,
+    CacheHit,
+    CacheMissed,
+    CacheRevalidated,
+    CallFinished,
+    CallRefused,
+    CallStarted,
+    CircuitChanged,
+    ConsentNeeded,
+    FailedOver,
+    LogEntriesLost,
+    ObserverFailed,
+    RateLimitWaited,
+    ReloadFailed,
+    RetryScheduled,
+    StateSubstituted,
+    StorageLost,
+    TlsUnverified,
+    TokenNotRenewed,
+    VendorPaused,
+    WebhookRefused,
+)
+from moorage.domain.resilience.circuit import CircuitState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.observation.events import Event
+
+NAMES: Final[Mapping[str, Any]] = json.loads(
+    files("moorage.adapters.observers").joinpath("telemetry_names.json").read_text("utf-8")
+)
+"""The registry of names: spans, events, metrics, attributes, and the alternative names."""
+
+DEBUG: Final = 10
+INFO: Final = 20
+WARNING: Final = 30
+ERROR: Final = 40
+
+_LEVELS: Final[Mapping[type[Event], int]] = {
+    **dict.fromkeys(
+        (CallStarted, AttemptStarted, AttemptFinished, CacheHit, CacheMissed, CacheRevalidated),
+        DEBUG,
+    ),
+    **dict.fromkeys(
+        (
+            CallRefused,
+            FailedOver,
+            RetryScheduled,
+            StateSubstituted,
+            TlsUnverified,
+            VendorPaused,
+            WebhookRefused,
+        ),
+        WARNING,
+    ),
+    **dict.fromkeys(
+        (
+            AnswerNotStored,
+            ConsentNeeded,
+            LogEntriesLost,
+            ObserverFailed,
+            ReloadFailed,
+            StorageLost,
+            TokenNotRenewed,
+        ),
+        ERROR,
+    ),
+}
+
+
+_HOLDERS: Final[Mapping[type[Event], str]] = {
+    RateLimitWaited: "limit",
+    RetryScheduled: "retry",
+    BulkheadWaited: "bulkhead",
+}
+_HOLDER_OF_REFUSAL: Final[Mapping[str, str]] = {
+    error: holder for holder, about in NAMES["held_by"].items() for error in about["errors"]
+}
+CIRCUIT_STATES: Final = {CircuitState.CLOSED: 0, CircuitState.HALF_OPEN: 1}
+CIRCUIT_OPEN: Final = 2
+
+
+def holder_of(event: Event) -> str | None:
+    """The reason for which an event's call waits or is refused; None for other events."""
+    if isinstance(event, CallRefused):
+        return _HOLDER_OF_REFUSAL.get(event.error)
+    return _HOLDERS.get(type(event))
+
+
+def level_of(event: Event) -> int:
+    """The level of an event, in the numbers of the standard library's logging."""
+    if isinstance(event, CallFinished):
+        return INFO if event.error is None or event.cancelled else ERROR
+    if isinstance(event, CircuitChanged):
+        return WARNING if event.state is CircuitState.OPEN else INFO
+    return _LEVELS.get(type(event), INFO)
+
+
+def fields_of(event: Event) -> dict[str, str | int | float | bool]:
+    """The fields of an event that have a value, as simple values."""
+    fields = {
+        field.name: _simple(getattr(event, field.name)) for field in attrs.fields(type(event))
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def place_of(event: Event) -> str:
+    """The service and the operation of an event."""
+    operation = event.operation
+    return event.service if operation is None else f"{event.service} {operation}"
+
+
+def _simple(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return str(value.value)
+    return str(value)

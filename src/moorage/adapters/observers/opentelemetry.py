@@ -1,0 +1,298 @@
+"""An observer that makes spans and metrics of OpenTelemetry, with `moorage[opentelemetry]`.
+
+The names of spans, attributes and metrics are in `telemetry_names.json` beside this module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+import attrs
+
+from moorage.adapters.observers._description import (
+    CIRCUIT_OPEN,
+    CIRCUIT_STATES,
+    NAMES,
+    fields_of,
+    holder_of,
+)
+from moorage.domain.observation.events import (
+    AttemptFinished,
+    AttemptStarted,
+    BulkheadWaited,
+    CallFinished,
+    CallOutcome,
+    CallRefused,
+    CallStarted,
+    CircuitChanged,
+    Event,
+    LogEntriesLost,
+    RateLimitWaited,
+    RetryScheduled,
+    VendorPaused,
+)
+from moorage.domain.observation.late_fields import facts_of
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.domain.observation.events import CallIdentity
+
+_OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
+_OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
+
+
+@attrs.define(eq=False)
+class _CallSpans:
+    """The span of a call, and the spans of its attempts that have not ended, by their number."""
+
+    span: Any
+    attempts: dict[int, Any] = attrs.field(factory=dict[int, Any])
+
+
+class OpenTelemetryObserver:
+    """Makes a span for each call, a child span for each attempt, and metrics.
+
+    The span of a call is a child of the span that is current in the caller's context. Retries,
+    waits, renewals of credentials and changes of circuits are events of it. Requests carry
+    `traceparent` and `tracestate`, which are added before the request is signed. Only the API of
+    OpenTelemetry is needed; without an SDK it records nothing.
+
+    Args:
+        connector_names: True to use the names `connector.execute`, `connector.rest.request`,
+            `connector.execution.duration`, `connector.execution.count`, `connector.retry.count`
+            and `connector.circuit_breaker.state`, and to emit a log record `connector.error` for
+            each call that failed.
+        tracer_provider, meter_provider, logger_provider: the providers; by default the global ones.
+
+    Raises:
+        ConfigurationError: `opentelemetry-api` is not installed.
+    """
+
+    hears = (Event, AttemptStarted)
+
+    def __init__(
+        self,
+        *,
+        connector_names: bool = False,
+        tracer_provider: Any = None,
+        meter_provider: Any = None,
+        logger_provider: Any = None,
+    ) -> None:
+        try:
+            self._trace: Any = import_module("opentelemetry.trace")
+            metrics: Any = import_module("opentelemetry.metrics")
+            context: Any = import_module("opentelemetry.trace.propagation.tracecontext")
+        except ImportError:
+            raise ConfigurationError(
+                "The observer opentelemetry needs the package opentelemetry-api.",
+                path="observers.opentelemetry",
+                remedy=install("opentelemetry"),
+            ) from None
+        self._aliases: Mapping[str, str] = NAMES["connector"] if connector_names else {}
+        self._propagator = context.TraceContextTextMapPropagator()
+        self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
+        meter = metrics.get_meter("moorage", meter_provider=meter_provider)
+        self._instruments = {
+            name: getattr(meter, f"create_{metric['instrument']}")(
+                self._aliases.get(name, name),
+                unit=metric["unit"],
+                description=metric["description"],
+            )
+            for name, metric in NAMES["metrics"].items()
+        }
+        self._log: Any = None
+        if connector_names:
+            logs: Any = import_module("opentelemetry._logs")
+            self._error_level = logs.SeverityNumber.ERROR
+            self._log = logs.get_logger("moorage", logger_provider=logger_provider)
+        self._calls: WeakKeyDictionary[CallIdentity, _CallSpans] = WeakKeyDictionary()
+
+    def __call__(self, event: Event, /) -> None:
+        """Record an event."""
+        facts = facts_of(event)
+        if facts is None:  # an event that belongs to no call
+            self._happened(event, None)
+            return
+        call: CallIdentity = facts[0]
+        spans = self._calls.get(call)
+        if isinstance(event, CallStarted):
+            self._calls[call] = spans = self._started(event)
+            context = spans.span.get_span_context()
+            if context.is_valid:
+                call.trace_id = self._trace.format_trace_id(context.trace_id)
+        elif isinstance(event, CallFinished):
+            self._finished(event, self._calls.pop(call, None))
+        elif isinstance(event, AttemptStarted):
+            self._attempt_started(event, spans)
+        elif isinstance(event, AttemptFinished):
+            self._attempt_finished(event, spans)
+        else:
+            self._happened(event, spans)
+
+    def trace_headers(self, event: AttemptStarted, /) -> dict[str, str]:
+        """The headers that tell the vendor of the span of an attempt."""
+        headers: dict[str, str] = {}
+        spans = self._calls.get(facts_of(event)[0])
+        span = None if spans is None else spans.attempts.get(event.hedge)
+        if span is not None:
+            self._propagator.inject(headers, context=self._trace.set_span_in_context(span))
+        return headers
+
+    def _started(self, event: CallStarted) -> _CallSpans:
+        span = self._tracer.start_span(self._name("moorage.call"), start_time=_time(event.at))
+        if span.is_recording():
+            span.set_attributes(_attributes(event, _OF_SPANS))
+        return _CallSpans(span)
+
+    def _attempt_started(self, event: AttemptStarted, spans: _CallSpans | None) -> None:
+        if spans is None:
+            return
+        name = self._name("moorage.attempt")
+        if event.method is not None and not self._aliases:
+            name = event.method if event.route is None else f"{event.method} {event.route}"
+        span = self._tracer.start_span(
+            name,
+            context=self._trace.set_span_in_context(spans.span),
+            kind=self._trace.SpanKind.CLIENT,
+            start_time=_time(event.at),
+        )
+        spans.attempts[event.hedge] = span
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    **_attributes(event, _OF_METRICS),
+                    **_of_request(event),
+                    **_present(
+                        {
+                            "http.request.resend_count": event.attempt - 1 or None,
+                            "http.request.body.size": event.bytes_out,
+                            "moorage.hedge": event.hedge or None,
+                        }
+                    ),
+                }
+            )
+
+    def _attempt_finished(self, event: AttemptFinished, spans: _CallSpans | None) -> None:
+        ending = _present(
+            {"http.response.status_code": event.status, "error.type": _error_type(event)}
+        )
+        if event.method is not None:
+            attributes = {**_attributes(event, ("service",)), **_of_request(event), **ending}
+            self._instruments["http.client.request.duration"].record(event.duration, attributes)
+        span = None if spans is None else spans.attempts.pop(event.hedge, None)
+        if span is None:
+            return
+        size = _present({"http.response.body.size": event.bytes_in})
+        outcome = {"moorage.outcome": str(event.outcome)}
+        self._end(span, {**ending, **size, **outcome}, event.error, event.at)
+
+    def _finished(self, event: CallFinished, spans: _CallSpans | None) -> None:
+        metric = {**_attributes(event, _OF_METRICS), **_present({"error.type": event.error})}
+        self._instruments["moorage.call.duration"].record(event.duration, metric)
+        self._instruments["moorage.call.count"].add(1, metric)
+        if self._log is not None and event.error is not None:
+            self._log.emit(
+                event_name=self._name("moorage.error"),
+                timestamp=_time(event.at),
+                severity_number=self._error_level,
+                body=event.error,
+                attributes=_present({**_attributes(event, _OF_SPANS), "error.type": event.error}),
+            )
+        if spans is None:
+            return
+        interrupted = {"moorage.outcome": str(CallOutcome.UNKNOWN), "moorage.cancelled": True}
+        for span in list(spans.attempts.values()):
+            self._end(span, interrupted, None, event.at)
+        attributes = {
+            **_attributes(event, ("region",)),
+            "moorage.attempts": event.attempts,
+            "moorage.outcome": str(event.outcome),
+            **_present(
+                {
+                    "moorage.replayed": event.replayed or None,
+                    "moorage.cached": event.cached or None,
+                    "moorage.fallback": event.fallback or None,
+                    "moorage.cancelled": event.cancelled or None,
+                    "error.type": event.error,
+                }
+            ),
+        }
+        self._end(spans.span, attributes, event.error, event.at)
+
+    def _happened(self, event: Event, spans: _CallSpans | None) -> None:
+        """Record any other event, in the call's span, the current span, or a span of its own."""
+        span = self._trace.get_current_span() if spans is None else spans.span
+        own = None
+        if spans is None and not span.is_recording():
+            own = span = self._tracer.start_span("moorage.event", start_time=_time(event.at))
+        held_by = _present({"moorage.held_by": holder_of(event)})
+        if span.is_recording():
+            name = type(event).__name__
+            fields = {f"moorage.{key}": value for key, value in fields_of(event).items()}
+            span.add_event(f"moorage.{name}", {**fields, **held_by}, timestamp=_time(event.at))
+        if own is not None:
+            own.end(end_time=_time(event.at))
+        self._measure(event, {**_attributes(event, _OF_METRICS), **held_by})
+
+    def _measure(self, event: Event, attributes: dict[str, Any]) -> None:
+        if isinstance(event, (RetryScheduled, RateLimitWaited, BulkheadWaited)):
+            self._instruments["moorage.wait.duration"].record(event.delay, attributes)
+        if isinstance(event, RetryScheduled):
+            self._instruments["moorage.retry.count"].add(1, _attributes(event, _OF_METRICS))
+        elif isinstance(event, VendorPaused):
+            self._instruments["moorage.pause.duration"].record(event.delay, attributes)
+        elif isinstance(event, CallRefused):
+            attributes["error.type"] = event.error
+            self._instruments["moorage.refusal.count"].add(1, attributes)
+        elif isinstance(event, CircuitChanged):
+            state = CIRCUIT_STATES.get(event.state, CIRCUIT_OPEN)
+            circuit = _attributes(event, ("service", "circuit"))
+            self._instruments["moorage.circuit.state"].set(state, circuit)
+        elif isinstance(event, LogEntriesLost):
+            self._instruments["moorage.log.lost"].add(event.entries)
+
+    def _end(
+        self, span: Any, attributes: Mapping[str, Any], error: str | None, at: datetime
+    ) -> None:
+        if span.is_recording():
+            span.set_attributes(attributes)
+            if error is not None:
+                span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, error))
+        span.end(end_time=_time(at))
+
+    def _name(self, name: str) -> str:
+        return self._aliases.get(name, name)
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _attributes(event: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return _present({f"moorage.{name}": getattr(event, name) for name in names})
+
+
+def _of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
+    return _present(
+        {
+            "http.request.method": event.method,
+            "server.address": event.host,
+            "url.template": event.route,
+        }
+    )
+
+
+def _error_type(event: AttemptFinished) -> str | None:
+    """The type of the error by the conventions for HTTP: the status, if there is one."""
+    return str(event.status) if event.error and event.status else event.error
+
+
+def _time(moment: datetime) -> int:
+    """Nanoseconds since 1970."""
+    return int(moment.timestamp() * 1e6) * 1000

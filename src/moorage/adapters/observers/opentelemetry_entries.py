@@ -1,0 +1,129 @@
+"""Spans of OpenTelemetry for entries of inbox and outbox, by the conventions for messaging."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.values.installation import install
+from moorage.domain.values.trace_context import TraceContext
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.domain.entries.queue import Entry
+
+SYSTEM: Final = "moorage"
+"""The `messaging.system` of inbox and outbox."""
+
+
+class OpenTelemetryEntries:
+    """An `EntryTracing` that makes spans of OpenTelemetry.
+
+    Storing an entry is a span `send outbox` or `send inbox`, whose context is stored with the
+    entry. The work of an entry is a span `process outbox` or `process inbox`: a child of that span,
+    even in another process, and linked to it and to the span that is current in the worker. A
+    webhook that arrives with `traceparent` is linked to it, and continues that trace if no span is
+    current.
+
+    Args:
+        tracer_provider: the provider of tracers; by default the global one.
+
+    Raises:
+        ConfigurationError: `opentelemetry-api` is not installed.
+    """
+
+    def __init__(self, *, tracer_provider: Any = None) -> None:
+        try:
+            self._trace: Any = import_module("opentelemetry.trace")
+            context: Any = import_module("opentelemetry.trace.propagation.tracecontext")
+        except ImportError:
+            raise ConfigurationError(
+                "Traces of entries need the package opentelemetry-api.",
+                path="tracing",
+                remedy=install("opentelemetry"),
+            ) from None
+        self._propagator = context.TraceContextTextMapPropagator()
+        self._tracer = self._trace.get_tracer(SYSTEM, tracer_provider=tracer_provider)
+
+    @contextmanager
+    def sending(
+        self, queue: str, entry: Entry, incoming: TraceContext | None, /
+    ) -> Generator[TraceContext | None]:
+        """Surround the storing of an entry with a span, and return its context."""
+        origin = self._context_of(incoming)
+        has_parent = self._trace.get_current_span().get_span_context().is_valid
+        span = self._tracer.start_span(
+            f"send {queue}",
+            context=None if has_parent else origin,
+            kind=self._trace.SpanKind.PRODUCER,
+            links=self._links(origin),
+            attributes=_attributes("send", queue, entry),
+        )
+        with self._current(span):
+            headers: dict[str, str] = {}
+            self._propagator.inject(headers)
+            yield TraceContext.of(headers)
+
+    @contextmanager
+    def processing(self, queue: str, entry: Entry, /) -> Generator[None]:
+        """Surround the work of an entry with a span that continues the stored trace."""
+        origin = self._context_of(entry.trace)
+        ambient = (
+            None
+            if origin is None
+            else self._trace.set_span_in_context(self._trace.get_current_span())
+        )
+        span = self._tracer.start_span(
+            f"process {queue}",
+            context=origin,
+            kind=self._trace.SpanKind.CONSUMER,
+            links=self._links(origin, ambient),
+            attributes=_attributes("process", queue, entry),
+        )
+        with self._current(span):
+            yield
+
+    @contextmanager
+    def _current(self, span: Any) -> Generator[None]:
+        """Make a span the current one, note the class of an error, and end it."""
+        with self._trace.use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
+            try:
+                yield
+            except Exception as error:
+                name = type(error).__name__
+                span.set_attribute("error.type", name)
+                span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, name))
+                raise
+
+    def _context_of(self, stored: TraceContext | None) -> Any:
+        """The context of OpenTelemetry for stored texts; None without valid ones."""
+        if stored is None:
+            return None
+        context = self._propagator.extract(stored.headers())
+        span = self._trace.get_current_span(context)
+        return context if span.get_span_context().is_valid else None
+
+    def _links(self, *contexts: Any) -> list[Any]:
+        spans = [self._trace.get_current_span(context) for context in contexts if context]
+        places = [span.get_span_context() for span in spans]
+        return [self._trace.Link(place) for place in places if place.is_valid]
+
+
+def _attributes(action: str, queue: str, entry: Entry) -> dict[str, Any]:
+    attributes = {
+        "messaging.system": SYSTEM,
+        "messaging.operation.name": action,
+        "messaging.operation.type": action,
+        "messaging.destination.name": queue,
+        "messaging.message.id": entry.id,
+        "moorage.target": entry.target,
+        "moorage.operation": entry.operation,
+        "moorage.tenant": entry.tenant,
+        "moorage.attempts": entry.attempts or None,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}

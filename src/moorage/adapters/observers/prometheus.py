@@ -1,0 +1,167 @@
+"""An observer that counts calls for Prometheus, with `moorage[prometheus]`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from moorage.adapters.observers._description import (
+    CIRCUIT_OPEN,
+    CIRCUIT_STATES,
+    NAMES,
+    holder_of,
+)
+from moorage.domain.observation.events import (
+    AttemptFinished,
+    BulkheadWaited,
+    CallFinished,
+    CallRefused,
+    CircuitChanged,
+    Event,
+    LogEntriesLost,
+    RateLimitWaited,
+    RetryScheduled,
+    VendorPaused,
+)
+from moorage.domain.values.durations import count
+from moorage.domain.values.installation import install
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+OTHER: Final = "other"
+"""The label of whatever is beyond the limit of a label's values."""
+
+_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LONGEST_ID: Final = 64
+
+
+def exemplar_of(event: Event) -> Mapping[str, str] | None:
+    """The correlation id of a call, unless it is too long for an exemplar."""
+    request_id = event.request_id or ""
+    return {"request_id": request_id} if 0 < len(request_id) <= _LONGEST_ID else None
+
+
+class _Metrics:
+    """The metrics of a registry, which its observers share, by the names in their table."""
+
+    def __init__(self, client: Any, registry: Any) -> None:
+        options: dict[str, dict[str, Any]] = {
+            "histogram": {"buckets": _BUCKETS},
+            "gauge": {"multiprocess_mode": "mostrecent"},
+        }
+        self._metrics = {
+            name: getattr(client, about["type"].capitalize())(
+                name,
+                about["description"],
+                about["labels"],
+                registry=registry,
+                **options.get(about["type"], {}),
+            )
+            for name, about in NAMES["prometheus"].items()
+        }
+
+        self._series: dict[tuple[str, ...], Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._metrics[f"moorage_{name}"]
+
+    def series(self, name: str, *labels: str) -> Any:
+        """One series of a metric; finding it here is quicker than the client's own search."""
+        key = (name, *labels)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self[name].labels(*labels)
+        return series
+
+
+_METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
+
+
+class PrometheusObserver:
+    """Counts and measures calls, attempts, retries and refusals by service and operation.
+
+    No label has the value of a URL, a key, a tenant or a person, so their number does not add
+    series. Services and operations beyond `max_operations` are counted as "other". It also works
+    in the multiprocess mode of prometheus-client, where there are no exemplars.
+
+    Args:
+        registry: the registry of the metrics; by default the global one. Observers of the same
+            registry share its metrics.
+        max_operations: the maximum number of pairs of a service and an operation or circuit.
+        exemplar: makes the exemplar of a call's duration; by default its correlation id.
+
+    Raises:
+        ConfigurationError: `prometheus-client` is not installed.
+    """
+
+    hears = (
+        *(AttemptFinished, CallFinished, CallRefused, CircuitChanged),
+        *(LogEntriesLost, RetryScheduled, RateLimitWaited, BulkheadWaited, VendorPaused),
+    )
+
+    def __init__(
+        self,
+        registry: Any = None,
+        *,
+        max_operations: int = 1_000,
+        exemplar: Callable[[Event], Mapping[str, str] | None] = exemplar_of,
+    ) -> None:
+        try:
+            client: Any = import_module("prometheus_client")
+        except ImportError:
+            raise ConfigurationError(
+                "The observer prometheus needs the package prometheus-client.",
+                path="observers.prometheus",
+                remedy=install("prometheus"),
+            ) from None
+        self._most = count(max_operations, "max_operations")
+        self._exemplar = exemplar
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
+        registry = client.REGISTRY if registry is None else registry
+        metrics = _METRICS.get(registry)
+        if metrics is None:
+            metrics = _METRICS[registry] = _Metrics(client, registry)
+        self._metrics = metrics
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event."""
+        metrics = self._metrics
+        if isinstance(event, LogEntriesLost):
+            metrics["log_entries_lost_total"].inc(event.entries)
+            return
+        if isinstance(event, CircuitChanged):
+            circuit = self._labels(event.service, event.circuit)
+            state = CIRCUIT_STATES.get(event.state, CIRCUIT_OPEN)
+            metrics.series("circuit_state", *circuit).set(state)
+            metrics.series("circuit_changes_total", *circuit, event.state.value).inc()
+            return
+        pair = self._labels(event.service, event.operation or "")
+        if isinstance(event, CallFinished):
+            error = event.error or ("cancelled" if event.cancelled else "")
+            exemplar = self._exemplar(event)
+            metrics.series("call_duration_seconds", *pair, error).observe(event.duration, exemplar)
+            metrics.series("outcomes_total", *pair, event.outcome.value).inc()
+        elif isinstance(event, AttemptFinished):
+            status = "" if event.status is None else str(event.status)
+            metrics.series("attempts_total", *pair, status, event.error or "").inc()
+        elif isinstance(event, CallRefused):
+            metrics.series("refusals_total", *pair, event.error).inc()
+        elif isinstance(event, VendorPaused):
+            metrics.series("vendor_pause_seconds_total", *pair).inc(event.delay)
+        elif isinstance(event, (BulkheadWaited, RateLimitWaited, RetryScheduled)):
+            wait = metrics.series("wait_duration_seconds", *pair, str(holder_of(event)))
+            wait.observe(event.delay)
+            if isinstance(event, RetryScheduled):
+                metrics.series("retries_total", *pair, event.error).inc()
+
+    def _labels(self, service: str, name: str) -> tuple[str, str]:
+        """The service and its operation or circuit, within the limit of their number."""
+        pair = service, name
+        if pair in self._pairs:
+            return pair
+        if len(self._pairs) >= self._most:
+            return OTHER, OTHER
+        return self._pairs.setdefault(pair, pair)

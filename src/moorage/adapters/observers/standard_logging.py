@@ -1,0 +1,55 @@
+"""An observer that writes events with the standard library's logging."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.observers._description import fields_of, level_of, place_of
+from moorage.domain.observation.events import AttemptFinished, AttemptStarted, CallFinished, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PREFIX: Final = "moorage_"
+
+
+class LoggingObserver:
+    """Writes one log record for each event.
+
+    The message is for people. The fields of the event are attributes of the record, such as
+    `moorage_service`, so that formatters for JSON, structlog's among them, write them as well. The
+    level is DEBUG for starts, attempts and the cache, INFO for a successful call, WARNING for a
+    refusal, retry or pause, and ERROR for a call that failed.
+
+    Args:
+        logger: the logger, or its name.
+    """
+
+    hears = (Event, AttemptStarted)
+
+    def __init__(self, logger: str | logging.Logger = "moorage") -> None:
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+
+    def __call__(self, event: Event, /) -> None:
+        """Write the record of an event, if the logger takes its level."""
+        level = level_of(event)
+        if not self._logger.isEnabledFor(level):
+            return
+        extra = {_PREFIX + name: value for name, value in fields_of(event).items()}
+        extra[f"{_PREFIX}event"] = type(event).__name__
+        self._logger.log(level, "%s", _message(event, extra), extra=extra)
+
+
+def _message(event: Event, extra: Mapping[str, object]) -> str:
+    """The event as a sentence."""
+    details = ""
+    if isinstance(event, CallFinished):
+        outcome = "cancelled" if event.cancelled else event.error or "succeeded"
+        details = f": {outcome} after {event.duration:.3f} s and {event.attempts} attempts"
+    elif isinstance(event, AttemptFinished):
+        outcome = event.error or "succeeded"
+        details = f": attempt {event.attempt} {outcome} after {event.duration:.3f} s"
+    elif f"{_PREFIX}error" in extra:
+        details = f": {extra[f'{_PREFIX}error']}"
+    return f"{type(event).__name__} {place_of(event)}{details}"

@@ -1,0 +1,316 @@
+"""Batches of commands from callers of one event loop, which share round trips.
+
+Laws:
+
+1. One batch at a time is sent; later commands wait for the next batch.
+2. A separate task sends it, so that a cancelled caller does not cancel the others.
+3. If a batch times out, the commands that wait behind it fail too.
+4. The grants of a caller who has left before the reply are returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from redis import exceptions as wrong
+
+from moorage.adapters.state._redis_server import UnsentError
+from moorage.adapters.state._redis_wire import CompareAndSwap, decode_reply
+from moorage.domain.resilience.admission import Admission, unclaimed
+from moorage.domain.values.durations import bounded
+from moorage.errors import ConnectorError, StateUnavailable
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future, Task
+    from collections import deque
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from moorage.adapters.state._redis_async import AsyncClusterConnection, AsyncServerConnection
+    from moorage.adapters.state._redis_wire import ScriptCall, ScriptCalls, SwapResult
+    from moorage.domain.state.commands import Command
+
+REQUEST_ERRORS: Final = (
+    UnsentError,
+    wrong.RedisError,
+    wrong.RedisClusterException,
+    ConnectorError,
+    OSError,
+)
+"""The errors of a request."""
+
+MAX_BATCH: Final = 128
+"""The maximum number of commands in one call of the script, during which Redis serves no other."""
+
+_MAX_TIMEOUTS: Final = 4
+_FIRST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.02
+
+_QueuedCall: TypeAlias = "tuple[ScriptCall, Future[Any] | None, Command[Any] | None, float]"
+"""A script call, the future of its caller if there is one, its command, and its timeout."""
+_QueuedSwap: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
+"""A command to execute by compare-and-swap, the future of its caller, and its timeout."""
+
+
+def pauses(timeout: float, until: float = inf) -> Iterator[float]:
+    """Yield the pauses after each conflict with another caller, for four timeouts in total.
+
+    Args:
+        timeout: the store's timeout in seconds.
+        until: the caller's deadline, as a time of `monotonic()`.
+
+    Raises:
+        StateUnavailable: the four timeouts or the caller's deadline are over.
+    """
+    until, pause = min(until, time.monotonic() + _MAX_TIMEOUTS * timeout), _FIRST_PAUSE
+    while time.monotonic() < until:
+        yield pause * (0.5 + random.random() / 2)  # noqa: S311 - it only spreads callers
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    raise StateUnavailable(
+        "Other callers kept changing the same state first.",
+        remedy="Use fewer callers for this key.",
+    )
+
+
+def can_resend(error: BaseException, *, once: bool) -> bool:
+    """Return whether a posted command is sent again with the next one, after this error.
+
+    A command that Redis has refused would be refused again.
+    """
+    if isinstance(error, UnsentError):
+        return True
+    return not once and isinstance(error, (wrong.ConnectionError, wrong.TimeoutError))
+
+
+class Batcher:
+    """The queues of commands, and the tasks that send them while a queue has any."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        connection: AsyncServerConnection | AsyncClusterConnection,
+        *,
+        script_calls: ScriptCalls,
+        timeout: float,
+        posted: deque[Command[Any]],
+        error_of: Callable[[BaseException], ConnectorError],
+    ) -> None:
+        self.loop = loop
+        self._connection = connection
+        self._script_calls = script_calls
+        self._timeout = timeout
+        self._posted = posted
+        self._error_of = error_of
+        self._calls: list[_QueuedCall] = []
+        self._swaps: list[_QueuedSwap] = []
+        self._send_task: Task[None] | None = None
+        self._swap_task: Task[None] | None = None
+
+    def idle(self) -> bool:
+        """Return whether both queues are empty."""
+        return self._send_task is None and self._swap_task is None
+
+    async def send(
+        self,
+        call: ScriptCall,
+        timeout: float | None = None,
+        command: Command[Any] | None = None,
+    ) -> Any:
+        """Return the script's reply, if it arrives within `timeout` seconds."""
+        future: Future[Any] = self.loop.create_future()
+        timeout = bounded(self._timeout, timeout)
+        self._calls.append((call, future, command, timeout))
+        if self._send_task is None:
+            self._send_task = self.loop.create_task(self._send_all())
+        try:
+            return await self._in_time(future, timeout)
+        except asyncio.CancelledError:
+            # Its reply may have arrived in the same iteration of the loop.
+            if not future.cancelled() and future.exception() is None:
+                self._return_unread(call, command, future.result())
+            raise
+
+    async def swap(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """Return the answer to a command that is executed by compare-and-swap, within a timeout."""
+        future: Future[Any] = self.loop.create_future()
+        self._swaps.append((command, future, bounded(self._timeout, timeout)))
+        if self._swap_task is None:
+            self._swap_task = self.loop.create_task(self._swap_all())
+        try:
+            answer, error = await self._in_time(future, timeout)
+        except asyncio.CancelledError:
+            # Its answer may have been decided in the same iteration of the loop.
+            if not future.cancelled() and future.exception() is None:
+                self._return_undelivered(command, future.result())
+            raise
+        if error is not None:
+            raise error
+        return answer
+
+    async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
+        """Return the result of a future; a batch continues without a caller that timed out."""
+        if timeout is None:
+            return await future
+        timer = self.loop.call_later(timeout, self._time_out, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def _time_out(self, future: Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(self._error_of(wrong.TimeoutError()))
+
+    def post(self, command: Command[Any], call: ScriptCall | None) -> None:
+        """Queue a command without a caller that waits for its answer."""
+        if call is not None:
+            self._calls.append((call, None, command, self._timeout))
+            if self._send_task is None:
+                self._send_task = self.loop.create_task(self._send_all())
+        else:
+            self._swaps.append((command, None, self._timeout))
+            if self._swap_task is None:
+                self._swap_task = self.loop.create_task(self._swap_all())
+
+    async def finish(self) -> None:
+        """Wait until both queues are empty."""
+        while tasks := [task for task in (self._send_task, self._swap_task) if task is not None]:
+            await asyncio.wait(tasks)
+
+    async def _send_all(self) -> None:
+        try:
+            while self._calls:
+                batch, self._calls = self._calls[:MAX_BATCH], self._calls[MAX_BATCH:]
+                await self._send_batch([queued for queued in batch if _is_awaited(queued[1])])
+        except BaseException as error:
+            self._fail(self._calls, error)
+            self._calls = []
+            raise
+        finally:
+            self._send_task = None
+
+    async def _send_batch(self, batch: list[_QueuedCall], *, again: bool = True) -> None:
+        if not batch:
+            return
+        try:
+            timeout = max(timeout for _, _, _, timeout in batch)
+            replies = await self._request([call for call, *_ in batch], timeout)
+        except wrong.ConnectionError as error:
+            last = [queued for queued in batch if queued[0].once or not again]
+            self._fail(last, error)
+            await self._send_batch([queued for queued in batch if queued not in last], again=False)
+        except BaseException as error:
+            self._fail(batch, error)
+            if isinstance(error, wrong.TimeoutError):
+                self._fail(self._calls, _unsent(error))
+                self._calls = []
+            if not isinstance(error, REQUEST_ERRORS):
+                raise
+        else:
+            for (call, future, command, _), reply in zip(batch, replies, strict=True):
+                if future is not None and not future.done():
+                    future.set_result(reply)
+                elif future is not None:
+                    self._return_unread(call, command, reply)
+
+    def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
+        """Return the grants of the script to a caller who has left before the reply."""
+        if isinstance(command, Admission):
+            with suppress(StateUnavailable):
+                self._post_all(unclaimed(command, decode_reply(call, reply)))
+
+    def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
+        """Return the grants of a swap to a caller who has left before it was written."""
+        answer, error = result
+        if error is None:
+            self._post_all(unclaimed(command, answer))
+
+    def _post_all(self, commands: Iterable[Command[Any]]) -> None:
+        for command in commands:
+            self.post(command, self._script_calls.of(command))
+
+    async def _request(self, batch: Sequence[ScriptCall], timeout: float) -> list[Any]:
+        sent = False
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.ready()
+                sent = True
+                return await self._connection.run_batch(batch)
+        except wrong.ReadOnlyError:
+            await self._connection.drop()
+            raise
+        except wrong.ResponseError:
+            raise
+        except TimeoutError as error:
+            await self._connection.drop()
+            if sent:
+                raise wrong.TimeoutError from None
+            raise UnsentError from error
+        except BaseException:
+            # The connection may have an unread reply.
+            await self._connection.drop()
+            raise
+
+    def _fail(self, batch: Sequence[_QueuedCall], error: BaseException) -> None:
+        for call, future, command, _ in batch:
+            if future is not None:
+                if not future.done():
+                    future.set_exception(self._error_of(error))
+            elif command is not None and can_resend(error, once=call.once):
+                self._posted.append(command)
+
+    async def _swap_all(self) -> None:
+        try:
+            while self._swaps:
+                batch, self._swaps = self._swaps[:MAX_BATCH], self._swaps[MAX_BATCH:]
+                await self._swap_batch([queued for queued in batch if _is_awaited(queued[1])])
+        except BaseException as error:
+            self._drop(self._swaps, error)
+            self._swaps = []
+            raise
+        finally:
+            self._swap_task = None
+
+    async def _swap_batch(self, batch: list[_QueuedSwap]) -> None:
+        if not batch:
+            return
+        swap = CompareAndSwap(self._script_calls, [command for command, *_ in batch])
+        timeout = max(timeout for _, _, timeout in batch)
+        waits = pauses(self._timeout)
+        try:
+            while True:
+                stored = decode_reply(swap.read, await self.send(swap.read, timeout))
+                write = swap.decide(stored)
+                if write is None or await self.send(write, timeout):
+                    break
+                await asyncio.sleep(next(waits))
+        except BaseException as error:
+            self._drop(batch, error)
+            if not isinstance(error, REQUEST_ERRORS):
+                raise
+        else:
+            for (command, future, _), result in zip(batch, swap.results, strict=True):
+                if future is not None and not future.done():
+                    future.set_result(result)
+                elif future is not None:
+                    self._return_undelivered(command, result)
+
+    def _drop(self, batch: Sequence[_QueuedSwap], error: BaseException) -> None:
+        for _, future, _ in batch:
+            if future is not None and not future.done():
+                future.set_exception(self._error_of(error))
+
+
+def _is_awaited(future: Future[Any] | None) -> bool:
+    """Return whether a command is still needed: its caller waits, or it was posted without one."""
+    return future is None or not future.done()
+
+
+def _unsent(cause: BaseException) -> UnsentError:
+    error = UnsentError()
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,46 @@
+"""Chooses how entries of inbox and outbox are traced."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from moorage.domain.entries.queue import Entry
+    from moorage.domain.values.trace_context import TraceContext
+    from moorage.ports.entry_tracing import EntryTracing
+
+
+class HostTracing:
+    """Traces entries with OpenTelemetry as soon as the program has imported it.
+
+    A program that does not use OpenTelemetry stores no context, and nothing is imported for it.
+    """
+
+    @cached_property
+    def _tracing(self) -> EntryTracing:
+        from moorage.adapters.observers.opentelemetry_entries import (
+            OpenTelemetryEntries,
+        )
+
+        return OpenTelemetryEntries()
+
+    def sending(
+        self, queue: str, entry: Entry, incoming: TraceContext | None, /
+    ) -> AbstractContextManager[TraceContext | None]:
+        """Surround the storing of an entry."""
+        if _is_used():
+            return self._tracing.sending(queue, entry, incoming)
+        return nullcontext()
+
+    def processing(self, queue: str, entry: Entry, /) -> AbstractContextManager[None]:
+        """Surround the work of an entry."""
+        return self._tracing.processing(queue, entry) if _is_used() else nullcontext()
+
+
+def _is_used() -> bool:
+    return sys.modules.get("opentelemetry.trace") is not None
