@@ -1,4 +1,4 @@
-"""Write what every command is, out of the command line itself, as a hook of mkdocs."""
+"""Writes the page of every command from the command line itself, as a hook of mkdocs."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
 from moorage.config.structure import expectation
 from moorage.config.tables import CONFIGURATION
-from moorage.wiring.installed_vendors import KINDS
+from moorage.contracts.catalog import CONTRACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +62,10 @@ def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str
             yield _kind(path, kind, inner, inside)
     elif name == "tenants":
         yield f"## `[{path}]`\n\n{_TENANTS}\n"
-    elif name == KINDS[0]:
-        title = ", ".join(f"`[{kind}]`" for kind in KINDS)
+    elif name == next(iter(CONTRACTS)):
+        title = ", ".join(f"`[{kind}]`" for kind in CONTRACTS)
         yield _section(title, _table(inner), inside)
-    elif isinstance(inner, Table) and name not in KINDS:
+    elif isinstance(inner, Table) and name not in CONTRACTS:
         yield _section(f"`[{path}]`", inner, inside)
 
 

@@ -1,4 +1,4 @@
-"""Interrupt calls at random instants, and count what is left behind.
+"""Interrupt calls at random instants, and count the grants that are left behind.
 
 A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
 happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
@@ -46,7 +46,7 @@ class Timer:
     armed = False
 
     def __call__(self, *_: object) -> None:
-        """Be told by the system that it is time."""
+        """Handle the timer's signal."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt
@@ -155,7 +155,7 @@ def keys(times: int) -> str:
 
 
 def main(times: int) -> None:
-    """Interrupt everything so many times, and print what was left behind."""
+    """Interrupt each case this many times, and print the remaining grants."""
     signal.signal(signal.SIGALRM, TIMER)
     # An interruption of a destructor is only reported there, as noise of this method.
     sys.unraisablehook = lambda _: None

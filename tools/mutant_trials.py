@@ -188,7 +188,7 @@ def change_of(path: Path, name: str) -> Change:
 
 
 def make_mutants(workers: int) -> list[Change]:
-    """Write all mutants; from now on they are what is imported."""
+    """Write all mutants, which are imported from then on."""
     set_mutant_under_test("mutant_generation")
     WORK.mkdir(exist_ok=True)
     copy_src_dir()
@@ -272,7 +272,7 @@ class Tests:
         return list(dict.fromkeys([*near, *self._reaching(mutant.path, mutant.span)]))
 
     def near(self, mutant: Change) -> list[int]:
-        """The first of those that reach what is changed, or else a line above it, or any line.
+        """The first tests that reach the changed line, or else a line above it, or any line.
 
         They are as many as take so long, and at least one if there is any.
         """

@@ -1,4 +1,4 @@
-"""Break the decisions and flows on purpose, and ask whether a test notices.
+"""Change the decisions and flows on purpose, and check that a test notices.
 
 mutmut makes the mutants, and `mutant_trials` tries them; this script gives the verdict. A mutant
 that its tests do not notice must be explained in `tests/mutants-explained.toml`, by the lines it
@@ -40,7 +40,7 @@ NOTICED = Path("tests/mutants-noticed.txt")
 
 
 def explained() -> set[Change]:
-    """Read the survivors that somebody has explained."""
+    """Read the explained survivors."""
     entries = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
     unreasoned = [entry for entry in entries if not entry.get("because")]
     if unreasoned:
@@ -83,7 +83,7 @@ def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
 
 
 def main() -> int:
-    """Try the mutants and say what the tests are worth."""
+    """Try the mutants, and print the result."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("only", nargs="*", help="patterns, such as 'moorage.domain.*'")
     parser.add_argument("--minutes", type=float, default=60)

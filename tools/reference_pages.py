@@ -8,12 +8,13 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import moorage
-from moorage import testing
+from moorage import testing, vendor_sdk
+from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 
 class Page(NamedTuple):
-    """One page: where it is, what it is called, and which names it holds.
+    """One page: its path, its title, and the names it documents.
 
     A name without a module is one that `moorage` exports; `module:name` is one to import from
     there, `module:*` is everything public that the module defines, and `module:` the module.
@@ -49,7 +50,7 @@ def _vendors(kind: str) -> Iterator[str]:
             yield from (f"{sandbox}:{item}" for item in custom if item.endswith("Sandbox"))
 
 
-PAGES: Final = (
+_PAGES: Final = (
     Page(
         "calling",
         "Calling services",
@@ -184,6 +185,51 @@ PAGES: Final = (
         ),
     ),
     Page(
+        "health",
+        "Health",
+        "The health of services, stores and queues. *Check the health of integrations* shows it at"
+        " work.",
+        (
+            "HealthMonitor",
+            "AsyncHealthMonitor",
+            "HealthSettings",
+            "HealthPolicy",
+            "Probe",
+            "HealthSignals",
+            "HealthState",
+            "moorage.domain.monitoring.health:Health",
+            "moorage.domain.monitoring.health:ServiceHealth",
+            "moorage.domain.monitoring.health:HealthReason",
+            "moorage.domain.monitoring.health:Concern",
+            "moorage.domain.monitoring.health:Backlog",
+            "moorage.domain.monitoring.health:Expiry",
+            "moorage.hub.certificates:certificate_expiries",
+            "HealthApp",
+            "AsyncHealthApp",
+        ),
+    ),
+    Page(
+        "alerts",
+        "Alerts",
+        "Rules, and the runner that evaluates them. *Alert people* shows them at work.",
+        (
+            "moorage.hub.alerts:AlertRunner",
+            "moorage.hub.alerts:AlertRound",
+            "moorage.domain.monitoring.alerts:AlertRule",
+            "moorage.domain.monitoring.alerts:Severity",
+            "moorage.domain.monitoring.alerts:Silence",
+            "moorage.domain.monitoring.alerts:Alert",
+            "moorage.domain.monitoring.alerts:Notification",
+            "moorage.domain.monitoring.alerts:AlertNotice",
+            "moorage.domain.monitoring.alert_book:AlertDelivery",
+            "moorage.domain.monitoring.alert_book:AlertBook",
+            "moorage.domain.monitoring.alert_settings:AlertSettings",
+            "moorage.domain.monitoring.alert_settings:ChannelSettings",
+            "moorage.domain.monitoring.alert_figures:FigureQuery",
+            "moorage.domain.monitoring.alert_figures:CallFigures",
+        ),
+    ),
+    Page(
         "identity",
         "Credentials and secrets",
         "Who we say we are to a service.",
@@ -231,8 +277,7 @@ PAGES: Final = (
     Page(
         "contracts",
         "Contracts",
-        "Vendors behind words that none of them owns: the hub, its accounts and routes, and what a"
-        " vendor is made of.",
+        "Vendors behind words that none of them owns: the hub, its accounts and routes.",
         (
             "open",
             "aopen",
@@ -251,8 +296,18 @@ PAGES: Final = (
             "moorage.config:Migrated",
             "ConfigurationWarning",
             "moorage.contracts.routes:Prefer",
-            "moorage.contracts.vendor:*",
-            "moorage.contracts.wire:*",
+        ),
+    ),
+    Page(
+        "vendor-sdk",
+        "What vendors are written with",
+        "Everything that a vendor imports besides the values of its contract. `moorage.vendor_sdk`"
+        " has these names, and those of `moorage` that vendors need, such as `Request`, `Service`"
+        " and the errors. *Write a vendor of your own* shows them at work.",
+        tuple(
+            f"moorage.vendor_sdk:{name}"
+            for name in vendor_sdk.__all__
+            if name not in moorage.__all__ and callable(getattr(vendor_sdk, name))
         ),
     ),
     Page(
@@ -260,8 +315,8 @@ PAGES: Final = (
         "Mail",
         "What is sent, what became of it, and the vendors. *Send mail* shows them at work.",
         (
-            "moorage.faces.email:Email",
-            "moorage.faces.email:AsyncEmail",
+            "moorage.operations.email:Email",
+            "moorage.operations.email:AsyncEmail",
             "moorage.contracts.email:*",
             "moorage.contracts.email_address:*",
             "moorage.contracts.email_bulk:*",
@@ -279,8 +334,8 @@ PAGES: Final = (
         "Text messages",
         "What is sent, what became of it, and who sends. *Send text messages* shows them at work.",
         (
-            "moorage.faces.sms:Sms",
-            "moorage.faces.sms:AsyncSms",
+            "moorage.operations.sms:Sms",
+            "moorage.operations.sms:AsyncSms",
             "moorage.contracts.sms:*",
             "moorage.contracts.sms:segments",
             "moorage.contracts.calling_codes:country_of",
@@ -295,8 +350,8 @@ PAGES: Final = (
         "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
         " work.",
         (
-            "moorage.faces.shipping:Shipping",
-            "moorage.faces.shipping:AsyncShipping",
+            "moorage.operations.shipping:Shipping",
+            "moorage.operations.shipping:AsyncShipping",
             "moorage.contracts.address:Address",
             "moorage.contracts.shipping.parcels:*",
             "moorage.contracts.shipping.units:*",
@@ -314,10 +369,10 @@ PAGES: Final = (
         "Files",
         "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",
         (
-            "moorage.faces.storage:Storage",
-            "moorage.faces.storage:AsyncStorage",
-            "moorage.faces.storage:Download",
-            "moorage.faces.storage:AsyncDownload",
+            "moorage.operations.storage:Storage",
+            "moorage.operations.storage:AsyncStorage",
+            "moorage.operations.storage:Download",
+            "moorage.operations.storage:AsyncDownload",
             "moorage.contracts.storage:*",
             "moorage.contracts.checksum:Checksum",
             "moorage.contracts.checksum:ChecksumAlgorithm",
@@ -332,8 +387,8 @@ PAGES: Final = (
         "Payments",
         "What is paid, what became of it, and who takes it. *Take payments* shows them at work.",
         (
-            "moorage.faces.payments:Payments",
-            "moorage.faces.payments:AsyncPayments",
+            "moorage.operations.payments:Payments",
+            "moorage.operations.payments:AsyncPayments",
             "moorage.contracts.payments.requests:*",
             "moorage.contracts.payments.values:*",
             "moorage.contracts.payments.states:*",
@@ -486,3 +541,26 @@ def members_of(name: str) -> list[tuple[str, Any]]:
     if target != "*":
         return [(target, getattr(home, target))]
     return list(_public(home))
+
+
+def _pages_of_contracts() -> Iterator[Page]:
+    """A page for each contract that has none above."""
+    existing = {page.path for page in _PAGES}
+    for kind, title in CONTRACTS.items():
+        if kind in existing:
+            continue
+        name = kind.capitalize()
+        yield Page(
+            kind,
+            title,
+            f"The operations on {title.lower()}, their values, and the vendors.",
+            (
+                f"moorage.operations.{kind}:{name}",
+                f"moorage.operations.{kind}:Async{name}",
+                *(f"{module.__name__}:*" for module in contract(kind).values),
+                *_vendors(kind),
+            ),
+        )
+
+
+PAGES: Final = (*_PAGES, *_pages_of_contracts())

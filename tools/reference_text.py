@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 import moorage
-from moorage import testing
+from moorage import testing, vendor_sdk
 from tools.reference_pages import Page, members_of
 
 _SECTIONS: Final = {"Args": "Parameters", "Attributes": "Attributes", "Raises": "Raises"}
@@ -50,7 +50,7 @@ def text_of(page: Page) -> str:
     parts = [f"# {page.title}", page.about]
     for entry in page.names:
         for name, value in members_of(entry):
-            homes = (moorage, testing)
+            homes = (moorage, vendor_sdk, testing)
             exported = [home.__name__ for home in homes if name in home.__all__]
             home = exported[0] if exported else getattr(value, "__module__", "")
             parts.extend(_described(name, value, home))
@@ -139,13 +139,16 @@ def _split(parameters: str) -> Iterator[str]:
 def _of_attrs(kind: type[Any]) -> str:
     lines: list[str] = []
     keywords = False
+    accepts = inspect.get_annotations(kind.__init__)
     for field in attrs.fields(kind):
         if not field.init:
             continue
         if field.kw_only and not keywords:
             lines.append("*,")
             keywords = True
-        shown = f"{(field.alias or field.name).lstrip('_')}: {_annotation(field.type, '')}"
+        # A converter accepts more types than the attribute has.
+        accepted = accepts.get(field.alias or field.name) or field.type
+        shown = f"{(field.alias or field.name).lstrip('_')}: {_annotation(accepted, '')}"
         if field.default is not attrs.NOTHING:
             shown += f" = {_default(field)}"
         lines.append(shown + ",")
@@ -171,7 +174,7 @@ def _annotation(annotation: object, before: str) -> str:
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
-    """Public methods and properties, of the class itself and of what it shares with its kind."""
+    """Public methods and properties of the class and of its base classes."""
     seen: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
         if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (

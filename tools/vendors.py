@@ -1,16 +1,12 @@
-"""Write what each vendor can do from what it says of itself, as a hook of mkdocs."""
+"""Writes the capability pages of vendors from their declarations, as a hook of mkdocs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email import EmailCapability
-from moorage.contracts.payments import PaymentsCapability
-from moorage.contracts.shipping import ShippingCapability
-from moorage.contracts.sms import SmsCapability
-from moorage.contracts.storage import StorageCapability
-from moorage.wiring.installed_vendors import KINDS, vendor_class, vendor_names
+from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,21 +15,6 @@ if TYPE_CHECKING:
 
 PATH: Final = "vendors/index.md"
 PAGES: Final = Path(__file__).parent.parent / "docs" / "vendors"
-CAPABILITIES: Final = {
-    "email": EmailCapability,
-    "sms": SmsCapability,
-    "payments": PaymentsCapability,
-    "storage": StorageCapability,
-    "shipping": ShippingCapability,
-}
-TITLES: Final = {
-    "email": "Mail",
-    "sms": "Text messages",
-    "payments": "Payments",
-    "storage": "Files",
-    "shipping": "Parcels",
-}
-
 _KEYS: Final[dict[str, Callable[[VendorKeys | None], str]]] = {
     "remembers keys for": lambda keys: "" if keys is None else _hours(keys.memory),
     "a repeat of a key is": lambda keys: "" if keys is None else keys.repeat,
@@ -56,7 +37,7 @@ is harmless, or looked up by somebody.
 
 def page() -> str:
     """The page, as markdown."""
-    return "\n".join([_ABOUT, *(line for kind in KINDS for line in _table(kind))])
+    return "\n".join([_ABOUT, *(line for kind in CONTRACTS for line in _table(kind))])
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -71,7 +52,7 @@ def _table(kind: str) -> Iterator[str]:
     vendors = {
         name: result for name in vendor_names() if kind in (result := vendor_class(name)).kinds
     }
-    yield f"## {TITLES[kind]}\n"
+    yield f"## {CONTRACTS[kind]}\n"
     yield _row("", [_name(name) for name in vendors])
     yield _row("---", ["---"] * len(vendors))
     yield _row("version", [vendor.api_version or "" for vendor in vendors.values()])
@@ -87,7 +68,7 @@ def _table(kind: str) -> Iterator[str]:
         yield _row(
             f"unknown outcome of `{operation}`", [word.replace("_", " ") for word in becomes]
         )
-    for capability in CAPABILITIES[kind]:
+    for capability in contract(kind).capabilities:
         has = [_tick(vendor, capability) for vendor in vendors.values()]
         yield _row(f"`{capability}`", has)
     for limit in sorted({limit for vendor in vendors.values() for limit in vendor.limits}):

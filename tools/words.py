@@ -28,29 +28,77 @@ FOLDERS: Final = (
     "src/moorage/adapters/databases",
     "src/moorage/adapters/entries",
     "src/moorage/adapters/files",
-    "src/moorage/adapters/http/borrowed",
-    "src/moorage/adapters/http/connections",
-    "src/moorage/adapters/http/messages",
-    "src/moorage/adapters/http/stdlib",
+    "src/moorage/adapters/http",
     "src/moorage/adapters/logs",
     "src/moorage/adapters/mail",
     "src/moorage/adapters/sealed",
     "src/moorage/adapters/secret_managers",
+    "src/moorage/adapters/state",
     "src/moorage/adapters/tables",
     "src/moorage/adapters/tenants",
     "src/moorage/cli",
     "src/moorage/config",
+    "src/moorage/demo",
+    "src/moorage/exporting",
+    "src/moorage/hub",
+    "src/moorage/operations",
+    "src/moorage/parts",
+    "src/moorage/ports",
     "src/moorage/scaffold",
+    "src/moorage/testing",
+    "src/moorage/vendors",
+    "src/moorage/wiring",
     "benchmarks",
     "tests/cli",
     "tests/config",
+    "tests/conftest.py",
+    "tests/contracts",
     "tests/domain",
+    "tests/embedding",
     "tests/entries",
+    "tests/exporting",
+    "tests/integration",
     "tests/oauth",
     "tests/parts",
+    "tests/reload",
+    "tests/scaffold",
+    "tests/security",
+    "tests/services",
+    "tests/simulation",
     "tests/storage",
     "tests/support",
+    "tests/test_async_time_limits.py",
+    "tests/test_benchmarks.py",
+    "tests/test_bridge.py",
+    "tests/test_caching.py",
+    "tests/test_claim_renewal.py",
+    "tests/test_demo.py",
+    "tests/test_diagrams.py",
+    "tests/test_discovery.py",
+    "tests/test_docstrings.py",
+    "tests/test_documentation.py",
+    "tests/test_entry_points.py",
+    "tests/test_errors.py",
+    "tests/test_exports.py",
+    "tests/test_fast_path.py",
+    "tests/test_generated_pages.py",
+    "tests/test_interruptions.py",
+    "tests/test_manager.py",
+    "tests/test_observers.py",
+    "tests/test_one_charge_page.py",
+    "tests/test_package.py",
+    "tests/test_pages.py",
+    "tests/test_parity.py",
+    "tests/test_rare_errors.py",
+    "tests/test_reference.py",
+    "tests/test_start_up.py",
+    "tests/test_store_urls.py",
+    "tests/test_sync_calls_in_event_loops.py",
+    "tests/test_third_party.py",
+    "tests/test_wiring.py",
     "tests/testing",
+    "tests/typing",
+    "tests/vendors",
     "tests/webhooks",
     "tools",
 )
@@ -201,7 +249,7 @@ def _articles(tree: ast.Module) -> Iterator[_Finding]:
 
 def _article(word: str) -> str | None:
     """Return the article that a word takes, or None where it depends on who reads it aloud."""
-    if re.match(r"\w\b|[A-Z]{2}|\w*\d|http", word):
+    if re.match(r"\w\b|[A-Z]{2}|\w*\d|[Hh]ttp|ssl", word):
         return None
     if word[0] in "hH":
         return "an" if _SILENT_H.match(word) else "a"
@@ -242,7 +290,7 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
 
 
 def _ends(message: ast.expr) -> tuple[str | None, str | None]:
-    """Return the literal text that a message begins and ends with; None for what is computed."""
+    """Return the literal text that a message begins and ends with; None for computed parts."""
     if isinstance(message, ast.JoinedStr):
         return _literal(message.values[0]), _literal(message.values[-1])
     return _literal(message), _literal(message)

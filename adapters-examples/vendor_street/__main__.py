@@ -12,7 +12,7 @@ from vendor_street.street import Street
 
 
 def main(name: str, port: str | None = None) -> None:
-    """Set up and serve until somebody ends it; each start begins anew."""
+    """Start all sandboxes and serve until interrupted; each start begins with empty data."""
     usual = EXAMPLES.parent / "build" / "erps"
     folder = Path(os.environ.get("ERP_FOLDER", usual)) / name
     shutil.rmtree(folder, ignore_errors=True)

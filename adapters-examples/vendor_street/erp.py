@@ -1,4 +1,4 @@
-"""An ERP beside this folder, as processes of its own: set up, served, worked for, ended, killed."""
+"""Runs an example ERP in separate processes: set-up, server, worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATIENCE: Final = 30.0
 
 @attrs.frozen
 class Framework:
-    """What an ERP is run with.
+    """The commands that run an ERP.
 
     Attributes:
         folder: where it is.
@@ -128,7 +128,7 @@ class Erp:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def environment(self, street: Street) -> dict[str, str]:
-        """What its processes find in their environment."""
+        """The environment variables of the ERP's processes."""
         return {**os.environ, **self._own, **street.environment}
 
     def set_up(self, street: Street) -> None:
@@ -140,7 +140,7 @@ class Erp:
         self.output(street, *command)
 
     def output(self, street: Street, *command: str) -> str:
-        """Run a command of Python's to its end, and return what it printed."""
+        """Run a Python command to its end; return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
         done = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
@@ -148,7 +148,7 @@ class Erp:
         return done.stdout.decode()
 
     def office(self, street: Street) -> None:
-        """Do once what is done later."""
+        """Do all due background work once."""
         self.run(street, *self.framework.office, "--once")
 
     def serve(self, street: Street, kind: str = "wsgi", *, working: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The street's own pages: trouble for the vendors, and the bank that asks buyers."""
+"""The control pages: failures of the vendors, and the bank's page for buyers."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _bank(payment: str) -> str:
 def _vendors(street: Street) -> str:
     return "<h1>The vendors of this street</h1>" + "".join(
         f"<section class=card><h2>{name}</h2>"
-        f"<p>It is {door.mood}, and was asked {len(door.sandbox.asked)} times.</p>"
+        f"<p>It is {door.mood}, and was asked {len(door.sandbox.requests)} times.</p>"
         "<form method=post class=actions>"
         f"<input type=hidden name=vendor value={name}>"
         + "".join(

@@ -74,7 +74,7 @@ class Door:
 
 
 class Street:
-    """All vendors of the ERPs.
+    """The sandboxes of all vendors.
 
     Args:
         webhooks: where the ERP takes webhooks; `{account}` in it stands for an account's name.
@@ -153,7 +153,7 @@ class Street:
         self._open.close()
 
     def _carry(self) -> None:
-        """Deliver what the vendors send, and try again later what is not taken."""
+        """Deliver the webhooks of the vendors, and repeat refused ones later."""
         seen: dict[str, int] = dict.fromkeys(self.doors, 0)
         waiting: list[tuple[float, int, Notice]] = []
         while not self._leaving.wait(0.05):

@@ -1,4 +1,4 @@
-"""Every call of a business system to the outside world, made safe, observable and replaceable.
+"""Calls of a business system to the outside world: safe, observable and replaceable.
 
 What is exported here is the public API; it is loaded when it is first used.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moorage.adapters.observers.health_signals import HealthSignals as HealthSignals
     from moorage.config import ConfigurationWarning as ConfigurationWarning
     from moorage.config import aopen as aopen
     from moorage.config import open as open  # noqa: A004 - read as moorage.open
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import Proxy as Proxy
     from moorage.domain.http.transport import Tls as Tls
     from moorage.domain.http.transport import TlsVersion as TlsVersion
+    from moorage.domain.monitoring.health import HealthPolicy as HealthPolicy
+    from moorage.domain.monitoring.health import HealthState as HealthState
+    from moorage.domain.monitoring.probes import Probe as Probe
+    from moorage.domain.monitoring.settings import HealthSettings as HealthSettings
     from moorage.domain.oauth.client import ClientAuthentication as ClientAuthentication
     from moorage.domain.oauth.client import OAuthClient as OAuthClient
     from moorage.domain.oauth.device import DeviceConsent as DeviceConsent
@@ -44,11 +49,14 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.token_answer import Granted as Granted
     from moorage.domain.observation.events import AnswerNotStored as AnswerNotStored
     from moorage.domain.observation.events import AttemptFinished as AttemptFinished
+    from moorage.domain.observation.events import AttemptStarted as AttemptStarted
+    from moorage.domain.observation.events import BulkheadWaited as BulkheadWaited
     from moorage.domain.observation.events import CacheHit as CacheHit
     from moorage.domain.observation.events import CacheMissed as CacheMissed
     from moorage.domain.observation.events import CacheRevalidated as CacheRevalidated
     from moorage.domain.observation.events import CacheSkipped as CacheSkipped
     from moorage.domain.observation.events import CallFinished as CallFinished
+    from moorage.domain.observation.events import CallOutcome as CallOutcome
     from moorage.domain.observation.events import CallRefused as CallRefused
     from moorage.domain.observation.events import CallStarted as CallStarted
     from moorage.domain.observation.events import CircuitChanged as CircuitChanged
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.events import Event as Event
     from moorage.domain.observation.events import FailedOver as FailedOver
     from moorage.domain.observation.events import IdempotencyReplayed as IdempotencyReplayed
+    from moorage.domain.observation.events import LogEntriesLost as LogEntriesLost
     from moorage.domain.observation.events import ObserverFailed as ObserverFailed
     from moorage.domain.observation.events import PauseEnded as PauseEnded
     from moorage.domain.observation.events import RateLimitWaited as RateLimitWaited
@@ -140,6 +149,10 @@ if TYPE_CHECKING:
     from moorage.errors import VendorFailed as VendorFailed
     from moorage.errors import VendorRejected as VendorRejected
     from moorage.errors import WebhookRejected as WebhookRejected
+    from moorage.hub.health import AsyncHealthMonitor as AsyncHealthMonitor
+    from moorage.hub.health import HealthMonitor as HealthMonitor
+    from moorage.hub.health_apps import AsyncHealthApp as AsyncHealthApp
+    from moorage.hub.health_apps import HealthApp as HealthApp
     from moorage.hub.hub import AsyncHub as AsyncHub
     from moorage.hub.hub import Hub as Hub
     from moorage.hub.inbox import AsyncWebhookInbox as AsyncWebhookInbox
@@ -214,6 +227,16 @@ _HOME = {
     "WebhookReason": "domain.webhooks.rejection",
     "WebhookScheme": "domain.webhooks.scheme",
     "WebhookSigner": "domain.webhooks.sending",
+    # health
+    "AsyncHealthApp": "hub.health_apps",
+    "AsyncHealthMonitor": "hub.health",
+    "HealthApp": "hub.health_apps",
+    "HealthMonitor": "hub.health",
+    "HealthPolicy": "domain.monitoring.health",
+    "HealthSettings": "domain.monitoring.settings",
+    "HealthSignals": "adapters.observers.health_signals",
+    "HealthState": "domain.monitoring.health",
+    "Probe": "domain.monitoring.probes",
     # work that is written down first
     "WebhookInbox": "hub.inbox",
     "AsyncWebhookInbox": "hub.inbox",
@@ -257,9 +280,12 @@ _HOME = {
     "Event": "domain.observation.events",
     "CallStarted": "domain.observation.events",
     "CallFinished": "domain.observation.events",
+    "CallOutcome": "domain.observation.events",
+    "AttemptStarted": "domain.observation.events",
     "AttemptFinished": "domain.observation.events",
     "RetryScheduled": "domain.observation.events",
     "RateLimitWaited": "domain.observation.events",
+    "BulkheadWaited": "domain.observation.events",
     "CallRefused": "domain.observation.events",
     "VendorPaused": "domain.observation.events",
     "PauseEnded": "domain.observation.events",
@@ -284,6 +310,7 @@ _HOME = {
     "TlsUnverified": "domain.observation.events",
     "WebhookReceived": "domain.observation.events",
     "WebhookRefused": "domain.observation.events",
+    "LogEntriesLost": "domain.observation.events",
     "ObserverFailed": "domain.observation.events",
     "IntegrationLog": "domain.observation.integration_log",
     "IntegrationStatus": "domain.observation.integration_log",
@@ -335,7 +362,7 @@ _HOME = {
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 
 
-if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for exported
+if not TYPE_CHECKING:  # a type checker would take every name for exported
 
     def __getattr__(name: str) -> object:
         home = _HOME.get(name)

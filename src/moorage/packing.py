@@ -1,4 +1,4 @@
-"""What a store of one's own needs to keep states, values and credentials as bytes.
+"""The functions with which a store encodes states, values and credentials as bytes.
 
 `pack` and `unpack` are for values: plain ones, and those of the contracts. `pack_state` and
 `unpack_state` are for the states that commands work on. `pack_credentials` and `unpack_credentials`

@@ -1,10 +1,9 @@
-"""The calls of the matrix: what is asked of a vendor, and how its effects are counted there."""
+"""The calls of the matrix, and the count of their effects at the vendor."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,14 @@ from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.payments import Charge, Customer, Money
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage import Hub
-    from moorage.testing.sandbox_fixtures import SandboxFixture
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 ALL_OF_IT = Money("30.00", "EUR")
 PART = Money("10.00", "EUR")
@@ -86,9 +86,7 @@ class Case:
 
     def fixture(self) -> SandboxFixture:
         """An account at a new sandbox of the vendor."""
-        module = import_module(f"moorage.testing.sandbox_fixtures.{self.vendor}")
-        fixture: SandboxFixture = module.fixture(Path())
-        return fixture
+        return fixture_of(self.vendor, Path())
 
     def configuration(
         self, fixture: SandboxFixture, url: str | None, state: str | None
@@ -123,7 +121,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
 
 
 def _paid(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
-    """Make a payment with a verb; its reference is what a call is about."""
+    """Make a payment with an operation; return its reference."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
         order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")
@@ -134,14 +132,14 @@ def _paid(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
 
 
 def _approved(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """A payment that waits to be completed, and what its buyer came back with."""
+    """A payment that waits to be completed, and the query its buyer came back with."""
     order = Charge(ALL_OF_IT, fixture.vendor_values["asks"], reference="ORDER-1")
     payment = hub.payments().charge(order, idempotency_key="prepared")
     return str(payment.ref), dict(fixture.buyer(payment))
 
 
 def _scheduled(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """The reference of a text message that is to be sent tomorrow."""
+    """The reference of a text message scheduled for tomorrow."""
     text = SmsMessage(
         to=NUMBERS[0],
         text="Thank you.",
@@ -171,7 +169,7 @@ def _texts() -> tuple[Any, ...]:
 def _parcel() -> tuple[Any, ...]:
     parcel = Parcel(weight="0.4", length=25, width="20.5", height=10)
     request = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=parcel, reference="ORDER-2")
-    return (ShipmentRequest(asked=request),)
+    return (ShipmentRequest(rate_request=request),)
 
 
 def _charged(stripe: Any) -> list[str]:
@@ -232,7 +230,7 @@ def _shipped(sandbox: Any) -> list[str]:
 
 
 def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> Case:
-    """Rates are asked for first, which is as often as the vendor is asked before it sells."""
+    """Request rates before the purchase, which counts as one request more."""
     sells = Case("shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks)
     return attrs.evolve(sells, lists=vendor != "easypost")
 

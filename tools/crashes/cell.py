@@ -1,4 +1,4 @@
-"""One cell of the matrix: a call, a crash point and a fault, and what came of it."""
+"""One cell of the matrix: a call, a crash point, a fault, and the result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _numbers = itertools.count()
 
 
 class CellError(Exception):
-    """A cell could not be run as it was meant, so that it says nothing."""
+    """A cell could not be run, so it has no result."""
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ class Outcome:
         return "once" if self.effects == Counter(case.expected) else "lost"
 
     def is_right(self, case: Case) -> bool:
-        """Return whether all happened once, or a person must decide what nothing else can tell."""
+        """Return whether everything happened once, or only a person can decide."""
         verdict = self.verdict(case)
         nobody_tells = not case.tells or (case.lists and not self.effects)
         return verdict == "once" or (verdict == "person" and nobody_tells)
@@ -123,7 +123,7 @@ class Process:
             raise CellError("a process did not end")
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process at once."""
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
@@ -202,7 +202,7 @@ class _Cell:
         return _HOURS.get(self._fault, 0)
 
     def _inject(self, process: Process, teller: Process) -> None:
-        """Wait for the crash point, and do to the process what the fault is."""
+        """Wait for the crash point, and inject the fault."""
         if teller.hear() != self._point:
             raise CellError("the crash point was not reached")
         waits = teller is process

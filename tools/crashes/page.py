@@ -19,86 +19,86 @@ Row = dict[str, Any]
 _OPENING: Final = """\
 # What a crash leaves behind
 
-**{cells} crashes of moorage: {double} doubled an effect, {lost} lost one, {stuck} left
-a call in a state that nobody moves.** After {person} of them a person is asked to look, only where
-the vendor takes no key and cannot be asked, or lists nothing; in {whole} of these each effect had
-happened exactly once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task
-that its documentation shows, left {failed} of {controls} orders charged twice, never charged, or
-stuck.
+**{cells} crashes of moorage: {double} doubled an effect, {lost} lost one, {stuck} left a call in a
+state that nobody moves.** After {person} of them a person has to look, only with vendors that take
+no key and cannot be asked, or that list nothing; in {whole} of these each effect had happened
+exactly once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task from its
+documentation, left {failed} of {controls} orders charged twice, never charged, or stuck.
 
-Each cell is a crash of real processes. A host writes an order and a call in one transaction in
-PostgreSQL. A worker makes the call from the [outbox](../how-to/outbox-without-a-framework.md),
-with its state in the same database. The vendor is a sandbox in a process of its own, which no
-fault reaches and which counts what it did. At the crash point a fault happens. Then other workers
-work until nothing moves any more, at most 200 rounds, and what the vendor did is counted. A host
-whose order is not in the database afterwards is run again, as a user would try again.
+Each cell of the table is a crash of real processes. A host writes an order and a call in one
+transaction in PostgreSQL. A worker makes the call from the
+[outbox](../how-to/outbox-without-a-framework.md), with its state in the same database. The vendor
+is a sandbox in a separate process, which no fault touches and which counts its effects. The fault
+happens at the crash point. Then other workers run until no entry changes any more, for at most 200
+rounds, and the test counts the vendor's effects. If the order is not in the database afterwards,
+the host runs again, as a user would try again.
 
-| crash point | the process is at |
+| crash point | the process that crashes |
 |---|---|
-| before commit | the host's transaction, with the order and the call written |
+| before commit | the host, with the order and the call written in its transaction |
 | committed | the host, right after its commit |
-| claimed | the worker, which has the entry and has sent nothing |
-| sent | the worker, while the vendor has done it and not yet answered |
-| answered | the worker, which has read the answer and stored nothing |
+| claimed | the worker, after it took the entry and before it sends |
+| sent | the worker, after the vendor acted and before the vendor answers |
+| answered | the worker, after it read the answer and before it stores it |
 | settled | the worker, right after the entry is settled |
 | renewed | the worker, right after a renewal of its lease, while the vendor is slow |
 
-| fault | what happens there |
+| fault | what happens |
 |---|---|
 | killed | SIGKILL |
-| stopped | SIGSTOP for longer than the lease, until others have done all; then SIGCONT |
+| stopped | SIGSTOP for longer than the lease, until other workers have finished; then SIGCONT |
 | database | PostgreSQL is stopped at once (`pg_ctl stop -m immediate`), and started again |
-| clock +1 h, clock -1 h | SIGKILL, and the clock of all who come after is an hour ahead or behind |
+| clock +1 h, clock -1 h | SIGKILL; the clock of all later processes is an hour ahead or behind |
 
 ## moorage
 
-`once`: each effect happened exactly once, and the entry is done. `person`: the entry is
-`unknown`, nothing was repeated, and somebody has to look at the vendor's web page. A cell stands
-for all five faults; where they differ, it says how many ended how.
+`once`: each effect happened exactly once, and the entry is done. `person`: the entry is `unknown`,
+nothing was repeated, and a person has to look at the vendor's web page. A cell stands for all five
+faults; if their results differ, it shows the number of each.
 
 """
 
 _KEYLESS: Final = """
-SendGrid and Twilio take no idempotency key and cannot be asked what became of a key. So a request
-that may have arrived is not sent again, unless doing it twice does nothing more, as `cancel`. The
-worker that sent it may still learn the answer, if it was only stopped: then it settles the entry.
-All other vendors of payments, mail and text messages in the table take keys.
+SendGrid and Twilio take no idempotency key, and you cannot look up a key with them. So moorage
+does not repeat a request that may have arrived, unless a repeat changes nothing, as with `cancel`.
+If the worker that sent the request was only stopped, it may still read the answer, and then it
+settles the entry. All other vendors of payments, mail and text messages in the table take keys.
 
-In the rows `look-up` the vendor is said to forget keys after a second. `settle_payments` finds the
-payment there by its reference and stores its receipt, and the next round of the outbox settles the
-entry with it. Shippo, FedEx and UPS take no keys either: whoever takes the entry next finds the
-label by the mark that was sent with the purchase. EasyPost sells a shipment once.
+In the `look-up` rows the vendor is configured to forget keys after a second. `settle_payments`
+finds the payment by its reference and stores its receipt, and the next round of the outbox settles
+the entry with that receipt. Shippo, FedEx and UPS take no keys either: the next worker finds the
+label by a mark that was sent with the purchase. EasyPost sells each shipment only once.
 
-Where a vendor that is looked up never got the request, it lists nothing. For a payment that counts
-as an answer once it must have been listed: the entry stays `unknown`, and the payment is listed as
-one for a [person](../how-to/unknown-payments.md). For a label a person is asked as soon as a repeat
-does not find it. Nothing is bought or charged again by itself.
+If the request never reached the vendor, a look-up finds nothing. A payment that the vendor must
+have listed by now, but has not, stays `unknown`, and moorage lists it as one for a
+[person](../how-to/unknown-payments.md). For a label, a person is asked as soon as a repeat does not
+find it. moorage never buys or charges again by itself.
 
 ## Other task queues
 
-One charge by each. The task is a plain HTTP request, as in their documentation. The host asks for
-the task after its commit. `stuck`: the task is neither done nor taken by a second worker, which
-had {seconds:g} seconds. `lost`: no charge, and nothing is left that would make it.
+Each queue makes one charge. The task is a plain HTTP request, as in the queue's documentation. The
+host queues the task after its commit. `stuck`: the task is not done, and a second worker did not
+take it within {seconds:g} seconds. `lost`: there is no charge, and no task is left to make it.
 
 """
 
 _CLOSING: Final = """
-Each of these can be made safer: with a vendor's idempotency key in the task, late
-acknowledgement, a job that looks for stalled tasks, or an outbox of your own. What the table
-shows is where that is needed.
+You can make each of these queues safer: with a vendor's idempotency key in the task, late
+acknowledgement, a job that looks for stalled tasks, or an outbox of your own. The table shows the
+crash points that need it.
 
 ## What was not run
 
 - Storage.
-- A vendor of payments without keys: every one that moorage has takes them.
-- A wrong clock of the database's machine: leases and due times go by that clock alone.
-- A bulk of mail that goes in several requests.
+- A payment vendor without keys: all payment vendors of moorage take keys.
+- A wrong clock on the database's machine: leases and due times use only that clock.
+- A bulk mail that needs several requests.
 - Redelivery by Celery after its visibility timeout of an hour.
 
 ## Run it
 
-It needs the server programs of PostgreSQL, for a server of its own, and takes an hour. The
-other queues need Redis, and the interpreter that `make bench` makes.
+The run starts its own PostgreSQL server, so it needs the server programs of PostgreSQL, and takes
+an hour. The other queues need Redis, and the interpreter that `make bench` creates.
 
 ```text
 python -m tools.crashes

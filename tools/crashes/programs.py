@@ -46,7 +46,7 @@ _OPEN = EntryQuery(states=(EntryState.WAITING, EntryState.CLAIMED), limit=10)
 
 
 class Gate:
-    """Tells the harness that a process has reached its crash point, and stands still there.
+    """Tells the harness that a process has reached its crash point, and waits there.
 
     Args:
         point: the crash point; None if the process has none.
@@ -85,7 +85,7 @@ class ShiftedClock:
 
 
 class GatedOutbox(SqlOutbox):
-    """An outbox in PostgreSQL with crash points around what its worker writes.
+    """An outbox in PostgreSQL with crash points around its writes.
 
     Args:
         url: the address of the database.
@@ -112,13 +112,13 @@ class GatedOutbox(SqlOutbox):
         /,
         timeout: float | None = None,
     ) -> Sequence[bool]:
-        """Write what became of entries."""
+        """Write the results of entries."""
         wrote = super().settle(entries, fences, timeout)
         self._wrote(entries)
         return wrote
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
-        """Write what became of an entry."""
+        """Write the result of an entry."""
         wrote = super().swap(entry, fence, timeout)
         self._wrote([entry])
         return wrote
@@ -174,7 +174,7 @@ def host(site: Site, gate: Gate, hours: int) -> None:
 
 
 def vendor(case: Case, point: str | None, harness: Connection) -> None:
-    """Be the vendor, and tell the harness what there is when it asks."""
+    """Run the vendor, and report its effects to the harness."""
     fixture = case.fixture()
     sandbox = fixture.sandbox
     assert sandbox is not None
@@ -219,7 +219,7 @@ def worker(site: Site, gate: Gate) -> None:
 
 
 def successor(site: Site, hours: int, harness: Connection) -> None:
-    """Work until nothing moves any more, and tell what there is."""
+    """Work until nothing changes any more, and report the state."""
     clock = ShiftedClock(hours)
     Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
     hub = moorage.open(site.configuration, clock=clock)

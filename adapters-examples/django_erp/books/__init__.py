@@ -1,1 +1,1 @@
-"""The books of the ERP: `models` keeps them, `desk` speaks to vendors, `views` shows pages."""
+"""The books of the ERP: `models` stores them, `desk` calls vendors, `views` shows pages."""

@@ -11,5 +11,5 @@ class BooksConfig(AppConfig):
     name = "books"
 
     def ready(self) -> None:
-        """Register what handles webhooks."""
+        """Register the handlers of webhooks."""
         import_module("books.desk")

@@ -1,4 +1,4 @@
-"""Where the ERP speaks to vendors. It names none: `moorage.toml` says who does what for whom."""
+"""The ERP's calls to vendors. `moorage.toml` alone chooses the vendor for each task."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 def means(invoice: Invoice) -> Iterable[Means]:
-    """What the invoice can be paid with where its payments go now."""
+    """The means of payment that the invoice's payment account accepts."""
     company = invoice.company
     accounts = hub().chosen("payments", company.slug, currency=company.currency)
     return Means.objects.filter(account=accounts[0].name)
 
 
 def pay(attempt: Attempt) -> None:
-    """Have an attempt paid, once however often this is asked."""
+    """Make the payment of an attempt; repeating this charges once."""
     payments = hub().payments(attempt.invoice.company.slug)
     _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
 
@@ -50,7 +50,7 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 
 def look_up(attempt: Attempt) -> None:
-    """Find out what became of an attempt."""
+    """Look up the outcome of an attempt."""
     since = attempt.begun_at - timedelta(minutes=1)
     lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
     [result] = hub().payments(attempt.invoice.company.slug).settle([attempt.ref or lost])
@@ -58,7 +58,7 @@ def look_up(attempt: Attempt) -> None:
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
-    """What carriers would take for it."""
+    """The rates of carriers for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
     asked = RateRequest(
         sender=invoice.company.address,
@@ -90,7 +90,7 @@ def track(parcel: Parcel) -> None:
 
 
 def mail(invoice: Invoice, about: str, text: str) -> None:
-    """Have a mail go out when what was done just now is committed, and not if it is undone."""
+    """Send a mail when the current transaction commits; nothing is sent after a rollback."""
     message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
     tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
     outbox().put("email", "send_transactional", message, tenant=tenant, key=key)
@@ -98,7 +98,7 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 @on("payments")
 def hear(news: PaymentEvent, entry: object) -> None:
-    """Take news of a payment down; what belongs to nobody here is let be."""
+    """Store the event of a payment; events of unknown payments are ignored."""
     news = hub().payments().follow_up(news)
     known = Attempt.of(news.ref.account, news.ref.id, news.reference)
     if known is not None and news.state is not None:
@@ -118,7 +118,7 @@ def _charge(attempt: Attempt) -> Charge:
 
 
 def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
-    """Write down what became of an attempt, in the words that its buyer may be told."""
+    """Store the outcome of an attempt, with a text for its buyer."""
     try:
         payment = ask()
     except ConnectorError as error:

@@ -1,4 +1,4 @@
-"""What the ERP keeps. A payment's state only goes forward, whoever brings the news."""
+"""The tables of the ERP. A payment's state only moves forward, whoever reports it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def whole(text: str | None) -> int:
 
 
 def in_words(text: str | None) -> str:
-    """A word of carriers, for people."""
+    """A carrier's word in readable form."""
     first, _, rest = (text or "").partition("_")
     return f"{first.upper()} {rest.replace('_', ' ')}".strip()
 
@@ -53,7 +53,7 @@ def state_of(payment: PaymentState) -> str:
 
 
 class Place(models.Model):
-    """Somebody with an address."""
+    """A person or company with an address."""
 
     name = models.CharField(max_length=100)
     email = models.EmailField(unique=True)
@@ -71,7 +71,7 @@ class Place(models.Model):
 
     @property
     def address(self) -> Address:
-        """The same as carriers are told it."""
+        """The address in the form that carriers take."""
         names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
         return Address(**{name: getattr(self, name) for name in names})
 
@@ -84,7 +84,7 @@ class Company(Place):
 
 
 class Means(models.Model):
-    """A token that a vendor's form in the browser has made, kept at an account there."""
+    """A token of a means of payment, made by a vendor's form in the browser."""
 
     account = models.CharField(max_length=50)
     token = models.CharField(max_length=100)
@@ -98,7 +98,7 @@ class Customer(Place):
 
 
 class Invoice(models.Model):
-    """What somebody is to pay."""
+    """An invoice for a customer."""
 
     company = models.ForeignKey(Company, models.PROTECT)
     customer = models.ForeignKey(Customer, models.PROTECT)
@@ -110,7 +110,7 @@ class Invoice(models.Model):
 
     @property
     def price(self) -> str:
-        """The amount, for people."""
+        """The amount in readable form."""
         return f"{self.amount} {self.company.currency}"
 
     @property
@@ -129,7 +129,7 @@ class Invoice(models.Model):
         return last.number + (last.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
-        """The attempt that may be made now, under way from here on, for whoever holds the invoice.
+        """The next attempt, which is marked as started while the caller has the invoice locked.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
@@ -147,7 +147,7 @@ class Invoice(models.Model):
 
 
 class Attempt(models.Model):
-    """An attempt to pay. It is written down before any vendor is asked, with its key."""
+    """An attempt to pay, stored with its key before any vendor is called."""
 
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -177,7 +177,7 @@ class Attempt(models.Model):
 
     @property
     def reference(self) -> str:
-        """What names it, here and at the vendor."""
+        """The reference of the attempt, here and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
@@ -187,7 +187,7 @@ class Attempt(models.Model):
 
     @property
     def text(self) -> str:
-        """What the buyer is told."""
+        """The text that the buyer sees."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **known: Any) -> bool:
@@ -204,7 +204,7 @@ class Attempt(models.Model):
 
 
 class Parcel(models.Model):
-    """What was sent."""
+    """A sent parcel."""
 
     invoice = models.OneToOneField(Invoice, models.PROTECT)
     ref = models.TextField()
@@ -216,10 +216,10 @@ class Parcel(models.Model):
 
     @property
     def sent_with(self) -> str:
-        """How it was sent, for people."""
+        """The carrier and service in readable form."""
         return in_words(self.service)
 
     @property
     def where(self) -> str:
-        """Where it is, for people."""
+        """The place of the parcel in readable form."""
         return self.status.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The pages. What they ask of vendors goes through the desk, outside of any transaction."""
+"""The pages. They call vendors by `desk`, outside any transaction."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
-    """What every page is given."""
+    """The variables of every page."""
     token = format_html(
         '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
     )
@@ -84,7 +84,7 @@ def customers(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """A customer, and what they owe."""
+    """A customer and their unpaid invoices."""
     found = get_object_or_404(Customer, company=slug, pk=key)
     context = {
         "company": found.company,
@@ -174,7 +174,7 @@ def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResp
 @require_POST
 @transaction.non_atomic_requests
 def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Find out what became of the last attempt."""
+    """Look up the outcome of the last attempt."""
     found = _invoice(slug, number)
     last = found.last
     if last is not None and last.held:
@@ -188,7 +188,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """What carriers offer."""
+    """The rates of carriers."""
     found = _invoice(slug, number)
     context = {"company": found.company, "invoice": found, "here": "invoices"}
     return render(request, "shipping.html", {**context, "offers": _offers(found)})
@@ -233,7 +233,7 @@ def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def trouble(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
-    """Tell in plain words what a vendor's failure means."""
+    """Explain a vendor's failure in plain words."""
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -252,19 +252,19 @@ def trouble(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
 
 
 def is_paying(path: str) -> bool:
-    """Whether what fails at this address may have to do with money."""
+    """True if a failure at this address may concern a payment."""
     return path.endswith(("/pay", "/look-up")) or "/back/" in path
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """There is no such page."""
+    """The page for an unknown address."""
     text = "There is nothing at this address."
     context = {"title": "Nothing here", "mood": "failed", "text": text}
     return render(request, "trouble.html", context, status=HTTPStatus.NOT_FOUND)
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """Something is wrong with the ERP itself, and nobody is told more than is known."""
+    """The page for an error of the ERP itself, without details."""
     back = request.path.rpartition("/")[0] + "/"
     context = {"title": "Something went wrong", "mood": "unknown", "text": _BROKEN, "back": back}
     return render(request, "trouble.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,4 +1,4 @@
-"""For servers that speak ASGI."""
+"""The entry point of ASGI servers."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""For servers that speak WSGI."""
+"""The entry point of WSGI servers."""
 
 import os
 

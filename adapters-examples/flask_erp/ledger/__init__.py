@@ -1,4 +1,4 @@
-"""The books of the ERP: `models` keeps them, `desk` speaks to vendors, `views` shows pages."""
+"""The books of the ERP: `models` stores them, `desk` calls vendors, `views` shows pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ERP keeps. A payment's state only goes forward, whoever brings the news."""
+"""The tables of the ERP. A payment's state only moves forward, whoever reports it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def whole(text: str | None) -> int:
 
 
 def in_words(text: str | None) -> str:
-    """A word of carriers, for people."""
+    """A carrier's word in readable form."""
     first, _, rest = (text or "").partition("_")
     return f"{first.upper()} {rest.replace('_', ' ')}".strip()
 
@@ -92,11 +92,11 @@ def state_of(payment: PaymentState) -> str:
 
 
 class Base(DeclarativeBase):
-    """What all tables have in common."""
+    """The base of all tables."""
 
 
 class Place:
-    """Somebody with an address."""
+    """A person or company with an address."""
 
     name: Mapped[str]
     email: Mapped[str] = mapped_column(String(200), unique=True)
@@ -109,7 +109,7 @@ class Place:
 
     @property
     def address(self) -> Address:
-        """The same as carriers are told it."""
+        """The address in the form that carriers take."""
         names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
         return Address(**{name: getattr(self, name) for name in names})
 
@@ -123,7 +123,7 @@ class Company(Place, Base):
 
 
 class Means(Base):
-    """A token that a vendor's form in the browser has made, kept at an account there."""
+    """A token of a means of payment, made by a vendor's form in the browser."""
 
     __tablename__ = "means"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -142,7 +142,7 @@ class Customer(Place, Base):
 
 
 class Invoice(Base):
-    """What somebody is to pay."""
+    """An invoice for a customer."""
 
     __tablename__ = "invoice"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -158,7 +158,7 @@ class Invoice(Base):
 
     @property
     def price(self) -> str:
-        """The amount, for people."""
+        """The amount in readable form."""
         return f"{self.amount} {self.company.currency}"
 
     @property
@@ -178,7 +178,7 @@ class Invoice(Base):
         return last.number + (last.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
-        """The attempt that may be made now, under way from here on, for whoever holds the invoice.
+        """The next attempt, which is marked as started while the caller has the invoice locked.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
@@ -198,7 +198,7 @@ class Invoice(Base):
 
 
 class Attempt(Base):
-    """An attempt to pay. It is written down before any vendor is asked, with its key."""
+    """An attempt to pay, stored with its key before any vendor is called."""
 
     __tablename__ = "attempt"
     __table_args__ = (UniqueConstraint("invoice_id", "number", name="one_attempt"),)
@@ -232,7 +232,7 @@ class Attempt(Base):
 
     @property
     def reference(self) -> str:
-        """What names it, here and at the vendor."""
+        """The reference of the attempt, here and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
@@ -242,7 +242,7 @@ class Attempt(Base):
 
     @property
     def text(self) -> str:
-        """What the buyer is told."""
+        """The text that the buyer sees."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **known: str) -> bool:
@@ -260,7 +260,7 @@ class Attempt(Base):
 
 
 class Parcel(Base):
-    """What was sent."""
+    """A sent parcel."""
 
     __tablename__ = "parcel"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -275,10 +275,10 @@ class Parcel(Base):
 
     @property
     def sent_with(self) -> str:
-        """How it was sent, for people."""
+        """The carrier and service in readable form."""
         return in_words(self.service)
 
     @property
     def where(self) -> str:
-        """Where it is, for people."""
+        """The place of the parcel in readable form."""
         return self.status.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The pages. What they ask of vendors goes through the desk."""
+"""The pages. They call vendors by `desk`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def only_our_own(response: Response) -> Response:
 
 @pages.app_context_processor
 def everywhere() -> dict[str, Any]:
-    """What every page is given."""
+    """The variables of every page."""
     token = cookie.setdefault("token", secrets.token_urlsafe(32))
     field = Markup('<input type="hidden" name="token" value="{}">').format(token)
     return {"erp": ERP, "csrf": field}
@@ -109,7 +109,7 @@ def customers(slug: str) -> str:
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/")
 def customer(slug: str, key: int) -> str:
-    """A customer, and what they owe."""
+    """A customer and their unpaid invoices."""
     found = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
     context = {"company": found.company, "customer": found, "here": "customers"}
     return render_template("customer.html", invoices=_invoices(customer_id=key), **context)
@@ -190,7 +190,7 @@ def back(slug: str, number: str, attempt: int) -> BaseResponse:
 
 @pages.post("/<slug>/invoices/<number>/look-up")
 def look_up(slug: str, number: str) -> BaseResponse:
-    """Find out what became of the last attempt."""
+    """Look up the outcome of the last attempt."""
     found = _invoice(slug, number)
     last = found.last
     if last is not None and last.held:
@@ -203,7 +203,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
 
 @pages.get("/<slug>/invoices/<number>/shipping/")
 def shipping(slug: str, number: str) -> str:
-    """What carriers offer."""
+    """The rates of carriers."""
     found = _invoice(slug, number)
     context = {"company": found.company, "invoice": found, "here": "invoices"}
     return render_template("shipping.html", offers=_offers(found), **context)
@@ -252,7 +252,7 @@ def mail(slug: str, number: str) -> BaseResponse:
 
 @pages.app_errorhandler(404)
 def missing(error: Exception) -> tuple[str, int]:
-    """There is no such page."""
+    """The page for an unknown address."""
     text = "There is nothing at this address."
     shown = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
     return shown, HTTPStatus.NOT_FOUND
@@ -260,7 +260,7 @@ def missing(error: Exception) -> tuple[str, int]:
 
 @pages.app_errorhandler(ConnectorError)
 def trouble(error: ConnectorError) -> tuple[str, int]:
-    """Tell in plain words what a vendor's failure means."""
+    """Explain a vendor's failure in plain words."""
     if request.path.endswith(("/pay", "/look-up")) or "/back/" in request.path:
         return broken(error)
     name = type(error).__name__
@@ -271,7 +271,7 @@ def trouble(error: ConnectorError) -> tuple[str, int]:
 
 @pages.app_errorhandler(500)
 def broken(error: Exception) -> tuple[str, int]:
-    """Something is wrong with the ERP itself, and nobody is told more than is known."""
+    """The page for an error of the ERP itself, without details."""
     session.rollback()
     back = request.path.rpartition("/")[0] + "/"
     context = {"title": "Something went wrong", "mood": "unknown", "text": _BROKEN, "back": back}

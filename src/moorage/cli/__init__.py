@@ -29,6 +29,12 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
         arguments: the command's arguments; by default those of this process.
         host: the program whose configuration and stores are the defaults.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if list(words) == ["--version"]:
+        from importlib.metadata import version  # noqa: PLC0415 - most commands do not show it
+
+        print(version("moorage"))
+        return 0
     try:
         from moorage.cli.frame import run  # noqa: PLC0415 - needs an extra
     except ImportError as error:
@@ -40,4 +46,4 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
             file=sys.stderr,
         )
         return 2
-    return run(sys.argv[1:] if arguments is None else arguments, host=host)
+    return run(words, host=host)

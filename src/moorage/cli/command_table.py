@@ -24,6 +24,26 @@ COMMANDS: Final = {
         "moorage.cli.commands.status:status",
         "Show the circuits, limits and retries of every service.",
     ),
+    "health": (
+        "moorage.cli.commands.health:health",
+        "Show the health of services, stores and queues, with reasons and remedies.",
+    ),
+    "alerts run": (
+        "moorage.cli.commands.alerts:run",
+        "Evaluate the alert rules at intervals and send notifications, until SIGTERM or Ctrl-C.",
+    ),
+    "alerts list": (
+        "moorage.cli.commands.alerts:list_alerts",
+        "List active alerts, silences and unsent notifications; exit with 1 if there are any.",
+    ),
+    "alerts silence": (
+        "moorage.cli.commands.alerts:silence",
+        "Tell nobody of some alerts for a while; what still fires is told afterwards.",
+    ),
+    "alerts check": (
+        "moorage.cli.commands.alerts:check",
+        "Measure all rules now without telling anybody; exit with 1 if any is active.",
+    ),
     "circuit open": (
         "moorage.cli.commands.circuit:hold_open",
         "Force a circuit open, so that all calls are refused, until it is reset.",
@@ -84,13 +104,41 @@ COMMANDS: Final = {
         "moorage.cli.commands.entries:drop_inbox",
         "Cancel webhooks, so that they are not handled or not retried.",
     ),
+    "metrics": (
+        "moorage.cli.commands.metrics:metrics",
+        "Show calls, success and percentiles of durations by service, operation and tenant.",
+    ),
+    "sla": (
+        "moorage.cli.commands.sla:sla",
+        "Show month by month how calls complied with the objectives, and the error budget left.",
+    ),
     "log list": (
         "moorage.cli.commands.log:list_calls",
         "List calls of the integration log, newest first.",
     ),
+    "log export": (
+        "moorage.cli.commands.log:export_calls",
+        "Write calls of the integration log to a file, newest first.",
+    ),
+    "log follow": (
+        "moorage.cli.commands.log:follow_calls",
+        "Show new calls of the integration log until Ctrl-C, the oldest first.",
+    ),
     "log remove": (
         "moorage.cli.commands.log:remove_calls",
         "Remove old calls from the integration log, such as once a day.",
+    ),
+    "audit list": (
+        "moorage.cli.commands.audit:list_records",
+        "List acts by hand and changes of the configuration, newest first.",
+    ),
+    "audit verify": (
+        "moorage.cli.commands.audit:verify_chain",
+        "Verify the whole audit trail, and name the first broken link.",
+    ),
+    "audit seal": (
+        "moorage.cli.commands.audit:seal_chain",
+        "Seal the audit trail with the first key, and print the anchor to note elsewhere.",
     ),
     "credentials set": (
         "moorage.cli.commands.credentials:set_secret",
@@ -154,7 +202,7 @@ COMMANDS: Final = {
     ),
     "housekeep": (
         "moorage.cli.commands.housekeep:housekeep",
-        "Delete expired state; run it from a timer, once a day.",
+        "Delete expired state, and old entries of the integration log; run it once a day.",
     ),
     "rearm": (
         "moorage.cli.commands.fence:rearm",
@@ -176,6 +224,18 @@ COMMANDS: Final = {
         "moorage.cli.commands.export:export_openapi",
         "Write an OpenAPI 3.1 description of the requests to the configured vendors.",
     ),
+    "export grafana": (
+        "moorage.cli.commands.export:export_grafana",
+        "Write a Grafana dashboard of the metrics of the Prometheus observer.",
+    ),
+    "export prometheus": (
+        "moorage.cli.commands.export:export_prometheus",
+        "Write recording and alerting rules for Prometheus.",
+    ),
+    "dashboard": (
+        "moorage.cli.commands.dashboard:dashboard",
+        "Serve the operations page on this machine; Ctrl-C ends it.",
+    ),
     "demo": (
         "moorage.cli.commands.demo:demo",
         "Simulate a business day on local vendors that fail in many ways.",
@@ -184,15 +244,17 @@ COMMANDS: Final = {
 """Each command's import path and the first sentence of its help, by its name."""
 
 GROUPS: Final = {
-    "export": "Export the configured vendors for other tools.",
+    "export": "Export the configured vendors, a dashboard and alerts for other tools.",
     "scaffold": "Write the first files of an extension or application; their tests pass at once.",
+    "alerts": "Evaluate alert rules, list alerts, and silence them.",
     "circuit": "Open, disable or reset a circuit by hand, for every process at once.",
     "limits": "End a vendor's rate-limit pause by hand, for every process at once.",
     "payments": "List, settle and close payments with an unknown outcome.",
     "outbox": "Make, list, replay and cancel the outbox's calls.",
     "inbox": "Handle, list, replay and cancel the inbox's webhooks.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
-    "log": "List the logged calls and remove old ones.",
+    "log": "List, follow and export the logged calls, and remove old ones.",
+    "audit": "List, verify and seal the audit trail of acts by hand.",
     "webhook": "Sign, verify and receive webhooks on this machine.",
     "oauth": "Get tokens by a person's consent, or revoke them.",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.cli.answer import CommandResult
     from moorage.config import Configured, Source
+    from moorage.hub.audit import AuditTrail
 
 _DEFAULT_NAME: Final = "moorage.toml"
 
@@ -120,6 +121,28 @@ class Context:
             prepare(state)
         return state
 
+    @contextmanager
+    def audit_trail(self) -> Generator[AuditTrail | None]:
+        """Open the audit trail of the configuration; yields None if it names none.
+
+        Raises:
+            ConfigurationError: the configuration is invalid.
+        """
+        try:
+            settings = self.configured().audit
+        except ConfigurationError as error:
+            if error.path != "--config":
+                raise
+            settings = None  # no configuration at all
+        if settings is None:
+            yield None
+            return
+        trail = settings.open()
+        try:
+            yield trail
+        finally:
+            trail.close()
+
     def kept(self) -> dict[str, Any]:
         """Return the host's stores that could cause calls from a copied database, by name."""
         return {} if self.host is None or self.config is not None else dict(self.host.kept())
@@ -144,7 +167,7 @@ class Context:
         return {} if environment is None else {"environment": environment}
 
     def tell(self, text: str) -> None:
-        """Print a message for people during the work; with --json, print nothing."""
+        """Print a progress message; with --json, print nothing."""
         print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def note(self, document: dict[str, Any]) -> None:
@@ -152,7 +175,7 @@ class Context:
         print(as_json(document), flush=True)
 
     def show(self, answer: CommandResult) -> None:
-        """Print a result for people."""
+        """Print a result in readable form."""
         for part in answer.output:
             if not isinstance(part, Table):
                 print(part)

@@ -72,7 +72,7 @@ def opened(
                 context.overlaid.get("environment"),
                 ports,
                 Hub,
-                awaited=False,
+                is_async=False,
                 complete=complete,
             )
         if state is not None:

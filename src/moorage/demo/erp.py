@@ -95,7 +95,7 @@ class Erp:
         parcel = Parcel(weight="1.5", length="30", width="20", height="10")
         request = RateRequest(sender=WAREHOUSE, recipient=ADA, parcels=[parcel])
         return self.hub.shipping().create_shipment(
-            ShipmentRequest(asked=request), idempotency_key=f"{number}/parcel"
+            ShipmentRequest(rate_request=request), idempotency_key=f"{number}/parcel"
         )
 
     def remind(self, wave: str, numbers: Sequence[str]) -> list[Result[SmsReceipt]]:

@@ -39,17 +39,17 @@ class Vendors:
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
-        """Every sandbox."""
+        """The sandboxes of all vendors in the demo."""
         return (
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
         )
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         """The number of requests that arrived, including token requests."""
-        return sum(len(sandbox.asked) for sandbox in self.all) + len(
-            self.paypal.token_endpoint.asked
+        return sum(len(sandbox.requests) for sandbox in self.all) + len(
+            self.paypal.token_endpoint.requests
         )
 
     @property

@@ -80,14 +80,14 @@ class Narrator:
 
     @contextmanager
     def scene(self, title: str, about: str) -> Generator[Scene]:
-        """One scene: what happens in it is counted in its row."""
+        """Run one scene, whose events are counted in its row."""
         scene = Scene(title, about)
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
         print(f"   {about}")
-        before = self.vendors.asked, len(self.vendors.effects), self.network.turned_away
+        before = self.vendors.request_count, len(self.vendors.effects), self.network.turned_away
         yield scene
-        scene.arrived = self.vendors.asked - before[0]
+        scene.arrived = self.vendors.request_count - before[0]
         scene.effects = len(self.vendors.effects) - before[1]
         scene.turned_away = self.network.turned_away - before[2]
 

@@ -146,12 +146,12 @@ class Story:
                 item for item in self.vendors.stripe.sent if payment.ref.id.encode() in item.body
             ]
             for notice in notices:
-                with verifier.receive(**notice.given()) as events:
+                with verifier.receive(**notice.arguments()) as events:
                     for event in events:
                         for item in self.hub.events("stripe", event):
                             payment = advance(payment, item)
             self.say(f"{payment.ref} is {payment.state}")
-            repeated, forged = notices[0].given(), notices[-1].given()
+            repeated, forged = notices[0].arguments(), notices[-1].arguments()
             forged["body"] = forged["body"].replace(b"14990", b"1")
             for label, webhook in (("repeated", repeated), ("forged", forged)):
                 try:

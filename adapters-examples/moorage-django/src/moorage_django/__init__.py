@@ -1,4 +1,4 @@
-"""moorage in Django: the hub of a project, and what Django keeps for it.
+"""moorage in Django: the hub of a project, and its stores in Django's database.
 
 Everything is loaded when it is first used, so that settings may import from here.
 """

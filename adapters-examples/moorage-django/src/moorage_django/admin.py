@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class ReadOnly(admin.ModelAdmin):
-    """What is written by calls, and only read by people."""
+    """Rows that calls write, and people only read."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody writes by hand."""
+        """Return False: nobody adds rows by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes by hand."""
+        """Return False: nobody changes rows by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What is to go is forgotten or erased by the commands."""
+        """Return False: the commands delete or erase rows."""
         return False
 
 
@@ -45,8 +45,8 @@ class CallAdmin(LimitsPage, UnsettledPage, ReadOnly):
     """The integration log."""
 
     list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
-    list_filter = ("status", "service")
-    search_fields = ("call", "idempotency_key", "subject")
+    list_filter = ("status", "service", "vendor")
+    search_fields = ("call", "idempotency_key", "subject", "trace_id", "error_message")
     ordering = NEWEST_FIRST
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
@@ -122,12 +122,12 @@ class DeferredAdmin(EntryAdmin):
 
 
 class TenantForm(forms.ModelForm):
-    """A tenant's tables as JSON. What may be a secret is never shown, and kept if left as it is."""
+    """A tenant's tables as JSON. Possible secrets are hidden, and kept if they are unchanged."""
 
     tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
 
     class Meta:
-        """What is asked."""
+        """The fields of the form."""
 
         model = Tenant
         fields = ("name",)
@@ -146,7 +146,7 @@ class TenantForm(forms.ModelForm):
         return name
 
     def clean_tables(self) -> Any:
-        """What was given, with what was not shown put back, if it makes sense to moorage."""
+        """The entered tables with the hidden values restored, if moorage accepts them."""
         name = self.cleaned_data.get("name", self.instance.name)
         try:
             _tenants()
@@ -166,7 +166,7 @@ class TenantAdmin(admin.ModelAdmin):
     search_fields = ("name",)
 
     def change_view(self, request: HttpRequest, object_id: str, *given: Any, **named: Any) -> Any:
-        """The form; or the list with what is amiss, where a row cannot be opened."""
+        """Show the form, or the list with the error if the row cannot be decrypted."""
         try:
             return super().change_view(request, object_id, *given, **named)
         except ConnectorError as error:
@@ -175,7 +175,7 @@ class TenantAdmin(admin.ModelAdmin):
             return redirect("admin:moorage_django_tenant_changelist")
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
-        """Seal what the form gave."""
+        """Encrypt and store the tables of the form."""
         _tenants().put(obj.name, form.cleaned_data["tables"])
         obj.pk = Tenant.objects.get(name=obj.name).pk
 

@@ -1,4 +1,4 @@
-"""What people do in the admin besides reading: each act asks first, and says what it did."""
+"""The actions of the admin besides reading: each asks for confirmation and reports its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def decide(
     effect: str,
     change: Callable[[str], object],
 ) -> HttpResponse | None:
-    """Ask whether to change entries, and once that is confirmed change them and say how many.
+    """Ask for confirmation of a change of entries, make it, and report the number.
 
     Args:
         admin: the admin of the entries.
@@ -74,7 +74,7 @@ def decide(
 
 
 class LimitsForm(forms.Form):
-    """Whose limits are meant."""
+    """The form that selects whose limits are shown."""
 
     service = forms.CharField()
     tenant = forms.CharField(required=False, help_text="If each tenant has limits of its own.")
@@ -101,7 +101,7 @@ class LimitsPage:
         return super().changelist_view(request, extra)  # type: ignore[misc]  # mixed into a ModelAdmin
 
     def limits(self, request: HttpRequest) -> HttpResponse:
-        """Ask whose pause is to be ended, ask whether it is meant, and end it."""
+        """Select a pause, ask for confirmation, and end the pause."""
         if not self._may(request):
             raise PermissionDenied
         form = LimitsForm(request.POST or None)
@@ -154,7 +154,7 @@ def _services() -> list[str]:
 
 
 def _whose(wanted: dict[str, str]) -> str:
-    """The service, tenant and endpoint that somebody named."""
+    """The service, tenant and endpoint that were entered."""
     parts = [wanted["service"]]
     if wanted["tenant"]:
         parts.append(f"for {wanted['tenant']}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CloseForm(forms.Form):
-    """Which payment is closed, and what somebody found at the vendor."""
+    """The form that closes a payment with the outcome found at the vendor."""
 
     key = forms.CharField(widget=forms.HiddenInput)
     tenant = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -43,7 +43,7 @@ class UnsettledPage:
         return [path("unsettled/", page, name="moorage_django_unsettled"), *found]
 
     def unsettled(self, request: HttpRequest) -> HttpResponse:
-        """List the payments; close one, after asking whether that is meant."""
+        """List the unsettled payments; close one after confirmation."""
         user: Any = request.user
         if not user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"):
             raise PermissionDenied

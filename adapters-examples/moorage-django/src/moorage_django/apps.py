@@ -16,7 +16,7 @@ SCHEME = "django"
 
 
 class MoorageConfig(AppConfig):
-    """Protected calls to other people's services."""
+    """moorage as a Django app."""
 
     name = "moorage_django"
     verbose_name = "Moorage"

@@ -1,4 +1,4 @@
-"""What is amiss with a project, found by `manage.py check` before the first customer does."""
+"""The checks of `manage.py check` for a project with moorage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
 
 
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
-    """The settings, the configuration, and what does not go together."""
+    """Check the settings and the configuration, alone and together."""
     try:
         picked = chosen()
     except ConfigurationError as error:
@@ -54,8 +54,8 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     except ConfigurationError as error:
         return found + [_error(one, "E004") for one in error.problems]
     try:
-        picked.ports_of(awaited=False)
-        picked.ports_of(awaited=True)
+        picked.ports_of(is_async=False)
+        picked.ports_of(is_async=True)
     except ConfigurationError as error:
         return found + [_error(one, "E001") for one in error.problems]
     found += _of_stores(picked, url)

@@ -40,7 +40,7 @@ class OrmRows:
 
     @guarded
     def find(self, about: bytes, /) -> bytes | None:
-        """What is sealed about this."""
+        """Return the encrypted text of an owner."""
         found = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
         return None if found is None else bytes(found)
 
@@ -82,13 +82,19 @@ class OrmRows:
 
     @guarded
     def drop(self, about: bytes, /) -> bool:
-        """Take away what is sealed about this, and say whether there was anything."""
+        """Delete the encrypted text of an owner; return whether there was one."""
         gone, _ = self._rows.filter(pk=_id(about)).delete()
         return bool(gone)
 
+    @guarded
+    def clear(self) -> int:
+        """Delete all rows, and return their number."""
+        deleted, _ = self._rows.all().delete()
+        return deleted
+
 
 class BriefRows:
-    """As `OrmRows`, in threads that nobody tells when a request ends."""
+    """The asynchronous `OrmRows`, in threads that close their connection after each operation."""
 
     def __init__(self, alias: str) -> None:
         rows = OrmRows(alias)
@@ -97,6 +103,7 @@ class BriefRows:
         self.swap = brief(alias, rows.swap)
         self.page = brief(alias, rows.page)
         self.drop = brief(alias, rows.drop)
+        self.clear = brief(alias, rows.clear)
 
 
 def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:
@@ -114,5 +121,5 @@ def _id(about: bytes) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name as any database takes it, whatever its encoding."""
+    """A name as any database can store it, whatever its encoding."""
     return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -32,7 +32,7 @@ _SQLITE: Final = "django.db.backends.sqlite3"
 
 
 def beside(host: Mapping[str, Any]) -> dict[str, Any]:
-    """What to set `DATABASES["moorage"]` to, beside the settings of the host's database.
+    """Return the value for `DATABASES["moorage"]`, made of the host's database settings.
 
     Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
@@ -51,7 +51,7 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Router:
-    """Tells Django which tables lie where; name it in `DATABASE_ROUTERS`.
+    """A database router for moorage's tables; name it in `DATABASE_ROUTERS`.
 
     With it, `migrate` makes the host's tables in the host's databases only, and
     `migrate moorage_django --database moorage` those of moorage that lie apart.
@@ -124,7 +124,7 @@ def _home(model: Any) -> str | None:
 
 
 def leave_to_parent() -> None:
-    """Have a forked child open connections of its own, and never touch those of its parent."""
+    """Make a forked child open its own connections, and never touch those of its parent."""
     own = chosen().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own:

@@ -1,4 +1,4 @@
-"""Inbox and outbox in Django's database: moorage's own stores, on connections that Django lends."""
+"""Inbox and outbox in Django's database: moorage's stores, on connections that Django opens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A = TypeVar("A")
 
 
 class _Lender:
-    """Lends the connection of an alias.
+    """Provides the connection of a database alias.
 
     Args:
         alias: of the database.
@@ -39,7 +39,7 @@ class _Lender:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a store of moorage's is made with."""
+        """Return the options of a moorage store."""
         return {
             "database": connections[self._alias].vendor,
             "lend": self.lend,
@@ -81,7 +81,7 @@ class OrmOutbox(_Releasing, HostOutbox):
 
 
 class AsyncOrmInbox(AsyncHostInbox):
-    """As `OrmInbox`, awaited: threads wait for the database, outside of any transaction.
+    """The asynchronous `OrmInbox`: threads wait for the database, outside any transaction.
 
     Args:
         alias: of the database.
@@ -92,7 +92,7 @@ class AsyncOrmInbox(AsyncHostInbox):
 
 
 class AsyncOrmOutbox(AsyncHostOutbox):
-    """As `OrmOutbox`, awaited: in no transaction of the host's, for Django has none there.
+    """The asynchronous `OrmOutbox`, outside any transaction of the host.
 
     Args:
         alias: of the database.

@@ -1,4 +1,4 @@
-"""What errors of Django's database mean."""
+"""The meaning of errors of Django's database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
-_NO_TABLE: Final = ("no such table", "no such column")
+_NO_TABLE: Final = ("no such table", "no such column", "has no column", "unknown column")
 _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
 """Of tables, too, where the database itself is there."""
 
@@ -39,7 +39,7 @@ def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
 
 
 def meaning(error: Exception) -> ConnectorError:
-    """What went wrong, without what the driver's frames know."""
+    """The error to raise, without the frames of the driver."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
             "the synchronous hub was called in an event loop.",
@@ -51,7 +51,7 @@ def meaning(error: Exception) -> ConnectorError:
     words = (*_NO_TABLE, *_NOTHING_THERE) if isinstance(error, ProgrammingError) else _NO_TABLE
     if any(one in said for one in words):
         return ConfigurationError(
-            "tables of moorage are missing in the database.",
+            "tables of moorage are missing in the database, or lack columns.",
             path="MOORAGE.DATABASE",
             remedy="Run manage.py migrate moorage_django for each database: manage.py check"
             " --database … says which.",

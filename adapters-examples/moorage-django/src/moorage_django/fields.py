@@ -1,4 +1,4 @@
-"""Columns that mean the same in every database, whatever the host has set."""
+"""Columns with the same meaning in every database and with any settings of the host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Lower
 
 from moorage_django.moments import EPOCH, MICROSECOND
 
@@ -30,6 +31,9 @@ class WordField(models.CharField):
         return parameters
 
 
+WordField.register_lookup(Lower)
+
+
 class MomentField(models.BigIntegerField):
     """An aware time, exact to the microsecond, also where the host has set USE_TZ = False."""
 
@@ -40,11 +44,11 @@ class MomentField(models.BigIntegerField):
         return None if value is None else EPOCH + value * MICROSECOND
 
     def to_python(self, value: Any) -> Any:
-        """What was given, if it is a time."""
+        """Return the value if it is a time."""
         return value if isinstance(value, datetime) else super().to_python(value)
 
     def get_prep_value(self, value: Any) -> int | None:
-        """What is stored."""
+        """Return the value to store."""
         if isinstance(value, datetime):
             return (value - EPOCH) // MICROSECOND
         prepared: int | None = super().get_prep_value(value)

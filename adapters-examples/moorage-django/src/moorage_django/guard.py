@@ -1,4 +1,4 @@
-"""Work of moorage's that the host has not asked for at this moment, and that must not hurt it."""
+"""Protects the host from failures of moorage's background work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _logger: Final = logging.getLogger("moorage_django")
 
 @contextmanager
 def logged(task: str, remedy: str) -> Generator[None]:
-    """Log what the block raises in place of raising it.
+    """Log an error of the block instead of raising it.
 
     Args:
         task: what the block does, as the subject of a sentence.

@@ -6,12 +6,14 @@ not run, they are written at the end of each request. Past `MOST` the oldest are
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from django.db import DataError, connections, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Value
+from django.db.models.functions import Lower
 
 from moorage import (
     IntegrationLog,
@@ -21,6 +23,7 @@ from moorage import (
     LogSummary,
 )
 from moorage.adapters.logs.queue import LogQueue
+from moorage.domain.observation.integration_log import EQUAL_FIELDS, TEXT_FIELDS
 from moorage_django.errors import guarded
 from moorage_django.models import Call
 from moorage_django.moments import EPOCH, MICROSECOND
@@ -36,8 +39,7 @@ MOST: Final = 10_000
 NEWEST_FIRST: Final = ("-started_at", "-number")
 """The order of entries: processes write in batches, so numbers alone do not tell it."""
 
-_SHORT: Final = {"call": 200, "idempotency_key": 500}
-_EXACTLY: Final = ("service", "operation", "tenant", "region")
+_SHORT: Final = {"call": 200, "idempotency_key": 500, "error_message": 510}
 _CALLED: Final = {"id": "call"}
 """The columns of fields that have another name here."""
 
@@ -92,16 +94,16 @@ class OrmLogger:
         self._queue.write(entry)
 
     def after_request(self) -> None:
-        """Write what is queued, where no thread does so and no transaction could take it along."""
+        """Write the queued entries, if no thread does so and no transaction is open."""
         if not connections[self.alias].in_atomic_block:
             self._queue.after_request()
 
     def close(self) -> None:
-        """Write what is queued, and end the thread."""
+        """Write the queued entries, and end the thread."""
         self._queue.close()
 
     def flush(self) -> None:
-        """Write what is queued, also in a transaction, which may take the entries along.
+        """Write the queued entries, even in a transaction, whose rollback would remove them.
 
         Raises:
             StorageUnavailable: the database takes nothing now; what is queued stays queued.
@@ -128,7 +130,7 @@ class OrmLogger:
 
     @guarded
     def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Summarise all entries that match, regardless of the page."""
         self.flush()
         found = self._matching(query)
         counted = found.values_list("status").annotate(count=Count("number")).order_by()
@@ -154,19 +156,23 @@ class OrmLogger:
 
     @guarded
     def remove(self, query: LogQuery, /) -> int:
-        """Forget all entries that match, and say how many those were."""
+        """Delete all entries that match; return their number."""
         self.flush()
         return int(self._matching(query).delete()[0])
 
     def _matching(self, query: LogQuery) -> Any:
-        wanted = {name: getattr(query, name) for name in _EXACTLY}
-        wanted["call"] = query.id
-        wanted["subject"] = getattr(query, "subject", None)
+        wanted = {_CALLED.get(name, name): getattr(query, name) for name in EQUAL_FIELDS}
         wanted["status"] = query.status and query.status.value
         wanted["started_at__gte"] = query.since
         wanted["started_at__lt"] = query.until
         given = {name: value for name, value in wanted.items() if value is not None}
-        return Call.objects.using(self.alias).filter(Q(**given))
+        found = Call.objects.using(self.alias).filter(Q(**given))
+        if query.text is None:
+            return found
+        lowered = Lower(Value(query.text))
+        return found.filter(
+            reduce(or_, (Q((f"{name}__lower__contains", lowered)) for name in TEXT_FIELDS))
+        )
 
 
 class AsyncOrmLogger:
@@ -185,11 +191,11 @@ class AsyncOrmLogger:
         return await in_thread(self.shared.alias, self.shared.find, query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
-        """What all entries that match come to, whatever page they would be on."""
+        """Summarise all entries that match, regardless of the page."""
         return await in_thread(self.shared.alias, self.shared.summarise, query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Forget all entries that match, and say how many those were."""
+        """Delete all entries that match; return their number."""
         return await in_thread(self.shared.alias, self.shared.remove, query)
 
 

@@ -23,7 +23,7 @@ _NOBODY: Final = "webmaster@localhost"
 
 
 class EmailBackend(BaseEmailBackend):
-    """Sends Django's messages through whichever vendor the configuration names.
+    """Sends Django's messages by the vendor that the configuration chooses.
 
     Args:
         fail_silently: whether a message that cannot be sent is left out without a word.
@@ -125,7 +125,7 @@ def _attachments(given: Iterable[Any]) -> Iterator[Attachment]:
 
 
 def _of_mime(part: Any, number: int) -> Attachment:
-    """An attachment of a part that somebody made: what has a Content-ID stands in the text."""
+    """An attachment made of a MIME part; a Content-ID makes it inline."""
     content = part.get_payload(decode=True)
     marked = part.get("Content-ID")
     return Attachment(

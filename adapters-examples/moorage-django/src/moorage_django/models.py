@@ -1,4 +1,4 @@
-"""The tables. Who uses them is told in the module of each adapter."""
+"""The tables. The module of each adapter says which ones it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class State(models.Model):
     expires = models.BigIntegerField(db_index=True, help_text="microseconds since 1970")
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_state"
 
@@ -34,7 +34,7 @@ class Credential(models.Model):
     sealed = models.BinaryField()
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_credential"
 
@@ -60,13 +60,32 @@ class Call(models.Model):
     vendor_code = WordField(max_length=200, null=True)
     idempotency_key = WordField(max_length=500, null=True)
     region = WordField(max_length=200, null=True)
+    vendor = WordField(max_length=200, null=True)
+    account = WordField(max_length=200, null=True)
+    trace_id = WordField(max_length=200, null=True, db_index=True)
+    method = WordField(max_length=200, null=True)
+    route = WordField(max_length=200, null=True)
+    error_message = WordField(max_length=510, null=True)
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_call"
         verbose_name = "call"
-        indexes = [models.Index(fields=["service", "started_at"], name="moorage_call_service")]
+        indexes = [
+            models.Index(fields=["service", "started_at"], name="moorage_call_service"),
+            *(
+                models.Index(fields=[*fields, "started_at", "number"], name=f"moorage_call_{name}")
+                for name, fields in (
+                    ("time", ()),
+                    ("tenant", ("tenant",)),
+                    ("status", ("status",)),
+                    ("operation", ("operation",)),
+                    ("vendor", ("vendor",)),
+                    ("key", ("idempotency_key",)),
+                )
+            ),
+        ]
 
     def __str__(self) -> str:
         operation = "" if self.operation is None else self.operation
@@ -74,7 +93,7 @@ class Call(models.Model):
 
 
 class Entry(models.Model):
-    """What inbox and outbox have in common, as `moorage.domain.entries.queue` describes it."""
+    """The common columns of inbox and outbox, as in `moorage.domain.entries.queue`."""
 
     number = models.BigAutoField(primary_key=True)
     id = WordField(max_length=64, unique=True)
@@ -94,6 +113,8 @@ class Entry(models.Model):
     turn = models.IntegerField()
     error = WordField(max_length=500, blank=True)
     settled_at = MomentField(null=True)
+    traceparent = WordField(max_length=255, null=True)
+    tracestate = WordField(max_length=512, null=True)
 
     class Meta:
         """The tables are those of the kinds."""
@@ -108,7 +129,7 @@ class Webhook(Entry):
     """A webhook that was verified and written down."""
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_inbox"
         verbose_name = "webhook"
@@ -120,7 +141,7 @@ class Deferred(Entry):
     """A call that is made when its transaction is committed."""
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_outbox"
         verbose_name = "deferred call"
@@ -134,7 +155,7 @@ class Lane(models.Model):
     number = models.BigIntegerField(primary_key=True)
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_lane"
 
@@ -143,14 +164,14 @@ class Lane(models.Model):
 
 
 class Tenant(models.Model):
-    """What a tenant has of its own, sealed for it."""
+    """The encrypted tables of a tenant."""
 
     id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of the name")
     name = WordField(max_length=255)
     sealed = models.BinaryField()
 
     class Meta:
-        """Named for itself, whatever the app is called."""
+        """The table's fixed name, independent of the app's label."""
 
         db_table = "moorage_tenant"
 

@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 import moorage
 from moorage import ConnectorError
 from moorage.adapters.concurrency.forking import in_child
+from moorage.hub.health import HealthMonitor
 from moorage.hub.inbox import WebhookInbox
 from moorage.hub.outbox import Outbox
 from moorage_django import stores
@@ -36,7 +37,7 @@ _REMEDY: Final = "It stays in the inbox until `manage.py moorage deliver` handle
 
 
 class Process:
-    """What one process has open."""
+    """The hubs and stores that one process has open."""
 
     def __init__(self) -> None:
         self._start_afresh()
@@ -60,7 +61,7 @@ class Process:
         return self._once("log", lambda: OrmLogger(chosen().database))
 
     def ports(self) -> dict[str, Any]:
-        """What the plain hub is opened with."""
+        """The ports of the synchronous hub."""
         return self._once("ports", lambda: stores.ports(chosen(), self.log()))
 
     def hub(self) -> Hub:
@@ -82,8 +83,15 @@ class Process:
         """The outbox."""
         return self._once("outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen())))
 
+    def health(self) -> HealthMonitor:
+        """The health of the hub, the inbox and the outbox."""
+        return self._once(
+            "health",
+            lambda: HealthMonitor(self.hub(), outbox=self.outbox(), inbox=self.inbox()),
+        )
+
     def now(self) -> datetime:
-        """What time it is by the database of the inbox and the outbox."""
+        """The time according to the database of the inbox and the outbox."""
         return now_in(DEFAULT_DB_ALIAS)
 
     def webhook_came(self, id: str) -> None:
@@ -91,7 +99,7 @@ class Process:
         self._came.id = id
 
     def after_request(self) -> None:
-        """Do what was put off until the response is sent."""
+        """Do the work that was postponed until the response is sent."""
         id = getattr(self._came, "id", None)
         if id is not None:
             self._came.id = None
@@ -102,13 +110,13 @@ class Process:
             self.log().after_request()
 
     def flush(self) -> None:
-        """Write what the log has queued, if the database takes it."""
+        """Write the queued log entries, if the database is reachable."""
         if "log" in self._made:
             with suppress(ConnectorError):
                 self.log().flush()
 
     def close(self) -> None:
-        """Write what the log has queued, and close what was opened."""
+        """Write the queued log entries, and close everything that was opened."""
         if "log" in self._made:
             self.log().close()
         closing = self._closing
@@ -181,12 +189,12 @@ def integration_log() -> OrmLogger:
 
 
 def after_request(**_: object) -> None:
-    """Do what was put off until the response is sent."""
+    """Do the work that was postponed until the response is sent."""
     process.after_request()
 
 
 def start_anew(*, setting: str, **_: object) -> None:
-    """Forget the hubs when a test changes what they are made of."""
+    """Close the hubs when a test changes their settings."""
     if setting in {NAME, "DATABASES"}:
         process.close()
 

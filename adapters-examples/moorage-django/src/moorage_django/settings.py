@@ -1,4 +1,4 @@
-"""What a project says in `settings.MOORAGE`."""
+"""The settings in `settings.MOORAGE`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATABASE: Final = "database"
 
 
 def _imported(given: Any, name: str) -> Any:
-    """What a path leads to, or what was given."""
+    """Import a dotted path; any other value is returned unchanged."""
     if not isinstance(given, str):
         return given
     try:
@@ -85,7 +85,7 @@ def _kind(value: object) -> str:
 
 @attrs.frozen(kw_only=True)
 class Chosen:
-    """What a project has chosen.
+    """The checked settings of a project.
 
     Attributes:
         configuration: the path of a configuration, or the mapping that one holds.
@@ -93,6 +93,8 @@ class Chosen:
         database: the alias under which state, credentials and log are kept.
         state: `database`, or the URL of a store of another kind.
         worker: whether `manage.py moorage deliver` runs, and does what is put off.
+        four_eyes: whether a second person must confirm how a payment is closed, on the operations
+            page.
         tenants: whether tenants have accounts of their own in the database.
         keys: what seals what is stored, as `KeyRing.parse` reads it; by default MOORAGE_KEYS of the
             environment.
@@ -108,6 +110,7 @@ class Chosen:
     state: str | None = attrs.field(default=None, repr=False, validator=_words)
     worker: bool = attrs.field(default=False, validator=_switch)
     tenants: bool = attrs.field(default=False, validator=_switch)
+    four_eyes: bool = attrs.field(default=True, validator=_switch)
     keys: Secret | str | None = attrs.field(default=None, repr=False, validator=_key_ring)
     keep: float | None = attrs.field(default=90.0, validator=_days)
     subject: Callable[[Any], str | None] | None = attrs.field(
@@ -116,9 +119,9 @@ class Chosen:
     ports: Any = attrs.field(factory=dict, repr=False)
     aports: Any = attrs.field(factory=dict, repr=False)
 
-    def ports_of(self, *, awaited: bool) -> dict[str, Any]:
-        """What a hub of one colour takes besides."""
-        name = "aports" if awaited else "ports"
+    def ports_of(self, *, is_async: bool) -> dict[str, Any]:
+        """The further ports of a synchronous or an asynchronous hub."""
+        name = "aports" if is_async else "ports"
         given: Any = _imported(getattr(self, name), name)
         if callable(given):
             given = given()
@@ -136,7 +139,7 @@ _FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Chose
 
 
 def chosen() -> Chosen:
-    """What this project has chosen.
+    """Return the checked settings of this project.
 
     Raises:
         ConfigurationError: the setting is missing, or says something that has no meaning.

@@ -168,7 +168,7 @@ class _Trip:
                 cursor.execute(reset)
 
     def _prepare(self) -> None:
-        """Have SQLite send to the disk what an effect hangs on, and wait no longer than allowed."""
+        """Make SQLite flush important commits to the disk, and bound its waits."""
         connection = self._connection
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             return
@@ -240,7 +240,7 @@ class OrmStorage:
         self._kept.append(command)
 
     def settle(self, until: float = inf) -> StorageUnavailable | None:
-        """Run what was posted, while there is time; what is away is told, and not raised."""
+        """Run the posted commands while there is time; an unavailable database is logged."""
         kept = self._kept
         while kept and not getattr(self._inside, "now", False):
             try:
@@ -254,14 +254,14 @@ class OrmStorage:
                     kept.appendleft(command)
                 self._away = True
                 return error
-            except Exception:  # noqa: BLE001, S112 - `post` never raises, and this one is no use trying again
+            except Exception:  # noqa: BLE001, S112 - `post` never raises; a repeat fails too
                 continue
             self._away = False
         return None
 
     @guarded
     def housekeep(self, *, limit: int = 10_000) -> int:
-        """Forget states that cannot matter any more, at most so many; return how many."""
+        """Delete up to `limit` expired states; return their number."""
         rows = State.objects.using(self.alias)
         now = micros_in(self.alias) - _HOUR
         gone = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
@@ -275,7 +275,7 @@ class OrmStorage:
                 done, answer = self._tried(command, until, last=not left)
                 if done:
                     return answer
-                # Somebody else has the rows or the file just now, and no signal tells when not.
+                # Another transaction holds the rows or the file, and no signal tells when it ends.
                 time.sleep(_PAUSE)
         finally:
             self._inside.now = before
@@ -299,7 +299,7 @@ class OrmStorage:
 
 
 class AsyncOrmStorage:
-    """As `OrmStorage`; `execute` is awaited, and runs in a thread of the store's.
+    """The asynchronous `OrmStorage`; `execute` runs in a thread of the store.
 
     Args:
         alias: of the database.
@@ -351,13 +351,13 @@ class AsyncOrmStorage:
             return
 
     async def housekeep(self, *, limit: int = 10_000) -> int:
-        """Forget states that cannot matter any more, at most so many; return how many."""
+        """Delete up to `limit` expired states; return their number."""
         return await asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._plain.housekeep, limit=limit)
         )
 
     async def aclose(self) -> None:
-        """Run what was posted, and end the threads with their connections."""
+        """Run the posted commands, and end the threads with their connections."""
         threads, links = self._threads, self._links
         self._start_afresh()
         if threads is not None:
@@ -386,7 +386,7 @@ class AsyncOrmStorage:
         self._links.append(link)
 
 
-def named(url: str, *, awaited: bool) -> OrmStorage | AsyncOrmStorage:
+def named(url: str, *, is_async: bool) -> OrmStorage | AsyncOrmStorage:
     """The store of a URL such as `django://moorage`."""
     alias = urlsplit(url).netloc
     if alias not in connections:
@@ -395,7 +395,7 @@ def named(url: str, *, awaited: bool) -> OrmStorage | AsyncOrmStorage:
             path="state.url",
             remedy=f"Name one of DATABASES: {', '.join(sorted(connections))}.",
         )
-    return AsyncOrmStorage(alias) if awaited else OrmStorage(alias)
+    return AsyncOrmStorage(alias) if is_async else OrmStorage(alias)
 
 
 def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
@@ -415,5 +415,5 @@ def _id(key: str) -> str:
 
 
 def _shown(key: str) -> str:
-    """A key as any database takes it, whatever its encoding."""
+    """A key as any database can store it, whatever its encoding."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

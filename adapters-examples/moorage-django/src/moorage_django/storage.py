@@ -29,7 +29,7 @@ _PIECE: Final = 64 << 10
 
 @deconstructible
 class Storage(DjangoStorage):
-    """Keeps files at whichever vendor the configuration names; none has a path on this machine.
+    """Stores files at the vendor that the configuration chooses; none has a local path.
 
     Args:
         tenant: whose files they are.
@@ -72,7 +72,7 @@ class Storage(DjangoStorage):
         """When a file was put."""
         put: datetime | None = self._info(name).last_modified
         if put is None:
-            # What Django's storages say so with, and `collectstatic` understands.
+            # Django documents this error for a storage without times; `collectstatic` handles it.
             raise NotImplementedError("This vendor does not say when a file was put.")
         return put if settings.USE_TZ else timezone.make_naive(put)
 
@@ -169,7 +169,7 @@ class _Kept(File):
         return self._storage.size(self.name)
 
     def close(self) -> None:
-        """Let go of what was fetched."""
+        """Release the downloaded content."""
         if self._fetched is not None:
             self._fetched.close()
 

@@ -1,4 +1,4 @@
-"""What a hub of this project is opened with: its stores, and what seals them."""
+"""The stores and the cipher of a hub of this project."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYS: Final = "MOORAGE_KEYS"
 
 
 def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
-    """What the plain hub is opened with."""
+    """Return the ports of the synchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
     given: dict[str, Any] = {
         "log": log,
@@ -40,11 +40,11 @@ def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
         given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
     if picked.tenants:
         given["tenants"] = OrmTenants(needed(cipher))
-    return given | picked.ports_of(awaited=False)
+    return given | picked.ports_of(is_async=False)
 
 
 def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
-    """What the awaited hub is opened with."""
+    """Return the ports of the asynchronous hub."""
     url, cipher = store_url(picked), cipher_of(picked)
     given: dict[str, Any] = {
         "log": AsyncOrmLogger(log),
@@ -55,11 +55,11 @@ def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
         given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
     if picked.tenants:
         given["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
-    return given | picked.ports_of(awaited=True)
+    return given | picked.ports_of(is_async=True)
 
 
 def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
-    """What seals, where nothing is kept that is not sealed."""
+    """Return the cipher; raise an error without one, because all stored texts are encrypted."""
     if cipher is not None:
         return cipher
     raise ConfigurationError(
@@ -70,7 +70,7 @@ def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
 
 
 def configured(picked: Chosen) -> Configured:
-    """What the configuration says."""
+    """Return the configuration."""
     return read_configuration(picked.configuration, picked.environment)
 
 
@@ -81,14 +81,14 @@ def store_url(picked: Chosen) -> str | None:
 
 
 def cipher_of(picked: Chosen) -> AesGcmCipher | None:
-    """What seals with the keys of the project, if it has any."""
+    """Return the cipher with the keys of the project; None without keys."""
     if picked.keys is not None:
         return AesGcmCipher(KeyRing.parse(picked.keys))
     return AesGcmCipher(KeyRing.from_environment(os.environ)) if KEYS in os.environ else None
 
 
 def kept(picked: Chosen) -> dict[str, Any]:
-    """What a copy of the project's database could act with, by name."""
+    """Return the stored items with which a copy of the database could act, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),
         "calls": _Rows(Deferred.objects.all()),

@@ -1,4 +1,4 @@
-"""What is kept about one person or thing: found, handed out, erased."""
+"""The data stored about one person or thing: find, export, erase."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
-    """Erase all of it, what is still to be done included; how much that was of each kind."""
+    """Erase all data, including due work; return the number of each kind."""
     gone = _subjects().erase(subject=subject, tenant=tenant)
     credentials, _ = _credentials(subject, tenant).delete()
     return {

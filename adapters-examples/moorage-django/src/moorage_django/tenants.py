@@ -1,4 +1,4 @@
-"""What tenants have of their own, as rows: their vendors' accounts and routes, sealed for each.
+"""The accounts and routes of tenants as rows, encrypted for each tenant.
 
 What is written here is in use within seconds, without a restart.
 """
@@ -43,13 +43,13 @@ class OrmTenants:
 
     @guarded
     def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return the version of a tenant's tables."""
         sealed = self._sealed(tenant)
         return None if sealed is None else sha256(sealed).hexdigest()
 
     @guarded
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; none if the tenant is unknown."""
         sealed = self._sealed(tenant)
         if sealed is None:
             return {}
@@ -58,14 +58,14 @@ class OrmTenants:
 
     @guarded
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Keep what a tenant has, in place of what it had."""
+        """Store the tables of a tenant in place of earlier ones."""
         sealed = self._cipher.seal(json.dumps(tables).encode(), _about(tenant))
         fields = {"name": tenant, "sealed": sealed}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
 
     @guarded
     def remove(self, tenant: str, /) -> None:
-        """Know a tenant no more."""
+        """Delete a tenant."""
         self._rows.filter(pk=_id(tenant)).delete()
 
     def _sealed(self, tenant: str) -> bytes | None:
@@ -84,22 +84,22 @@ class AsyncOrmTenants:
         self._plain = shared
 
     async def version(self, tenant: str, /) -> str | None:
-        """What tells the tables from those before."""
+        """Return the version of a tenant's tables."""
         return await in_thread(self._plain.alias, self._plain.version, tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """What a tenant has; of one that is not known, nothing."""
+        """Return the tables of a tenant; none if the tenant is unknown."""
         return await in_thread(self._plain.alias, self._plain.tables, tenant)
 
 
 def hidden(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables to be shown: whatever an account says in words may be a secret, and is hidden."""
+    """Return tables for display, with every text of an account masked as a possible secret."""
     vendors = tables.get("vendors", {})
     return {**tables, "vendors": _masked(vendors)} if vendors else dict(tables)
 
 
 def revealed(given: Any, stored: Any, path: str = "") -> Any:
-    """What a form gave, with what it did not show put back.
+    """Return entered tables with the masked values restored.
 
     Raises:
         InvalidData: what was not shown stands where nothing is known.

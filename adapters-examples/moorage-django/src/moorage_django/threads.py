@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 async def in_thread(
     alias: str, function: Callable[P, Answer], *given: P.args, **named: P.kwargs
 ) -> Answer:
-    """What a function gives that uses the database of an alias."""
+    """Run a function that uses the database of an alias, in a thread."""
     return await asyncio.to_thread(brief(alias, function), *given, **named)
 
 

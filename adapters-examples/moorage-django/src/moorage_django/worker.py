@@ -1,4 +1,4 @@
-"""What the worker does: handle webhooks, make calls that were put off, forget what is old."""
+"""The steps of the worker: handle webhooks, make due calls, delete old entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTLING: Final = 60.0
 
 
 def deliver(limit: int = 100) -> list[Handled | Delivered]:
-    """Handle webhooks and make calls that are due, once; return what was done, if anything.
+    """Handle webhooks and make due calls once; return whether anything was done.
 
     Args:
         limit: how many of each at most.
@@ -41,7 +41,7 @@ def deliver(limit: int = 100) -> list[Handled | Delivered]:
 
 
 def tidy() -> int:
-    """Forget what is older than the settings say, and states that cannot matter any more."""
+    """Delete entries older than the settings allow, and expired states."""
     picked = chosen()
     gone = 0
     if picked.keep is not None:
@@ -55,7 +55,7 @@ def tidy() -> int:
 
 
 def settle() -> list[Handled | Delivered]:
-    """Settle what vendors can tell of unknown payments; `deliver` settles the calls afterwards."""
+    """Settle payments whose outcome the vendors can tell; `deliver` settles their calls."""
     close_old_connections()
     process.hub().settle_payments(limit=10)
     return []

@@ -1,4 +1,4 @@
-"""What is amiss with the settings of an application, found before the first customer does.
+"""The checks of an application's settings.
 
 Each finding has a name, so that it can be looked up, and says what to do.
 """
@@ -149,7 +149,7 @@ def _keys(moored: Moored) -> Iterator[Finding]:
 
 
 def _workers(environment: Mapping[str, str]) -> int:
-    """How many workers gunicorn or another server was told to start."""
+    """The number of workers that gunicorn or another server starts."""
     option = _OPTION.search(environment.get("GUNICORN_CMD_ARGS", ""))
     text = environment.get("WEB_CONCURRENCY", "") if option is None else option[1]
     return int(text) if text.isascii() and text.isdigit() else 1

@@ -1,4 +1,4 @@
-"""`flask moorage …`: what an operator or a timer does with this application's calls to vendors."""
+"""`flask moorage …`: the commands for operators and timers of this application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNWELL = 1
 
 
 class _Group(AppGroup):
-    """Commands of ours, and every other one as moorage's own command line has it."""
+    """The commands of this package, and all others of moorage's command line."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name) or _passed_on(cmd_name)
@@ -71,7 +71,7 @@ def migrate() -> None:
 @click.command
 @with_appcontext
 def check() -> None:
-    """Name what is amiss with the settings, without sending anything."""
+    """Print the problems of the settings, without sending anything."""
     found = findings(current_moorage.here)
     for one in found:
         click.echo(str(one))
@@ -87,7 +87,7 @@ def check() -> None:
 @click.option("--limit", default=100, show_default=True, help="How many of each, with --once.")
 @with_appcontext
 def deliver(*, once: bool, pause: float, limit: int) -> None:
-    """Handle webhooks and make calls that were written down, until told to stop."""
+    """Handle webhooks and make stored calls until interrupted."""
     moored = current_moorage.here
     if once:
         _tell(*worker.deliver(moored, limit=limit))
@@ -101,13 +101,13 @@ def deliver(*, once: bool, pause: float, limit: int) -> None:
 @click.command
 @with_appcontext
 def tidy() -> None:
-    """Forget what is older than the settings' KEEP says, in days; for a timer."""
+    """Delete entries older than KEEP in the settings, in days; run it from a timer."""
     click.echo(f"{worker.tidy(current_moorage.here)} forgotten.")
 
 
 @click.group
 def subject() -> None:
-    """Hand out or erase what is kept of one person or thing."""
+    """Export or erase the data stored about a person or thing."""
 
 
 _tenant = click.option("--tenant", is_flag=True, help="NAME is a tenant.")
@@ -118,7 +118,7 @@ _tenant = click.option("--tenant", is_flag=True, help="NAME is a tenant.")
 @_tenant
 @with_appcontext
 def export(name: str, *, tenant: bool) -> None:
-    """Print what is kept of NAME, as JSON."""
+    """Print the data stored about NAME, as JSON."""
     click.echo(current_moorage.subjects.export(**_whose(name, tenant=tenant)))
 
 
@@ -128,7 +128,7 @@ def export(name: str, *, tenant: bool) -> None:
 @click.confirmation_option(prompt="Erase it for good, what is still to be done included?")
 @with_appcontext
 def erase(name: str, *, tenant: bool) -> None:
-    """Erase what is kept of NAME."""
+    """Erase the data stored about NAME."""
     gone = current_moorage.subjects.erase(**_whose(name, tenant=tenant))
     click.echo(
         f"erased: {gone.log} calls, {gone.inbox} webhooks, {gone.outbox} not yet made,"

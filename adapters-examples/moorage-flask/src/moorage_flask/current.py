@@ -1,4 +1,4 @@
-"""What belongs to the application that somebody is in."""
+"""The moorage objects of the current application."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME: Final = "moorage"
 
 
 def moored_in(app: Any) -> Moored:
-    """What belongs to this application."""
+    """Return the moorage objects of an application."""
     found = app.extensions.get(NAME)
     if isinstance(found, Moored):
         return found

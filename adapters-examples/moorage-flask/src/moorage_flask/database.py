@@ -12,7 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, inspect, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DataError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
@@ -34,6 +34,7 @@ _MEMORY: Final = frozenset({None, "", ":memory:"})
 _SERVERS: Final = frozenset({"mysql", "mariadb"})
 _SKIPPING_MARIADB: Final = (10, 6)
 _SKIPPING_MYSQL: Final = (8,)
+_LACKS_COLUMN: Final = ("no such column", "has no column", "unknown column", "does not exist")
 _PATIENCE: Final = 5
 """Seconds to wait for a file that somebody else writes, or for a server's connection."""
 
@@ -58,12 +59,12 @@ class Database:
 
     @property
     def kind(self) -> str:
-        """What SQLAlchemy calls this kind of database."""
+        """SQLAlchemy's name of this kind of database."""
         return self._given.dialect.name
 
     @property
     def where(self) -> str:
-        """The database, without what may be secret."""
+        """The database URL without secrets."""
         return self._given.url.set(query={}).render_as_string(hide_password=True)
 
     @property
@@ -131,13 +132,19 @@ class Database:
         return bool(dialect.server_version_info >= least)
 
     def _meaning(self, error: SQLAlchemyError) -> ConnectorError:
-        """What an error of SQLAlchemy's means."""
+        """The error to raise for an error of SQLAlchemy."""
         if isinstance(error, DataError):
             return InvalidData(
                 f"{self.where} cannot hold a value.",
                 remedy="Compare the tables with those of this release of moorage_flask.",
             )
         said = str(getattr(error, "orig", "")).lower()
+        if "column" in said and any(words in said for words in _LACKS_COLUMN):
+            return ConfigurationError(
+                f"A table in {self.where} lacks a column of this release.",
+                path="MOORAGE.DATABASE",
+                remedy="Run `flask moorage migrate`, or your own migrations.",
+            )
         gone = "does not exist" in said or "doesn't exist" in said
         # A database that is not there itself says so by another error.
         if "no such table" in said or (gone and isinstance(error, ProgrammingError)):
@@ -151,9 +158,27 @@ class Database:
         )
 
     def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:
-        """Make those of these tables that are missing."""
+        """Make those of these tables that are missing, and their missing columns and indexes."""
         with self.begin() as connection:
             metadata.create_all(connection, tables)
+            inspector = inspect(connection)
+            ddl_compiler: Any = connection.dialect.ddl_compiler
+            compiler = ddl_compiler(connection.dialect, None)
+            for table in tables:
+                columns = {
+                    column["name"] for column in inspector.get_columns(table.name, table.schema)
+                }
+                name = compiler.preparer.format_table(table)
+                for column in table.columns:
+                    if column.name not in columns:
+                        definition = compiler.get_column_specification(column)
+                        connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+                indexes = {
+                    index["name"] for index in inspector.get_indexes(table.name, table.schema)
+                }
+                for index in table.indexes:
+                    if index.name not in indexes:
+                        index.create(connection)
 
     def close(self) -> None:
         """Close the connections of this process."""

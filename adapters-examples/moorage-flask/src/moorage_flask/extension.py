@@ -70,7 +70,7 @@ class Moorage:
 
     @property
     def here(self) -> Moored:
-        """What belongs to the current application."""
+        """Return the moorage objects of the current application."""
         if has_app_context():
             return moored_in(current_app)
         if len(self._apps) == 1:
@@ -83,7 +83,7 @@ class Moorage:
 
     @property
     def hub(self) -> Hub:
-        """The hub of this process, opened when it is first asked for."""
+        """The hub of this process, opened at the first use."""
         return self.here.hub
 
     @property

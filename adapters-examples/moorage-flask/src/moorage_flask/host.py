@@ -1,4 +1,4 @@
-"""What a host gives as its database: an engine to connect like, and a session to write with."""
+"""The host's database: the engine to connect with, and the session to write with."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Host(NamedTuple):
-    """The host's database, and what gives the session it is using, as far as they are known."""
+    """The host's engine, and the function that returns its current session."""
 
     database: Database | None
     session: Callable[[], Session] | None
 
 
 def host_of(settings: Settings) -> Host:
-    """What these settings give; a Flask-SQLAlchemy wants the context of its application."""
+    """Return the host's database; Flask-SQLAlchemy needs an application context."""
     given = settings.database
     session = settings.session or _session(given)
     if given is None:

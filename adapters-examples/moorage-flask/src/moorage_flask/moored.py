@@ -1,4 +1,4 @@
-"""What one application has of moorage: its stores and its hub, in each process its own."""
+"""The moorage objects of one application: its stores and its hub, one set per process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from moorage import Subjects
 from moorage.adapters.logs.host import HostIntegrationLogger
 from moorage.cli.host import Host as CliHost
 from moorage.config import read_configuration
+from moorage.hub.health import HealthMonitor
 from moorage.hub.inbox import WebhookInbox
 from moorage.hub.outbox import Outbox
 from moorage_flask.host import Host, host_of
@@ -80,13 +81,18 @@ class Moored:
         return self._process.outbox()
 
     @property
+    def health(self) -> HealthMonitor:
+        """The health of the hub, the inbox and the outbox."""
+        return self._process.health()
+
+    @property
     def log(self) -> IntegrationLogger:
         """The record of every call."""
         return self._process.stores().log
 
     @property
     def subjects(self) -> Subjects:
-        """What is kept of somebody: found, handed out, erased."""
+        """The data stored about people: find, export, erase."""
         outbox = None if self.host.database is None else self.outbox
         kept = self.stores.credentials
         # What is in memory only goes with the process.
@@ -119,7 +125,7 @@ class Moored:
 
     @property
     def here(self) -> Moored:
-        """This, and not what stands for it in each context anew."""
+        """Return this object itself, not the proxy of the context."""
         return self
 
     @property
@@ -139,11 +145,11 @@ class Moored:
 
     @property
     def handled(self) -> bool:
-        """Whether anybody handles webhooks."""
+        """True if the application has handlers of webhooks."""
         return bool(self._handlers)
 
     def as_host(self) -> CliHost:
-        """What moorage's command line is to use."""
+        """Return the objects that moorage's command line uses."""
         settings = self.settings
         return CliHost(
             source=settings.configuration,
@@ -165,7 +171,7 @@ class Moored:
             log.after_request()
 
     def close(self) -> None:
-        """Give back what this process has opened; it opens anew what is used after that."""
+        """Close everything that this process has opened; a later use opens it again."""
         process = self._processes.pop(os.getpid(), None)
         if process is not None:
             process.close()
@@ -181,7 +187,7 @@ class Moored:
 
 
 class _Once(Generic[T]):
-    """What is made when it is first asked for, by one thread."""
+    """An object that one thread creates at its first use."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -189,7 +195,7 @@ class _Once(Generic[T]):
         self.made: T | None = None
 
     def __call__(self) -> T:
-        """What was made."""
+        """Return the object, and create it at the first call."""
         if self.made is None:
             with self._lock:
                 self.made = self._make() if self.made is None else self.made
@@ -197,7 +203,7 @@ class _Once(Generic[T]):
 
 
 class _Process:
-    """What one process has opened, each when it is first used."""
+    """The objects that one process has opened, each at its first use."""
 
     def __init__(self, moored: Moored, handlers: Sequence[Handler]) -> None:
         self._moored = moored
@@ -206,9 +212,10 @@ class _Process:
         self.hub = _Once(self._hub)
         self.inbox = _Once(self._inbox)
         self.outbox = _Once(self._outbox)
+        self.health = _Once(self._health)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything that was opened."""
         for opened in (self.hub.made, self.stores.made):
             if opened is not None:
                 opened.close()
@@ -234,6 +241,10 @@ class _Process:
 
     def _outbox(self) -> Outbox:
         return Outbox(self.stores().outbox, cipher=self.stores().cipher)
+
+    def _health(self) -> HealthMonitor:
+        outbox = None if self._moored.host.database is None else self.outbox()
+        return HealthMonitor(self.hub(), outbox=outbox, inbox=self.inbox())
 
     def _in_context(self, handle: Callable[..., object], *given: Any) -> None:
         with self._moored.app.app_context():

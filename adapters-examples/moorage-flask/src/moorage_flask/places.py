@@ -1,4 +1,4 @@
-"""Where things are kept: decided from the settings alone, before anything is opened.
+"""The places of all stores, decided by the settings alone.
 
 In SQLite one transaction writes at a time. A vendor that is called while the host writes must not
 wait for the host, which waits for it. So beside a host's SQLite file there are two of ours: one for
@@ -14,7 +14,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Places:
-    """What is kept where.
+    """The place of each store.
 
     Attributes:
         state: the URL of the store of state; None if it is in the host's database.

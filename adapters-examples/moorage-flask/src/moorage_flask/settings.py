@@ -1,4 +1,4 @@
-"""What `app.config["MOORAGE"]` says, read once and refused with the path to what is wrong."""
+"""The settings in `app.config["MOORAGE"]`, checked once; errors name the setting."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from flask import Flask
+
+    from moorage.dashboard import Person
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +37,10 @@ class Settings:
         tenants: whether tenants have their accounts in the database, beside the configuration.
         keep: for how many days the log, and webhooks and calls that are done, are kept.
         guard: says whether this request may see the status page; without it there is none.
+        person: says who sends a request to the operations page, as a `Person` of
+            `moorage.dashboard`, or None; without it there is no operations page.
+        four_eyes: whether a second person must confirm how a payment is closed.
+        health: whether the pages `live`, `ready` and `health` answer.
         ports: what `moorage.open` takes besides, such as `observers`.
     """
 
@@ -48,6 +54,9 @@ class Settings:
     tenants: bool = False
     keep: float = 90.0
     guard: Callable[[], bool] | None = None
+    person: Callable[[], Person | None] | None = None
+    four_eyes: bool = True
+    health: bool = False
     ports: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     @property
@@ -58,7 +67,7 @@ class Settings:
 
 
 def settings_of(app: Flask) -> Settings:
-    """What this application is set to."""
+    """Return the checked settings of an application."""
     given: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
     if not isinstance(given, Mapping):
         raise _wrong(
@@ -126,11 +135,14 @@ _ANY: Final = (_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
     "guard": _FUNCTION,
+    "person": _FUNCTION,
+    "four_eyes": (_switch, "it is no switch.", "Give True or False."),
     "environment": _WORDS,
     "aside": _WORDS,
     "keys": (_keys, "it is no ring of keys.", "Give a text or a Secret."),
     "keep": (_days, "it is no number of days.", f"Give a number from 0 to {_AGES}."),
     "tenants": (_switch, "it is no switch.", "Give True or False."),
+    "health": (_switch, "it is no switch.", "Give True or False."),
     "ports": (_mapping, "it is no mapping.", "Give what `moorage.open` takes besides, by name."),
 }
 

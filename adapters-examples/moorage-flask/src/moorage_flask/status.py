@@ -1,4 +1,4 @@
-"""The page that tells how calls are going, and lets a person have work done again.
+"""The status page: calls, circuits, and buttons that repeat failed work.
 
 It is there where the settings name a guard, and shown to whom the guard lets in. What changes
 something is asked for by a form of the page itself.
@@ -26,7 +26,7 @@ _OURS: Final = frozenset({"same-origin", "none"})
 
 
 def add_status(blueprint: Blueprint) -> None:
-    """Add the page, and what its buttons do."""
+    """Add the page and the routes of its buttons."""
     blueprint.add_url_rule("/status", "status", status, methods=["GET"])
     blueprint.add_url_rule(
         "/status/<any(inbox, outbox):box>/<entry>/<any(replay, drop):verb>",
@@ -37,7 +37,7 @@ def add_status(blueprint: Blueprint) -> None:
 
 
 def status() -> str:
-    """How every service stands, the latest calls, and what waits for a person."""
+    """Show every service, the latest calls, and the work that needs a person."""
     _guarded()
     log, since = current_moorage.log, datetime.now(UTC) - _DAY
     services = [
@@ -73,7 +73,7 @@ def settle(box: str, entry: str, verb: str) -> Response:
 
 
 def _is_ours(site: str | None, origin: str | None, host: str) -> bool:
-    """Whether a form was sent from a page of this host, as far as a browser tells."""
+    """True if a form was sent from a page of this host, as far as the browser tells."""
     return (site is None or site in _OURS) and (origin is None or urlsplit(origin).netloc == host)
 
 

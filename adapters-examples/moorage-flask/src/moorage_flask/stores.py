@@ -52,7 +52,7 @@ class Stores:
 
     @cached_property
     def cipher(self) -> Cipher | None:
-        """What seals, if there are keys."""
+        """Return the cipher for stored values; None if no encryption keys are configured."""
         keys = self._settings.keys or os.environ.get(_KEYS)
         return AesGcmCipher(KeyRing.parse(keys)) if keys else None
 
@@ -89,7 +89,7 @@ class Stores:
 
     @cached_property
     def outbox(self) -> HostOutbox:
-        """Calls that are to be made once the host has committed."""
+        """Return the store of calls that are made after the host's commit."""
         return outbox_in(self._database, self._host.session or _no_session)
 
     @cached_property
@@ -118,7 +118,7 @@ class Stores:
 
     @cached_property
     def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
-        """What each tenant has of its own, sealed; None where the settings want none."""
+        """Return the encrypted tables of tenants; None if the settings have none."""
         if not self._settings.tenants:
             return None
         if self._places.memory:
@@ -139,7 +139,7 @@ class Stores:
         return SqlTenants(_reachable(self._database), self.cipher)
 
     def ready(self) -> None:
-        """Make all stores, which asks nothing of them yet.
+        """Create all stores; this does no input or output.
 
         Raises:
             ConfigurationError: the settings say something that makes no store.
@@ -165,7 +165,7 @@ class Stores:
             self._database.create(ours.outbox.metadata, (ours.outbox, ours.lanes))
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything that was opened."""
         for name in ("log", "state", "_aside"):
             close = getattr(self.__dict__.get(name), "close", None)
             if close is not None:
@@ -189,7 +189,7 @@ class Stores:
         return self._host.database
 
     def _beside_host(self) -> StateStorage:
-        """State in the host's database, on connections of its own."""
+        """Shared state in the host's database, on separate connections."""
         if not MODERN:
             raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
         from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - wants SQLAlchemy 2
@@ -249,11 +249,11 @@ def _no_session() -> NoReturn:
 
 
 def _reachable(database: Database) -> Any:
-    """How moorage's own stores connect: as the host's engine does, where its driver is theirs."""
+    """The options with which moorage's stores connect to the host's database."""
     engine = database.engine
     return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain(database)
 
 
 def _plain(database: Database) -> str:
-    """The URL without the host's driver, for theirs."""
+    """The URL with moorage's driver in place of the host's."""
     return database.engine.url.set(drivername=database.kind).render_as_string(hide_password=False)

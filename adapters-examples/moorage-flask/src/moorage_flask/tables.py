@@ -1,4 +1,4 @@
-"""The tables, declared in anybody's metadata.
+"""The tables, declared in the metadata of the host.
 
 Times are microseconds since the Unix epoch, as everywhere in moorage's stores: every database and
 driver gives an integer back as it was.
@@ -34,9 +34,10 @@ _BYTES: Final = (
 )
 _SECONDS: Final = getattr(sqlalchemy, "Double", partial(Float, 53))()
 """Twice the precision of a float, which SQLAlchemy 1.4 has no name for."""
+_MYSQL: Final = ("mysql", "mariadb")
 _LIKE_BYTES: Final[dict[str, Any]] = {
     f"{kind}_{option}": value
-    for kind in ("mysql", "mariadb")
+    for kind in _MYSQL
     for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 }
 """To MySQL and MariaDB "acme" is "ACME" otherwise."""
@@ -94,9 +95,22 @@ def _log(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("vendor_code", Text),
         Column("idempotency_key", Text),
         Column("region", Text),
+        Column("vendor", Text),
+        Column("account", Text),
+        Column("trace_id", Text),
+        Column("method", Text),
+        Column("route", Text),
+        Column("error_message", Text),
         Index(f"{name}_started_at", "started_at"),
         _index(name, "subject"),
         _index(name, "id"),
+        _index(name, "idempotency_key"),
+        _index(name, "trace_id"),
+        Index(f"{name}_time", "started_at", "number"),
+        *(
+            _index(name, column, "started_at", "number")
+            for column in ("service", "tenant", "status", "operation", "vendor")
+        ),
     )
 
 
@@ -123,6 +137,8 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
         Column("turn", Integer, nullable=False),
         Column("error", String(500), nullable=False),
         Column("settled_at", BigInteger),
+        Column("traceparent", String(255)),
+        Column("tracestate", String(512)),
         Index(f"{name}_due", "due"),
         Index(f"{name}_lane", "lane", "number"),
         Index(f"{name}_subject", "subject"),
@@ -142,5 +158,6 @@ def _declared(metadata: MetaData, name: str, schema: str | None, *parts: Any) ->
     return Table(name, metadata, *parts, schema=schema, sqlite_autoincrement=True, **_LIKE_BYTES)
 
 
-def _index(table: str, column: str) -> Index:
-    return Index(f"{table}_{column}", column, mysql_length={column: _BEGINNING})
+def _index(table: str, column: str, *order: str) -> Index:
+    lengths: dict[str, Any] = {f"{kind}_length": {column: _BEGINNING} for kind in _MYSQL}
+    return Index(f"{table}_{column}", column, *order, **lengths)

@@ -14,6 +14,8 @@ from moorage import ConnectorError
 from moorage.domain.webhooks.replies import reply_to
 from moorage.hub.receiving import from_flask
 from moorage_flask.current import current_moorage
+from moorage_flask.health import add_health
+from moorage_flask.operations import add_operations
 from moorage_flask.status import add_status
 
 if TYPE_CHECKING:
@@ -28,11 +30,13 @@ def blueprint() -> Blueprint:
     made = Blueprint("moorage", __name__, url_prefix=_PREFIX, template_folder="templates")
     made.add_url_rule("/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"])
     add_status(made)
+    add_health(made)
+    add_operations(made)
     return made
 
 
 def webhook(account: str) -> Response:
-    """Take a delivery from the vendor of this account; some vendors ask something by GET before."""
+    """Receive a webhook for this account; some vendors first send a GET."""
     hub = current_moorage.hub
     try:
         if hub.find_account(account) is None:

@@ -1,4 +1,4 @@
-"""What the worker does: handle webhooks, make calls that were written down, forget what is old."""
+"""The steps of the worker: handle webhooks, make stored calls, delete old entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 10
 
 
 def steps(moored: Moored, limit: int) -> list[Step]:
-    """Handle webhooks, if anybody does, and make calls, if the application writes any down.
+    """Handle webhooks if there are handlers, and make calls if the application stores any.
 
     Before it makes calls, it settles at times what vendors can tell of unknown payments.
 
@@ -46,12 +46,12 @@ def steps(moored: Moored, limit: int) -> list[Step]:
 
 
 def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
-    """Do what is due, once; return what was done, if anything."""
+    """Do all due work once; return whether anything was done."""
     return [done for step in steps(moored, limit) if (done := step())]
 
 
 def tidy(moored: Moored) -> int:
-    """Forget what is older than the settings say, and tell how much that was.
+    """Delete entries older than the settings allow; return their number.
 
     Of webhooks and calls only those go that have come to their end. How old something is the store
     says, and not the clock of whoever tidies.

@@ -121,7 +121,7 @@ def _environment_data(configured: Configured) -> dict[str, Any]:
 
 
 def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
-    """Yield the warnings, environment, overrides and migration, for people."""
+    """Yield the warnings, environment, overrides and migration, to be read by people."""
     for warning in configured.warnings:
         yield f"warning: {warning}"
     if configured.environments:

@@ -33,52 +33,70 @@ _WHOLE_SERVICE: Final = CircuitSelector()
 
 
 def hold_open(
-    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+    service: str,
+    /,
+    *,
+    where: CircuitSelector = _WHOLE_SERVICE,
+    reason: str = "",
+    context: Context,
 ) -> CommandResult:
     """Force a circuit open, so that all calls are refused, until it is reset.
 
     Args:
         service: the service of the circuit.
         where: the circuit, if the service has several.
+        reason: the reason, for the audit trail.
         context: the options that all commands share.
     """
-    return _set_state(service, where, CircuitState.FORCED_OPEN, context)
+    return _set_state(service, where, CircuitState.FORCED_OPEN, reason, context)
 
 
 def hold_closed(
-    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+    service: str,
+    /,
+    *,
+    where: CircuitSelector = _WHOLE_SERVICE,
+    reason: str = "",
+    context: Context,
 ) -> CommandResult:
     """Disable a circuit, so that calls continue despite failures, until it is reset.
 
     Args:
         service: the service of the circuit.
         where: the circuit, if the service has several.
+        reason: the reason, for the audit trail.
         context: the options that all commands share.
     """
-    return _set_state(service, where, CircuitState.DISABLED, context)
+    return _set_state(service, where, CircuitState.DISABLED, reason, context)
 
 
 def reset(
-    service: str, /, *, where: CircuitSelector = _WHOLE_SERVICE, context: Context
+    service: str,
+    /,
+    *,
+    where: CircuitSelector = _WHOLE_SERVICE,
+    reason: str = "",
+    context: Context,
 ) -> CommandResult:
     """Reset a circuit: close it and clear its counts.
 
     Args:
         service: the service of the circuit.
         where: the circuit, if the service has several.
+        reason: the reason, for the audit trail.
         context: the options that all commands share.
     """
-    return _set_state(service, where, CircuitState.CLOSED, context)
+    return _set_state(service, where, CircuitState.CLOSED, reason, context)
 
 
 def _set_state(
-    service: str, where: CircuitSelector, state: CircuitState, context: Context
+    service: str, where: CircuitSelector, state: CircuitState, reason: str, context: Context
 ) -> CommandResult:
     context.state()  # refuses a store that no other process shares
     options = attrs.asdict(where)
     with opened_hub(context) as hub:
         before = hub.manager.circuit_state(service, **options).state
-        hub.manager.set_circuit(service, state, **options)
+        hub.manager.set_circuit(service, state, reason=reason, **options)
     result = {"service": service, **options, "before": before.value, "state": state.value}
     suffix = "".join(f" of {name}" for name in options.values() if name)
     return CommandResult(

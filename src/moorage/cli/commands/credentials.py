@@ -57,7 +57,11 @@ def set_secret(
             path="--username",
             remedy="Pass at most one of --username, --header and --query.",
         )
-    vault.rotate(service, tenant, credentials)
+    after = {"method": credentials.method.value}
+    with context.audit_trail() as audit:
+        if audit is not None:
+            audit.record("credentials.set", _subject(service, tenant), after=after)
+        vault.rotate(service, tenant, credentials)
     result = {"service": service, "tenant": tenant, "method": credentials.method.value}
     return CommandResult(result, [f"stored for {_owner(service, tenant)}"])
 
@@ -82,7 +86,9 @@ def rotate(*, store: Store, context: Context) -> CommandResult:
         context: the options that all commands share.
     """
     vault = open_vault(store)
-    with context.progress("re-encrypted"):
+    with context.audit_trail() as audit, context.progress("re-encrypted"):
+        if audit is not None:
+            audit.record("credentials.rotate", "all credentials")
         sealed = vault.reseal()
     return CommandResult({"sealed": sealed}, [f"{sealed} re-encrypted"])
 
@@ -103,7 +109,11 @@ def delete(
         tenant: the tenant of the credentials.
         context: the options that all commands share.
     """
-    if not open_vault(store).delete(service, tenant):
+    with context.audit_trail() as audit:
+        if audit is not None:
+            audit.record("credentials.delete", _subject(service, tenant))
+        deleted = open_vault(store).delete(service, tenant)
+    if not deleted:
         raise CredentialNotFound(
             f"There are no credentials stored for {_owner(service, tenant)}.",
             remedy="List the stored credentials with moorage credentials list.",
@@ -111,6 +121,10 @@ def delete(
     return CommandResult(
         {"service": service, "tenant": tenant}, [f"deleted for {_owner(service, tenant)}"]
     )
+
+
+def _subject(service: str, tenant: str | None) -> str:
+    return f"credentials of {_owner(service, tenant)}"
 
 
 def _secret(service: str) -> Secret:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import attrs
 from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult, Table
@@ -39,10 +40,62 @@ OutboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_OUTBOX",
 InboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_INBOX", show_env_var=True)]
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class OutboxPlace:
+    """The place of an outbox.
+
+    Attributes:
+        store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        app: an Outbox of your program instead of a URL, such as shop.app:outbox.
+    """
+
+    store: OutboxUrl = None
+    app: str | None = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class InboxPlace:
+    """The place of an inbox.
+
+    Attributes:
+        store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
+        app: a WebhookInbox of your program instead of a URL, such as shop.app:inbox.
+    """
+
+    store: InboxUrl = None
+    app: str | None = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Selection:
+    """The entries of a page.
+
+    Attributes:
+        state: list only entries in this state.
+        stuck: list only entries that need a person.
+        tenant: list only entries of this tenant.
+        limit: the maximum number of entries.
+        after: the `next` value of the previous page.
+    """
+
+    state: EntryState | None = None
+    stuck: bool = False
+    tenant: str | None = None
+    limit: int = 50
+    after: str | None = None
+
+
+_OUTBOX: Final = OutboxPlace()
+_INBOX: Final = InboxPlace()
+_NEWEST: Final = Selection()
+
+
 def run_outbox(
     *,
-    store: OutboxUrl = None,
-    app: str | None = None,
+    place: OutboxPlace = _OUTBOX,
     once: bool = False,
     pause: float = 1.0,
     limit: int = 100,
@@ -54,14 +107,13 @@ def run_outbox(
     `payments settle`.
 
     Args:
-        store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: an Outbox of your program instead of a URL, such as shop.app:outbox.
+        place: the outbox.
         once: make at most `limit` due calls, then end.
         pause: seconds to wait when nothing is due.
         limit: the maximum number of calls per batch.
         context: the options that all commands share.
     """
-    with opened_hub(context) as hub, _outbox(context, store, app) as (outbox, idle):
+    with opened_hub(context) as hub, opened_outbox(context, place) as (outbox, idle):
         settle = at_times(lambda: hub.settle_payments(limit=_SETTLE_BATCH), _SETTLE_INTERVAL)
 
         def deliver(stop: Any) -> Any:
@@ -88,13 +140,13 @@ def run_inbox(
         limit: the maximum number of webhooks per batch.
         context: the options that all commands share.
     """
-    if app is None and not _host_object(context, WebhookInbox):
+    if app is None and not host_object(context, WebhookInbox):
         raise ConfigurationError(
             "The webhooks have no handlers, so they would be lost.",
             path="--app",
             remedy="Name your program's WebhookInbox with the handlers, such as shop.app:inbox.",
         )
-    with _inbox(context, None, app) as inbox:
+    with opened_inbox(context, InboxPlace(app=app)) as inbox:
         return _process(
             lambda stop: inbox.handle(limit=limit, stop=stop), context, pause, once=once
         )
@@ -102,115 +154,83 @@ def run_inbox(
 
 def list_outbox(
     *,
-    store: OutboxUrl = None,
-    app: str | None = None,
-    state: EntryState | None = None,
-    stuck: bool = False,
-    tenant: str | None = None,
-    limit: int = 50,
-    after: str | None = None,
+    place: OutboxPlace = _OUTBOX,
+    selection: Selection = _NEWEST,
     context: Context,
 ) -> CommandResult:
     """List the outbox's calls, newest first, without their contents.
 
     Args:
-        store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: an Outbox of your program instead of a URL, such as shop.app:outbox.
-        state: list only calls in this state.
-        stuck: list only calls that need a person.
-        tenant: list only calls of this tenant.
-        limit: the maximum number of calls.
-        after: the `next` value of the previous page.
+        place: the outbox.
+        selection: the entries of the page.
         context: the options that all commands share.
     """
-    with _outbox(context, store, app) as (outbox, _):
-        return _list_entries(outbox, state, tenant, limit, after, stuck=stuck)
+    with opened_outbox(context, place) as (outbox, _):
+        return _list_entries(outbox, selection)
 
 
 def list_inbox(
     *,
-    store: InboxUrl = None,
-    app: str | None = None,
-    state: EntryState | None = None,
-    stuck: bool = False,
-    tenant: str | None = None,
-    limit: int = 50,
-    after: str | None = None,
+    place: InboxPlace = _INBOX,
+    selection: Selection = _NEWEST,
     context: Context,
 ) -> CommandResult:
     """List received webhooks, newest first, without their contents.
 
     Args:
-        store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: a WebhookInbox of your program instead of a URL, such as shop.app:inbox.
-        state: list only webhooks in this state.
-        stuck: list only webhooks that need a person.
-        tenant: list only webhooks of this tenant.
-        limit: the maximum number of webhooks.
-        after: the `next` value of the previous page.
+        place: the inbox.
+        selection: the entries of the page.
         context: the options that all commands share.
     """
-    with _inbox(context, store, app) as inbox:
-        return _list_entries(inbox, state, tenant, limit, after, stuck=stuck)
+    with opened_inbox(context, place) as inbox:
+        return _list_entries(inbox, selection)
 
 
-def replay_outbox(
-    *ids: str, store: OutboxUrl = None, app: str | None = None, context: Context
-) -> CommandResult:
+def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> CommandResult:
     """Make calls again, whatever their state, with a full set of attempts.
 
     Args:
         ids: the ids of the calls.
-        store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: an Outbox of your program instead of a URL, such as shop.app:outbox.
+        place: the outbox.
         context: the options that all commands share.
     """
-    with _outbox(context, store, app) as (outbox, _):
+    with opened_outbox(context, place) as (outbox, _):
         return _change_entries(outbox.replay, ids)
 
 
-def replay_inbox(
-    *ids: str, store: InboxUrl = None, app: str | None = None, context: Context
-) -> CommandResult:
+def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
     """Handle webhooks again, whatever their state, with a full set of attempts.
 
     Args:
         ids: the ids of the webhooks.
-        store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: a WebhookInbox of your program instead of a URL, such as shop.app:inbox.
+        place: the inbox.
         context: the options that all commands share.
     """
-    with _inbox(context, store, app) as inbox:
+    with opened_inbox(context, place) as inbox:
         return _change_entries(inbox.replay, ids)
 
 
-def drop_outbox(
-    *ids: str, store: OutboxUrl = None, app: str | None = None, context: Context
-) -> CommandResult:
+def drop_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> CommandResult:
     """Cancel calls, so that they are not made or not retried.
 
     Args:
         ids: the ids of the calls.
-        store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: an Outbox of your program instead of a URL, such as shop.app:outbox.
+        place: the outbox.
         context: the options that all commands share.
     """
-    with _outbox(context, store, app) as (outbox, _):
+    with opened_outbox(context, place) as (outbox, _):
         return _change_entries(outbox.drop, ids)
 
 
-def drop_inbox(
-    *ids: str, store: InboxUrl = None, app: str | None = None, context: Context
-) -> CommandResult:
+def drop_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
     """Cancel webhooks, so that they are not handled or not retried.
 
     Args:
         ids: the ids of the webhooks.
-        store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: a WebhookInbox of your program instead of a URL, such as shop.app:inbox.
+        place: the inbox.
         context: the options that all commands share.
     """
-    with _inbox(context, store, app) as inbox:
+    with opened_inbox(context, place) as inbox:
         return _change_entries(inbox.drop, ids)
 
 
@@ -218,25 +238,26 @@ def drop_inbox(
 
 
 @contextmanager
-def _outbox(
-    context: Context, url: str | None, app: str | None
+def opened_outbox(
+    context: Context, place: OutboxPlace
 ) -> Generator[tuple[Outbox, Callable[[float], object] | None]]:
     """Yield an outbox, and a function that waits for its next call, if its store has one."""
-    outbox = _app_object(context, app, Outbox) if url is None else None
+    outbox = _app_object(context, place.app, Outbox) if place.store is None else None
     if outbox is not None:
         yield outbox, None
         return
-    with _open_store(open_outbox, url) as storage:
-        yield Outbox(storage, cipher=_cipher()), getattr(storage, "wait", None)
+    with _open_store(open_outbox, place.store) as storage, context.audit_trail() as audit:
+        yield Outbox(storage, cipher=_cipher(), audit=audit), getattr(storage, "wait", None)
 
 
 @contextmanager
-def _inbox(context: Context, url: str | None, app: str | None) -> Generator[WebhookInbox]:
-    inbox = _app_object(context, app, WebhookInbox) if url is None else None
+def opened_inbox(context: Context, place: InboxPlace) -> Generator[WebhookInbox]:
+    """Yield an inbox."""
+    inbox = _app_object(context, place.app, WebhookInbox) if place.store is None else None
     if inbox is not None:
         yield inbox
         return
-    with _open_store(open_inbox, url) as storage, opened_hub(context) as hub:
+    with _open_store(open_inbox, place.store) as storage, opened_hub(context) as hub:
         yield WebhookInbox(hub, storage, cipher=_cipher())
 
 
@@ -255,7 +276,7 @@ def _open_store(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
 def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     """Return the object that --app names, or that of the host; None if there is neither."""
     if app is None:
-        return _host_object(context, kind)
+        return host_object(context, kind)
     module, _, name = app.partition(":")
     folder = str(Path.cwd())
     if folder not in sys.path:
@@ -281,7 +302,8 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     return target
 
 
-def _host_object(context: Context, kind: type[Any]) -> Any:
+def host_object(context: Context, kind: type[Any]) -> Any:
+    """Return the store of this class that the host program has, if any."""
     return next((store for store in context.kept().values() if isinstance(store, kind)), None)
 
 
@@ -323,23 +345,17 @@ def _process(
     return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
 
 
-def _list_entries(
-    box: Any,
-    state: EntryState | None,
-    tenant: str | None,
-    limit: int,
-    after: str | None,
-    *,
-    stuck: bool,
-) -> CommandResult:
-    if stuck and (state or tenant):
+def _list_entries(box: Any, selection: Selection) -> CommandResult:
+    state, tenant = selection.state, selection.tenant
+    if selection.stuck and (state or tenant):
         raise ConfigurationError(
             "--stuck cannot be combined with --state or --tenant.",
             path="--stuck",
             remedy="Remove one of the options.",
         )
     page: EntryPage[Any]
-    if stuck:
+    limit, after = selection.limit, selection.after
+    if selection.stuck:
         page = box.stuck(limit=limit, after=after)
     else:
         states = () if state is None else (state,)

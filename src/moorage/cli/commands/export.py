@@ -11,7 +11,13 @@ from moorage.cli.context import Context
 from moorage.cli.streams import as_json
 from moorage.config import json_schema
 from moorage.errors import ConfigurationError
-from moorage.exporting import described, openapi, postman
+from moorage.exporting import (
+    described,
+    grafana_dashboard,
+    openapi,
+    postman,
+    prometheus_rules,
+)
 
 
 def export_schema(*, output: Path | None = None, context: Context) -> CommandResult:
@@ -48,6 +54,28 @@ def export_openapi(*, output: Path | None = None, context: Context) -> CommandRe
         context: the options that all commands share.
     """
     return _written(openapi(described(context.configured())), output)
+
+
+def export_grafana(*, output: Path | None = None, context: Context) -> CommandResult:
+    """Write a Grafana dashboard of the metrics of the Prometheus observer.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _written(grafana_dashboard(), output)
+
+
+def export_prometheus(*, output: Path | None = None, context: Context) -> CommandResult:
+    """Write recording and alerting rules for Prometheus.
+
+    Prometheus reads the file as it is, since JSON is YAML.
+
+    Args:
+        output: the file to write, instead of the standard output.
+        context: the options that all commands share.
+    """
+    return _written(prometheus_rules(), output)
 
 
 def _written(document: dict[str, Any], output: Path | None) -> CommandResult:

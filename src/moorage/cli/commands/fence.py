@@ -29,7 +29,7 @@ def rearm(*, context: Context) -> CommandResult:
     with opened_store(context.state()) as store:
         former_owner = copied_stores.rearm(store, environment)
     return CommandResult(
-        {"environment": environment, "home": former_owner},
+        {"environment": environment, "owner": former_owner},
         [
             f"{environment} may use the store"
             + ("" if former_owner == environment else f", which belonged to {former_owner}")
@@ -50,7 +50,7 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
     """
     environment = _environment_name(context)
     with opened_store(context.state()) as states:
-        owner = copied_stores.home(states)
+        owner = copied_stores.owner(states)
     if owner in {None, environment}:
         raise ConfigurationError(
             f"The store belongs to {'no' if owner is None else 'this'} environment,"
@@ -67,7 +67,7 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
     stores = _stores_to_clear(context, store)
     deleted = {name: copied_stores.neutralize(target) for name, target in stores.items()}
     return CommandResult(
-        {"environment": environment, "home": owner, "deleted": deleted},
+        {"environment": environment, "owner": owner, "deleted": deleted},
         [f"{number} {name} deleted" for name, number in deleted.items()],
     )
 

@@ -1,12 +1,14 @@
-"""`moorage housekeep`: delete expired state."""
+"""`moorage housekeep`: delete expired state, and old entries of the integration log."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from moorage.cli.answer import CommandResult
+from moorage.cli.commands.log import ago, opened_log
 from moorage.cli.context import Context
 from moorage.cli.places import opened_store
+from moorage.domain.observation.integration_log import LogQuery
 from moorage.errors import ConfigurationError
 
 _BATCH: Final = 1_000
@@ -15,15 +17,19 @@ _BATCH: Final = 1_000
 def housekeep(
     url: str | None = None, /, *, migrate: bool = False, context: Context
 ) -> CommandResult:
-    """Delete expired state; run it from a timer, once a day.
+    """Delete expired state, and old entries of the integration log; run it once a day.
 
-    The command works in small batches, so that other processes do not wait long.
+    Entries are old after the days that `keep_days` under [log] names, and are only deleted from the
+    configured log. The command works in small batches, so that other processes do not wait long.
 
     Args:
         url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured one.
         migrate: update the store's schema first.
         context: the options that all commands share.
     """
+    removed = None if url is not None else _remove_entries(context)
+    if removed is not None and context.configured().store is None:
+        return CommandResult({"removed": removed}, [f"{removed} entries of the log removed"])
     deleted = 0
     with (
         opened_store(context.state() if url is None else url) as store,
@@ -41,4 +47,19 @@ def housekeep(
             deleted += batch
             step(batch)
     result: dict[str, Any] = {"forgotten": deleted}
-    return CommandResult(result, [f"{deleted} states deleted"])
+    lines = [f"{deleted} states deleted"]
+    if removed is not None:
+        result["removed"] = removed
+        lines.append(f"{removed} entries of the log removed")
+    return CommandResult(result, lines)
+
+
+def _remove_entries(context: Context) -> int | None:
+    """Remove the old entries of the configured log; None if there is no age at which they go."""
+    configured = context.configured()
+    if configured.log in {None, "memory:"} or configured.log_days is None:
+        return None
+    until = ago(configured.log_days, "log.keep_days")
+    with opened_log(context, None) as log:
+        removed: int = log.remove(LogQuery(until=until))
+    return removed

@@ -1,13 +1,20 @@
-"""`moorage log`: list the calls of an integration log, and remove old ones."""
+"""`moorage log`: list, follow, export and remove the calls of an integration log."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import select
+import signal
+import sys
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import attrs
 from cyclopts import Parameter
 
+from moorage.adapters.logs.export import FORMATS, PAGE, entries_of, plain_fields
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
@@ -15,7 +22,7 @@ from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from moorage.domain.observation.integration_log import IntegrationLog
 
@@ -33,14 +40,76 @@ _COLUMNS: Final = (
 
 LogUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_LOG", show_env_var=True)]
 
+_INTERVAL: Final = 1.0
+"""Seconds between two readings of a log that is followed."""
+
+_OVERLAP: Final = timedelta(minutes=2)
+"""The entry of a call is stored at its end, so a call that began earlier may follow."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Filters:
+    """The calls to choose.
+
+    Attributes:
+        service: choose only calls of this service.
+        operation: choose only calls of this operation, such as payments.charge.
+        tenant: choose only calls of this tenant.
+        region: choose only calls to this region.
+        vendor: choose only calls of this vendor.
+        account: choose only calls of this account.
+        subject: choose only calls about this person.
+        status: choose only calls with this status.
+        id: choose only calls with this correlation id.
+        key: choose only calls with this idempotency key.
+        trace: choose only calls of this trace.
+        text: choose only calls with this text in their error or route.
+        days: choose only calls of the last days, such as 0.5.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    region: str | None = None
+    vendor: str | None = None
+    account: str | None = None
+    subject: str | None = None
+    status: IntegrationStatus | None = None
+    id: str | None = None
+    key: str | None = None
+    trace: str | None = None
+    text: str | None = None
+    days: float | None = None
+
+    def query(self, **fields: Any) -> LogQuery:
+        """Return the query of the calls."""
+        if self.days is not None:
+            fields.setdefault("since", ago(self.days, "--days"))
+        return LogQuery(
+            service=self.service,
+            operation=self.operation,
+            tenant=self.tenant,
+            region=self.region,
+            vendor=self.vendor,
+            account=self.account,
+            subject=self.subject,
+            status=self.status,
+            id=self.id,
+            idempotency_key=self.key,
+            trace_id=self.trace,
+            text=self.text,
+            **fields,
+        )
+
+
+_ALL: Final = Filters()
+
 
 def list_calls(
     *,
     store: LogUrl = None,
-    service: str | None = None,
-    tenant: str | None = None,
-    status: IntegrationStatus | None = None,
-    days: float | None = None,
+    filters: Filters = _ALL,
     limit: int = 50,
     after: str | None = None,
     context: Context,
@@ -49,29 +118,113 @@ def list_calls(
 
     Args:
         store: the URL of the log; by default the configured one.
-        service: list only calls of this service.
-        tenant: list only calls of this tenant.
-        status: list only calls with this status.
-        days: list only calls of the last days, such as 0.5.
+        filters: the calls to list.
         limit: the maximum number of calls.
         after: the `next` value of the previous page.
         context: the options that all commands share.
     """
-    query = LogQuery(
-        service=service,
-        tenant=tenant,
-        status=status,
-        since=None if days is None else _ago(days, "--days"),
-        limit=limit,
-        after=after,
-    )
-    with _log(context, store) as log:
+    query = filters.query(limit=limit, after=after)
+    with opened_log(context, store) as log:
         page = log.find(query)
     calls = [_call_row(entry) for entry in page.items]
     lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
     if page.next is not None:
         lines.append(f"More with --after {page.next}.")
-    return CommandResult({"calls": calls, "next": page.next}, lines if calls else ["nothing"])
+    document = {"calls": [plain_fields(entry) for entry in page.items], "next": page.next}
+    return CommandResult(document, lines if calls else ["nothing"])
+
+
+def export_calls(
+    *,
+    store: LogUrl = None,
+    filters: Filters = _ALL,
+    format: Literal["csv", "jsonl"] = "csv",  # noqa: A002 - the name of the option
+    output: Path,
+    context: Context,
+) -> CommandResult:
+    """Write calls of the integration log to a file, newest first.
+
+    Args:
+        store: the URL of the log; by default the configured one.
+        filters: the calls to write.
+        format: the format of the file: csv, or jsonl for one JSON document a line.
+        output: the path of the file; an existing file is replaced.
+        context: the options that all commands share.
+    """
+    query = filters.query(limit=PAGE)
+    with opened_log(context, store) as log:
+        try:
+            with output.open("w", encoding="utf-8", newline="") as file:
+                number = FORMATS[format](entries_of(log, query), file)
+        except OSError as error:
+            problem = f"{output} cannot be written ({error.strerror})."
+        else:
+            return CommandResult({"exported": number}, [f"{number} exported"])
+    raise ConfigurationError(problem, path="--output", remedy="Name a file that can be written.")
+
+
+def follow_calls(
+    *,
+    store: LogUrl = None,
+    filters: Filters = _ALL,
+    count: int | None = None,
+    context: Context,
+) -> CommandResult:
+    """Show new calls of the integration log until Ctrl-C, the oldest first.
+
+    With --json, each call is one line. A call that took longer than two minutes is not shown.
+
+    Args:
+        store: the URL of the log; by default the configured one.
+        filters: the calls to show.
+        count: end after this number of calls.
+        context: the options that all commands share.
+    """
+    shown = 0
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with opened_log(context, store) as log:
+            if not context.as_json:
+                context.tell("following the log")
+            for entry in _new_entries(log, filters):
+                if context.as_json:
+                    context.note(plain_fields(entry))
+                else:
+                    cells = (_call_row(entry)[name] for name in _COLUMNS)
+                    context.tell("  ".join("-" if cell is None else str(cell) for cell in cells))
+                shown += 1
+                if shown == count:
+                    break
+    except KeyboardInterrupt:
+        pass  # the usual end
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return CommandResult({"shown": shown}, [f"{shown} shown"])
+
+
+def _new_entries(log: Any, filters: Filters) -> Iterator[IntegrationLog]:
+    """Yield the entries of calls that end from now on; end if nobody reads the output."""
+    begin, pause = datetime.now(UTC), Event()
+    earlier: set[IntegrationLog] | None = None
+    while not _reader_is_gone():
+        query = filters.query(since=begin - _OVERLAP, limit=PAGE)
+        entries = [*entries_of(log, query)]
+        if earlier is not None:
+            yield from (entry for entry in reversed(entries) if entry not in earlier)
+        earlier = {*entries}
+        begin = datetime.now(UTC)
+        pause.wait(_INTERVAL)
+
+
+def _reader_is_gone() -> bool:
+    """Return whether the program that reads the standard output has closed it."""
+    if not hasattr(select, "poll"):  # pragma: no cover - only on Windows
+        return False
+    poller = select.poll()
+    with suppress(OSError):  # of an output that is no file
+        poller.register(sys.stdout.fileno(), 0)
+        return bool(poller.poll(0))
+    return False
 
 
 def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -> CommandResult:
@@ -82,14 +235,15 @@ def remove_calls(*, store: LogUrl = None, older_than: float, context: Context) -
         older_than: the minimum age of the calls, in days.
         context: the options that all commands share.
     """
-    until = _ago(older_than, "--older-than")
-    with _log(context, store) as log:
+    until = ago(older_than, "--older-than")
+    with opened_log(context, store) as log:
         removed = log.remove(LogQuery(until=until))
     return CommandResult({"removed": removed}, [f"{removed} removed"])
 
 
 @contextmanager
-def _log(context: Context, url: str | None) -> Generator[Any]:
+def opened_log(context: Context, url: str | None) -> Generator[Any]:
+    """Open the log of a URL, or else the configured one, for the block."""
     url = url or context.configured().log
     if url is None or url == "memory:":
         raise ConfigurationError(
@@ -101,7 +255,8 @@ def _log(context: Context, url: str | None) -> Generator[Any]:
         yield log
 
 
-def _ago(days: float, path: str) -> datetime:
+def ago(days: float, path: str) -> datetime:
+    """Return the time so many days ago; `path` is the option that has the number."""
     try:
         return datetime.now(UTC) - timedelta(days=days)
     except (OverflowError, ValueError):

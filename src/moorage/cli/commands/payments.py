@@ -61,6 +61,7 @@ def close(
     not_done: bool = False,
     reference: str | None = None,
     tenant: str | None = None,
+    reason: str = "",
     context: Context,
 ) -> CommandResult:
     """Close a payment whose outcome you have looked up at the vendor.
@@ -72,6 +73,7 @@ def close(
         reference: the vendor's payment id, which repeats of the key then return; by default, the
             payment is found by your reference.
         tenant: the tenant of the payment.
+        reason: the reason, for the audit trail.
         context: the options that all commands share.
     """
     if done is not_done:
@@ -82,7 +84,9 @@ def close(
         )
     context.state()
     with opened_hub(context) as hub:
-        payment = hub.close_payment(idempotency_key, done=done, receipt=reference, tenant=tenant)
+        payment = hub.close_payment(
+            idempotency_key, done=done, receipt=reference, tenant=tenant, reason=reason
+        )
     outcome = "done" if done else "not done"
     return CommandResult(
         {**_payment_row(payment), "outcome": "done" if done else "not_done"},

@@ -42,7 +42,7 @@ _PROOFS: Final = {
 
 @attrs.frozen
 class _Ping:
-    """One harmless call.
+    """One harmless call to a service.
 
     Attributes:
         service: the name of the service.

@@ -1,4 +1,4 @@
-"""What is done later: webhooks are handled, mails sent, payments looked up."""
+"""The background work: handle webhooks, send mails, look up payments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAUSE: Final = 0.5
 
 
 class Command(BaseCommand):
-    """Work until somebody ends it."""
+    """Run the background work until interrupted."""
 
     help = "Handle webhooks, send what is due, and look up payments whose end is not known."
 

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Make the tables, and fill empty books with companies, customers and invoices."
 
     def handle(self, **_: Any) -> None:
-        """Do it; what is there stays."""
+        """Create the missing rows; existing ones stay."""
         call_command("migrate", interactive=False, verbosity=0)
         for alias in settings.DATABASES:
             call_command(

@@ -32,7 +32,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What may follow."""
+        """Declare the arguments of the command."""
         commands: Any = parser.add_subparsers(dest="command", required=True, metavar="command")
         delivering = commands.add_parser(
             "deliver", help="handle webhooks and make calls that were put off, until told to stop"
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         commands.add_parser("housekeep", help="forget what is older than the settings say")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run a command of ours as Django does, and any other one as moorage does."""
+        """Run a command of this package like Django, and any other one like moorage."""
         words = argv[2:]
         if not words or words[0].startswith("-") or words[0] in _OWN:
             super().run_from_argv(argv)
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         sys.exit(_passed_on(words))
 
     def handle(self, *_: object, **options: Any) -> None:
-        """Run a command of ours."""
+        """Run a command of this package."""
         try:
             getattr(self, f"_{options['command']}")(options)
         except ConnectorError as error:
@@ -74,7 +74,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{done} done, {sum(map(len, rounds)) - done} not.")
             return
         with stopping() as stop:
-            self.stdout.write("At work, until told to end.")
+            self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")
             self.stdout.flush()
             work(*worker.steps(), stop=stop, pause=options["pause"], trouble=self._trouble)
 

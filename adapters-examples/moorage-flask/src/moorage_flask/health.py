@@ -1,0 +1,32 @@
+"""Liveness and readiness, where the settings ask for these pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Response, abort, request
+
+from moorage.domain.monitoring.health_pages import health_answer
+from moorage_flask.current import current_moorage
+
+if TYPE_CHECKING:
+    from flask import Blueprint
+
+    from moorage.domain.monitoring.health import Health
+
+
+def add_health(blueprint: Blueprint) -> None:
+    """Add the pages."""
+    blueprint.add_url_rule("/<any(live, ready, health):page>", "health", health, methods=["GET"])
+
+
+def health(page: str) -> Response:
+    """Say if this process is alive, or if requests should be sent to it, and why."""
+    if not current_moorage.settings.health:
+        abort(404)
+    answer = health_answer(request.method, page, _read)
+    return Response(answer.body, answer.status, headers=answer.headers)
+
+
+def _read() -> Health:
+    return current_moorage.health.recent()

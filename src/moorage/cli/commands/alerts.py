@@ -1,0 +1,159 @@
+"""`moorage alerts`: evaluate alert rules, list alerts, and silence them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from moorage.cli.answer import CommandResult, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.places import opened_hub
+from moorage.errors import ConfigurationError
+from moorage.hub.alerts import AlertRunner
+from moorage.hub.worker import stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from moorage.hub.alerts import AlertRound
+
+
+@contextmanager
+def _runner(context: Context) -> Generator[AlertRunner]:
+    with opened_hub(context) as hub:
+        if hub.alert_settings is None:
+            raise ConfigurationError(
+                "There are no alert rules in the configuration.",
+                path="alerts",
+                remedy="Write some as [[alerts.rules]].",
+            )
+        yield AlertRunner(hub)
+
+
+def run(*, once: bool = False, context: Context) -> CommandResult:
+    """Evaluate the alert rules at intervals and send notifications, until SIGTERM or Ctrl-C.
+
+    Several processes may run; one of them evaluates at a time. The exit code is 1 if a notification
+    could not be sent.
+
+    Args:
+        once: evaluate once, then end.
+        context: the options that all commands share.
+    """
+    context.state()
+    counts = {"delivered": 0, "failed": 0}
+
+    def tell(result: AlertRound) -> None:
+        counts["delivered"] += len(result.delivered)
+        counts["failed"] = len(result.failed)
+        for delivery in result.delivered:
+            context.tell(f"{delivery.channel}: {delivery.notification.subject}")
+        for delivery in result.failed:
+            context.tell(f"{delivery.channel} failed: {delivery.notification.subject}")
+
+    with _runner(context) as runner:
+        if once:
+            tell(runner.evaluate())
+        else:
+            with stopping() as stop:
+                context.tell("Evaluating; SIGTERM or Ctrl-C ends it.")
+                runner.run(stop, tell=tell)
+    line = f"{counts['delivered']} delivered, {counts['failed']} waiting to be sent again"
+    return CommandResult(counts, [line], FAILED if counts["failed"] else OK)
+
+
+def list_alerts(*, context: Context) -> CommandResult:
+    """List active alerts, silences and unsent notifications; exit with 1 if there are any.
+
+    Args:
+        context: the options that all commands share.
+    """
+    context.state()
+    with _runner(context) as runner:
+        book = runner.book()
+    alerts = [
+        {
+            "rule": alert.rule,
+            "subject": alert.subject,
+            "stage": alert.stage.value,
+            "since": alert.since.isoformat(timespec="seconds"),
+            "text": alert.text,
+        }
+        for alert in book.alerts
+    ]
+    silences = [
+        {
+            "rule": silence.rule,
+            "subject": silence.subject,
+            "until": silence.until.isoformat(timespec="seconds"),
+            "reason": silence.reason,
+        }
+        for silence in book.silences
+    ]
+    unsent = [
+        {
+            "channel": delivery.channel,
+            "subject": delivery.notification.subject,
+            "failures": delivery.failures,
+            "error": delivery.error,
+        }
+        for delivery in book.outgoing
+    ]
+    document: dict[str, list[dict[str, Any]]]
+    document = {"alerts": alerts, "silences": silences, "unsent": unsent}
+    tables = [_table(rows) for rows in document.values() if rows]
+    code = FAILED if alerts or unsent else OK
+    return CommandResult(document, tables or ["nothing"], code)
+
+
+def silence(
+    duration: float,
+    reason: str,
+    *,
+    rule: str | None = None,
+    subject: str | None = None,
+    context: Context,
+) -> CommandResult:
+    """Tell nobody of some alerts for a while; what still fires is told afterwards.
+
+    Args:
+        duration: the seconds.
+        reason: the reason, for whoever wonders.
+        rule: the name of the rule; by default all rules.
+        subject: the service or part; by default all.
+        context: the options that all commands share.
+    """
+    context.state()
+    with _runner(context) as runner:
+        made = runner.silence(duration, reason, rule=rule, subject=subject)
+    until = made.until.isoformat(timespec="seconds")
+    document = {"rule": rule, "subject": subject, "until": until, "reason": reason}
+    return CommandResult(document, [f"silent until {until}"])
+
+
+def check(*, context: Context) -> CommandResult:
+    """Measure all rules now without telling anybody; exit with 1 if any is active.
+
+    Args:
+        context: the options that all commands share.
+    """
+    with _runner(context) as runner:
+        rows = [
+            {
+                "rule": rule.name,
+                "subject": measurement.subject,
+                "value": measurement.value,
+                "active": active,
+                "text": measurement.text,
+            }
+            for rule, measurement, active in runner.check()
+        ]
+    is_active = any(row["active"] for row in rows)
+    return CommandResult(
+        {"measurements": rows}, [_table(rows)] if rows else ["nothing"], FAILED if is_active else OK
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    return Table(tuple(rows[0]), [tuple(row.values()) for row in rows])

@@ -1,0 +1,149 @@
+"""`moorage audit`: list, verify and seal the audit trail."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from cyclopts import Parameter
+
+from moorage.cli.answer import CommandResult, Table
+from moorage.cli.context import Context
+from moorage.cli.exit_codes import FAILED, OK
+from moorage.errors import ConfigurationError
+from moorage.hub.audit import AuditHead, AuditQuery
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.audit import AuditRecord
+    from moorage.hub.audit import AuditTrail
+
+_ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+_COLUMNS: Final = ("number", "time", "actor", "act", "subject", "reason")
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Records:
+    """The records of a page.
+
+    Attributes:
+        act: list only this act, or with a dot at the end all that begin with it: circuit.
+        subject: list only acts on this subject.
+        actor: list only acts of this person.
+        since: list only acts since this time, in UTC unless it has a zone.
+        until: list only acts before this time, in UTC unless it has a zone.
+        limit: the maximum number of records.
+        after: the `next` value of the previous page.
+    """
+
+    act: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    after: int | None = None
+
+
+_NEWEST: Final = Records()
+
+
+def list_records(*, which: Records = _NEWEST, context: Context) -> CommandResult:
+    """List acts by hand and changes of the configuration, newest first.
+
+    Args:
+        which: the records to list.
+        context: the options that all commands share.
+    """
+    fields = attrs.asdict(which)
+    for name in ("since", "until"):
+        if fields[name] is not None and fields[name].tzinfo is None:
+            fields[name] = fields[name].replace(tzinfo=UTC)
+    with closing(_trail(context)) as trail:
+        page = trail.find(AuditQuery(**fields))
+    records = [_plain(record) for record in page.items]
+    rows = [[record[name] for name in _COLUMNS] for record in records]
+    output: list[str | Table] = [Table(_COLUMNS, rows)]
+    if page.next is not None:
+        output.append(f"There are more: --after {page.next}")
+    return CommandResult({"records": records, "next": page.next}, output)
+
+
+def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResult:
+    """Verify the whole audit trail, and name the first broken link.
+
+    The exit code is 1 if a link is broken.
+
+    Args:
+        anchor: a record that was noted elsewhere, as NUMBER:HASH, such as `audit seal` prints.
+        context: the options that all commands share.
+    """
+    expected = None if anchor is None else _anchor(anchor)
+    with closing(_trail(context)) as trail:
+        result = trail.verify(anchor=expected)
+    finding = result.finding
+    document: dict[str, Any] = {
+        "whole": result.whole,
+        "records": result.records,
+        "sealed": result.sealed,
+        "unverified_seals": result.unverified,
+        "anchor": _text(result.head),
+        "finding": None if finding is None else attrs.asdict(finding),
+    }
+    if finding is not None:
+        return CommandResult(document, [finding.message], FAILED)
+    lines = [
+        f"The audit trail is whole: {result.records} records, sealed up to {result.sealed}.",
+        f"Anchor: {_text(result.head)}",
+    ]
+    if result.unverified:
+        lines.append(f"{result.unverified} seals were not verified, because their key is missing.")
+    return CommandResult(document, lines, OK)
+
+
+def seal_chain(*, context: Context) -> CommandResult:
+    """Seal the audit trail with the first key, and print the anchor to note elsewhere.
+
+    Args:
+        context: the options that all commands share.
+    """
+    with closing(_trail(context)) as trail:
+        record = trail.seal()
+    anchor = f"{record.number}:{record.hash}"
+    return CommandResult(
+        {"number": record.number, "anchor": anchor},
+        [f"Sealed {record.subject}.", f"Anchor: {anchor}"],
+    )
+
+
+def _trail(context: Context) -> AuditTrail:
+    settings = context.configured().audit
+    if settings is None:
+        raise ConfigurationError(
+            "There is no audit trail in the configuration.",
+            path="audit",
+            remedy="Write [audit] with url = 'sqlite:///audit.db' or another store.",
+        )
+    return settings.open()
+
+
+def _anchor(text: str) -> AuditHead:
+    match = _ANCHOR.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(
+            f"{text[:80]!r} is no anchor.",
+            path="--anchor",
+            remedy="Give NUMBER:HASH, as `moorage audit seal` printed it.",
+        )
+    return AuditHead(int(match[1]), match[2])
+
+
+def _text(head: AuditHead) -> str:
+    return f"{head.number}:{head.hash}"
+
+
+def _plain(record: AuditRecord) -> dict[str, Any]:
+    return {**attrs.asdict(record), "time": record.time.isoformat()}

@@ -1,0 +1,110 @@
+"""`moorage sla`: show how calls complied with the configured objectives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.files.whole_files import WholeFile
+from moorage.cli.answer import CommandResult, Table
+from moorage.cli.commands.metrics import MetricsUrl, opened_metrics
+from moorage.cli.context import Context
+from moorage.domain.monitoring.objective_report import COLUMNS, csv_of, html_of, rows_of
+from moorage.domain.monitoring.objectives import compliance
+from moorage.domain.observation.figures import DAY, FiguresQuery
+from moorage.domain.values.durations import count
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.domain.monitoring.objectives import Compliance, ObjectiveMonth
+
+_MODE = 0o644
+
+
+def sla(
+    *,
+    store: MetricsUrl = None,
+    months: int = 3,
+    csv: Path | None = None,
+    html: Path | None = None,
+    context: Context,
+) -> CommandResult:
+    """Show month by month how calls complied with the objectives, and the error budget left.
+
+    Args:
+        store: the URL of the metrics; by default the configured one.
+        months: the number of months, with the current one.
+        csv: write the report to this file as CSV.
+        html: write the report to this file as a page of HTML, which needs no other file.
+        context: the options that all commands share.
+    """
+    objectives = context.configured().objectives
+    if not objectives:
+        raise ConfigurationError(
+            "The configuration has no objectives.",
+            path="objectives",
+            remedy="Write [[objectives]] with a name and an availability such as 0.999.",
+        )
+    now = datetime.now(UTC)
+    query = FiguresQuery(since=_first_month(now, count(months, "--months", most=1_000)), window=DAY)
+    with opened_metrics(context, store) as opened:
+        results = compliance(objectives, opened.figures(query))
+    written: list[str | Table] = []
+    for path, text in ((csv, csv_of(results)), (html, html_of(results, made_at=now))):
+        if path is not None:
+            _write(path, text)
+            written.append(f"{path} written")
+    table = Table(COLUMNS, rows_of(results))
+    document = {"months": [_document(result) for result in results]}
+    return CommandResult(document, [table if results else "nothing", *written])
+
+
+def _first_month(now: datetime, months: int) -> datetime:
+    """Return the start of the earliest of so many months."""
+    number = max(now.year * 12 + now.month - months, 1970 * 12)
+    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with WholeFile(path) as file:
+            file.allow(_MODE)
+            file.write(text.encode())
+            file.keep()
+    except OSError as error:
+        problem = error.strerror
+    else:
+        return
+    raise ConfigurationError(
+        f"The file {path} cannot be written ({problem}).",
+        path=str(path),
+        remedy="Name a file in a folder that exists and that this user may write to.",
+    )
+
+
+def _document(result: ObjectiveMonth) -> dict[str, Any]:
+    return {
+        "month": f"{result.month:%Y-%m}",
+        "objective": result.objective.name,
+        "service": result.service,
+        "operation": result.operation,
+        "tenant": result.tenant,
+        "met": result.is_met,
+        "availability": _parts(result.availability),
+        "latency": _parts(result.latency),
+    }
+
+
+def _parts(part: Compliance | None) -> dict[str, Any] | None:
+    if part is None:
+        return None
+    return {
+        "target": part.target,
+        "calls": part.calls,
+        "bad": part.bad,
+        "share": part.share,
+        "met": part.is_met,
+        "budget_left": part.budget_left,
+        "burn": part.burn,
+    }

@@ -1,0 +1,28 @@
+"""The operations page: what fails now, and the acts by which a person repairs it.
+
+- `markup`, `layout`, `style`: HTML from values, strictly escaped
+- `web`: requests and responses as values; `wsgi` and `asgi` serve them
+- `people`: who may read and act; `tokens`: proofs that a form is ours
+- `reading`: values read from the hub, the queues and the log
+- `charts`: figures over time as SVG
+- `pages`: the pages; `acts`: the changes; `desk`: payments with an unknown outcome
+- `dashboard`: the whole, as one function of a request and a person
+"""
+
+from __future__ import annotations
+
+from moorage.dashboard.dashboard import Dashboard
+from moorage.dashboard.people import ALL_ACTS, READ_ONLY, Group, Person
+from moorage.dashboard.web import PageRequest, PageResponse
+from moorage.dashboard.wsgi import DashboardApp
+
+__all__ = [
+    "ALL_ACTS",
+    "READ_ONLY",
+    "Dashboard",
+    "DashboardApp",
+    "Group",
+    "PageRequest",
+    "PageResponse",
+    "Person",
+]

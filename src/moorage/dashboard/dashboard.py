@@ -1,0 +1,265 @@
+"""The operations page as one function of a request and a person; it knows no server."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from moorage.dashboard.acts import ACTS, Acting, checked_reason
+from moorage.dashboard.layout import button, document, hidden_fields, text_field
+from moorage.dashboard.markup import joined, tag
+from moorage.dashboard.pages import PAGES, View
+from moorage.dashboard.reading import INBOX, OUTBOX, Reader
+from moorage.dashboard.tokens import Notice, Tokens
+from moorage.dashboard.web import (
+    BadFormError,
+    PageRequest,
+    PageResponse,
+    cookie,
+    fields_of,
+    html_page,
+    see_other,
+)
+from moorage.domain.secrets.secret import Secret
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.dashboard.acts import Act
+    from moorage.dashboard.markup import Node
+    from moorage.dashboard.people import Person
+    from moorage.hub.hub import Hub
+    from moorage.hub.inbox import WebhookInbox
+    from moorage.hub.outbox import Outbox
+    from moorage.ports.audit import AuditTrail
+    from moorage.ports.integration_log import IntegrationLogger
+    from moorage.ports.metrics import Metrics
+
+_ACTS: Final = "/acts/"
+_COOKIE: Final = "moorage_notice"
+_NOTICE_LIFE: Final = 60
+_LEAST_SECRET: Final = 16
+
+
+class Dashboard:
+    """The pages and acts of an installation.
+
+    Args:
+        hub: a synchronous hub on the shared store.
+        secret: a text of 16 characters or more that protects forms, the same in every process that
+            serves the page.
+        outbox: the outbox to show.
+        inbox: the inbox to show.
+        log: the integration log to show.
+        metrics: the figures about calls, for charts.
+        four_eyes: True if a second person must confirm how a payment is closed.
+        audit: records every act before it is performed, and each that failed or was denied. An act
+            that cannot be recorded is not performed.
+        name: the name of the installation, as pages show it.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        secret: Secret | str,
+        outbox: Outbox | None = None,
+        inbox: WebhookInbox | None = None,
+        log: IntegrationLogger | None = None,
+        metrics: Metrics | None = None,
+        four_eyes: bool = True,
+        audit: AuditTrail | None = None,
+        name: str = "moorage",
+    ) -> None:
+        secret = secret if isinstance(secret, Secret) else Secret(secret)
+        if len(secret.reveal()) < _LEAST_SECRET:
+            raise ConfigurationError(
+                f"The secret of the operations page is shorter than {_LEAST_SECRET} characters.",
+                path="secret",
+                remedy="Give a long random text, the same in every process.",
+            )
+        boxes = {OUTBOX: outbox, INBOX: inbox}
+        self._reader = Reader(
+            hub, {key: box for key, box in boxes.items() if box is not None}, log, metrics
+        )
+        self._tokens = Tokens(secret)
+        self._four_eyes = four_eyes
+        self._audit = audit
+        self._name = name
+
+    def respond(self, request: PageRequest, person: Person) -> PageResponse:
+        """Return the response to a request of a person who is known.
+
+        Args:
+            request: the request.
+            person: the person.
+        """
+        if request.path.startswith(_ACTS):
+            return self._act(request, person)
+        build = PAGES.get(request.path)
+        if build is None:
+            return self._problem(request, person, 404, "There is no such page.")
+        if request.method not in {"GET", "HEAD"}:
+            return self._not_allowed(request, person, "GET, HEAD")
+        try:
+            fields = fields_of(request.query)
+            page = build(View(request, fields, person, self._reader, self._four_eyes))
+        except BadFormError:
+            return self._problem(request, person, 400, "The address of this page is malformed.")
+        except InvalidData as error:
+            return self._problem(request, person, 404, str(error))
+        except ConnectorError as error:
+            return self._problem(request, person, 503, str(error))
+        return self._page(request, person, page.title, *page.content)
+
+    # --- acts ---------------------------------------------------------------------------
+
+    def _act(self, request: PageRequest, person: Person) -> PageResponse:
+        """Confirm an act (GET), or perform it (POST)."""
+        act = ACTS.get(request.path.removeprefix(_ACTS))
+        if act is None:
+            return self._problem(request, person, 404, "There is no such act.")
+        if request.method not in {"GET", "HEAD", "POST"}:
+            return self._not_allowed(request, person, "GET, HEAD, POST")
+        posted = request.method == "POST"
+        try:
+            form = request.form() if posted else fields_of(request.query)
+            values = act.values(form)
+        except BadFormError:
+            return self._problem(request, person, 400, "The form is malformed.")
+        except InvalidData as error:
+            return self._problem(request, person, 400, str(error))
+        acting = Acting(
+            reader=self._reader,
+            person=person,
+            values=values,
+            reason=form.get("reason", "").strip(),
+            four_eyes=self._four_eyes,
+        )
+        if not person.may(act.group(values)):
+            words = "You may read this page, and not do this."
+            if posted:
+                self._deny(act, acting)
+            return self._problem(request, person, 403, words)
+        if not posted:
+            return self._confirmation(request, act, acting)
+        token = form.get("token", "")
+        if not (
+            request.is_from_our_page() and self._tokens.accepts_form(person, token, self._seconds())
+        ):
+            words = "This form is not from this page, or too old. Load the page again."
+            self._deny(act, acting)
+            return self._problem(request, person, 403, words)
+        return self._perform(request, act, acting, form)
+
+    def _perform(
+        self, request: PageRequest, act: Act, acting: Acting, form: Mapping[str, str]
+    ) -> PageResponse:
+        """Perform an act, record it, and lead the person back with the words of its end."""
+        try:
+            checked_reason(act, form)
+            self._record(act, acting, "begun")
+            notice = Notice(good=True, text=act.perform(acting))
+        except ConnectorError as error:
+            notice = Notice(good=False, text=f"Not done. {error}")
+            with suppress(ConnectorError):
+                self._record(act, acting, "failed")
+        path, names = act.back
+        back = request.link(path, **{name: acting.get(name) for name in names})
+        value = self._tokens.notice(acting.person, notice)
+        return see_other(back, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)])
+
+    def _confirmation(self, request: PageRequest, act: Act, acting: Acting) -> PageResponse:
+        """The page that asks for confirmation, which changes nothing."""
+        person = acting.person
+        try:
+            explanation = act.explain(acting)
+        except (InvalidData, ConfigurationError) as error:
+            return self._problem(request, person, 404, str(error))
+        except ConnectorError as error:
+            return self._problem(request, person, 503, str(error))
+        asked = None
+        if act.asks is not None:
+            name, label = act.asks
+            asked = tag("div", text_field(name, label), class_="field")
+        label = "Reason, for those who read the record later"
+        reason = text_field("reason", label, required=act.needs_reason)
+        path, names = act.back
+        token = self._tokens.form(person, self._seconds())
+        form = tag(
+            "form",
+            hidden_fields({**acting.values, "token": token}),
+            asked,
+            tag("div", reason, class_="field"),
+            tag(
+                "div",
+                tag("button", act.button, class_="main"),
+                button(request, "Cancel", path, **{key: acting.get(key) for key in names}),
+                class_="acts",
+            ),
+            method="post",
+            action=request.link(f"{_ACTS}{act.name}"),
+        )
+        return self._page(request, person, act.title, tag("section", tag("p", explanation), form))
+
+    def _deny(self, act: Act, acting: Acting) -> None:
+        """Record that an act was denied, if it can be recorded."""
+        with suppress(ConnectorError):
+            self._record(act, acting, "denied")
+
+    def _record(self, act: Act, acting: Acting, outcome: str) -> None:
+        """Record an act; every act goes through here."""
+        if self._audit is None:
+            return
+        values = {name: value for name, value in acting.values.items() if name != "stamp"}
+        self._audit.record(
+            act.name.replace("-", ".", 1),
+            ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing",
+            actor=acting.person.name,
+            reason=acting.reason,
+            after={"outcome": outcome},
+        )
+
+    # --- frames -------------------------------------------------------------------------
+
+    def _page(
+        self,
+        request: PageRequest,
+        person: Person,
+        title: str,
+        *content: Node,
+        status: int = 200,
+    ) -> PageResponse:
+        """A page, with the words after an act if there are any; they are shown once."""
+        value = request.cookie(_COOKIE)
+        notice = self._tokens.read_notice(person, value) if value else None
+        page = document(request, person, title, joined(content), notice=notice, name=self._name)
+        cookies = [cookie(request, _COOKIE, "", seconds=0)] if value else []
+        return html_page(page, status=status, cookies=cookies)
+
+    def _problem(
+        self, request: PageRequest, person: Person, status: int, words: str
+    ) -> PageResponse:
+        back = tag("p", tag("a", "Go to the first page", href=request.link("/")))
+        return self._page(
+            request, person, _TITLES[status], tag("section", tag("p", words), back), status=status
+        )
+
+    def _not_allowed(self, request: PageRequest, person: Person, methods: str) -> PageResponse:
+        response = self._problem(request, person, 405, f"This page accepts {methods}.")
+        return PageResponse(
+            status=405, headers=(*response.headers, ("Allow", methods)), body=response.body
+        )
+
+    def _seconds(self) -> int:
+        return int(self._reader.now().timestamp())
+
+
+_TITLES: Final = {
+    400: "This request is malformed",
+    403: "You may not do this",
+    404: "Nothing is here",
+    405: "This page cannot do that",
+    503: "The state cannot be read now",
+}

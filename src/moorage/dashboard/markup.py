@@ -1,0 +1,89 @@
+"""HTML as values: text is escaped unless it was made here.
+
+Laws:
+
+1. A `str` never becomes markup. Only `Html`, which these functions make, is written unescaped.
+2. Attributes are always quoted, and their values escaped.
+3. Characters that reorder or hide text become visible, so that a vendor's text cannot disguise
+   itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ESCAPES: Final = {
+    ord("&"): "&amp;",
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord('"'): "&quot;",
+    ord("'"): "&#x27;",
+    ord("`"): "&#x60;",
+}
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+_VOID: Final = frozenset({"br", "input", "link", "meta"})
+
+
+@attrs.frozen
+class Html:
+    """A piece of markup."""
+
+    text: str
+
+
+Node: TypeAlias = "Html | str | int | Iterable[Node] | None"
+
+
+def visible(text: str) -> str:
+    """Return a text with each control character and each hidden character replaced by U+FFFD."""
+    return _HIDDEN.sub("\ufffd", text)
+
+
+def escape(text: str) -> str:
+    """Return a text that is safe as content and as a quoted attribute."""
+    return visible(text).translate(_ESCAPES)
+
+
+def joined(*nodes: Node) -> Html:
+    """Return nodes as one piece of markup; None is nothing, and texts are escaped."""
+    return Html("".join(map(_written, nodes)))
+
+
+def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Html:
+    """Return an element.
+
+    Args:
+        name: name of the element, from this package only.
+        nodes: its content.
+        attributes: its attributes: `_` becomes `-`, and a last `_` is dropped; True is an attribute
+            without a value, and None or False leaves the attribute out.
+    """
+    opening = "".join(_attribute(key, value) for key, value in attributes.items())
+    if name in _VOID:
+        return Html(f"<{name}{opening}>")
+    return Html(f"<{name}{opening}>{joined(*nodes).text}</{name}>")
+
+
+def _attribute(name: str, value: str | int | bool | None) -> str:  # noqa: FBT001 - any of these
+    if value is None or value is False:
+        return ""
+    name = name.removesuffix("_").replace("_", "-")
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+
+
+def _written(node: Node) -> str:
+    if node is None:
+        return ""
+    if isinstance(node, Html):
+        return node.text
+    if isinstance(node, (str, int)):
+        return escape(str(node))
+    return "".join(map(_written, node))

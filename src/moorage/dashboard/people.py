@@ -1,0 +1,71 @@
+"""The people who look at the operations page, and what they may do there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.values.text import storable
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LONGEST: Final = 150
+
+
+class Group(StrEnum):
+    """A group of acts that a person may be permitted."""
+
+    CIRCUITS = "circuits"
+    LIMITS = "limits"
+    OUTBOX = "outbox"
+    INBOX = "inbox"
+    PAYMENTS = "payments"
+
+
+ALL_ACTS: Final = frozenset(Group)
+READ_ONLY: Final[frozenset[Group]] = frozenset()
+
+
+def _is_name(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
+        raise InvalidData(
+            f"The name of a person must be a text of 1 to {_LONGEST} characters.",
+            field="name",
+            remedy="Give the name that identifies the person, such as the user name.",
+        )
+
+
+def _storable(value: str) -> str:
+    return storable(value) if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] - from a host
+
+
+def _groups(value: Iterable[Group]) -> frozenset[Group]:
+    return frozenset(value)
+
+
+@attrs.frozen
+class Person:
+    """A person who is known to be who they say.
+
+    Attributes:
+        name: the name in audit records; of two people it must differ.
+        acts: the groups of acts that the person may perform; empty for reading only.
+        session: a text that this person's forms are bound to, such as the id of their session; by
+            default their name.
+    """
+
+    name: str = attrs.field(validator=_is_name, converter=_storable)
+    acts: frozenset[Group] = attrs.field(default=READ_ONLY, converter=_groups)
+    session: str = attrs.field(default="", repr=False)
+
+    def may(self, group: Group) -> bool:
+        """Return whether the person may perform acts of this group."""
+        return group in self.acts
+
+    def is_same(self, name: str) -> bool:
+        """Return whether a name is this person's, regardless of case."""
+        return self.name.strip().casefold() == name.strip().casefold()

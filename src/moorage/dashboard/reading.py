@@ -1,0 +1,324 @@
+"""The values that pages show, read from the hub, the queues and the integration log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.payments import KIND, NextStep
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.domain.idempotency.approval import ReadProposal
+from moorage.domain.observation.figures import FiguresQuery
+from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
+from moorage.domain.resilience.circuit import CircuitState
+from moorage.errors import InvalidData
+from moorage.hub.service_status import service_statuses
+from moorage.runtime.bridge import run_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from moorage.contracts.payments import UnsettledPayment
+    from moorage.domain.entries.queue import Entry, EntryPage
+    from moorage.domain.idempotency.approval import Proposal
+    from moorage.domain.observation.integration_log import IntegrationLog
+    from moorage.domain.resilience.circuit import CircuitBreakerState
+    from moorage.hub.hub import Hub
+    from moorage.hub.service_status import ServiceStatus
+    from moorage.ports.integration_log import IntegrationLogger
+    from moorage.ports.metrics import Metrics
+
+OUTBOX: Final = "outbox"
+INBOX: Final = "inbox"
+
+FAILURES: Final = (
+    IntegrationStatus.UNKNOWN,
+    IntegrationStatus.FAILED,
+    IntegrationStatus.TIMEOUT,
+    IntegrationStatus.REJECTED,
+)
+"""The statuses of calls that an operator looks for first."""
+
+CHARTED: Final = timedelta(hours=6)
+"""The time that a chart shows."""
+CHART_WINDOW: Final = timedelta(minutes=5)
+"""The time of one bar of a chart."""
+
+PAGE: Final = 50
+"""Rows of a page."""
+
+_MANY: Final = 100
+"""Entries are counted up to this number."""
+_SCANNED: Final = 500
+"""Log entries that are looked through for those of one circuit."""
+_BEFORE: Final = timedelta(minutes=5)
+_GAP: Final = timedelta(minutes=10)
+
+
+@attrs.frozen
+class Refusals:
+    """A period in which an open circuit refused calls."""
+
+    first: datetime
+    last: datetime
+    count: int
+
+
+@attrs.frozen
+class Count:
+    """A number of entries; `more` if there are more than were counted."""
+
+    number: int
+    more: bool
+
+    @property
+    def text(self) -> str:
+        """The number as a text, such as "100+"."""
+        return f"{self.number}+" if self.more else str(self.number)
+
+
+@attrs.frozen
+class Evidence:
+    """What is known of a payment with an unknown outcome.
+
+    Attributes:
+        payment: the payment.
+        calls: the calls that were made for it, newest first.
+        proposal: the outcome that a first person proposes; None without one.
+    """
+
+    payment: UnsettledPayment
+    calls: tuple[IntegrationLog, ...]
+    proposal: Proposal | None
+
+
+class Reader:
+    """Reads what pages show, and changes nothing.
+
+    Args:
+        hub: the hub.
+        boxes: the outbox and the inbox, by `OUTBOX` and `INBOX`.
+        log: the integration log, if there is one.
+        metrics: the figures about calls, if there are any.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        boxes: Mapping[str, Any],
+        log: IntegrationLogger | None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.hub = hub
+        self.boxes = boxes
+        self.log = log
+        self.metrics = metrics
+
+    def now(self) -> datetime:
+        """The present time of the hub's clock."""
+        return self.hub.manager.flows.core.utc()
+
+    def tell_if_known(self, service: str) -> None:
+        """Check that a service exists.
+
+        Raises:
+            InvalidData: it does not.
+        """
+        if service not in self.hub.manager.flows.plans.services:
+            raise InvalidData(
+                f"There is no service {service!r}.",
+                field="service",
+                remedy="Choose one from the list of services.",
+            )
+
+    def services(self, tenant: str | None, name: str | None = None) -> list[ServiceStatus]:
+        """The status of each service, or of one, by name."""
+        statuses = service_statuses(self.hub, tenant, None if name is None else (name,))
+        return sorted(statuses, key=lambda status: (status.service, status.region or ""))
+
+    def box(self, name: str) -> Any:
+        """The outbox or the inbox.
+
+        Raises:
+            InvalidData: the page has no such queue.
+        """
+        if name not in self.boxes:
+            raise InvalidData(
+                f"This page shows no queue {name!r}.",
+                field="box",
+                remedy=f"Choose one of: {', '.join(self.boxes) or 'none'}.",
+            )
+        return self.boxes[name]
+
+    def counts(self, name: str) -> dict[EntryState, Count]:
+        """The number of entries of a queue in each state."""
+        return {state: self.count(name, EntryQuery(states={state})) for state in EntryState}
+
+    def count(self, name: str, query: EntryQuery) -> Count:
+        """The number of matching entries, up to a bound."""
+        page = self.box(name).find(attrs.evolve(query, limit=_MANY, after=None))
+        return Count(len(page.items), page.next is not None)
+
+    def entries(self, name: str, query: EntryQuery) -> EntryPage[Any]:
+        """A page of entries."""
+        page: EntryPage[Any] = self.box(name).find(query)
+        return page
+
+    def entry(self, name: str, id: str) -> Entry:
+        """The entry of an id.
+
+        Raises:
+            InvalidData: there is none.
+        """
+        for entry in self.entries(name, EntryQuery(id=id, limit=1)).items:
+            return entry  # type: ignore[no-any-return]  # an entry of the queue
+        raise InvalidData(
+            f"The {name} has no entry {id!r}.",
+            field="id",
+            remedy="It may have been removed since. Go back to the queue.",
+        )
+
+    def calls(self, query: LogQuery) -> LogPage:
+        """A page of the integration log; empty without one."""
+        return LogPage(items=()) if self.log is None else self.log.find(query)
+
+    def failures(
+        self, *, service: str | None, tenant: str | None, limit: int
+    ) -> list[IntegrationLog]:
+        """The latest failures of all kinds, newest first."""
+        entries = [
+            entry
+            for status in FAILURES
+            for entry in self.calls(
+                LogQuery(service=service, tenant=tenant, status=status, limit=limit)
+            ).items
+        ]
+        return sorted(entries, key=lambda entry: entry.started_at, reverse=True)[:limit]
+
+    def refusals(self, service: str, tenant: str | None, region: str | None) -> list[Refusals]:
+        """The periods in which the circuit of a service refused calls lately, newest first."""
+        query = LogQuery(
+            service=service,
+            tenant=tenant,
+            region=region,
+            status=IntegrationStatus.HELD_BACK,
+            limit=_SCANNED,
+        )
+        return periods(
+            entry.started_at
+            for entry in self.calls(query).items
+            if entry.error == "CircuitBreakerOpen"
+        )
+
+    def windows(self, service: str | None, tenant: str | None) -> list[tuple[int, int]]:
+        """The calls and the failed calls of each window of the last hours, oldest first."""
+        if self.metrics is None:
+            return []
+        end = self.now()
+        begin = end.replace(minute=end.minute // 5 * 5, second=0, microsecond=0) - CHARTED
+        query = FiguresQuery(
+            service=service, tenant=tenant, since=begin, window=CHART_WINDOW, by=()
+        )
+        figures = {row.start: row.figures for row in self.metrics.figures(query)}
+        number = int(CHARTED / CHART_WINDOW) + 1
+        rows = [figures.get(begin + place * CHART_WINDOW) for place in range(number)]
+        return [(0, 0) if row is None else (row.calls, row.bad) for row in rows]
+
+    def payments(self) -> list[UnsettledPayment]:
+        """The payments with an unknown outcome, oldest first."""
+        return self.hub.unsettled_payments()
+
+    def proposal(self, payment: UnsettledPayment) -> Proposal | None:
+        """The proposal for a payment; None without one, or if it is for an earlier request."""
+        command = ReadProposal(KIND, payment.tenant, payment.idempotency_key)
+        proposal: Proposal | None = run_now(self.hub.manager.flows.core.execute(command, None))
+        open_for = (self.now() - payment.since).total_seconds()
+        return None if proposal is None or proposal.age > open_for else proposal
+
+    def evidence(self, key: str, tenant: str | None) -> Evidence:
+        """What is known of a payment.
+
+        Raises:
+            InvalidData: no payment with an unknown outcome has this key.
+        """
+        for payment in self.payments():
+            if (payment.idempotency_key, payment.tenant) == (key, tenant):
+                return Evidence(payment, self._calls_of(payment), self.proposal(payment))
+        raise InvalidData(
+            f"No payment with an unknown outcome has the key {key!r}.",
+            field="key",
+            remedy="It may have been settled since. Go back to the list.",
+        )
+
+    def _calls_of(self, payment: UnsettledPayment) -> tuple[IntegrationLog, ...]:
+        """The calls under the key of a payment, since its first request, newest first."""
+        query = LogQuery(
+            idempotency_key=payment.idempotency_key,
+            tenant=payment.tenant,
+            since=payment.since - _BEFORE,
+            limit=PAGE,
+        )
+        entries = self.calls(query).items
+        return tuple(entry for entry in entries if entry.tenant == payment.tenant)
+
+
+def periods(times: Iterable[datetime]) -> list[Refusals]:
+    """Return the periods of times, newest first; a longer gap begins another period.
+
+    Args:
+        times: the times, newest first.
+    """
+    found: list[Refusals] = []
+    for at in times:
+        latest = found[-1] if found else None
+        if latest is not None and latest.first - at <= _GAP:
+            found[-1] = Refusals(at, latest.last, latest.count + 1)
+        else:
+            found.append(Refusals(at, at, 1))
+    return found
+
+
+def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
+    """The state of a circuit: a word, its kind, and a sentence that explains it."""
+    if circuit is None:
+        return "no circuit", "good", "No circuit is configured, so calls are never refused for it."
+    seen = (
+        f"{circuit.failures} of {circuit.calls} calls failed in the current window,"
+        f" {circuit.consecutive_failures} in a row."
+    )
+    match circuit.state:
+        case CircuitState.OPEN:
+            left = circuit.retry_after or 0
+            wait = f" A probe may go {f'in {left:.0f} s' if left >= 1 else 'now'}."
+            return "open", "bad", f"Calls are refused, because too many failed.{wait}"
+        case CircuitState.HALF_OPEN:
+            probes = f"Probes under way: {circuit.probes_under_way}."
+            return "half open", "warn", f"Single calls probe the service. {probes} {seen}"
+        case CircuitState.FORCED_OPEN:
+            return (
+                "held open",
+                "bad",
+                "A person holds it open: all calls are refused until a reset.",
+            )
+        case CircuitState.DISABLED:
+            words = "A person disabled it: calls go on despite failures until a reset."
+            return "disabled", "warn", f"{words} {seen}"
+        case _:
+            return "closed", "good", f"Calls go through. {seen}"
+
+
+def next_words(payment: UnsettledPayment) -> str:
+    """The next step for a payment, as a sentence."""
+    return {
+        NextStep.WAIT: f"Wait {payment.wait:.0f} s: its caller may still be at work.",
+        NextStep.ASK_AGAIN: "Asking repeats the request under the same key, so nothing is done"
+        " twice. If the first request never arrived, the vendor carries it out now.",
+        NextStep.REPEAT: "Asking repeats the operation; a second time has no further effect.",
+        NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
+        " sent again.",
+        NextStep.PERSON: "The vendor has not told so far. Look at the vendor's web page, then"
+        " decide below.",
+    }[payment.next]

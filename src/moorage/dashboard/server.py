@@ -1,0 +1,59 @@
+"""A small server of the operations page for this machine."""
+
+from __future__ import annotations
+
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.dashboard.wsgi import DashboardApp
+
+_CLIENT_TIMEOUT: Final = 10.0
+
+
+class _Handler(WSGIRequestHandler):
+    """A handler that logs nothing: the first address has a token in it."""
+
+    timeout = _CLIENT_TIMEOUT
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base has it
+        """Log nothing."""
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """A server with a thread for each connection.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 for any free port.
+        app: the application; it may be set later.
+
+    Raises:
+        ConfigurationError: the port is not available.
+    """
+
+    daemon_threads = False  # a connection that is being answered needs the stores
+
+    def __init__(self, host: str, port: int, app: DashboardApp | None = None) -> None:
+        try:
+            super().__init__((host, port), _Handler)
+        except (OSError, OverflowError):
+            raise ConfigurationError(
+                f"The port {port} of {host} is not available.",
+                path="--port",
+                remedy="Pass another port, or 0 for any free port.",
+            ) from None
+        if app is not None:
+            self.set_app(app)
+
+    def server_bind(self) -> None:
+        """Bind without looking up this machine's name."""
+        super(WSGIServer, self).server_bind()
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore a client that closed its connection."""

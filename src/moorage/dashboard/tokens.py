@@ -1,0 +1,71 @@
+"""Tokens that bind a form, or the words after an act, to the person they were made for."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from moorage.dashboard.people import Person
+    from moorage.domain.secrets.secret import Secret
+
+FORM_LIFE: Final = 12 * 3_600
+"""Seconds for which a form may be sent."""
+
+_LONGEST_NOTICE: Final = 1_000
+_DIGITS: Final = 12
+
+
+class Notice(NamedTuple):
+    """The words after an act: its success or its failure."""
+
+    good: bool
+    text: str
+
+
+class Tokens:
+    """Makes and checks tokens with a secret that no page shows.
+
+    Args:
+        secret: the secret, the same in every process that serves the page.
+    """
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def form(self, person: Person, now: int) -> str:
+        """Return the token of the forms that a person gets now, in seconds of the epoch."""
+        return f"{now}.{self._proof('form', person, str(now))}"
+
+    def accepts_form(self, person: Person, token: str, now: int) -> bool:
+        """Return whether a token was made for this person, and not too long ago."""
+        made, _, proof = token.partition(".")
+        if not (made.isascii() and made.isdigit() and len(made) <= _DIGITS):
+            return False
+        fresh = 0 <= now - int(made) <= FORM_LIFE
+        return fresh and self._is_proof(proof, self._proof("form", person, made))
+
+    def notice(self, person: Person, notice: Notice) -> str:
+        """Return the words after an act as a cookie."""
+        words = [notice.good, notice.text[:_LONGEST_NOTICE]]
+        packed = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
+        return f"{packed}.{self._proof('notice', person, packed)}"
+
+    def read_notice(self, person: Person, cookie: str) -> Notice | None:
+        """Return the words of a cookie; None unless they were made for this person."""
+        packed, _, proof = cookie.partition(".")
+        if not self._is_proof(proof, self._proof("notice", person, packed)):
+            return None
+        good, text = json.loads(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+        return Notice(good, text)
+
+    def _proof(self, purpose: str, person: Person, text: str) -> str:
+        about = json.dumps([purpose, person.name, person.session, text]).encode()
+        return hmac.new(self._secret.reveal().encode(), about, sha256).hexdigest()
+
+    @staticmethod
+    def _is_proof(proof: str, expected: str) -> bool:
+        return hmac.compare_digest(proof.encode("utf-8", "surrogatepass"), expected.encode())

@@ -1,0 +1,40 @@
+"""The operations of the contracts for users, synchronous and asynchronous.
+
+They contain no logic: their methods run the flows in `services`. A contract is loaded when its
+operations are first used.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from moorage.operations.email import AsyncEmail as AsyncEmail
+    from moorage.operations.email import Email as Email
+    from moorage.operations.payments import AsyncPayments as AsyncPayments
+    from moorage.operations.payments import Payments as Payments
+    from moorage.operations.shipping import AsyncShipping as AsyncShipping
+    from moorage.operations.shipping import Shipping as Shipping
+    from moorage.operations.sms import AsyncSms as AsyncSms
+    from moorage.operations.sms import Sms as Sms
+    from moorage.operations.storage import AsyncStorage as AsyncStorage
+    from moorage.operations.storage import Storage as Storage
+
+_CONTRACTS: Final = ("Email", "Payments", "Shipping", "Sms", "Storage")
+
+if not TYPE_CHECKING:  # a type checker would take every name for exported
+
+    def __getattr__(name: str) -> object:
+        contract = name.removeprefix("Async")
+        if contract not in _CONTRACTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{contract.lower()}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_CONTRACTS, *(f"Async{name}" for name in _CONTRACTS)})

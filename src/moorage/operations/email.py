@@ -1,0 +1,162 @@
+"""The operations on mail for users, synchronous and asynchronous.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.email import EmailFlows
+from moorage.services.contracts.live_configuration import CurrentOperations
+
+if TYPE_CHECKING:
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        AddressCheck,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.domain.values.result import Result
+    from moorage.services.contracts.live_configuration import FindDispatcher
+
+
+class Email:
+    """Sends mail by the vendor that the configuration chooses."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(EmailFlows, find_dispatcher, tenant)
+
+    def send_bulk(
+        self,
+        bulk: BulkMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[EmailReceipt]]:
+        """Send one message to many recipients separately; return their results in order.
+
+        The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
+        affect the others. With a key, each chunk has a key of its own, derived from its position:
+        a repeat after an interruption sends only the missing chunks.
+
+        Args:
+            bulk: message with its recipients.
+            idempotency_key: identifies this bulk message.
+            timeout: seconds for each chunk.
+            at_once: maximum number of concurrent chunks.
+        """
+        return run_now(
+            self._flows.run(
+                EmailFlows.send_bulk,
+                bulk,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+                at_once=at_once,
+            )
+        )
+
+    def send_transactional(
+        self,
+        message: EmailMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> EmailReceipt:
+        """Send one message; its recipients see each other, except for blind copies.
+
+        Args:
+            message: message with its recipients.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                EmailFlows.send_transactional,
+                message,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def validate_address(
+        self, address: EmailAddress | str, *, timeout: float | None = None
+    ) -> AddressCheck:
+        """Ask the vendor if mail to an address can be delivered."""
+        return run_now(self._flows.run(EmailFlows.validate_address, address, timeout=timeout))
+
+    def get_statistics(
+        self, query: StatisticsQuery, *, timeout: float | None = None
+    ) -> EmailStatistics:
+        """Get the statistics of the mail sent in a range of days."""
+        return run_now(self._flows.run(EmailFlows.get_statistics, query, timeout=timeout))
+
+
+class AsyncEmail:
+    """The asynchronous version of `Email`."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(EmailFlows, find_dispatcher, tenant)
+
+    async def send_bulk(
+        self,
+        bulk: BulkMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[EmailReceipt]]:
+        """Send one message to many recipients separately; return their results in order.
+
+        The recipients are sent in chunks of the vendor's batch size; a failed chunk does not
+        affect the others. With a key, each chunk has a key of its own, derived from its position:
+        a repeat after an interruption sends only the missing chunks.
+
+        Args:
+            bulk: message with its recipients.
+            idempotency_key: identifies this bulk message.
+            timeout: seconds for each chunk.
+            at_once: maximum number of concurrent chunks.
+        """
+        return await self._flows.run(
+            EmailFlows.send_bulk,
+            bulk,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            at_once=at_once,
+        )
+
+    async def send_transactional(
+        self,
+        message: EmailMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> EmailReceipt:
+        """Send one message; its recipients see each other, except for blind copies.
+
+        Args:
+            message: message with its recipients.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            EmailFlows.send_transactional, message, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def validate_address(
+        self, address: EmailAddress | str, *, timeout: float | None = None
+    ) -> AddressCheck:
+        """Ask the vendor if mail to an address can be delivered."""
+        return await self._flows.run(EmailFlows.validate_address, address, timeout=timeout)
+
+    async def get_statistics(
+        self, query: StatisticsQuery, *, timeout: float | None = None
+    ) -> EmailStatistics:
+        """Get the statistics of the mail sent in a range of days."""
+        return await self._flows.run(EmailFlows.get_statistics, query, timeout=timeout)

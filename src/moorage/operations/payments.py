@@ -1,0 +1,557 @@
+"""The operations on payments for users, synchronous and asynchronous.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.live_configuration import CurrentOperations
+from moorage.services.contracts.payments import PaymentsFlows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.contracts.payments import (
+        Capture,
+        Charge,
+        Dispute,
+        Money,
+        Page,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+        Unsettled,
+        Void,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.domain.values.result import Result
+    from moorage.services.contracts.live_configuration import FindDispatcher
+
+
+class Payments:
+    """Takes payments by the vendor that the configuration chooses."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
+
+    def create_intent(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Prepare a payment that the buyer continues in the vendor's form; no money moves yet.
+
+        Args:
+            charge: payment to prepare.
+            idempotency_key: identifies this payment: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.create_intent,
+                charge,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def authorize(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Authorise an amount, to be captured or voided later.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.authorize, charge, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def charge(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Charge an amount at once.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.charge, charge, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def complete(
+        self,
+        ref: Ref | str,
+        returned: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Payment:
+        """Continue a payment after the buyer has taken its next action.
+
+        Args:
+            ref: reference of the payment.
+            returned: values that the buyer came back with, such as the parameters of the return
+                URL.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.complete,
+                ref,
+                returned,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def capture(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        final: bool = True,
+        timeout: float | None = None,
+    ) -> Capture:
+        """Capture an authorised payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to capture; all of it by default.
+            idempotency_key: identifies this capture.
+            final: True to void the rest, False to leave it for later captures.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.capture,
+                ref,
+                amount,
+                idempotency_key=idempotency_key,
+                final=final,
+                timeout=timeout,
+            )
+        )
+
+    def void(self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None) -> Void:
+        """Void the authorised amount that is not captured.
+
+        Args:
+            ref: reference of the payment.
+            idempotency_key: identifies this void.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.void, ref, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def refund(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        reason: RefundReason | str | None = None,
+        timeout: float | None = None,
+    ) -> Refund:
+        """Refund a captured payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to refund; the whole rest by default.
+            idempotency_key: identifies this refund: another part needs another key.
+            reason: reason, also as a text such as "duplicate".
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
+                vendor cannot tell the rest after an earlier partial refund.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.refund,
+                ref,
+                amount,
+                idempotency_key=idempotency_key,
+                reason=reason,
+                timeout=timeout,
+            )
+        )
+
+    def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
+        """Complete an event: if it only hints at a change, get the payment from the vendor.
+
+        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+
+        Args:
+            event: event from `Hub.events`; a complete event is returned unchanged.
+            timeout: seconds for asking the vendor.
+        """
+        return run_now(self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout))
+
+    def settle(
+        self,
+        payments: Iterable[Ref | str | Unsettled],
+        *,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[Payment]]:
+        """Get the current state of several payments; return the results in their order.
+
+        Args:
+            payments: references of payments, and `Unsettled` for payments without one: these are
+                sent again under their key, which has no second effect.
+            timeout: seconds for each payment.
+            at_once: maximum number of concurrent requests.
+        """
+        return run_now(
+            self._flows.run(PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once)
+        )
+
+    def payments(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Payment]:
+        """Get a page of the vendor's list of payments.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.payments, query, after=after, account=account, timeout=timeout
+            )
+        )
+
+    def disputes(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Dispute]:
+        """Get a page of the vendor's list of disputes.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.disputes, query, after=after, account=account, timeout=timeout
+            )
+        )
+
+    def payouts(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Payout]:
+        """Get a page of the vendor's list of payouts to your bank.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                PaymentsFlows.payouts, query, after=after, account=account, timeout=timeout
+            )
+        )
+
+    def get(self, ref: Ref | str, *, timeout: float | None = None) -> Payment:
+        """Get the current state of a payment."""
+        return run_now(self._flows.run(PaymentsFlows.get, ref, timeout=timeout))
+
+    def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
+        """Get the current state of a refund, by its own reference."""
+        return run_now(self._flows.run(PaymentsFlows.get_refund, ref, timeout=timeout))
+
+
+class AsyncPayments:
+    """The asynchronous version of `Payments`."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
+
+    async def create_intent(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Prepare a payment that the buyer continues in the vendor's form; no money moves yet.
+
+        Args:
+            charge: payment to prepare.
+            idempotency_key: identifies this payment: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.create_intent, charge, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def authorize(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Authorise an amount, to be captured or voided later.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return await self._flows.run(
+            PaymentsFlows.authorize, charge, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def charge(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Payment:
+        """Charge an amount at once.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return await self._flows.run(
+            PaymentsFlows.charge, charge, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def complete(
+        self,
+        ref: Ref | str,
+        returned: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Payment:
+        """Continue a payment after the buyer has taken its next action.
+
+        Args:
+            ref: reference of the payment.
+            returned: values that the buyer came back with, such as the parameters of the return
+                URL.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        return await self._flows.run(
+            PaymentsFlows.complete, ref, returned, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def capture(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        final: bool = True,
+        timeout: float | None = None,
+    ) -> Capture:
+        """Capture an authorised payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to capture; all of it by default.
+            idempotency_key: identifies this capture.
+            final: True to void the rest, False to leave it for later captures.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.capture,
+            ref,
+            amount,
+            idempotency_key=idempotency_key,
+            final=final,
+            timeout=timeout,
+        )
+
+    async def void(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Void:
+        """Void the authorised amount that is not captured.
+
+        Args:
+            ref: reference of the payment.
+            idempotency_key: identifies this void.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.void, ref, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def refund(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        reason: RefundReason | str | None = None,
+        timeout: float | None = None,
+    ) -> Refund:
+        """Refund a captured payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to refund; the whole rest by default.
+            idempotency_key: identifies this refund: another part needs another key.
+            reason: reason, also as a text such as "duplicate".
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
+                vendor cannot tell the rest after an earlier partial refund.
+        """
+        return await self._flows.run(
+            PaymentsFlows.refund,
+            ref,
+            amount,
+            idempotency_key=idempotency_key,
+            reason=reason,
+            timeout=timeout,
+        )
+
+    async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
+        """Complete an event: if it only hints at a change, get the payment from the vendor.
+
+        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+
+        Args:
+            event: event from `Hub.events`; a complete event is returned unchanged.
+            timeout: seconds for asking the vendor.
+        """
+        return await self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout)
+
+    async def settle(
+        self,
+        payments: Iterable[Ref | str | Unsettled],
+        *,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[Payment]]:
+        """Get the current state of several payments; return the results in their order.
+
+        Args:
+            payments: references of payments, and `Unsettled` for payments without one: these are
+                sent again under their key, which has no second effect.
+            timeout: seconds for each payment.
+            at_once: maximum number of concurrent requests.
+        """
+        return await self._flows.run(
+            PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once
+        )
+
+    async def payments(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Payment]:
+        """Get a page of the vendor's list of payments.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.payments, query, after=after, account=account, timeout=timeout
+        )
+
+    async def disputes(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Dispute]:
+        """Get a page of the vendor's list of disputes.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.disputes, query, after=after, account=account, timeout=timeout
+        )
+
+    async def payouts(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Page[Payout]:
+        """Get a page of the vendor's list of payouts to your bank.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            PaymentsFlows.payouts, query, after=after, account=account, timeout=timeout
+        )
+
+    async def get(self, ref: Ref | str, *, timeout: float | None = None) -> Payment:
+        """Get the current state of a payment."""
+        return await self._flows.run(PaymentsFlows.get, ref, timeout=timeout)
+
+    async def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Refund:
+        """Get the current state of a refund, by its own reference."""
+        return await self._flows.run(PaymentsFlows.get_refund, ref, timeout=timeout)

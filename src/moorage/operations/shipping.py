@@ -1,0 +1,296 @@
+"""The operations on shipments for users, synchronous and asynchronous.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.live_configuration import CurrentOperations
+from moorage.services.contracts.shipping import ShippingFlows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, Rate, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import (
+        AddressResult,
+        CancelResult,
+        Label,
+        Shipment,
+        ShipmentRequest,
+    )
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.domain.values.result import Result
+    from moorage.services.contracts.live_configuration import FindDispatcher
+
+
+class Shipping:
+    """Buys and tracks shipments by the vendor that the configuration chooses."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(ShippingFlows, find_dispatcher, tenant)
+
+    def get_rates(
+        self,
+        request: RateRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> RateResult:
+        """Get the carriers' rates for a shipment; nothing is bought.
+
+        Args:
+            request: the shipment.
+            idempotency_key: identifies this request: a repeat returns the same rates.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.get_rates, request, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def create_shipment(
+        self,
+        what: ShipmentRequest | Rate | Ref | str,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Shipment:
+        """Buy a shipment with its labels.
+
+        Args:
+            what: a shipment with the rule that chooses the rate; or a rate, or its reference if the
+                vendor stores rates.
+            idempotency_key: identifies this shipment: a repeat returns the same labels, and never
+                buys a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
+                sell.
+            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.create_shipment,
+                what,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
+    def create_many(
+        self,
+        items: Sequence[ShipmentRequest | Rate | Ref | str],
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[Shipment]]:
+        """Buy many shipments; return their results in order.
+
+        Each has a key of its own, derived from the batch's key and its position: a repeat after an
+        interruption buys only the missing shipments.
+
+        Args:
+            items: arguments for `create_shipment`.
+            idempotency_key: identifies this batch.
+            timeout: seconds for each shipment.
+            at_once: maximum number of concurrent purchases.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.create_many,
+                items,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+                at_once=at_once,
+            )
+        )
+
+    def get_label(
+        self,
+        ref: Ref | str,
+        label: LabelFormat | str | None = None,
+        *,
+        parcel: int = 1,
+        timeout: float | None = None,
+    ) -> Label:
+        """Fetch a label of a bought shipment.
+
+        Args:
+            ref: reference of the shipment.
+            label: format of the label; by default the one it was bought in.
+            parcel: number of the parcel, from one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
+                them to another format.
+            VendorRejected: there is no label, or not yet.
+        """
+        return run_now(
+            self._flows.run(ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout)
+        )
+
+    def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
+        """Get the current state of a shipment."""
+        return run_now(self._flows.run(ShippingFlows.get_shipment, ref, timeout=timeout))
+
+    def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment, including one that was bought elsewhere.
+
+        Args:
+            number: tracking number.
+            carrier: name of the carrier, such as "usps".
+            timeout: seconds for the whole operation.
+        """
+        return run_now(self._flows.run(ShippingFlows.track, number, carrier, timeout=timeout))
+
+    def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment that was bought here."""
+        return run_now(self._flows.run(ShippingFlows.track_shipment, ref, timeout=timeout))
+
+    def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
+        """Cancel a shipment and request a refund; most vendors take days to approve it."""
+        return run_now(self._flows.run(ShippingFlows.cancel, ref, timeout=timeout))
+
+    def validate_address(self, address: Address, *, timeout: float | None = None) -> AddressResult:
+        """Ask the vendor if it can deliver to an address, and for its official spelling."""
+        return run_now(self._flows.run(ShippingFlows.validate_address, address, timeout=timeout))
+
+
+class AsyncShipping:
+    """The asynchronous version of `Shipping`."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(ShippingFlows, find_dispatcher, tenant)
+
+    async def get_rates(
+        self,
+        request: RateRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> RateResult:
+        """Get the carriers' rates for a shipment; nothing is bought.
+
+        Args:
+            request: the shipment.
+            idempotency_key: identifies this request: a repeat returns the same rates.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            ShippingFlows.get_rates, request, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def create_shipment(
+        self,
+        what: ShipmentRequest | Rate | Ref | str,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Shipment:
+        """Buy a shipment with its labels.
+
+        Args:
+            what: a shipment with the rule that chooses the rate; or a rate, or its reference if the
+                vendor stores rates.
+            idempotency_key: identifies this shipment: a repeat returns the same labels, and never
+                buys a second one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: no rate fits, with the carriers' messages; or the vendor refuses to
+                sell.
+            OutcomeUnknown: it may have been bought, and the vendor cannot tell.
+        """
+        return await self._flows.run(
+            ShippingFlows.create_shipment, what, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def create_many(
+        self,
+        items: Sequence[ShipmentRequest | Rate | Ref | str],
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[Shipment]]:
+        """Buy many shipments; return their results in order.
+
+        Each has a key of its own, derived from the batch's key and its position: a repeat after an
+        interruption buys only the missing shipments.
+
+        Args:
+            items: arguments for `create_shipment`.
+            idempotency_key: identifies this batch.
+            timeout: seconds for each shipment.
+            at_once: maximum number of concurrent purchases.
+        """
+        return await self._flows.run(
+            ShippingFlows.create_many,
+            items,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            at_once=at_once,
+        )
+
+    async def get_label(
+        self,
+        ref: Ref | str,
+        label: LabelFormat | str | None = None,
+        *,
+        parcel: int = 1,
+        timeout: float | None = None,
+    ) -> Label:
+        """Fetch a label of a bought shipment.
+
+        Args:
+            ref: reference of the shipment.
+            label: format of the label; by default the one it was bought in.
+            parcel: number of the parcel, from one.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            UnsupportedByVendor: the vendor returns labels only at the purchase, or does not convert
+                them to another format.
+            VendorRejected: there is no label, or not yet.
+        """
+        return await self._flows.run(
+            ShippingFlows.get_label, ref, label, parcel=parcel, timeout=timeout
+        )
+
+    async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
+        """Get the current state of a shipment."""
+        return await self._flows.run(ShippingFlows.get_shipment, ref, timeout=timeout)
+
+    async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment, including one that was bought elsewhere.
+
+        Args:
+            number: tracking number.
+            carrier: name of the carrier, such as "usps".
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(ShippingFlows.track, number, carrier, timeout=timeout)
+
+    async def track_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Tracking:
+        """Get the progress of a shipment that was bought here."""
+        return await self._flows.run(ShippingFlows.track_shipment, ref, timeout=timeout)
+
+    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> CancelResult:
+        """Cancel a shipment and request a refund; most vendors take days to approve it."""
+        return await self._flows.run(ShippingFlows.cancel, ref, timeout=timeout)
+
+    async def validate_address(
+        self, address: Address, *, timeout: float | None = None
+    ) -> AddressResult:
+        """Ask the vendor if it can deliver to an address, and for its official spelling."""
+        return await self._flows.run(ShippingFlows.validate_address, address, timeout=timeout)

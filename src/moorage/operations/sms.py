@@ -1,0 +1,180 @@
+"""The operations on text messages for users, synchronous and asynchronous.
+
+Written by tools/operations.py from the declarations in contracts/declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+from moorage.services.contracts.live_configuration import CurrentOperations
+from moorage.services.contracts.sms import SmsFlows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.sms import Balance, NumberCheck, SmsMessage, SmsReceipt
+    from moorage.domain.values.result import Result
+    from moorage.services.contracts.live_configuration import FindDispatcher
+
+
+class Sms:
+    """Sends text messages by the vendor that the configuration chooses."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(SmsFlows, find_dispatcher, tenant)
+
+    def send_bulk(
+        self,
+        messages: Sequence[SmsMessage],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[SmsReceipt]]:
+        """Send many text messages; return their results in order.
+
+        With a key, each message has a key of its own, derived from its position: a repeat after an
+        interruption sends only the missing messages.
+
+        Args:
+            messages: messages to send.
+            idempotency_key: identifies this batch.
+            timeout: seconds for each message.
+            at_once: maximum number of concurrent messages.
+        """
+        return run_now(
+            self._flows.run(
+                SmsFlows.send_bulk,
+                messages,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+                at_once=at_once,
+            )
+        )
+
+    def send(
+        self,
+        message: SmsMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> SmsReceipt:
+        """Send a text message.
+
+        Args:
+            message: message with its recipient.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                SmsFlows.send, message, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Get the current status of a message."""
+        return run_now(self._flows.run(SmsFlows.get, ref, timeout=timeout))
+
+    def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Cancel a message that is scheduled for later."""
+        return run_now(self._flows.run(SmsFlows.cancel, ref, timeout=timeout))
+
+    def validate_number(
+        self, number: str, *, country: str | None = None, timeout: float | None = None
+    ) -> NumberCheck:
+        """Look up a telephone number.
+
+        Args:
+            number: number in international form, or as it is written in `country`.
+            country: ISO 3166 code of two letters.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(SmsFlows.validate_number, number, country=country, timeout=timeout)
+        )
+
+    def check_balance(self, *, timeout: float | None = None) -> Balance:
+        """Get the balance of the account."""
+        return run_now(self._flows.run(SmsFlows.check_balance, timeout=timeout))
+
+
+class AsyncSms:
+    """The asynchronous version of `Sms`."""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations(SmsFlows, find_dispatcher, tenant)
+
+    async def send_bulk(
+        self,
+        messages: Sequence[SmsMessage],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[SmsReceipt]]:
+        """Send many text messages; return their results in order.
+
+        With a key, each message has a key of its own, derived from its position: a repeat after an
+        interruption sends only the missing messages.
+
+        Args:
+            messages: messages to send.
+            idempotency_key: identifies this batch.
+            timeout: seconds for each message.
+            at_once: maximum number of concurrent messages.
+        """
+        return await self._flows.run(
+            SmsFlows.send_bulk,
+            messages,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            at_once=at_once,
+        )
+
+    async def send(
+        self,
+        message: SmsMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> SmsReceipt:
+        """Send a text message.
+
+        Args:
+            message: message with its recipient.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.send, message, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Get the current status of a message."""
+        return await self._flows.run(SmsFlows.get, ref, timeout=timeout)
+
+    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Cancel a message that is scheduled for later."""
+        return await self._flows.run(SmsFlows.cancel, ref, timeout=timeout)
+
+    async def validate_number(
+        self, number: str, *, country: str | None = None, timeout: float | None = None
+    ) -> NumberCheck:
+        """Look up a telephone number.
+
+        Args:
+            number: number in international form, or as it is written in `country`.
+            country: ISO 3166 code of two letters.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.validate_number, number, country=country, timeout=timeout
+        )
+
+    async def check_balance(self, *, timeout: float | None = None) -> Balance:
+        """Get the balance of the account."""
+        return await self._flows.run(SmsFlows.check_balance, timeout=timeout)

@@ -1,0 +1,390 @@
+"""Check the vendors' requests and the sandboxes' responses against official API descriptions.
+
+    python -m tools.descriptions FOLDER
+
+FOLDER has a folder for each vendor, such as `mollie`, with the vendor's OpenAPI files, whole or as
+excerpts (see `tools.distil_descriptions`), in JSON or YAML. Every scenario of such a vendor runs at
+its sandbox. Each request and each successful response that does not match its description is
+printed, and the command fails. Operations that no file describes are listed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import yaml
+
+from moorage.exporting.recording import recorded
+from moorage.testing.fakes.http import as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.exporting.recording import Exchange
+
+Json: TypeAlias = Any
+"""Any JSON value."""
+
+_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "null": type(None),
+    "number": (int, float),
+    "object": dict,
+    "string": str,
+}
+_FORM: Final = "application/x-www-form-urlencoded"
+_SCALARS: Final = ("integer", "number", "string")
+_READERS: Final = {"integer": int, "number": float}
+QUIRKS: Final[dict[str, frozenset[str]]] = {
+    # The embedded captures and refunds are documented beside the schema.
+    "mollie": frozenset({"body._embedded is not known."}),
+    # PayPal documents these fields, which its published files lack.
+    "paypal": frozenset(
+        {
+            "body.payment_source.card.attributes.verification is not known.",
+            "body.processor_response is not known.",
+            "body.purchase_units[0].payments.authorizations[0].supplementary_data is not known.",
+            "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
+        }
+    ),
+    # A template brings its subject; a batch of lenient validation lists its errors.
+    "resend": frozenset({"body has no subject.", "body.errors is not known."}),
+    # Custom arguments are an object in each documented example.
+    "sendgrid": frozenset({"body.custom_args is no string."}),
+    # Both alternatives of a shipment require the number of an existing one.
+    "shipengine": frozenset({"body has no shipment_id.", "body.shipment is not known."}),
+    # A line type without a value is null in each documented example.
+    "twilio": frozenset(
+        {
+            "body.line_type_intelligence is no object.",
+            "body.line_type_intelligence.error_code is no integer.",
+        }
+    ),
+    # UPS requires either field, and its rating takes the option that shipping describes.
+    "ups": frozenset(
+        {
+            "body.LabelRecoveryRequest has no ReferenceValues.",
+            "body.LabelRecoveryRequest has no TrackingNumbers.",
+            "body.RateRequest.Request.RequestOption is not known.",
+        }
+    ),
+}
+"""Problems of descriptions that contradict themselves or the vendor's documentation."""
+
+
+@attrs.frozen
+class Operation:
+    """An operation of a description.
+
+    Attributes:
+        template: the path, with braces.
+        method: the method in small letters.
+        parts: parameters, request body and responses, as described.
+    """
+
+    template: str
+    method: str
+    parts: Json
+
+
+@attrs.frozen(eq=False)
+class Description:
+    """An OpenAPI description, version 2 or 3."""
+
+    root: Json
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """Return the operation of a request; None if it is not described."""
+        matches = [
+            Operation(template, method.lower(), self._operation_of(item, method))
+            for template, item in self.root["paths"].items()
+            if method.lower() in item and self._matches(template, path)
+        ]
+        return min(matches, key=lambda match: match.template.count("{"), default=None)
+
+    def _operation_of(self, item: Json, method: str) -> Json:
+        operation = item[method.lower()]
+        parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
+        return {**operation, "parameters": [self.resolved(part) for part in parameters]}
+
+    def _matches(self, template: str, path: str) -> bool:
+        bases = {"", self.root.get("basePath", "")}
+        bases |= {urlsplit(server["url"]).path for server in self.root.get("servers", ())}
+        return any(
+            re.fullmatch(
+                re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(base.rstrip("/") + template)), path
+            )
+            for base in bases
+        )
+
+    def resolved(self, node: Json) -> Json:
+        """Return a node, or the node that it refers to."""
+        while "$ref" in node:
+            target = self.root
+            for part in node["$ref"].removeprefix("#/").split("/"):
+                target = target[part.replace("~1", "/").replace("~0", "~")]
+            node = target
+        return node
+
+
+def request_problems(
+    description: Description, operation: Operation, exchange: Exchange
+) -> list[str]:
+    """Return what is wrong with a request: its query, and its body in JSON or as a form."""
+    parts = operation.parts
+    described = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
+    query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
+    wrong = list(_wrong_names(description, described, query))
+    content = _content(description, parts.get("requestBody"), parts["parameters"])
+    schema = _schema(content, exchange.request.headers.get("content-type"))
+    body = as_bytes(exchange.request)
+    if body and schema is not None:
+        value = _value(description, schema, body, exchange.request.headers.get("content-type"))
+        wrong += problems_of(description, schema, value, "writeOnly")
+    elif body not in {b"", b"{}"}:
+        wrong.append("The body is not described.")
+    return wrong
+
+
+def response_problems(
+    description: Description, operation: Operation, exchange: Exchange
+) -> list[str]:
+    """Return what is wrong with a successful response; other responses are rarely described."""
+    response, described = exchange.response, operation.parts["responses"]
+    if not 200 <= response.status < 300:
+        return []
+    status = str(response.status)
+    part = described.get(status, described.get(f"{status[0]}XX", described.get("default")))
+    if part is None:
+        return [f"The status {status} is not described."]
+    content = _content(description, part, ())
+    kind = response.headers.get("content-type")
+    schema = _schema(content, kind)
+    if schema is None:
+        if response.body and content:
+            return [f"The type {kind} is not described."]
+        return []
+    if "json" not in (kind or ""):
+        return []
+    return problems_of(description, schema, json.loads(response.body), "readOnly")
+
+
+def problems_of(description: Description, schema: Json, value: Json, side: str) -> list[str]:
+    """Return what is wrong with a value, by a schema.
+
+    Args:
+        description: the description that the schema is part of.
+        schema: the schema.
+        value: the value, in JSON.
+        side: "readOnly" if the value is a response, "writeOnly" if it is a request. A field of
+            the other side may be missing although it is required.
+    """
+    return list(_wrong(description, schema, value, "body", side))
+
+
+def _content(description: Description, part: Json, parameters: Json) -> Json:
+    """The schemas of a request body or response, by media type, in either version of OpenAPI."""
+    if part is None:
+        part = next((body for body in parameters if body["in"] == "body"), {})
+    part = description.resolved(part)
+    return {"application/json": part} if "schema" in part else part.get("content", {})
+
+
+def _schema(content: Json, kind: str | None) -> Json:
+    """The schema of a media type; any JSON stands for all."""
+    name = (kind or "").partition(";")[0]
+    for described, part in content.items():
+        plain = described.partition(";")[0]
+        if plain == name or ("json" in plain and "json" in name):
+            return part.get("schema")
+    return None
+
+
+def _value(description: Description, schema: Json, body: bytes, kind: str | None) -> Json:
+    """The value of a body in JSON or of a form; the numbers of a form are read as described."""
+    if not (kind or "").startswith(_FORM):
+        return json.loads(body) if "json" in (kind or "") else {}
+    fields = _whole(description, schema).get("properties", {})
+    value: dict[str, Json] = {}
+    for name, text in parse_qsl(body.decode(), keep_blank_values=True):
+        field = _whole(description, fields.get(name, {}))
+        item = _read(field.get("items", {}) if field.get("type") == "array" else field, text)
+        value[name] = [*value.get(name, ()), item] if field.get("type") == "array" else item
+    return value
+
+
+def _read(schema: Json, text: str) -> Json:
+    try:
+        return _READERS.get(str(schema.get("type")), str)(text)
+    except ValueError:
+        return text
+
+
+def _wrong_names(description: Description, described: Json, query: dict[str, str]) -> Iterator[str]:
+    for name, part in described.items():
+        if part.get("required") and name not in query:
+            yield f"The query has no {name}."
+    for name, text in query.items():
+        part = described.get(name)
+        if part is None:
+            yield f"The query's {name} is not known."
+        else:
+            schema = _whole(description, part.get("schema", part))
+            if schema.get("type") in _SCALARS:
+                value = _read(schema, text)
+                yield from _wrong(description, schema, value, f"query.{name}", "writeOnly")
+
+
+def _wrong(
+    description: Description, schema: Json, value: Json, at: str, side: str
+) -> Iterator[str]:
+    schema = _whole(description, schema)
+    if value is None and schema.get("nullable"):
+        return
+    for name in ("oneOf", "anyOf"):
+        if name in schema:
+            rest = {key: part for key, part in schema.items() if key != name}
+            results = [
+                list(_wrong(description, {"allOf": [rest, choice]}, value, at, side))
+                for choice in schema[name]
+            ]
+            yield from min(results, key=len)
+            return
+    kind = schema.get("type")
+    if kind is not None and not _is(value, kind):
+        yield f"{at} is no {kind if isinstance(kind, str) else ' or '.join(kind)}."
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f"{at} cannot be {value!r}."
+    elif isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
+        yield f"{at} is too long."
+    elif isinstance(value, dict):
+        yield from _wrong_fields(description, schema, value, at, side)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _wrong(description, schema.get("items", {}), item, f"{at}[{number}]", side)
+
+
+def _wrong_fields(
+    description: Description, schema: Json, value: Json, at: str, side: str
+) -> Iterator[str]:
+    existing, more = schema.get("properties", {}), schema.get("additionalProperties")
+    other = {"readOnly": "writeOnly", "writeOnly": "readOnly"}[side]
+    for name in schema.get("required", ()):
+        if name not in value and not _whole(description, existing.get(name, {})).get(other):
+            yield f"{at} has no {name}."
+    for name, inner in value.items():
+        if name in existing or isinstance(more, dict):
+            yield from _wrong(description, existing.get(name, more), inner, f"{at}.{name}", side)
+        elif existing and more is not True:
+            yield f"{at}.{name} is not known."
+
+
+def _whole(description: Description, schema: Json) -> Json:
+    """A schema with the schema that it refers to, and all that it is made of, in one."""
+    schema = description.resolved(schema)
+    whole = {name: value for name, value in schema.items() if name != "allOf"}
+    for part in schema.get("allOf", ()):
+        for name, value in _whole(description, part).items():
+            before = whole.get(name)
+            if name == "properties":
+                whole[name] = {**(before or {}), **value}
+            elif name == "required":
+                whole[name] = [*(before or ()), *value]
+            else:
+                whole.setdefault(name, value)
+    return whole
+
+
+def _is(value: Json, kind: str | list[str]) -> bool:
+    if not isinstance(kind, str):
+        return any(_is(value, item) for item in kind)
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads YAML with dates as text, because examples may have impossible dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(file: Path) -> Json:
+    """Read a description."""
+    text = file.read_text("utf-8")
+    return json.loads(text) if file.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 - safe
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of a vendor's folder that are descriptions."""
+    return sorted(file for file in folder.iterdir() if file.suffix in {".json", ".yaml", ".yml"})
+
+
+@cache
+def exchanges_of(vendor: str) -> tuple[Exchange, ...]:
+    """Return the requests of all scenarios of a vendor, with their responses."""
+    return tuple(recorded(vendor))
+
+
+def operation_of(
+    descriptions: list[Description], exchange: Exchange
+) -> tuple[Description, Operation] | None:
+    """Return the first description of a request's operation; None if there is none."""
+    method, path = exchange.request.method.value, urlsplit(exchange.url).path
+    for description in descriptions:
+        operation = description.operation(method, path)
+        if operation is not None:
+            return description, operation
+    return None
+
+
+def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
+    """Check a vendor by the descriptions in its folder.
+
+    Returns:
+        The problems, and the operations that are not described, each with its frequency.
+    """
+    descriptions = [Description(read(file)) for file in files_of(folder)]
+    wrong: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    for exchange in exchanges_of(folder.name):
+        match = operation_of(descriptions, exchange)
+        if match is None:
+            missing[exchange.route or f"{exchange.request.method.value} {exchange.url}"] += 1
+            continue
+        description, operation = match
+        where = f"{operation.method.upper()} {operation.template}"
+        for side, find in (("request", request_problems), ("response", response_problems)):
+            for problem in set(find(description, operation, exchange)):
+                if problem not in QUIRKS.get(folder.name, ()):
+                    wrong[f"{where}, {side}: {problem}"] += 1
+    return wrong, missing
+
+
+def main(folder: Path) -> int:
+    """Check every vendor that has a folder, and return 1 if there are problems."""
+    failed = False
+    for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
+        wrong, missing = check(vendor)
+        failed = failed or bool(wrong)
+        for problem, count in sorted(wrong.items()):
+            print(f"{vendor.name}: {problem} ({count} times)")
+        for operation in sorted(missing):
+            print(f"{vendor.name}: {operation} is not described.")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,176 @@
+"""Write excerpts of official API descriptions: the facts of the operations in use, without prose.
+
+    python -m tools.distil_descriptions FOLDER EXCERPTS [--check]
+
+FOLDER has a folder for each vendor with the vendor's OpenAPI files, and EXCERPTS gets the same
+folders with an excerpt of each file in JSON. An excerpt has the operations that the vendor's
+scenarios use, their parameters, bodies and successful responses, with names, types, requirements,
+formats and enumerations, and the source's version and licence. The same files always give the same
+excerpts. With `--check` nothing is written, and the command fails if an excerpt would change.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from tools.descriptions import Description, exchanges_of, files_of, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tools.descriptions import Json
+
+_PLAIN: Final = frozenset(
+    {
+        "$ref",
+        "additionalProperties",
+        "const",
+        "format",
+        "in",
+        "maxLength",
+        "name",
+        "nullable",
+        "readOnly",
+        "required",
+        "type",
+        "writeOnly",
+    }
+)
+_SCHEMAS: Final = frozenset({"additionalProperties", "items", "schema"})
+_LISTS: Final = frozenset({"allOf", "anyOf", "oneOf"})
+_TABLES: Final = frozenset({"content", "properties"})
+_SENTENCE: Final = 3
+"""The number of spaces from which a text is a sentence."""
+
+
+def facts(node: Json) -> Json:
+    """Return a parameter, body, response or schema without prose, examples and extensions."""
+    result: dict[str, Any] = {}
+    for name, value in node.items():
+        if name in _TABLES:
+            result[name] = {key: facts(part) for key, part in value.items()}
+        elif name in _LISTS:
+            result[name] = [facts(part) for part in value]
+        elif name in _SCHEMAS and isinstance(value, dict):
+            result[name] = facts(value)
+        elif name in _PLAIN or (name == "enum" and not any(map(_is_sentence, value))):
+            result[name] = value
+    return result
+
+
+def _is_sentence(word: object) -> bool:
+    return str(word).count(" ") >= _SENTENCE
+
+
+def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Json:
+    """Return the excerpt of a description for some requests; None if it describes none of them.
+
+    Args:
+        root: the description.
+        source: the name of its file.
+        requests: the methods and paths that are in use.
+    """
+    description = Description(root)
+    paths: dict[str, dict[str, Json]] = {}
+    for method, path in sorted(requests):
+        operation = description.operation(method, path)
+        if operation is not None:
+            paths.setdefault(operation.template, {})[operation.method] = _operation(
+                description, operation.parts
+            )
+    if not paths:
+        return None
+    about = root.get("info", {})
+    result = {
+        "source": source,
+        "version": about.get("version"),
+        "license": about.get("license", {}).get("name"),
+        "basePath": root.get("basePath", ""),
+        "servers": [{"url": server["url"]} for server in root.get("servers", ())],
+        "paths": paths,
+    }
+    _add_references(description, result)
+    return result
+
+
+def _operation(description: Description, parts: Json) -> Json:
+    result: dict[str, Any] = {
+        "parameters": [
+            facts(part) for part in parts["parameters"] if part["in"] in {"body", "query"}
+        ],
+        "responses": {
+            str(status): facts(description.resolved(part))
+            for status, part in parts["responses"].items()
+            if str(status)[0] == "2" or status == "default"
+        },
+    }
+    if "requestBody" in parts:
+        result["requestBody"] = facts(description.resolved(parts["requestBody"]))
+    return result
+
+
+def _add_references(description: Description, result: Json) -> None:
+    """Add everything that an excerpt refers to, and what that refers to in turn."""
+    waiting, ready = sorted(_references(result)), set[str]()
+    while waiting:
+        reference = waiting.pop()
+        if reference in ready:
+            continue
+        ready.add(reference)
+        part = facts(description.resolved({"$ref": reference}))
+        *folders, name = reference.removeprefix("#/").split("/")
+        place = result
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = part
+        waiting += sorted(_references(part))
+
+
+def _references(node: Json) -> set[str]:
+    if isinstance(node, dict):
+        inner = {reference for part in node.values() for reference in _references(part)}
+        return inner | ({node["$ref"]} if isinstance(node.get("$ref"), str) else set())
+    if isinstance(node, list):
+        return {reference for part in node for reference in _references(part)}
+    return set()
+
+
+def excerpts_of(folder: Path) -> dict[str, str]:
+    """Return the excerpts of a vendor's files, as text, by their names."""
+    requests = {
+        (exchange.request.method.value, urlsplit(exchange.url).path)
+        for exchange in exchanges_of(folder.name)
+    }
+    result: dict[str, str] = {}
+    for file in files_of(folder):
+        content = excerpt(read(file), file.name, requests)
+        if content is not None:
+            text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+            result[f"{file.stem}.json"] = f"{text}\n"
+    return result
+
+
+def main(folder: Path, target: Path, *, check: bool) -> int:
+    """Write or check the excerpts of every vendor, and return 1 if a check sees a difference."""
+    changed: list[Path] = []
+    for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
+        for name, text in excerpts_of(vendor).items():
+            file = target / vendor.name / name
+            if file.exists() and file.read_text("utf-8") == text:
+                continue
+            changed.append(file)
+            if not check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, "utf-8")
+    for file in changed:
+        print(f"{file} {'differs from its description' if check else 'is written'}.")
+    return int(check and bool(changed))
+
+
+if __name__ == "__main__":
+    ARGUMENTS = [Path(text) for text in sys.argv[1:] if text != "--check"]
+    sys.exit(main(*ARGUMENTS, check="--check" in sys.argv))

@@ -1,0 +1,311 @@
+"""Write the classes that users call from the declarations of the contracts.
+
+`python -m tools.operations` writes the files, and `make operations` runs it. A test compares them
+with the declarations.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import textwrap
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.catalog import CONTRACTS, contract
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+    from types import ModuleType
+
+    from moorage.contracts.declaration import Contract
+
+ROOT: Final = Path(__file__).parent.parent
+SOURCE: Final = Path("src/moorage")
+_NOTE: Final = "Written by tools/operations.py from the declarations in contracts/declared."
+SERVICES: Final = "moorage.services.contracts"
+_OWN_FLOWS: Final = '''
+class {name}Flows(Flows, {name}Contract):
+    """The operations of one tenant."""
+
+'''
+_RESULT: Final = "Requirements"
+_MODES: Final = ("", "Async")
+
+
+def files() -> dict[Path, str]:
+    """Return the text of each file, by its path in the repository."""
+    texts = {SOURCE / "operations" / f"{kind}.py": _operations(kind) for kind in CONTRACTS}
+    texts[SOURCE / "operations" / "__init__.py"] = _package()
+    texts[SOURCE / "hub" / "contract_methods.py"] = _hub_methods()
+    return {path: _formatted(text, path) for path, text in texts.items()}
+
+
+def main(root: Path = ROOT) -> None:
+    """Write the files below a folder."""
+    for path, text in files().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, "utf-8")
+
+
+def _formatted(text: str, path: Path) -> str:
+    for command in (["check", "--select=I,F401", "--fix-only"], ["format"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "-q", f"--stdin-filename={path}", "-"]
+        run = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True, cwd=ROOT)
+        text = run.stdout
+    return text
+
+
+# --- the classes of a contract -----------------------------------------------
+
+
+def _operations(kind: str) -> str:
+    declaration = contract(kind)
+    name = kind.capitalize()
+    by_hand = _by_hand(kind)
+    sources = [_Source(import_module(declaration.__module__))]
+    run_time = {f"from {SERVICES}.live_configuration import CurrentOperations"}
+    own_flows = ""
+    if declaration.flows:
+        sources.append(_Source(import_module(f"{SERVICES}.{kind}")))
+        run_time.add(f"from {SERVICES}.{kind} import {name}Flows")
+    else:
+        run_time.add(f"from {declaration.__module__} import {name}Contract")
+        run_time.add(f"from {SERVICES}.flows import Flows")
+        own_flows = _OWN_FLOWS.format(name=name)
+    exported, written = "", set[str]()
+    if by_hand is not None:
+        public = {item for item in by_hand.classes if not item.startswith("_")}
+        run_time |= {f"from {by_hand.module} import {item}" for item in public}
+        names = {item for item in public if not item.endswith("Methods")}
+        exported = f"__all__ = {sorted(names | {f'{mode}{name}' for mode in _MODES})}"
+        written |= by_hand.classes[f"{name}Methods"].keys()
+    methods = _methods(declaration, sources, written)
+    imports = {key: line for source in sources for key, line in source.imports.items()}
+    defaults = {name for method in methods for name in _names(*_defaults(method.args))}
+    types = {name for method in methods for name in _names(method.args, method.returns)}
+    run_time |= {imports[name] for name in defaults & imports.keys()}
+    for_types = {imports[name] for name in (types - defaults) & imports.keys()}
+    classes = [
+        _class(name, mode, f"({mode}{name}Methods)" if by_hand else "", declaration, methods)
+        for mode in _MODES
+    ]
+    title = CONTRACTS[kind].lower()
+    return f'''"""The operations on {title} for users, synchronous and asynchronous.
+
+{_NOTE}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.runtime.bridge import run_now
+{_lines(run_time)}
+
+if TYPE_CHECKING:
+    from {SERVICES}.live_configuration import FindDispatcher
+{textwrap.indent(_lines(for_types), "    ")}
+
+{exported}
+{own_flows}
+{"".join(classes)}
+'''
+
+
+def _by_hand(kind: str) -> _Source | None:
+    """The module of the methods that are written by hand, if there is one."""
+    name = f"{SOURCE.name}.operations._{kind}"
+    return None if find_spec(name) is None else _Source(import_module(name))
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(sorted(lines))
+
+
+def _names(*parts: ast.AST) -> set[str]:
+    """The names in parts of a signature."""
+    nodes = (node for part in parts for node in ast.walk(part))
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def _defaults(parameters: ast.arguments) -> list[ast.expr]:
+    named = (default for default in parameters.kw_defaults if default is not None)
+    return [*parameters.defaults, *named]
+
+
+class _Source:
+    """The source of a module: its imports, and the methods of its classes.
+
+    Attributes:
+        module: name of the module.
+        imports: for each name in the module, the line that imports it elsewhere.
+        classes: for each class, its methods by name.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        tree = ast.parse(inspect.getsource(module))
+        self.module = module.__name__
+        self.imports: dict[str, str] = {}
+        self.classes: dict[str, dict[str, Any]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    name = alias.asname or alias.name
+                    self.imports[name] = f"from {node.module} import {ast.unparse(alias)}"
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+                methods = [item for item in node.body if isinstance(item, functions)]
+                self.classes[node.name] = {method.name: method for method in methods}
+                self.imports[node.name] = f"from {self.module} import {node.name}"
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                self.imports[node.target.id] = f"from {self.module} import {node.target.id}"
+
+
+def _methods(
+    declaration: type[Contract], sources: Iterable[_Source], written: Container[str]
+) -> list[Any]:
+    """The functions with the signatures and docstrings of the operations, in their order."""
+    methods = {
+        name: item
+        for source in sources
+        for methods in source.classes.values()
+        for name, item in methods.items()
+    }
+    return [
+        _with_result(methods[name])
+        for name in declaration.operation_effects()
+        if name not in written
+    ]
+
+
+def _with_result(method: Any) -> Any:
+    """A declared method that returns what the operation returns."""
+    returns = method.returns
+    if isinstance(returns, ast.Subscript) and ast.unparse(returns.value) == _RESULT:
+        method.returns = returns.slice
+    return method
+
+
+def _class(
+    name: str, mode: str, base: str, declaration: type[Contract], methods: Iterable[Any]
+) -> str:
+    doc = f"The asynchronous version of `{name}`." if mode else inspect.getdoc(declaration)
+    return f'''
+class {mode}{name}{base}:
+    """{doc}"""
+
+    def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
+        self._flows = CurrentOperations({name}Flows, find_dispatcher, tenant)
+{"".join(_method(name, mode, method) for method in methods)}'''
+
+
+def _method(name: str, mode: str, method: Any) -> str:
+    start, run = ("async def", "await {}") if mode else ("def", "run_now({})")
+    arguments = ", ".join([f"{name}Flows.{method.name}", *_passed_on(method.args)])
+    doc = textwrap.indent(ast.get_docstring(method) or "", "        ").strip()
+    end = "\n        " if "\n" in doc else ""
+    return f'''
+    {start} {method.name}({ast.unparse(method.args)}) -> {ast.unparse(method.returns)}:
+        """{doc}{end}"""
+        return {run.format(f"self._flows.run({arguments})")}
+'''
+
+
+def _passed_on(parameters: ast.arguments) -> Iterator[str]:
+    yield from (parameter.arg for parameter in parameters.args[1:])
+    yield from (f"{parameter.arg}={parameter.arg}" for parameter in parameters.kwonlyargs)
+
+
+# --- the package of operations, and the methods of hubs ----------------------
+
+
+def _package() -> str:
+    names = sorted(kind.capitalize() for kind in CONTRACTS)
+    imports = "\n".join(
+        f"    from {SOURCE.name}.operations.{name.lower()} import {mode}{name} as {mode}{name}"
+        for name in names
+        for mode in _MODES
+    )
+    return f'''"""The operations of the contracts for users, synchronous and asynchronous.
+
+They contain no logic: their methods run the flows in `services`. A contract is loaded when its
+operations are first used.
+
+{_NOTE}
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+{imports}
+
+_CONTRACTS: Final = {tuple(names)!r}
+
+if not TYPE_CHECKING:  # a type checker would take every name for exported
+
+    def __getattr__(name: str) -> object:
+        contract = name.removeprefix("Async")
+        if contract not in _CONTRACTS:
+            raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+        value = getattr(import_module(f"{{__name__}}.{{contract.lower()}}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({{*globals(), *_CONTRACTS, *(f"Async{{name}}" for name in _CONTRACTS)}})
+'''
+
+
+def _hub_methods() -> str:
+    classes = "\n".join(_hub_class(mode) for mode in _MODES)
+    imports = ", ".join(f"{mode}{kind.capitalize()}" for kind in CONTRACTS for mode in _MODES)
+    return f'''"""The methods of hubs that return the operations of the contracts.
+
+{_NOTE}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage import operations
+
+if TYPE_CHECKING:
+    from moorage.operations import {imports}
+    from moorage.services.contracts.live_configuration import LiveConfiguration
+
+{classes}
+'''
+
+
+def _hub_class(mode: str) -> str:
+    methods = "".join(
+        f'''
+    def {kind}(self, tenant: str | None = None, *, subject: str | None = None) -> {mode}{name}:
+        """Return the tenant's operations on {title.lower()}; `subject` is the person concerned."""
+        return operations.{mode}{name}(self._live.about(subject), tenant)
+'''
+        for kind, title in CONTRACTS.items()
+        for name in [kind.capitalize()]
+    )
+    doc = "The contracts of a hub" if not mode else "The contracts of an asynchronous hub"
+    return f'''
+class {mode}ContractMethods:
+    """{doc}."""
+
+    _live: LiveConfiguration
+{methods}'''
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Writes the page of telemetry names from their registry, as a hook of mkdocs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.observers._description import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+PATH: Final = "reference/telemetry.md"
+
+_ABOUT: Final = """# Telemetry
+
+This page is made of the registry `moorage/adapters/observers/telemetry_names.json`, which programs
+can read. [Observe calls](../how-to/observing.md) shows how to export telemetry.
+
+OpenTelemetry has conventions for HTTP, and none for circuits, limits, bulkheads, budgets, hedging,
+idempotency keys and unknown outcomes. These names fill the gap. A program that reads exported
+spans, and nothing else, can tell with them which operations may have had two effects, and what
+held each call back for how long.
+"""
+
+
+def page() -> str:
+    """The page, as markdown."""
+    return "\n".join([_ABOUT, *_parts()])
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the page to the site: a hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    files.append(File.generated(config, PATH, content=page()))
+    return files
+
+
+def _parts() -> Iterator[str]:
+    yield "## Rules for readers\n"
+    yield from (f"- {rule}" for rule in NAMES["rules"])
+    yield ""
+    yield from _table("Outcomes", ("outcome", ""), _texts(NAMES["outcomes"]))
+    holders = NAMES["held_by"].items()
+    yield from _table(
+        "Reasons for which a call is held back",
+        ("`moorage.held_by`", "", "errors of a refusal"),
+        ((f"`{name}`", about["description"], _codes(about["errors"])) for name, about in holders),
+    )
+    yield from _table("Spans", ("span", ""), _texts(NAMES["spans"]))
+    yield NAMES["span_events"]
+    yield ""
+    yield from _table(
+        "Events of spans",
+        ("event", "", "attributes"),
+        (
+            (f"`{name}`", about["description"], _codes(about["attributes"]))
+            for name, about in NAMES["events"].items()
+        ),
+    )
+    yield from _table("Attributes", ("attribute", ""), _texts(NAMES["attributes"]))
+    yield from _table(
+        "Metrics of OpenTelemetry",
+        ("metric", "instrument", "unit", ""),
+        (
+            (f"`{name}`", about["instrument"], f"`{about['unit']}`", about["description"])
+            for name, about in NAMES["metrics"].items()
+        ),
+    )
+    yield from _table(
+        "Metrics of Prometheus",
+        ("metric", "type", "labels", ""),
+        (
+            (f"`{name}`", about["type"], _codes(about["labels"]), about["description"])
+            for name, about in NAMES["prometheus"].items()
+        ),
+    )
+    yield from _table(
+        "Alerts",
+        ("alert", "severity", "", "expression"),
+        (
+            (f"`{name}`", alert["severity"], alert["summary"], f"`{alert['expr']}`")
+            for about in NAMES["prometheus"].values()
+            for name, alert in about["alerts"].items()
+        ),
+    )
+    yield from _table(
+        "Names with `connector_names`", ("name", "with `connector_names`"), _pairs("connector")
+    )
+
+
+def _texts(table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((f"`{name}`", text) for name, text in table.items())
+
+
+def _pairs(table: str) -> Iterator[tuple[str, str]]:
+    return ((f"`{name}`", f"`{other}`") for name, other in NAMES[table].items())
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    head = tuple(head)
+    yield f"## {title}\n"
+    yield _row(head)
+    yield _row("---" for _ in head)
+    yield from (_row(row) for row in rows)
+    yield ""
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

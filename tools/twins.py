@@ -1,0 +1,55 @@
+"""Make the synchronous twins of asynchronous modules.
+
+`python -m tools.twins` writes the twin of each module in `MODULES`, line by line, so that both have
+the same line numbers. `python -m tools.twins --check` only compares; it prints the twins that are
+out of date, and exits with status 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+MODULES: Final = {
+    "src/moorage/runtime/fast_path_async.py": "src/moorage/runtime/fast_path_sync.py",
+}
+
+_RULES: Final = (
+    (
+        r"`python -m tools.twins` makes .*",
+        "`python -m tools.twins` makes this file; do not edit it.",
+    ),
+    (r"\bawait |\basync (?=def |with |for )|\bAwaitable, (?=Callable)", ""),
+    (r"\bAwaitable\[([^\[\]]+)\]", r"\1"),
+    (r"\brun_later\b", "run_now"),
+    (r"(?<=[a-z])_async\b", "_sync"),
+    (r"\ban asynchronous\b", "a synchronous"),
+    (r"\basynchronous\b", "synchronous"),
+)
+
+
+def twin(source: str) -> str:
+    """The synchronous twin of an asynchronous module."""
+    for pattern, replacement in _RULES:
+        source = re.sub(pattern, replacement, source)
+    return source
+
+
+def main(arguments: list[str]) -> int:
+    """Write the twins, or check that they are current."""
+    check = arguments == ["--check"]
+    stale = 0
+    for source, target in MODULES.items():
+        made = twin(Path(source).read_text(encoding="utf-8"))
+        if not check:
+            Path(target).write_text(made, encoding="utf-8")
+        elif made != Path(target).read_text(encoding="utf-8"):
+            print(f"{target} is out of date: run `python -m tools.twins`.")
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
