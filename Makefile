@@ -29,7 +29,7 @@ LOCK := $(if $(shell command -v flock),flock .venv.lock)
 PIP := -m pip -qq --disable-pip-version-check
 
 WORKERS ?= auto
-PARALLEL := -n $(WORKERS) --maxprocesses 8
+PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PYTEST_ARGS ?=
 
 # The last one that runs on Node.js 20.
@@ -72,6 +72,7 @@ lint: $(VENV)/.stamp
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/python -m tools.words
+	@$(VENV)/bin/python -m tools.twins --check
 
 .PHONY: types
 types: $(VENV)/.stamp
@@ -96,6 +97,7 @@ coverage: $(VENV)/.stamp
 format: $(VENV)/.stamp  ## Format the code and apply the safe fixes
 	@$(VENV)/bin/ruff format
 	@$(VENV)/bin/ruff check --fix
+	@$(VENV)/bin/python -m tools.twins
 	@$(VENV)/bin/ruff format
 
 .PHONY: test-oldest
@@ -125,6 +127,10 @@ INPUTS ?= 100000
 .PHONY: fuzz
 fuzz: $(VENV)/.stamp  ## Send INPUTS=100000 damaged webhooks to each family of schemes
 	@$(VENV)/bin/python -m tools.fuzz $(INPUTS)
+
+.PHONY: operations
+operations: $(VENV)/.stamp  ## Write the classes of the contracts from their declarations
+	@$(VENV)/bin/python -m tools.operations
 
 .PHONY: docs
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs

@@ -37,12 +37,25 @@ base_url = "https://vat.example"
 """
 
 
+_MANAGER: Final = (
+    "import moorage;"
+    " moorage.ConnectorManager([moorage.Service('vat', base_url='https://vat.example')])"
+)
+_HUB: Final = (
+    "import warnings; warnings.simplefilter('ignore'); import moorage; moorage.open('moorage.toml')"
+)
+
+
 def import_time(rounds: int) -> Comparison:
-    """Importing, over starting the interpreter."""
+    """Importing, over starting the interpreter, beside tenacity."""
     contenders = {
         "the interpreter": ("-c", "pass"),
+        "import tenacity": ("-c", "import tenacity"),
         "import moorage": ("-c", "import moorage"),
         "import moorage, every export": ("-c", "from moorage import *"),
+        "a first manager": ("-c", _MANAGER),
+        "moorage.open": ("-c", _HUB),
+        "moorage --version": ("-m", "moorage", "--version"),
     }
     return _starts("importing", contenders, rounds, None)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 import logging
 import threading
 import tracemalloc
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiobreaker
 import limits
@@ -23,21 +25,28 @@ from measure import ELAPSED, Comparison, Contender, Target, async_block, compare
 
 from moorage import (
     AsyncConnectorManager,
+    CachePolicy,
     CircuitBreaker,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     ConnectorManager,
+    Credentials,
+    Endpoint,
     RateLimitConfig,
     RateLimiter,
+    Request,
+    Response,
     RetryHandler,
     Service,
 )
 from moorage.adapters.state.memory import MemoryStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from measure import Block, Read
+
+    from moorage import Timeouts
 
 logging.disable(logging.CRITICAL)
 
@@ -73,8 +82,8 @@ def _redress_retry() -> redress.Retry:
     )
 
 
-def full_stack(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, plain."""
+def cheapest_peers() -> Callable[[], object]:
+    """The cheapest breaker, limiter, retry and deadline of others, around nothing."""
     hit = _limits()
     breaker = purgatory.SyncCircuitBreakerFactory()
     policy = redress.Policy(retry=_redress_retry())
@@ -88,34 +97,11 @@ def full_stack(rounds: int) -> Comparison:
             raise RuntimeError
         return broken()
 
-    usual_hit = _limits()
-    usual_breaker = pybreaker.CircuitBreaker(fail_max=5)
-
-    @stamina.retry(on=OSError, attempts=3, timeout=30.0)
-    def usual() -> None:
-        if not usual_hit():
-            raise RuntimeError
-        usual_breaker.call(nothing)
-
-    manager = ConnectorManager([Service("ours", limits=_wide())])
-    return Comparison(
-        "full stack, sync",
-        compare(
-            sync_block(nothing),
-            [
-                Contender("redress + purgatory + limits", sync_block(lambda: policy.call(limited))),
-                Contender("stamina + pybreaker + limits", sync_block(usual)),
-                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
-            ],
-            rounds=rounds,
-        ),
-        Target(0.4, 0.22),
-    )
+    return lambda: policy.call(limited)
 
 
-def full_stack_async(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, awaited."""
-    loop = asyncio.new_event_loop()
+def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
+    """The same for tasks."""
     hit = _limits()
     breaker = purgatory.AsyncCircuitBreakerFactory()
     policy = redress.AsyncPolicy(
@@ -136,6 +122,39 @@ def full_stack_async(rounds: int) -> Comparison:
             raise RuntimeError
         return await broken()
 
+    return lambda: policy.call(limited)
+
+
+def full_stack(rounds: int) -> Comparison:
+    """Breaker, limiter, retry and deadline together, plain."""
+    usual_hit = _limits()
+    usual_breaker = pybreaker.CircuitBreaker(fail_max=5)
+
+    @stamina.retry(on=OSError, attempts=3, timeout=30.0)
+    def usual() -> None:
+        if not usual_hit():
+            raise RuntimeError
+        usual_breaker.call(nothing)
+
+    manager = ConnectorManager([Service("ours", limits=_wide())])
+    return Comparison(
+        "full stack, sync",
+        compare(
+            sync_block(nothing),
+            [
+                Contender("redress + purgatory + limits", sync_block(cheapest_peers())),
+                Contender("stamina + pybreaker + limits", sync_block(usual)),
+                Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
+            ],
+            rounds=rounds,
+        ),
+        Target(0.4, 0.22),
+    )
+
+
+def full_stack_async(rounds: int) -> Comparison:
+    """Breaker, limiter, retry and deadline together, awaited."""
+    loop = asyncio.new_event_loop()
     usual_hit = _limits()
     usual_breaker = aiobreaker.CircuitBreaker(fail_max=5)
 
@@ -151,7 +170,7 @@ def full_stack_async(rounds: int) -> Comparison:
             async_block(nothing_later, loop),
             [
                 Contender(
-                    "redress + purgatory + limits", async_block(lambda: policy.call(limited), loop)
+                    "redress + purgatory + limits", async_block(cheapest_async_peers(), loop)
                 ),
                 Contender("stamina + aiobreaker + limits", async_block(usual, loop)),
                 Contender("moorage", async_block(lambda: manager.run("ours", nothing_later), loop)),
@@ -290,6 +309,128 @@ def rejection(rounds: int) -> Comparison:
     )
 
 
+def breaker_async(rounds: int) -> Comparison:
+    """A closed circuit around an asynchronous function."""
+    loop = asyncio.new_event_loop()
+    factory = purgatory.AsyncCircuitBreakerFactory()
+
+    @factory("alone")
+    async def counted() -> None:
+        return await nothing_later()
+
+    counting = aiobreaker.CircuitBreaker(fail_max=5)
+    ours, limiter, retry = CircuitBreaker(), RateLimiter(_wide()), RetryHandler()
+    stacked = retry(ours(limiter(nothing_later)))
+    try:
+        rows = compare(
+            async_block(nothing_later, loop),
+            [
+                Contender("purgatory (consecutive only)", async_block(counted, loop)),
+                Contender(
+                    "aiobreaker (consecutive only)",
+                    async_block(lambda: counting.call_async(nothing_later), loop),
+                ),
+                Contender("moorage", async_block(lambda: ours.call(nothing_later), loop)),
+                Contender(
+                    "moorage limiter", async_block(lambda: limiter.call(nothing_later), loop)
+                ),
+                Contender("moorage, circuit, limiter and retries", async_block(stacked, loop)),
+            ],
+            rounds=rounds,
+        )
+    finally:
+        loop.close()
+    return Comparison("parts alone, async", rows)
+
+
+class _Vendor:
+    """Answers at once."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._answer = Response(200, headers, body=json.dumps({"rates": ["1.00"] * 120}).encode())
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Answer."""
+        return self._answer
+
+
+def _manager(*endpoints: Endpoint, headers: dict[str, str], **options: Any) -> ConnectorManager:
+    service = Service(
+        "ours",
+        base_url="https://vendor.example",
+        endpoints=endpoints,
+        limits=_wide(),
+        idempotency_header="Idempotency-Key",
+        idempotency_memory=86_400.0,
+        **options,
+    )
+    http: Any = _Vendor({"Content-Type": "application/json"} | headers)
+    return ConnectorManager([service], http=http, state=MemoryStorage(max_entries=10**7))
+
+
+def lookups(rounds: int) -> Comparison:
+    """Lookups for a request to a vendor in the same process."""
+    get = Request.get("/rates")
+    post = Request.post("/pay", json={"items": [{"sku": f"A-{i}", "qty": i} for i in range(40)]})
+    large = Request.post("/pay", json={"lines": ["x" * 100] * 9_000})
+    numbers = iter(range(10**9))
+    plain = _manager(headers={})
+    bearer = _manager(headers={}, credentials=Credentials.bearer("token"))
+    caching = _manager(headers={"Cache-Control": "max-age=3600"}, cache=CachePolicy())
+    open_for_good = CircuitBreakerConfig(failures=1, open_for=3_600.0, open_at_most=3_600.0)
+    refusing = ConnectorManager([Service("ours", circuit=open_for_good, retry=None)])
+
+    def failing() -> None:
+        raise OSError
+
+    def refused() -> None:
+        with contextlib.suppress(CircuitBreakerOpen):
+            refusing.run("ours", nothing)
+
+    with contextlib.suppress(OSError):
+        refusing.run("ours", failing)
+
+    def by_path(number: int, path: str, request: str) -> Callable[[], object]:
+        manager = _manager(
+            *(Endpoint(f"e{i}", method="GET", path=path.format(i)) for i in range(number)),
+            headers={},
+        )
+        last = Request.get(request.format(number - 1))
+        return lambda: manager.call("ours", last)
+
+    def by_tenant(number: int) -> Callable[[], object]:
+        manager = _manager(headers={})
+        tenants = itertools.cycle([f"t{i}" for i in range(number)])
+
+        def call() -> object:
+            return manager.call("ours", get, tenant=next(tenants))
+
+        for _ in range(number):
+            call()
+        return call
+
+    calls: dict[str, Callable[[], object]] = {
+        "moorage": lambda: plain.call("ours", get),
+        "moorage with fixed credentials": lambda: bearer.call("ours", get),
+        "moorage, endpoint by path, 1": by_path(1, "/v{}/rates", "/v{}/rates"),
+        "moorage, endpoint by path, 1,000": by_path(1_000, "/v{}/rates", "/v{}/rates"),
+        "moorage, endpoint by template, 1,000": by_path(1_000, "/v{}/{{id}}/x", "/v{}/7/x"),
+        "moorage, 10,100 tenants in turn": by_tenant(10_100),
+        "moorage, refused by an open circuit": refused,
+        "moorage, answered from the cache": lambda: caching.call("ours", get),
+        "moorage, a new key": lambda: plain.call("ours", post, idempotency_key=f"k{next(numbers)}"),
+        "moorage, a repeated key": lambda: plain.call("ours", post, idempotency_key="k"),
+        "moorage, a new key, 0.9 MB": lambda: plain.call(
+            "ours", large, idempotency_key=f"l{next(numbers)}"
+        ),
+        "moorage, 100 calls by call_many": lambda: plain.call_many("ours", [get] * 100),
+    }
+    table = compare(
+        None, [Contender(name, sync_block(call)) for name, call in calls.items()], rounds=rounds
+    )
+    return Comparison("lookups for a request, sync", table, more=True)
+
+
 def contention_peer(rounds: int) -> Comparison:
     """Four threads on one key of limits, beside one thread."""
     return _contention("limits", _limits(), rounds)
@@ -405,6 +546,8 @@ ALL = (
     limiter_alone,
     retry_alone,
     rejection,
+    breaker_async,
+    lookups,
     contention_peer,
     contention_limiter,
     contention_full_stack,

@@ -1,4 +1,4 @@
-"""Timing several contenders in one run, so that a busy machine slows all of them alike.
+"""Times several contenders in one run, so that a busy machine slows all of them alike.
 
 Every round runs one block of each contender in a new random order. The cost of the bare call is
 subtracted within the same round. A figure is the median over the rounds, with the interval that 95
@@ -39,7 +39,7 @@ _REPEATS: Final = 3
 
 @attrs.frozen
 class Clock:
-    """A clock, and the name of what it counts."""
+    """A clock and its unit."""
 
     name: str
     read: Read
@@ -89,7 +89,7 @@ class Row:
 
 @attrs.frozen
 class Table:
-    """The rows of one measurement: the reference first, its control last."""
+    """The rows of one measurement: the reference first, and its repeat (the control) last."""
 
     rows: list[Row]
     clock: str

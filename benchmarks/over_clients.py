@@ -163,7 +163,7 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
 
 
 def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSLContext | None]:
-    """A URL to ask, and how to trust who answers."""
+    """A URL to request, and the authority to trust."""
     if not secure:
         return f"{stack.enter_context(Vendor())}/rates", None, None
     folder = Path(stack.enter_context(TemporaryDirectory()))

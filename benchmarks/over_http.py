@@ -27,7 +27,7 @@ from moorage.domain.http.requests import Timeouts
 
 
 class Vendor:
-    """A server in a process of its own, so that it shares no interpreter with what is measured."""
+    """A server in its own process, so that it shares no interpreter with the measured code."""
 
     def __init__(self, *papers: str) -> None:
         self._papers = papers  # its certificate and key, if it speaks TLS

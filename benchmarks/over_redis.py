@@ -1,4 +1,4 @@
-"""Shared state in Redis: what a call costs over one round trip of redis-py's own client.
+"""Shared state in Redis: the cost of a call beyond one round trip of redis-py.
 
 Needs a Redis (MOORAGE_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
 """

@@ -94,7 +94,7 @@ def sqlite_slow_calls(rounds: int) -> Comparison:
 
 
 def sqlite_keys(rounds: int) -> Comparison:
-    """Claiming and settling an idempotency key, each of which waits for the disk."""
+    """Claim and settle an idempotency key, each with a flush to the disk."""
     with (
         tempfile.TemporaryDirectory() as folder,
         SqliteStorage(Path(folder) / "claims.db") as store,

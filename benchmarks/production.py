@@ -1,4 +1,4 @@
-"""The cost of what production has switched on: one option at a time, and all of them together.
+"""The cost of the usual options of production, one at a time and all together.
 
 The reference is a call with a limit, a circuit and retries. In memory the vendor is an object that
 answers at once, so that a row is the processor time of the option alone. Over the network every row
@@ -7,38 +7,67 @@ stands beside `http.client` of the standard library, called directly.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import over_redis
-from in_process import AHEAD, PLENTY, nothing
-from measure import ELAPSED, PROCESSOR, Clock, Comparison, Contender, compare, sync_block
+from in_process import (
+    AHEAD,
+    PLENTY,
+    cheapest_async_peers,
+    cheapest_peers,
+    nothing,
+    nothing_later,
+)
+from measure import (
+    ELAPSED,
+    PROCESSOR,
+    Clock,
+    Comparison,
+    Contender,
+    async_block,
+    compare,
+    sync_block,
+)
 from over_clients import http_client
 from over_http import Vendor
+from prometheus_client import CollectorRegistry
 
 from moorage import (
+    AsyncConnectorManager,
+    BulkheadConfig,
     ConnectorManager,
     Credentials,
     RateLimitConfig,
     Request,
     Response,
+    RetryBudget,
     Service,
     Timeouts,
 )
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
-from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.adapters.observers.standard_logging import LoggingObserver
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.redis import RedisStorage
 from moorage.adapters.state.sqlite import SqliteStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from moorage.domain.observation.events import Event
+    from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.ports.http import HttpClient
+    from moorage.ports.observer import Observer
     from moorage.ports.state import StateStorage
 
 _GET, _POST = Request.get("/rates"), Request.post("/rates", json={"amount": 1})
@@ -63,9 +92,18 @@ def _observer(event: Event) -> None:
     """An observer that does nothing."""
 
 
+class _FailureObserver:
+    """An observer that wants failures only."""
+
+    failures_only = True
+
+    def __call__(self, event: Event) -> None:
+        """Do nothing."""
+
+
 def _service(url: str | None, **options: Any) -> Service:
     limits = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
-    return Service("ours", base_url=url, limits=limits, **options)
+    return Service("ours", base_url=url, **{"limits": limits} | options)
 
 
 def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Callable[[], object]]:
@@ -105,28 +143,173 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
     }
 
 
+class _ReadLog(MemoryIntegrationLogger):
+    """A log that computes all fields of an entry at once."""
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        """Compute the fields, and keep the entry."""
+        attrs.astuple(entry)
+        super().write(entry)
+
+
+@attrs.frozen(kw_only=True)
+class _Options:
+    """The settings of the service, the ports, and the options of each call."""
+
+    service: dict[str, Any] = attrs.field(factory=dict)
+    ports: dict[str, Any] = attrs.field(factory=dict)
+    call: dict[str, Any] = attrs.field(factory=dict)
+
+
+def _function_rows() -> dict[str, _Options]:
+    two_limits = (
+        RateLimitConfig.per_second(PLENTY, burst=AHEAD),
+        RateLimitConfig.per_minute(PLENTY, burst=AHEAD),
+    )
+    observers = [_observer, lambda _: None, lambda _: None]
+    protections = {
+        "attempt_timeout": 10.0,
+        "retry_budget": RetryBudget(),
+        "bulkhead": BulkheadConfig(8),
+    }
+    return {
+        "moorage": _Options(),
+        "moorage with an attempt timeout": _Options(service={"attempt_timeout": 10.0}),
+        "moorage with a timeout of the call": _Options(call={"timeout": 20.0}),
+        "moorage with a retry budget": _Options(service={"retry_budget": RetryBudget()}),
+        "moorage with two limits": _Options(service={"limits": two_limits}),
+        "moorage with a bulkhead": _Options(service={"bulkhead": BulkheadConfig(8)}),
+        "moorage with an observer": _Options(ports={"observers": [_observer]}),
+        "moorage with an observer of failures": _Options(ports={"observers": [_FailureObserver()]}),
+        "moorage with an integration log": _Options(ports={"log": MemoryIntegrationLogger}),
+        "moorage with three observers and a log": _Options(
+            ports={"observers": observers, "log": MemoryIntegrationLogger}
+        ),
+        "moorage with three observers and a log that is read": _Options(
+            ports={"observers": observers, "log": _ReadLog}
+        ),
+        "moorage with all of these": _Options(
+            service=protections,
+            ports={"observers": observers, "log": MemoryIntegrationLogger},
+            call={"timeout": 20.0},
+        ),
+    }
+
+
 def production_functions(rounds: int) -> Comparison:
     """Options around a function that does nothing."""
     numbers = iter(range(10**9))
     plain = ConnectorManager([_service(None)])
-    bounded = ConnectorManager([_service(None, timeout=20.0, attempt_timeout=10.0)])
-    observed = ConnectorManager([_service(None)], observers=[_observer])
-    logged = ConnectorManager([_service(None)], log=MemoryIntegrationLogger())
+
+    def call(options: _Options) -> Callable[[], object]:
+        ports = dict(options.ports)
+        if "log" in ports:
+            ports["log"] = ports["log"]()
+        manager = ConnectorManager([_service(None, **options.service)], **ports)
+        return lambda: manager.run("ours", nothing, **options.call)
 
     def with_key() -> object:
         return plain.run("ours", nothing, idempotency_key=f"{os.getpid()}-{next(numbers)}")
 
-    calls: dict[str, Callable[[], object]] = {
-        "moorage": lambda: plain.run("ours", nothing),
-        "moorage with time-outs": lambda: bounded.run("ours", nothing),
-        "moorage with an observer": lambda: observed.run("ours", nothing),
-        "moorage with an integration log": lambda: logged.run("ours", nothing),
-        "moorage with an idempotency key in memory": with_key,
-    }
+    calls = {name: call(options) for name, options in _function_rows().items()}
+    calls["moorage with an idempotency key in memory"] = with_key
+    calls["redress + purgatory + limits, with none of these"] = cheapest_peers()
     table = compare(
-        None, [Contender(name, sync_block(call)) for name, call in calls.items()], rounds=rounds
+        sync_block(nothing),
+        [Contender(name, sync_block(call)) for name, call in calls.items()],
+        rounds=rounds,
     )
     return Comparison("production options around a function, sync", table, more=True)
+
+
+def production_observers(rounds: int) -> Comparison:
+    """Each observer around a function that does nothing: OpenTelemetry without an SDK."""
+    logger = logging.getLogger("moorage.benchmark")
+    observers: dict[str, list[Observer]] = {
+        "moorage": [],
+        "moorage with standard logging": [LoggingObserver(logger)],
+        "moorage with OpenTelemetry's API": [OpenTelemetryObserver()],
+        "moorage with Prometheus": [PrometheusObserver(CollectorRegistry())],
+    }
+    three = [observer for row in observers.values() for observer in row]
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        log = stack.enter_context(SqliteIntegrationLogger(Path(folder) / "log.db", create=True))
+        managers = {
+            name: ConnectorManager([_service(None)], observers=row)
+            for name, row in observers.items()
+        }
+        managers["moorage with a log in SQLite"] = ConnectorManager([_service(None)], log=log)
+        managers["moorage with these three and the log"] = ConnectorManager(
+            [_service(None)], observers=three, log=log
+        )
+
+        def call(manager: ConnectorManager) -> Callable[[], object]:
+            return lambda: manager.run("ours", nothing)
+
+        table = compare(
+            sync_block(nothing),
+            [Contender(name, sync_block(call(manager))) for name, manager in managers.items()],
+            rounds=rounds,
+        )
+    return Comparison("observers around a function, sync", table, more=True)
+
+
+def production_functions_async(rounds: int) -> Comparison:
+    """Options around an asynchronous function that does nothing, and one that waits once."""
+    loop = asyncio.new_event_loop()
+
+    def call(options: _Options) -> Callable[[], Awaitable[object]]:
+        ports = dict(options.ports)
+        if "log" in ports:
+            ports["log"] = AsyncMemoryIntegrationLogger(ports["log"]())
+        manager = AsyncConnectorManager([_service(None, **options.service)], **ports)
+        return lambda: manager.run("ours", nothing_later, **options.call)
+
+    async def with_timeout() -> None:
+        async with asyncio.timeout(10.0):
+            await nothing_later()
+
+    calls = {name: call(options) for name, options in _function_rows().items()}
+    calls["asyncio.timeout alone"] = with_timeout
+    calls["redress + purgatory + limits, with none of these"] = cheapest_async_peers()
+    try:
+        table = compare(
+            async_block(nothing_later, loop),
+            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
+            rounds=rounds,
+        )
+    finally:
+        loop.close()
+    return Comparison("production options around a function, async", table, more=True)
+
+
+def production_waits(rounds: int) -> Comparison:
+    """The default timeout around an asynchronous function that waits once."""
+    loop = asyncio.new_event_loop()
+    manager = AsyncConnectorManager([_service(None)])
+
+    async def wait() -> None:
+        await asyncio.sleep(0)
+
+    async def with_timeout() -> None:
+        async with asyncio.timeout(30.0):
+            await wait()
+
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "moorage": lambda: manager.run("ours", wait),
+        "asyncio.timeout alone": with_timeout,
+        "asyncio.wait_for alone": lambda: asyncio.wait_for(wait(), 30.0),
+    }
+    try:
+        table = compare(
+            async_block(wait, loop),
+            [Contender(name, async_block(call, loop)) for name, call in calls.items()],
+            rounds=rounds,
+        )
+    finally:
+        loop.close()
+    return Comparison("the default timeout of a function that waits", table, more=True)
 
 
 def production_calls(rounds: int) -> Comparison:
@@ -193,6 +376,9 @@ def _http(rounds: int, clock: Clock) -> Comparison:
 
 ALL = (
     production_functions,
+    production_observers,
+    production_functions_async,
+    production_waits,
     production_calls,
     production_keys,
     production_http,

@@ -39,6 +39,7 @@ PEERS = (
     "purgatory",
     "limits",
     "stamina",
+    "tenacity",
     "pybreaker",
     "aiobreaker",
     "throttled-py",

@@ -37,7 +37,7 @@ class Vendor(asyncio.Protocol):
 
 
 async def main() -> None:
-    """Serve until killed; over TLS with the certificate and key that are named, if any are."""
+    """Serve until killed, over TLS if a certificate and key are passed."""
     tls = None
     if sys.argv[1:]:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

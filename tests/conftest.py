@@ -1,36 +1,40 @@
-"""What every test shares: Hypothesis profiles, and our own pytest plugin."""
+"""Hypothesis profiles and the pytest plugin that all tests use."""
 
+import atexit
 import gc
 import importlib.util
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
-# take their time to be drawn.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples on every run: a red build is red again on the next try.
-settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-# What another interpreter or older dependencies break, they break for most examples.
+# take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
+# draws others every time, and for other interpreters and older dependencies: what they break, they
+# break for most examples.
 settings.register_profile(
-    "brief", settings.get_profile("default"), derandomize=True, max_examples=20
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=20
 )
+# The same examples on every run: a red build is red again on the next try.
+settings.register_profile("brief", settings.get_profile("default"), derandomize=True)
+# The search through the properties that a change must survive.
+settings.register_profile("ci", settings.get_profile("brief"), max_examples=100, print_blob=True)
 # A mutant only has to be noticed; nobody reads its smallest counter-example.
 settings.register_profile(
     "mutants",
-    settings.get_profile("default"),
-    derandomize=True,
+    settings.get_profile("ci"),
+    print_blob=False,
     phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+    os.environ.get("HYPOTHESIS_PROFILE", "brief" if os.environ.get("CI") else "default")
 )
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts: some tests
@@ -42,8 +46,37 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # test trusts any of them, so one authority that signs nothing stands for all.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority.pem")
 
+
+def _memory_folder() -> Path | None:
+    """A folder in memory for temporary files; None where memory is scarce or runs no programs.
+
+    A commit of SQLite waits for its disk, and tests make tens of thousands of commits.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - the folder below is this user's alone
+    if not memory.is_dir():
+        return None
+    space = os.statvfs(memory)
+    if space.f_bavail * space.f_frsize < 4 * 1024**3 or space.f_flag & os.ST_NOEXEC:
+        return None
+    folder = memory / f"moorage-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        return None
+    # A server that root starts runs as another user, whose folder is below this one.
+    folder.chmod(0o711)
+    return folder
+
+
+# Processes that tests start, and workers, inherit both.
+if "TMPDIR" not in os.environ and (_folder := _memory_folder()) is not None:
+    os.environ["TMPDIR"] = str(_folder)
+    tempfile.tempdir = None
+# Nothing of a test outlives a crash of a server, so PostgreSQL need not wait for its disk either.
+os.environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")
+
 # What moves money without naming a store keeps its keys in a file: not in this user's home.
-os.environ["MOORAGE_STATE_DIRECTORY"] = mkdtemp(prefix="moorage-state-")
+os.environ["MOORAGE_STATE_DIRECTORY"] = tempfile.mkdtemp(prefix="moorage-state-")
+atexit.register(shutil.rmtree, os.environ["MOORAGE_STATE_DIRECTORY"], ignore_errors=True)
 
 # Loaded here, not from its entry point (pyproject.toml disables that), because
 # coverage is running by now and sees the plugin's import-time lines.
@@ -59,15 +92,26 @@ pytest_plugins = (
 collect_ignore_glob = ["packages/*"]
 
 
+# Whatever is collected stays until the end, so that there is nothing to look for meanwhile.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Keep what was collected out of every later garbage collection: it stays until the end."""
+    """Exclude the collected tests from garbage collection, since they stay until the end."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: tests often wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test marked `untraced` without coverage, which would take three times as long."""
+    """Run a test marked `untraced` without coverage, which would make it three times as slow."""
     if item.get_closest_marker("untraced") is None:
         return (yield)
     trace, threads = sys.gettrace(), threading.gettrace()

@@ -1,4 +1,4 @@
-"""Running flows without an event loop, and telling the modes of functions apart."""
+"""Running flows without an event loop, and telling synchronous and asynchronous functions apart."""
 
 import asyncio
 import functools
@@ -31,7 +31,6 @@ from moorage.runtime.bridge import (
     lift_incoming,
     lift_one,
     not_awaitable,
-    quiet,
     refuse_awaitable,
     refuse_generator,
     run_now,
@@ -40,7 +39,9 @@ from moorage.runtime.bridge import (
     step_async,
     step_sync,
     with_signature_of,
+    without_errors,
 )
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.call import Call, value_of
 from moorage.services.calling.steps import Calling
 from moorage.wiring.core_assembly import async_core
@@ -48,7 +49,7 @@ from moorage.wiring.ports import Ports
 
 
 class Flows:
-    """Some flows, and how often each came to its end."""
+    """Flows that count how often they complete."""
 
     def __init__(self) -> None:
         self.ended = 0
@@ -62,7 +63,7 @@ class Flows:
         raise error
 
     async def suspend(self) -> None:
-        """Wait for something of one's own."""
+        """Await a foreign awaitable."""
         try:
             await asyncio.sleep(0)
         finally:
@@ -70,29 +71,29 @@ class Flows:
 
 
 class Promise:
-    """Something to await that is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[None, None, str]:
         return "kept"
         yield
 
 
-def test_runs_a_flow_to_its_end() -> None:
-    """A flow that never suspends gives what it returns."""
+def test_flow_runs_to_its_end() -> None:
+    """A flow that never suspends returns its value."""
     assert 5 == run_now(Flows().add(1, second=4))
 
 
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), GeneratorExit()], ids=repr)
-def test_what_a_flow_raises_comes_out(error: BaseException) -> None:
-    """What a flow raises comes out as it is."""
+def test_error_of_a_flow_is_raised(error: BaseException) -> None:
+    """An error of a flow is raised unchanged."""
     with pytest.raises(type(error)) as caught:
         run_now(Flows().fail(error))
 
     assert error is caught.value
 
 
-def test_a_flow_that_suspends_is_a_bug() -> None:
-    """A flow that waits where nothing waits is closed, and raises at once."""
+def test_suspending_flow_is_an_error() -> None:
+    """A flow that suspends in synchronous code is closed, and an error is raised at once."""
     flows = Flows()
 
     with pytest.raises(SuspendedError, match="suspend"):
@@ -101,14 +102,14 @@ def test_a_flow_that_suspends_is_a_bug() -> None:
     assert 1 == flows.ended
 
 
-def test_lifts_plain_functions() -> None:
-    """A plain function becomes one that is awaited and never suspends."""
+def test_sync_function_becomes_asynchronous() -> None:
+    """A synchronous function becomes an asynchronous one that never suspends."""
     assert [1, 2] == run_now(lift(sorted)([2, 1], reverse=False))
     assert 3 == run_now(lift_one(len)("abc"))
 
 
 class Body:
-    """An answer whose body is still coming."""
+    """A response body that is still arriving."""
 
     status = 200
 
@@ -117,16 +118,16 @@ class Body:
         self.closed = False
 
     def read(self) -> bytes:
-        """The next piece."""
+        """Return the next piece."""
         return b"piece"
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.closed = True
 
 
-def test_lifts_a_body() -> None:
-    """The body of a lifted answer is awaited too; the rest is as it was."""
+def test_body_becomes_asynchronous() -> None:
+    """A synchronous response gets an asynchronous body, and is unchanged otherwise."""
     body: Any = Body()
 
     lifted = run_now(lift_incoming(lambda: body)())
@@ -137,7 +138,7 @@ def test_lifts_a_body() -> None:
 
 
 def ours(error: Exception) -> VendorFailed:
-    """One of our errors, made of another."""
+    """Return an error of moorage made from another one."""
     return VendorFailed(f"was {type(error).__name__}")
 
 
@@ -151,8 +152,8 @@ def ours(error: Exception) -> VendorFailed:
     ],
     ids=repr,
 )
-def test_no_foreign_error_passes_a_guarded_verb(error: BaseException, raised: str | None) -> None:
-    """What is not ours becomes ours; what is ours, and interruptions, pass as they are."""
+def test_guarded_method_converts_foreign_errors(error: BaseException, raised: str | None) -> None:
+    """Foreign errors are converted; errors of moorage and interruptions are not."""
 
     def fail() -> None:
         raise error
@@ -164,14 +165,14 @@ def test_no_foreign_error_passes_a_guarded_verb(error: BaseException, raised: st
         assert raised in {None, type(caught.value).__name__}
 
 
-def test_guarded_verbs_give_what_the_verb_gives() -> None:
-    """A verb that does not fail is as it was."""
+def test_guarded_method_returns_its_value() -> None:
+    """A guarded method that does not fail returns its value."""
     assert [1] == guarded(sorted, ours)([1])
     assert "later" == run_now(guarded_async(later, ours)())
 
 
-def test_quiet_verbs_raise_nothing() -> None:
-    """What is posted and fails is nobody's to hear of; an interruption is."""
+def test_post_without_errors_raises_only_interruptions() -> None:
+    """A failed post is ignored; an interruption is raised."""
     posted: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
@@ -180,15 +181,15 @@ def test_quiet_verbs_raise_nothing() -> None:
         raise next(failures)
 
     command = Withdraw("key", 1, ttl=1)
-    quiet(post)(command)
+    without_errors(post)(command)
     with pytest.raises(KeyboardInterrupt):
-        quiet(post)(command)
+        without_errors(post)(command)
 
     assert [command, command] == posted
 
 
-class PlainFace:
-    """A face whose flows are run."""
+class SyncMethods:
+    """A class whose methods run flows synchronously."""
 
     def __init__(self) -> None:
         self._flows = Flows()
@@ -196,8 +197,8 @@ class PlainFace:
     add = blocking(Flows.add)
 
 
-class AwaitedFace:
-    """A face whose flows are awaited."""
+class AsyncMethods:
+    """A class whose methods await flows."""
 
     def __init__(self) -> None:
         self._flows = Flows()
@@ -205,50 +206,52 @@ class AwaitedFace:
     add = awaited(Flows.add)
 
 
-def test_faces_do_what_their_flows_do() -> None:
-    """A face is called as its flow is, defaults and keywords included."""
-    assert [3, 7] == [PlainFace().add(1), PlainFace().add(3, second=4)]
-    assert 7 == run_now(AwaitedFace().add(3, second=4))
+def test_methods_run_their_flows() -> None:
+    """A generated method accepts its flow's arguments, including defaults and keywords."""
+    assert [3, 7] == [SyncMethods().add(1), SyncMethods().add(3, second=4)]
+    assert 7 == run_now(AsyncMethods().add(3, second=4))
     with pytest.raises(TypeError):
-        PlainFace().add(1, 2)  # type: ignore[call-arg]
+        SyncMethods().add(1, 2)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
     "face, flow",
     [
-        (PlainFace.add, Flows.add),
-        (AwaitedFace.add, Flows.add),
+        (SyncMethods.add, Flows.add),
+        (AsyncMethods.add, Flows.add),
         (ConnectorManager.call, Calling.call),
         (AsyncConnectorManager.call, Calling.call),
     ],
 )
-def test_faces_look_as_their_flows_do(face: Callable[..., Any], flow: Callable[..., Any]) -> None:
-    """Names, docstrings, parameters and defaults of a face are its flow's."""
+def test_methods_have_their_flows_signature(
+    face: Callable[..., Any], flow: Callable[..., Any]
+) -> None:
+    """A generated method has its flow's name, docstring, parameters and defaults."""
     assert inspect.signature(flow) == inspect.signature(face)
     assert inspect.getdoc(flow) == inspect.getdoc(face)
     assert flow.__name__ == face.__name__
     assert not hasattr(face, "__wrapped__")
 
 
-def test_faces_have_their_mode() -> None:
-    """A blocking face is plain, an awaited one asynchronous."""
-    for plain in (PlainFace.add, ConnectorManager.call):
+def test_methods_have_their_mode() -> None:
+    """A blocking method is synchronous, and an asynchronous method is a coroutine function."""
+    for plain in (SyncMethods.add, ConnectorManager.call):
         assert not inspect.iscoroutinefunction(plain)
-    for later in (AwaitedFace.add, AsyncConnectorManager.call):
+    for later in (AsyncMethods.add, AsyncConnectorManager.call):
         assert inspect.iscoroutinefunction(later)
 
 
-def test_a_bound_face_shows_no_self() -> None:
-    """What is shown of a method is what its caller gives."""
-    parameters = inspect.signature(PlainFace().add).parameters
+def test_bound_method_shows_no_self() -> None:
+    """The signature of a bound method has only its caller's arguments."""
+    parameters = inspect.signature(SyncMethods().add).parameters
 
     assert ["first", "second"] == [*parameters]
     assert inspect.Parameter.KEYWORD_ONLY is parameters["second"].kind
     assert 2 == parameters["second"].default
 
 
-def test_a_signature_can_be_lent() -> None:
-    """A face that was written by hand can look like its flow as well."""
+def test_signature_can_be_copied() -> None:
+    """A hand-written method can have its flow's signature, too."""
 
     def face(*args: int) -> int:
         return len(args)
@@ -256,34 +259,34 @@ def test_a_signature_can_be_lent() -> None:
     assert inspect.signature(Flows.add) == inspect.signature(with_signature_of(Flows.add, face))
 
 
-class Called:
-    """An object that is called."""
+class CallableObject:
+    """An object with a synchronous call."""
 
     def __call__(self) -> None:
         """Do nothing."""
 
 
-class CalledLater:
-    """An object whose call is awaited."""
+class AsyncCallableObject:
+    """An object with an asynchronous call."""
 
     async def __call__(self) -> None:
         """Do nothing."""
 
 
 async def later() -> str:
-    """Something that is awaited."""
+    """An asynchronous function."""
     return "later"
 
 
-def test_knows_what_is_awaited() -> None:
-    """Functions, methods, partial functions and objects are told apart by their mode."""
+def test_mode_of_callables() -> None:
+    """Functions, methods, partial functions and objects are recognised as either mode."""
     flows = Flows()
     plain: list[Any] = [
         len,
         sorted,
-        Called,
-        Called(),
-        Called().__call__,
+        CallableObject,
+        CallableObject(),
+        CallableObject().__call__,
         functools.partial(len, ""),
         ours,
     ]
@@ -291,8 +294,8 @@ def test_knows_what_is_awaited() -> None:
         later,
         flows.add,
         Flows.add,
-        CalledLater(),
-        CalledLater().__call__,
+        AsyncCallableObject(),
+        AsyncCallableObject().__call__,
         functools.partial(later),
         functools.partial(functools.partial(flows.add, 1), second=3),
     ]
@@ -302,26 +305,26 @@ def test_knows_what_is_awaited() -> None:
 
 
 def generate() -> Generator[int, None, None]:
-    """Give one number."""
+    """Yield one number."""
     yield 1
 
 
 async def generate_later() -> Any:
-    """Give one number, later."""
+    """Yield one number asynchronously."""
     yield 1
 
 
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
-def test_refuses_generators(function: Callable[..., Any]) -> None:
-    """A function whose body runs later than its call is refused, by name."""
+def test_generators_are_refused(function: Callable[..., Any]) -> None:
+    """A generator function, whose body runs after the call, is refused by name."""
     for refuse in (refuse_generator, is_async):
         with pytest.raises(ConfigurationError, match="generate") as caught:
             refuse(function)
         assert "function" == caught.value.path
 
 
-def test_refuses_awaitables_where_nothing_awaits() -> None:
-    """An awaitable is refused, and closed if it would complain of never being run."""
+def test_awaitable_in_sync_code_is_refused() -> None:
+    """An awaitable in synchronous code is refused, and a coroutine is closed."""
     coroutine = later()
 
     for awaitable in (coroutine, Promise()):
@@ -331,14 +334,14 @@ def test_refuses_awaitables_where_nothing_awaits() -> None:
             run_now(settle_sync(awaitable))
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
 
-    values: list[Any] = [None, 0, Promise, Called()]
+    values: list[Any] = [None, 0, Promise, CallableObject()]
     for value in values:
         assert value is refuse_awaitable(value)
         assert value is run_now(settle_sync(value))
 
 
-def test_settles_what_can_be_awaited() -> None:
-    """Where all is awaited, a value may be an awaitable or not."""
+def test_result_may_be_awaitable() -> None:
+    """In asynchronous code a result may be an awaitable or a plain value."""
     assert ["later", "kept", 3] == [
         run_now(settle_async(value)) for value in (later(), Promise(), 3)
     ]
@@ -346,12 +349,12 @@ def test_settles_what_can_be_awaited() -> None:
 
 
 def under_way() -> Call:
-    """A call, as far as a step needs one."""
+    """The parts of a call that a step needs."""
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
 def stepped(step: Any) -> Any:
-    """What became of a step."""
+    """Return the outcome of a step."""
     call = under_way()
     ending = run_now(step(call))
     assert call.acted
@@ -359,7 +362,7 @@ def stepped(step: Any) -> Any:
 
 
 def stepped_later(function: Callable[[], Any]) -> Any:
-    """What became of a step that is awaited."""
+    """Return the outcome of an asynchronous step."""
     core = async_core(Ports()).core
     plan = Plan(Service("vat"), None, None)
 
@@ -369,8 +372,8 @@ def stepped_later(function: Callable[[], Any]) -> Any:
     return asyncio.run(act())
 
 
-def test_steps_carry_what_became_of_them() -> None:
-    """A step gives its value, or the error it ended with, whatever kind of error."""
+def test_step_returns_its_outcome() -> None:
+    """A step returns its value or its error as an outcome."""
     errors = [ValueError(), StopIteration(), StopAsyncIteration()]
 
     def give(value: object) -> object:
@@ -382,17 +385,17 @@ def test_steps_carry_what_became_of_them() -> None:
         return give(value)
 
     for value in (3, None, ""):
-        assert (value, None) == stepped(step_sync(functools.partial(give, value)))
-        assert (value, None) == stepped_later(functools.partial(give_later, value))
+        assert AttemptResult(value) == stepped(step_sync(functools.partial(give, value)))
+        assert AttemptResult(value) == stepped_later(functools.partial(give_later, value))
     for error in errors:
-        assert (None, error) == stepped(step_sync(functools.partial(give, error)))
+        assert AttemptResult(error=error) == stepped(step_sync(functools.partial(give, error)))
     for error in errors[::2]:
-        assert (None, error) == stepped_later(functools.partial(give_later, error))
-    assert ("kept", None) == stepped_later(Promise)
+        assert AttemptResult(error=error) == stepped_later(functools.partial(give_later, error))
+    assert AttemptResult("kept") == stepped_later(Promise)
 
 
 def test_steps_of_the_wrong_mode_are_refused() -> None:
-    """A step that ran in the wrong mode raises: it is no answer of what was called."""
+    """A step of the wrong mode raises an error, which is not an outcome of the step."""
     coroutine = later()
 
     with pytest.raises(ConfigurationError, match="awaitable"):
@@ -404,8 +407,8 @@ def test_steps_of_the_wrong_mode_are_refused() -> None:
     assert "function" == not_awaitable(int).path
 
 
-def test_interruptions_are_not_carried() -> None:
-    """An interruption goes through a step."""
+def test_step_raises_interruptions() -> None:
+    """A step raises an interruption instead of returning it."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -416,8 +419,8 @@ def test_interruptions_are_not_carried() -> None:
         stepped_later(lift(interrupt))
 
 
-def test_an_ending_is_a_value_or_an_error() -> None:
-    """What a step carried comes out where no coroutine can change it."""
+def test_outcome_is_unwrapped() -> None:
+    """The value or error of a step's outcome is returned or raised unchanged."""
     assert 3 == value_of((3, None))
     for error in (StopIteration(), ValueError()):
         with pytest.raises(type(error)) as caught:
@@ -426,11 +429,11 @@ def test_an_ending_is_a_value_or_an_error() -> None:
 
 
 class Noticed(Exception):
-    """An error that can be watched."""
+    """An error that can have weak references."""
 
 
-def test_an_error_does_not_hold_itself() -> None:
-    """When nobody holds an error any more, it is gone, with no help of the collector."""
+def test_error_is_in_no_reference_cycle() -> None:
+    """An error without references is freed at once, without the garbage collector."""
 
     def fail() -> None:
         raise Noticed
@@ -439,7 +442,7 @@ def test_an_error_does_not_hold_itself() -> None:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(run_now(step_sync(fail)(under_way()))),  # type: ignore[arg-type]
+        lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]
         guarded(fail, foreign),
         lambda: run_now(guarded_async(lift(fail), foreign)()),
     ]
@@ -458,8 +461,8 @@ def test_an_error_does_not_hold_itself() -> None:
         gc.enable()
 
 
-def test_gathers_flows_in_threads() -> None:
-    """The steps that a plain Gather gets are plain functions; its options are passed on."""
+def test_flows_are_gathered_in_threads() -> None:
+    """A synchronous Gather gets synchronous steps and all options."""
     fields: dict[str, object] = {}
 
     def every(steps: list[Callable[[], object]], /, **options: object) -> list[object]:

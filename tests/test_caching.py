@@ -1,6 +1,6 @@
-"""The cache over the wire: cases of the RFCs, through both managers and to a real server.
+"""The cache over HTTP: examples of the RFCs, with both managers and a real server.
 
-Time does not pass here: an answer that is to be old arrives with an `Age`.
+Time does not pass in these tests: a response that must be old arrives with an `Age`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ GET = Request.get("/rates")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """Somebody else's API."""
+    """The HTTP server of a vendor."""
     with VendorServer() as made:
         yield made
 
 
 def service(vendor: VendorServer, **options: Any) -> Service:
-    """A service at this server whose answers are kept."""
+    """A service at this server with a cache."""
     fields: dict[str, Any] = {"circuit": None, "retry": None, "cache": CachePolicy()} | options
     return Service("vat", base_url=vendor.url, **fields)
 
@@ -65,7 +65,7 @@ BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def dated(fields: dict[str, str]) -> dict[str, str]:
-    """Fields with dates in place of `@60`, which is sixty seconds from now."""
+    """Return headers with a date in place of `@60`, which stands for sixty seconds from now."""
     now = datetime.now(UTC)
     return {
         name: format_datetime(now + timedelta(seconds=int(value[1:])), usegmt=True)
@@ -76,7 +76,7 @@ def dated(fields: dict[str, str]) -> dict[str, str]:
 
 
 def versions(*fields: dict[str, str]) -> Any:
-    """A resource whose version "1" is confirmed to whoever has it."""
+    """A resource whose version "1" is confirmed to callers that have it."""
     value = iter(fields)
 
     def answer(received: Received) -> Behaviour:
@@ -203,14 +203,14 @@ CASES: tuple[tuple[str, dict[str, str], dict[str, str], str], ...] = (
     "fields, table, expected", [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 @BOTH
-def test_cases(
+def test_rfc_examples(
     mode: str,
     vendor: VendorServer,
     fields: dict[str, str],
     table: dict[str, str],
     expected: str,
 ) -> None:
-    """A second request is answered from the cache, confirmed, or asked anew, as the RFCs say."""
+    """A second request is answered from the cache, revalidated or repeated, as the RFCs require."""
     vendor.always(versions(dated(fields)))
 
     _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))
@@ -226,8 +226,8 @@ def test_cases(
 
 
 @BOTH
-def test_what_was_confirmed_is_fresh_again(mode: str, vendor: VendorServer) -> None:
-    """A 304 with a new lifetime makes one confirmation enough for all who follow."""
+def test_revalidated_response_is_fresh(mode: str, vendor: VendorServer) -> None:
+    """A 304 with a new lifetime makes the response fresh for all later calls."""
     vendor.always(versions({"ETag": '"1"', "X-Kept": "1"}))
 
     _, confirmed, reused = calls(mode, service(vendor), GET, GET, GET)
@@ -239,8 +239,8 @@ def test_what_was_confirmed_is_fresh_again(mode: str, vendor: VendorServer) -> N
 
 
 @BOTH
-def test_a_service_that_breaks(mode: str, vendor: VendorServer) -> None:
-    """A stale answer stands in for a server that fails, and for one that is gone."""
+def test_stale_response_replaces_a_failure(mode: str, vendor: VendorServer) -> None:
+    """A stale response replaces the error of a failing or unreachable server."""
     stale = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
     vendor.queue(
         Behaviour(200, stale, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
@@ -253,8 +253,8 @@ def test_a_service_that_breaks(mode: str, vendor: VendorServer) -> None:
 
 
 @BOTH
-def test_a_write_between(mode: str, vendor: VendorServer) -> None:
-    """What is kept does not outlast a write to its URL."""
+def test_write_invalidates_its_url(mode: str, vendor: VendorServer) -> None:
+    """A write to a URL removes its cached response."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
 
     answers = calls(mode, service(vendor), GET, GET, Request.put("/rates", json=1), GET, GET)
@@ -262,8 +262,8 @@ def test_a_write_between(mode: str, vendor: VendorServer) -> None:
     assert [False, True, False, False, True] == [answer.cached for answer in answers]
 
 
-def test_both_managers_share_a_cache(vendor: VendorServer, tmp_path: Path) -> None:
-    """Over one file each manager finds what the other has kept, for the same credential."""
+def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> None:
+    """Managers of both modes use each other's entries for the same credential."""
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
@@ -285,8 +285,8 @@ def test_both_managers_share_a_cache(vendor: VendorServer, tmp_path: Path) -> No
     assert b"Bearer" not in stored
 
 
-def test_both_managers_share_memory(vendor: VendorServer) -> None:
-    """So they do over one memory."""
+def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
+    """Managers of both modes use each other's entries in memory."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
     memory = MemoryCache()
 

@@ -60,7 +60,7 @@ def _whole(tmp_path_factory: pytest.TempPathFactory) -> Output:
     return Output(tmp_path_factory.mktemp("demo"))
 
 
-@pytest.fixture(name="told")
+@pytest.fixture(name="output")
 def _told(whole: Output) -> str:
     """The demo's output without a terminal."""
     assert () == whole.wrong
@@ -68,31 +68,31 @@ def _told(whole: Output) -> str:
 
 
 @pytest.mark.parametrize("title", FIGURES)
-def test_scene_makes_the_expected_attempts(told: str, title: str) -> None:
+def test_scene_makes_the_expected_attempts(output: str, title: str) -> None:
     """Every scene makes the expected number of calls, attempts, arrivals and effects."""
-    row = re.search(rf"^{title} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", told, re.MULTILINE)
-    assert row is not None, told
+    row = re.search(rf"^{title} +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", output, re.MULTILINE)
+    assert row is not None, output
     assert FIGURES[title] == tuple(map(int, row.groups()))
 
 
-def test_output_is_the_same_on_every_run(told: str) -> None:
+def test_output_is_the_same_on_every_run(output: str) -> None:
     """The demo prints the same lines for each scene on every run."""
-    assert "three clicks, charges made: 1" in told
-    assert "postmark takes over" in told
-    assert "the circuit of sendgrid is now open" in told
-    assert "20 mails by postmark" in told
-    assert "thank you for your 149.90 EUR" in told
-    assert "paid: 4 more orders" in told
-    assert "mailed as sendgrid" in told.partition("6. Mail is back")[2]
-    assert "texts that Twilio accepted: 8" in told
-    assert "forged: refused (signature)" in told
-    assert "repeated: refused (replayed)" in told
-    assert "the next label: shippo" in told
+    assert "three clicks, charges made: 1" in output
+    assert "postmark takes over" in output
+    assert "the circuit of sendgrid is now open" in output
+    assert "20 mails by postmark" in output
+    assert "thank you for your 149.90 EUR" in output
+    assert "paid: 4 more orders" in output
+    assert "mailed as sendgrid" in output.partition("6. Mail is back")[2]
+    assert "texts that Twilio accepted: 8" in output
+    assert "forged: refused (signature)" in output
+    assert "repeated: refused (replayed)" in output
+    assert "the next label: shippo" in output
 
 
-def test_file_output_has_no_escape_sequences(told: str) -> None:
+def test_file_output_has_no_escape_sequences(output: str) -> None:
     """Output to a file holds no escape sequences."""
-    assert "\033" not in told
+    assert "\033" not in output
 
 
 class Outside(HTMLParser):
@@ -109,9 +109,9 @@ class Outside(HTMLParser):
         self.links += [str(value) for name, value in attrs if name in {"src", "href"}]
 
 
-def test_report_is_self_contained_and_holds_no_secret(whole: Output, told: str) -> None:
+def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str) -> None:
     """The report loads nothing, has a dot for each attempt, and holds no secret."""
-    assert str(whole.report) in told
+    assert str(whole.report) in output
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")
     page = Outside()
@@ -120,7 +120,9 @@ def test_report_is_self_contained_and_holds_no_secret(whole: Output, told: str) 
     assert [] == page.links
     assert FIGURES["in all"][2] - 3 <= page.dots
     assert all(title in text for title in FIGURES)
-    assert [] == re.findall(r"SG\.sandbox|sk_test_\w+|whsec_\w+|paypal-sandbox-secret", text + told)
+    assert [] == re.findall(
+        r"SG\.sandbox|sk_test_\w+|whsec_\w+|paypal-sandbox-secret", text + output
+    )
 
 
 def test_verdict_names_differing_arrivals() -> None:

@@ -1,4 +1,4 @@
-"""The pictures of states are drawn from the tables that decide, and leave nothing out."""
+"""The diagrams of states are drawn from the tables that the code uses, and are complete."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def _texts(picture: ET.Element, kinds: str) -> list[str]:
 
 
 def test_every_picture_is_checked() -> None:
-    """The tests below look at each picture there is."""
+    """The tests of this module cover every diagram."""
     assert TABLES.keys() == diagrams.pictures().keys()
 
 
@@ -48,7 +48,7 @@ def test_every_row_is_drawn(path: str) -> None:
 
 @pytest.mark.parametrize("path", TABLES)
 def test_every_arrow_joins_its_states(path: str) -> None:
-    """An arrow begins at the column of its state and points at that of the next one."""
+    """An arrow begins at the column of its state and points at the next state's."""
     rows, _ = TABLES[path]
     picture = _drawn(path)
     columns = {
@@ -70,8 +70,8 @@ def test_every_arrow_joins_its_states(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_a_picture_is_told_in_words(path: str) -> None:
-    """Whoever cannot see a picture is told every row of it."""
+def test_picture_is_told_in_words(path: str) -> None:
+    """The alternative text of a diagram has every row of its table."""
     rows, _ = TABLES[path]
     result = _drawn(path).findtext(f"{SVG}desc") or ""
 
@@ -80,13 +80,13 @@ def test_a_picture_is_told_in_words(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_a_picture_fetches_nothing(path: str) -> None:
-    """A picture refers to nothing outside itself."""
+def test_picture_fetches_nothing(path: str) -> None:
+    """A diagram refers to nothing outside itself."""
     assert re.findall(r"href|url\(|@import|<image", diagrams.pictures()[path]) == []
 
 
 def test_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script writes each picture to the folder it is given."""
+    """The script writes each diagram to the given folder."""
     diagrams.main(tmp_path)
 
     assert set(TABLES) == {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")}

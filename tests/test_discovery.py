@@ -1,4 +1,4 @@
-"""Finding a server by its issuer, on both faces and against a real one."""
+"""Discovery of an authorisation server by its issuer, in both modes and over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moorage.testing import (
 )
 from tests.support.authorization_faults import failing, hanging, huge, redirecting
 from tests.support.authorization_server import AuthorizationServer
-from tests.test_parity import asked, hued
+from tests.test_parity import parameters_of, without_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,18 +28,18 @@ OAUTH = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 
 
-def later(issuer: str, **options: Any) -> Found:
-    """`adiscover` as a plain function."""
+def discover_async(issuer: str, **options: Any) -> Found:
+    """Run `adiscover` synchronously."""
     return asyncio.run(adiscover(issuer, **options))
 
 
-BOTH = pytest.mark.parametrize("find", [discover, later], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("find", [discover, discover_async], ids=["plain", "awaited"])
 
 
 @BOTH
 @pytest.mark.parametrize("path", ["", "/tenant"])
-def test_a_server_is_found(find: Callable[..., Found], path: str) -> None:
-    """The issuer is enough to know every endpoint, also where it has a path."""
+def test_server_is_found(find: Callable[..., Found], path: str) -> None:
+    """The issuer leads to every endpoint, also if it has a path."""
     with AuthorizationServer(issuer_path=path) as server:
         result = find(server.issuer)
 
@@ -53,8 +53,8 @@ def test_a_server_is_found(find: Callable[..., Found], path: str) -> None:
 
 
 @BOTH
-def test_openids_place_is_the_second(find: Callable[..., Found]) -> None:
-    """Where OAuth's place has nothing, OpenID's is asked."""
+def test_openid_metadata_is_tried_second(find: Callable[..., Found]) -> None:
+    """If OAuth's metadata is missing, OpenID's is requested."""
     with AuthorizationServer() as server:
         server.order(failing(404), path=OAUTH)
 
@@ -63,7 +63,7 @@ def test_openids_place_is_the_second(find: Callable[..., Found]) -> None:
 
 @BOTH
 def test_no_redirect_is_followed(find: Callable[..., Found]) -> None:
-    """Who sends us elsewhere is not believed there either."""
+    """A redirect of a metadata request is not followed."""
     with AuthorizationServer() as other, AuthorizationServer() as server:
         server.order(redirecting(other.metadata_url), path=OAUTH)
         server.order(redirecting(other.metadata_url, status=307), path=OPENID)
@@ -75,8 +75,8 @@ def test_no_redirect_is_followed(find: Callable[..., Found]) -> None:
 
 
 @BOTH
-def test_a_liar_is_refused(find: Callable[..., Found]) -> None:
-    """Who says it is another issuer is refused at once (RFC 8414, section 3.3)."""
+def test_wrong_issuer_is_refused(find: Callable[..., Found]) -> None:
+    """Metadata with another issuer is refused (RFC 8414, section 3.3)."""
     with AuthorizationServer() as server:
         server.claimed_issuer = "https://login.example"
         with pytest.raises(VendorFailed, match="name another issuer"):
@@ -84,8 +84,8 @@ def test_a_liar_is_refused(find: Callable[..., Found]) -> None:
 
 
 @BOTH
-def test_what_is_read_has_a_bound(find: Callable[..., Found]) -> None:
-    """A description without end is cut off."""
+def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
+    """Too long metadata is refused."""
     with AuthorizationServer() as server:
         server.order(huge(4 * LARGEST), path=OAUTH)
         with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as raised:
@@ -94,8 +94,8 @@ def test_what_is_read_has_a_bound(find: Callable[..., Found]) -> None:
 
 
 @BOTH
-def test_who_hangs_is_not_waited_for(find: Callable[..., Found]) -> None:
-    """One question has its bound."""
+def test_discovery_times_out(find: Callable[..., Found]) -> None:
+    """A request for metadata has a time limit."""
     with AuthorizationServer() as server:
         server.order(hanging(2), path=OAUTH)
         with pytest.raises(AttemptTimeout):
@@ -104,8 +104,8 @@ def test_who_hangs_is_not_waited_for(find: Callable[..., Found]) -> None:
 
 
 @BOTH
-def test_a_server_that_is_away(find: Callable[..., Found]) -> None:
-    """Who cannot be reached is not asked at the second place."""
+def test_unreachable_server(find: Callable[..., Found]) -> None:
+    """After a failed connection, the second location is not tried."""
     with AuthorizationServer() as server:
         issuer = server.issuer
     with pytest.raises(ConnectionFailed):
@@ -115,12 +115,12 @@ def test_a_server_that_is_away(find: Callable[..., Found]) -> None:
 @BOTH
 @pytest.mark.parametrize("issuer", ["http://login.example", "ftp://login.example", "login.example"])
 def test_only_https(find: Callable[..., Found], issuer: str) -> None:
-    """Nothing is asked without TLS, but on this machine."""
+    """An issuer without TLS is refused, except on this machine."""
     with pytest.raises(ConfigurationError, match="issuer"):
         find(issuer)
 
 
-def test_a_given_client_is_used() -> None:
+def test_given_client_is_used() -> None:
     """A host's own HTTP client sends the requests, and stays open."""
     fields = {"issuer": "https://login.example", "token_endpoint": "https://login.example/token"}
     vendor = FakeVendor()
@@ -130,13 +130,13 @@ def test_a_given_client_is_used() -> None:
     plain, awaited = ScriptedHttpClient(vendor), AsyncScriptedHttpClient(vendor)
 
     assert "https://login.example" == discover("https://login.example", http=plain).issuer
-    assert "https://login.example" == later("https://login.example", http=awaited).issuer
+    assert "https://login.example" == discover_async("https://login.example", http=awaited).issuer
     assert [OAUTH, OPENID, OAUTH] == [request.path for request in vendor.requests]
     plain.close()
 
 
-def test_both_faces_are_alike() -> None:
-    """Both take the same, and say the same of it."""
-    assert asked(discover) == asked(adiscover)
+def test_both_modes_have_the_same_parameters() -> None:
+    """Both modes have the same parameters and documentation."""
+    assert parameters_of(discover) == parameters_of(adiscover)
     mine, its = (str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover))
-    assert hued(mine) == hued(its)
+    assert without_mode(mine) == without_mode(its)

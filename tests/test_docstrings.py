@@ -1,4 +1,4 @@
-"""Each example in a docstring is complete: it runs as it is printed, and prints what it says."""
+"""Each example in a docstring is complete: it runs as printed and prints the shown output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_example_is_complete(
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> None:
-    """An example needs no name from elsewhere; of a kit it runs the first check."""
+    """An example defines all its names; of a conformance kit it runs the first check."""
     monkeypatch.chdir(tmp_path)
     if block.language == "toml":
         assert tomllib.loads(block.text)

@@ -1,6 +1,6 @@
-"""The documentation has every error and page, and names nothing that does not exist.
+"""The documentation covers every error and page, and names nothing that does not exist.
 
-`tests/test_pages.py` follows the pages themselves.
+`tests/test_pages.py` runs the pages themselves.
 """
 
 import builtins
@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def shown(page: Path, *, until: str) -> dict[str, Any]:
-    """What the examples of a page define, up to a sentence of it."""
+    """Return the names that a page's examples define before a sentence of it."""
     text = page.read_text("utf-8")
     names: dict[str, Any] = {"__name__": "documentation"}
     for result in _BLOCK.finditer(text, 0, text.index(until)):
@@ -33,7 +33,7 @@ def _named(page: Path) -> str:
 
 
 def test_every_error_has_a_remedy_to_read() -> None:
-    """The page on troubleshooting has a section for each class of error, and for no other."""
+    """The troubleshooting page has a section for each class of error, and no others."""
     headings = re.findall(
         r"^## (\w+)$", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
     )
@@ -47,7 +47,7 @@ def test_every_error_has_a_remedy_to_read() -> None:
 
 
 def test_every_page_is_found() -> None:
-    """Each page of the manual is in the site's navigation."""
+    """Each page is in the site's navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     pages = {str(page.relative_to(DOCS)) for page in PAGES[1:]}
 
@@ -55,9 +55,9 @@ def test_every_page_is_found() -> None:
 
 
 def test_names_in_text_exist() -> None:
-    """A class of ours that a page names in passing is one that exists.
+    """A class that a page mentions exists.
 
-    Pages of vendors name words of theirs besides, which stand somewhere in the code of the vendor.
+    Pages of vendors also mention the vendor's own names, which appear in the code of that vendor.
     """
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     ours = {*re.findall(r"\bclass (\w+)", source), *moorage.__all__}

@@ -75,8 +75,8 @@ class Lost(Post):
     name = "lost_queue"
     transport = "nobodys"
 
-def store(url, *, awaited):
-    return AsyncMemoryStorage() if awaited else MemoryStorage()
+def store(url, *, is_async):
+    return AsyncMemoryStorage() if is_async else MemoryStorage()
 
 def sign(request):
     return request.with_header("X-Signed", "yes")
@@ -110,7 +110,7 @@ text = ours_points:text
 
 @pytest.fixture(autouse=True, name="ours")
 def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A package that is installed as far as Python can tell."""
+    """Install a package, as far as Python can tell."""
     (tmp_path / "ours_points.py").write_text(MODULE)
     about = tmp_path / "ours_points-1.0.dist-info"
     about.mkdir()
@@ -121,8 +121,8 @@ def _ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop("ours_points")
 
 
-def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
-    """A vendor that does not speak HTTP gets its transport, which ends with the hub."""
+def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
+    """A transport of another package serves its vendor, and is closed with the hub."""
     source = {"vendors": {"post_queue": {"topic": "t"}}}
     with moorage.open(source) as hub:
         assert [("t", "Queue")] == [
@@ -141,8 +141,8 @@ def test_a_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
     assert "async t" in ours.closed
 
 
-def test_a_transport_of_the_host_stays_open(ours: Any) -> None:
-    """What the program gave is the program's to close."""
+def test_transport_of_the_host_stays_open(ours: Any) -> None:
+    """A transport that the host passes in is left open."""
     custom = ours.Queue(ours.Post(topic="own"))
     with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": custom}):
         pass
@@ -157,16 +157,16 @@ def test_a_transport_of_the_host_stays_open(ours: Any) -> None:
         ("half_queue", moorage.aopen, "has no asynchronous form: ours_points has no AsyncAlone"),
     ],
 )
-def test_a_transport_that_nobody_provides(vendor: str, opened: Any, words: str) -> None:
-    """A transport that is not installed, or not in this mode, is refused with its account."""
+def test_missing_transport(vendor: str, opened: Any, words: str) -> None:
+    """A missing transport, or one of the other mode, is refused with its account."""
     with pytest.raises(ConfigurationError, match=words) as caught:
         opened({"vendors": {vendor: {}}})
 
     assert f"vendors.{vendor}.kind" == caught.value.path
 
 
-def test_a_store_of_another_package_is_named_by_its_url() -> None:
-    """The scheme of a URL leads to a store that is installed, and a broken one is told."""
+def test_store_of_another_package_is_named_by_its_url() -> None:
+    """A URL's scheme selects an installed store, and a broken one is reported."""
     assert "MemoryStorage" == type(open_storage("ours://here")).__name__
     assert "AsyncMemoryStorage" == type(aopen_storage("ours://here")).__name__
     with moorage.open({"state": {"url": "ours://here"}}):
@@ -175,15 +175,15 @@ def test_a_store_of_another_package_is_named_by_its_url() -> None:
         open_storage("broken://here")
 
 
-def test_a_webhook_scheme_of_another_package() -> None:
-    """A verifier takes the name of an installed scheme, and refuses what is none."""
+def test_webhook_scheme_of_another_package() -> None:
+    """A verifier accepts the name of an installed scheme, and refuses unknown ones."""
     WebhookVerifier("ours", "hidden" * 6)
     with pytest.raises(ConfigurationError, match="ours_points:text, which is no scheme"):
         WebhookVerifier("none", "hidden" * 6)
 
 
 def test_functions_of_another_package_by_file() -> None:
-    """A file names transforms and the like, which a program would give as functions."""
+    """A configuration file can name transforms and other functions."""
     vendor = FakeVendor()
     vendor.always(Response(200))
     service = {
@@ -201,13 +201,13 @@ def test_functions_of_another_package_by_file() -> None:
 @pytest.mark.parametrize(
     "name, result",
     [
-        ("sing", "no entry point of moorage.functions is called 'sing'"),
+        ("sing", "There is no entry point of moorage.functions named 'sing'"),
         ("text", "ours_points:text, which is no function"),
         (7, "The value is a whole number, not the name of an installed function"),
     ],
 )
-def test_functions_that_there_are_not(name: object, result: str) -> None:
-    """A name that leads nowhere, or to no function, is a problem at its place."""
+def test_missing_functions(name: object, result: str) -> None:
+    """A name of no function is a problem with its path."""
     with pytest.raises(ConfigurationError) as caught:
         moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})
 

@@ -1,23 +1,27 @@
-"""Everything that can go wrong: one tree, whose errors tell, travel and keep their mouths shut."""
+"""The tree of errors: texts, fields, pickling, and hidden values."""
 
 import copy
 import pickle
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moorage import errors
 from moorage.domain.http.requests import Headers, Response
+from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BRANCH = re.compile(r"^([│├└─ ]*)(\w+)(?: {2,}\S.*)?$")
 SOON = datetime(2031, 5, 6, 7, 8, 9, 10_000, tzinfo=UTC)
 
 
 def drawn() -> dict[str, str | None]:
-    """Each class in the tree at the top of the file, with the one it hangs from."""
+    """Return each class of the tree in the module's docstring, with its parent."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
     above: list[str] = []
@@ -33,7 +37,7 @@ def drawn() -> dict[str, str | None]:
 
 
 def public(kind: type[ConnectorError]) -> str | None:
-    """The nearest public class above."""
+    """Return the nearest public base class."""
     for base in kind.__mro__[1:]:
         if issubclass(base, ConnectorError) and not base.__name__.startswith("_"):
             return base.__name__
@@ -52,7 +56,7 @@ ALL = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 class Declined(errors.PaymentDeclined):
-    """A kind that a vendor's adapter has added, with a field and a constructor of its own."""
+    """An error class of a vendor's adapter, with its own field and constructor."""
 
     remedy = "Ask for another card."
 
@@ -61,8 +65,8 @@ class Declined(errors.PaymentDeclined):
         self.card = card
 
 
-def test_the_tree_is_as_drawn() -> None:
-    """Every class hangs where the docstring draws it, and the docstring draws no other."""
+def test_tree_is_as_drawn() -> None:
+    """The docstring's tree has every class at its place, and no others."""
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, ConnectorError)
@@ -70,8 +74,8 @@ def test_the_tree_is_as_drawn() -> None:
 
 
 @ALL
-def test_says_what_happened_and_what_to_do(kind: type[ConnectorError]) -> None:
-    """An error reads as a sentence about what happened and one about what to do."""
+def test_message_has_event_and_remedy(kind: type[ConnectorError]) -> None:
+    """An error's text says what happened and what to do."""
     error = kind("the till is empty", service="bank", operation="pay")
 
     assert f"bank.pay: the till is empty. {kind.remedy}" == str(error)
@@ -80,15 +84,15 @@ def test_says_what_happened_and_what_to_do(kind: type[ConnectorError]) -> None:
 
 
 @ALL
-def test_explains_itself(kind: type[ConnectorError]) -> None:
-    """Every class says in its docstring what has happened."""
+def test_every_class_has_a_docstring(kind: type[ConnectorError]) -> None:
+    """Every class has a docstring that says what happened."""
     assert kind.__doc__
     assert kind.__doc__ != ConnectorError.__doc__ or kind is ConnectorError
 
 
 @ALL
-def test_travels_between_processes(kind: type[ConnectorError]) -> None:
-    """A pickled error arrives with its class, words, fields and notes."""
+def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
+    """A pickled error keeps its class, text, fields and notes."""
     error = kind(
         "the till is empty.",
         remedy="Fill it.",
@@ -110,8 +114,8 @@ def test_travels_between_processes(kind: type[ConnectorError]) -> None:
         assert (error.args, str(error)) == (arrived.args, str(arrived))
 
 
-def test_a_subclass_travels() -> None:
-    """A subclass pickles and copies, whatever its constructor asks for."""
+def test_subclasses_can_be_pickled() -> None:
+    """A subclass can be pickled and copied, whatever its constructor needs."""
     error = Declined("4242")
 
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
@@ -123,8 +127,8 @@ def test_a_subclass_travels() -> None:
 @pytest.mark.parametrize(
     "kind", [errors.VendorRejected, errors.VendorFailed, errors.AuthenticationFailed]
 )
-def test_an_answer_does_not_travel(kind: type[errors.VendorFailed]) -> None:
-    """A vendor's whole answer, which may echo a secret, is in no pickle; its code and words are."""
+def test_response_is_not_pickled(kind: type[errors.VendorFailed]) -> None:
+    """A vendor's response, which may echo a secret, is not pickled; its code and text are."""
     answer = Response(418, Headers({"X-Echo": "hunter2"}), b"hunter2")
     error = kind("no tea", status=418, vendor_code="teapot", vendor_message="I'm a teapot")
     error.response = answer
@@ -160,8 +164,8 @@ def test_copies_share_no_notes(kind: type[ConnectorError]) -> None:
     assert [["first", "another"]] * 3 == [twin.__notes__ for twin in twins]
 
 
-def test_says_where_when_and_how_often() -> None:
-    """An error names the service, the time to come back, and the attempts if they were several."""
+def test_message_has_service_time_and_attempts() -> None:
+    """The text names the service, the time to come back, and the attempts if several."""
     error = errors.RateLimitExceeded("too fast!", service="vat", retry_at=SOON, attempts=2)
 
     assert (
@@ -170,8 +174,8 @@ def test_says_where_when_and_how_often() -> None:
     ) == str(error)
 
 
-def test_a_time_without_a_zone_is_in_utc() -> None:
-    """A time to come back can always be compared with others, however it was given."""
+def test_time_without_a_zone_is_in_utc() -> None:
+    """A time to come back without a zone is taken as UTC."""
     error = errors.RateLimitExceeded("too fast!", retry_at=SOON.replace(tzinfo=None))
     assert SOON == error.retry_at
 
@@ -179,28 +183,28 @@ def test_a_time_without_a_zone_is_in_utc() -> None:
     assert datetime(2031, 5, 6, tzinfo=UTC) == error.retry_at == copy.copy(error).retry_at
 
 
-def test_says_where_in_the_configuration() -> None:
-    """A mistake in the configuration is named by its path, if it has one."""
+def test_configuration_errors_have_a_path() -> None:
+    """A configuration error names its path, if it has one."""
     error = errors.ConfigurationError("no such vendor.", path="payments.vendor")
 
     assert "payments.vendor: no such vendor. Correct the configuration." == str(error)
     assert "wrong. Correct the configuration." == str(errors.ConfigurationError("wrong"))
 
 
-def test_a_remedy_may_be_better_than_the_usual() -> None:
-    """Whoever raises an error may know better what to do about it."""
+def test_remedy_can_be_replaced() -> None:
+    """The code that raises an error may give a better remedy."""
     assert "broken. Kick it." == str(errors.VendorFailed("broken", remedy="Kick it."))
 
 
 @ALL
-def test_retryable_unless_told_otherwise(kind: type[ConnectorError]) -> None:
-    """Whether trying again may help is known of each class, and may be known better of one."""
+def test_retryable_can_be_overridden(kind: type[ConnectorError]) -> None:
+    """Each class is retryable or not, and an error may override it."""
     assert kind.retryable is kind("?").retryable
     assert [True, False] == [kind("?", retryable=result).retryable for result in (True, False)]
 
 
 def test_fields_have_safe_defaults() -> None:
-    """What an error does not know, it does not claim."""
+    """An unknown field of an error has a default that promises nothing."""
     assert errors.ConnectionFailed("?").may_have_been_processed
     assert not errors.DeadlineExceeded("?").may_have_been_processed
     assert not errors.RateLimitExceeded("?").by_vendor
@@ -213,3 +217,30 @@ def test_fields_have_safe_defaults() -> None:
         unknown.retry_at,
         unknown.replayed,
     )
+
+
+def test_correlation_id_is_made_when_it_is_read() -> None:
+    """An id that is made late is made once, and travels with copies and pickles."""
+    made: list[int] = []
+
+    def make(number: int) -> str:
+        made.append(number)
+        return f"id-{number}"
+
+    readers: list[Callable[[ConnectorError], str | None]] = [
+        lambda error: error.request_id,
+        lambda error: copy.copy(error).request_id,
+        lambda error: pickle.loads(pickle.dumps(error)).request_id,  # noqa: S301 - pickled in this line
+        lambda error: unpack_refusal(pack_refusal(error)).request_id,
+    ]
+    for read in readers:
+        made.clear()
+        error = errors.CircuitBreakerOpen("It is open.")
+        assert error.request_id is None
+        error.identify_by(make, 7)
+        assert [] == made
+        assert ("id-7", "id-7") == (read(error), read(error))
+        assert [7] == made
+        assert "id-7" == error.request_id
+        error.request_id = "another"
+        assert "another" == error.request_id

@@ -1,4 +1,4 @@
-"""The public API: what is advertised exists, is typed, is documented, and is nothing else."""
+"""The public API: every export exists, has types and a docstring, and nothing else is exported."""
 
 import ast
 import importlib
@@ -18,7 +18,7 @@ SOURCE = Path(moorage.__file__).read_text(encoding="utf-8")
 
 
 def typed() -> dict[str, str]:
-    """Each name that type checkers are told of, with the module it comes from."""
+    """Return each name that type checkers see, with its module."""
     fields: dict[str, str] = {}
     for node in ast.parse(SOURCE).body:
         if isinstance(node, ast.If) and "TYPE_CHECKING" == ast.unparse(node.test):
@@ -32,18 +32,18 @@ def typed() -> dict[str, str]:
 
 
 def test_types_and_names_agree() -> None:
-    """What type checkers see is what there is."""
+    """Type checkers see exactly the exported names."""
     assert set(typed()) == set(moorage.__all__)
 
 
 def test_everything_is_where_type_checkers_look() -> None:
-    """Each export is the very object that type checkers are told of."""
+    """Each export is the very object that type checkers see."""
     for name, home in typed().items():
         assert getattr(importlib.import_module(home), name) is getattr(moorage, name)
 
 
 def test_import_star() -> None:
-    """`from moorage import *` gives every export and nothing else."""
+    """`from moorage import *` imports every export and nothing else."""
     options: dict[str, object] = {}
     exec("from moorage import *", options)  # noqa: S102 - there is no other way to ask for a star
     del options["__builtins__"]
@@ -51,7 +51,7 @@ def test_import_star() -> None:
     assert set(moorage.__all__) == set(options)
 
 
-def test_exports_are_kept() -> None:
+def test_exports_are_cached() -> None:
     """An export is looked up once."""
     moorage.__dict__.pop("Money", None)
     first = moorage.Money
@@ -67,7 +67,7 @@ def test_unknown_names_are_named() -> None:
 
 
 def test_every_error_is_exported() -> None:
-    """Whatever may be raised may be caught by a name of `moorage`."""
+    """Every error class can be imported from `moorage`."""
     public = {
         name
         for name, value in vars(errors).items()
@@ -78,8 +78,8 @@ def test_every_error_is_exported() -> None:
 
 
 @pytest.mark.parametrize("name", moorage.__all__)
-def test_is_documented(name: str) -> None:
-    """Every export says what it is, in words of its own."""
+def test_exports_are_documented(name: str) -> None:
+    """Every export has a docstring of its own."""
     export = getattr(moorage, name)
     assert inspect.isfunction(export) or "__doc__" in vars(export)
     words = inspect.getdoc(export)
@@ -91,8 +91,8 @@ def test_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", moorage.__all__)
-def test_its_methods_are_documented(name: str) -> None:
-    """So does every public method of an export."""
+def test_methods_are_documented(name: str) -> None:
+    """Every public method of an export has a docstring."""
     export = getattr(moorage, name)
     silent = [
         member
@@ -107,8 +107,21 @@ def test_its_methods_are_documented(name: str) -> None:
     assert [] == silent
 
 
+def test_operations_are_loaded_by_name() -> None:
+    """The module lists the operations of every contract, and has no other name."""
+    operations = importlib.import_module("moorage.operations")
+    contracts = ("Email", "Payments", "Shipping", "Sms", "Storage")
+
+    names = {name for name in dir(operations) if name.removeprefix("Async") in contracts}
+
+    assert {*contracts, *(f"Async{name}" for name in contracts)} == names
+    assert names == {getattr(operations, name).__name__ for name in names}
+    with pytest.raises(AttributeError, match="has no attribute 'Fax'"):
+        _ = operations.Fax
+
+
 def test_one_export_loads_only_its_own_needs() -> None:
-    """Catching an error costs the errors, not the managers."""
+    """Importing an error does not import the managers."""
     code = (
         "import sys; sys.path[:] = sys.argv[1:]; from moorage import ConnectorError; "
         "print([name for name in sys.modules if name.startswith('moorage.')])"

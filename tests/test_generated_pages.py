@@ -1,5 +1,6 @@
-"""Pages that are made of the code have all of it."""
+"""Pages that are generated from the code are complete."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -8,17 +9,18 @@ import attrs
 import pytest
 
 from moorage.cli.command_table import COMMANDS
+from moorage.contracts.catalog import CONTRACTS
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
-from tools import commands, configuration, presets, vendors
+from tools import commands, configuration, presets, telemetry, vendors
 
 ROOT = Path(__file__).parent.parent
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all tables of a page."""
+    """Return the cells of all tables of a page."""
     lines = (line for line in text.splitlines() if line.startswith("|"))
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
 
 
 def test_every_scheme_has_a_row() -> None:
@@ -28,12 +30,12 @@ def test_every_scheme_has_a_row() -> None:
     assert list(PRESETS) == named[2:]
 
 
-PAGES = [presets.page, vendors.page, configuration.page, commands.page]
+PAGES = [presets.page, vendors.page, configuration.page, commands.page, telemetry.page]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_tables_are_whole(page: Callable[[], str]) -> None:
-    """A table begins on a line of its own, and all of its rows have as many cells."""
+    """A table begins on its own line, and all its rows have the same number of cells."""
     for part in page().split("\n\n"):
         table = rows(part)
         assert {len(row) for row in table} == ({len(table[0])} if table else set())
@@ -53,18 +55,18 @@ def test_every_option_has_a_row(name: str) -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_has_a_column(name: str) -> None:
-    """The table of a kind says of a vendor what it says of itself."""
+    """The table of a contract shows each vendor's declared capabilities."""
     result = vendor_class(name)
     for kind in result.kinds:
-        part = vendors.page().partition(f"## {vendors.TITLES[kind]}\n")[2].partition("\n## ")[0]
+        part = vendors.page().partition(f"## {CONTRACTS[kind]}\n")[2].partition("\n## ")[0]
         head, _, *table = rows(part)
         place = [cell.strip("[").partition("]")[0] for cell in head].index(name)
         reports = {row[0].strip("`") for row in table if row[place] == "✓"}
         assert result.capabilities == reports
 
 
-def test_a_vendors_page_is_its_own() -> None:
-    """Every page of a vendor is named as the vendor, and the site leads to it."""
+def test_vendors_page_is_its_own() -> None:
+    """Every page of a vendor has the vendor's name and is in the navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     pages = [page.stem for page in vendors.PAGES.glob("*.md")]
 
@@ -73,7 +75,7 @@ def test_a_vendors_page_is_its_own() -> None:
 
 
 def test_every_command_has_a_part() -> None:
-    """The page of commands has each of them, with a sentence about every option."""
+    """The page of commands has every command and a sentence about every option."""
     text = commands.page()
     named = [
         line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line

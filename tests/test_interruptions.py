@@ -1,4 +1,4 @@
-"""Whole calls, interrupted at every point at which a signal may strike."""
+"""Whole calls, interrupted at every point at which a signal may arrive."""
 
 import functools
 import itertools
@@ -24,20 +24,20 @@ HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
 
 
 def fail() -> None:
-    """Do not work."""
+    """Raise an error."""
     raise Broken
 
 
 def managed(clock: Clock, **protections: Any) -> ConnectorManager:
-    """A manager of one service with these protections."""
+    """Return a manager of one service with these protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
     return ConnectorManager([Service("v", **options | protections)], clock=clock, sleeper=clock)
 
 
 @interrupted.UNTIDY
 @pytest.mark.parametrize("key", [None, "a key"])
-def test_a_place_in_the_queue_is_given_back(key: str | None) -> None:
-    """Wherever an interruption strikes a call that queues, it holds up nobody behind it."""
+def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
+    """A queued call that is interrupted at any point delays nobody behind it."""
     struck = 0
     for point in itertools.count():
         clock, when = Clock(), list[int]()
@@ -64,8 +64,8 @@ def test_a_place_in_the_queue_is_given_back(key: str | None) -> None:
     ],
     ids=["circuit", "bulkhead", "limit"],
 )
-def test_a_probe_and_its_place_are_given_back(protections: dict[str, Any]) -> None:
-    """Wherever an interruption strikes a probe, the next one may go."""
+def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
+    """After a probe is interrupted at any point, the next one may be sent."""
     struck = 0
     for point in itertools.count():
         clock = Clock()
@@ -80,15 +80,15 @@ def test_a_probe_and_its_place_are_given_back(protections: dict[str, Any]) -> No
     assert struck > 50
 
 
-class Answering:
-    """An HTTP client that has every answer."""
+class SuccessfulClient:
+    """An HTTP client that always succeeds."""
 
     def send(self, *_: object) -> Response:
-        """Answer."""
+        """Return a success."""
         return Response(200)
 
     def open(self, *_: object) -> Any:
-        """Never asked for."""
+        """Never called."""
 
     def close(self) -> None:
         """Nothing to do."""
@@ -96,14 +96,14 @@ class Answering:
 
 @interrupted.UNTIDY
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_request_that_is_sent_as_it_is_gives_back_what_it_was_granted(waits: bool) -> None:
-    """Wherever an interruption strikes a request, others wait no longer than for its own token."""
+def test_interrupted_request_releases_its_grant(waits: bool) -> None:
+    """A request that is interrupted at any point costs others at most its own token."""
     struck = 0
     for point in itertools.count():
         clock, began = Clock(), list[int]()
         limits = (RateLimitConfig.per_second(1, burst=1 if waits else 2),)
         service = Service("v", base_url="https://v.example", circuit=HALF_OPEN, limits=limits)
-        manager = ConnectorManager([service], http=Answering(), clock=clock, sleeper=clock)
+        manager = ConnectorManager([service], http=SuccessfulClient(), clock=clock, sleeper=clock)
         send = functools.partial(manager.call, "v", Request.get("/"))
         send()
         look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, began)
@@ -115,8 +115,8 @@ def test_a_request_that_is_sent_as_it_is_gives_back_what_it_was_granted(waits: b
     assert struck > 10
 
 
-def test_what_was_granted_and_not_taken_over_is_handed_back() -> None:
-    """The short way of a function gives back a grant that its flow has not taken over."""
+def test_interrupted_fast_path_releases_its_grant() -> None:
+    """An interrupted function on the fast path releases a grant that it did not use."""
     clock = Clock()
     manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
     manager.run("v", int)

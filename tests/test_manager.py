@@ -1,4 +1,4 @@
-"""The two faces of a manager, over real threads, tasks and clocks."""
+"""Both managers with real threads, tasks and clocks."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -46,12 +46,12 @@ SERVICE = Service(
 
 
 def clients() -> tuple[Any, Any]:
-    """A vendor for each mode."""
+    """A vendor and its HTTP client, for each mode."""
     return Plainly(World(PLAIN).vendor), World(AWAITED).vendor
 
 
-def test_a_plain_manager_needs_nothing_but_services() -> None:
-    """With the embedded defaults a plain manager calls, batches and streams."""
+def test_sync_manager_with_defaults() -> None:
+    """With the defaults a synchronous manager calls, batches and streams."""
     http, _ = clients()
     with ConnectorManager([SERVICE], http=http) as manager:
         assert 200 == manager.call("vat", GET).status
@@ -61,8 +61,8 @@ def test_a_plain_manager_needs_nothing_but_services() -> None:
         assert 7 == manager.run("vat", lambda: 7)
 
 
-def test_an_awaited_manager_needs_nothing_but_services() -> None:
-    """The same, awaited."""
+def test_async_manager_with_defaults() -> None:
+    """With the defaults an asynchronous manager calls, batches and streams."""
 
     async def play() -> None:
         _, http = clients()
@@ -81,8 +81,8 @@ def test_an_awaited_manager_needs_nothing_but_services() -> None:
     asyncio.run(play())
 
 
-class Closing:
-    """A client that knows whether it was closed."""
+class ClosingClient:
+    """A client that counts how often it was closed."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -92,34 +92,34 @@ class Closing:
         self.closed += 1
 
 
-class ClosingLater(Closing):
-    """The same, awaited."""
+class AsyncClosingClient(ClosingClient):
+    """An asynchronous client that counts how often it was closed."""
 
     async def close(self) -> None:  # type: ignore[override]  # of the other mode
         """Count."""
         self.closed += 1
 
 
-def test_a_manager_closes_what_it_opened() -> None:
-    """The client that a manager made itself is closed with it; one that was never used is none."""
+def test_manager_closes_what_it_opened() -> None:
+    """A manager closes its own client, and creates none that is never used."""
     manager = ConnectorManager([SERVICE])
     manager.close()
-    custom = manager._wired.http._adapter = Closing()
+    custom = manager._wired.http._adapter = ClosingClient()
     manager.close()
     assert 1 == custom.closed
 
     async def play() -> None:
         manager = AsyncConnectorManager([SERVICE])
         await manager.close()
-        custom = manager._wired.http._adapter = ClosingLater()
+        custom = manager._wired.http._adapter = AsyncClosingClient()
         await manager.close()
         assert 1 == custom.closed
 
     asyncio.run(play())
 
 
-def test_a_given_client_is_not_closed() -> None:
-    """What the host gave is the host's to close."""
+def test_hosts_client_is_not_closed() -> None:
+    """A manager leaves the host's client open."""
     http, later = clients()
     http.port.close = later.close = None
 
@@ -128,7 +128,7 @@ def test_a_given_client_is_not_closed() -> None:
 
 
 def in_threads(work: Callable[[], Any], times: int) -> None:
-    """Do something in many threads at once."""
+    """Run a function in many threads at once."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -145,8 +145,8 @@ def in_threads(work: Callable[[], Any], times: int) -> None:
     assert [] == errors
 
 
-def test_fifty_threads_meet_inside() -> None:
-    """Fifty threads run fifty functions at once through one service with every protection."""
+def test_fifty_functions_run_at_once() -> None:
+    """Fifty threads run functions of one service with every protection at once."""
     manager = ConnectorManager([SERVICE])
     barrier = Barrier(50)
 
@@ -154,7 +154,7 @@ def test_fifty_threads_meet_inside() -> None:
 
 
 def test_threads_and_tasks_share_a_store() -> None:
-    """One key used by many threads and tasks at once has one effect, and one answer for all."""
+    """A key used by many threads and tasks at once has one effect and one response."""
     store = MemoryStorage()
     effects: list[int] = []
     plain = ConnectorManager([SERVICE], state=store)
@@ -182,8 +182,8 @@ def test_threads_and_tasks_share_a_store() -> None:
     assert ([1], [1] * 32) == (effects, answers)
 
 
-def test_a_stream_is_an_iterator_of_its_mode() -> None:
-    """Both modes of a stream are iterated over, and end."""
+def test_stream_is_an_iterator_of_its_mode() -> None:
+    """A synchronous stream is an iterator, and an asynchronous one an async iterator."""
     http, later = clients()
     http.port.otherwise = later.otherwise = Response(200, body=b"all")
 
@@ -198,17 +198,17 @@ def test_a_stream_is_an_iterator_of_its_mode() -> None:
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_services_may_come_from_anywhere(face: Any) -> None:
-    """Any iterable of services will do, and observers, too."""
+    """Services and observers may be any iterable."""
     face(iter([SERVICE]), observers=iter([print]))
 
 
 def generating() -> Any:
-    """Run when it is asked for its values, and not before."""
+    """A generator function."""
     yield 1
 
 
 async def generating_later() -> Any:
-    """Run when it is asked for its values, and not before."""
+    """An asynchronous generator function."""
     yield 1
 
 
@@ -216,7 +216,7 @@ async def generating_later() -> Any:
 @pytest.mark.parametrize("wrong", [5, None, generating, generating_later])
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
-    """A value that is no function, or a generator function, is refused in both modes."""
+    """A value that is not a function, or a generator function, is refused in both modes."""
     plain, later = ConnectorManager([Service("a")]), AsyncConnectorManager([Service("a")])
 
     async def one() -> int:
@@ -237,8 +237,8 @@ def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, 
         assert "function" == caught.value.path
 
 
-def test_a_plain_function_may_return_a_generator() -> None:
-    """What a function returns is its own, a generator that it made included."""
+def test_plain_function_may_return_a_generator() -> None:
+    """A function may return a generator that it created."""
     manager = ConnectorManager([Service("a")])
 
     assert [[1], [1]] == [list(manager.run("a", lambda: (n for n in [1]))) for _ in range(2)]
@@ -246,8 +246,8 @@ def test_a_plain_function_may_return_a_generator() -> None:
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [Service("a"), None, 5, [5], "a"])
-def test_services_are_a_series(face: Any, wrong: Any) -> None:
-    """One service alone, or anything that is none, is not a series of services."""
+def test_services_must_be_iterable(face: Any, wrong: Any) -> None:
+    """A single service, or another value, is refused as the services."""
     with pytest.raises(ConfigurationError) as caught:
         face(wrong)
 
@@ -256,8 +256,8 @@ def test_services_are_a_series(face: Any, wrong: Any) -> None:
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [print, None])
-def test_observers_are_a_series(face: Any, wrong: Any) -> None:
-    """One observer alone, or none at all, is not a series of them."""
+def test_observers_must_be_iterable(face: Any, wrong: Any) -> None:
+    """A single observer, or None, is refused as the observers."""
     with pytest.raises(ConfigurationError) as caught:
         face([], observers=wrong)
 
@@ -270,8 +270,8 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 
 # Here and not with the services, because mutants are called through frames of their own.
 @sync_and_async
-async def test_an_error_leaves_no_cycle(world: World) -> None:
-    """An error is freed as soon as nobody holds it: no frame that it passed keeps it."""
+async def test_error_leaves_no_cycle(world: World) -> None:
+    """An error without references is freed at once, since no frame keeps it."""
     manager = world.manager(SERVICE)
     gc.collect()
     gc.disable()
@@ -292,7 +292,7 @@ async def test_an_error_leaves_no_cycle(world: World) -> None:
 
 
 class Kept:
-    """A store that somebody vouches for."""
+    """A store that its author declares durable."""
 
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable
@@ -304,7 +304,7 @@ MOVING = Service("bank", moves_money=True)
 
 
 def test_money_needs_keys_that_outlive_a_crash() -> None:
-    """Neither face keeps the keys of a service that moves money where a crash loses them."""
+    """Both managers refuse to keep keys of payments where a crash would lose them."""
     for make in (ConnectorManager, AsyncConnectorManager):
         with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as caught:
             make([MOVING])
@@ -315,7 +315,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
 
 
 def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
-    """A durable store will do, for keys alone or for all; so does accepting the risk."""
+    """A durable store of keys or of all state is enough, and so is accepting the risk."""
     ConnectorManager([MOVING], state=Kept())
     ConnectorManager([MOVING], state=Kept(durable=False), claims=Kept())
     ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])
@@ -324,8 +324,8 @@ def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
 
 
 @pytest.mark.parametrize("subject", [5, "", "a\nb", "a" * 600])
-def test_a_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
-    """A subject is checked alike where nothing else stands in a call's way."""
+def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
+    """An invalid subject is refused on the fast path, too."""
     with ConnectorManager([Service("a", circuit=None, retry=None)]) as manager:
         for request_id in (None, "r"):
             with pytest.raises(InvalidData, match="subject"):

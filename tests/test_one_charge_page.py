@@ -1,4 +1,4 @@
-"""The page about one charge names the functions that a charge runs, in their order."""
+"""The page about one charge names the functions that a charge runs, in order."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def called_by(action: Callable[[], object]) -> list[tuple[str, str]]:
     return calls
 
 
-def test_the_page_is_what_a_charge_runs() -> None:
-    """Each row's function runs after that of the row before, and the commands are all of them."""
+def test_page_is_what_a_charge_runs() -> None:
+    """The functions and store commands of the page are those of a real charge, in order."""
     page = (ROOT / "docs" / "explanation" / "one-charge.md").read_text("utf-8")
     rows = [match for line in page.splitlines() if (match := ROW.match(line))]
     commands = [name for row in rows for name in re.findall(r"`(\w+)`", row["store"])]

@@ -1,4 +1,4 @@
-"""The package as a whole: what it ships, what it exports, what importing it costs."""
+"""The package as a whole: its files, its exports, and the cost of importing it."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 
 @pytest.fixture(scope="module", name="fresh")
 def _fresh() -> dict[str, object]:
-    """What a fresh interpreter reports after `import moorage` and nothing else."""
+    """Return the report of a fresh interpreter after `import moorage`."""
     answer = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],
         capture_output=True,
@@ -66,7 +66,7 @@ def _fresh() -> dict[str, object]:
 
 
 def test_ships_its_types() -> None:
-    """The marker is there that lets type checkers read our annotations."""
+    """The package contains the marker `py.typed`."""
     assert resources.files(moorage).joinpath("py.typed").is_file()
 
 
@@ -80,7 +80,7 @@ def test_has_metadata() -> None:
 
 
 def test_core_dependencies_have_no_caps() -> None:
-    """Exactly three packages come along, each with a lower bound and nothing else."""
+    """There are exactly three dependencies, each with a lower bound only."""
     core = [line for line in metadata.requires("moorage") or () if "extra" not in line]
 
     assert ["attrs>=23.1", "cryptography>=41", "python-ulid>=1.0"] == sorted(core)
@@ -96,7 +96,7 @@ def test_import_is_light(fresh: dict[str, object]) -> None:
 
 
 def test_import_starts_no_thread(fresh: dict[str, object]) -> None:
-    """Importing moorage leaves the process with the thread it had."""
+    """Importing moorage starts no thread."""
     assert 0 == fresh["threads"]
 
 
@@ -113,7 +113,7 @@ def test_exports_are_listed_once() -> None:
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    """The lazy exports fail like any other module would."""
+    """An unknown export raises an AttributeError, as in any module."""
     name = "no_such_name"
 
     with pytest.raises(AttributeError, match=name):

@@ -1,4 +1,4 @@
-"""Every pair of modes has the same names, parameters, defaults and words."""
+"""Each synchronous and asynchronous pair has the same names, parameters and docstrings."""
 
 import importlib
 import inspect
@@ -37,7 +37,7 @@ MODEED = {
 
 
 def ports_in_pairs() -> Iterator[tuple[type, type]]:
-    """Each port with its asynchronous twin."""
+    """Return each port with its asynchronous twin."""
     for result in pkgutil.iter_modules(ports.__path__):
         module = importlib.import_module(f"{ports.__name__}.{result.name}")
         for name, twin in vars(module).items():
@@ -46,7 +46,7 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
 
 
 def providers_in_pairs() -> Iterator[tuple[type, type]]:
-    """Each provider of credentials with its asynchronous twin."""
+    """Return each credential provider with its asynchronous twin."""
     for match in pkgutil.iter_modules(adapters.__path__):
         if match.name.startswith("_") or not match.name.endswith("_credentials"):
             continue
@@ -81,7 +81,7 @@ EACH_PART = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name_
 
 
 def members(kind: type) -> dict[str, Any]:
-    """What a class offers: public methods and properties, and what the language looks for."""
+    """Return the public methods, properties and special methods of a class."""
     return {
         name: member
         for name, member in inspect.getmembers(kind)
@@ -89,23 +89,23 @@ def members(kind: type) -> dict[str, Any]:
     }
 
 
-def asked(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
-    """What a function is called with: names, kinds and defaults."""
+def parameters_of(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    """Return the names, kinds and defaults of a function's parameters."""
     return [
         (parameter.name, parameter.kind, parameter.default)
         for parameter in inspect.signature(function).parameters.values()
     ]
 
 
-def hued(text: str) -> str:
-    """A name, an annotation or a sentence without what tells its mode."""
+def without_mode(text: str) -> str:
+    """Return a name, annotation or sentence without the words that tell its mode."""
     text = re.sub(r"\bAsync(?=[A-Z])", "", text)
-    text = re.sub(r"\ban? (plain|asynchronous) function", "a function", text)
+    text = re.sub(r"\ban? (synchronous|asynchronous) function", "a function", text)
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
 
 
 def test_there_are_pairs() -> None:
-    """The ports that can make somebody wait come in two modes."""
+    """Ports that may wait exist in both modes."""
     assert {
         "CredentialProvider",
         "Gather",
@@ -130,13 +130,13 @@ def test_there_are_pairs() -> None:
 
 @pytest.mark.parametrize("plain, twin", PROVIDERS, ids=lambda kind: kind.__name__)
 def test_providers_are_made_alike(plain: type, twin: type) -> None:
-    """Each is made of the same things, by the same names, with the same defaults."""
-    assert asked(plain) == asked(twin)
+    """Both providers of a pair have the same constructor parameters and defaults."""
+    assert parameters_of(plain) == parameters_of(twin)
 
 
 @IN_PAIRS
 def test_same_names(plain: type, twin: type) -> None:
-    """What one mode offers, the other offers under the same name."""
+    """Both classes of a pair have the same public names."""
     assert {MODEED.get(name, name) for name in members(plain)} == {
         MODEED.get(name, name) for name in members(twin)
     }
@@ -144,36 +144,36 @@ def test_same_names(plain: type, twin: type) -> None:
 
 @IN_PAIRS
 def test_same_parameters(plain: type, twin: type) -> None:
-    """Each is called with the same things, by the same names, with the same defaults."""
+    """Both methods of a pair have the same parameters and defaults."""
     others = members(twin)
     for name, member in members(plain).items():
         other = others.get(name) or others[MODEED[name]]
         assert callable(member) == callable(other)
         if callable(member) and name != "__init__":
-            assert asked(member) == asked(other), name
+            assert parameters_of(member) == parameters_of(other), name
 
 
 @IN_PAIRS
 def test_same_types(plain: type, twin: type) -> None:
-    """Each takes and gives the same types, but for their mode."""
+    """Both methods of a pair have the same types, except for their mode."""
     others = members(twin)
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
             continue
         other = others.get(name) or others[MODEED[name]]
         notes, twins = (inspect.signature(item).return_annotation for item in (member, other))
-        assert hued(str(notes)) == hued(str(twins)), name
+        assert without_mode(str(notes)) == without_mode(str(twins)), name
         for mine, its in zip(
             inspect.signature(member).parameters.values(),
             inspect.signature(other).parameters.values(),
             strict=True,
         ):
-            assert hued(str(mine.annotation)) == hued(str(its.annotation)), name
+            assert without_mode(str(mine.annotation)) == without_mode(str(its.annotation)), name
 
 
 @IN_PAIRS
 def test_twins_are_awaited(plain: type, twin: type) -> None:
-    """Whatever is awaited has a plain twin that is not."""
+    """The asynchronous method is awaited, and the synchronous one is not."""
     waiting = [
         name for name, member in members(twin).items() if inspect.iscoroutinefunction(member)
     ]
@@ -185,31 +185,33 @@ def test_twins_are_awaited(plain: type, twin: type) -> None:
 
 
 def test_managers_are_made_alike() -> None:
-    """Both managers take the same services and ports, by the same names."""
+    """Both managers have the same constructor parameters."""
     plain, twin = (inspect.signature(kind).parameters.values() for kind in MANAGERS)
 
     assert [(item.name, item.kind, item.default) for item in plain] == [
         (item.name, item.kind, item.default) for item in twin
     ]
-    assert [hued(str(item.annotation)) for item in plain] == [
-        hued(str(item.annotation)) for item in twin
+    assert [without_mode(str(item.annotation)) for item in plain] == [
+        without_mode(str(item.annotation)) for item in twin
     ]
 
 
 def test_managers_say_the_same() -> None:
-    """What a manager says of a method, the other says too; and of its arguments."""
+    """Both managers have the same docstrings for methods and arguments."""
     plain, twin = (members(kind) for kind in MANAGERS)
     for name in plain:
         if not name.startswith("_"):
             assert inspect.getdoc(plain[name])
-            assert hued(str(inspect.getdoc(plain[name]))) == hued(str(inspect.getdoc(twin[name])))
+            assert without_mode(str(inspect.getdoc(plain[name]))) == without_mode(
+                str(inspect.getdoc(twin[name]))
+            )
 
     mine, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
     assert mine[2] == its[2]
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """The methods of a part that come in two modes."""
+    """Return the methods of a part that exist in both modes."""
     offered = members(part)
     return [
         (name, member, offered[f"a{name}"])
@@ -220,9 +222,9 @@ def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]
 
 @EACH_PART
 def test_parts_have_twins(part: type) -> None:
-    """A method and its asynchronous twin take the same, and the twin says what it is."""
+    """A method of a part and its twin have the same parameters, and the twin says so."""
     for name, plain, twin in twins(part):
-        assert asked(plain) == asked(twin), name
+        assert parameters_of(plain) == parameters_of(twin), name
         assert not inspect.iscoroutinefunction(plain)
         assert inspect.iscoroutinefunction(twin)
         words, others = inspect.getdoc(plain), inspect.getdoc(twin)
@@ -232,8 +234,8 @@ def test_parts_have_twins(part: type) -> None:
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
-    """No method of a part serves one mode only."""
-    in_both = {"accepted", "begin", "call", "guard", "receive"}
+    """Every method of a part that uses a store exists in both modes."""
+    in_both = {"accepted", "begin", "call", "guard", "keyed", "receive"}
     alone = {
         f"{part.__name__}.{name}"
         for part in PARTS
@@ -248,21 +250,21 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 @EACH_PART
 def test_parts_take_their_ports_sync_and_async(part: type) -> None:
-    """Whatever port a part takes for plain callers, it takes for tasks too."""
+    """A part accepts each port in both modes."""
     parameters = inspect.signature(part).parameters
 
     for name in ("sleeper", "locks"):
         assert (name in parameters) == (f"async_{name}" in parameters)
 
 
-def test_an_entry_is_of_both_modes() -> None:
-    """What `guard` gives is entered with `with` and with `async with`."""
+def test_entry_is_of_both_modes() -> None:
+    """The result of `guard` works with `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
         plain, twin = getattr(Entry, name), getattr(Entry, MODEED[name])
-        assert asked(plain) == asked(twin)
+        assert parameters_of(plain) == parameters_of(twin)
         assert inspect.iscoroutinefunction(twin)
 
 
 def test_functions_are_shared_where_they_can_be() -> None:
-    """What never waits is one function for both modes."""
+    """A function that never waits is one function for both modes."""
     assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

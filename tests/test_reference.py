@@ -1,4 +1,4 @@
-"""The reference says everything that the docstrings say, about everything that is public."""
+"""The reference pages contain every docstring of the public API."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module", name="written")
 def _written() -> dict[str, str]:
-    """Every page of the reference."""
+    """Write every page of the reference."""
     return reference.pages()
 
 
@@ -29,14 +29,14 @@ def _headings(written: dict[str, str]) -> Counter[str]:
 
 
 def test_every_export_is_described_once(written: dict[str, str]) -> None:
-    """Each public name has one place in the reference."""
+    """Each public name appears once in the reference."""
     counted = _headings(written)
 
     assert dict.fromkeys(moorage.__all__, 1) == {name: counted[name] for name in moorage.__all__}
 
 
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
-    """A name stands on one page only."""
+    """A name is described on one page only."""
     assert {} == {name: times for name, times in _headings(written).items() if times > 1}
 
 
@@ -48,7 +48,7 @@ def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:
 
 
 def test_every_attribute_is_described(written: dict[str, str]) -> None:
-    """What can be configured is listed, with its default."""
+    """Every setting is listed with its default."""
     text = written["reference/protections.md"]
 
     for kind in (moorage.RetryPolicy, moorage.CircuitBreakerConfig, moorage.RetryBudget):
@@ -58,18 +58,19 @@ def test_every_attribute_is_described(written: dict[str, str]) -> None:
 
 
 def test_signatures_are_shown_as_they_are_written(written: dict[str, str]) -> None:
-    """A signature shows names, defaults and what is given by keyword only."""
+    """A signature shows names, defaults and keyword-only parameters."""
     text = written["reference/calling.md"]
 
     assert (
         "set_circuit(\n    service: str,\n    state: CircuitState,\n    *,\n"
         "    tenant: str | None = None,\n    endpoint: str | None = None,\n"
-        "    region: str | None = None\n) -> None"
+        "    region: str | None = None,\n    actor: str | None = None,\n"
+        "    reason: str = ''\n) -> None"
     ) in text
 
 
 def test_errors_speak_for_themselves() -> None:
-    """The page on troubleshooting gets docstring and remedy under the heading of each error."""
+    """The troubleshooting page has each error's docstring and remedy."""
     text = reference.with_error_facts("# Page\n\n## BulkheadFull\n\nAdvice.\n\n## Other\n")
 
     assert moorage.BulkheadFull.remedy in text
@@ -78,7 +79,7 @@ def test_errors_speak_for_themselves() -> None:
 
 
 def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script writes each page to the folder it is given."""
+    """The script writes each page to the given folder."""
     reference.main(tmp_path)
 
     results = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.md")}
@@ -86,7 +87,7 @@ def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert reference.pages().keys() == results
 
 
-def test_the_site_builds(tmp_path: Path) -> None:
+def test_site_builds(tmp_path: Path) -> None:
     """The whole site builds without a warning, its links and anchors included."""
     config: Any = pytest.importorskip("mkdocs.config", reason="mkdocs is for development only")
     build: Any = pytest.importorskip("mkdocs.commands.build")

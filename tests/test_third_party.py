@@ -1,4 +1,4 @@
-"""A vendor in somebody else's package: installed by pip, it is found, and nothing here changes."""
+"""A vendor of another package is found after `pip install`, without any change here."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ print(json.dumps({
 
 @pytest.fixture(scope="module", name="python")
 def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter of its own, with the package installed from a wheel of it."""
+    """Return an interpreter with the package installed from a wheel."""
     folder = tmp_path_factory.mktemp("somebody")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    # What is installed here is installed there; the package itself comes by pip alone.
+    # What is installed here is installed there, pip too; the package itself comes by pip alone.
     run = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     theirs = Path(subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip())
     (theirs / "ours.pth").write_text(f"{SOURCE}\n{sysconfig.get_path('purelib')}\n", "utf-8")
@@ -68,15 +68,15 @@ def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
-    """What a command of that interpreter prints."""
+    """Return the output of a command of that interpreter."""
     command = [str(python), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_it_is_found_and_used(python: Path) -> None:
-    """Its name in a configuration is enough: it sends, once per key, and lacks what it says."""
+def test_installed_vendor_is_used(python: Path) -> None:
+    """The vendor's name in a configuration is enough to send, once per key."""
     expected = {
         "receipts": ["acme:acme:M000001"] * 2,
         "sent": 1,
@@ -87,8 +87,8 @@ def test_it_is_found_and_used(python: Path) -> None:
     assert expected == json.loads(run(python, "-c", USE))
 
 
-def test_the_command_line_knows_it(python: Path, tmp_path: Path) -> None:
-    """It is among the vendors that are installed, and what it will be sent can be exported."""
+def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
+    """The vendor is listed among the installed ones, and its requests can be exported."""
     listed = json.loads(run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path))
     assert ["look_up"] == listed["result"]["capabilities"]
 
@@ -97,14 +97,14 @@ def test_the_command_line_knows_it(python: Path, tmp_path: Path) -> None:
     assert {"/v1/messages", "/v1/messages/{id}"} == exported["paths"].keys()
 
 
-def test_its_own_tests_pass(python: Path, tmp_path: Path) -> None:
-    """It keeps what the conformance kit of its contract asks, synchronously and asynchronously."""
+def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:
+    """The vendor passes the conformance kit of its contract, synchronously and asynchronously."""
     copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
     output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
     assert "passed" in output
 
 
-def test_it_is_no_part_of_this_package() -> None:
-    """Where it is not installed nobody knows it."""
+def test_vendor_is_unknown_without_its_package() -> None:
+    """Without the package the vendor's name is unknown."""
     with pytest.raises(moorage.ConfigurationError, match="acme"):
         moorage.open({"vendors": {"acme": {}}})

@@ -1,4 +1,4 @@
-"""Which adapter stands behind each port, and which ports are refused."""
+"""The adapter behind each port, and objects that are refused as ports."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -53,7 +53,7 @@ class Provider:
 
 
 def port(world: World, name: str) -> Any:
-    """An awaited port of this name."""
+    """Return an asynchronous port of this name."""
     return {
         "http": world.vendor,
         "state": world.store,
@@ -66,9 +66,9 @@ def port(world: World, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_an_awaited_port_is_refused_by_the_plain_face(name: str) -> None:
-    """A port of the other mode is refused when the manager is made, by name."""
-    with pytest.raises(ConfigurationError, match="needs plain ports") as caught:
+def test_async_port_in_a_sync_manager(name: str) -> None:
+    """A synchronous manager refuses an asynchronous port by name."""
+    with pytest.raises(ConfigurationError, match="needs synchronous ports") as caught:
         ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
 
     assert name == caught.value.path
@@ -76,8 +76,8 @@ def test_an_awaited_port_is_refused_by_the_plain_face(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_a_plain_port_is_refused_by_the_awaited_face(name: str) -> None:
-    """The same the other way round."""
+def test_sync_port_in_an_async_manager(name: str) -> None:
+    """An asynchronous manager refuses a synchronous port by name."""
     options: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as caught:
         AsyncConnectorManager([SERVICE], **options)
@@ -88,46 +88,46 @@ def test_a_plain_port_is_refused_by_the_awaited_face(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_what_is_no_port_is_refused(face: Any, name: str) -> None:
-    """An object without the port's verb is refused by name."""
+def test_object_without_the_method_is_refused(face: Any, name: str) -> None:
+    """An object without the port's method is refused by name."""
     with pytest.raises(ConfigurationError, match="object has no `") as caught:
         face([SERVICE], **{name: object()})
 
     assert name == caught.value.path
 
 
-class LaterLog:
+class AsyncLog:
     """A log whose entries would never be written."""
 
     async def write(self, _: object, /) -> None:
-        """Never run."""
+        """Fail, since it is never awaited."""
 
 
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_what_is_never_awaited_must_be_plain(face: Any) -> None:
+def test_some_ports_are_always_synchronous(face: Any) -> None:
     """Clock, ids, random numbers and log are synchronous in both modes."""
-    with pytest.raises(ConfigurationError, match=r"LaterLog\.write is asynchronous") as caught:
-        face([SERVICE], log=LaterLog())
+    with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as caught:
+        face([SERVICE], log=AsyncLog())
 
     assert "log" == caught.value.path
 
 
 async def observe(_: Event) -> None:
-    """Never run."""
+    """Fail, since it is never called."""
 
 
 @pytest.mark.parametrize("observer", [observe, "print", None])
 @pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
 def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
-    """What cannot be called, or would have to be awaited, is no observer."""
+    """A manager refuses an observer that is a coroutine function, and one that is no function."""
     with pytest.raises(ConfigurationError, match="is not an observer") as caught:
         face([SERVICE], observers=[observer])
 
     assert "observers" == caught.value.path
 
 
-class Trusting:
-    """An HTTP client that says what it leaves unverified."""
+class UnverifiedClient:
+    """An HTTP client that reports which certificates it does not verify."""
 
     def __init__(self, unverified: object) -> None:
         self.unverified = unverified
@@ -145,10 +145,12 @@ class Trusting:
 async def test_trusting_anybody_is_told_at_each_start(
     world: World, unverified: object, reasons: list[str]
 ) -> None:
-    """Whenever a manager starts with a client that does not verify, observers are told why."""
+    """A client without certificate verification causes an event at each start."""
     reports: list[Event] = []
     for _ in range(2):
-        world.manager(SERVICE, http=world.of_mode(Trusting(unverified)), observers=[reports.append])
+        world.manager(
+            SERVICE, http=world.of_mode(UnverifiedClient(unverified)), observers=[reports.append]
+        )
     expected = [TlsUnverified(at=START, service="http", because=reason) for reason in reasons * 2]
 
     assert expected == reports
@@ -173,8 +175,8 @@ class OnlyGets:
 
 
 @sync_and_async
-async def test_a_verb_is_missed_when_it_is_used(world: World) -> None:
-    """A client that cannot stream serves calls, and a stream names what is missing."""
+async def test_verb_is_missed_when_it_is_used(world: World) -> None:
+    """A client that cannot stream serves calls, and a stream names the missing method."""
     manager = world.manager(SERVICE, http=world.of_mode(OnlySends()))
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -184,8 +186,8 @@ async def test_a_verb_is_missed_when_it_is_used(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_provider_need_not_renew(world: World) -> None:
-    """A provider without `refresh` serves until a credential is refused."""
+async def test_provider_need_not_renew(world: World) -> None:
+    """A provider without `refresh` works until a credential is refused."""
     world.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(OnlyGets()))
@@ -196,7 +198,7 @@ async def test_a_provider_need_not_renew(world: World) -> None:
 
 
 def test_nothing_is_made_before_it_is_used() -> None:
-    """A lazy adapter is made at its first use, once, however many use it at once."""
+    """A lazy adapter is created once, at its first use, by any number of threads."""
     made: list[int] = []
 
     def make() -> list[int]:
@@ -209,12 +211,12 @@ def test_nothing_is_made_before_it_is_used() -> None:
     assert [1] == made
 
 
-def test_who_waited_for_the_maker_makes_nothing() -> None:
-    """Who waits while another makes the adapter gets that one."""
+def test_waiting_thread_gets_the_created_adapter() -> None:
+    """A thread that waits while another creates the adapter gets that one."""
     lazy: LazyAdapter
 
     class Lock:
-        """Lets somebody else in first."""
+        """A lock that lets another caller in first."""
 
         def __enter__(self) -> None:
             lazy._adapter = "theirs"
@@ -229,7 +231,7 @@ def test_who_waited_for_the_maker_makes_nothing() -> None:
 
 
 def test_every_port_has_a_default() -> None:
-    """A face that was given nothing waits, draws, tells time, gathers and takes places."""
+    """A manager without any ports has working defaults."""
     plain = sync_core(Ports()).core
     later = async_core(Ports()).core
 
@@ -258,8 +260,8 @@ def test_every_port_has_a_default() -> None:
         assert core.nanoseconds() <= core.nanoseconds()
 
 
-def test_each_face_speaks_http_by_itself() -> None:
-    """A manager that was given no client has one of its own, made when it is first used."""
+def test_default_http_client() -> None:
+    """A manager without a client creates its own at its first use."""
     for ports, face in ((sync_core(Ports()), False), (async_core(Ports()), True)):
         assert ports.default_http() is None
         client = ports.http.get()
@@ -269,8 +271,8 @@ def test_each_face_speaks_http_by_itself() -> None:
     assert async_core(Ports(http=world.vendor)).default_http() is None
 
 
-def test_the_store_in_memory_serves_both_modes() -> None:
-    """One store in memory may be given to both faces; any other serves its own."""
+def test_store_in_memory_serves_both_modes() -> None:
+    """A store in memory works in both managers; any other store in one."""
     world = World(AWAITED)
     plain, later = sync_and_async_store(None, None)
     assert later.shared is plain
@@ -282,8 +284,8 @@ def test_the_store_in_memory_serves_both_modes() -> None:
     assert (distant, None) == sync_and_async_store(distant, None)
 
 
-def test_an_easy_store_is_asked_at_once() -> None:
-    """Only a store that never makes anybody wait is asked without awaiting it."""
+def test_easy_store_is_asked_at_once() -> None:
+    """Only a store that never blocks is called without awaiting."""
     world = World(AWAITED)
 
     assert async_core(Ports()).core.ask is not None
@@ -292,8 +294,8 @@ def test_an_easy_store_is_asked_at_once() -> None:
     assert sync_core(Ports()).core.ask is not None
 
 
-def test_a_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
-    """A lock that another thread held at the fork does not stop the child."""
+def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
+    """A lock that another thread held at the fork does not block the child."""
     lazy = LazyAdapter(lambda: 7)
 
     with lazy._lock:
@@ -303,50 +305,48 @@ def test_a_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
 
 @pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
 def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
-    """A forked child is a reporter of its own, or no quorum of workers would ever be reached."""
+    """A forked child counts as its own reporter towards a quorum."""
     name = core.reporter()
     assert name == core.reporter()
     assert name != in_a_child(core.reporter)
     assert name == core.reporter()
 
 
-class NeverHurries:
-    """An HTTP client that cannot bound how long a vendor takes to read."""
+class UnboundedClient:
+    """An HTTP client that cannot limit how long a vendor takes to read."""
 
     lacks = frozenset({"write"})
 
     def send(self, *_: object) -> Any:
-        """Never asked."""
+        """Never called."""
 
 
-class NeverHurriesLater(NeverHurries):
-    """The same, awaited."""
+class AsyncUnboundedClient(UnboundedClient):
+    """An asynchronous HTTP client without that limit."""
 
     async def send(self, *_: object) -> Any:
-        """Never asked."""
+        """Never called."""
 
 
-FACES = [(ConnectorManager, NeverHurries), (AsyncConnectorManager, NeverHurriesLater)]
+MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUnboundedClient)]
 
 
-@pytest.mark.parametrize("face, client", FACES)
+@pytest.mark.parametrize("face, client", MANAGERS)
 @pytest.mark.parametrize(
     "setting",
     [{"timeouts": Timeouts(write=1)}, {"endpoints": Endpoint("x", timeouts=Timeouts(write=1))}],
 )
-def test_a_bound_that_the_client_lacks_is_refused(
-    face: Any, client: Any, setting: dict[str, Any]
-) -> None:
-    """A manager is not made with a bound that nobody would keep, and says who would."""
-    with pytest.raises(ConfigurationError, match=r"NeverHurries\w* cannot bound") as caught:
+def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str, Any]) -> None:
+    """A limit that the client cannot apply is refused, with the clients that can."""
+    with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot bound") as caught:
         face([Service("vat", **setting)], http=client())
 
     assert "services.vat.timeouts.write" == caught.value.path
     assert "StdlibHttpClient" in caught.value.remedy
 
 
-@pytest.mark.parametrize("face, client", FACES)
-def test_a_bound_that_the_client_keeps_is_none_of_its_lacks(face: Any, client: Any) -> None:
-    """A client that lacks one bound is given the others."""
+@pytest.mark.parametrize("face, client", MANAGERS)
+def test_supported_limits_are_applied(face: Any, client: Any) -> None:
+    """A client that lacks one limit still gets the others."""
     steps = Timeouts(connect=1, read=1, pool=1)
     face([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())

@@ -1,4 +1,4 @@
-"""The checker of wording reports what it should, with the line, and leaves the rest alone."""
+"""The checker of wording reports each bad wording with its line, and no others."""
 
 from pathlib import Path
 

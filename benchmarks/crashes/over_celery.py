@@ -1,4 +1,4 @@
-"""Celery over Redis: a host that asks for a charge, and the worker that makes it."""
+"""Celery over Redis: a host that requests a charge, and the worker that makes it."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""DBOS over PostgreSQL: a host that asks for a charge, and the worker that makes it."""
+"""DBOS over PostgreSQL: a host that requests a charge, and the worker that makes it."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Procrastinate over PostgreSQL: a host that asks for a charge, and the worker that makes it."""
+"""Procrastinate over PostgreSQL: a host that requests a charge, and its worker."""
 
 import sys
 

@@ -12,7 +12,7 @@ QUEUE = os.environ["CRASH_QUEUE"]
 
 
 def at(point: str) -> None:
-    """Tell the harness that this is the crash point, and stand still."""
+    """Report that this is the crash point, and wait."""
     if os.environ.get("CRASH_POINT") == point:
         del os.environ["CRASH_POINT"]
         channel = int(os.environ["CRASH_CHANNEL"])

@@ -1,4 +1,4 @@
-"""Celery without a server: folders carry what is asked and what is answered.
+"""Celery with folders as its broker and result backend, without a server.
 
 `python -m tests.adapters.celery_queue HOME PATH...` asks the workers whose queue is in that folder
 to call a vendor at each of these paths, and prints a line of JSON with what became of that.
@@ -32,7 +32,7 @@ def application(home: Path) -> Celery:
 
 
 def main(home: str, *paths: str) -> None:
-    """Ask for all, and wait for all."""
+    """Submit all tasks, and wait for their results."""
     app = application(Path(home))
     requests = [app.send_task("ask", (path,)) for path in paths]
     sys.stdout.write(json.dumps([answer.get(timeout=120, interval=0.05) for answer in requests]))

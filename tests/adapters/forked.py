@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def in_a_child(ask: Callable[[], object]) -> Any:
-    """The result of `ask` in a forked child."""
+    """Return the result of a function in a forked child."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn of other threads, such as those of a tool that runs tests in parallel.

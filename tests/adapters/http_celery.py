@@ -19,13 +19,13 @@ from tests.adapters.http_forking import BOUND
 
 
 def client() -> Any:
-    """The HTTP client that is asked for."""
+    """Return the HTTP client that the task names."""
     module, _, kind = os.environ["MOORAGE_TEST_CLIENT"].partition(":")
     return getattr(import_module(module), kind)() if kind else None
 
 
 def call(path: str) -> dict[str, Any]:
-    """The outcome of one call, the seconds it took, and those a busy machine withheld from it."""
+    """Return the outcome of one call, its seconds, and those that a busy machine withheld."""
     timeout = BOUND if path in {"/silent", "/dripping"} else 120.0
     began = monotonic()
     with Control() as control:

@@ -1,4 +1,4 @@
-"""Forks after an HTTP client was used, and tells what became of everybody's calls.
+"""Forks after an HTTP client was used, and prints the results of all calls.
 
 `python -m tests.adapters.http_forking CLIENT URL` prints a line of JSON. The vendor at that URL
 answers every path but `/silent`.
@@ -29,8 +29,8 @@ CALLS: Final = 3
 PATIENT: Final = Timeouts(total=120.0)
 
 
-def told(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
-    """The outcome of one call, and the seconds that it took, less what a busy machine withheld."""
+def outcome(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
+    """Return the outcome of one call and its seconds, less those that a busy machine withheld."""
     began = monotonic()
     with Control() as control:
         try:
@@ -42,13 +42,13 @@ def told(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, A
 
 
 def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
-    """A few calls, the last of them to somebody silent."""
-    good = [told(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
-    return [*good, told(driven, url, "/silent", Timeouts(total=BOUND))]
+    """Make a few calls, the last of them to a silent server."""
+    good = [outcome(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
+    return [*good, outcome(driven, url, "/silent", Timeouts(total=BOUND))]
 
 
 def forked(driven: Driven, url: str, who: str) -> int:
-    """Make these calls in a child, which writes what became of them into a pipe."""
+    """Make these calls in a child, which writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
         try:
@@ -63,12 +63,12 @@ _shared: dict[str, Any] = {}
 
 
 def pooled(number: int) -> list[dict[str, Any]]:
-    """The same, in a worker of a pool that was forked."""
+    """Make these calls in a worker of a pool that was forked."""
     return calls(_shared["driven"], _shared["url"], f"pool-{number}")
 
 
 def main(client: str, url: str) -> None:
-    """Fork while a thread is in the middle of its calls, then have a pool of workers do so."""
+    """Fork while a thread is making calls, then let a pool of workers make calls."""
     driven = Driven(client)
     _shared.update(driven=driven, url=url)
     before = calls(driven, url, "before")
@@ -76,7 +76,7 @@ def main(client: str, url: str) -> None:
 
     def hammer() -> None:
         while not stop.is_set():
-            hammered.append(told(driven, url, "/meanwhile", PATIENT))
+            hammered.append(outcome(driven, url, "/meanwhile", PATIENT))
 
     thread = Thread(target=hammer)
     thread.start()

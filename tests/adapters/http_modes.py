@@ -26,13 +26,13 @@ SOON: Final = Timeouts(total=0.1)
 LONG: Final = Timeouts(total=20.0)
 
 
-def plainly(**settings: Any) -> AsyncHttpClient:
-    """A blocking client, lifted."""
+def sync_in_threads(**settings: Any) -> AsyncHttpClient:
+    """Return a synchronous client whose calls run in threads."""
     return Threaded(StdlibHttpClient(**settings))
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in an event loop of its own."""
+    """Run a test in its own event loop."""
 
     @wraps(test)
     def run(**arguments: Any) -> None:
@@ -42,7 +42,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 
 def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with a function that makes clients of either mode."""
-    makes = [plainly, AsyncStdlibHttpClient]
+    """Run a test with the constructors of both clients."""
+    makes = [sync_in_threads, AsyncStdlibHttpClient]
     run = in_loop(test)
-    return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`
+    return pytest.mark.parametrize("make", makes, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

@@ -1,4 +1,4 @@
-"""Sends and receives much with an HTTP client, and tells how much memory that took.
+"""Sends and receives large bodies with an HTTP client, and prints the memory it took.
 
 `python -m tests.adapters.http_volume CLIENT URL BYTES` prints a line of JSON.
 """
@@ -21,7 +21,7 @@ PATIENT = Timeouts(total=600.0)
 
 
 def peak() -> int:
-    """The most memory that was ever resident, in bytes.
+    """Return the maximum of resident memory so far, in bytes.
 
     It is read here because what `getrusage` tells begins with the parent's.
     """
@@ -30,13 +30,13 @@ def peak() -> int:
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """So many bytes."""
+    """Yield this number of bytes."""
     for _ in range(size // len(PIECE)):
         yield PIECE
 
 
 def main(client: str, url: str, size: int) -> None:
-    """Warm up, then go down and up, and tell."""
+    """Warm up, download, upload, and print the memory."""
     driven = Driven(client)
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):

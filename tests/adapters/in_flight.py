@@ -1,4 +1,4 @@
-"""Tasks that are cancelled while a store decides what they ask."""
+"""Tasks that are cancelled while a store executes their command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interrupts callers of locks at unforeseeable moments, and counts what is left behind.
+"""Interrupts callers of locks at random moments, and counts the slots left behind.
 
 Run as a program: a signal that strikes inside a tool that traces us (such as one that measures
 coverage) would break that tool.

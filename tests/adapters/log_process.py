@@ -1,4 +1,4 @@
-"""A process with an integration log: it ends by itself, forks, or is killed.
+"""A process with an integration log that ends normally, forks, or is killed.
 
 Run with the log's URL, the prefix of its table, and what it does.
 """
@@ -6,16 +6,22 @@ Run with the log's URL, the prefix of its table, and what it does.
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import sys
+import threading
 import time
-from threading import Event
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moorage import ConnectorManager, LogEntriesLost, Service, StorageUnavailable
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from moorage import Event
 
 
 def ends(open_: Callable[..., Any]) -> None:
@@ -26,7 +32,7 @@ def ends(open_: Callable[..., Any]) -> None:
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Leave an entry in the queue, and fork a child that has one of its own."""
+    """Leave an entry in the queue, and fork a child that has its own entry."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     child = os.fork()
@@ -38,7 +44,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def waits(open_: Callable[..., Any]) -> None:
-    """Say which entry is in the table, leave others in the queue, and wait to be killed."""
+    """Report the entry in the table, leave others in the queue, and wait to be killed."""
     log, other = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
     while log._queue._waiting:  # noqa: SLF001 - asking would write them
@@ -48,11 +54,69 @@ def waits(open_: Callable[..., Any]) -> None:
     for number in range(1, 4):
         other.write(entry(number))
     os.write(1, b"written\n")
-    Event().wait()
+    threading.Event().wait()
+
+
+def ends_by_signal(open_: Callable[..., Any]) -> None:
+    """Leave entries in the queue, report, and wait for a signal."""
+    log = open_(every=3_600.0)
+    for number in range(3):
+        log.write(entry(number))
+    os.write(1, b"written\n")
+    threading.Event().wait()
+
+
+def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
+    """Hold the lock of the queue when the signal comes, as a flush of the main thread does."""
+    log = open_(every=3_600.0)
+    log.write(entry(0))
+    with log._queue._writing:  # noqa: SLF001 - as `flush` does
+        os.write(1, b"written\n")
+        threading.Event().wait()
+
+
+def fills_the_disk(open_: Callable[..., Any]) -> None:
+    """Make calls while the file of the log cannot grow, and report what became of them."""
+    told: list[LogEntriesLost] = []
+
+    def observer(event: Event, /) -> None:
+        if isinstance(event, LogEntriesLost):
+            told.append(event)
+
+    log = open_(threads=False, max_waiting=50)
+    log.write(entry(0))
+    log.flush()
+    limit = Path(url.removeprefix("sqlite:///")).stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    succeeded = refused = 0
+    with ConnectorManager(
+        [Service("v", base_url="https://v.example")], log=log, observers=[observer]
+    ) as manager:
+        for _ in range(100):
+            succeeded += sum(manager.run("v", lambda: 1) for _ in range(20))
+            try:
+                log.flush()
+            except StorageUnavailable:
+                refused += 1
+    counts = succeeded, refused > 0, log.lost > 0, log.lost == sum(event.entries for event in told)
+    os.write(1, repr(counts).encode())
+    os._exit(0)
+
+
+def handles_the_signal(open_: Callable[..., Any]) -> None:
+    """Have a handler of the host's own, which ends the program in order."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    ends_by_signal(open_)
 
 
 if __name__ == "__main__":
     url, prefix, name = sys.argv[1:]
-    {"ends": ends, "forks": forks, "waits": waits}[name](
-        lambda **options: open_log(url, prefix=prefix, timeout=30.0, **options)
-    )
+    {
+        "ends": ends,
+        "forks": forks,
+        "waits": waits,
+        "ends_by_signal": ends_by_signal,
+        "flushes_at_the_signal": flushes_at_the_signal,
+        "fills_the_disk": fills_the_disk,
+        "handles_the_signal": handles_the_signal,
+    }[name](lambda **options: open_log(url, prefix=prefix, timeout=30.0, **options))

@@ -1,4 +1,4 @@
-"""A provider of each mode over one lab, asked alike."""
+"""Providers of both modes over one lab, called in the same way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 class Face:
-    """A lab, and providers of one mode that speak to it; nothing stays open behind it."""
+    """A lab and its providers of one mode, which are closed with it."""
 
     def __init__(self, lab: Lab, *, awaited: bool) -> None:
         self.lab, self.awaited = lab, awaited

@@ -41,7 +41,7 @@ PEM = KEY.private_bytes(
 
 
 class Lab:
-    """A manager, with what all of them have in common."""
+    """The common part of all labs: a server that acts as a secret manager."""
 
     kind: ClassVar[str]
 
@@ -88,11 +88,11 @@ class Lab:
         return token
 
     def revoke(self) -> None:
-        """Forget every token."""
+        """Invalidate every token."""
         self.tokens.clear()
 
     def bad(self, what: str, behaviour: Behaviour) -> Behaviour:
-        """Refuse a request that no client of ours may send."""
+        """Refuse a request that no client of moorage may send."""
         self.complaints.append(what)
         return behaviour
 

@@ -1,4 +1,4 @@
-"""Interrupts commands at unforeseeable moments, and counts what is left half done.
+"""Interrupts commands at random moments, and counts those that are half done.
 
 Run as a program, told what to interrupt with: a signal that strikes inside a tool that traces us
 (such as one that measures coverage) would break that tool.
@@ -24,7 +24,7 @@ _LONG: Final = 10**12
 
 
 class Number:
-    """Writes its number to all of its keys; answers what was there."""
+    """Writes its number to all of its keys; returns the earlier values."""
 
     once = False
     durable = False
@@ -47,7 +47,7 @@ class Look(Number):
 
 
 class Storm:
-    """A store, commands of every size to it, and a count of what went wrong."""
+    """A store, commands with various numbers of keys, and a count of violations."""
 
     def __init__(self) -> None:
         self.store = MemoryStorage(max_entries=10**7)
@@ -72,7 +72,7 @@ class Storm:
         self.store.execute(Number(number, "three a", "three b", "three c"))
 
     def check(self) -> None:
-        """Look for commands that left half of what they should."""
+        """Look for commands that wrote only some of their keys."""
         for keys in (("two a", "two b"), ("three a", "three b", "three c")):
             states = self.store.execute(Look(0, *keys))
             self.torn += len({state and state[2] for state in states}) > 1
@@ -175,7 +175,7 @@ def threads(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Print how often it struck, what was torn, and whether the store still counts right."""
+    """Print the numbers of interruptions and torn commands, and the store's own count."""
     storm = Storm()
     sys.setswitchinterval(1e-5)
     {item.__name__: item for item in (signals, handlers, finalisers, threads)}[kind](storm)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from moorage.ports.http import AsyncHttpClient
 
 
-def plainly(**settings: Any) -> AsyncHttpClient:
-    """A blocking client, lifted."""
+def sync_in_threads(**settings: Any) -> AsyncHttpClient:
+    """Return a synchronous client whose calls run in threads."""
     return Threaded(PyreqwestHttpClient(**settings))
 
 
 def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test with a function that makes clients of either mode."""
-    makes = [plainly, AsyncPyreqwestHttpClient]
+    """Run a test with the constructors of both clients."""
+    makes = [sync_in_threads, AsyncPyreqwestHttpClient]
     run = in_loop(test)
-    return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`
+    return pytest.mark.parametrize("make", makes, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import redis
 
-from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
+from moorage.adapters.state._redis_wire import DIGEST, SCRIPT, ScriptCalls, arguments, decode_reply
 from moorage.domain.idempotency.claims import Claim, Renew, Resolve, Settle, Withdraw
 from moorage.domain.resilience.admission import (
     Admission,
@@ -76,34 +76,34 @@ _LIMITS: Final = (
 
 
 class Redis:
-    """The script, run at whatever moment over whatever states."""
+    """Runs the script on given states at a given time."""
 
     def __init__(self) -> None:
         self._client = redis.Redis.from_url(redis_url(), db=9)
         self._client.script_load(SCRIPT)
         self._prefix = f"twin-{uuid4().hex}:"
-        self._questions = Questions(self._prefix)
+        self._script_calls = ScriptCalls(self._prefix)
 
     def run(
         self, command: Command[Any], states: dict[str, bytes], now: int
     ) -> tuple[Any, dict[str, bytes]]:
-        """The script's answer, and what is stored after it, where only these states were."""
-        question = self._questions.of(command)
-        assert question is not None, command
-        names = dict(zip(question.keys, command.keys, strict=True))
+        """Return the script's answer, and the states it stores."""
+        call = self._script_calls.of(command)
+        assert call is not None, command
+        names = dict(zip(call.keys, command.keys, strict=True))
         pipe = self._client.pipeline(transaction=False)
         pipe.delete(*names)
         for key, name in names.items():
             if name in states:
                 pipe.set(key, states[name])
-        keys, value = arguments([question], b"%d" % now)
+        keys, value = arguments([call], b"%d" % now)
         pipe.evalsha(DIGEST.decode(), len(keys), *keys, *value)
         for key in names:
             pipe.get(key)
         replies = pipe.execute()
         results = zip(names.values(), replies[-len(names) :], strict=True)
         (reply,) = replies[-len(names) - 1]
-        return answer_of(question, reply), {name: stored for name, stored in results if stored}
+        return decode_reply(call, reply), {name: stored for name, stored in results if stored}
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -113,7 +113,7 @@ class Redis:
 
 
 class Walk:
-    """Confused callers of one configuration, with a clock that does what it likes."""
+    """Random callers of one configuration, with a clock that may jump."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -198,7 +198,7 @@ class Walk:
         return chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Remember what was answered, and think of what would be asked next."""
+        """Record an answer, and draw the next command."""
         if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
             self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
         if isinstance(command, Admission) and answer[2] and answer[2][2]:
@@ -424,7 +424,7 @@ def _kind(answer: Any) -> object:
 
 
 def main() -> None:
-    """Compare as many commands as were asked for."""
+    """Compare this number of commands."""
     target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     server, drawn = Redis(), dict[str, int]()
     while sum(drawn.values()) < target:

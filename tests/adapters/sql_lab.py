@@ -32,7 +32,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Append:
-    """Appends a number under each of its keys; answers with the time and what was there."""
+    """Appends a number under each of its keys; returns the time and the earlier values."""
 
     once = True
     durable = False
@@ -50,7 +50,7 @@ class Append:
 
 
 class Look(Append):
-    """Writes nothing; answers with the time and what is there."""
+    """Reads its keys; returns the time and the values."""
 
     def __init__(self, *keys: str) -> None:
         super().__init__(0, *keys)
@@ -61,7 +61,7 @@ class Look(Append):
 
 
 class Meddled(Append):
-    """While it decides, somebody else does something: once, or each time."""
+    """A command that is overtaken by another writer, once or at each attempt."""
 
     def __init__(
         self, meddle: Callable[[], object], number: int, *keys: str, **options: Any
@@ -204,7 +204,7 @@ class Lab:
 
 
 class Proxy:
-    """Stands before a server, sees what is sent, and cuts connections where it is told.
+    """A proxy before a server that sees all requests and cuts connections on demand.
 
     `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
     `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,

@@ -1,4 +1,4 @@
-"""One of several processes that append under the same keys; prints the outcome of each command."""
+"""A process that appends under keys that others share; prints the outcome of each command."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Last(Put):
-    """Writes what must outlive a crash."""
+    """A command whose write must survive a crash."""
 
     durable = True
 
@@ -57,5 +57,5 @@ class Other:
         self.connection.close()
 
     def ask(self, question: str) -> Any:
-        """One value."""
+        """Run a query that returns one value."""
         return self.connection.execute(question).fetchone()[0]

@@ -1,4 +1,4 @@
-"""Processes that share a file: what each of them does is chosen by the first argument."""
+"""Processes that share a file; the first argument chooses the task."""
 
 # ruff: noqa: T201 - a script prints
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Add:
-    """Adds one to each of some counts; answers what they were, and the store's time."""
+    """Adds one to several counts; returns the earlier counts and the store's time."""
 
     once = True
 
@@ -49,7 +49,7 @@ class Watch:
 
 
 def count(path: str, threads: int, times: int) -> None:
-    """Add to one count from many threads, and say what was found each time."""
+    """Add to one count from many threads, and print the count that each addition found."""
     store, results = SqliteStorage(path, timeout=30), []
 
     def add() -> None:
@@ -87,7 +87,7 @@ class Struck(BaseException):
 
 
 def be_struck(path: str) -> None:
-    """Add while signals strike; say how often they did, and what they left behind."""
+    """Add while signals interrupt; print the number of interruptions and of remaining locks."""
 
     def strike(*_: object) -> None:
         raise Struck

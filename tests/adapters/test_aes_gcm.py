@@ -109,7 +109,7 @@ def test_every_cut_is_noticed() -> None:
 
 @given(st.binary(max_size=200))
 def test_opening_is_total(anything: bytes) -> None:
-    """Bytes that nobody sealed are refused, whatever they are."""
+    """Bytes that were not sealed are refused, whatever they contain."""
     for sealed in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):
             CIPHER.open(sealed, HERE)
@@ -125,7 +125,7 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
-    """The first key seals, the others open, and it can be seen what is still under an old one."""
+    """The first key seals, the others still open, and old seals can be found."""
     ring = generate_keys(RING)
     newer = AesGcmCipher(ring)
     sealed = newer.seal(PLAIN, HERE)
@@ -146,7 +146,7 @@ def test_keys_are_new_each_time() -> None:
 
 
 def test_different_first_keys_are_reported() -> None:
-    """The error tells two hosts' different first keys from damaged bytes."""
+    """The error distinguishes another host's key from damaged bytes."""
     one, other = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
@@ -192,7 +192,7 @@ def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cipher_does_not_show_itself() -> None:
-    """Neither `repr` nor pickle gives a key."""
+    """Neither `repr` nor pickle reveals a key."""
     assert "AesGcmCipher(versions=(7,))" == repr(CIPHER)
     with pytest.raises(TypeError):
         pickle.dumps(CIPHER)

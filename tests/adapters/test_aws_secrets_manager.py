@@ -46,7 +46,7 @@ class Aws(Face):
 
 @EITHER
 def test_keys_from_variables(awaited: bool) -> None:
-    """Keys in the environment are used, with their session token, before anything is asked."""
+    """Keys in the environment, with their session token, are used before any request."""
     with Aws(awaited=awaited) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -58,7 +58,7 @@ def test_keys_from_variables(awaited: bool) -> None:
 
 @EITHER
 def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
-    """A container's keys are asked for with its proof, given as text or in a file."""
+    """The keys of a container are requested with its token, given as text or as a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
     with Aws(awaited=awaited) as aws:
@@ -97,7 +97,7 @@ class Elsewhere:
 
 
 def test_the_usual_places() -> None:
-    """Containers and instances are asked where AWS says they are."""
+    """Containers and instances use the metadata addresses that AWS documents."""
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
@@ -117,7 +117,7 @@ def test_the_usual_places() -> None:
 
 @EITHER
 def test_keys_of_an_instance(awaited: bool) -> None:
-    """An instance's keys are asked for in two steps, held, and replaced before they end."""
+    """The keys of an instance are requested in two steps, cached, and renewed before expiry."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         for expected in (1, 1, 2, 2):
@@ -131,7 +131,7 @@ def test_keys_of_an_instance(awaited: bool) -> None:
 
 @EITHER
 def test_an_instance_without_keys(awaited: bool) -> None:
-    """No role, no metadata and no instance are three things that are told apart."""
+    """Missing role, missing metadata and missing instance have different errors."""
     with Aws(awaited=awaited) as aws:
         aws.lab.role = None
         with pytest.raises(ConfigurationError, match="has no role"):
@@ -152,7 +152,7 @@ def test_an_instance_without_keys(awaited: bool) -> None:
     ],
 )
 def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:
-    """An instance that may not ask for its keys is told so at any step."""
+    """A refusal by the metadata service is reported at every step."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         aws.lab.server.queue(*answers)
@@ -171,7 +171,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> No
     ],
 )
 def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:
-    """Keys that lack what keys have are not used."""
+    """Incomplete keys are not used."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
         aws.lab.server.queue(
@@ -229,7 +229,7 @@ def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
 
 
 def test_a_wrong_secret_is_refused() -> None:
-    """The lab verifies what is signed, so this file proves something."""
+    """The lab verifies signatures, so that these tests prove something."""
     with Aws(awaited=False) as aws:
         wrong = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):
@@ -253,7 +253,7 @@ def test_each_region_has_its_place(region: str, host: str) -> None:
 
 
 def test_identities_do_not_show_themselves() -> None:
-    """Neither keys nor the environment are in a `repr`."""
+    """No `repr` shows the keys or the environment."""
     shown = repr(
         (
             AwsKeys(f"AKID{SECRET}", SECRET, SECRET),

@@ -1,4 +1,4 @@
-"""Azure Key Vault: what it says it wants a token for, who gives one, and its errors."""
+"""Azure Key Vault: challenges, tokens and errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_machines_own_identity(awaited: bool) -> None:
 
 @EITHER
 def test_an_application_that_is_refused(awaited: bool) -> None:
-    """A wrong secret is told as that, in our words; and so is another directory."""
+    """A wrong secret and a wrong directory have their own errors."""
     with Azure(awaited=awaited) as azure:
         wrong = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
@@ -62,7 +62,7 @@ def test_an_application_that_is_refused(awaited: bool) -> None:
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
 def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
-    """A vault that wants a token for what is not above it gets none, and sees no secret."""
+    """A vault whose challenge names a foreign resource gets no token and no secret."""
     with Azure(awaited=awaited) as azure:
         azure.lab.resource = resource
         with pytest.raises(ConfigurationError, match="does not contain it"):
@@ -72,7 +72,7 @@ def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
 
 @pytest.mark.parametrize("resource", ["https://vault.example", "https://ours.vault.example/"])
 def test_a_resource_is_above_its_vault(resource: str) -> None:
-    """A token is asked for a domain that the vault's host is in."""
+    """A token is requested for a domain that contains the vault's host."""
     vault = AzureKeyVault("https://ours.vault.example")
 
     assert vault._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
@@ -81,7 +81,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 @EITHER
 def test_a_vault_that_names_no_directory(awaited: bool) -> None:
-    """Without a challenge there is no knowing what it wants; both of its spellings are read."""
+    """Without a challenge the resource is unknown; both spellings of a challenge are read."""
     with Azure(awaited=awaited) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):

@@ -47,7 +47,7 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 
 
 class Face:
-    """A cached provider of either mode, and the one behind it, asked alike."""
+    """A cached provider of either mode, and the provider behind it."""
 
     def __init__(self, *, awaited: bool, **options: Any) -> None:
         self.clock = VirtualClock()
@@ -142,7 +142,7 @@ def test_has_uses_the_cache(awaited: bool) -> None:
 
 @EITHER
 def test_the_oldest_goes_first(awaited: bool) -> None:
-    """No more are kept than may be, and what is got again is young again."""
+    """The cache is bounded, and drops the least recently used credential."""
     face = Face(awaited=awaited, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
         face.ask(face.behind.rotate, "stripe", tenant, OLD)
@@ -161,7 +161,7 @@ def test_the_oldest_goes_first(awaited: bool) -> None:
 
 
 class Away:
-    """A provider that can be made to fail, and counts how often it is asked."""
+    """A provider that can fail on demand, and counts its calls."""
 
     def __init__(self, behind: Any) -> None:
         self._behind = behind
@@ -185,7 +185,7 @@ def away(face: Face) -> Any:
 
 @EITHER
 def test_an_outage_is_bridged(awaited: bool) -> None:
-    """While the provider is away what was kept is given, it is asked at times, and not for ever."""
+    """During an outage the cached credential is used for the grace time, with some attempts."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
     provider = away(face)
@@ -222,7 +222,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
 
 @EITHER
 def test_without_grace_an_outage_is_one(awaited: bool) -> None:
-    """Unless it is asked for, nothing is given that is too old; nor what never was there."""
+    """Without a grace time, no expired or unknown credential is returned."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         face = Face(awaited=awaited, ttl=10, **options)
         face.get()
@@ -260,7 +260,7 @@ def test_overtaken_reads_are_not_cached() -> None:
 
 
 def test_a_change_that_failed_may_have_happened() -> None:
-    """When a change fails, the provider is asked what there is."""
+    """After a failed change, the provider is read again."""
 
     class Failing(MemoryCredentialProvider):
         def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
@@ -276,9 +276,9 @@ def test_a_change_that_failed_may_have_happened() -> None:
 
 
 def test_a_child_does_not_inherit_a_lock() -> None:
-    """A lock that was held when a child was forked is none of the child's."""
+    """A lock that was held during a fork does not block the child."""
     cached = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
-    with cached._kept._lock:  # noqa: SLF001 - as a thread that the child does not have
+    with cached._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
         start_afresh()
         assert OLD == cached.get(*OWNER) == cached.get(*OWNER)
 

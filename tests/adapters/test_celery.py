@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on
 
 
 def answered(received: Received) -> Behaviour:
-    """The vendor: it says what it was asked for, nothing at all, or never all of it."""
+    """The vendor: it echoes the request, answers nothing, or never completes its answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     if received.path == "/dripping":
@@ -80,7 +80,7 @@ def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])
 def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
-    """Tasks of a forked worker are answered on connections of its own, or end in time."""
+    """Tasks of a forked worker use new connections, and end in time."""
     pytest.importorskip("celery")
     with VendorServer() as vendor:
         vendor.always(answered)

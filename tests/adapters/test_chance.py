@@ -37,7 +37,7 @@ def test_tokens_are_numbers_that_differ() -> None:
 
 
 def test_two_generators_differ() -> None:
-    """Two generators of one process do not draw alike."""
+    """Two generators of one process draw different values."""
     assert SystemRandomness().fraction() != SystemRandomness().fraction()
 
 

@@ -31,7 +31,7 @@ class _Owner:
 
 
 def test_every_owner_starts_afresh_once() -> None:
-    """A fork reaches each owner once, however often it asked."""
+    """A fork notifies each registered owner once, even if it registered repeatedly."""
     first, second = _Owner(), _Owner()
     for owner in (first, second, second):
         in_child(owner, _Owner.start)
@@ -42,7 +42,7 @@ def test_every_owner_starts_afresh_once() -> None:
 
 
 def test_an_owner_is_not_kept() -> None:
-    """Asking keeps nobody alive."""
+    """Registering does not keep an owner alive."""
     owner = _Owner()
     gone = weakref.ref(owner)
     in_child(owner, _Owner.start)

@@ -42,6 +42,20 @@ def test_every_step_runs_without_enough_threads(
     assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
 
 
+def test_quick_steps_need_few_threads() -> None:
+    """No further thread is started once the steps are done."""
+    started: list[Callable[[], None]] = []
+
+    def start(run: Callable[[], None]) -> bool:
+        started.append(run)
+        return True
+
+    assert [0, 1, 2, 3] == ThreadGather(start).every(four_steps(), at_once=4)
+    assert 1 == len(started)
+    started.pop()()
+    assert not started
+
+
 def test_the_first_step_runs_without_a_thread() -> None:
     """Where no thread can be had, the steps are tried one after another."""
     gather = ThreadGather(lambda _: False)

@@ -37,7 +37,7 @@ class Gcp(Face):
 
 @EITHER
 def test_the_machines_own_account(awaited: bool) -> None:
-    """A machine's metadata gives a token; a machine without an account is told so."""
+    """The machine's metadata gives a token; without a service account, the error says so."""
     with Gcp(awaited=awaited) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
@@ -48,7 +48,7 @@ def test_the_machines_own_account(awaited: bool) -> None:
 
 @EITHER
 def test_an_account_that_is_refused(awaited: bool) -> None:
-    """A key that Google does not know any more, or a clock that is wrong, is told as that."""
+    """A revoked key and a wrong clock have their own errors."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
         with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as caught:
@@ -76,7 +76,7 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
 
 
 def test_an_account_is_checked() -> None:
-    """A key that cannot sign is refused at once, and so is an address that cannot be asked."""
+    """A key that cannot sign and an invalid token address are refused at once."""
     with pytest.raises(InvalidData):
         GcpServiceAccount("us@x", SECRET)
     with pytest.raises(InvalidData):
@@ -102,7 +102,7 @@ def test_damaged_secret_is_refused(awaited: bool) -> None:
 
 @EITHER
 def test_a_disabled_version(awaited: bool) -> None:
-    """A newest version that is disabled is no outage, and not nothing."""
+    """A disabled newest version is neither an outage nor a missing secret."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.disabled.add(NAME)
         with pytest.raises(ConfigurationError, match="disabled or destroyed"):
@@ -137,7 +137,7 @@ def test_missing_permission_to_create_is_named(awaited: bool) -> None:
 
 
 def test_the_usual_places() -> None:
-    """Without more being said, the machine's account asks Google."""
+    """By default, the machine's service account is used at Google's address."""
     manager = GcpSecretManager("our-project")
 
     assert "https://secretmanager.googleapis.com" == manager.endpoint

@@ -1,4 +1,4 @@
-"""Requests to URLs that somebody else has chosen lead to no other place than was allowed."""
+"""Requests to URLs that other people choose reach only allowed addresses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from moorage.adapters.http.borrowed._aiohttp_resolver import guarded_connector_o
 from moorage.adapters.http.borrowed._engine import LibraryEngine
 from moorage.adapters.http.borrowed._guarded_resolver import GuardedResolver
 from moorage.adapters.http.connections._loops import Loops
+from moorage.adapters.http.connections._settings import ConnectionSettings
 from moorage.adapters.http.connections._threads import Threads, run
 from moorage.adapters.http.connections._wire import TimeIsUp
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
-from moorage.adapters.http.stdlib._engine import Engine, Settings
+from moorage.adapters.http.stdlib._engine import Engine
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.domain.http.outgoing import OutgoingGuard
 from moorage.domain.http.transport import Tls
@@ -53,7 +54,7 @@ HERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class Rebinding:
-    """A resolver of an attacker's: a name stands for something else each time it is asked."""
+    """A resolver of an attacker, which returns another address each time."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
         self._port = port
@@ -69,36 +70,36 @@ class Rebinding:
         return [(*HERE, (address, self._port)) for address in answer]
 
 
-class PlainlyRebinding(Rebinding, Threads):
-    """In the blocking mode."""
+class SyncRebinding(Rebinding, Threads):
+    """The resolver of synchronous clients."""
 
 
-class LaterRebinding(Rebinding, Loops):
-    """In the other."""
+class AsyncRebinding(Rebinding, Loops):
+    """The resolver of asynchronous clients."""
 
 
-def carrying(make: Callable[..., Engine]) -> Callable[[Settings, Any], Engine]:
-    """A maker of an engine over a library's client."""
+def borrowed_engine(make: Callable[..., Engine]) -> Callable[[ConnectionSettings, Any], Engine]:
+    """Return a function that creates an engine over a library's client."""
     return lambda settings, network: make(None, settings, network)
 
 
 in_all = pytest.mark.parametrize(
     "network, drive, make",
     [
-        (PlainlyRebinding, run, lambda settings, network: Engine(network, settings)),
-        (LaterRebinding, asyncio.run, lambda settings, network: Engine(network, settings)),
-        (PlainlyRebinding, run, carrying(httpx2_http.engine)),
-        (LaterRebinding, asyncio.run, carrying(httpx2_http.async_engine)),
-        (PlainlyRebinding, run, carrying(requests_http.engine)),
-        (LaterRebinding, asyncio.run, carrying(aiohttp_http.async_engine)),
+        (SyncRebinding, run, lambda settings, network: Engine(network, settings)),
+        (AsyncRebinding, asyncio.run, lambda settings, network: Engine(network, settings)),
+        (SyncRebinding, run, borrowed_engine(httpx2_http.engine)),
+        (AsyncRebinding, asyncio.run, borrowed_engine(httpx2_http.async_engine)),
+        (SyncRebinding, run, borrowed_engine(requests_http.engine)),
+        (AsyncRebinding, asyncio.run, borrowed_engine(aiohttp_http.async_engine)),
     ],
-    ids=["plain", "async", "httpx2", "async httpx2", "requests", "aiohttp"],
+    ids=["sync", "async", "httpx2", "async httpx2", "requests", "aiohttp"],
 )
 
 
 @pytest.fixture(autouse=True)
-def _tidied(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Find here what aiohttp leaves, so that no later test is blamed for it."""
+def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """Collect what aiohttp leaves open, so that no later test fails because of it."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():
@@ -107,32 +108,32 @@ def _tidied(request: pytest.FixtureRequest) -> Generator[None, None, None]:
 
 
 async def closed(engine: Engine) -> None:
-    """Close it."""
+    """Close an engine."""
     engine.close()
     if isinstance(engine, LibraryEngine):
         await engine.settle()
 
 
 def guard(port: int, **settings: Any) -> OutgoingGuard:
-    """A guard to whom one address of this machine stands for all that is public."""
+    """Return a guard for which one address of this machine counts as public."""
     return OutgoingGuard(networks=ALLOWED, ports=port, **settings)
 
 
 @pytest.mark.parametrize("secure", [False, True])
 @in_all
-def test_a_name_that_changes_its_mind_leads_nowhere(
+def test_rebound_name_is_not_followed(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, list[Response]]], list[Response]],
-    make: Callable[[Settings, Any], Engine],
+    make: Callable[[ConnectionSettings, Any], Engine],
     secure: bool,
 ) -> None:
-    """The connection goes to the address that was asked about, and so does each one after it."""
+    """Each connection goes to the address that was checked, also when the name changes."""
     server, authority = tls_pem("vendor.example")
     with VendorServer(tls=server if secure else None) as vendor:
         vendor.always(Behaviour(204))
         port = vendor.address[1]
         names = network(port, [ALLOWED], [INSIDE])
-        settings = Settings(
+        settings = ConnectionSettings(
             guard=guard(443 if secure else 80), tls=Tls(authorities=authority), keep_alive=0.0
         )
         url = f"http{'s' if secure else ''}://vendor.example/"
@@ -151,16 +152,16 @@ def test_a_name_that_changes_its_mind_leads_nowhere(
 
 
 @in_all
-def test_one_address_inside_is_enough(
+def test_name_with_one_internal_address_is_refused(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, None]], None],
-    make: Callable[[Settings, Any], Engine],
+    make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name that stands for something public too is refused as a whole."""
+    """A name with a public and an internal address is refused."""
     names = network(1, [ALLOWED, INSIDE])
 
     async def once() -> None:
-        engine = make(Settings(guard=guard(80)), names)
+        engine = make(ConnectionSettings(guard=guard(80)), names)
         with pytest.raises(DestinationRefused):
             await engine.send(GET, "http://v.example/", LONG)
         await closed(engine)
@@ -169,17 +170,17 @@ def test_one_address_inside_is_enough(
 
 
 @in_all
-def test_a_name_that_leads_nowhere_is_not_reached(
+def test_name_without_reachable_address_fails_to_connect(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, None]], None],
-    make: Callable[[Settings, Any], Engine],
+    make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name without an address, or whose addresses nobody listens at, is a failure to connect."""
+    """A name without an address, or without a listener, is a failure to connect."""
     with VendorServer(port="refusing") as vendor:
         names = network(vendor.address[1], [], [ALLOWED, ALLOWED])
 
         async def twice() -> None:
-            engine = make(Settings(guard=guard(80)), names)
+            engine = make(ConnectionSettings(guard=guard(80)), names)
             for _ in range(2):
                 with pytest.raises(ConnectionFailed) as caught:
                     await engine.send(POST, "http://v.example/", LONG)
@@ -191,15 +192,15 @@ def test_a_name_that_leads_nowhere_is_not_reached(
 
 
 @in_all
-def test_a_name_that_is_looked_up_for_ever_is_given_up(
+def test_endless_lookup_ends_with_the_connect_timeout(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, None]], None],
-    make: Callable[[Settings, Any], Engine],
+    make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """Looking a name up counts as connecting, and nothing was sent."""
+    """Resolving a name counts as connecting, and nothing was sent."""
 
     async def once() -> None:
-        engine = make(Settings(guard=guard(80)), network(80, None))
+        engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
         with pytest.raises(AttemptTimeout) as caught:
             await engine.send(POST, "http://v.example/", LONG)
         assert not caught.value.may_have_been_processed
@@ -288,8 +289,8 @@ async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]
     assert "guard" == caught.value.path
 
 
-def test_a_refused_destination_says_nothing_of_a_vendor() -> None:
-    """It is not tried again, and no circuit opens on it."""
+def test_refused_destination_opens_no_circuit() -> None:
+    """A refused destination is not retried, and does not count against the vendor."""
     service = Service(
         "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
     )

@@ -1,4 +1,4 @@
-"""HashiCorp Vault: its logins, how long they hold, and what its answers mean."""
+"""HashiCorp Vault: logins, their lifetime, and the meaning of answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_file_without_a_token(
     awaited: bool,
     tmp_path: Path,
 ) -> None:
-    """A file that is not there, is empty or cannot be a token is told by its name only."""
+    """The error for a missing, empty or invalid token file shows only its name."""
     token = tmp_path / "token"
     if content is not None:
         token.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -85,7 +85,7 @@ def test_a_role_without_a_secret(awaited: bool) -> None:
 
 @EITHER
 def test_a_role_that_is_refused(awaited: bool) -> None:
-    """A wrong secret is told as that, with where to look."""
+    """A wrong role or secret is reported, with the place to check."""
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultAppRole("our-role", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as caught:
@@ -140,7 +140,7 @@ def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
 
 @EITHER
 def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
-    """Where Vault renews no more, or not for longer, a new login takes its place."""
+    """When Vault does not extend a token any more, a new login replaces it."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(awaited=awaited) as vault:
             vault.lab.renewable, vault.lab.longest = renewable, longest
@@ -208,7 +208,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_logins_do_not_show_themselves() -> None:
-    """Neither tokens nor secrets of roles are in a `repr`."""
+    """No `repr` shows tokens or secrets of roles."""
     shown = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
 
     assert SECRET not in shown

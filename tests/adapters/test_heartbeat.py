@@ -62,7 +62,7 @@ def gone(threads: set[threading.Thread]) -> bool:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
-    """One thread does it all, whatever goes wrong, and is there no longer than that."""
+    """One thread does all work despite errors, and ends when there is none."""
     work = Work(3, error=error)
     heart = Heartbeat(work, work.wanted, OFTEN)
     assert heart.able()
@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
-    """The end of the process waits for what is under way, and for nothing else."""
+    """At exit, the process waits only for work in progress."""
     work = Work(10**9)
     heart = Heartbeat(work, work.wanted, OFTEN)
     heart.stop()
@@ -161,7 +161,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
-    """The parent's goes on; the child has one of its own once it has work."""
+    """After a fork the parent's thread continues, and the child starts one when it has work."""
     work = Work(10**9)
     heart = Heartbeat(work, work.wanted, OFTEN)
     heart.wake()
@@ -179,7 +179,7 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
 
 
 def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interpreter that is about to end starts none, and the call that asks goes on."""
+    """During interpreter shutdown no thread is started, and the call continues."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -191,7 +191,7 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
 
 
 def test_a_process_ends_although_there_is_work() -> None:
-    """A keyed call in a thread that nobody waits for keeps no process alive, nor breaks its end."""
+    """A keyed call in a daemon thread neither keeps the process alive nor breaks its end."""
     program = """
         import threading, time
         from moorage import ConnectorManager, Service
@@ -225,7 +225,7 @@ def test_a_process_ends_although_there_is_work() -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
-    """In each loop that asks, in no caller's context, until there is nothing left to do."""
+    """A timer runs in each event loop that needs it, without the caller's context, while needed."""
     work = Work(3, error=error)
 
     async def main() -> None:
@@ -288,5 +288,5 @@ def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     ],
 )
 def test_where_threads_run(modules: dict[str, Any], expected: bool) -> None:
-    """Threads run everywhere but under a uWSGI that was not told to run them."""
+    """Threads run everywhere except under uWSGI without its `enable-threads` option."""
     assert expected == threads_may_run(modules)

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moorage.adapters.http.messages._http1 import (
-    AnswerReader,
     CutOff,
     Head,
     Limits,
     NotHttp,
+    ResponseReader,
     TooLarge,
     encode_head,
 )
@@ -32,8 +32,8 @@ EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 def read(
     pieces: Iterable[bytes], *, to_head: bool = False, limits: Limits = LIMITS, ends: bool = True
 ) -> tuple[Head | None, bytes, bool, bool]:
-    """Head, body, whether it is complete, and whether the connection can be used again."""
-    reader = AnswerReader(limits, to_head=to_head)
+    """Return head, body, whether it is complete, and whether the connection is reusable."""
+    reader = ResponseReader(limits, to_head=to_head)
     body = b""
     for piece in pieces:
         reader.feed(piece)
@@ -44,7 +44,7 @@ def read(
 
 
 def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
-    """The result or the exception of `read`, for comparison."""
+    """Return the result or the exception of `read`, for comparison."""
     try:
         return read(pieces, to_head=to_head)
     except (NotHttp, CutOff) as error:
@@ -66,8 +66,8 @@ def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
 # --- what a request looks like -----------------------------------------------
 
 
-def test_a_get_has_no_framing() -> None:
-    """A request without a body says who it is for, who sends it and what it understands."""
+def test_get_has_no_framing() -> None:
+    """A request without a body has Host, User-Agent and Accept-Encoding, and no length."""
     expected = (
         b"GET /a?b=c HTTP/1.1\r\nHost: vat.example:8080\r\nUser-Agent: moorage\r\n"
         b"Accept-Encoding: gzip, deflate\r\n\r\n"
@@ -76,12 +76,12 @@ def test_a_get_has_no_framing() -> None:
 
 
 def fields_of(request: Request) -> list[bytes]:
-    """The header lines that a request goes out with."""
+    """Return the header lines that are sent."""
     return encode_head(request, "/", "h").split(b"\r\n")[1:-2]
 
 
-def test_its_own_fields_go_out_as_they_are() -> None:
-    """The case, order and repetition of fields are kept, and ours only fill what is missing."""
+def test_fields_of_the_request_are_unchanged() -> None:
+    """Case, order and repetition of fields are kept; defaults are added for missing ones."""
     custom = [("X-b", "1"), ("x-A", "2"), ("X-b", "ÿ"), ("user-agent", "me"), ("HOST", "other")]
     request = Request.get("/", headers=[*custom, ("accept-encoding", "br")])
 
@@ -90,7 +90,7 @@ def test_its_own_fields_go_out_as_they_are() -> None:
 
 
 def test_range_requests_ask_for_identity() -> None:
-    """A range request asks for no compression."""
+    """A range request accepts no compression."""
     request = Request.get("/", headers={"Range": "bytes=0-9"})
 
     assert b"Accept-Encoding: identity" in fields_of(request)
@@ -111,7 +111,7 @@ def test_range_requests_ask_for_identity() -> None:
     ],
 )
 def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
-    """A known length is said, an unknown one is chunked, and what was said right stays."""
+    """A known length is announced, an unknown one is chunked, and a correct one is kept."""
     named = (b"content-length", b"transfer-encoding")
 
     assert framing == [line for line in fields_of(request_) if line.lower().startswith(named)]
@@ -127,10 +127,10 @@ def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> No
         ({"Transfer-Encoding": "chunked"}, BodyStream.of(list)),
     ],
 )
-def test_a_field_that_misframes_is_refused(
+def test_field_that_contradicts_the_body_is_refused(
     headers: dict[str, str], body: bytes | BodyStream
 ) -> None:
-    """No field can make two readers see the body's end in two places."""
+    """A field that announces another length than the body has is refused."""
     with pytest.raises(InvalidData, match="contradicts the body") as caught:
         encode_head(Request.post("/", headers=headers, body=body), "/", "h")
 
@@ -166,33 +166,33 @@ def test_a_field_that_misframes_is_refused(
         (b"HTTP/1.1 200 OK\nContent-Length: 1\n\na", b"a", True),
     ],
 )
-def test_the_body_ends_where_the_table_says(answer: bytes, body: bytes, reusable: bool) -> None:
-    """Each row of the module's table, and when the connection can carry another exchange."""
+def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
+    """Each row of the module's table, and whether the connection is reusable."""
     head, received, done, again = read([answer])
 
     assert (body, True, reusable) == (received, done, again)
     assert head is not None
 
 
-def test_the_answer_to_head_has_no_body() -> None:
-    """The response to HEAD has no body, whatever its headers say."""
+def test_response_to_head_has_no_body() -> None:
+    """A response to HEAD has no body, whatever its headers announce."""
     answer = OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     assert (b"", True, True) == read([answer], to_head=True)[1:]
 
 
-def test_a_head_is_kept_as_it_came() -> None:
-    """Status, reason, order, repetition and Latin-1 are kept, and a folded line is one value."""
+def test_head_is_unchanged() -> None:
+    """Status, reason, order, repetition and Latin-1 are kept; a folded line is one value."""
     answer = (
         b"HTTP/1.1 299 B\xe4 d\r\nX-b: 1\r\nSet-Cookie: a\r\nset-cookie:b \r\nEmpty:\r\n"
-        b"Folded: one\r\n \t two\r\n\tthree\r\nKeep-Alive: max=3, timeout=5\r\n\r\n"
+        b"Folded: one\r\n \t two\r\n\t\xa0three\r\nKeep-Alive: max=3, timeout=5\r\n\r\n"
     )
     pairs = (
         ("X-b", "1"),
         ("Set-Cookie", "a"),
         ("set-cookie", "b"),
         ("Empty", ""),
-        ("Folded", "one two three"),
+        ("Folded", "one two \xa0three"),
         ("Keep-Alive", "max=3, timeout=5"),
     )
     head = read([answer])[0]
@@ -219,6 +219,7 @@ def test_a_head_is_kept_as_it_came() -> None:
         (OK + b": x\r\n\r\n", "header field"),
         (OK + b" folded: x\r\n\r\n", "header field"),
         (OK + b"A: x\ry\r\n\r\n", "header field"),
+        (OK + b"A: x\r\n \ry\r\n\r\n", "header field"),
         (OK + b"A: x\x00y\r\n\r\n", "header field"),
         (OK + b"A: x\r\r\n\r\n", "header field"),
         (OK + b"Content-Length: 3, 4\r\n\r\n", "contradict"),
@@ -283,8 +284,8 @@ def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
         read([answer], ends=False)
 
 
-def test_a_body_without_limit_is_read() -> None:
-    """No limit is any number of bytes."""
+def test_body_without_limit_is_read() -> None:
+    """The limit None allows any size."""
     limits = Limits(head=2_000, fields=20, body=None)
 
     assert b"x" * 9_000 == read([OK + b"\r\n" + b"x" * 9_000], limits=limits)[1]
@@ -307,15 +308,15 @@ def test_a_body_without_limit_is_read() -> None:
         OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
     ],
 )
-def test_an_answer_that_ends_early_is_cut_off(answer: bytes) -> None:
-    """An end before the end is noticed wherever it comes."""
+def test_early_end_is_noticed(answer: bytes) -> None:
+    """A connection that ends before the response is complete cuts it off."""
     with pytest.raises(CutOff):
         read([answer])
 
 
-def test_silence_is_not_a_single_byte() -> None:
-    """Nothing at all is told from something that was cut off."""
-    reader = AnswerReader(LIMITS, to_head=False)
+def test_silent_until_the_first_byte() -> None:
+    """A reader is silent only until the first byte arrives."""
+    reader = ResponseReader(LIMITS, to_head=False)
     assert reader.silent
 
     reader.feed(EARLY)
@@ -334,8 +335,8 @@ framings = st.sampled_from(["length", "chunked", "close"])
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
-    """A valid answer, with what it holds: its head's fields and its body."""
+def valid_responses(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
+    """Valid responses, each with the lines of its fields and its body."""
     fields, chunks, framing = draw(headers), draw(bodies), draw(framings)
     body = b"".join(chunks)
     status = b"HTTP/1.1 %d Reason\r\n" % draw(st.sampled_from([200, 201, 404, 500]))
@@ -352,7 +353,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
 cuts = st.lists(st.integers(0, 1_000), max_size=12)
 
 
-@given(answers(), cuts)
+@given(valid_responses(), cuts)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
     """A written response is read back, in whatever chunks it comes."""
     sent, fields, body = answer
@@ -370,8 +371,8 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
-    """An answer in which something was changed, left out or put in."""
-    sent, _, _ = draw(answers())
+    """Responses in which something was changed, omitted or inserted."""
+    sent, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(sent)))
         end = start + draw(st.integers(0, 3))
@@ -386,8 +387,8 @@ def broken(draw: st.DrawFn) -> bytes:
 @example(OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_022 + b"\r\n", [1_070], False)
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
-def test_no_answer_depends_on_how_it_is_cut(sent: bytes, places: list[int], to_head: bool) -> None:
-    """Good or broken, an answer is the same whole, in pieces, and byte by byte."""
+def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
+    """A valid or broken response gives the same result whole, in pieces, and byte by byte."""
     whole = outcome([sent], to_head=to_head)
 
     assert whole == outcome(cut(sent, places), to_head=to_head)
@@ -395,7 +396,7 @@ def test_no_answer_depends_on_how_it_is_cut(sent: bytes, places: list[int], to_h
 
 
 @given(st.binary(max_size=200), cuts)
-def test_nothing_but_its_own_errors_comes_out(sent: bytes, places: list[int]) -> None:
-    """Any bytes at all are an answer, no answer, or cut off."""
+def test_arbitrary_bytes_raise_only_own_errors(sent: bytes, places: list[int]) -> None:
+    """Arbitrary bytes are a response, not HTTP, or cut off."""
     outcome(cut(OK + sent, places))
     outcome(cut(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))

@@ -1,4 +1,4 @@
-"""Host names with several addresses, of which some are silent: no address takes another's time."""
+"""Host names with several addresses: a silent address does not use up the time of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Blocking clients whose libraries connect for themselves."""
+    """Synchronous clients whose libraries make the connections."""
     made = CLIENTS[request.param]()
     yield made
     made.close()
@@ -38,7 +38,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long silent addresses were to be waited for; nobody does."""
+    """The seconds that each silent address was waited for, without waiting."""
     noted: list[float] = []
 
     class Socket(socket.socket):
@@ -71,7 +71,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_silent_addresses_leave_time_for_the_next(
     client: Any, waits: list[float], named: list[str]
 ) -> None:
-    """Each address is waited for in its part of the time, and the one that answers is reached."""
+    """Each address has its share of the time, and the one that responds is reached."""
     named += [*SILENT, "127.0.0.1"]
     with VendorServer() as vendor:
         vendor.respond(200)
@@ -86,7 +86,7 @@ def test_silent_addresses_leave_time_for_the_next(
 def test_silent_addresses_together_end_in_time(
     client: Any, waits: list[float], named: list[str]
 ) -> None:
-    """All addresses together are waited for no longer than the exchange may take."""
+    """All addresses together do not exceed the connect timeout."""
     named += SILENT
     with pytest.raises(AttemptTimeout):
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
@@ -95,17 +95,15 @@ def test_silent_addresses_together_end_in_time(
 
 
 def test_name_without_addresses_is_not_reached(client: Any, named: list[str]) -> None:
-    """A name that stands for nothing is told as a failed connection, and nothing was sent."""
+    """A name without addresses is a failed connection, and nothing was sent."""
     assert [] == named
     with pytest.raises(ConnectionFailed) as caught:
         client.send(Request.get("/"), "http://vendor.example/", Timeouts(total=LONG))
     assert not caught.value.may_have_been_processed
 
 
-def test_name_that_is_resolved_for_ever_ends_in_time(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The system bounds no look-up; the exchange does."""
+def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system has no timeout for resolving a name; the exchange does."""
     over = threading.Event()
 
     def look_up(*_: object) -> list[Any]:
@@ -122,7 +120,7 @@ def test_name_that_is_resolved_for_ever_ends_in_time(
 
 
 def test_connection_class_of_a_session_connects_itself() -> None:
-    """A session's connections that connect in their own way, such as by SOCKS, do so."""
+    """A session's own class of connections, such as for SOCKS, connects in its own way."""
     hosts: list[str] = []
 
     class Connection(HTTPConnection):

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 LARGE = bytes(300_000) + bytes(range(256)) * 300
 
 
-def bare(data: bytes) -> bytes:
-    """Deflate without its wrapper, as some vendors send it."""
+def deflate_without_header(data: bytes) -> bytes:
+    """Compress with deflate and no header, as some vendors do."""
     press = zlib.compressobj(wbits=-15)
     return press.compress(data) + press.flush()
 
 
 def inflate(coding: str, *pieces: bytes) -> bytes:
-    """The decompressed content of these chunks."""
+    """Return the decompressed content of these chunks."""
     decompressor = decompressor_for(Headers({"Content-Encoding": coding}))
     assert decompressor is not None
     content: list[bytes] = []
@@ -48,29 +48,29 @@ def inflate(coding: str, *pieces: bytes) -> bytes:
         ("gzip", gzip.compress),
         ("X-GZIP", gzip.compress),
         ("deflate", zlib.compress),
-        ("Deflate", bare),
+        ("Deflate", deflate_without_header),
         ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
         ("gzip", lambda data: gzip.compress(data) + bytes(9)),
         ("gzip", lambda data: gzip.compress(data) + bytes(9) + gzip.compress(b"")),
         ("deflate", lambda data: zlib.compress(data) + bytes(9)),
         ("gzip, gzip", lambda data: gzip.compress(gzip.compress(data))),
         ("deflate, identity, gzip", lambda data: gzip.compress(zlib.compress(data))),
-        ("gzip, deflate", lambda data: bare(gzip.compress(data))),
+        ("gzip, deflate", lambda data: deflate_without_header(gzip.compress(data))),
         ("gzip, gzip, gzip", lambda data: gzip.compress(gzip.compress(gzip.compress(data)))),
     ],
 )
-def test_compression_is_undone(
+def test_bodies_are_decompressed(
     coding: str, compress: Callable[[bytes], bytes], content: bytes
 ) -> None:
-    """Whole or byte by byte, each form that vendors send becomes the content again."""
+    """Each coding that vendors use is decompressed, whole or byte by byte."""
     packed = compress(content)
 
     assert content == inflate(coding, packed)
     assert content == inflate(coding, *(bytes([byte]) for byte in packed))
 
 
-def test_codings_of_two_fields_are_undone_in_turn() -> None:
-    """Codings that are listed in two fields count as one list."""
+def test_codings_of_two_fields_are_one_list() -> None:
+    """Codings in two fields count as one list, and the last is decompressed first."""
     twice = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
     decompressor = decompressor_for(twice)
     assert decompressor is not None
@@ -79,8 +79,8 @@ def test_codings_of_two_fields_are_undone_in_turn() -> None:
     assert b"content" == decompressor.take()
 
 
-def test_nothing_compressed_is_nothing() -> None:
-    """An empty body has no compressed form, and needs none."""
+def test_empty_body_needs_no_compressed_form() -> None:
+    """An empty body need not have a compressed form."""
     assert b"" == inflate("gzip")
     assert b"" == inflate("deflate", b"")
 
@@ -96,7 +96,7 @@ def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], f
     forms: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
         "deflate": zlib.compress,
-        "bare": bare,
+        "bare": deflate_without_header,
     }
     packed = forms[form](content)
     edges = [0, *sorted({place % (len(packed) + 1) for place in places}), len(packed)]
@@ -124,7 +124,7 @@ def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], f
     ids=lambda value: value if isinstance(value, str) else "bytes",
 )
 def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) -> None:
-    """A body that is not in its stated coding is refused."""
+    """A body that does not have its stated coding is refused."""
     with pytest.raises(NotHttp, match=words):
         inflate(coding, packed)
 
@@ -142,5 +142,5 @@ def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) 
     ],
 )
 def test_unknown_codings_are_left_alone(fields: list[tuple[str, str]]) -> None:
-    """A body in a coding that we do not know is returned unchanged."""
+    """A body with an unknown coding is returned unchanged."""
     assert decompressor_for(Headers(fields)) is None

@@ -19,9 +19,9 @@ from moorage.domain.http.transport import Proxy
 from moorage.errors import ConnectionFailed, LocalFailure
 from moorage.testing.kits._http_lab import Threaded
 from moorage.testing.sandboxes.email.smtp import SmtpSandbox
-from tests.adapters import http_modes, lent_clients, pyreqwest_modes
+from tests.adapters import borrowed_clients, http_modes, pyreqwest_modes
 from tests.adapters.http_modes import GET, LONG, in_loop
-from tests.vendors.email_labs import smtp_vendor
+from tests.vendors.email_sandboxes import smtp_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,12 +36,12 @@ def _threaded(kind: Callable[..., object]) -> AsyncHttpClient:
 
 
 CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
-    "stdlib": http_modes.plainly,
+    "stdlib": http_modes.sync_in_threads,
     "stdlib async": AsyncStdlibHttpClient,
-    "pyreqwest": pyreqwest_modes.plainly,
+    "pyreqwest": pyreqwest_modes.sync_in_threads,
     "pyreqwest async": AsyncPyreqwestHttpClient,
-    **{name: partial(_threaded, kind) for name, kind in lent_clients.PLAIN.items()},
-    **{f"{name} async": kind for name, kind in lent_clients.AWAITED.items()},
+    **{name: partial(_threaded, kind) for name, kind in borrowed_clients.SYNC.items()},
+    **{f"{name} async": kind for name, kind in borrowed_clients.ASYNC.items()},
 }
 
 

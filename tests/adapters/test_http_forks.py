@@ -31,14 +31,14 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot f
 
 
 def answered(received: Received) -> Behaviour:
-    """The vendor: it says what it was asked for, or nothing at all."""
+    """The vendor: responds with the path of the request, or not at all."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     return Behaviour(body=received.path.encode())
 
 
 def check(history: list[dict[str, Any]]) -> None:
-    """Each call got its own answer, or ended in time."""
+    """Check that each call received its own response, or timed out."""
     silent = [call for call in history if call["path"] == "/silent"]
     others = [call for call in history if call["path"] != "/silent"]
     assert silent
@@ -49,8 +49,8 @@ def check(history: list[dict[str, Any]]) -> None:
 
 @forks
 @pytest.mark.parametrize("client", CLIENTS)
-def test_parent_children_and_pools_go_on(client: str) -> None:
-    """After a fork at any moment both processes work, and no connection is shared."""
+def test_parent_children_and_pools_continue(client: str) -> None:
+    """After a fork both processes work, and share no connection."""
     with VendorServer() as vendor:
         vendor.always(answered)
         output = subprocess.run(
@@ -95,7 +95,7 @@ def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
 
 
 def listening(server: subprocess.Popen[str]) -> str:
-    """Where the server says it listens."""
+    """Return the address that the server listens at."""
     text = ""
     for line in server.stderr or ():
         text += line
@@ -106,8 +106,8 @@ def listening(server: subprocess.Popen[str]) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
 @pytest.mark.parametrize("client", CLIENTS)
-def test_workers_of_a_preforking_server_go_on(client: str, tmp_path: Path) -> None:
-    """Workers forked from a process that has used the client work, on connections of their own."""
+def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> None:
+    """Workers that were forked after a call work, with their own connections."""
     pytest.importorskip("gunicorn")
     with VendorServer() as vendor:
         vendor.always(answered)

@@ -1,4 +1,4 @@
-"""Going through a proxy, and what the environment says of one."""
+"""Proxies, and the environment variables that name them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HIDDEN = "h1dden"
 
 @both
 async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> None:
-    """A connection to a proxy is used again, but only for the vendor it was made for."""
+    """A connection to a proxy is reused for the same vendor only."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))
         client = make(proxy=proxy.url)
@@ -67,8 +67,10 @@ async def test_own_proxy_authorization_is_kept(make: Make) -> None:
     ],
 )
 @both
-async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, message: str | None) -> None:
-    """A user without a password, or the other way round, is told as it is."""
+async def test_user_or_password_alone_is_sent(
+    make: Make, proxy: Proxy, message: str | None
+) -> None:
+    """A user without a password, or a password without a user, is sent."""
     with VendorServer() as server:
         server.always(Behaviour(204))
         there = Proxy(url=server.url, username=proxy.username, password=proxy.password)
@@ -83,7 +85,7 @@ async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, message: st
 
 
 @both
-async def test_a_tunnel_is_used_again_while_it_stands(make: Make) -> None:
+async def test_tunnel_is_reused_while_open(make: Make) -> None:
     """TLS within TLS is kept, and replaced when the vendor has closed it."""
     server, authority = tls_pem()
     with (
@@ -104,8 +106,8 @@ async def test_a_tunnel_is_used_again_while_it_stands(make: Make) -> None:
 
 
 @both
-async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path: Path) -> None:
-    """A proxy that asks for our certificate is not shown it, though a vendor would be."""
+async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path: Path) -> None:
+    """A proxy does not get the client certificate, even if it requests one."""
     certificate, key = certificate_files(tmp_path)
     asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     asking.load_cert_chain(certificate, key)
@@ -146,7 +148,7 @@ async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path:
 async def test_proxy_errors_name_the_proxy(
     make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
 ) -> None:
-    """The error names the proxy and its answer."""
+    """The error names the proxy and its status."""
     with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
         client = make(proxy=proxy.url)
         with pytest.raises(ConnectionFailed, match=words) as caught:
@@ -160,8 +162,8 @@ async def test_proxy_errors_name_the_proxy(
 
 
 @both
-async def test_a_vendor_may_say_the_same(make: Make) -> None:
-    """Without a proxy, or through a tunnel, 407 is an answer like others."""
+async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
+    """Without a proxy, or through a tunnel, 407 is a response like others."""
     server, authority = tls_pem()
     for tls in (None, server):
         with VendorServer(tls=tls) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
@@ -217,8 +219,8 @@ async def test_no_frame_shows_proxy_credentials(
 
 @pytest.mark.parametrize("value", ["socks5://p", "p:1"])
 @both
-async def test_a_proxy_that_is_none_is_refused(make: Make, value: str) -> None:
-    """A client is not made with a proxy that it could not use."""
+async def test_invalid_proxy_is_refused(make: Make, value: str) -> None:
+    """A client with an invalid proxy is not created."""
     with pytest.raises(ConfigurationError, match="proxy"):
         make(proxy=value)
 

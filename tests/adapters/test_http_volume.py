@@ -27,12 +27,12 @@ _PIECE: Final = bytes(65_536)
 
 
 class Flood(BaseHTTPRequestHandler):
-    """Gives as many bytes as the path says, and counts those it is given."""
+    """A server that sends as many bytes as the path names, and counts those it receives."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Give."""
+        """Send the bytes."""
         size = int(self.path[1:])
         self.send_response(200)
         self.send_header("Content-Length", str(size))
@@ -41,7 +41,7 @@ class Flood(BaseHTTPRequestHandler):
             self.wfile.write(_PIECE)
 
     def do_PUT(self) -> None:
-        """Count."""
+        """Count the bytes."""
         left = count = int(self.headers["Content-Length"])
         while left:
             left -= len(self.rfile.read(min(left, len(_PIECE))))
@@ -52,12 +52,12 @@ class Flood(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(name="flood")
 def _flood() -> Iterator[str]:
-    """The URL of a server with much to give."""
+    """The URL of such a server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Flood) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -29,7 +29,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Two ends of a connection that never blocks."""
+    """Two connected sockets that do not block."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
@@ -39,7 +39,7 @@ def pair() -> Iterator[Pair]:
 
 
 def watches() -> list[Watch]:
-    """Each way of waiting."""
+    """Run a test with each kind of watch."""
     return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
 
 
@@ -86,7 +86,7 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
 
 
 @in_loop
-async def test_old_alarm_does_not_wake_a_later_wait(pair: Pair) -> None:
+async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
     """A deadline that was not reached does not affect the next wait."""
     ours, theirs = pair
     loop = asyncio.get_running_loop()
@@ -105,7 +105,7 @@ async def test_old_alarm_does_not_wake_a_later_wait(pair: Pair) -> None:
 
 
 @in_loop
-async def test_alarms_do_not_accumulate(pair: Pair) -> None:
+async def test_timers_do_not_accumulate(pair: Pair) -> None:
     """Many short waits beside a long one leave no extra timers."""
     ours, theirs = pair
     loop: Any = asyncio.get_running_loop()
@@ -156,8 +156,8 @@ async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
 
 
 @in_loop
-async def test_a_socket_that_takes_a_closed_ones_number(pair: Pair) -> None:
-    """A new socket under an old number is watched as itself."""
+async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
+    """A new socket with the file number of a closed one is watched as a new one."""
     ours, _ = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -194,8 +194,8 @@ def test_watch_does_not_keep_its_loop_alive() -> None:
     assert gone() is None
 
 
-def test_where_there_is_no_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Systems without it wait by what their event loops have."""
+def test_reader_watch_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without epoll the event loop's readers and writers are used."""
 
     def missing(_: object) -> EpollWatch:
         raise AttributeError("epoll")

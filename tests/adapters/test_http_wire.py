@@ -38,7 +38,7 @@ ways = pytest.mark.parametrize("wait", [_http_wait.by_poll, _http_wait.by_select
 
 @pytest.fixture(name="pair")
 def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two sockets that are connected."""
+    """Two connected sockets."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         door.listen()
@@ -87,16 +87,16 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
         run(flow())
 
 
-def test_threads_are_in_one_place() -> None:
-    """Every thread can use every connection, and that place is never gone."""
+def test_threads_share_connections() -> None:
+    """All threads share connections, which outlive each of them."""
     assert not Threads().gone(None)
 
 
 # --- forking -----------------------------------------------------------------
 
 
-def test_a_child_has_connections_of_its_own() -> None:
-    """After a fork, parent and child do not share a connection, and the parent's still stands."""
+def test_forked_child_has_its_own_connections() -> None:
+    """After a fork parent and child share no connection, and the parent's stays open."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
@@ -125,8 +125,8 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 # --- TLS ---------------------------------------------------------------------
 
 
-def test_the_default_trusts_whom_the_system_trusts() -> None:
-    """Certificates and names are verified, old versions refused, and a cut is no end."""
+def test_default_context_verifies() -> None:
+    """The default context verifies certificates and names, and refuses old versions and cuts."""
     context = http_context(Tls())
 
     assert ssl.CERT_REQUIRED is context.verify_mode
@@ -157,10 +157,10 @@ def _old() -> ssl.SSLContext:
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 @pytest.mark.parametrize("context", [_careless, _blind, _old])
-def test_a_context_that_trusts_anybody_is_refused(
+def test_unverified_context_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:
-    """Verification is not switched off in a context, where nobody says why."""
+    """An `ssl_context` that does not verify certificates is refused."""
     with pytest.raises(ConfigurationError, match="The ssl_context") as caught:
         kind(ssl_context=context())
 
@@ -177,8 +177,8 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
 
 
 @both
-async def test_a_connection_with_tls_is_used_again_while_it_stands(make: Make) -> None:
-    """Idle connections with TLS are kept, and replaced when the vendor has closed them."""
+async def test_tls_connection_is_reused_while_open(make: Make) -> None:
+    """An idle TLS connection is reused, and replaced when the vendor has closed it."""
     server, trusting = tls_pair()
     async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -206,8 +206,8 @@ async def test_closing_ends_a_read_through_tls(make: Make) -> None:
 
 
 @both
-async def test_a_cut_is_no_end(make: Make) -> None:
-    """Where the connection's end is the body's, only an end that was said in TLS counts."""
+async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
+    """If a body ends with its connection, it is complete only after TLS's close notification."""
     server, trusting = tls_pair()
     trusting.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
@@ -217,7 +217,7 @@ async def test_a_cut_is_no_end(make: Make) -> None:
 
 
 class _OtherSide(Threads):
-    """A network with the other side of one connection in it, moved when ours waits."""
+    """A network that contains the peer, which acts whenever our side waits."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._sock = sock
@@ -225,26 +225,26 @@ class _OtherSide(Threads):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def readable(self, sock: socket.socket, until: float) -> None:
-        """Move until ours may go on."""
+        """Let the peer act until our side can continue."""
         self.shake_hands()
         self.flush()
         await super().readable(sock, until)
 
     def shake_hands(self) -> None:
-        """Go on with the handshake by what came, if anything did."""
+        """Continue the handshake with the bytes that arrived."""
         with contextlib.suppress(BlockingIOError):
             self._incoming.write(self._sock.recv(65_536, socket.MSG_DONTWAIT))
         with contextlib.suppress(ssl.SSLWantReadError):
             self.tls.do_handshake()
 
     def flush(self) -> None:
-        """Send what is to be sent."""
+        """Send the pending bytes."""
         self._sock.sendall(self._outgoing.read())
 
 
 @pytest.fixture(name="ends")
 def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
-    """Both ends of a connection with TLS, whose tickets have not been read."""
+    """Return both ends of a TLS connection whose tickets have not been read."""
     server, trusting = tls_pair()
     ours, theirs = pair
     ours.setblocking(False)
@@ -262,8 +262,8 @@ def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]
     assert not wire.stale()
 
 
-def test_something_unasked_makes_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
-    """An answer without a request is not kept for the next request."""
+def test_unrequested_bytes_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
+    """A response without a request is not taken for the next response."""
     wire, other = ends
     other.tls.write(b"unasked")
     other.flush()

@@ -131,7 +131,7 @@ def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
 
 @EITHER
 def test_applications_are_apart(awaited: bool) -> None:
-    """Two applications of one user have passwords of their own."""
+    """Two applications of one user have separate passwords."""
     ring = Ring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
     other = provider_of(ring, awaited=awaited)
@@ -171,7 +171,7 @@ def test_keyring_errors_become_ours(
     message: str,
     awaited: bool,
 ) -> None:
-    """Any exception of a keyring becomes one of ours, unquoted."""
+    """Every exception of a keyring becomes an error of moorage without the original text."""
     ring = Ring()
     ring.error = error
     provider = provider_of(ring, awaited=awaited)
@@ -183,7 +183,7 @@ def test_keyring_errors_become_ours(
 
 @EITHER
 def test_a_machine_without_a_keyring(awaited: bool) -> None:
-    """A server has none, and is told to keep credentials elsewhere."""
+    """On a machine without a keyring, the error names other places for credentials."""
     with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
         ask(provider_of(NONE(), awaited=awaited), "get", *OWNER)
 

@@ -41,7 +41,7 @@ def test_conforms_when_threads_switch_often() -> None:
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """Wherever a signal strikes a caller, it is in if it was told so, and is not if it was not."""
+    """An interrupted caller has a slot exactly if it was told so."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],
@@ -72,7 +72,7 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
 
 
 def test_more_places_let_everybody_in() -> None:
-    """When a name gets more places, those in line come in without anybody going out."""
+    """When a name gets more slots, waiting callers are admitted at once."""
     locks = ThreadLocks()
     locks.acquire("a", object(), places=1, queue=0, timeout=0)
     inside = threading.Barrier(5)

@@ -53,7 +53,7 @@ def test_a_place_may_be_given_back_in_another_thread() -> None:
 
 
 def test_serves_one_event_loop_after_another() -> None:
-    """Locks outlive an event loop, and keep what was taken in it."""
+    """Locks survive an event loop, and keep the slots taken in it."""
     locks = AsyncioLocks()
 
     async def take() -> list[bool]:

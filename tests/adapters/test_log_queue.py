@@ -88,7 +88,7 @@ def test_entries_beyond_the_bound_are_lost_counted_and_told() -> None:
 
 
 def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
-    """Where warnings are errors, `write` returns all the same, and the log has the notice."""
+    """If warnings are errors, `write` still returns, and the notice is logged."""
     queue = LogQueue(Table().insert, "here", max_waiting=1, threads=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -99,7 +99,7 @@ def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixt
 
 
 def test_entries_wait_while_the_table_is_away() -> None:
-    """They are written in their order when it is back."""
+    """Entries that wait for the table are written in their order when it is back."""
     table = Table()
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)
@@ -112,6 +112,21 @@ def test_entries_wait_while_the_table_is_away() -> None:
     queue.flush()
 
     assert (ids(1, 2, 3), 0) == (table.ids, queue.lost)
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_refused_batch_waits_as_a_whole(number: int) -> None:
+    """A batch that is refused is put back as a whole, however full the queue is."""
+    table = Table()
+    table.away = True
+    queue = LogQueue(table.insert, "here", max_waiting=9, threads=False)
+    _fill(queue, number)
+    with pytest.raises(StorageUnavailable):
+        queue.flush()
+    table.away = False
+    queue.flush()
+
+    assert (ids(*range(number)), 0) == (table.ids, queue.lost)
 
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
@@ -134,7 +149,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
 
 
 def test_an_unfit_entry_holds_up_no_other() -> None:
-    """It is found by halves, counted and told; the others are written."""
+    """A batch is halved until the invalid entry is found, which is counted and reported."""
     table = Table()
     table.unfit = entry(4).id
     queue = LogQueue(table.insert, "here", threads=False)

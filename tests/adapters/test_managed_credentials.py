@@ -56,7 +56,7 @@ def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
 LOGS_IN = pytest.mark.parametrize(
     "face",
     [(kind, awaited) for kind in TOKENS for awaited in (False, True)],
-    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+    ids=lambda kind: f"{kind[0]}, awaited" if kind[1] else kind[0],
     indirect=True,
 )
 EACH = pytest.mark.parametrize("kind", LABS)
@@ -103,7 +103,7 @@ def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
 
 
 def hidden(error: BaseException) -> None:
-    """No secret is in an error, in what it came from, or in a frame that either came through."""
+    """No secret is in an error, in its causes, or in a traceback frame."""
     assert [] == [path for path, text in shown(error, "error") if SECRET in text]
 
 
@@ -143,7 +143,7 @@ def test_rotated_credentials_are_shared(face: Face) -> None:
 
 
 def test_a_refresh_looks_again(face: Face) -> None:
-    """Without a way to renew, what somebody has replaced is given, and else is not renewed."""
+    """Without a renewal function, a credential replaced elsewhere is read again."""
     name = NAMED[face.lab.kind][1]
     face.lab.put(name, "old")
     provider = face.provider()
@@ -346,14 +346,14 @@ def test_a_manager_that_is_down(face: Face, status: int) -> None:
     ],
 )
 def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
-    """Something else that answers with success is not believed."""
+    """A successful answer of an unrelated server is refused."""
     face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         face.ask(face.provider().get, *OWNER)
 
 
 def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
-    """A secret that is not where it belongs in an answer is not believed either."""
+    """An answer without the secret in its place is refused."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
@@ -362,7 +362,7 @@ def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
 
 
 def test_a_manager_that_sends_elsewhere(face: Face) -> None:
-    """A redirection is not followed with a secret in hand, and is no outage."""
+    """A redirect is not followed with a secret, and does not count as an outage."""
     provider = face.provider()
     face.ask(provider.has, *OWNER)
     face.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError
@@ -15,11 +15,12 @@ from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
 from moorage.adapters.concurrency.forking import start_afresh
 from moorage.testing import VirtualClock, cache_conformance, name_of
 from moorage.testing.kits.cache_conformance import entry
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
 def test_conforms(check: cache_conformance.Check) -> None:
-    """It does what every cache must do."""
+    """The cache passes the conformance kit."""
     check(MemoryCache)
 
 
@@ -50,7 +51,7 @@ def test_least_recently_used_entry_is_dropped() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """It takes no more than it was given, and gives back what it takes no more."""
+    """The cache never exceeds its size, and frees the size of removed entries."""
     cache = MemoryCache(max_bytes=2 * SIZE)
     put(cache, "a", 1)
     put(cache, "b", 2)
@@ -87,7 +88,7 @@ def test_nothing_is_kept_past_its_time() -> None:
 
 
 def test_a_trace_that_had_to_go() -> None:
-    """Where it cannot tell any more what has changed, it keeps nothing of what was under way."""
+    """If the mark of a change was dropped, no answer requested before is stored."""
     cache = MemoryCache(max_entries=2)
     before = cache.look("a").mark
     cache.forget("a")
@@ -104,11 +105,11 @@ def test_a_trace_that_had_to_go() -> None:
     ),
     st.integers(1, 4),
 )
-@settings(max_examples=200)
+@examples(200)
 def test_nothing_older_than_the_last_change_is_kept(
     steps: list[tuple[str, str]], entries: int
 ) -> None:
-    """Under any order of steps and any pressure, what changed since a look bars what it led to."""
+    """In any order of steps, no answer that was requested before a change is stored."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
     changed: dict[str, bool] = {}
@@ -128,7 +129,7 @@ def test_nothing_older_than_the_last_change_is_kept(
 
 
 def test_a_child_begins_with_nothing() -> None:
-    """A forked child has a cache of its own, whatever its parent was in the middle of."""
+    """A forked child has an empty cache, whatever its parent was doing."""
     cache = MemoryCache()
     put(cache, "a", 1)
 
@@ -139,7 +140,7 @@ def test_a_child_begins_with_nothing() -> None:
     assert put(cache, "a", 1)
 
 
-def test_both_faces_may_share_one() -> None:
+def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
     """The cache of plain callers serves tasks too."""
     shared = MemoryCache()
     put(shared, "a", 1)

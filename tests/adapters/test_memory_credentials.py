@@ -55,7 +55,7 @@ def test_other_values_are_refused(new: object) -> None:
 
 
 def test_a_renewal_must_give_a_credential() -> None:
-    """A renewal that gives nothing has failed, and what there is stays."""
+    """A renewal that returns no credential fails, and the old one stays."""
 
     def renew(*_: object) -> Credentials:
         return cast("Credentials", None)
@@ -94,7 +94,7 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 def test_a_failure_says_when_to_come_back(
     error: Exception, expected: tuple[bool, datetime | None]
 ) -> None:
-    """A failed renewal may be tried again when what it failed with may be."""
+    """A failed renewal passes on the retry time of its cause."""
 
     def renew(*_: object) -> Credentials:
         raise error
@@ -134,7 +134,7 @@ class Interrupted(BaseException):
 
 
 def test_an_interrupted_renewal_is_taken_over() -> None:
-    """When the one who renews is interrupted, one of those who wait renews instead."""
+    """If the renewing caller is interrupted, a waiting one renews instead."""
     begun, renewals, results = threading.Event(), list[str](), list[object]()
 
     def renew(*_: object) -> Credentials:
@@ -161,7 +161,7 @@ def test_an_interrupted_renewal_is_taken_over() -> None:
 
 
 def test_a_child_does_not_wait_for_its_parent() -> None:
-    """A renewal that was under way when a child was forked is none of the child's."""
+    """A renewal in progress during a fork does not block the child."""
     renewals: list[int] = []
 
     def renew(*_: object) -> Credentials:

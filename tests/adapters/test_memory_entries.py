@@ -17,7 +17,7 @@ from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_webhooks(check: inbox_conformance.Check) -> None:
-    """It does what every store of webhooks must."""
+    """The inbox passes the conformance kit."""
     check(MemoryInbox)
 
 
@@ -29,7 +29,7 @@ def test_webhooks_awaited(check: inbox_conformance.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_calls(check: outbox_conformance.Check) -> None:
-    """It does what every store of calls must."""
+    """The outbox passes the conformance kit."""
     check(MemoryOutbox)
 
 

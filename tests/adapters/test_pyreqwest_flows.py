@@ -26,13 +26,13 @@ PATIENT = Timeouts(total=600)
 
 
 def resident() -> int:
-    """MiB that this process has in memory."""
+    """Return the MiB of memory that this process uses."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // MEBIBYTE
 
 
 class Sink:
-    """A vendor in a process of its own, which takes and gives as much as it is asked to."""
+    """A vendor in its own process, which receives and sends as many bytes as requested."""
 
     def __enter__(self) -> str:
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -71,7 +71,7 @@ class Sink:
 
 
 def pieces() -> Iterator[bytes]:
-    """As much as the vendor takes."""
+    """Yield the number of bytes that the vendor receives."""
     for _ in range(MUCH * 16):
         yield bytes(65_536)
 
@@ -107,7 +107,7 @@ STATUS_200 = b"\x88"
 
 
 class Http2Server:
-    """A vendor that speaks as much of HTTP/2 as it takes to be answered."""
+    """A minimal HTTP/2 server."""
 
     def __init__(self) -> None:
         self.spoken: list[str | None] = []
@@ -144,7 +144,7 @@ class Http2Server:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """A frame of HTTP/2 (RFC 9113, 4.1)."""
+    """Return a frame of HTTP/2 (RFC 9113, 4.1)."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
@@ -157,7 +157,7 @@ def read_frame(file: Any) -> tuple[int, int]:
 
 
 @both
-async def test_http2_is_spoken(make: Make) -> None:
+async def test_http2_exchanges_share_a_connection(make: Make) -> None:
     """With `http2`, exchanges with a vendor that offers it share one connection."""
     server = Http2Server()
     with server as url:

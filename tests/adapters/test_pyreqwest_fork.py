@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage.adapters.http.pyreqwest._clients import Clients, Forked, _uses, blocking, suspending
+from moorage.adapters.http.connections._settings import ConnectionSettings
+from moorage.adapters.http.pyreqwest._clients import (
+    Clients,
+    Forked,
+    _uses,
+    async_builder,
+    sync_builder,
+)
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
-from moorage.adapters.http.stdlib._engine import Settings
 from moorage.domain.http.requests import BodyStream, Request
 from moorage.domain.values.installation import install
-from moorage.errors import ConfigurationError, VendorFailed
+from moorage.errors import ConfigurationError, LocalFailure, VendorFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_modes import GET, LONG, Make
@@ -46,7 +52,7 @@ def vendor() -> Iterator[VendorServer]:
 
 @contextmanager
 def as_in_a_child() -> Generator[None, None, None]:
-    """As it is where another process has used pyreqwest first; what runs here is measured."""
+    """Act as in a process that was forked after pyreqwest was used; in-process, for coverage."""
     first = dict(_uses)
     _uses["pid"] = -1
     try:
@@ -57,8 +63,8 @@ def as_in_a_child() -> Generator[None, None, None]:
 
 
 @both
-async def test_the_standard_library_takes_its_place(make: Make, vendor: VendorServer) -> None:
-    """From the first call on that finds it out, everything is done by the other client."""
+async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
+    """From the first call in a forked process on, the standard library is used."""
     client = make(max_connections=7)
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -84,24 +90,37 @@ async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer)
         await client.close()
 
 
+@both
+async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: VendorServer) -> None:
+    """A client that was closed before the fork sends nothing by the standard library either."""
+    client = make()
+    await client.close()
+    with (
+        as_in_a_child(),
+        pytest.warns(RuntimeWarning, match="was forked"),
+        pytest.raises(LocalFailure, match="is closed"),
+    ):
+        await client.send(GET, vendor.url, LONG)
+
+
 def test_refused_runtime_means_a_fork() -> None:
     """If pyreqwest refuses to start, the process counts as forked."""
 
     def refuse() -> None:
         raise RuntimeError("A runtime was initialized before fork()")
 
-    clients = Clients(refuse, Settings(), None, http2=False)
+    clients = Clients(refuse, ConnectionSettings(), None, http2=False)
     with pytest.raises(Forked):
         clients.find(None, None, proxied=False)
 
 
-@pytest.mark.parametrize("builder", [blocking, suspending])
+@pytest.mark.parametrize("builder", [async_builder, sync_builder])
 def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
     """A child whose parent had loaded pyreqwest does not start it."""
 
     def ask() -> object:
         try:
-            Clients(builder, Settings(), None, http2=False).enter()
+            Clients(builder, ConnectionSettings(), None, http2=False).enter()
         except Forked:
             return "refused"
         return "entered"
@@ -122,8 +141,8 @@ def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPa
     assert install("pyreqwest") == caught.value.remedy
 
 
-def test_making_a_client_does_not_load_it() -> None:
-    """A process that has made clients and called nobody may fork as it likes."""
+def test_creating_a_client_does_not_load_pyreqwest() -> None:
+    """A process that has created clients and sent nothing may fork."""
     code = (
         "import sys\n"
         "from moorage import Proxy, Tls\n"
@@ -140,8 +159,8 @@ def test_making_a_client_does_not_load_it() -> None:
     assert "False" == output.stdout.strip()
 
 
-def test_a_child_does_without(vendor: VendorServer) -> None:
-    """In a child of a process that has used it, the standard library serves, and says so once."""
+def test_forked_child_falls_back(vendor: VendorServer) -> None:
+    """A child of a process that used pyreqwest uses the standard library, and warns once."""
     client = PyreqwestHttpClient(max_connections=7)
     client.send(GET, vendor.url, LONG)
 
@@ -160,12 +179,12 @@ def test_a_child_does_without(vendor: VendorServer) -> None:
 
     assert ([200, 200], 200, b"x" * 99, 7, False) == (sent, status, body, limit, tells_no_idle)
     (message,) = messages
-    assert "PyreqwestHttpClient was forked" in message
+    assert message.startswith("PyreqwestHttpClient cannot use pyreqwest in this process")
     assert 200 == client.send(GET, vendor.url, LONG).status
 
 
-def test_a_child_streams_without(vendor: VendorServer) -> None:
-    """A child whose first exchange is streamed does without, too, and keeps to the limits."""
+def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
+    """A child whose first exchange is a stream falls back too, with the same limits."""
     client = PyreqwestHttpClient(max_body=50)
     client.open(GET, vendor.url, LONG).close()
 
@@ -183,8 +202,8 @@ def test_a_child_streams_without(vendor: VendorServer) -> None:
     assert b"x" * 99 == in_a_child(ask)
 
 
-def test_a_warning_that_is_an_error_breaks_no_call(vendor: VendorServer) -> None:
-    """Where warnings are errors, a call in a child goes on all the same."""
+def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
+    """If warnings are errors, a call in a forked child still succeeds."""
     client = PyreqwestHttpClient()
     client.send(GET, vendor.url, LONG)
 
@@ -196,8 +215,8 @@ def test_a_warning_that_is_an_error_breaks_no_call(vendor: VendorServer) -> None
     assert 200 == in_a_child(ask)
 
 
-def test_a_child_does_without_in_a_loop(vendor: VendorServer) -> None:
-    """The asynchronous client does as the blocking one."""
+def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
+    """The asynchronous client falls back like the synchronous one."""
     client, other = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
     asyncio.run(_ask(client, vendor.url))
 
@@ -244,7 +263,7 @@ def test_fork_before_loading_is_allowed(vendor: VendorServer, before: str, expec
         f"{before}"
         "if not os.fork():\n"
         "    client.send(Request.get('/'), sys.argv[1], Timeouts(total=20))\n"
-        "    print('moorage.adapters.http.stdlib.client' in sys.modules, flush=True)\n"
+        "    print(client.statistics().idle is not None, flush=True)\n"
         "    os._exit(0)\n"
         "os.wait()\n"
     )

@@ -16,7 +16,7 @@ BEYOND_IT = {
     "a_connection_that_ended_is_replaced": "pyreqwest notices an end a moment late",
     "cancelling_closes_the_connection": "pyreqwest cannot break off what has no answer yet",
 }
-"""What pyreqwest cannot do; `test_pyreqwest_limits` has what is done instead."""
+"""The checks that pyreqwest cannot pass; `test_pyreqwest_limits` tests what happens instead."""
 
 CHECKS = [check for check in kit.CHECKS if name_of(check) not in BEYOND_IT]
 ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEYOND_IT]
@@ -24,7 +24,7 @@ ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEY
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The blocking client keeps the contract of its port."""
+    """The synchronous client keeps the contract of its port."""
     check(PyreqwestHttpClient)
 
 
@@ -36,19 +36,19 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """The blocking client gives its one connection to one caller after another."""
+    """Callers of a synchronous client with one connection use it one after another."""
     check(lambda: PyreqwestHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """The asynchronous client gives its one connection to one caller after another."""
+    """Callers of an asynchronous client with one connection use it one after another."""
     asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
 def test_conforms_to_tls_settings(check: kit.TrustCheck) -> None:
-    """The blocking client follows the TLS settings."""
+    """The synchronous client follows the TLS settings."""
     check(lambda tls: PyreqwestHttpClient(tls=tls))
 
 
@@ -59,12 +59,12 @@ def test_conforms_to_tls_settings_asynchronously(check: kit.AsyncTrustCheck) -> 
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
-def test_goes_through_a_proxy(check: kit.ProxyCheck) -> None:
-    """The blocking client goes through the proxy that it is told."""
+def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
+    """The synchronous client sends through a proxy."""
     check(lambda proxy, tls: PyreqwestHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
-def test_goes_through_a_proxy_asynchronously(check: kit.AsyncProxyCheck) -> None:
-    """The asynchronous client goes through the proxy that it is told."""
+def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
+    """The asynchronous client sends through a proxy."""
     asyncio.run(check(lambda proxy, tls: AsyncPyreqwestHttpClient(proxy=proxy, tls=tls)))

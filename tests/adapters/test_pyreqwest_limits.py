@@ -1,4 +1,4 @@
-"""Where pyreqwest ends: what is refused, what is bounded here, and what is done instead."""
+"""The limits of pyreqwest, and how moorage handles them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
 async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
     """A path or query that pyreqwest would rewrite is refused."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(InvalidData, match="otherwise than it is written") as caught:
+        with pytest.raises(InvalidData, match="pyreqwest would change") as caught:
             await client.send(GET, vendor.url + target, LONG)
 
     assert "url" == caught.value.field
@@ -108,18 +108,18 @@ async def test_a_fragment_is_not_sent(make: Make) -> None:
 
 
 @both
-async def test_a_host_that_is_none_is_refused(make: Make) -> None:
-    """A number that is no address is no host either."""
+async def test_invalid_host_is_refused(make: Make) -> None:
+    """A number that is not an address is not a host name either."""
     async with lab(make) as (_, client):
-        with pytest.raises(InvalidData, match="takes for none"):
+        with pytest.raises(InvalidData, match="does not accept"):
             await client.send(GET, "http://1.2.3.400/", LONG)
 
 
 @both
-async def test_fields_beyond_ascii_are_refused(make: Make) -> None:
-    """A field that would arrive as another is not sent."""
+async def test_non_ascii_fields_are_refused(make: Make) -> None:
+    """A header field that pyreqwest cannot send unchanged is refused."""
     async with lab(make) as (vendor, client):
-        with pytest.raises(InvalidData, match="letters that are not ASCII") as caught:
+        with pytest.raises(InvalidData, match="value is not ASCII") as caught:
             await client.send(Request.get("/", headers={"X-Name": "Zoë"}), vendor.url, LONG)
 
     assert "headers.X-Name" == caught.value.field
@@ -127,8 +127,8 @@ async def test_fields_beyond_ascii_are_refused(make: Make) -> None:
 
 
 @both
-async def test_fields_beyond_ascii_do_not_hide_others(make: Make) -> None:
-    """Of a field that cannot be read only the name is kept; the others are as they came."""
+async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
+    """Of a field that cannot be decoded only the name is kept; the others are unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
     async with lab(make) as (vendor, client):
         vendor.respond(200, fields, b"body")
@@ -150,11 +150,13 @@ async def test_fields_beyond_ascii_do_not_hide_others(make: Make) -> None:
     ],
 )
 @both
-async def test_a_body_is_framed_once(make: Make, fields: dict[str, str], name: str) -> None:
-    """A field that frames the body otherwise than it is is refused."""
+async def test_field_that_contradicts_the_body_is_refused(
+    make: Make, fields: dict[str, str], name: str
+) -> None:
+    """A field that announces another length than the body has is refused."""
     async with lab(make) as (vendor, client):
         request = Request.post("/", body=b"four", headers=fields)
-        with pytest.raises(InvalidData, match="how the body is sent") as caught:
+        with pytest.raises(InvalidData, match="contradicts the body") as caught:
             await client.send(request, vendor.url, LONG)
 
     assert f"headers.{name}" == caught.value.field
@@ -200,16 +202,16 @@ async def test_body_limit(make: Make, coded: bool) -> None:
 
 
 @both
-async def test_a_part_is_not_decompressed(make: Make) -> None:
-    """A part of something compressed is handed over as it came."""
+async def test_partial_content_is_not_decompressed(make: Make) -> None:
+    """A part of a compressed body is returned unchanged."""
     async with lab(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, b"middle")
         assert b"middle" == (await client.send(GET, vendor.url, LONG)).body
 
 
 @both
-async def test_sending_is_no_silence(make: Make) -> None:
-    """A body that takes longer to send than a vendor may be silent is sent all the same."""
+async def test_sending_does_not_count_as_silence(make: Make) -> None:
+    """A body may take longer to send than the read timeout."""
 
     def slowly() -> Iterator[bytes]:
         for _ in range(4):
@@ -221,7 +223,7 @@ async def test_sending_is_no_silence(make: Make) -> None:
         request = Request.put("/", body=BodyStream.of(slowly))
         await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
         vendor.always(Behaviour(raw=b""))
-        with pytest.raises(AttemptTimeout, match=r"did not answer within the read timeout of 0.3"):
+        with pytest.raises(AttemptTimeout, match=r"did not respond within the read timeout of 0.3"):
             await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
 
     assert b"xxxx" == vendor.requests[0].body
@@ -232,19 +234,19 @@ async def test_stream_start_is_bounded(make: Make) -> None:
     """A stream whose response does not begin ends with the total timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
-        with pytest.raises(AttemptTimeout, match="did not answer within the total") as caught:
+        with pytest.raises(AttemptTimeout, match="did not respond within the total") as caught:
             await client.open(GET, vendor.url, Timeouts(total=0.2))
 
     assert caught.value.may_have_been_processed
 
 
 @both
-async def test_silence_in_a_body_is_bounded_for_a_stream(make: Make) -> None:
-    """After a streamed body was sent, a pause in the answer's ends with the read timeout."""
+async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
+    """After a streamed body was sent, a pause in the response ends with the read timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99, cut=9))
-        with pytest.raises(AttemptTimeout, match="did not finish its answer within the read"):
+        with pytest.raises(AttemptTimeout, match="did not finish its response within the read"):
             await client.send(request, vendor.url, Timeouts(read=0.1, total=20))
 
 
@@ -263,8 +265,8 @@ async def test_write_timeout(make: Make) -> None:
 
 
 @both
-async def test_an_early_answer_ends_the_sending(make: Make) -> None:
-    """A vendor may answer before it has read everything."""
+async def test_early_response_ends_sending(make: Make) -> None:
+    """A vendor may respond before it has read the whole body."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(413, reads="head"))
@@ -276,7 +278,7 @@ async def test_an_early_answer_ends_the_sending(make: Make) -> None:
 
 
 def failing(error: Exception) -> BodyStream:
-    """A body whose source does not open."""
+    """A body whose source cannot be opened."""
 
     def opener() -> list[bytes]:
         raise error
@@ -285,8 +287,8 @@ def failing(error: Exception) -> BodyStream:
 
 
 @both
-async def test_a_source_may_not_open(make: Make) -> None:
-    """A source that cannot be opened fails before anything is sent, and not as itself."""
+async def test_source_that_cannot_be_opened(make: Make) -> None:
+    """A source that cannot be opened raises an error of moorage before anything is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with PermissionError") as caught:
             await client.send(Request.put("/", body=failing(PermissionError())), vendor.url, LONG)
@@ -303,8 +305,8 @@ async def test_a_source_may_not_open(make: Make) -> None:
 
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
-async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
-    """A source that does not go on ends with the total timeout, and it says what has left."""
+async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
+    """A source that stalls ends with the total timeout; the error tells if anything was sent."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -320,7 +322,7 @@ async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_source_is_read_in_the_callers_thread() -> None:
-    """A source is read in the caller's thread, blocks no other, and may interrupt."""
+    """A source is read in the caller's thread, delays no other exchange, and may interrupt."""
     began, go_on = Event(), Event()
 
     def blocked() -> Iterator[bytes]:
@@ -361,8 +363,8 @@ def _interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> boo
 
 
 @in_loop
-async def test_a_cancelled_call_leaves_its_request() -> None:
-    """A call that is cancelled ends at once and keeps no place; its request ends with the total."""
+async def test_cancelled_call_abandons_its_request() -> None:
+    """A cancelled call ends at once and frees its slot; its request ends with the total."""
     async with lab(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call = asyncio.ensure_future(client.send(GET, vendor.url, Timeouts(total=1)))
@@ -375,8 +377,8 @@ async def test_a_cancelled_call_leaves_its_request() -> None:
 
 
 @in_loop
-async def test_a_cancelled_upload_is_broken_off() -> None:
-    """A body that is still being sent when its call is cancelled is not sent to its end."""
+async def test_cancelled_upload_stops() -> None:
+    """A body that is being sent when its call is cancelled is not sent to its end."""
     ended = asyncio.Event()
 
     async def source() -> AsyncIterator[bytes]:
@@ -399,7 +401,7 @@ async def test_a_cancelled_upload_is_broken_off() -> None:
 
 @in_loop
 async def test_cancelled_read_is_not_the_end() -> None:
-    """After a cancelled read the stream is broken, not ended."""
+    """After a cancelled read the stream raises an error instead of ending."""
     async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -427,8 +429,8 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 
 
 @both
-async def test_a_closed_client_is_of_no_use(make: Make) -> None:
-    """A closed client says that it is; what was under way may end."""
+async def test_closed_client_is_refused(make: Make) -> None:
+    """A closed client raises an error for new calls; running exchanges may end."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -446,8 +448,8 @@ async def test_a_closed_client_is_of_no_use(make: Make) -> None:
 
 
 @both
-async def test_exchanges_are_counted(make: Make) -> None:
-    """Statistics tell of exchanges under way, and nothing of idle connections."""
+async def test_statistics_count_exchanges(make: Make) -> None:
+    """Statistics count running exchanges; the number of idle connections is unknown."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
@@ -462,8 +464,8 @@ async def test_exchanges_are_counted(make: Make) -> None:
 
 
 @both
-async def test_a_connection_that_ended_costs_no_second_request(make: Make) -> None:
-    """An idle connection that ends is replaced, or else nobody says that nothing was processed."""
+async def test_closed_idle_connection_is_replaced(make: Make) -> None:
+    """A request on a closed connection is sent anew, or its error admits processing."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))
@@ -478,8 +480,8 @@ async def test_a_connection_that_ended_costs_no_second_request(make: Make) -> No
 
 
 @both
-async def test_compressed_bodies_come_in_pieces(make: Make) -> None:
-    """A compressed body is undone however its bytes come, also if its coding was asked for."""
+async def test_compressed_bodies_in_pieces(make: Make) -> None:
+    """A compressed body is decompressed in any pieces, also if the request names its coding."""
     body = bytes(range(256)) * 99
     request = Request.get("/", headers={"Accept-Encoding": "gzip"})
     async with lab(make) as (vendor, client):
@@ -496,8 +498,8 @@ async def test_compressed_bodies_come_in_pieces(make: Make) -> None:
 
 @pytest.mark.parametrize("keep_alive, connections", [(15, 1), (0, 2)])
 @both
-async def test_connections_are_kept(make: Make, keep_alive: float, connections: int) -> None:
-    """One connection carries call after call, unless none is kept."""
+async def test_connections_are_reused(make: Make, keep_alive: float, connections: int) -> None:
+    """One connection serves call after call, unless `keep_alive` is 0."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         for _ in range(2):
@@ -507,7 +509,7 @@ async def test_connections_are_kept(make: Make, keep_alive: float, connections: 
 
 
 def test_several_loops_may_use_one_client() -> None:
-    """One event loop after another is served."""
+    """A client works in one event loop after another."""
     client = AsyncPyreqwestHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -520,7 +522,7 @@ def test_several_loops_may_use_one_client() -> None:
 
 
 @in_loop
-async def test_a_client_is_closed_by_async_with() -> None:
+async def test_async_with_closes() -> None:
     """The asynchronous client closes at the end of its block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -542,12 +544,12 @@ async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
         inner: Any = getattr(client, "_client", client)
         clients: Any = getattr(inner, "_clients", None) or inner._blocking.clients  # noqa: SLF001 - a look inside
         assert isinstance(clients, Clients)
-        assert 16 == len(clients._made)  # noqa: SLF001 - the same
+        assert 16 == len(clients._clients)  # noqa: SLF001 - the same
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_key_may_stand_by_its_certificate(tmp_path: Path, as_text: bool) -> None:
-    """A key in its certificate's file is opened with the password, too."""
+def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> None:
+    """An encrypted key in the file of its certificate is decrypted with the password."""
     certificate, key = certificate_files(tmp_path)
     sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
         serialization.Encoding.PEM,
@@ -570,18 +572,18 @@ def test_a_key_may_stand_by_its_certificate(tmp_path: Path, as_text: bool) -> No
         assert 204 == client.send(GET, vendor.url, LONG).status
 
 
-def test_a_key_that_pyreqwest_does_not_take_is_refused(tmp_path: Path) -> None:
-    """A key that OpenSSL would take, and pyreqwest does not, is no foreign error."""
+def test_unsupported_key_is_refused(tmp_path: Path) -> None:
+    """A key that OpenSSL accepts and pyreqwest does not raises a ConfigurationError."""
     certificate, key = ed448(tmp_path, Ed448PrivateKey.generate())
     client = PyreqwestHttpClient(tls=Tls(certificate=certificate, key=key))
-    with pytest.raises(ConfigurationError, match="does not take") as caught:
+    with pytest.raises(ConfigurationError, match="does not accept") as caught:
         client.send(GET, "http://127.0.0.1/", LONG)
 
     assert "tls" == caught.value.path
 
 
 def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
-    """A certificate, signed by itself, and its key."""
+    """Write a self-signed certificate and its key to files."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ours")])
     now = datetime.now(UTC)
     signed = (
@@ -610,4 +612,9 @@ def test_unknown_exceptions_may_have_been_processed() -> None:
     """An unknown exception counts as a request that was sent."""
     meaning = meaning_of(ValueError("https://user:secret@vendor.example/"))
 
-    assert (True, False, False, "") == (meaning.sent, meaning.late, meaning.answered, meaning.why)
+    assert (True, False, False, "") == (
+        meaning.sent,
+        meaning.timed_out,
+        meaning.malformed,
+        meaning.reason,
+    )

@@ -1,4 +1,4 @@
-"""Credentials that somebody else writes: into the environment, or into a file."""
+"""Read-only credentials in environment variables or files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class Place:
-    """Where credentials are written, and a provider of either mode that reads them there."""
+    """A place for credentials, and a provider of either mode that reads it."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
@@ -126,7 +126,7 @@ def test_invalid_credential_is_not_shown(place: Place) -> None:
 
 
 def hidden(error: ConnectorError) -> None:
-    """No secret is in an error, or in a frame of ours that it came through."""
+    """No secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert ours
@@ -165,7 +165,7 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
 def test_names_that_would_be_confused_have_no_variable(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name whose variable could be another's has none, unless it is given one."""
+    """A name whose variable is ambiguous has none, unless the host names one."""
     for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
         monkeypatch.setenv(PREFIX + variable, "old")
         monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
@@ -184,7 +184,7 @@ def test_names_that_would_be_confused_have_no_variable(
 
 
 def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host may have a way of its own to call variables."""
+    """A host may set another prefix of variables."""
     monkeypatch.setenv("ERP_SHOP", "old")
 
     assert OLD == EnvironmentCredentialProvider(prefix="ERP_").get("shop", None)
@@ -217,7 +217,7 @@ def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None
     ],
 )
 def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None:
-    """It is not taken for the file that was there before, and shows nothing of itself."""
+    """A broken file does not fall back to the earlier content, and its error shows no secret."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
     place.put_file(text)
@@ -230,7 +230,7 @@ def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None
 
 @FILE
 def test_a_file_that_is_gone(place: Place) -> None:
-    """A file that was taken away is an outage, and no reason to use what it said."""
+    """A deleted file is an outage; its old content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
     place.path.unlink()
@@ -240,7 +240,7 @@ def test_a_file_that_is_gone(place: Place) -> None:
 
 
 def test_a_file_in_json(tmp_path: Path) -> None:
-    """The format goes by the name; where one is broken, its line is told."""
+    """The file's extension decides its format; a syntax error names its line."""
     path = tmp_path / "credentials.json"
     path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
     path.chmod(0o600)

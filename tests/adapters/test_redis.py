@@ -1,4 +1,4 @@
-"""Shared state in Redis: the contract of its port, and what the script has to do with the model."""
+"""Shared state in Redis: the conformance kit, and the script compared with the model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def script(url: str) -> Iterator[Redis]:
-    """A server to run the script on, with states of its own."""
+    """A server to run the script on, with separate states."""
     server = Redis()
     yield server
     server.close()
@@ -49,7 +49,7 @@ def test_conforms(check: kit.Check, url: str) -> None:
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
-    """It forgets what it may, when it may, and decides as the model."""
+    """The store passes the checks with a virtual clock: expiry and decisions."""
     with RedisStorage(url, timeout=PATIENT) as store:
         check(lambda: (store, time.sleep))
 
@@ -62,7 +62,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, url: str) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
-    """It forgets what it may, when it may, and decides as the model."""
+    """The asynchronous store passes the checks with a virtual clock: expiry and decisions."""
     asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
 
 
@@ -71,7 +71,7 @@ def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
 
 @pytest.mark.parametrize("part", range(10))
 def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
-    """Its answers and what it stores are the model's, to the last bit, whatever it is given."""
+    """The script's answers and stored states equal the model's, bit by bit."""
     compared, seed = 0, part * 1_000_000
     while compared < CASES // 10:
         compared += sum(compare(script, seed, 60).values())

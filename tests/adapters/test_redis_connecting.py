@@ -19,7 +19,7 @@ from moorage.adapters.http.connections import _resolve as _http_resolve
 from moorage.adapters.state import _redis_socket
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.testing.kits._state_commands import new_key
-from tests.adapters.redis_faces import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
     monkeypatch.setattr(socket, "socket", Socket)
     monkeypatch.setattr("moorage.adapters.state.redis.time", watch)
-    for module in ("_redis_socket", "_redis_links"):
+    for module in ("_redis_socket", "_redis_pool"):
         monkeypatch.setattr(f"moorage.adapters.state.{module}.monotonic", watch.monotonic)
     return watch
 
@@ -93,7 +93,7 @@ def named(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> 
 def test_no_address_takes_the_time_of_those_after_it(
     server: PrivateRedis, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the first addresses of a name are silent, the next one is reached in time."""
+    """If the first addresses of a name are silent, the next one is reached in time."""
     port = server.port
     named(monkeypatch, [*((silent, port) for silent in SILENT), ("127.0.0.1", port)])
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
@@ -126,7 +126,7 @@ def test_silent_address_holds_up_no_task(
 def test_loop_that_is_not_asyncios_connects_as_usual(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another event loop does not take is not asked of it."""
+    """An event loop of another library gets no option that only asyncio has."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
     with Face("awaited", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
@@ -147,7 +147,7 @@ def test_silent_addresses_end_by_the_deadline(
 
 
 def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty answer and an unknown name are told as an outage."""
+    """A name without addresses and an unknown name are outages."""
     named(monkeypatch, [])
     for host in ("redis.example", "other.example"):
         with (
@@ -220,7 +220,7 @@ def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
 
 
 def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRedis) -> None:
-    """Sentinels whose answers arrive byte by byte leave a caller no later than it asked for."""
+    """Sentinels that answer byte by byte delay a caller no longer than its timeout."""
     with Proxy(server.port) as proxy:
         proxy.trickles = True
         url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"
@@ -235,15 +235,15 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
 def test_settings_of_a_ready_client_are_those_of_the_socket(
     server: PrivateRedis, *, keepalive: bool
 ) -> None:
-    """Probes of idle connections, and their pace, are as the client was told."""
+    """The keep-alive settings of a given client apply to its sockets."""
     options = {socket.TCP_KEEPINTVL: 17} if keepalive else {}
     client = redis.Redis(
         port=server.port, socket_keepalive=keepalive, socket_keepalive_options=options
     )
     with client, RedisStorage(client, timeout=LONG) as store:
         store.execute(Count(new_key()))
-        (link,) = store._links._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
-        connected = link._connection._sock  # noqa: SLF001 - the same
+        (pooled,) = store._pool._idle  # type: ignore[union-attr]  # noqa: SLF001 - nobody else can tell
+        connected = pooled._connection._sock  # noqa: SLF001 - the same
         assert keepalive == bool(connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         if keepalive:
             assert 17 == connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)

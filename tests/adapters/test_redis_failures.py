@@ -13,14 +13,14 @@ import pytest
 import redis
 
 from moorage import RateLimitConfig, StateUnavailable, StorageUnavailable
-from moorage.adapters.state._redis_links import Links
+from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, complete
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.codec import VERSION, pack
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing.kits._state_commands import Write, new_key, read
-from tests.adapters.redis_faces import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -60,7 +60,7 @@ def tokens_taken(face: Face, command: Admission) -> int:
 
 
 def claim(key: str, owner: int = 1) -> Claim:
-    """A claim that may be asked for again."""
+    """A claim that may be executed twice."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
     )
@@ -149,7 +149,7 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
         command = one_token(new_key())
         face.execute(command)
         proxy.cuts, proxy.keep, before = 1, stored, proxy.calls
-        with pytest.raises(StorageUnavailable, match="cut off"):
+        with pytest.raises(StorageUnavailable, match="closed the connection"):
             face.execute(command)
         assert 1 == proxy.calls - before
         assert 2 == tokens_taken(face, command)
@@ -165,7 +165,7 @@ def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedi
         assert Verdict.RUN is face.execute(command).verdict
         assert 2 == proxy.calls - before
         proxy.cuts, before = 2, proxy.calls
-        with pytest.raises(StorageUnavailable, match="cut off"):
+        with pytest.raises(StorageUnavailable, match="closed the connection"):
             face.execute(command)
         assert 2 == proxy.calls - before
 
@@ -202,6 +202,19 @@ def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) 
         assert 1 == tokens_taken(face, command)
 
 
+def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> None:
+    """The next command finds the effect of every posted command, however many there are."""
+    command = one_token(new_key())
+    with Face(mode, server.url, timeout=PATIENT) as face:
+        face.execute(one_token(new_key()))
+        server.kill()
+        for _ in range(300):
+            face.post(command)
+        server.start()
+        face.execute(one_token(new_key()))
+        assert 300 == tokens_taken(face, command)
+
+
 def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
     """Closing sends the posted commands."""
     command = one_token(new_key())
@@ -233,17 +246,17 @@ def test_posts_after_a_close_are_dropped(mode: str, server: PrivateRedis) -> Non
         assert 0 == tokens_taken(face, command)
 
 
-def _links_of(store: RedisStorage) -> Links:
+def _pool_of(store: RedisStorage) -> ConnectionPool:
     """The connections of a store whose server is no cluster."""
-    links = store._links  # noqa: SLF001 - nothing else tells which of them are idle
-    assert isinstance(links, Links)
-    return links
+    pool = store._pool  # noqa: SLF001 - nothing else tells which of them are idle
+    assert isinstance(pool, ConnectionPool)
+    return pool
 
 
 def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
-    """When a connection ends while it is waited on, those that nobody uses are closed with it."""
+    """When a connection ends during a wait, unused ones are closed with it."""
     store = RedisStorage(server.url, timeout=PATIENT)
-    idle = _links_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
+    idle = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
     store.housekeep()
     other = idle.pop()
     store.housekeep()
@@ -272,7 +285,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
         server.suspend()
         thread = threading.Thread(target=store.housekeep)
         thread.start()
-        wait_until(lambda: not _links_of(store)._idle, "connection in use")  # noqa: SLF001 - it is taken out first
+        wait_until(lambda: not _pool_of(store)._idle, "connection in use")  # noqa: SLF001 - it is taken out first
         store.close()
         server.resume()
         thread.join()
@@ -285,11 +298,11 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
 @pytest.mark.parametrize(
     "stored, message",
     [
-        (b"", "is no state"),
+        (b"", "is not a state"),
         (b"garbage", "cannot be read"),
         (b"\1", "cannot be read"),
-        (pack((1, 2, 3)), "is no state of its kind"),
-        (pack((1, 2, 3, 4, 5, 6, 7, "not peaks")), "is no state of its kind"),
+        (pack((1, 2, 3)), "is not a state of its kind"),
+        (pack((1, 2, 3, 4, 5, 6, 7, "not peaks")), "is not a state of its kind"),
         (pack((1, 2, 3, 4, 5, 6, 7, ()))[:-3], "cannot be read"),
         (bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:], "Upgrade every process"),
     ],
@@ -333,7 +346,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
         for refused in (command, Count(key), Count(key, once=False)):
-            with pytest.raises(StorageUnavailable, match="is no state of its kind"):
+            with pytest.raises(StorageUnavailable, match="is not a state of its kind"):
                 face.execute(refused)
         assert 1 == face.execute(Count(new_key()))
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
@@ -376,7 +389,7 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
 
 
 def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:
-    """Where it may throw nothing out, Redis refuses writes, and the store says so."""
+    """A full Redis without eviction refuses writes, and the store reports it."""
     with redis.Redis(port=server.port) as client, Face(mode, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         face.execute(command)
@@ -417,7 +430,7 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_busy_server_is_unavailable(mode: str) -> None:
-    """While somebody's script runs too long, Redis answers that it is busy, and then goes on."""
+    """While a script runs too long, the store is unavailable, and recovers afterwards."""
     with (
         PrivateRedis("--busy-reply-threshold", "10") as busy,
         redis.Redis(port=busy.port) as client,
@@ -448,7 +461,7 @@ def _is_busy(client: redis.Redis) -> bool:
 
 
 def test_a_wrong_password_is_unavailable(mode: str) -> None:
-    """A password that is missing or wrong is named as the reason, and never told."""
+    """A missing or wrong password is the reason in the error, without the password."""
     with PrivateRedis("--requirepass", "right") as guarded:
         for user in ("", ":wrong-word@"):
             where = f"redis://{user}127.0.0.1:{guarded.port}/0"

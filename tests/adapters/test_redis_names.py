@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.adapters.state._redis_place import Place
+from moorage.adapters.state._redis_server import RedisServer
 
 
 @pytest.mark.parametrize(
@@ -17,5 +17,5 @@ from moorage.adapters.state._redis_place import Place
     ],
 )
 def test_no_secret_is_part_of_a_name(url: str, shown: str) -> None:
-    """Neither a password, nor one that was given where a user name belongs."""
-    assert shown == Place(url, awaited=False, timeout=0.5, ca=None, may_evict=False).shown
+    """No key contains a password, even one in the place of a user name."""
+    assert shown == RedisServer(url, is_async=False, timeout=0.5, ca=None, may_evict=False).address

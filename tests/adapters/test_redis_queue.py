@@ -1,4 +1,4 @@
-"""A limit in Redis whose callers give up in masses: what they leave is there for others.
+"""A limit in Redis whose callers give up in masses: their grants go to others.
 
 Verdicts are by the times that the store granted, so a slow machine changes none of them.
 """
@@ -21,7 +21,7 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, OfOnesOwn, waits_of_the_next
-from tests.adapters.redis_faces import MODES, Count, Face
+from tests.adapters.redis_modes import MODES, Count, Face
 from tests.adapters.sqlite_lab import claim
 from tests.integration.laws import burst_of
 from tests.support.redis_servers import PrivateRedis
@@ -57,7 +57,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def question() -> Admission:
-    """Ask for a turn at a limit of its own; a grant that needs no wait has a time as well."""
+    """Request a token of a limit; a grant without a wait has a time as well."""
     gates = Gates(limits=[LIMITS.rule], limit_keys=[new_key()])
     return Admission(gates, within=100 * SECOND, lease=0, ticketed=True)
 
@@ -88,15 +88,15 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
     """If 900 of 1,000 queued callers leave, the next ones get their slots."""
-    asked = question()
+    command = question()
     with Face(mode, server.url, timeout=PATIENT) as store:
-        queue = [store.execute(asked)[3] for _ in range(CALLERS)]
+        queue = [store.execute(command)[3] for _ in range(CALLERS)]
         leaving = ORDERS[order](list(range(CALLERS)))
         for place in leaving:
-            store.execute(GiveBack(asked.gates, queue[place]))
+            store.execute(GiveBack(command.gates, queue[place]))
         staying = [queue[place] for place in sorted(set(range(CALLERS)) - set(leaving))]
 
-        answers = [store.execute(asked) for _ in range(NEWCOMERS)]
+        answers = [store.execute(command) for _ in range(NEWCOMERS)]
 
     assert answers[0][1] <= (len(staying) + 1) * SECOND // RATE
     require_use(staying, answers)
@@ -112,19 +112,19 @@ class Noted:
         self.returned: list[Tickets] = []
 
     def answered(self, command: Command[Any], answer: Any) -> Any:
-        """Note what was granted."""
+        """Record a grant."""
         if isinstance(command, Admission):
             self.answers.append(answer)
         return answer
 
     def post(self, command: Command[Any]) -> None:
-        """Note what a caller gives back."""
+        """Record the return of a grant."""
         if isinstance(command, GiveBack):
             self.returned.append(command.tickets)
         self._store.post(command)
 
     def held(self) -> list[Tickets]:
-        """The grants of callers who still wait for theirs."""
+        """The grants of callers that still wait."""
         return [
             answer[3] for answer in self.answers if answer[3] and answer[3] not in self.returned
         ]
@@ -147,7 +147,7 @@ class Awaited(Noted):
 
 
 class Asleep:
-    """Sleeps until the sleeper is cancelled, or told that it gives up."""
+    """Sleeps until it is cancelled or the caller gives up."""
 
     def __init__(self) -> None:
         self.leaving: set[int] = set()
@@ -276,9 +276,9 @@ def test_cancelled_grant_of_a_custom_rule_is_given_back(
             custom: Any = OfOnesOwn(LIMIT.rule)
             return await waits_of_the_next(store, range(16), custom)
 
-    found = asyncio.run(waits())
-    assert len(found) > 2
-    assert max(found) <= SECOND
+    waits_seen = asyncio.run(waits())
+    assert len(waits_seen) > 2
+    assert max(waits_seen) <= SECOND
 
 
 class Wrong(Count):
@@ -290,7 +290,7 @@ class Wrong(Count):
 
 
 def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
-    """Whoever is cancelled while its command fails here took nothing, and holds up nobody."""
+    """A caller that is cancelled while its command fails has taken nothing and blocks nobody."""
 
     async def counted() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

@@ -19,8 +19,8 @@ from moorage import StorageUnavailable
 from moorage.adapters.state._redis_cluster import as_redirection
 from moorage.adapters.state._redis_socket import TimedSocket
 from moorage.testing.kits._state_commands import Write, new_key, read
-from tests.adapters.redis_faces import MODES, Count, Face
-from tests.adapters.test_redis_places import homes, is_well, nodes_of, one_token, url_of
+from tests.adapters.redis_modes import MODES, Count, Face
+from tests.adapters.test_redis_servers import homes, is_well, nodes_of, one_token, url_of
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -88,7 +88,7 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
 
 
 def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
-    """Each node is asked for its part of the time only, and housekeeping finds one that answers."""
+    """A silent node uses only a part of the time, and housekeeping finds one that answers."""
     home = homes(cluster)
     silent, other, _ = cluster
     silent.suspend()
@@ -128,7 +128,7 @@ def test_a_socket_that_may_not_wait_does_not() -> None:
 
 
 def test_a_cluster_without_slots_is_down() -> None:
-    """A node that was never made part of a cluster is no store."""
+    """A node without a cluster is unavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
         Face("plain", url_of([node, node]), timeout=LONG) as face,
@@ -178,7 +178,7 @@ def test_other_errors_of_a_node_stay_as_they_are() -> None:
 
 
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
-    """Keys that have moved are asked for where they are; keys that lie apart are refused."""
+    """Keys that have moved are found; keys on different nodes are refused."""
     part = "{about to move}"
     with Face("plain", url_of(cluster), timeout=LONG) as face:
         face.execute(read(f"{part}:1"))

@@ -1,4 +1,4 @@
-"""Commands as the script reads them: what it cannot know is decided here, what is wrong is said."""
+"""The encoding of commands for the script, and the commands that Python decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 
 from moorage import RateLimitConfig, StorageUnavailable
 from moorage.adapters.state import _redis_wire as wire
-from moorage.adapters.state._redis_place import Place
+from moorage.adapters.state._redis_server import RedisServer
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Withdraw, complete
 from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack, Report
@@ -20,7 +20,7 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule,
 from moorage.domain.state.codec import pack
 from moorage.errors import ConfigurationError
 from moorage.testing.kits._state_commands import new_key, read
-from tests.adapters.redis_faces import Count
+from tests.adapters.redis_modes import Count
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import redis_url
 
@@ -38,7 +38,7 @@ def store() -> Iterator[RedisStorage]:
 
 
 def ask(*rules: Any) -> Admission:
-    """Asks for a token of some limit."""
+    """Requests a token of a limit."""
     limits = rules or (RateLimitConfig(1, burst=5).rule,)
     return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
 
@@ -54,7 +54,7 @@ class Halved:
 
 
 def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
-    """A rule of somebody's own is asked here, and its state kept in Redis."""
+    """A custom rule is decided in Python, and its state is stored in Redis."""
     command = ask(Halved())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
@@ -85,7 +85,7 @@ def test_remembered_commands_are_bounded(
     store: RedisStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program with endless plans does not grow, and answers stay correct."""
-    monkeypatch.setattr(wire, "_REMEMBERED", 2)
+    monkeypatch.setattr(wire, "_CACHE_SIZE", 2)
     commands = [ask() for _ in range(5)]
     for command in (*commands, *commands):
         assert Answer.GO is store.execute(command)[0]
@@ -93,8 +93,8 @@ def test_remembered_commands_are_bounded(
         gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
         report = Report(gates, (0, 1, 0), Outcome.FAILED, "one")
         assert store.execute(report) is None
-    questions: Any = vars(store)["_questions"]
-    existing = [vars(questions)[name] for name in ("_admissions", "_gates", "_circuits")]
+    script_calls: Any = vars(store)["_script_calls"]
+    existing = [vars(script_calls)[name] for name in ("_admissions", "_gates", "_circuits")]
     assert 2 >= max(map(len, existing))
 
 
@@ -106,7 +106,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
     with redis.Redis.from_url(redis_url()) as client:
         stored: Any = client.get(f"moorage:{key}")
         client.set(f"moorage:{key}", stored[:-3])
-    with pytest.raises(StorageUnavailable, match="is no state"):
+    with pytest.raises(StorageUnavailable, match="is not a state"):
         store.execute(claim)
 
 
@@ -117,18 +117,18 @@ def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
         client.set(
             f"moorage:{gates.circuit_key}", pack((1, 2**52, 0, 3, 4, 5, 6, ("odd",))), px=9999
         )
-    with pytest.raises(StorageUnavailable, match="is no state"):
+    with pytest.raises(StorageUnavailable, match="is not a state"):
         store.execute(Report(gates, (3, 1, 0), Outcome.FAILED, "one"))
 
 
 def test_an_old_server_is_refused() -> None:
     """A server of an untested old version is refused."""
-    place = Place("redis://host", awaited=False, timeout=1, ca=None, may_evict=False)
-    with pytest.raises(ConfigurationError, match=r"is of version 5\.0"):
-        place.check(b"# Server\r\nredis_version:5.0.14\r\nmaxmemory:0\r\n")
-    assert not place.checked
-    place.check({"redis_version": "8.2.1", "maxmemory": 0})
-    assert place.checked
+    server = RedisServer("redis://host", is_async=False, timeout=1, ca=None, may_evict=False)
+    with pytest.raises(ConfigurationError, match=r"has version 5\.0"):
+        server.check(b"# Server\r\nredis_version:5.0.14\r\nmaxmemory:0\r\n")
+    assert not server.checked
+    server.check({"redis_version": "8.2.1", "maxmemory": 0})
+    assert server.checked
 
 
 def test_posts_during_an_outage_are_kept() -> None:
@@ -155,7 +155,7 @@ def test_posts_during_an_outage_are_kept() -> None:
 
 
 def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
-    """So it is in the synchronous mode; and what Redis refused is not asked for ever."""
+    """A posted command that fails is repeated; one that Redis refuses is not."""
     with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
         commands = [ask(), ask()]
         store.execute(ask())
@@ -183,9 +183,9 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
         def interrupted(*_: object) -> Any:
             raise KeyboardInterrupt
 
-        links: Any = vars(store)["_links"]
+        pool: Any = vars(store)["_pool"]
         with monkeypatch.context() as patch:
-            patch.setattr(links, "ask", interrupted)
+            patch.setattr(pool, "run_batch", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 store.post(Withdraw(new_key(), 1, ttl=1))
         assert 0 == len(vars(store)["_posted"])
@@ -203,6 +203,6 @@ def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
             return super().apply(states, now)
 
     inner = RedisStorage(redis_url(), timeout=PATIENT)
-    vars(inner)["_deciding"], vars(inner)["_timeout"] = vars(store)["_deciding"], 0.01
+    vars(inner)["_swapping"], vars(inner)["_timeout"] = vars(store)["_swapping"], 0.01
     with inner:
         assert 1 == store.execute(Nested(new_key()))

@@ -70,7 +70,7 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tu
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
 def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> None:
-    """In every store it does what every cache must do."""
+    """With any store, the cache passes the conformance kit."""
     storage = stores[0]()
     try:
         check(lambda: SealedCache(storage, CIPHER))

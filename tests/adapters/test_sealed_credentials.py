@@ -1,4 +1,4 @@
-"""Credentials in a table of the host's: the port's contract, whose they are, and what goes."""
+"""Encrypted credentials in a table of the host: conformance, owners and deletion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Dictionary:
         self._kept[about] = sealed
 
     def swap(self, swaps: Sequence[Swap], /) -> int:
-        """Replace what is still there."""
+        """Replace the existing value."""
         there = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
         self._kept.update({item.about: item.new for item in there})
         return len(there)
@@ -52,6 +52,12 @@ class Dictionary:
     def drop(self, about: bytes, /) -> bool:
         """Take a text away."""
         return self._kept.pop(about, None) is not None
+
+    def clear(self) -> int:
+        """Take all texts away."""
+        number = len(self._kept)
+        self._kept.clear()
+        return number
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

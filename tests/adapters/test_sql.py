@@ -51,7 +51,7 @@ def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
-    """It keeps states for as long as they matter, and decides by its own time."""
+    """The store passes the checks with a virtual clock: expiry and its own time."""
     check(lambda: (sql_store, time.sleep))
 
 
@@ -68,7 +68,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
-    """It keeps states for as long as they matter, and decides by its own time."""
+    """The asynchronous store passes the checks with a virtual clock: expiry and its own time."""
 
     async def checked() -> None:
         async with lab.awaited() as store:
@@ -226,7 +226,7 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
 
 
 def test_a_hosts_engine_is_left_as_it_was(lab: Lab) -> None:
-    """Not one of the host's connections is taken, and what the store sets is not set for them."""
+    """The store uses none of the host's connections, and leaves their settings unchanged."""
     engine = _engine(lab)
     lab.plain(engine).execute(Append(1, a_key()))
 
@@ -318,7 +318,7 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
 
 
 def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
-    """A caller who has time waits longer than the store would; who has none is told why."""
+    """A caller with time waits for locked rows; one without gets the reason."""
     key, hasty = a_key(), lab.plain(timeout=0.2)
     hasty.execute(Append(1, key))
     with holding(lab, key):

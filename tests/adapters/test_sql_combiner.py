@@ -51,7 +51,7 @@ class Interrupting(Append):
 
 
 class Question(ReadCircuit):
-    """Asks for what is there, and writes where it is told to."""
+    """Reads its keys, and writes if it is told to."""
 
     def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
         self.keys = (key,)
@@ -178,10 +178,10 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
     assert ((0, 1),) == values(store, key)
 
 
-def test_caller_whose_trip_has_not_begun_waits_for_no_news_of_it(
+def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a trip under way, which ends with its caller's time, may have something left to tell."""
+    """A caller that leaves a batch which has not begun does not wait for it."""
     store, key, waits = lab.plain(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
@@ -369,7 +369,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
 
 
 def _shared(lab: Lab, store: SqlStorage, key: str) -> None:
-    """Let two callers meet at a row, so that the store treats it as shared."""
+    """Make two callers meet at a row, so that the store treats it as contended."""
     with holding(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)

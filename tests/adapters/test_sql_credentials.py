@@ -307,7 +307,7 @@ def test_many_make_the_table_at_once(base: Base) -> None:
 
 
 def test_a_host_may_make_the_table(base: Base) -> None:
-    """The table can be declared in a host's metadata, and made by what `ddl` prints."""
+    """The table can be declared in a host's metadata, or created by the output of `ddl`."""
     prefix = base.new_prefix()
     metadata = sqlalchemy.MetaData()
     declared = SqlCredentialProvider.tables(metadata, prefix=prefix)

@@ -98,7 +98,7 @@ def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_an_unknown_fate_is_repeated_where_it_may_be(lab: Lab, happened: str) -> None:
-    """A command that answers alike when it is repeated is repeated, and has its answer."""
+    """A repeatable command with a lost answer is repeated, and gets its answer."""
     key = a_key()
     with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
         claimed = lab.plain(proxy.url).execute(a_claim(key))
@@ -217,9 +217,9 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
     assert ((2,),) == values(sql_store, key)
 
 
-@pytest.mark.parametrize("once, kept", [(False, (1, 2)), (True, (2,))])
+@pytest.mark.parametrize("once, appended", [(False, (1, 2)), (True, (2,))])
 def test_only_repeatable_posts_survive_an_outage(
-    sql_store: SqlStorage, kept: tuple[int, ...], *, once: bool
+    sql_store: SqlStorage, appended: tuple[int, ...], *, once: bool
 ) -> None:
     """A posted command that met an outage runs with the next command, if it may be repeated."""
     key = a_key()
@@ -230,7 +230,7 @@ def test_only_repeatable_posts_survive_an_outage(
     sql_store.post(Meddled(fail, 1, key, once=once))
     sql_store.execute(Append(2, key))
 
-    assert (kept,) == values(sql_store, key)
+    assert (appended,) == values(sql_store, key)
 
 
 # --- forks, loops and ends --------------------------------------------------------
@@ -280,7 +280,7 @@ async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
-    """Each loop has connections of its own, and the places for them are common."""
+    """Each event loop has its own connections, within a common limit."""
     store, key = lab.awaited(connections=2), a_key()
     met = threading.Barrier(2)
 

@@ -1,4 +1,4 @@
-"""A database server that is merely slow: what it answers late is waited for and kept."""
+"""A slow database server: late answers are awaited and kept."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_interrupted_caller_leaves_its_connection() -> None:
     opening = Opening(lambda _, link: stored.append(link))
 
     class Interrupted(BaseException):
-        """What a signal handler raises."""
+        """The exception of a signal handler."""
 
     class Interrupting(Door):
         async def wait(self, seconds: float) -> None:
@@ -255,7 +255,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck: Proxy) -> None:
-    """A command that is late on a connection used before hears that the server is there."""
+    """A late command on a used connection is reported as a slow server."""
     stuck.heal()
     store, key = lab.plain(_through(lab, stuck)), a_key()
     store.execute(Append(1, key))

@@ -37,7 +37,7 @@ def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
 def test_processes_and_threads_append_in_one_order(
     lab: Lab, sql_store: SqlStorage, many: int
 ) -> None:
-    """On one key and on crossed sets of keys nothing is lost or doubled, and nobody hears of it."""
+    """On one key and on overlapping sets of keys, no write is lost or doubled."""
     keys = [a_key() for _ in range(many)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[Appended] = []
@@ -78,7 +78,7 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
 
 
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
-    """While the server cuts all connections again and again, what is answered is there, once."""
+    """While the server cuts connections, every confirmed write is stored exactly once."""
     store, keys = lab.plain(connections=4), [a_key(), a_key()]
     answered: list[int] = []
     other: list[BaseException] = []

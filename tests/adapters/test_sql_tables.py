@@ -1,4 +1,4 @@
-"""The tables of a store in a database server: what is in them, and how they are made."""
+"""The tables of a store in a database server: their content, and their creation."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
 
 
 def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
-    """In PostgreSQL commits do not wait; what an effect hangs on is flushed after its commit."""
+    """In PostgreSQL only important writes are flushed, right after their commit."""
     with labs("postgresql") as lab:
         store, key = lab.plain(), a_key()
         for _ in range(20):
@@ -559,7 +559,7 @@ def test_missing_driver_names_the_extra(
 
 
 def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A libpq without pipelines is refused, with what to install."""
+    """A libpq without pipelines is refused, with the version to install."""
     with labs("postgresql") as lab:
         monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
 

@@ -73,7 +73,7 @@ class ServerError(Exception):
 
 
 class Answers:
-    """Answers statements as it is told to those that begin so, and others with nothing."""
+    """A server with fixed answers to statements with given beginnings."""
 
     def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
         self.at_once = at_once
@@ -99,7 +99,7 @@ class Nothing:
 
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
-    """A link to a server that answers as it is told to the statements that begin so."""
+    """A link to a server with fixed answers."""
     return MysqlLink(Nothing(), Answers(answers, at_once=at_once), "states", "meta")
 
 
@@ -155,7 +155,7 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
 
 
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
-    """What was granted is returned if its caller is interrupted just before it hears of it."""
+    """A grant is returned if its caller is interrupted just before it gets the answer."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     returned: list[Any] = []
     combiner = Combiner(_engine(InterruptingRuntime(link)), lambda *grant: returned.append(grant))
@@ -215,7 +215,7 @@ class OneLink:
         return True
 
     def leave(self, *_: object) -> None:
-        """Let the caller leave."""
+        """Do nothing: the caller leaves."""
 
     async def connect(self) -> MysqlLink:
         """Give the link."""
@@ -230,7 +230,7 @@ class OneLink:
         """Wait for nothing."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Tell that it is late."""
+        """Report that the call is late."""
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
@@ -277,7 +277,7 @@ class Interruption:
         self._run = run
 
     def open(self) -> None:
-        """Wake the caller, which does not come to that."""
+        """Wake the caller, which has left already."""
 
     async def wait(self, _: float) -> None:
         """Be interrupted."""
@@ -315,7 +315,7 @@ def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
 
 @pytest.mark.parametrize("error", [ServerError(), ServerError("odd"), OSError("gone")], ids=repr)
 def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> None:
-    """Where the server does not say what became of a commit, nobody knows."""
+    """If the server does not report the result of a commit, its outcome is unknown."""
     link = _link({"COMMIT": error})
 
     with pytest.raises(FateUnknown):

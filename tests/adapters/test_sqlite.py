@@ -75,7 +75,7 @@ def test_conforms(check: kit.Check, stores: Callable[..., SqliteStorage]) -> Non
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteStorage]) -> None:
-    """It forgets what it may, when it may, and decides as the model does."""
+    """The store passes the checks with a virtual clock: expiry and decisions."""
 
     def timed() -> tuple[SqliteStorage, Callable[[float], None]]:
         clock = VirtualClock()
@@ -97,7 +97,7 @@ def test_conforms_awaited(check: kit.AsyncCheck, path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> None:
-    """It forgets what it may, when it may, and decides as the model does."""
+    """The asynchronous store passes the checks with a virtual clock: expiry and decisions."""
 
     async def run() -> None:
         clock = VirtualClock()
@@ -171,7 +171,7 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
 
 
 def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
-    """A foreign value under a key is told from a state."""
+    """A value of another program under a key is not read as a state."""
     store.execute(Put(1, "a"))
     other = Other(path)
     other.connection.execute("UPDATE state SET value = x'ff00'")
@@ -198,7 +198,7 @@ def test_nothing_is_done_before_the_first_use(path: Path) -> None:
 
 
 def test_a_closed_store_says_so(store: SqliteStorage) -> None:
-    """It can be closed twice, and not used again."""
+    """A closed store can be closed again, and cannot be used."""
     store.execute(Put("old", "a"))
     store.close()
     store.close()
@@ -250,7 +250,7 @@ def test_few_connections_are_kept(store: SqliteStorage) -> None:
 
 
 def test_shows_where_it_is_and_promises_to_last(path: Path) -> None:
-    """A store tells its file, and that what it answered outlives a crash."""
+    """The `repr` of a store shows its file and its durability."""
     plain, awaited = SqliteStorage(path), AsyncSqliteStorage(path)
 
     assert (f"SqliteStorage({str(path)!r})", True) == (repr(plain), plain.durable)

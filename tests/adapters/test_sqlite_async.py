@@ -142,7 +142,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """When the time is over, the error says what to look for."""
+    """A wait for a locked file ends in time, and the error says what to look for."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
@@ -161,7 +161,7 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     others: list[Other] = []
 
     class Raced(LastWhere):
-        """Somebody takes the lock between the loop and the thread."""
+        """Another writer takes the lock between the loop and the thread."""
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if not self.threads:
@@ -264,7 +264,7 @@ def test_one_loop_after_another(path: Path) -> None:
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
-    """It cannot be used again."""
+    """A closed store cannot be used."""
 
     async def use(store: AsyncSqliteStorage) -> None:
         await store.aclose()
@@ -289,7 +289,7 @@ def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
 
 
 def test_housekeeping(path: Path) -> None:
-    """It is done in a thread, by being asked for, and now and then without."""
+    """Housekeeping runs in a thread, on demand and occasionally by itself."""
     clock = VirtualClock()
 
     async def use(store: AsyncSqliteStorage) -> list[int]:
@@ -303,8 +303,8 @@ def test_housekeeping(path: Path) -> None:
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Now and then somebody prunes, in a thread."""
-    monkeypatch.setattr(engine, "TURN", 50)
+    """Commands occasionally start pruning in a thread."""
+    monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
 
     async def use(store: AsyncSqliteStorage) -> None:
@@ -323,14 +323,14 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_grant_of_a_cancelled_task_is_given_back(path: Path) -> None:
-    """A task is cancelled before it asks for its turn, or has its answer: no place is left over."""
-    found = run(path, lambda store: waits_of_the_next(store, range(4)))
-    assert [] != found
-    assert max(found) <= SECOND
+    """The grant of a task that is cancelled before or after its answer is returned."""
+    waits = run(path, lambda store: waits_of_the_next(store, range(4)))
+    assert [] != waits
+    assert max(waits) <= SECOND
 
 
 def limited(key: str, claimed: tuple[str, int, str] | None = None) -> Admission:
-    """Ask for a turn at a limit of one call a second."""
+    """Request a grant of a limit of one call a second."""
     gates = Gates(limits=[LIMIT.rule], limit_keys=[key])
     return Admission(gates, within=10 * SECOND, lease=1, claim=claimed)
 
@@ -341,13 +341,13 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
     """The first command of a store is run in a thread, which does not end with its caller."""
     with SqliteStorage(path) as before:
         before.execute(limited("limit"))
-    begun, insist = threading.Event(), engine.Engine.insist
+    begun, retry = threading.Event(), engine.Engine.retry
 
     def noted(self: engine.Engine, command: Any, until: float) -> Any:
         begun.set()
-        return insist(self, command, until)
+        return retry(self, command, until)
 
-    monkeypatch.setattr(engine.Engine, "insist", noted)
+    monkeypatch.setattr(engine.Engine, "retry", noted)
 
     async def use() -> int:
         async with AsyncSqliteStorage(path, timeout=20) as store:
@@ -365,7 +365,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 
 
 def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path) -> None:
-    """Where all threads are busy, who leaves has asked nothing."""
+    """If all threads are busy, the command of a cancelled task is never run."""
     may = threading.Event()
 
     async def use() -> bool:

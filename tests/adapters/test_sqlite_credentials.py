@@ -93,7 +93,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
 
 
 def test_the_file_shows_nothing(path: Path) -> None:
-    """It is its owner's only, and holds no secret in clear."""
+    """Only its owner can read the file, and it contains no secret in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
     assert 0o600 == S_IMODE(path.stat().st_mode)
@@ -164,7 +164,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
 
 
 class Slow:
-    """A cipher before whose first sealing somebody else writes."""
+    """A cipher during whose first use another writer is faster."""
 
     def __init__(self, write: Any) -> None:
         self._write = write
@@ -322,7 +322,7 @@ def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.Monke
     "statement", ["CREATE TABLE invoice (number INTEGER)", "PRAGMA application_id = 7"]
 )
 def test_another_programs_database_is_left_alone(path: Path, statement: str) -> None:
-    """A file that is not ours is refused and not touched."""
+    """A file of another program is refused and not changed."""
     run(path, statement)
     before = path.read_bytes()
 
@@ -335,17 +335,17 @@ def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.Monkey
     """A process that finds the file just created by another uses it."""
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
-    look: Any = module._application  # noqa: SLF001 - where the other one is quicker
-    looks = list[int]()
+    look: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
+    looks = list[tuple[int, int]]()
 
-    def overtaken(link: sqlite3.Connection) -> int:
-        result: int = look(link)
+    def overtaken(link: sqlite3.Connection) -> tuple[int, int]:
+        result: tuple[int, int] = look(link)
         looks.append(result)
         if len(looks) == 1:
             SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
         return result
 
-    monkeypatch.setattr(module, "_application", overtaken)
+    monkeypatch.setattr(module, "_file_identity", overtaken)
 
     assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
 

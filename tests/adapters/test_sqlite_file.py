@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: whatever may be wrong with a file."""
+"""Shared state in a SQLite file: files with problems."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 def forget_when(store: SqliteStorage) -> None:
     """Have the store look at once whether its file is where it was."""
-    inside(store)._looked = 0  # noqa: SLF001 - it looks ten times a second
+    inside(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
 
 # --- making it -------------------------------------------------------------------
 
 
 def test_only_its_owner_may_read_it(path: Path, store: SqliteStorage) -> None:
-    """Stored answers are nobody else's business, whatever the umask says."""
+    """The file is readable only by its owner, with any umask."""
     before = os.umask(0)
     try:
         store.execute(Put(1, "a"))
@@ -67,7 +67,7 @@ def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -
 
 
 def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
-    """No character of a path means anything but itself."""
+    """Every character of a path is taken literally."""
     path = tmp_path / "what? a %41 #1 & 'name'.db"
     with SqliteStorage(path) as store:
         store.execute(Put(1, "a"))
@@ -88,7 +88,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
 def test_a_relative_path_stays_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that goes elsewhere later finds the same file."""
+    """A relative path is resolved once, at the start."""
     monkeypatch.chdir(tmp_path)
     with SqliteStorage("state.db") as store:
         monkeypatch.chdir("/")
@@ -118,7 +118,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
-    """It says what is there instead."""
+    """The error for a directory in place of a file says so."""
     path.mkdir()
 
     with pytest.raises(ConfigurationError, match="is a directory"):
@@ -126,7 +126,7 @@ def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
 
 
 def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> None:
-    """Where a link should lead is not guessed."""
+    """A broken symbolic link is refused."""
     path.symlink_to(path.with_name("gone.db"))
 
     with pytest.raises(StorageUnavailable, match="cannot be opened"):
@@ -143,7 +143,7 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
 
 
 def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
-    """While somebody makes the file, others come again; who finds it made uses it."""
+    """If several processes create the file at once, one does, and all use it."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
     directory = os.open(path.parent, os.O_RDONLY)
@@ -153,9 +153,9 @@ def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
     os.close(directory)
 
     file = files.StateFile(path)
-    file._make()
+    file.create()
     there = path.stat().st_ino
-    file._make()
+    file.create()
 
     assert there == path.stat().st_ino
 
@@ -197,11 +197,11 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
 
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
-    """Without memory that processes share there is no such journal."""
+    """A file system without shared memory is refused."""
     cursor = sqlite3.connect(":memory:").cursor()  # which has none either
 
     with pytest.raises(ConfigurationError, match="shared between processes"):
-        files.StateFile("state.db")._share(cursor.execute)  # noqa: SLF001 - no such disk is here
+        files.StateFile("state.db")._enable_wal(cursor.execute)  # noqa: SLF001 - no such disk is here
     cursor.connection.close()
 
 
@@ -218,12 +218,12 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
     with pytest.raises(ConfigurationError, match="another program's") as caught:
         store.execute(Look("a"))
 
-    assert "of its own" in caught.value.remedy
+    assert "separate file" in caught.value.remedy
     assert before == path.read_bytes()
 
 
 def test_a_newer_schema_is_left_alone(path: Path) -> None:
-    """An older release refuses a newer file, and asks to upgrade."""
+    """An older release refuses a newer file, and asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
     other = Other(path)
@@ -274,7 +274,7 @@ def test_foreign_file_is_refused(path: Path, store: SqliteStorage) -> None:
     """A foreign file is left unchanged; moved away, it makes room for a new one."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
-    with pytest.raises(StorageUnavailable, match="no file of moorage's") as caught:
+    with pytest.raises(StorageUnavailable, match="not a file of moorage") as caught:
         store.execute(Put(1, "a"))
     assert str(path) in str(caught.value)
     assert caught.value.__cause__ is None
@@ -305,7 +305,7 @@ def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
     content = bytearray(path.read_bytes())
     # A file whose format for writing is unknown is read-only, even to the superuser.
     path.write_bytes(bytes([*content[:18], 3, *content[19:]]))
-    with pytest.raises(StorageUnavailable, match="may not be written"):
+    with pytest.raises(StorageUnavailable, match="has no permission to write"):
         store.execute(Put("new", "a"))
 
     path.write_bytes(content)
@@ -323,7 +323,7 @@ def test_full_disk_is_reported(path: Path, store: SqliteStorage) -> None:
     with pytest.raises(StorageUnavailable, match="disk is full") as caught:
         store.execute(Put("x" * 100_000, "a", "b"))
 
-    assert "Make room" in caught.value.remedy
+    assert "Free space" in caught.value.remedy
     assert ["old", None] == values(store, "a", "b")
     store.execute(Put("x" * 100_000, "a", "b"))
 

@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: what waits for the disk."""
+"""Shared state in a SQLite file: commands that wait for the disk."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_failed_flush_fails_the_claim(
 
     with monkeypatch.context() as patched:
         patched.setattr(_sqlite_flush, "flush_data", broken)
-        with pytest.raises(StorageUnavailable, match="may not be on the disk"):
+        with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
             store.execute(claim())
 
     assert Verdict.RUN is store.execute(claim()).verdict
@@ -151,16 +151,16 @@ def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])
-    asked = Admission(gates, within=10 * SECOND, lease=1)
+    admission = Admission(gates, within=10 * SECOND, lease=1)
     fence = store.execute(claim("key")).fence
-    store.execute(asked)
+    store.execute(admission)
 
     def broken(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
         patched.setattr(_sqlite_flush, "flush_data", broken)
-        with pytest.raises(StorageUnavailable, match="may not be on the disk"):
-            store.execute(asked.evolve(claim=("key", fence, "vendor")))
+        with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
+            store.execute(admission.evolve(claim=("key", fence, "vendor")))
 
-    assert store.execute(asked)[1] <= SECOND
+    assert store.execute(admission)[1] <= SECOND

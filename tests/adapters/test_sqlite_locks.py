@@ -58,7 +58,7 @@ def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """When the time is over the error says what to look for; later all is well."""
+    """A wait for a locked file ends in time with advice; later commands succeed."""
     with SqliteStorage(path, timeout=0.02) as store:
         store.execute(Put("old", "a"))
         with Other(path):
@@ -112,7 +112,7 @@ def test_readers_do_not_block_writers(path: Path) -> None:
 
         for number in range(50):
             store.execute(Put(number, "a"))
-        inside(store).tend()
+        inside(store).maintain()
 
         assert [49] == values(store, "a")
         other.connection.close()
@@ -153,7 +153,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
 
 
 def test_signals_may_strike_anywhere(path: Path) -> None:
-    """Wherever a command is struck, it is whole or not at all, and the lock is given back."""
+    """A command interrupted by a signal is done completely or not at all, and releases the lock."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.sqlite_worker", "be_struck", str(path)],
         cwd=Path(__file__).parents[2],

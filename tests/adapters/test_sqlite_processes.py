@@ -115,7 +115,7 @@ def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> N
 
 
 def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
-    """One whose watch is an hour fast or slow goes by the same time as the others."""
+    """A process whose clock is an hour fast or slow has the same time as the others."""
     with SqliteStorage(path) as store:
         before = store.execute(Add("time"))[1]
         reports = [output_of(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
@@ -152,7 +152,7 @@ def now(path: Path, clock: VirtualClock) -> int:
 
 
 def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later stores use the boot clock, whatever the wall clock shows."""
+    """Later stores use the boot clock, even if the wall clock changed."""
     boots(monkeypatch, "first")
     clock = VirtualClock()
     before = now(path, clock)
@@ -166,13 +166,13 @@ def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPa
 def test_another_boot_is_anchored_anew(
     watch: timedelta, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that counts from elsewhere is set by the watch, but never back."""
+    """After a reboot, the time is set by the wall clock, but never back."""
     boots(monkeypatch, "first")
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     clock.advance(10_000)
     with SqliteStorage(path, clock=clock) as store:
         store.execute(Add("time"))
-        inside(store).tend()
+        inside(store).maintain()
         before = store.execute(Add("time"))[1]
 
     boots(monkeypatch, "second")

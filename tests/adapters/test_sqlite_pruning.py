@@ -1,4 +1,4 @@
-"""Shared state in a SQLite file: what is forgotten, and how the file stays small."""
+"""Shared state in a SQLite file: expiry, and a bounded file size."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteS
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers now and then remove expired states and move the journal."""
-    monkeypatch.setattr(engine, "TURN", 50)
+    monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         inside(store).writes = 0
@@ -114,7 +114,7 @@ def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyP
     with SqliteStorage(path, timeout=0.01) as store:
         store.execute(Put("old", "a"))
         with Other(path):
-            inside(store).tend()
+            inside(store).maintain()
 
         assert ["old"] == values(store, "a")
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check) -> None:
-    """The blocking client keeps the contract of its port."""
+    """The synchronous client keeps the contract of its port."""
     check(StdlibHttpClient)
 
 
@@ -50,61 +50,61 @@ def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_with_one_connection(check: kit.Check) -> None:
-    """The blocking client gives its one connection to one caller after another."""
+    """Callers of a synchronous client with one connection use it one after another."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
-    """The asynchronous client gives its one connection to one caller after another."""
+    """Callers of an asynchronous client with one connection use it one after another."""
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 
 @pytest.mark.parametrize("check", kit.TLS_CHECKS, ids=name_of)
 def test_conforms_with_tls(check: kit.TlsCheck) -> None:
-    """The blocking client verifies whom it talks to."""
+    """The synchronous client verifies servers."""
     check(lambda context: StdlibHttpClient(ssl_context=context))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TLS_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_tls(check: kit.AsyncTlsCheck) -> None:
-    """The asynchronous client verifies whom it talks to."""
+    """The asynchronous client verifies servers."""
     asyncio.run(check(lambda context: AsyncStdlibHttpClient(ssl_context=context)))
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
 def test_conforms_with_trust(check: kit.TrustCheck) -> None:
-    """The blocking client trusts whom it is told to, and shows who it is."""
+    """The synchronous client uses its authorities and its client certificate."""
     check(lambda tls: StdlibHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_trust(check: kit.AsyncTrustCheck) -> None:
-    """The asynchronous client trusts whom it is told to, and shows who it is."""
+    """The asynchronous client uses its authorities and its client certificate."""
     asyncio.run(check(lambda tls: AsyncStdlibHttpClient(tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.GUARD_CHECKS, ids=name_of)
 def test_conforms_with_a_guard(check: kit.GuardCheck) -> None:
-    """The blocking client goes only where it may."""
+    """The synchronous client connects only where its guard allows."""
     check(lambda guard, tls: StdlibHttpClient(guard=guard, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_GUARD_CHECKS, ids=name_of)
 def test_conforms_asynchronously_with_a_guard(check: kit.AsyncGuardCheck) -> None:
-    """The asynchronous client goes only where it may."""
+    """The asynchronous client connects only where its guard allows."""
     asyncio.run(check(lambda guard, tls: AsyncStdlibHttpClient(guard=guard, tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
 def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
-    """The blocking client goes through a proxy, and tells its failures from the vendor's."""
+    """The synchronous client sends through a proxy, and tells the proxy's failures apart."""
     check(lambda proxy, tls: StdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
 def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
-    """The asynchronous client goes through a proxy, and tells its failures from the vendor's."""
+    """The asynchronous client sends through a proxy, and tells the proxy's failures apart."""
     asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
 
 
@@ -137,8 +137,8 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 
 
 @both
-async def test_a_connection_is_used_again(make: Make) -> None:
-    """One connection carries call after call, whatever the framing, until somebody says close."""
+async def test_connection_is_reused(make: Make) -> None:
+    """One connection serves call after call with any framing, until one side closes it."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
@@ -157,10 +157,10 @@ async def test_a_connection_is_used_again(make: Make) -> None:
     [(0, {}), (timedelta(0), {}), (15.0, {"Keep-Alive": "timeout=1"})],
 )
 @both
-async def test_an_idle_connection_is_not_kept(
+async def test_connection_is_not_kept(
     make: Make, keep_alive: float, fields: dict[str, str]
 ) -> None:
-    """A connection goes when we do not keep any, or when the vendor is about to close it."""
+    """A connection is closed if `keep_alive` is 0, or the vendor is about to close it."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(204, fields))
         for _ in range(2):
@@ -184,8 +184,8 @@ async def test_expired_idle_connections_are_closed(make: Make) -> None:
 
 
 @both
-async def test_an_idle_connection_that_expired_is_replaced(make: Make) -> None:
-    """A connection that was idle for longer than it is kept is not used again."""
+async def test_expired_idle_connection_is_replaced(make: Make) -> None:
+    """A connection that was idle for longer than `keep_alive` is not reused."""
     async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, vendor.url, LONG)
@@ -195,8 +195,8 @@ async def test_an_idle_connection_that_expired_is_replaced(make: Make) -> None:
 
 
 @both
-async def test_a_connection_that_was_reset_is_replaced(make: Make) -> None:
-    """A connection that the vendor tore down while it was idle is not used again."""
+async def test_reset_connection_is_replaced(make: Make) -> None:
+    """A connection that the vendor reset while it was idle is not reused."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
         await client.send(POST, vendor.url, LONG)
@@ -206,10 +206,10 @@ async def test_a_connection_that_was_reset_is_replaced(make: Make) -> None:
 
 
 @both
-async def test_a_reset_unnoticed_before_is_noticed_as_it_is_used(
+async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as the system took no byte, a dead connection is replaced without a word."""
+    """A dead connection is replaced silently if the system accepted no byte for it."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
@@ -256,8 +256,8 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_answer_can_be_forgotten_at_any_moment() -> None:
-    """A finalizer that runs while the connections are looked after waits for nobody."""
+def test_finalizer_waits_for_no_lock() -> None:
+    """A finalizer that runs while the pool is locked does not wait."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -270,8 +270,8 @@ def test_an_answer_can_be_forgotten_at_any_moment() -> None:
 
 
 @both
-async def test_a_closed_client_is_of_no_use(make: Make) -> None:
-    """A closed client says that it is; what was under way may end, and keeps nothing open."""
+async def test_closed_client_is_refused(make: Make) -> None:
+    """A closed client raises an error for new calls; running exchanges may end."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -288,8 +288,8 @@ async def test_a_closed_client_is_of_no_use(make: Make) -> None:
         assert not caught.value.retryable
 
 
-def test_a_client_is_closed_by_with() -> None:
-    """The blocking client closes at the end of its block."""
+def test_with_closes() -> None:
+    """The synchronous client closes at the end of its block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         with StdlibHttpClient() as client:
@@ -298,7 +298,7 @@ def test_a_client_is_closed_by_with() -> None:
 
 
 @in_loop
-async def test_a_client_is_closed_by_async_with() -> None:
+async def test_async_with_closes() -> None:
     """The asynchronous client closes at the end of its block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -343,7 +343,7 @@ async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
 
 
 def test_connections_of_all_loops_are_counted() -> None:
-    """A client that is used in several event loops counts what all of them keep."""
+    """The statistics of a client include the connections of all event loops."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         client = AsyncStdlibHttpClient()
@@ -360,8 +360,8 @@ def test_connections_of_all_loops_are_counted() -> None:
 # --- as one ------------------------------------------------------------------
 
 
-def test_both_modes_are_made_alike() -> None:
-    """Names, defaults and explanations of the two differ in nothing but the mode."""
+def test_sync_and_async_clients_match() -> None:
+    """Both clients have the same parameters, defaults and explanations."""
     plain, awaited = (inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
     assert plain.parameters == awaited.parameters
 
@@ -372,7 +372,7 @@ def test_both_modes_are_made_alike() -> None:
 
 
 def test_unused_modules_are_not_loaded() -> None:
-    """A blocking client without TLS loads neither ssl nor asyncio."""
+    """A synchronous client without TLS loads neither ssl nor asyncio."""
     code = (
         "import sys, moorage.adapters.http.stdlib.client as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"

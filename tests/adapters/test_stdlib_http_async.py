@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def slow(*chunks: bytes, error: Exception | None = None) -> Request:
-    """A request whose body gives these chunks, and then fails or takes for ever."""
+    """A request whose body yields these chunks, and then fails or never ends."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -43,8 +43,8 @@ def slow(*chunks: bytes, error: Exception | None = None) -> Request:
 
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
-async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
-    """A source that does not go on ends with the total timeout, and it says what has left."""
+async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
+    """A source that stalls ends with the total timeout; the error tells if anything was sent."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
@@ -55,7 +55,7 @@ async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
 
 
 @in_loop
-async def test_a_source_may_be_unbounded() -> None:
+async def test_source_without_timeout() -> None:
     """Without a total timeout a source is waited for."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as caught:
@@ -65,8 +65,8 @@ async def test_a_source_may_be_unbounded() -> None:
 
 
 @in_loop
-async def test_a_timeout_of_the_source_is_its_own() -> None:
-    """A source that gives up waiting for something is no timeout of ours."""
+async def test_timeout_of_the_source_is_a_source_error() -> None:
+    """A TimeoutError of the source is not taken for the total timeout."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as caught:
             await client.send(slow(error=TimeoutError()), vendor.url, LONG)
@@ -79,7 +79,7 @@ async def test_a_timeout_of_the_source_is_its_own() -> None:
 
 
 async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
-    """Return whether the call, cancelled just after it began, ends as cancelled."""
+    """Return whether the call, cancelled just after its start, ends as cancelled."""
     await asyncio.sleep(0.02)
     call.cancel()
     await asyncio.wait([call])
@@ -95,7 +95,7 @@ async def test_connecting_can_be_cancelled() -> None:
 
 @in_loop
 async def test_reading_can_be_cancelled() -> None:
-    """A read that is cancelled closes the connection, and the answer has no end."""
+    """A cancelled read closes the connection, and the next read raises an error."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=1))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -108,8 +108,8 @@ async def test_reading_can_be_cancelled() -> None:
 
 @pytest.mark.parametrize("freed_first", [False, True])
 @in_loop
-async def test_waiting_for_a_place_can_be_cancelled(freed_first: bool) -> None:
-    """A caller that is cancelled in the queue, or just as it is called, holds no place."""
+async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
+    """A caller that is cancelled in the queue, or just as its turn comes, holds no slot."""
     async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
@@ -130,7 +130,7 @@ async def test_waiting_for_a_place_can_be_cancelled(freed_first: bool) -> None:
 
 
 def test_loops_one_after_another_each_connect() -> None:
-    """A loop that was closed takes its connections with it, and the next has its own."""
+    """A closed event loop takes its connections with it, and the next has its own."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -148,7 +148,7 @@ def test_loops_one_after_another_each_connect() -> None:
 
 
 def test_loops_side_by_side_each_connect() -> None:
-    """Two loops in two threads use one client without meeting."""
+    """Two event loops in two threads use one client with separate connections."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -169,7 +169,7 @@ def test_loops_side_by_side_each_connect() -> None:
 
 
 def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that answers after its loop was closed disturbs nothing."""
+    """The result of a resolver after the end of its loop is ignored."""
     answer, result = Event(), Event()
 
     def look_up(*_: object, flags: int = 0, **__: object) -> list[Any]:
@@ -197,7 +197,7 @@ def test_late_name_resolution_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def blind() -> asyncio.AbstractEventLoop:
-    """A loop that cannot watch sockets, such as the default one of Windows."""
+    """An event loop that cannot watch sockets, such as the default one of Windows."""
 
     def unsupported(*_: object) -> None:
         raise NotImplementedError
@@ -222,7 +222,7 @@ WAITING = {
 def test_waits_where_loops_cannot_watch_sockets(
     check: kit.AsyncCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a loop offers nothing better, threads wait, none for long."""
+    """In a loop that cannot watch sockets, threads wait, none for long."""
     monkeypatch.setattr(_http_loops, "_THREAD_INTERVAL", 0.01)
     with asyncio.Runner(loop_factory=blind) as runner:
         runner.run(check(AsyncStdlibHttpClient))
@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A turn is either signalled in time or late, not both."""
+    """A waiter is either called in time or late, not both."""
     turn = Loops().waiter()
     turn.call()
     turn.call()
@@ -239,7 +239,7 @@ async def test_turn_is_signalled_or_late() -> None:
 
 
 def test_loops_of_many_threads_come_and_go() -> None:
-    """Threads that each run loop after loop share a client, and tidy up after each other."""
+    """Threads that run one loop after another share a client, and drop each other's pools."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:
         vendor.always(Behaviour(204))

@@ -103,10 +103,8 @@ async def test_request_target_of_a_url(make: Make, rest: str, target: str, host:
         ("tls", "ca.pem"),
     ],
 )
-def test_a_setting_that_is_none_is_refused(
-    kind: Callable[..., object], name: str, value: object
-) -> None:
-    """A client that could not work is not made, and the error names the setting."""
+def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, value: object) -> None:
+    """A client with an invalid setting is not created, and the error names the setting."""
     with pytest.raises(ConfigurationError, match=name) as caught:
         kind(**{name: value})
 
@@ -115,7 +113,7 @@ def test_a_setting_that_is_none_is_refused(
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None:
-    """Trust is given as settings or as a context, not both."""
+    """`tls` and `ssl_context` exclude each other."""
     with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as caught:
         kind(tls=Tls(), ssl_context=ssl.create_default_context())
 
@@ -124,7 +122,7 @@ def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
 def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> None:
-    """The warning points to the line that makes an unverified client."""
+    """The warning points to the line that creates an unverified client."""
     with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as reports:
         kind(tls=Tls(unverified=DangerouslyUnverified("a bench")))
 
@@ -151,12 +149,12 @@ class Names:
 
 @pytest.fixture(name="names")
 def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """A resolver that tests decide about."""
+    """Run a test with a name resolver that it controls."""
     return Names(monkeypatch)
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
-    """A resolver's answer for a name of all these vendors."""
+    """Return a resolver's result for a name that has the addresses of these servers."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
 
 
@@ -165,7 +163,7 @@ def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
 async def test_every_address_is_tried_in_time(
     make: Make, names: Names, port: Literal["refusing", "ignoring"]
 ) -> None:
-    """An address that refuses, or does not answer, leaves time for the next."""
+    """An address that refuses, or does not respond, leaves time for the next."""
     with VendorServer(port=port) as broken:
         async with lab(make) as (vendor, client):
             vendor.always(Behaviour(204))
@@ -178,7 +176,7 @@ async def test_every_address_is_tried_in_time(
 
 
 def unknown() -> object:
-    """A resolver that has never heard of it."""
+    """A resolver that does not have the name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -186,10 +184,10 @@ def unknown() -> object:
     "answer, words", [(unknown, "Name or service not known"), ([], "the name has no address")]
 )
 @both
-async def test_a_name_without_address_is_not_reached(
+async def test_name_without_address_is_not_reached(
     make: Make, names: Names, answer: object, words: str
 ) -> None:
-    """A name that stands for nothing was sent nothing."""
+    """A name without addresses is a failed connection, and nothing was sent."""
     names.known["vendor.example"] = answer
     client = make()
     with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as caught:
@@ -200,8 +198,8 @@ async def test_a_name_without_address_is_not_reached(
 
 
 @both
-async def test_looking_up_a_name_is_bounded(make: Make, names: Names) -> None:
-    """A resolver that does not answer is not waited for longer than the connect timeout."""
+async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
+    """Resolving a name ends with the connect timeout."""
     answer = Event()
     names.known["vendor.example"] = lambda: answer.wait(20) and []
     client = make()
@@ -214,7 +212,7 @@ async def test_looking_up_a_name_is_bounded(make: Make, names: Names) -> None:
 
 
 @both
-async def test_looking_up_a_name_may_be_unbounded(make: Make, names: Names) -> None:
+async def test_lookup_without_timeout(make: Make, names: Names) -> None:
     """Without a timeout a name is waited for."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -224,7 +222,7 @@ async def test_looking_up_a_name_may_be_unbounded(make: Make, names: Names) -> N
 
 
 @both
-async def test_an_address_of_version_six_is_named_in_brackets(make: Make) -> None:
+async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
     """The error for an unreachable IPv6 address has it in brackets."""
     client = make()
     with pytest.raises(ConnectionFailed, match=r"\[::1\]:9 could not be reached"):
@@ -253,7 +251,7 @@ def failing(error: BaseException, *chunks: object) -> Iterator[Any]:
 
 
 def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
-    """A request whose body has these chunks, and then fails perhaps."""
+    """A request whose body has these chunks, and then may fail."""
     source = partial(iter, chunks) if error is None else partial(failing, error, *chunks)
     return Request.put("/", body=BodyStream.of(source, length=length))
 
@@ -286,7 +284,7 @@ async def test_source_that_fails_midway_may_have_been_processed(
 @pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
 @both
 async def test_invalid_source_is_refused_before_sending(make: Make, request_: Request) -> None:
-    """A source that cannot be sent as announced is refused before anything is sent."""
+    """A source that contradicts its announced length is refused before anything is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(InvalidData, match="The body's stream"):
             await client.send(request_, vendor.url, LONG)
@@ -310,8 +308,8 @@ async def test_early_response_is_read(make: Make, request_: Request) -> None:
 
 
 @both
-async def test_a_request_that_is_not_taken_may_have_done_something(make: Make) -> None:
-    """A vendor that hangs up in the middle of the request has some of it."""
+async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
+    """A vendor that closes the connection during the request may have processed it."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
         with pytest.raises(ConnectionFailed, match="did not take all of the request") as caught:
@@ -359,8 +357,8 @@ async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
 
 
 @both
-async def test_a_part_of_something_compressed_is_left_as_it_is(make: Make) -> None:
-    """A range of a file that is stored compressed is what was asked for."""
+async def test_partial_content_is_not_decompressed(make: Make) -> None:
+    """A range of a compressed file is returned unchanged."""
     part = gzip.compress(bytes(100))[5:9]
     async with lab(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, part)
@@ -396,7 +394,7 @@ async def test_header_limits(make: Make) -> None:
 async def test_errors_name_the_vendor_and_the_fault(
     make: Make, behaviour: Behaviour, words: str
 ) -> None:
-    """An error names the vendor and what it did."""
+    """An error names the vendor and the problem."""
     async with lab(make) as (vendor, client):
         vendor.queue(behaviour)
         host, port = vendor.address
@@ -407,8 +405,8 @@ async def test_errors_name_the_vendor_and_the_fault(
 # --- only when blocking ------------------------------------------------------
 
 
-def test_an_interrupt_closes_the_connection() -> None:
-    """Ctrl-C goes through, closes the connection and gives its place to the next."""
+def test_interrupt_closes_the_connection() -> None:
+    """Ctrl-C passes, closes the connection and frees its slot."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         strike_during(lambda: client.send(GET, vendor.url, Timeouts()), after=0.02)

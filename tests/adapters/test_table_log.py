@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -111,13 +112,13 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> None:
-    """The log does what every log must."""
+    """The log passes the conformance kit."""
     check(lab.log)
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_integration_log(check: integration_log_conformance.AsyncCheck, lab: Lab) -> None:
-    """The asynchronous log does what every log must."""
+    """The asynchronous log passes the conformance kit."""
     made: list[Any] = []
 
     def factory() -> Any:
@@ -204,6 +205,7 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
 
 def test_missing_table_error(lab: Lab) -> None:
     """The error for a missing table says what to do."""
+    lab.log().close()
     log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
     with pytest.raises(ConfigurationError, match="table") as caught:
         log.find(LogQuery())
@@ -216,7 +218,7 @@ def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
     """In the background a warning says that entries cannot be written."""
     log = open_log(f"sqlite:///{tmp_path}/log.db", threads=False)
     log.write(entry(1))
-    with pytest.warns(RuntimeWarning, match="cannot be written: there is no file"):
+    with pytest.warns(RuntimeWarning, match="cannot be written: The file .* does not exist"):
         log._queue._flush_soon()  # noqa: SLF001 - as the thread does
     log.migrate()
 
@@ -225,7 +227,7 @@ def test_missing_table_warning_of_the_thread(tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
-    """It is migrated, written and asked, and what is queued is written when it is left."""
+    """The context of an asynchronous log writes its queue at the end."""
     url = f"sqlite:///{tmp_path}/log.db"
 
     async def use() -> None:
@@ -267,7 +269,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_an_entry_that_no_database_holds_is_lost_alone(change: Any, file: Lab) -> None:
-    """An unfit entry is counted and told, and holds up none of the others."""
+    """An invalid entry is counted and reported, and does not block others."""
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))
@@ -316,10 +318,39 @@ def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
     assert [entry(0)] == list(log.find(LogQuery()).items)
 
 
+@pytest.mark.parametrize(
+    "does, code, expected",
+    [
+        ("ends_by_signal", -signal.SIGTERM, 3),
+        ("handles_the_signal", 7, 3),
+        ("flushes_at_the_signal", -signal.SIGTERM, 0),
+    ],
+)
+def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab) -> None:
+    """SIGTERM ends a process as before, once the queue is stored or cannot be."""
+    log = lab.log()
+    with _process(lab, does) as process:
+        assert process.stdout is not None
+        assert b"written\n" == process.stdout.readline()
+        process.terminate()
+        assert code == process.wait()
+
+    assert expected == log.summarise(LogQuery()).count
+
+
+def test_full_disk_never_reaches_a_call(file: Lab) -> None:
+    """Calls succeed while the file cannot grow, and each lost entry is counted and told."""
+    file.log()
+    with _process(file, "fills_the_disk") as process:
+        output, _ = process.communicate()
+
+    assert b"(2000, True, True, True)" == output
+
+
 def test_a_connection_is_opened_where_no_thread_can_be_started(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interpreter that is about to end starts no threads, and what is queued is written."""
+    """During interpreter shutdown no thread is started, and the queue is still written."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -1,4 +1,4 @@
-"""`moorage call` and `moorage ping`: what is sent, and what is shown of the answer."""
+"""`moorage call` and `moorage ping`: requests, and displayed answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _vat() -> Iterator[VendorServer]:
 
 
 def test_an_answer_is_shown(vat: VendorServer) -> None:
-    """Status, headers and JSON are shown, and what must not be is masked."""
+    """Status, headers and JSON are shown, with secrets masked."""
     vat.respond_json({"country": "DE", "password": "hunter2"})
     vat.respond_json({"country": "DE", "password": "hunter2"})
     people = command("call", "vat", "get", "/rates", "--query", "country=DE")
@@ -82,7 +82,7 @@ def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
 
 
 def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
-    """The vendor's answer is shown beside the sentence, and the exit code is of what went wrong."""
+    """The vendor's answer is shown beside the error, and the exit code names its kind."""
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
     people = command("call", "vat", "GET", "/rates/XX")
@@ -138,7 +138,7 @@ def test_an_unknown_service_is_refused() -> None:
 
 
 def test_credentials_come_from_a_store(vat: VendorServer) -> None:
-    """A service that asks for credentials gets those of the store that is named."""
+    """A service that needs credentials gets those of the named store."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store = "sqlite:///credentials.db"
     subprocess.run(

@@ -1,4 +1,4 @@
-"""`moorage check` and `moorage vendors`: what is said without anything being sent."""
+"""`moorage check` and `moorage vendors`: reports without sending anything."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_vendor_tells_of_itself(name: str) -> None:
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
-    """Without a URL, the configuration's store is meant."""
+    """Without a URL, the configuration's store is used."""
     configure(f'[state]\nurl = "{make()}"\n')
     ended = command("housekeep", "--migrate", "--json")
 

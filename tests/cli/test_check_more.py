@@ -1,4 +1,4 @@
-"""`moorage check` of what is overridden, overlaid, written in an earlier version or unwise."""
+"""`moorage check` of overrides, overlays, earlier versions and unwise settings."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["no", "tomorrow"])
 def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
-    """MOORAGE_ENVIRONMENT is what --environment is."""
+    """MOORAGE_ENVIRONMENT has the same effect as --environment."""
     configure(f"[environments.{name}]\n")
     os.environ["MOORAGE_ENVIRONMENT"] = name
 

@@ -83,7 +83,7 @@ def test_nothing_is_no_secret() -> None:
 
 
 def test_a_secret_is_no_argument() -> None:
-    """There is no way to give it on the command line, and what was given is not repeated."""
+    """No option takes a secret, and an error does not repeat one."""
     ended = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
 
     assert 2 == ended.code

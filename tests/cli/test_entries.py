@@ -68,7 +68,7 @@ def put(outbox: Outbox, **options: Any) -> str:
 def test_calls_are_made_once(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`run --once` makes what is due, and ends."""
+    """`run --once` makes the due calls, and ends."""
     put(outbox)
     put(outbox)
     logged = run(capsys, "outbox", "run", "--store", URL, "--once")
@@ -141,7 +141,7 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
 
 
 def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A list has what is known of each call, newest first, page by page, and not its content."""
+    """A list shows the properties of each call, newest first, in pages, without its content."""
     first, second = put(outbox), put(outbox, tenant="acme")
     logged = run(capsys, "outbox", "list", "--store", URL, "--limit", "1")
     assert [entry["id"] for entry in logged["entries"]] == [second]
@@ -249,7 +249,7 @@ def test_a_store_that_is_away_for_a_while(
 
 
 class AwayOutbox(SqliteOutbox):
-    """A store that is away, whose worker is told to stop as soon as it finds out."""
+    """An unavailable store, whose worker is stopped at its first error."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
         """Send the signal that ends the worker, and fail."""

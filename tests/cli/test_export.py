@@ -25,7 +25,14 @@ def _configured(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "form, field", [("postman", "item"), ("openapi", "paths"), ("schema", "properties")]
+    "form, field",
+    [
+        ("postman", "item"),
+        ("openapi", "paths"),
+        ("schema", "properties"),
+        ("grafana", "panels"),
+        ("prometheus", "groups"),
+    ],
 )
 def test_export_is_printed_or_written(
     form: str, field: str, configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -51,7 +58,7 @@ def test_a_program_gets_the_document(configured: str, capsys: pytest.CaptureFixt
 def test_a_file_that_cannot_be_written_is_an_error(
     configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder is no file, which is said in one sentence."""
+    """A folder as the target file is refused."""
     output = ["--output", str(tmp_path)]
     assert 2 == main(["export", "postman", "--config", configured, *output])
     assert "cannot be written" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`moorage rearm` and `moorage neutralize`: what is done about a copied database."""
+"""`moorage rearm` and `moorage neutralize` for a copied database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MORE = ("--credentials", "sqlite:///credentials.db")
 
 @pytest.fixture(autouse=True)
 def _copy() -> None:
-    """A copy of what production had: a store, a credential and a tenant."""
+    """A copy of production: a store, a credential and a tenant."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     configure(
         '[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "https://vat.example"\n'
@@ -48,12 +48,12 @@ def tenants() -> SqliteTenants:
 
 
 def test_neutralize_removes_credentials() -> None:
-    """Credentials and tenants of a copied store are removed, and its home is named."""
+    """Credentials and tenants of a copied store are removed, and its owner is named."""
     ended = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
 
     assert {
         "environment": "staging",
-        "home": "production",
+        "owner": "production",
         "deleted": {"credentials": 1, "tenants": 1},
     } == ended.result
     assert {} == tenants().tables("acme")
@@ -72,7 +72,7 @@ def test_neutralize_removes_credentials() -> None:
     ],
 )
 def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -> None:
-    """Nothing is removed without confirmation, or from a store that is no copy."""
+    """Nothing is removed without confirmation, or from a store that is not a copy."""
     ended = command(*arguments)
 
     assert 2 == ended.code
@@ -81,7 +81,7 @@ def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -
 
 
 def test_nothing_to_act_with() -> None:
-    """Where neither tenants nor credentials are named, there is nothing to delete."""
+    """Without named tenants or credentials, there is nothing to delete."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     ended = command(*STAGING, "neutralize", "--yes")
 
@@ -97,7 +97,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
 
 
 def test_a_copy_sends_when_it_may() -> None:
-    """It sends nothing until it is armed; then it does."""
+    """A copy sends nothing until it is armed."""
     with VendorServer() as vendor:
         vendor.respond(200)
         configure(

@@ -50,7 +50,7 @@ def test_command_docstrings_match_the_table(words: str) -> None:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_helps(words: str) -> None:
-    """The help of each command tells everything of its docstring, and what stands anywhere."""
+    """The help of each command shows its whole docstring and the common options."""
     ended = command(*words.split(), "--help")
 
     assert 0 == ended.code
@@ -113,7 +113,7 @@ def test_global_options_may_stand_anywhere() -> None:
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """It is the named one, or that of MOORAGE_CONFIG, or the nearest here or further up."""
+    """The configuration is the named file, that of MOORAGE_CONFIG, or the nearest one upwards."""
     deep = tmp_path / "deep" / "deeper"
     deep.mkdir(parents=True)
     os.chdir(deep)
@@ -174,7 +174,7 @@ def test_system_exit_keeps_its_code() -> None:
 
 
 def test_tables_are_aligned() -> None:
-    """Where there is no terminal, columns stand under each other and no line ends in blanks."""
+    """Without a terminal, columns are aligned and no line has trailing blanks."""
     table = Table(("name", "of"), [("a", None), ("long one", 7)])
 
     assert ["name      of", "a", "long one  7"] == table.lines()
@@ -259,7 +259,7 @@ def test_unencodable_letters_do_not_fail() -> None:
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
 def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
-    """Letters that the output does not have are escaped as JSON escapes them."""
+    """Characters outside the output's encoding are escaped as in JSON."""
     written = tmp_path / "moorage.toml"
     written.write_text('[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8")
     shown = subprocess.run(
@@ -273,7 +273,7 @@ def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: lis
 
 
 def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the home takes no file, completion is refused with what to do."""
+    """If the home folder is not writable, completion is refused with advice."""
     home = tmp_path / "home"
     home.write_text("")
     for name, value in (("HOME", home), ("XDG_DATA_HOME", home), ("SHELL", "/bin/bash")):
@@ -301,7 +301,7 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A document has its letters where the output has them."""
+    """A document uses all characters that the output's encoding has."""
     for coding, written in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
         assert written == as_json("\u00fc")

@@ -20,7 +20,7 @@ GIVEN: dict[str, Any] = {
 
 
 def test_configuration_of_the_host(tmp_path: Path) -> None:
-    """Commands use the host's configuration and store, and never print what it says."""
+    """Commands use the host's configuration and store, and never print the content of either."""
     host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
     ended = command("check", "--json", host=host)
 

@@ -33,7 +33,7 @@ def test_housekeeping_removes_expired_states(
 
 
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code says that something is wrong, the error what, and no password."""
+    """For an unavailable store the exit code and the error say so, without the password."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     output = capsys.readouterr().err
     assert output.startswith("moorage: ")

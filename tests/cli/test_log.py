@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from moorage import IntegrationStatus
+from moorage import IntegrationLog, IntegrationStatus
 from moorage.cli import main
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
@@ -50,6 +55,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
         (("--tenant", "acme"), (1,)),
         (("--status", entry(0).status.name.lower()), (0,)),
         (("--tenant", "nobody"), ()),
+        (("--operation", "charge"), (0,)),
+        (("--vendor", "adyen", "--account", "adyen-eu", "--region", "eu"), (0,)),
+        (("--subject", "customer-1", "--key", "INV-0/1"), (0,)),
+        (("--trace", f"{1:032x}", "--id", entry(0).id), (0,)),
+        (("--text", "DECLINED"), (0,)),
+        (("--text", "DECLINED", "--days", "1"), ()),
     ],
 )
 def test_calls_are_listed(
@@ -62,7 +73,7 @@ def test_calls_are_listed(
 
 
 def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
-    """A list says how it goes on, to people and to programs."""
+    """A list tells people and programs how to get the next page."""
     logged = run(capsys, "list", "--limit", "1")
     rest = run(capsys, "list", "--after", logged["next"])
     assert [entry(0).id] == [call["id"] for call in rest["calls"]]
@@ -84,6 +95,146 @@ def test_days_that_lead_to_no_date_are_refused(log: Any, capsys: Any) -> None:
     """A mistake in the number of days removes nothing."""
     error = run(capsys, "remove", "--older-than", "1e12", code=2)
     assert "are too many for a date" in json.dumps(error)
+
+
+def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
+    """A program gets all fields of an entry, with the exact time and duration."""
+    (call,) = run(capsys, "list", "--id", entry(0).id)["calls"]
+
+    assert {field.name for field in attrs.fields(IntegrationLog)} == call.keys()
+    assert ("stripe", entry(0).duration) == (call["service"], call["duration"])
+    assert datetime.fromisoformat(call["started_at"]).tzinfo is not None
+
+
+def test_export_as_csv(log: Any, capsys: Any) -> None:
+    """A file has a header and a row for each call, whose texts are no formulas."""
+    for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):
+        log.write(attrs.evolve(entry(number), tenant=tenant))
+    log.flush()
+    assert {"exported": 8} == run(capsys, "export", "--output", "calls.csv")
+    with Path("calls.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    tenants = {row["id"]: row["tenant"] for row in rows}
+    assert ["'=1+1", "'@x", "'-2", "'+2", "'\t=1", "plain"] == [
+        tenants[entry(number).id] for number in range(10, 16)
+    ]
+    assert 8 == len(rows)
+
+
+def test_export_as_json_lines(log: Any, capsys: Any) -> None:
+    """A file has a JSON document for each matching call."""
+    words = ("--format", "jsonl", "--output", "calls.jsonl", "--tenant", "acme")
+    assert {"exported": 1} == run(capsys, "export", *words)
+    lines = [json.loads(line) for line in Path("calls.jsonl").read_text("utf-8").splitlines()]
+
+    assert [entry(1).id] == [line["id"] for line in lines]
+    assert entry(1).status.value == lines[0]["status"]
+
+
+def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
+    """Every call is written once, however many pages there are."""
+    for number in range(2, 2_500):
+        log.write(entry(number))
+    log.flush()
+    assert {"exported": 2_500} == run(capsys, "export", "--format", "jsonl", "--output", "all")
+    ids = [json.loads(line)["id"] for line in Path("all").read_text("utf-8").splitlines()]
+
+    assert sorted(entry(number).id for number in range(2_500)) == sorted(ids)
+
+
+def test_export_to_an_impossible_place(log: Any, capsys: Any) -> None:
+    """A file that cannot be written is an error of the call."""
+    error = run(capsys, "export", "--output", "missing/calls.csv", code=2)
+    assert "cannot be written" in json.dumps(error)
+
+
+def follow(*words: str) -> subprocess.Popen[str]:
+    """Start to follow the log; return once it follows."""
+    command = [sys.executable, "-u", "-m", "moorage", "log", "follow", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    if "--json" not in words:
+        assert "following the log\n" == process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
+    """New calls are shown as they are stored, and a signal ends the command with success."""
+    with follow("--service", "stripe") as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        reader = Thread(target=lambda: lines.append(process.stdout.readline()))  # type: ignore[union-attr]
+        reader.start()
+        later = 100
+        while reader.is_alive():  # the command may read the log for the first time later
+            log.write(attrs.evolve(entry(later), started_at=datetime.now(UTC)))
+            log.flush()
+            later += 2
+            reader.join(0.1)
+        process.send_signal(number)
+        output, errors = process.communicate()
+
+    assert " stripe " in lines[0]
+    assert (0, "") == (process.returncode, errors)
+    assert output.endswith(" shown\n")
+
+
+def test_follow_ends_with_its_reader(log: Any) -> None:
+    """A command whose output nobody reads any more ends by itself."""
+    with follow() as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+        assert process.stderr is not None
+        assert "" == process.stderr.read()
+
+
+def test_follow_counts(log: Any, capsys: Any) -> None:
+    """Each call is a line of JSON, and the command ends after the number that was asked for."""
+    ended = Event()
+
+    def write() -> None:
+        number = 100
+        while not ended.wait(0.05):
+            log.write(attrs.evolve(entry(number), started_at=datetime.now(UTC)))
+            log.flush()
+            number += 1
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        assert 0 == main(["log", "follow", "--count", "2", "--json"])
+    finally:
+        ended.set()
+        writer.join()
+    lines = capsys.readouterr().out.splitlines()
+    first, second = map(json.loads, lines[:2])
+    last = json.loads("\n".join(lines[2:]))
+
+    assert first["started_at"] < second["started_at"]
+    assert {"shown": 2} == last["result"]
+
+
+def test_housekeeping_removes_old_calls(log: Any, capsys: Any) -> None:
+    """Housekeeping removes the calls that are older than the configuration keeps them."""
+    text = f'[log]\nurl = "{URL}"\nkeep_days = 30\n'
+    Path("moorage.toml").write_text(text)
+    assert 0 == main(["housekeep"])
+    assert "1 entries of the log removed\n" == capsys.readouterr().out
+    assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
+
+    Path("moorage.toml").write_text(text + '[state]\nurl = "sqlite:///state.db"\n')
+    assert 0 == main(["housekeep", "--migrate"])
+    assert "0 states deleted\n0 entries of the log removed\n" == capsys.readouterr().out
+
+
+def test_days_must_be_positive(log: Any, capsys: Any) -> None:
+    """A number of days that would remove every call is refused."""
+    Path("moorage.toml").write_text(f'[log]\nurl = "{URL}"\nkeep_days = -1\n')
+    assert 2 == main(["housekeep"])
+    assert "log.keep_days" in capsys.readouterr().err
 
 
 def test_a_log_has_to_be_named(capsys: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where a browser comes back to: one request, from this machine, and nothing of it repeated."""
+"""The local page for the browser's return: one request, without repeating any of it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_one_request_is_taken() -> None:
     ],
 )
 def test_other_requests_are_refused(head: bytes) -> None:
-    """A request that is no returning browser is refused, and the wait goes on."""
+    """Other requests are refused, and the wait continues."""
     with Loopback(0) as listener:
         target, answers = brought(listener, head, GOOD)
 
@@ -90,7 +90,7 @@ def test_silent_connection_does_not_extend_the_wait() -> None:
 
 
 def test_a_port_is_used_once() -> None:
-    """A port that somebody else listens on is refused by its number."""
+    """A port in use is refused with its number."""
     with Loopback(0) as listener:
         port = urlsplit(listener.url).port or 0
         with pytest.raises(ConfigurationError, match=str(port)):

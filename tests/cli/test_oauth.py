@@ -91,7 +91,7 @@ class Terminal:
 
 
 class Context:
-    """The options that most commands have, and what they have stored."""
+    """The common options of the commands, and their stores."""
 
     def __init__(self, folder: Path) -> None:
         self.keys = generate_keys()
@@ -128,7 +128,7 @@ def _context(tmp_path: Path) -> Iterator[Context]:
 
 
 def test_a_process_gets_and_gives_back(context: Context) -> None:
-    """The real command prints a URL, stores what the person brings, and gives it back; no more."""
+    """The real command prints a URL, stores the tokens, and revokes them."""
     command = [sys.executable, "-m", "moorage", "oauth"]
     with AuthorizationServer(HERE) as server:
         options = context.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
@@ -198,7 +198,7 @@ def test_device_login_with_a_secret(context: Context) -> None:
 
 
 def test_a_person_says_no(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
-    """A refusal has the exit code of what went wrong, and nothing is stored."""
+    """A refused consent has its own exit code, and nothing is stored."""
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False
@@ -210,7 +210,7 @@ def test_a_person_says_no(context: Context, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_every_option_is_used(context: Context) -> None:
-    """Endpoints by name, a scope, parameters and a port are what the URL says."""
+    """Endpoints, scope, parameters and port appear in the URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -246,7 +246,7 @@ def test_every_option_is_used(context: Context) -> None:
 
 
 class Browser(webbrowser.BaseBrowser):
-    """A browser that goes where it is told, and back."""
+    """A browser that follows the URL and the redirect."""
 
     def __init__(self, server: AuthorizationServer) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ def test_missing_database_library_names_the_extra(
 def test_secrets_stay_in_the_environment(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """There is no option that takes a secret."""
+    """No option takes a secret."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server), "--secret", "s3cr3t"])
 

@@ -1,4 +1,4 @@
-"""`moorage payments` lists and closes the payments that a killed process left."""
+"""`moorage payments` lists and closes the payments of a killed process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Killing(StripeSandbox):
         self.known = Event()
 
     def answer(self, request: SandboxRequest) -> Response:
-        """As Stripe, and then the process is killed."""
+        """Answer like Stripe, and kill the process."""
         answer = super().answer(request)
         if request.method == "POST" and self.victim is not None:
             self.known.wait()
@@ -81,7 +81,7 @@ def listed(key: str) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str]) -> None:
-    """An operator finds what a killed process left, closes it, and the buyer is charged once."""
+    """An operator closes the payment of a killed process, and the buyer is charged once."""
     stripe, key = Killing(), unique("INV")
     state = make()
     command("housekeep", state, "--migrate")

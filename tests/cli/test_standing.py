@@ -1,4 +1,4 @@
-"""`moorage status` and `moorage circuit`: what all processes share, seen and set by hand."""
+"""`moorage status` and `moorage circuit`: the shared state of all processes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
 
 @MAKES
 def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> None:
-    """A pause that a vendor asked for ends by hand, and only once."""
+    """An operator can end a pause that a vendor asked for, once."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
@@ -95,7 +95,7 @@ def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
 
 @MAKES
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
-    """For how long a call would wait is told, and looking takes nothing."""
+    """The status shows the wait for an exhausted limit, and takes no token."""
     with VendorServer() as vendor:
         name = configured(make(), vendor.url)
         assert [0.0] == command("status", "--json").result["services"][0]["limits"]
@@ -167,7 +167,7 @@ def test_an_unknown_service_is_refused() -> None:
 
 
 def test_a_page_stays_on_a_terminal() -> None:
-    """It is shown anew, takes another size of the window, and ends with q, with nothing left."""
+    """The status page is refreshed, follows the window's size, and ends with q."""
     name = configured("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown:
         shown.until("closed")
@@ -194,7 +194,7 @@ def test_a_page_ends_with_control_c() -> None:
 
 
 def test_a_page_needs_a_terminal() -> None:
-    """Where there is none it says what to do instead."""
+    """Without a terminal, the command names the alternative."""
     configured("sqlite:///state.db")
 
     assert (2, True) == (
@@ -221,7 +221,7 @@ def test_a_program_gets_a_line_each_time() -> None:
 
 
 def test_tables_fit_the_terminal() -> None:
-    """On a terminal a table is drawn, and what takes long says how far it is."""
+    """On a terminal, tables are drawn, and long work shows its progress."""
     configured("sqlite:///state.db")
     with terminal("status") as shown:
         shown.until("circuit")
@@ -233,7 +233,7 @@ def test_tables_fit_the_terminal() -> None:
 
 
 def test_keys_are_read_one_by_one() -> None:
-    """A key that means nothing shows the page anew, and the next one counts, however fast."""
+    """An unknown key refreshes the page, and every key counts."""
     name = configured("sqlite:///state.db")
     with seated("status", "--watch", "--every", "30") as shown:
         shown.until(name[:8])
@@ -254,7 +254,7 @@ def test_a_page_looks_again_by_itself() -> None:
 
 
 def test_a_table_is_drawn_and_work_counted() -> None:
-    """At a terminal a table has a frame, and what takes long says how far it is."""
+    """On a terminal, a table has a frame, and long work shows its progress."""
     configured("sqlite:///state.db")
     with seated("status") as shown:
         shown.until("circuit")

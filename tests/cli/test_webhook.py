@@ -183,7 +183,7 @@ class Output:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_each_is_judged_by_itself(more: list[str]) -> None:
-    """One after the other is accepted or refused and told, and who hangs up disturbs nobody."""
+    """Webhooks are accepted or refused one by one, and a disconnect disturbs no other."""
     headers, body = signed("stripe")
     out, err = Output(), Output()
     codes: Queue[int] = Queue()
@@ -213,7 +213,7 @@ def test_each_is_judged_by_itself(more: list[str]) -> None:
 
 
 class Left(Output):
-    """Hears where it listens, and has left when there is more."""
+    """Reads the listening address, and leaves at the next line."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Configurations that are broken in one place each: the exact path, and what is to be done."""
+"""Configurations with one mistake each, its exact path and its remedy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tenants_from(**fields: Any) -> dict[str, Any]:
 
 STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
     ({"smz": {}}, "smz", "Did you mean sms?"),
-    ({"nothing": {}}, "nothing", "Use $schema, credentials_from"),
+    ({"nothing": {}}, "nothing", "Use $schema, alerts, audit"),
     ({"state": {"uri": ""}}, "state.uri", "Did you mean url?"),
     ({"state": "memory:"}, "state", "Write a table."),
     ({"state": {"url": 7}}, "state.url", "Write a URL."),
@@ -234,15 +234,15 @@ OTHERS: list[tuple[Any, str, str]] = [
         "vendors.twilio.sender",
         "Write it again.",
     ),
-    ({"state": {"url": "redis://host:99999999/0"}}, "state.url", "Give redis://"),
+    ({"state": {"url": "redis://host:99999999/0"}}, "state.url", "Use redis://"),
     ({"state": {"url": "postgresql://host:port/name"}}, "state.url", "Pass a URL"),
-    ({"state": {"url": "sqlite:///\0"}}, "state.url", "Give the path"),
+    ({"state": {"url": "sqlite:///\0"}}, "state.url", "Use the path"),
     (tenants_from(url="redis://host"), "tenants_from.url", "Give sqlite:///"),
     (tenants_from(url="postgresql://host:port/name"), "tenants_from.url", "Pass a URL"),
     (tenants_from(keys="hidden"), "tenants_from.keys", "version:key"),
     ({"log": {"url": "redis://host"}}, "log.url", "Give memory:, sqlite:///"),
     ({"log": {"url": "postgresql://host:port/name"}}, "log.url", "Pass a URL"),
-    ({"log": {"url": "sqlite:///\0"}}, "log.url", "Give the path"),
+    ({"log": {"url": "sqlite:///\0"}}, "log.url", "Use a path"),
     ({"log": {}}, "log.url", "Write a URL"),
     (tenants_from(every=0), "tenants_from.every", "more than zero"),
     ({"services": {"": {"base_url": "https://a.example"}}}, 'services.""', ""),

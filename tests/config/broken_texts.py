@@ -409,6 +409,11 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {"secrets.a.token": "need each other", "secrets.b.timeout": "Write a number"},
     ),
+    # a reference in a list, which is not a token either
+    (
+        {"secrets": {"a": {**_VAULT, "token": ["secret://a/x"]}}},
+        {"secrets.a.token": "", "secrets.a.token[0]": "secrets.a needs secrets.a"},
+    ),
     (_stripe(credentials="secret://evn/KEY"), {"vendors.stripe.credentials": "Did you mean env?"}),
     (_stripe(credentials="secret://env"), {"vendors.stripe.credentials": "not a valid reference"}),
     (_service(base_url="${NOT_SET_0}"), {f"{_OURS}.base_url": "NOT_SET_0"}),

@@ -1,4 +1,4 @@
-"""`moorage check` and `moorage.open` refuse the same, and tell everything at once."""
+"""`moorage check` and `moorage.open` report the same problems, all at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in r
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of its own, where stores and files of certificates are looked for."""
+    """A separate folder for stores and certificate files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("warnings.filters", [("ignore", None, UserWarning, None, 0)])
 
@@ -51,7 +51,7 @@ def refused(path: Path, opened: Any = moorage.open) -> list[dict[str, str]]:
 
 
 def checked(path: Path) -> list[dict[str, str]]:
-    """The problems that `moorage check` tells of a configuration."""
+    """The problems that `moorage check` reports."""
     result = command("check", "--config", str(path), "--json")
     assert 2 == result.code
     assert "is valid" not in result.out
@@ -65,7 +65,7 @@ def checked(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("place", range(len(BROKEN)))
 def test_a_text_that_is_none_has_one_reason(place: int) -> None:
-    """A mistake in the writing is told with its cause and its remedy."""
+    """A syntax error is reported with its cause and its remedy."""
     end, text, words = BROKEN[place]
     path = written(end, text)
     (problem,) = refused(path)
@@ -136,7 +136,7 @@ def test_every_environment_is_checked() -> None:
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a program supplies the credentials, `check` can be told so."""
+    """An option tells `check` that the program supplies the credentials."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
     path = written(
         "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'
@@ -147,7 +147,7 @@ def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> None:
-    """A provider of secrets may need a secret of another, whichever stands first."""
+    """Providers of secrets are opened after those whose secrets they need."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "deep").write_text("hidden")
     source: dict[str, Any] = {
@@ -165,7 +165,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """Both mistakes are told, and nothing is made of the secret that is not there."""
+    """Both mistakes are reported, and the missing secret is not replaced."""
     path = written(
         "json",
         json.dumps(

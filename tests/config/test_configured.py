@@ -1,4 +1,4 @@
-"""A hub from plain tables: what they say, and what they cannot say."""
+"""A hub from plain tables: allowed and refused settings."""
 
 from __future__ import annotations
 

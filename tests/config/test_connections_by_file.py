@@ -125,7 +125,7 @@ def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture(name="vendor")
 def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
-    """A vendor whose certificate an authority of ours vouches for."""
+    """A vendor whose certificate is signed by a test authority."""
     certificate, key = certificate_files(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -137,7 +137,7 @@ def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
 def test_trust_proxy_and_pool_by_file(
     vendor: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client trusts, goes through and keeps what the file says, and is closed with the hub."""
+    """Trust, proxy and pool come from the file, and the client is closed with the hub."""
     key = (tmp_path / "key.pem").read_text()
     monkeypatch.setenv("KEY", key)
     with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
@@ -176,7 +176,7 @@ def test_unverified_by_file(vendor: VendorServer) -> None:
 @pytest.mark.parametrize(
     "http, path, remedy",
     [
-        ({"tls": {"authorities": "nowhere.pem"}}, "http.tls.authorities", "Give PEM files"),
+        ({"tls": {"authorities": "nowhere.pem"}}, "http.tls.authorities", "Pass PEM files"),
         ({"tls": {"minimum": "1.1"}}, "http.tls.minimum", "Did you mean 1.3?"),
         ({"tls": {"key": "key.pem"}}, "http.tls.certificate", "Give the certificate"),
         ({"tls": {"unverified": " "}}, "http.tls.because", "Say in `because` why"),

@@ -78,7 +78,7 @@ def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
 def test_environment_says_where_the_file_is(
     variables: dict[str, str], environment: str | None, url: str
 ) -> None:
-    """The folder is the operator's choice, and each environment has a file of its own."""
+    """The operator chooses the folder, and each environment has its own file."""
     assert url == default_url(variables, environment)
 
 
@@ -110,7 +110,7 @@ def test_store_of_the_program_comes_first(folder: Path) -> None:
 
 @pytest.mark.parametrize("problem", ["file", "world", "missing", "foreign"])
 def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> None:
-    """The message names the file, why it cannot be used, and what to say instead."""
+    """The message names the file, the reason, and the setting to use instead."""
     match problem:
         case "file":
             folder.parent.write_text("not a folder")
@@ -130,7 +130,7 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
 
 
 def test_commands_use_the_same_file(folder: Path) -> None:
-    """Commands find what the program keeps there, also before it has begun."""
+    """Commands find the program's store, also before its first start."""
     file = folder.parent.parent / "moorage.toml"
     stripe = '[vendors.stripe]\ncredentials = "sk_test_1"\n'
     file.write_text(f'[payments]\nvendor = "stripe"\n{stripe}')

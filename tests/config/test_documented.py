@@ -41,7 +41,7 @@ SCHEMA = json_schema()
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment has whatever the pages refer to."""
+    """The environment variables that the pages use."""
     for _, block in SHOWN:
         for name in re.findall(r"secret://env/(\w+)", block):
             ring = f"1:{b64encode(bytes(32)).decode()}"

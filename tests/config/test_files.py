@@ -134,7 +134,7 @@ def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> Non
 
 
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyYAML a file of YAML is refused with what to install."""
+    """Without PyYAML, a YAML file is refused with the package to install."""
     uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):

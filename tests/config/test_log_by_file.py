@@ -20,7 +20,7 @@ SERVICES = {"vat": {"base_url": "https://vat.example"}}
 
 
 def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
-    """The table is made, and what is queued is written when the hub is closed."""
+    """The table is created, and the queue is written when the hub is closed."""
     url = f"sqlite:///{tmp_path}/calls.db"
     with moorage.open({"services": SERVICES, "log": {"url": url}}) as hub:
         hub.manager.run("vat", lambda: 1, request_id="order-7")

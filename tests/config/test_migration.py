@@ -43,7 +43,7 @@ NEW: dict[str, Any] = {
 
 
 def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts and routes become vendors and kinds; the diff shows it, and no secret."""
+    """Accounts and routes become vendors and kinds; the diff shows it without secrets."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     before = copy.deepcopy(OLD)
     result = read_configuration(OLD)

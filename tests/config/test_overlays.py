@@ -85,7 +85,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
 
 
 def test_a_mistake_says_where_it_comes_from() -> None:
-    """A problem below what an environment or a variable says names these."""
+    """A problem in an overlay or variable names its source."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(
             {"environments": {"production": {"services": {"a": {"x": {"y": 1}}}}}}, "production"
@@ -93,7 +93,7 @@ def test_a_mistake_says_where_it_comes_from() -> None:
 
 
 def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable leads to a value, in whatever case; what is wanted there says what it is."""
+    """A variable sets a value, in any case; the expected type decides how it is parsed."""
     for name, value in {
         "MOORAGE_STATE__URL": "secret://env/OURS_URL",
         "OURS_URL": "memory:",

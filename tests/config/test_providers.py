@@ -1,4 +1,4 @@
-"""Providers of secrets under `[secrets]`: what each is asked, and how it is refused."""
+"""Providers under `[secrets]`: their requests and their refusals."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 
 
 def test_aws_at_its_own_address() -> None:
-    """Where no address is given, it is the region's; a provider that nothing uses asks nobody."""
+    """Without an address, the region's is used; an unused provider sends no request."""
     table = {"kind": "aws", "region": "eu-central-1"}
 
     assert () == read_configuration({"secrets": {"ours": table}}).accounts
@@ -128,7 +128,7 @@ def test_gcp(tmp_path: Path) -> None:
 
 
 def test_azure() -> None:
-    """A Key Vault's own words are followed, and who we are is the machine unless given."""
+    """A Key Vault's challenge is followed, with the machine's identity by default."""
     with opened(AzureLab()) as lab:
         table = {"kind": "azure", "address": lab.url}
         fields = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
@@ -179,7 +179,7 @@ def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables may begin alike, and files stand in a folder."""
+    """Variables may have a common prefix, and files may be in one folder."""
     monkeypatch.setenv("SHOP_KEY", "hidden")
     (tmp_path / "key").write_text("hidden too")
 

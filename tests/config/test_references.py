@@ -1,4 +1,4 @@
-"""References in texts: environment variables, and secrets stored elsewhere."""
+"""References in texts: environment variables, and secrets in other stores."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret comes from the environment or a file, once, and shows itself nowhere."""
+    """A secret is read once from the environment or a file, and never shown."""
     monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
     monkeypatch.setenv("OURS_SECRET", "hidden")
     (tmp_path / "key").write_text("hidden too\n")
@@ -122,7 +122,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
 
 
 def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service and its regions are asked with a bearer token."""
+    """A service and its regions are called with a bearer token."""
     monkeypatch.setenv("OURS_TOKEN", "hidden")
     (service,) = read_configuration(
         {
@@ -163,7 +163,7 @@ def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
 
 
 def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
-    """Code that trips over the stand-in of an unreadable secret adds no problem of its own."""
+    """A failure caused by the placeholder of an unreadable secret adds no second problem."""
     report = Report()
     stand_in = report.lack("vendors.ours.account")
     assert WRONG is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")

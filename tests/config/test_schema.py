@@ -1,4 +1,4 @@
-"""The JSON Schema: what loads is valid, and what is broken in its form is not."""
+"""The JSON Schema accepts what loads, and refuses malformed settings."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ def test_stored_credentials_are_sent_as_they_were_stored(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a secret belongs, that of stored credentials is taken; where a text belongs, none."""
+    """A reference to stored credentials gives their secret for a secret, and nothing for a text."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import moorage
 from moorage.config.toml_text import write_toml
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from tests.contracts.towns import afternoon, town
+from tests.contracts.vendor_sets import business_script, vendor_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +25,9 @@ OTHERS = {
 
 
 def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
-    """The same script of a business has the same afternoon when one line names another vendor."""
-    stripe = town({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
-    adyen = town({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
+    """A business script gives the same results after one line names another vendor."""
+    stripe = vendor_set({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
+    adyen = vendor_set({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
     both = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
     routes = {kind: {"vendor": vendor} for kind, vendor in stripe.vendors.items()}
     before = write_toml({**routes, "vendors": both})
@@ -36,7 +36,7 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
     def had(text: str, here: Any) -> dict[str, Any]:
         hub = moorage.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
         try:
-            return asyncio.run(afternoon(hub, here, SIZE))
+            return asyncio.run(business_script(hub, here, SIZE))
         finally:
             hub.close()
             here.close()

@@ -10,7 +10,7 @@ import pytest
 from moorage import Account, AsyncHub, Hub, Route
 from moorage.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.pigeon import Loft, Pigeon
+from tests.contracts.pigeon import Pigeon, PigeonServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
 
 
-class Lofts:
-    """Two lofts, the accounts at them, and what is told of the calls."""
+class PigeonHubs:
+    """Two servers of the pigeon vendor, the accounts there, and the events of the calls."""
 
     def __init__(self, *, keys: bool = True) -> None:
-        self.one, self.two = Loft("one.example"), Loft("two.example")
+        self.one, self.two = PigeonServer("one.example"), PigeonServer("two.example")
         self.clock = VirtualClock()
         self.told = RecordingObserver()
         self.accounts = [
@@ -59,6 +59,6 @@ class Lofts:
         )
 
 
-async def given(value: Any) -> Any:
-    """The result of a call, awaited if necessary."""
+async def resolved(value: Any) -> Any:
+    """Return the result of a call, awaited if necessary."""
     return await value if inspect.isawaitable(value) else value

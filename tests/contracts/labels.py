@@ -1,6 +1,6 @@
-"""A program that buys five labels: told where, and where its keys are kept.
+"""A program that buys five labels, given the vendor's address and the store of keys.
 
-Prints as JSON what became of each: the tracking number, or the name of an error.
+It prints as JSON the tracking number or the name of the error of each label.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
 
 
 def main(url: str, database: str, timeout: str) -> None:
-    """Buy what is missing."""
+    """Buy the missing labels."""
     hub = moorage.open(
         {
             "state": {"url": f"sqlite:///{database}"},
@@ -32,7 +32,7 @@ def main(url: str, database: str, timeout: str) -> None:
     )
     items = [
         ShipmentRequest(
-            asked=RateRequest(
+            rate_request=RateRequest(
                 sender=SHOP,
                 recipient=ADA,
                 parcels=[Parcel(weight=Decimal(number), length=30, width=20, height=10)],

@@ -1,4 +1,4 @@
-"""A vendor of text messages that nobody has heard of, and its server: what another package adds."""
+"""An unknown vendor of text messages and its server, as another package would add them."""
 
 # ruff: noqa: D102 - the contract says what its verbs are
 
@@ -13,8 +13,8 @@ from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStat
 from moorage.contracts.vendor import RepeatedKey, Vendor, VendorKeys, extra_for
 from moorage.domain.http.requests import Request
 from moorage.domain.service.settings import Service
-from moorage.testing.sandbox_fixtures import SandboxFixture
 from moorage.testing.sandboxes.base import Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ _KEYS: Final = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Pigeon(Vendor):
-    """A loft of pigeons; it honours keys where `keys` says so, and can call some back."""
+    """The vendor; it honours keys if `keys` is set, and can cancel some messages."""
 
     name: ClassVar[str] = "pigeon"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
@@ -72,8 +72,8 @@ class Pigeon(Vendor):
         return SmsReceipt(ref=wire.ref(body["id"]), status=SmsStatus.SENT, raw=body)
 
 
-class Loft(Sandbox):
-    """Where the pigeons start."""
+class PigeonServer(Sandbox):
+    """The vendor's server."""
 
     def __init__(self, host: str = "pigeon.example") -> None:
         super().__init__()
@@ -96,5 +96,5 @@ class Loft(Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """An account at a loft."""
-    return SandboxFixture(sandbox=Loft(), options={})
+    """An account at the server."""
+    return SandboxFixture(sandbox=PigeonServer(), options={})

@@ -1,4 +1,4 @@
-"""Accounts that get their tokens by OAuth, from what their vendors say of themselves."""
+"""Accounts that get their OAuth tokens by themselves, as their vendors declare."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import (
     reply,
 )
 from moorage.testing.sandboxes.tokens import TokenEndpoint
-from tests.contracts.caller import MODES, given
+from tests.contracts.caller import MODES, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
@@ -69,14 +69,14 @@ class Herald(Vendor):
     base_url: str = "https://herald.example"
 
     def services(self) -> Mapping[str, Service]:
-        """Where criers start, and where they are watched."""
+        """The vendor's services for sending and for looking up."""
         return {
             "": Service("herald", self.base_url, needs_credentials=True, retry=None),
             "tower": Service("tower", self.base_url, needs_credentials=True, retry=None),
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """Where criers get their badges."""
+        """The OAuth clients of the vendor."""
         client = OAuthClient(
             server=f"{self.base_url}/oauth/token",
             client_id="erp",
@@ -87,31 +87,31 @@ class Herald(Vendor):
         return {"": client}
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send one."""
+        """Send one message."""
         cry = Request.post("/cries", json={"text": message.text})
         await wire.send(cry, key=key, parse=Response.json)
         return SmsReceipt(ref=wire.ref("c1"), status=SmsStatus.SENT)
 
     async def get(self, wire: Wire, ref: Any, /) -> SmsReceipt:
-        """Ask the tower."""
+        """Look up a message."""
         await wire.send(Request.get("/cries"), to="tower")
         return SmsReceipt(ref=ref, status=SmsStatus.SENT)
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"look_up"})
 
 
-class Hall(Sandbox):
-    """Where the heralds are."""
+class HeraldServer(Sandbox):
+    """The vendor's server."""
 
     hosts = ("herald.example",)
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.token_endpoint = TokenEndpoint("/oauth/token", "erp", "hush", **options)
-        self.beside = {self.token_endpoint.path: self.token_endpoint}
+        self.mounts = {self.token_endpoint.path: self.token_endpoint}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """Crying."""
+        """The routes for sending."""
         return {"POST /cries": self._cry, "GET /cries": self._watch}
 
     def _cry(self, request: SandboxRequest) -> Response:
@@ -123,7 +123,7 @@ class Hall(Sandbox):
         return reply({}, 200 if request.bearer() == "tower-token" else 401)
 
 
-def hub(kind: type[Any], hall: Hall, vendor: Herald | None = None, **ports: Any) -> Any:
+def hub(kind: type[Any], hall: HeraldServer, vendor: Herald | None = None, **ports: Any) -> Any:
     """A hub of either mode with one account at the heralds."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or Herald())
@@ -138,95 +138,97 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 @MODES
 async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
     """One token is requested once for all tenants."""
-    hall = Hall()
+    hall = HeraldServer()
     here = hub(hub_class, hall)
     for tenant in (None, "acme", "other"):
-        await given(here.sms(tenant=tenant).send(MESSAGE))
+        await resolved(here.sms(tenant=tenant).send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.granted == len(hall.token_endpoint.asked)
-    assert ["/cries"] * 3 == [request.path for request in hall.asked]
+    assert 1 == hall.token_endpoint.grants == len(hall.token_endpoint.requests)
+    assert ["/cries"] * 3 == [request.path for request in hall.requests]
     assert "hush" not in repr(here.account("main"))
-    await given(here.close())
+    await resolved(here.close())
 
 
 @MODES
-async def test_a_token_that_is_refused_is_renewed(hub_class: type[Any]) -> None:
-    """After a 401 one other token is asked for, and the call goes on."""
-    hall = Hall()
+async def test_refused_token_is_renewed(hub_class: type[Any]) -> None:
+    """After a 401 one other token is requested, and the call goes on."""
+    hall = HeraldServer()
     here = hub(hub_class, hall)
-    await given(here.sms().send(MESSAGE))
+    await resolved(here.sms().send(MESSAGE))
     hall.token_endpoint.forget()
-    await given(here.sms().send(MESSAGE))
+    await resolved(here.sms().send(MESSAGE))
 
-    assert 2 == hall.token_endpoint.granted
-    assert 3 == len(hall.asked)
+    assert 2 == hall.token_endpoint.grants
+    assert 3 == len(hall.requests)
 
 
 @MODES
-async def test_tokens_outlive_a_hub(hub_class: type[Any]) -> None:
-    """Hubs whose tokens are kept in one place ask for one token among them."""
-    hall, stored = Hall(), provider(hub_class)
+async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
+    """Hubs that store their tokens in one place request one token together."""
+    hall, stored = HeraldServer(), provider(hub_class)
     for _ in range(2):
-        await given(hub(hub_class, hall, tokens=stored).sms().send(MESSAGE))
+        await resolved(hub(hub_class, hall, tokens=stored).sms().send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.granted
+    assert 1 == hall.token_endpoint.grants
 
 
 @MODES
 async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) -> None:
     """A service without an OAuth client uses the host's credential provider."""
-    hall = Hall()
+    hall = HeraldServer()
     tower = Credentials.bearer("tower-token")
     stale = Credentials.bearer("old")
     others = provider(hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale})
     here = hub(hub_class, hall, credentials=others)
-    ref = (await given(here.sms().send(MESSAGE))).ref
+    ref = (await resolved(here.sms().send(MESSAGE))).ref
 
-    await given(here.sms(tenant="acme").get(ref))
+    await resolved(here.sms(tenant="acme").get(ref))
     with pytest.raises(CredentialRefreshFailed):
-        await given(here.sms(tenant="late").get(ref))
-    with pytest.raises(CredentialNotFound, match="no credential provider was given"):
-        await given(hub(hub_class, hall).sms().get(ref))
+        await resolved(here.sms(tenant="late").get(ref))
+    with pytest.raises(CredentialNotFound, match="there is no credential provider"):
+        await resolved(hub(hub_class, hall).sms().get(ref))
 
 
 @MODES
-async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
-    """A vendor may want the client in the form, and a scope."""
-    hall = Hall(posted=True, scope="cries")
+async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
+    """A vendor may expect the client's credentials in the form, and a scope."""
+    hall = HeraldServer(posted=True, scope="cries")
     vendor = Herald(posted=True, scope="cries")
-    await given(hub(hub_class, hall, vendor).sms().send(MESSAGE))
+    await resolved(hub(hub_class, hall, vendor).sms().send(MESSAGE))
 
-    assert 1 == hall.token_endpoint.granted
+    assert 1 == hall.token_endpoint.grants
 
 
 @MODES
-async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
+async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
     """A refused client gets no token, and its secret is not shown."""
-    hall = Hall()
+    hall = HeraldServer()
     here = hub(hub_class, hall, Herald(secret="wrong-secret"))
-    with pytest.raises(CredentialRefreshFailed, match="invalid_client") as caught:
-        await given(here.sms().send(MESSAGE))
+    with pytest.raises(CredentialRefreshFailed, match="invalid_client") as excinfo:
+        await resolved(here.sms().send(MESSAGE))
 
-    assert "wrong-secret" not in f"{caught.value}{caught.value!r}"
-    assert [] == hall.asked
+    assert "wrong-secret" not in f"{excinfo.value}{excinfo.value!r}"
+    assert [] == hall.requests
 
 
 @MODES
-async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
+async def test_every_token_refused(hub_class: type[Any]) -> None:
     """A refusal with a new token is an authentication failure."""
-    hall = Hall()
+    hall = HeraldServer()
     hall.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
-        await given(hub(hub_class, hall).sms().send(MESSAGE))
+        await resolved(hub(hub_class, hall).sms().send(MESSAGE))
 
-    assert 2 == hall.token_endpoint.granted
+    assert 2 == hall.token_endpoint.grants
 
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k-1"], ids=["without a key", "with a key"])
-async def test_another_account_takes_over(hub_class: type[Any], key: str | None) -> None:
-    """Where no token is to be had just now, nothing was done, and the next account is tried."""
-    hall = Hall()
+async def test_missing_token_moves_to_the_next_account(
+    hub_class: type[Any], key: str | None
+) -> None:
+    """If no token is available now, nothing was done, and the next account is tried."""
+    hall = HeraldServer()
     hall.token_endpoint.fail(*[reply({}, 503)] * 3)
     accounts = [Account("main", Herald()), Account("other", Herald())]
     clock = VirtualClock()
@@ -238,13 +240,13 @@ async def test_another_account_takes_over(hub_class: type[Any], key: str | None)
         clock=clock,
         sleeper=VirtualSleeper(clock) if plain else AsyncVirtualSleeper(clock, autojump=True),
     )
-    receipt = await given(here.sms().send(MESSAGE, idempotency_key=key))
+    receipt = await resolved(here.sms().send(MESSAGE, idempotency_key=key))
 
     assert "other" == receipt.ref.account
     hall.token_endpoint.forget()
     hall.token_endpoint.fail(reply({"error": "invalid_client"}, 401))
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
-        await given(here.sms().send(MESSAGE, idempotency_key="k-2"))
+        await resolved(here.sms().send(MESSAGE, idempotency_key="k-2"))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ async def test_another_account_takes_over(hub_class: type[Any], key: str | None)
 )
 def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
     """An invalid token request is refused with OAuth's error."""
-    hall = Hall()
+    hall = HeraldServer()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
     url = "https://herald.example/oauth/token"
     answer = SandboxHttpClient(hall).send(request, url, Service("x").timeouts)
@@ -265,50 +267,50 @@ def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
     assert (400, {"error": error}) == (answer.status, answer.json())
 
 
-def test_over_a_socket() -> None:
-    """A hub that was given no HTTP client gets its token over one that it closes itself."""
-    hall = Hall()
+def test_default_http_client() -> None:
+    """A hub without an HTTP client of the host gets its token over its own, and closes it."""
+    hall = HeraldServer()
     with hall.serving() as server:
         account = Account("main", Herald(base_url=server.url))
         with Hub([account], state=MemoryStorage()) as here:
             here.sms().send(MESSAGE)
 
-    assert 1 == hall.token_endpoint.granted
+    assert 1 == hall.token_endpoint.grants
 
 
-async def test_over_a_socket_awaited() -> None:
-    """The same, awaited."""
-    hall = Hall()
+async def test_default_http_client_async() -> None:
+    """An asynchronous hub gets its token over its own HTTP client, and closes it."""
+    hall = HeraldServer()
     with hall.serving() as server:
         account = Account("main", Herald(base_url=server.url))
         async with AsyncHub([account]) as here:
             await here.sms().send(MESSAGE)
 
-    assert 1 == hall.token_endpoint.granted
+    assert 1 == hall.token_endpoint.grants
 
 
 @MODES
-async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
-    """When a configuration names another client, its tokens are its own, also where they are kept.
+async def test_changed_client_gets_its_own_token(hub_class: type[Any]) -> None:
+    """A reload with another OAuth client stores that client's tokens separately.
 
-    A configuration that is refused takes nothing from the clients in use.
+    A refused configuration changes nothing for the clients in use.
     """
-    hall, stored = Hall(), provider(hub_class)
+    hall, stored = HeraldServer(), provider(hub_class)
     reports: list[Any] = []
     here = hub(hub_class, hall, tokens=stored, observers=[reports.append])
-    await given(here.sms().send(MESSAGE))
+    await resolved(here.sms().send(MESSAGE))
     other = Account("main", Herald(scope="cries", secret="other"))
     wrong = Offer(accounts=[other], routes=[Route("sms", "nobody")])
     with pytest.raises(ConfigurationError):
-        await given(here.reload(wrong))
+        await resolved(here.reload(wrong))
     hall.token_endpoint.forget()
-    await given(here.sms().send(MESSAGE))
-    before = hall.token_endpoint.granted
+    await resolved(here.sms().send(MESSAGE))
+    before = hall.token_endpoint.grants
 
-    await given(here.reload(Offer(accounts=[other], routes=[Route("sms", "main")])))
+    await resolved(here.reload(Offer(accounts=[other], routes=[Route("sms", "main")])))
 
     with pytest.raises(CredentialRefreshFailed):
-        await given(here.sms().send(MESSAGE))
-    assert 2 == before == hall.token_endpoint.granted
+        await resolved(here.sms().send(MESSAGE))
+    assert 2 == before == hall.token_endpoint.grants
     renewed = [report for report in reports if isinstance(report, TokenRenewed)]
     assert [("main", None)] * 2 == [(item.service, item.tenant) for item in renewed]

@@ -40,7 +40,7 @@ def test_at_once_must_be_positive(
     batch: Any,
     at_once: Any,
 ) -> None:
-    """Any other value is refused by its name."""
+    """Any value below one is refused with the name of the argument."""
     mail, texts, money = SendGridSandbox(), TwilioSandbox(), StripeSandbox()
     parcels = EasyPostSandbox()
     sandboxes = mail, texts, money, parcels
@@ -56,8 +56,8 @@ def test_at_once_must_be_positive(
     )
 
     ask = getattr(getattr(hub, contract)(), operation)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         ask(batch, at_once=at_once, **KEYS.get(contract, {}))
 
-    assert "at_once" == caught.value.path
-    assert [] == [request for sandbox in sandboxes for request in sandbox.asked]
+    assert "at_once" == excinfo.value.path
+    assert [] == [request for sandbox in sandboxes for request in sandbox.requests]

@@ -1,4 +1,4 @@
-"""Which country a number belongs to."""
+"""The country that a phone number belongs to."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from moorage import Account, Hub, Route
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from tests.contracts.pigeon import Loft, Pigeon
+from tests.contracts.pigeon import Pigeon, PigeonServer
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,13 @@ from tests.contracts.pigeon import Loft, Pigeon
         ("+9999999999", None),
     ],
 )
-def test_countries(number: str, country: str | None) -> None:
-    """The first digits say it, where only one country has them."""
+def test_country_of_a_number(number: str, country: str | None) -> None:
+    """The first digits decide the country, if only one country has them."""
     assert country == country_of(number)
 
 
-def test_codes_are_codes() -> None:
-    """Every code leads to a country of two letters, or to none."""
+def test_codes_belong_to_countries() -> None:
+    """Every calling code belongs to a two-letter country code, or to none."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
     existing = {country for country in result.values() if country}
 
@@ -37,9 +37,9 @@ def test_codes_are_codes() -> None:
     assert len(existing) > 200
 
 
-def test_routes_go_by_the_number() -> None:
-    """A message goes along the route of the country that its number belongs to."""
-    lofts = [Loft("de.example"), Loft("world.example")]
+def test_number_chooses_the_route() -> None:
+    """A message takes the route of the country that its number belongs to."""
+    lofts = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
         Account("de", Pigeon(loft="de.example")),
         Account("w", Pigeon(loft="world.example")),

@@ -1,4 +1,4 @@
-"""Another package adds a vendor with one file and one entry point."""
+"""Another package adds a vendor with one module and one entry point."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.installed_vendors import able, vendor_class, vendor_names
-from tests.contracts.pigeon import Loft, Pigeon
+from tests.contracts.pigeon import Pigeon, PigeonServer
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package is installed that has two entry points, one of them wrong."""
+    """An installed package with a valid and an invalid entry point."""
     home = tmp_path / "loft-1.0.dist-info"
     home.mkdir()
     (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
@@ -25,9 +25,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_a_vendor_of_another_package() -> None:
-    """It is configured by its name, as one of ours is."""
-    loft = Loft()
+def test_vendor_of_another_package() -> None:
+    """A vendor of another package is configured by name like a built-in one."""
+    loft = PigeonServer()
     hub = moorage.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
 
     assert Pigeon is vendor_class("pigeon")
@@ -38,15 +38,15 @@ def test_a_vendor_of_another_package() -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_an_entry_point_to_something_else() -> None:
-    """An entry point to something else than a vendor is refused by its name."""
-    with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as caught:
+def test_entry_point_that_is_no_vendor() -> None:
+    """An entry point to anything but a vendor is refused by its name."""
+    with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as excinfo:
         moorage.open({"vendors": {"owl": {}}})
 
-    assert "vendors.owl.kind" == caught.value.path
+    assert "vendors.owl.kind" == excinfo.value.path
 
 
-def test_able_vendors() -> None:
+def test_vendors_with_capabilities() -> None:
     """The installed vendors with the needed capabilities are listed."""
     assert "twilio" in able("sms", frozenset({"media"}))
     assert () == able("sms", frozenset({"fly"}))
@@ -54,10 +54,10 @@ def test_able_vendors() -> None:
 
 
 def test_refusal_names_able_vendors() -> None:
-    """A hub's refusal names vendors that could be configured instead."""
+    """A refusal names installed vendors that have the needed capability."""
     hub = moorage.Hub([moorage.Account("pigeon", Pigeon())])
 
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         hub.sms().check_balance()
 
-    assert "twilio" in caught.value.able
+    assert "twilio" in excinfo.value.able

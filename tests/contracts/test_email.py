@@ -1,4 +1,4 @@
-"""The values of the contract for mail."""
+"""The values of the e-mail contract."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\x85", "\u2028", "\ud800"]
         ("o'neil+tag@a-b.example", "o'neil+tag@a-b.example", None),
     ],
 )
-def test_reads_an_address(text: str, email: str, name: str | None) -> None:
-    """An address is read with or without a name."""
+def test_address_is_parsed(text: str, email: str, name: str | None) -> None:
+    """An address is parsed with or without a display name."""
     assert EmailAddress(email, name) == EmailAddress.parse(text)
 
 
@@ -105,7 +105,7 @@ def test_invalid_addresses_are_refused(email: str) -> None:
     ],
     ids=["address", "name", "subject", "value", "header", "tag", "key", "word", "file", "template"],
 )
-def test_no_header_can_be_smuggled_in(where: dict[str, Any], part: str) -> None:
+def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
     """Line breaks and the like are refused wherever they could add headers."""
 
     def broken(value: Any) -> Any:
@@ -114,7 +114,7 @@ def test_no_header_can_be_smuggled_in(where: dict[str, Any], part: str) -> None:
         if isinstance(value, list):
             return [broken(item) for item in value]
         if isinstance(value, dict):
-            return {broken(name): broken(one) for name, one in value.items()}
+            return {broken(name): broken(field) for name, field in value.items()}
         return value
 
     made = {name: broken(value) for name, value in where.items()}
@@ -126,14 +126,14 @@ def test_no_header_can_be_smuggled_in(where: dict[str, Any], part: str) -> None:
 @pytest.mark.parametrize(
     "name", ["To", "bcc", "Subject", "From", "Content-Type", "Message-ID", "a b", "", "ä", "a:b"]
 )
-def test_headers_that_have_a_field_are_refused(name: str) -> None:
-    """A header cannot say something else than the fields of the message."""
+def test_headers_with_a_field_are_refused(name: str) -> None:
+    """A header that has a field of its own in the message is refused."""
     with pytest.raises(InvalidData, match="header"):
         EmailMessage(text="Hello.", headers={name: "x"})
 
 
-def test_headers_are_named_once() -> None:
-    """Two headers that differ by capitals only are refused."""
+def test_duplicate_headers_are_refused() -> None:
+    """Two headers whose names differ only in case are refused."""
     with pytest.raises(InvalidData):
         EmailMessage(text="Hello.", headers={"X-A": "1", "x-a": "2"})
 
@@ -209,7 +209,7 @@ def test_needed_capabilities_of_a_message() -> None:
     assert frozenset(EmailCapability) - others == rich.needs
 
 
-def test_a_message_has_limits() -> None:
+def test_message_has_limits() -> None:
     """A message above a vendor's limits, or without recipients, is refused."""
     file = Attachment(filename="a", content=b"x" * 30)
     message = EmailMessage(to=["a@example.com", "b@example.com"], attachments=[file])
@@ -225,8 +225,8 @@ def test_a_message_has_limits() -> None:
         check_addressed(EmailMessage(cc="a@example.com", text="Hello."))
 
 
-def test_domains_are_written_as_the_dns_knows_them() -> None:
-    """A domain in letters of any language goes over the wire in ASCII."""
+def test_international_domains_are_encoded() -> None:
+    """An international domain is sent in its ASCII form."""
     address = EmailAddress("ada@münchen.example")
 
     assert "ada@xn--mnchen-3ya.example" == address.wire
@@ -235,8 +235,8 @@ def test_domains_are_written_as_the_dns_knows_them() -> None:
     assert (address,) == as_addresses("ada@münchen.example")
 
 
-def test_nothing_of_a_message_is_shown() -> None:
-    """Addresses, words and files are personal."""
+def test_repr_of_a_message() -> None:
+    """The repr of a message shows no addresses, text or files."""
     message = EmailMessage(
         from_="shop@example.com", to="Ada <ada@example.com>", subject="Invoice", text="secret"
     )
@@ -260,18 +260,18 @@ def test_nothing_of_a_message_is_shown() -> None:
     ids=["addressed", "missing", "float"],
 )
 def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
-    """Recipients stand in one place, and each has all that the message needs."""
+    """A bulk's recipients are in one place only, and each has all data that the message needs."""
     with pytest.raises(InvalidData):
         BulkMessage(**fields)
 
 
-def test_one_address_in_two_spellings_is_one() -> None:
-    """An address whose domain is written as people or as the DNS write it is the same."""
+def test_equal_addresses() -> None:
+    """Two addresses are equal if their domains are, in either form."""
     with pytest.raises(InvalidData, match="more than once"):
         EmailMessage(text="x", to=["ada@münchen.example", "ada@xn--mnchen-3ya.example"])
 
 
-def test_a_recipient_has_an_address_once() -> None:
+def test_recipient_has_an_address_once() -> None:
     """A recipient of a bulk without an address, or with one twice, is refused."""
     with pytest.raises(InvalidData):
         BulkRecipient(to=())
@@ -279,8 +279,8 @@ def test_a_recipient_has_an_address_once() -> None:
         BulkRecipient(to="a@example.com", cc="a@example.com")
 
 
-def test_a_bulk_goes_in_chunks_of_people() -> None:
-    """Chunks are as large as may be, and one recipient is never torn apart."""
+def test_chunks_of_a_bulk() -> None:
+    """Chunks are as large as allowed, and one recipient is never split."""
     many = [BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)]
     bulk = BulkMessage(base=EmailMessage(text="x"), recipients=[*many, "d@example.com"])
 
@@ -344,8 +344,8 @@ def test_final_statuses() -> None:
         ("month", [date(2026, 1, 1), date(2026, 2, 1)]),
     ],
 )
-def test_days_are_added_up(granularity: str, days: list[date]) -> None:
-    """Counts of days become those of weeks and months; what nobody counts stays None."""
+def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
+    """Daily counts add up to weeks and months; a count that nobody has stays None."""
     query = StatisticsQuery(
         start=date(2026, 1, 30),
         end=date(2026, 2, 2),
@@ -373,7 +373,7 @@ def test_minimal_event() -> None:
     assert "a@b.c" not in repr(event)
 
 
-def test_days_are_in_order() -> None:
-    """The first day is not after the last."""
+def test_reversed_days_are_refused() -> None:
+    """A first day after the last one is refused."""
     with pytest.raises(InvalidData):
         StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 1))

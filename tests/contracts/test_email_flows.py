@@ -30,7 +30,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid
-from tests.vendors.email_labs import sendgrid_vendor, ses_vendor
+from tests.vendors.email_sandboxes import sendgrid_vendor, ses_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 
-class Post:
-    """Two vendors, and hubs over them that share their state."""
+class MailHubs:
+    """Two vendors of mail, and hubs over them that share their state."""
 
     def __init__(self) -> None:
         self.sendgrid, self.ses = SendGridSandbox(), AmazonSesSandbox()
@@ -73,7 +73,7 @@ def _bulk(count: int, **changes: Any) -> BulkMessage:
 
 def test_changed_vendor_keeps_a_bulks_chunks() -> None:
     """A bulk repeated with another vendor keeps its chunks."""
-    post = Post()
+    post = MailHubs()
     post.sendgrid.fail(Response(429))
     first = post.hub("sendgrid").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
     second = post.hub("ses").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
@@ -85,19 +85,19 @@ def test_changed_vendor_keeps_a_bulks_chunks() -> None:
     assert 1_120 == len(post.sendgrid.delivered) + len(post.ses.delivered)
 
 
-def test_chunks_are_as_large_as_all_of_a_route_take() -> None:
-    """Where either vendor may send a chunk, it fits both."""
-    post = Post()
+def test_chunks_fit_every_vendor_of_a_route() -> None:
+    """Chunks fit each vendor of the route that may send them."""
+    post = MailHubs()
     results = post.hub("sendgrid", "ses").email().send_bulk(_bulk(120), idempotency_key="news")
 
     assert all(result.ok for result in results)
-    sizes = [len(request.json()["personalizations"]) for request in post.sendgrid.asked]
+    sizes = [len(request.json()["personalizations"]) for request in post.sendgrid.requests]
     assert [20, 50, 50] == sorted(sizes)
 
 
-def test_a_chunk_that_never_left_goes_elsewhere() -> None:
-    """Where it is certain that nothing was done, the next vendor sends the chunk."""
-    post = Post()
+def test_unsent_chunk_moves_to_the_next_vendor() -> None:
+    """If a chunk was certainly not sent, the next vendor sends it."""
+    post = MailHubs()
     lost = ConnectionFailed("no", may_have_been_processed=False)
     post.sendgrid.fail(lost, lost, lost)
     results = (
@@ -110,7 +110,7 @@ def test_a_chunk_that_never_left_goes_elsewhere() -> None:
 @pytest.mark.parametrize("key", [None, "news"])
 def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
     """A chunk of an earlier vendor's size is split for one that takes less."""
-    post = Post()
+    post = MailHubs()
     if key is not None:
         # A call that is cut off at once has still stored the size of its chunks.
         post.hub("sendgrid").email().send_bulk(_bulk(0), idempotency_key=key)
@@ -127,8 +127,8 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Bag(Vendor):
-    """Takes as many letters as there are, and writes down how many came under which key."""
+class RecordingMailVendor(Vendor):
+    """Accepts any number of messages, and records how many came under which key."""
 
     name: ClassVar[str] = "bag"
     kinds: ClassVar[tuple[str, ...]] = ("email",)
@@ -142,38 +142,40 @@ class Bag(Vendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Take all at once."""
+        """Accept all messages at once."""
         self.given.append((len(bulk.recipients), key))
         return [Result(EmailReceipt(ref=wire.ref("1"), status=EmailStatus.SENT))] * len(
             bulk.recipients
         )
 
 
-class SmallBag(Bag):
-    """Takes two at once."""
+class MailVendorOfTwo(RecordingMailVendor):
+    """Accepts two messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 2}
 
 
-class LargeBag(Bag):
-    """Takes five at once."""
+class MailVendorOfFive(RecordingMailVendor):
+    """Accepts five messages at once."""
 
     limits: ClassVar[Mapping[str, int]] = {"batch": 5}
 
 
 def test_default_chunk_size() -> None:
     """A vendor without a chunk size gets chunks of a hundred."""
-    bag = Bag()
+    bag = RecordingMailVendor()
     results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
 
     assert [(100, None), (20, None)] == bag.given
     assert [True] * 120 == [result.ok for result in results]
 
 
-def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
-    """Chunks and their parts are counted from one, so that a repeat finds those of before."""
-    small, state = SmallBag(), MemoryStorage()
-    Hub([Account("bag", LargeBag())], state=state).email().send_bulk(_bulk(0), idempotency_key="k")
+def test_keys_of_chunks() -> None:
+    """Keys of chunks and their parts count from one, so that a repeat finds them again."""
+    small, state = MailVendorOfTwo(), MemoryStorage()
+    Hub([Account("bag", MailVendorOfFive())], state=state).email().send_bulk(
+        _bulk(0), idempotency_key="k"
+    )
     hub = Hub([Account("bag", small)], state=state)
     results = hub.email().send_bulk(_bulk(6), idempotency_key="k", at_once=1)
 
@@ -183,8 +185,8 @@ def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
 
 def test_chunk_sizes_are_per_tenant() -> None:
     """The chunk size of one tenant's key does not affect another's."""
-    large, state = LargeBag(), MemoryStorage()
-    Hub([Account("bag", SmallBag())], state=state).email("a").send_bulk(
+    large, state = MailVendorOfFive(), MemoryStorage()
+    Hub([Account("bag", MailVendorOfTwo())], state=state).email("a").send_bulk(
         _bulk(5), idempotency_key="k"
     )
     hub = Hub([Account("bag", large)], state=state)
@@ -194,20 +196,20 @@ def test_chunk_sizes_are_per_tenant() -> None:
 
 
 def test_unsupported_bulk_is_refused_as_a_whole() -> None:
-    """A bulk that no vendor of the route can send is refused."""
-    post = Post()
+    """A bulk that no vendor of the route can send is refused before any chunk is sent."""
+    post = MailHubs()
     email = post.hub("ses").email()
-    with pytest.raises(UnsupportedByVendor) as refused:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         email.send_bulk(_bulk(3, track_opens=True))
 
-    assert "sendgrid" in refused.value.able
-    assert "amazon_ses" not in refused.value.able
-    assert [] == post.ses.asked
+    assert "sendgrid" in excinfo.value.able
+    assert "amazon_ses" not in excinfo.value.able
+    assert [] == post.ses.requests
 
 
 def test_oversized_messages_are_refused_before_sending() -> None:
     """A message above the vendor's limits is not sent."""
-    post = Post()
+    post = MailHubs()
     email = post.hub("ses").email()
     people = [f"person{number}@example.com" for number in range(51)]
     with pytest.raises(InvalidData, match="51 recipients"):
@@ -219,25 +221,25 @@ def test_oversized_messages_are_refused_before_sending() -> None:
 
     assert isinstance(results[0].error, InvalidData)
     assert results[1].ok
-    assert 1 == len(post.ses.asked)
+    assert 1 == len(post.ses.requests)
 
 
-def test_an_empty_bulk_is_done_at_once() -> None:
-    """A bulk to nobody has no results."""
-    post = Post()
+def test_empty_bulk() -> None:
+    """A bulk without recipients has no results."""
+    post = MailHubs()
 
     assert [] == post.hub("ses").email().send_bulk(_bulk(0))
 
 
-def test_a_key_that_is_too_long_for_chunks_is_refused() -> None:
-    """The keys of chunks must be keys too."""
+def test_too_long_key_of_a_bulk() -> None:
+    """A bulk's key that is too long for the keys of its chunks is refused."""
     with pytest.raises(InvalidData):
-        Post().hub("ses").email().send_bulk(_bulk(1), idempotency_key="k" * 255)
+        MailHubs().hub("ses").email().send_bulk(_bulk(1), idempotency_key="k" * 255)
 
 
 def test_tenants_have_their_own_keys() -> None:
     """The same key of two tenants names two messages."""
-    post = Post()
+    post = MailHubs()
     hub = post.hub("ses")
     for tenant in ("a", "b", "a"):
         hub.email(tenant).send_transactional(_message(to="a@example.com"), idempotency_key="1")
@@ -247,23 +249,23 @@ def test_tenants_have_their_own_keys() -> None:
 
 def test_invalid_address_is_not_validated_remotely() -> None:
     """An invalid address is refused without a request."""
-    post = Post()
+    post = MailHubs()
     with pytest.raises(InvalidData):
         post.hub("ses").email().validate_address("nobody")
-    assert [] == post.ses.asked
+    assert [] == post.ses.requests
 
 
 def test_missing_sender_is_refused() -> None:
     """A message without a sender, from an account without one, is refused."""
-    post = Post()
+    post = MailHubs()
     for name in ("sendgrid", "ses"):
         with pytest.raises(ConfigurationError, match="sender"):
             post.hub(name).email().send_transactional(EmailMessage(to="a@b.c", text="Hi"))
 
 
-def test_a_template_is_filled_in_by_the_vendor() -> None:
+def test_vendors_template_data() -> None:
     """Template data reach each vendor in its own form."""
-    post = Post()
+    post = MailHubs()
     for name, template, data in (
         ("sendgrid", "d-welcome", "dynamic_template_data"),
         ("ses", "welcome", "TemplateData"),
@@ -276,12 +278,12 @@ def test_a_template_is_filled_in_by_the_vendor() -> None:
         base = EmailMessage(from_="shop@example.com", template=TemplateRef(template, {"n": 1}))
         results = post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[custom]))
         assert results[0].ok
-        assert data in str((post.sendgrid if name == "sendgrid" else post.ses).asked[-1].body)
+        assert data in str((post.sendgrid if name == "sendgrid" else post.ses).requests[-1].body)
 
 
 def test_statistics_come_from_the_routes_vendor() -> None:
     """Statistics come from the vendor of the route."""
-    post = Post()
+    post = MailHubs()
     query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
 
     assert () == post.hub("sendgrid").email().get_statistics(query).rows

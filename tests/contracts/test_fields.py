@@ -62,7 +62,7 @@ GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
     (CustomsItem, attrs.asdict(PEN, recurse=False)),
     (Customs, {"items": [PEN], "signer": "Ada"}),
     (RateRequest, RATES),
-    (ShipmentRequest, {"asked": RateRequest(**RATES)}),
+    (ShipmentRequest, {"rate_request": RateRequest(**RATES)}),
     (PutOptions, {}),
     (GetOptions, {}),
     (ByteRange, {}),

@@ -1,4 +1,4 @@
-"""Payments whose answer was lost at a vendor without keys: looked for, and never made again."""
+"""Lost payments at a vendor without keys: they are looked up, and never repeated."""
 
 from __future__ import annotations
 
@@ -26,37 +26,40 @@ ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 
 
 @attrs.frozen(kw_only=True)
-class Forgetful(Stripe):
-    """As Stripe, but without keys."""
+class StripeWithoutKeys(Stripe):
+    """Stripe, but without idempotency keys."""
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which is shown no keys."""
+        """The API, which receives no keys."""
         services = super().services()
-        return {name: attrs.evolve(one, idempotency_header=None) for name, one in services.items()}
+        return {
+            name: attrs.evolve(service, idempotency_header=None)
+            for name, service in services.items()
+        }
 
 
-class Blind(Forgetful):
+class StripeWithoutLists(StripeWithoutKeys):
     """A vendor that cannot list payments."""
 
     capabilities = frozenset(PaymentsCapability) - {PaymentsCapability.LIST}
 
 
-def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = Forgetful) -> Hub:
-    """A hub with one account at a vendor of this kind."""
+def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = StripeWithoutKeys) -> Hub:
+    """Return a hub with one account at a vendor of this kind."""
     vendor = kind(credentials=sandbox.api_key)
     account = Account("till", vendor, settings={"volatile_keys": True, "circuit": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
 def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
-    """Charge once, and lose the answer."""
+    """Charge once and lose the response."""
     sandbox.fail(*faults or (Lost(),))
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         hub.payments().charge(ORDER, idempotency_key="INV-7/1")
-    return caught.value
+    return excinfo.value
 
 
-def test_a_lost_payment_is_found_by_its_reference() -> None:
+def test_lost_payment_is_found_by_its_reference() -> None:
     """A lost payment is found by its reference in the vendor's list."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
@@ -75,12 +78,12 @@ def test_a_lost_payment_is_found_by_its_reference() -> None:
 
 @pytest.mark.parametrize(
     "kind, since, taken",
-    [(Blind, BEGUN, True), (Forgetful, BEGUN, False)],
+    [(StripeWithoutLists, BEGUN, True), (StripeWithoutKeys, BEGUN, False)],
 )
 def test_unfound_payment_stays_unknown(
     kind: type[Stripe], since: datetime | None, *, taken: bool
 ) -> None:
-    """Not finding a payment proves nothing."""
+    """A payment that the look-up does not find stays unknown."""
     sandbox = StripeSandbox()
     with hub_at(sandbox, kind) as hub:
         lose(hub, sandbox)
@@ -94,8 +97,8 @@ def test_unfound_payment_stays_unknown(
         assert 1 == len(sandbox.charges)
 
 
-def test_chosen_accounts() -> None:
-    """A hub tells which accounts would take a tenant's payments."""
+def test_accounts_of_a_tenant() -> None:
+    """A hub lists the accounts that would take a tenant's payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
         assert ["till"] == [

@@ -1,4 +1,4 @@
-"""Values of the contracts as bytes."""
+"""Values of the contracts, packed as bytes."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
-def test_plain_values_come_back(value: Any) -> None:
-    """So does whatever plain values are put together."""
+def test_plain_values_round_trip(value: Any) -> None:
+    """Nested plain values are read back equal."""
     assert value == unpack(pack(value))
 
 
 @given(st.binary())
-def test_reading_is_total(content: bytes) -> None:
-    """Bytes that are no value are refused, whatever they are, and nothing else is raised."""
+def test_invalid_bytes_are_refused(content: bytes) -> None:
+    """Any invalid bytes are refused, and no other error is raised."""
     with suppress(InvalidData):
         unpack(content)
 
@@ -129,14 +129,14 @@ def test_unknown_classes_and_fields_are_refused(lowered: Any) -> None:
         unpack(pack_values((lowered,)))
 
 
-def test_a_field_that_came_later_has_its_default() -> None:
+def test_newer_fields_have_defaults() -> None:
     """Values of an earlier release are read, with defaults for newer fields."""
     lowered = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
     assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered,)))
 
 
 class Marked(str):
-    """A text that a framework holds for safe."""
+    """A text that a framework marks as safe."""
 
     __slots__ = ()
 
@@ -158,12 +158,12 @@ def test_subclasses_become_builtins(value: Any, expected: Any) -> None:
 
 
 @attrs.frozen
-class Own:
-    """A value that is no contract's."""
+class ForeignValue:
+    """A value that belongs to no contract."""
 
 
 class Charge2(Enum):
-    """Words that are no contract's."""
+    """An enum that belongs to no contract."""
 
     A = 1
 
@@ -173,7 +173,7 @@ class Charge2(Enum):
     [
         (Secret("sk_live_1"), "a secret"),
         ({"a": [Secret("sk_live_1")]}, "a secret"),
-        (Own(), "an Own"),
+        (ForeignValue(), "a ForeignValue"),
         (Charge2.A, "a Charge2"),
         (object(), "an object"),
         (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
@@ -181,10 +181,10 @@ class Charge2(Enum):
 )
 def test_unpackable_values_are_refused(value: Any, words: str) -> None:
     """A secret, a stream or a foreign object is refused by its type."""
-    with pytest.raises(InvalidData, match=words) as caught:
+    with pytest.raises(InvalidData, match=words) as excinfo:
         public(value)
-    assert "sk_live_1" not in repr(caught.value)
-    assert (caught.value.field or "").startswith("value")
+    assert "sk_live_1" not in repr(excinfo.value)
+    assert (excinfo.value.field or "").startswith("value")
 
 
 def test_too_deep_nesting_is_refused() -> None:
@@ -195,10 +195,11 @@ def test_too_deep_nesting_is_refused() -> None:
         pack(value)
 
 
-def test_every_contracts_value_is_known() -> None:
-    """Each value that a contract has can be packed, under a name that no other has."""
+def test_every_value_can_be_packed() -> None:
+    """Each value of the contracts can be packed under a unique name."""
     left_out = {"Account", "MinorUnits", "Offer", "OneOf", "Prefer", "Route", "RoutingRequest"}
     left_out |= {"RepeatedKey", "UnknownOutcome", "VendorKeys"}
+    left_out |= {"Effect", "Requirements", "Target"}
     names: list[str] = []
     for result in pkgutil.walk_packages(contracts.__path__, "moorage.contracts."):
         module = importlib.import_module(result.name)

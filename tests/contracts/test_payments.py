@@ -1,4 +1,4 @@
-"""Payments in words that no vendor owns: what may be asked for, what changes, what is told."""
+"""The values of the payments contract: charges, payments, events and errors."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) 
     return Refund(ref=Ref("stripe", "main", "re_1"), payment=REF, state=state, amount=amount)
 
 
-def news(**fields: object) -> PaymentEvent:
-    """An event of the payment."""
+def event_of(**fields: object) -> PaymentEvent:
+    """Return an event of the payment."""
     return PaymentEvent(id="evt_1", ref=REF, **fields)  # type: ignore[arg-type]  # as they come
 
 
@@ -92,18 +92,18 @@ def news(**fields: object) -> PaymentEvent:
     "source",
     ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "378282246310005", " ", ""],
 )
-def test_a_card_number_is_refused(source: str) -> None:
+def test_card_number_is_refused(source: str) -> None:
     """A source that looks like a card number is refused, and not shown."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Charge(EUROS, source, reference="INV-1")
 
-    assert "source" == caught.value.field
-    assert "4242" not in str(caught.value)
+    assert "source" == excinfo.value.field
+    assert "4242" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("source", ["tok_visa", "4242424242424241", "12345678901", "pm_1", None])
-def test_a_token_is_taken(source: str | None) -> None:
-    """A token is taken whatever it looks like, and never shown."""
+def test_token_is_accepted(source: str | None) -> None:
+    """Any token is accepted, and never shown."""
     charge = Charge(EUROS, source, reference="INV-1")
 
     assert source == charge.source
@@ -126,10 +126,10 @@ def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> N
     """An amount of zero, a float and other impossible fields are refused."""
     options: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Charge(**{**options, **fields})  # type: ignore[arg-type]  # that is the point
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_needed_capabilities_of_a_charge() -> None:
@@ -155,7 +155,7 @@ def test_needed_capabilities_of_a_charge() -> None:
     } == rich.needs
 
 
-def test_a_query_knows_its_times() -> None:
+def test_query_times_need_a_zone() -> None:
     """A time without a zone is refused."""
     with pytest.raises(InvalidData):
         PaymentQuery(until=datetime(2026, 5, 4))  # noqa: DTZ001 - that is the point
@@ -164,13 +164,13 @@ def test_a_query_knows_its_times() -> None:
 
 def test_only_new_payments_can_be_unsettled() -> None:
     """Only operations that begin a payment can be unsettled."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         Unsettled(charge=Charge(EUROS, reference="INV-1"), idempotency_key="k", operation="refund")
-    assert "operation" == caught.value.field
+    assert "operation" == excinfo.value.field
 
 
-def test_a_reference_knows_its_amount() -> None:
-    """The reference of a payment knows what was asked for, if anybody said it."""
+def test_reference_with_an_amount() -> None:
+    """A payment's reference contains the requested amount, if it is known."""
 
     def make(id: str, /, **related: str | None) -> Ref:
         return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
@@ -197,7 +197,7 @@ ODD = MinorUnits(vendor="odd", exponents={"ISK": 2, "MGA": 0}, steps={"ISK": 100
     ],
 )
 def test_minor_units_are_exact(money: Money, minor: int) -> None:
-    """An amount is the same after it was written and read, whatever the vendor's exceptions."""
+    """An amount survives its conversion to a vendor's minor units and back."""
     assert minor == ODD.to_minor(money)
     assert money == ODD.from_minor(minor, money.currency.lower())
     assert money == ODD.read(minor, money.currency)
@@ -206,10 +206,10 @@ def test_minor_units_are_exact(money: Money, minor: int) -> None:
 @pytest.mark.parametrize("money", [Money("5.50", "MGA"), Money("1.234", "BHD")])
 def test_unrepresentable_amounts_are_refused(money: Money) -> None:
     """An amount that a vendor cannot represent is refused, not rounded."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         ODD.to_minor(money)
 
-    assert "odd" in str(caught.value)
+    assert "odd" in str(excinfo.value)
 
 
 @pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
@@ -232,7 +232,7 @@ def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> No
         (PART, PART, PaymentState.REFUNDED),
     ],
 )
-def test_totals_tell_the_state(
+def test_state_follows_from_totals(
     captured: Money | None, refunded: Money | None, state: PaymentState | None
 ) -> None:
     """Captured and refunded totals decide a payment's state."""
@@ -252,8 +252,8 @@ def test_remaining_amounts() -> None:
     assert EUROS == paid(refunded=None).refundable
 
 
-def test_states_know_whether_they_are_settled() -> None:
-    """A payment that waits for somebody is asked for again, and a dispute ends some day."""
+def test_settled_states() -> None:
+    """Pending and disputed payments are not settled."""
     assert not PaymentState.PENDING.settled
     assert PaymentState.CAPTURED.settled
     assert DisputeState.WON.final
@@ -288,26 +288,30 @@ def test_states_know_whether_they_are_settled() -> None:
         ("captured", "captured", NOON - timedelta(minutes=1), "captured"),
     ],
 )
-def test_a_state_is_never_rewound(before: str, after: str, at: datetime | None, state: str) -> None:
+def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
     """An event moves a payment forward, and back only if it is newer."""
     existing = paid(PaymentState(before))
 
-    assert PaymentState(state) == advance(existing, news(state=PaymentState(after), at=at)).state
+    assert (
+        PaymentState(state) == advance(existing, event_of(state=PaymentState(after), at=at)).state
+    )
 
 
 def test_late_events_change_nothing() -> None:
     """A late event leaves the payment unchanged."""
     existing = paid(captured=EUROS)
-    late = news(state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1))
+    late_event = event_of(
+        state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1)
+    )
 
-    assert existing is advance(existing, late)
+    assert existing is advance(existing, late_event)
 
 
 def test_events_update_totals() -> None:
     """An event updates the totals, and clears the next action."""
     action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
     existing = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
-    later = advance(existing, news(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
+    later = advance(existing, event_of(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
 
     assert (EUROS, None, LATER) == (later.captured, later.next_action, later.as_of)
 
@@ -315,7 +319,7 @@ def test_events_update_totals() -> None:
 def test_event_with_a_whole_payment() -> None:
     """An event that contains the payment replaces it."""
     result = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
-    event = news(state=PaymentState.REFUNDED, payment=result, at=LATER)
+    event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER)
 
     assert PaymentState.REFUNDED == advance(paid(), event).state
     assert LATER == advance(paid(), event).as_of
@@ -325,15 +329,15 @@ def test_event_with_a_whole_payment() -> None:
 def test_event_of_another_payment_is_refused() -> None:
     """An event of another payment is refused."""
     with pytest.raises(InvalidData):
-        advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), news())
+        advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), event_of())
 
 
-def test_a_payment_gets_its_name() -> None:
-    """A payment that went by our own reference takes the name that the vendor gave it."""
+def test_payment_gets_its_vendor_id() -> None:
+    """A payment known by our own reference takes the id that the vendor assigned."""
     ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
     existing = advance(
         attrs.evolve(paid(PaymentState.PENDING), ref=ours),
-        news(state=PaymentState.AUTHORIZED, reference="INV-1"),
+        event_of(state=PaymentState.AUTHORIZED, reference="INV-1"),
     )
 
     assert (REF, PaymentState.AUTHORIZED) == (existing.ref, existing.state)
@@ -343,19 +347,19 @@ def test_a_payment_gets_its_name() -> None:
 def test_unexpected_amounts_are_refused(field: str) -> None:
     """An event with another amount is refused by the payment's reference."""
     for reference, named in (("INV-1", "INV-1"), (None, "pi_1")):
-        with pytest.raises(InvalidData) as caught:
-            news(reference=reference, **{field: PART}).expect(EUROS)
-        assert ("amount", True) == (caught.value.field, caught.value.remedy is not None)
+        with pytest.raises(InvalidData) as excinfo:
+            event_of(reference=reference, **{field: PART}).expect(EUROS)
+        assert ("amount", True) == (excinfo.value.field, excinfo.value.remedy is not None)
         assert f"amount of {named} is 149.90 EUR, but the event says 50.00 EUR." in str(
-            caught.value
+            excinfo.value
         )
 
-    news(**{field: EUROS}).expect(EUROS)
-    news().expect(EUROS)
+    event_of(**{field: EUROS}).expect(EUROS)
+    event_of().expect(EUROS)
 
 
-def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
-    """A hint leaves the payment unchanged until it is followed up."""
+def test_hint_changes_nothing_until_it_is_followed_up() -> None:
+    """A hint leaves the payment unchanged until it is looked up."""
     before = paid()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER, ask=True, raw="hint")
     after = paid(
@@ -384,13 +388,13 @@ def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
     assert PaymentState.REFUNDED == advance(before, result).state
 
 
-def test_a_refund_counts_once() -> None:
+def test_refund_counts_once() -> None:
     """A repeated refund event counts once, and a failed refund not at all."""
-    once = advance(paid(), news(refund=refund(), at=LATER))
-    twice = advance(once, news(refund=refund(), at=LATER))
+    once = advance(paid(), event_of(refund=refund(), at=LATER))
+    twice = advance(once, event_of(refund=refund(), at=LATER))
     failed = advance(
         attrs.evolve(twice, as_of=LATER),
-        news(refund=refund(MoveState.FAILED), at=LATER + timedelta(minutes=1)),
+        event_of(refund=refund(MoveState.FAILED), at=LATER + timedelta(minutes=1)),
     )
 
     assert PART == once.refunded == twice.refunded
@@ -399,23 +403,23 @@ def test_a_refund_counts_once() -> None:
     assert PaymentState.CAPTURED == failed.state
 
 
-def test_a_refund_under_way_is_not_counted() -> None:
+def test_refund_under_way_is_not_counted() -> None:
     """A pending refund is not counted yet."""
-    request = advance(paid(), news(refund=refund(MoveState.PENDING), at=LATER))
-    done = advance(request, news(refund=refund(), at=LATER))
-    reopened = advance(done, news(refund=refund(MoveState.PENDING), at=NOON))
+    request = advance(paid(), event_of(refund=refund(MoveState.PENDING), at=LATER))
+    done = advance(request, event_of(refund=refund(), at=LATER))
+    reopened = advance(done, event_of(refund=refund(MoveState.PENDING), at=NOON))
 
     assert NOTHING == request.refunded
     assert PART == done.refunded == reopened.refunded
 
 
-def test_a_total_has_its_parts_already() -> None:
-    """A total of the vendor's is not counted up again by the single refunds that it is made of."""
+def test_total_includes_its_refunds() -> None:
+    """The single refunds of a vendor's total are not added to it again."""
     existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
-    assert PART == advance(existing, news(refund=refund(), at=LATER)).refunded
-    assert EUROS == advance(existing, news(refund=refund(amount=EUROS), at=LATER)).refunded
-    assert PART == advance(existing, news(refund=refund(amount=None), at=LATER)).refunded
+    assert PART == advance(existing, event_of(refund=refund(), at=LATER)).refunded
+    assert EUROS == advance(existing, event_of(refund=refund(amount=EUROS), at=LATER)).refunded
+    assert PART == advance(existing, event_of(refund=refund(amount=None), at=LATER)).refunded
 
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
@@ -423,40 +427,48 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
     existing = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
-    assert PART * 2 == advance(existing, news(**fields, at=NOON)).refunded
-    assert PART == advance(existing, news(**fields, at=LATER)).refunded
+    assert PART * 2 == advance(existing, event_of(**fields, at=NOON)).refunded
+    assert PART == advance(existing, event_of(**fields, at=LATER)).refunded
     unknown = attrs.evolve(existing, refunded=None)
-    assert PART == advance(unknown, news(**fields, at=NOON)).refunded
+    assert PART == advance(unknown, event_of(**fields, at=NOON)).refunded
 
 
-def test_a_total_that_comes_late_counts_all_the_same() -> None:
-    """A refund that is told of after the dispute that followed it was given back nevertheless."""
+def test_late_refund_total_counts() -> None:
+    """A refund whose event comes after that of a later dispute still counts."""
     existing = paid(PaymentState.DISPUTED)
     before = NOON - timedelta(minutes=1)
-    late = advance(existing, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+    late_event = advance(
+        existing, event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before)
+    )
 
-    assert (PaymentState.DISPUTED, PART, NOON) == (late.state, late.refunded, late.as_of)
+    assert (PaymentState.DISPUTED, PART, NOON) == (
+        late_event.state,
+        late_event.refunded,
+        late_event.as_of,
+    )
 
 
-def test_a_refund_that_failed_is_not_revived() -> None:
-    """The total of before a refund failed is not believed once it is known to have failed."""
+def test_failed_refund_is_not_revived() -> None:
+    """An older total does not restore a refund that is known to have failed."""
     existing = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
-    late = advance(existing, news(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
+    late_event = advance(existing, event_of(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
 
-    assert NOTHING == late.refunded
+    assert NOTHING == late_event.refunded
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
     """A late step forward does not set the payment's time back."""
     existing = paid(PaymentState.CAPTURED)
     before = NOON - timedelta(minutes=1)
-    later = advance(existing, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+    later = advance(
+        existing, event_of(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before)
+    )
 
     assert (PART, NOON) == (later.refunded, later.as_of)
 
 
 def test_captures_add_up() -> None:
-    """Single captures add up to the state."""
+    """Partial captures add up to the payment's state."""
     existing = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
     for number, amount in enumerate((PART, EUROS - PART)):
         capture = Capture(
@@ -465,31 +477,32 @@ def test_captures_add_up() -> None:
             state=MoveState.SUCCEEDED,
             amount=amount,
         )
-        existing = advance(existing, news(capture=capture, at=LATER))
+        existing = advance(existing, event_of(capture=capture, at=LATER))
 
     assert EUROS == existing.captured
     assert PaymentState.CAPTURED == existing.state
 
 
-def test_a_dispute_that_was_won_is_over() -> None:
-    """A payment whose dispute was won is what it was before."""
+def test_won_dispute_restores_the_state() -> None:
+    """A payment whose dispute was won has its previous state again."""
     dispute = Dispute(ref=Ref("stripe", "main", "du_1"), payment=REF, state=DisputeState.WON)
     disputed = paid(PaymentState.DISPUTED, refunded=PART)
 
     assert (
-        PaymentState.PARTIALLY_REFUNDED == advance(disputed, news(dispute=dispute, at=LATER)).state
+        PaymentState.PARTIALLY_REFUNDED
+        == advance(disputed, event_of(dispute=dispute, at=LATER)).state
     )
     unsaid = attrs.evolve(disputed, captured=None)
-    assert PaymentState.CAPTURED == advance(unsaid, news(dispute=dispute, at=LATER)).state
-    assert paid() == advance(paid(), news(dispute=dispute, at=LATER))
-    assert disputed is advance(disputed, news(dispute=dispute, at=NOON - timedelta(minutes=1)))
+    assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER)).state
+    assert paid() == advance(paid(), event_of(dispute=dispute, at=LATER))
+    assert disputed is advance(disputed, event_of(dispute=dispute, at=NOON - timedelta(minutes=1)))
 
 
 # --- what a buyer may be told ----------------------------------------------
 
 
 def signed(error: ConnectorError, *, acted: bool) -> ConnectorError:
-    """An error that a call ended with."""
+    """Return an error that a call ended with."""
     vars(error).update(_signature=1, _acted=acted)
     return error
 
@@ -536,8 +549,8 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 
 @pytest.mark.parametrize("reason", DeclineReason)
-def test_every_reason_has_a_text(reason: DeclineReason) -> None:
-    """A decline says what helps the buyer, and nothing that helps a thief."""
+def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
+    """The text of a decline helps the buyer, and gives nothing away to a thief."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

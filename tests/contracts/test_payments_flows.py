@@ -24,59 +24,59 @@ from moorage.contracts.payments.events import completed_with
 from moorage.errors import InvalidData, OutcomeUnknown
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.payments import PaymentsFlows
-from tests.contracts.handing import (
+from tests.contracts.recording_dispatcher import (
     BEGUN,
     CHARGE,
     MONEY,
     REF,
     SINCE,
     TIME,
-    Answered,
+    AnsweringDispatcher,
     Use,
     answering,
-    handed,
+    recorded,
 )
 
 
 @pytest.mark.parametrize("name", ["x", ""])
-def test_a_page_of_an_account_that_is_none(name: str) -> None:
-    """An account without a name that is known is refused by name."""
-    desk: Any = SimpleNamespace(directory=SimpleNamespace(accounts={}))
-    with pytest.raises(InvalidData, match=f"No account is named '{name}'") as caught:
-        run_now(PaymentsFlows(desk, None).payments(account=name))
+def test_page_of_an_unknown_account(name: str) -> None:
+    """A page of an unknown account is refused by the account's name."""
+    dispatcher: Any = SimpleNamespace(directory=SimpleNamespace(accounts={}))
+    with pytest.raises(InvalidData, match=f"No account is named '{name}'") as excinfo:
+        run_now(PaymentsFlows(dispatcher, None).payments(account=name))
 
-    assert "account" == caught.value.field
-    assert "Give the name of a configured account." == caught.value.remedy
+    assert "account" == excinfo.value.field
+    assert "Give the name of a configured account." == excinfo.value.remedy
 
 
 def test_hints_are_looked_up_within_the_timeout() -> None:
     """A hint is looked up within the given timeout."""
-    news = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
-    desk = handed(PaymentsFlows, lambda flows: flows.follow_up(news, timeout=TIME))
-    assert ("get", REF) == (desk.operation, desk.ref)
+    events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
+    dispatcher = recorded(PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME))
+    assert ("get", REF) == (dispatcher.operation, dispatcher.ref)
 
-    with pytest.raises(InvalidData) as caught:
-        handed(PaymentsFlows, lambda flows: flows.follow_up("news"))
-    assert "event" == caught.value.field
+    with pytest.raises(InvalidData) as excinfo:
+        recorded(PaymentsFlows, lambda flows: flows.follow_up("news"))
+    assert "event" == excinfo.value.field
 
 
 def test_hint_becomes_the_payments_event() -> None:
-    """A followed-up hint has the payment as the vendor has it."""
-    news = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
+    """A followed-up hint becomes an event with the vendor's current payment."""
+    events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     payment = Payment(ref=REF, state=PaymentState.CAPTURED)
-    result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(news))
+    result = run_now(PaymentsFlows(answering("get", payment), None).follow_up(events))
 
-    assert completed_with(news, payment) == result
+    assert completed_with(events, payment) == result
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
-def test_a_page_is_asked_of_its_account(operation: str) -> None:
+def test_pages_stay_at_their_account(operation: str) -> None:
     """The first page comes from the named account, later ones from their cursor's."""
-    first = handed(
+    first = recorded(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(SINCE, account="main", timeout=TIME),
     )
-    after = handed(
+    after = recorded(
         PaymentsFlows, lambda flows: getattr(flows, operation)(SINCE, after=REF, timeout=TIME)
     )
 
@@ -84,8 +84,8 @@ def test_a_page_is_asked_of_its_account(operation: str) -> None:
     assert (REF, (operation, SINCE, REF, {})) == (after.ref, after.told)
 
 
-def test_a_lost_payment_is_looked_for_where_it_was_begun() -> None:
-    """All that its account has since then is asked for, page by page, each within the seconds."""
+def test_lost_payment_is_looked_up_at_its_account() -> None:
+    """All payments of its account since then are listed, page by page, within the time."""
     match = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
     other = attrs.evolve(match, reference="INV-2")
     pages = {None: Page((other,), next=REF), REF: Page((match,))}
@@ -95,15 +95,15 @@ def test_a_lost_payment_is_looked_for_where_it_was_begun() -> None:
         raise OutcomeUnknown("Nobody heard the answer.", service="main")
 
     async def payments(_: Any, query: PaymentQuery, after: Ref | None) -> Page[Payment]:
-        requests.append((query, after, desk.ref, desk.timeout))
+        requests.append((query, after, dispatcher.ref, dispatcher.timeout))
         return pages[after]
 
     listing = frozenset({PaymentsCapability.LIST})
-    desk: Any = Answered(
+    dispatcher: Any = AnsweringDispatcher(
         vendor=SimpleNamespace(name="some", capabilities=listing, charge=charge, payments=payments)
     )
     lost = Unsettled(charge=CHARGE, idempotency_key="k", since=BEGUN)
-    [result] = run_now(PaymentsFlows(desk, None).settle([lost], timeout=TIME))
+    [result] = run_now(PaymentsFlows(dispatcher, None).settle([lost], timeout=TIME))
 
     assert match == result.unwrap()
     assert [
@@ -112,18 +112,18 @@ def test_a_lost_payment_is_looked_for_where_it_was_begun() -> None:
     ] == requests
 
 
-def test_an_intent_needs_more_than_its_charge() -> None:
-    """The vendor must be able to prepare payments, and all that the charge asks for."""
+def test_capabilities_of_an_intent() -> None:
+    """An intent needs its own capability and all those of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
-    desk = handed(
+    dispatcher = recorded(
         PaymentsFlows, lambda flows: flows.create_intent(rich, idempotency_key="k", timeout=TIME)
     )
 
-    assert frozenset({"intent", "off_session"}) == desk.needs
+    assert frozenset({"intent", "off_session"}) == dispatcher.needs
 
 
-class Till:
-    """Knows of what the payment is, if it can look it up, and writes down what it is asked for."""
+class RecordingPaymentVendor:
+    """Looks up a payment's amount if it can, and records its requests."""
 
     def __init__(self, amount: Money | None, *, looks: bool = True) -> None:
         self.capabilities = frozenset({PaymentsCapability.LOOK_UP} if looks else ())
@@ -131,16 +131,16 @@ class Till:
         self.asked: list[tuple[Any, ...]] = []
 
     async def get(self, wire: Any, ref: Ref) -> Payment:
-        """Look it up."""
+        """Look up the payment."""
         self.asked.append(("get", wire, ref))
         return self._payment
 
     async def capture(self, wire: Any, *options: Any, **named: Any) -> None:
-        """Take it."""
+        """Capture the payment."""
         self.asked.append(("capture", wire, *options, named))
 
     async def refund(self, wire: Any, *options: Any, **named: Any) -> None:
-        """Give it back."""
+        """Refund the payment."""
         self.asked.append(("refund", wire, *options, named))
 
 
@@ -155,20 +155,20 @@ KNOWN = REF.with_related(currency="EUR")
     [(KNOWN, DOLLARS, True, 0), (REF, MONEY, True, 1), (REF, None, True, 1), (REF, None, False, 0)],
     ids=["known", "looked up", "told by nobody", "not to be looked up"],
 )
-def test_an_amount_goes_in_the_currency_of_its_payment(
+def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
     """An amount must be in its payment's currency, which is looked up if unknown."""
-    till = Till(amount, looks=can_look)
-    desk: Any = Answered(vendor=till)
-    run_now(getattr(PaymentsFlows(desk, None), move)(ref, MONEY, idempotency_key="k"))
+    till = RecordingPaymentVendor(amount, looks=can_look)
+    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
 
-    wire = desk.wire
+    wire = dispatcher.wire
     assert [
         *[("get", wire, ref)] * looks,
         (move, wire, ref, MONEY, {**MOVES[move], "key": "k"}),
     ] == till.asked
-    assert frozenset() == desk.needs
+    assert frozenset() == dispatcher.needs
 
 
 @pytest.mark.parametrize("move", MOVES)
@@ -177,27 +177,27 @@ def test_an_amount_goes_in_the_currency_of_its_payment(
     [(KNOWN, DOLLARS), (REF, DOLLARS), (KNOWN, -MONEY)],
     ids=["another currency", "another that is looked up", "less than nothing"],
 )
-def test_another_amount_than_its_payment_has_is_refused(move: str, ref: Ref, amount: Money) -> None:
-    """Nothing moves in another currency than the payment's, nor backwards."""
-    till = Till(MONEY)
-    desk: Any = Answered(vendor=till)
-    with pytest.raises(InvalidData) as caught:
-        run_now(getattr(PaymentsFlows(desk, None), move)(ref, amount, idempotency_key="k"))
+def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
+    """A negative amount, or one in another currency than the payment's, is refused."""
+    till = RecordingPaymentVendor(MONEY)
+    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    with pytest.raises(InvalidData) as excinfo:
+        run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, amount, idempotency_key="k"))
 
-    assert "amount" == caught.value.field
+    assert "amount" == excinfo.value.field
     assert {"get"} >= {request[0] for request in till.asked}
 
 
 @pytest.mark.parametrize("verb", ["authorize", "charge"])
-def test_there_must_be_something_to_pay_with(verb: str) -> None:
-    """Only an intent goes without: the buyer says later what it is paid with."""
+def test_charge_needs_a_source(verb: str) -> None:
+    """Only an intent has no source, since the buyer chooses it later."""
     bare = attrs.evolve(CHARGE, source=None)
-    with pytest.raises(InvalidData, match="has no source") as caught:
-        handed(PaymentsFlows, lambda flows: getattr(flows, verb)(bare, idempotency_key="k"))
+    with pytest.raises(InvalidData, match="has no source") as excinfo:
+        recorded(PaymentsFlows, lambda flows: getattr(flows, verb)(bare, idempotency_key="k"))
 
-    assert "source" == caught.value.field
-    assert "create an intent" in caught.value.remedy
-    handed(
+    assert "source" == excinfo.value.field
+    assert "create an intent" in excinfo.value.remedy
+    recorded(
         PaymentsFlows, lambda flows: flows.create_intent(bare, idempotency_key="k", timeout=TIME)
     )
 
@@ -214,20 +214,20 @@ MOVING: list[Use] = [
 
 
 @pytest.mark.parametrize("use", MOVING)
-def test_nothing_that_moves_money_goes_without_a_key(use: Use) -> None:
-    """Without a key a repeat would move it again: it is refused before anybody is asked."""
-    with pytest.raises(InvalidData, match="requires an idempotency key") as caught:
-        handed(PaymentsFlows, use)
+def test_moving_money_needs_a_key(use: Use) -> None:
+    """An operation that moves money is refused without a key, before any request."""
+    with pytest.raises(InvalidData, match="requires an idempotency key") as excinfo:
+        recorded(PaymentsFlows, use)
 
-    assert "idempotency_key" == caught.value.field
-    assert caught.value.remedy.startswith("Name the effect")
+    assert "idempotency_key" == excinfo.value.field
+    assert excinfo.value.remedy.startswith("Name the effect")
 
 
-def test_where_a_charge_goes_may_depend_on_it() -> None:
+def test_routes_see_the_charge() -> None:
     """Routes by country and by currency see those of the charge."""
     home = attrs.evolve(CHARGE, customer=Customer(country="DE"))
-    desk = handed(
+    dispatcher = recorded(
         PaymentsFlows, lambda flows: flows.charge(home, idempotency_key="k", timeout=TIME)
     )
 
-    assert ("DE", MONEY.currency) == (desk.country, desk.currency)
+    assert ("DE", MONEY.currency) == (dispatcher.country, dispatcher.currency)

@@ -1,4 +1,4 @@
-"""References are text and back, whatever an id is made of."""
+"""References are converted to text and back, whatever an id contains."""
 
 import pytest
 from hypothesis import given
@@ -22,8 +22,8 @@ def test_reference_round_trip(
     assert str(ref).isascii()
 
 
-def test_usual_ids_are_written_as_they_are() -> None:
-    """A person can read a reference."""
+def test_usual_ids_are_readable() -> None:
+    """A usual id appears unchanged in its reference."""
     assert "stripe:main:pi_3N/x" == str(Ref("stripe", "main", "pi_3N/x"))
     assert "paypal:main:O-1?capture=C-2" == str(Ref("paypal", "main", "O-1", {"capture": "C-2"}))
 
@@ -37,7 +37,7 @@ def test_related_ids() -> None:
     assert Ref("paypal", "main", "O-1") == ref.with_related(capture=None)
 
 
-def test_a_reference_is_read_once() -> None:
+def test_reference_is_parsed_once() -> None:
     """Parsing a reference returns it unchanged."""
     ref = Ref("stripe", "main", "pi_1")
 
@@ -48,20 +48,20 @@ def test_a_reference_is_read_once() -> None:
     "text", ["", "stripe", "stripe:main", "a:b:c:d", "stripe:main:", "Stripe:main:1", ":main:1", 7]
 )
 def test_invalid_references_are_refused(text: str) -> None:
-    """Any other text is refused."""
+    """A text that is not a reference is refused."""
     with pytest.raises(InvalidData):
         Ref.parse(text)
 
 
-def test_an_id_has_an_end() -> None:
+def test_too_long_id() -> None:
     """An id longer than any vendor's is refused."""
     with pytest.raises(InvalidData, match="too long"):
         Ref("stripe", "main", "x" * 2_001)
 
 
 @pytest.mark.parametrize("half", ["\ud800", "pi_\udfff1"], ids=ascii)
-def test_an_id_can_be_written_down(half: str) -> None:
-    """Half of a character is refused at once, not when the reference is stored."""
+def test_id_with_a_surrogate(half: str) -> None:
+    """An id with half a surrogate pair is refused at once."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref("stripe", "main", half)
 

@@ -1,7 +1,8 @@
-"""Hubs that send nothing, write to nobody else, and refuse what is for another system."""
+"""Hubs that send nothing, or only to allowed recipients, and refuse accounts of other systems."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,13 @@ from moorage import (
     Safety,
     Service,
 )
-from moorage.contracts.effects import READ_OPERATIONS
+from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.contracts.effects import has_effect
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.hub.manager import AsyncConnectorManager
-from moorage.services.contracts.email import EmailFlows
-from moorage.services.contracts.payments import PaymentsFlows
-from moorage.services.contracts.shipping import ShippingFlows
-from moorage.services.contracts.sms import SmsFlows
-from moorage.services.contracts.storage import StorageFlows
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.mailgun import Mailgun
@@ -50,8 +48,8 @@ from moorage.vendors.shipping.shipengine import ShipEngine
 from moorage.vendors.shipping.shippo import Shippo
 from moorage.vendors.shipping.ups import Ups
 from moorage.vendors.storage.local_files import LocalFiles
-from tests.contracts.caller import MODES, Lofts, given
-from tests.reload.world import Town
+from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.reload.world import ReloadWorld
 from tests.storage.labs import s3_account, sandbox
 
 if TYPE_CHECKING:
@@ -66,80 +64,55 @@ ACME: Any = ["acme"]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
-def test_every_operation_asks_or_acts() -> None:
-    """Each operation of the contracts is known to ask, or else brings something about.
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_every_operation_is_declared(kind: str) -> None:
+    """Each operation of a contract is in its declaration, and each declared one exists."""
+    flows = getattr(
+        importlib.import_module(f"moorage.services.contracts.{kind}"), f"{kind.capitalize()}Flows"
+    )
+    written = {name for name, _ in inspect.getmembers(flows, inspect.iscoroutinefunction)}
 
-    A new one is added here or there, so that somebody has thought about it.
-    """
-    acting = {
-        "email": {"send_transactional", "send_bulk"},
-        "sms": {"send", "send_bulk", "cancel"},
-        "payments": {
-            "create_intent",
-            "authorize",
-            "charge",
-            "complete",
-            "capture",
-            "void",
-            "refund",
-            "follow_up",  # asks by `get`
-            "settle",  # asks by `get`, or does again what it did
-        },
-        "shipping": {"create_shipment", "create_many", "cancel"},
-        "storage": {
-            "upload",
-            "start_upload",
-            "abort_upload",
-            "delete",
-            "delete_many",
-            "copy",
-            "signed_url",  # of what reads it is known from its method
-            "signed_post",
-        },
+    assert contract(kind).operation_effects().keys() == {
+        name for name in written if not name.startswith("_")
     }
-    flows: dict[str, Any] = {
-        "email": EmailFlows,
-        "sms": SmsFlows,
-        "payments": PaymentsFlows,
-        "shipping": ShippingFlows,
-        "storage": StorageFlows,
+
+
+def test_reads_have_no_effect() -> None:
+    """An operation has an effect unless its declaration says that it only reads."""
+    requests = {
+        name: RoutingRequest(kind=kind, operation=name)
+        for kind, name in [("sms", "get"), ("sms", "send_bulk"), ("fax", "send")]
     }
-    for kind, of in flows.items():
-        verbs = {
-            name
-            for name, _ in inspect.getmembers(of, inspect.iscoroutinefunction)
-            if not name.startswith("_")
-        }
-        assert verbs == acting[kind] | READ_OPERATIONS[kind]
-        assert not acting[kind] & READ_OPERATIONS[kind]
+
+    assert ["get"] == [name for name, request in requests.items() if not has_effect(request)]
 
 
 @MODES
 async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     """An operation with an effect stops before its first request; reads go on."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
-    ref = (await given(hub.sms().send(MESSAGE))).ref
+    ref = (await resolved(hub.sms().send(MESSAGE))).ref
     accounts = tuple(lofts.accounts)
-    await given(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
+    await resolved(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
 
     for key in (None, "k-1"):
-        with pytest.raises(DryRun) as caught:
-            await given(hub.sms("acme").send(MESSAGE, idempotency_key=key))
-        assert ("one", "send") == (caught.value.service, caught.value.operation)
-        assert "POST /letters" == caught.value.request
-        assert isinstance(caught.value, HeldBack)
-    (result,) = await given(hub.sms().send_bulk([MESSAGE]))
+        with pytest.raises(DryRun) as excinfo:
+            await resolved(hub.sms("acme").send(MESSAGE, idempotency_key=key))
+        assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
+        assert "POST /letters" == excinfo.value.request
+        assert isinstance(excinfo.value, HeldBack)
+    (result,) = await resolved(hub.sms().send_bulk([MESSAGE]))
     assert isinstance(result.error, DryRun)
-    assert ref == (await given(hub.sms().get(ref))).ref
+    assert ref == (await resolved(hub.sms().get(ref))).ref
 
     assert 1 == len(lofts.one.letters)
     rehearsed = [event for event in lofts.told.events if isinstance(event, Rehearsed)]
-    assert ("one", "send", "acme", "POST /letters") == (
+    assert ("one", "sms.send", "acme", "POST /letters") == (
         rehearsed[0].service,
         rehearsed[0].operation,
         rehearsed[0].tenant,
@@ -148,54 +121,56 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     assert 3 == len(rehearsed)
     assert MESSAGE.to not in repr(rehearsed)
 
-    await given(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
-    await given(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
+    await resolved(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
+    await resolved(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
     assert 2 == len(lofts.one.letters)
 
 
 @MODES
 async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
     """Without observers nothing is sent either."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
 
     with pytest.raises(DryRun):
-        await given(hub.sms().send(MESSAGE))
+        await resolved(hub.sms().send(MESSAGE))
 
 
 @MODES
-async def test_files_stay_where_they_are(hub_class: type[Any], tmp_path: Path) -> None:
-    """Neither transports nor URLs that let somebody else write get past a rehearsal."""
+async def test_rehearsal_of_transports_and_signed_urls(
+    hub_class: type[Any], tmp_path: Path
+) -> None:
+    """A rehearsal stops transports, and signed URLs that let others write."""
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     with sandbox() as bucket:
         accounts = [Account("folder", LocalFiles(root=str(tmp_path))), s3_account(bucket)]
         routes = [Route("storage", "folder"), Route("storage", "s3", tenant="acme")]
         hub = hub_class(accounts, routes, http=client(bucket), safety=DRY)
 
-        with pytest.raises(DryRun) as caught:
-            await given(hub.storage().upload("a.txt", b"a"))
+        with pytest.raises(DryRun) as excinfo:
+            await resolved(hub.storage().upload("a.txt", b"a"))
         assert [] == os.listdir(tmp_path)  # noqa: PTH208 - nothing waits for it
-        assert "folder" == caught.value.service
+        assert "folder" == excinfo.value.service
         there = hub.storage("acme")
-        assert (await given(there.signed_url("a.txt"))).url
+        assert (await resolved(there.signed_url("a.txt"))).url
         held_back: list[Callable[[], Any]] = [
             lambda: there.signed_url("a.txt", "PUT"),
             lambda: there.signed_post("a.txt", largest=5),
             lambda: there.delete("a.txt"),
         ]
-        for held in held_back:
+        for item in held_back:
             with pytest.raises(DryRun):
-                await given(held())
-        (deleted,) = await given(there.delete_many(["a.txt"]))
+                await resolved(item())
+        (deleted,) = await resolved(there.delete_many(["a.txt"]))
         assert isinstance(deleted.error, DryRun)
-        assert [] == bucket.asked
+        assert [] == bucket.requests
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-async def test_services_that_change_nothing(awaited: bool) -> None:
-    """A manager sends what is safe; not what has no safe method, a key, or a stream of such."""
-    town = Town()
+async def test_rehearsal_of_plain_services(awaited: bool) -> None:
+    """A manager sends safe methods only, without a key."""
+    town = ReloadWorld()
     reports: list[Any] = []
     make: Any = AsyncConnectorManager if awaited else ConnectorManager
     manager = make(
@@ -204,8 +179,8 @@ async def test_services_that_change_nothing(awaited: bool) -> None:
         dry_run=True,
         observers=[reports.append],
     )
-    await given(manager.call("a", Request.get("/a")))
-    await given(manager.run("a", _later if awaited else _now))
+    await resolved(manager.call("a", Request.get("/a")))
+    await resolved(manager.run("a", _later if awaited else _now))
     manager.reload([Service("a", "https://b.example")])
     get, post = Request.get("/g"), Request.post("/p?secret=1", json={})
 
@@ -215,11 +190,11 @@ async def test_services_that_change_nothing(awaited: bool) -> None:
         lambda: manager.stream("a", post),
         lambda: manager.run("a", _later if awaited else _now, idempotency_key="k"),
     ]
-    for held in held_back:
-        with pytest.raises(DryRun) as caught:
-            await given(held())
-        assert "a" == caught.value.service
-    (result,) = await given(manager.call_many("a", [post]))
+    for item in held_back:
+        with pytest.raises(DryRun) as excinfo:
+            await resolved(item())
+        assert "a" == excinfo.value.service
+    (result,) = await resolved(manager.call_many("a", [post]))
 
     assert isinstance(result.error, DryRun)
     assert ["https://a.example/a"] == town.sent
@@ -238,7 +213,7 @@ async def _later() -> int:
 @MODES
 async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     """Plain services of a hub send nothing either."""
-    town = Town()
+    town = ReloadWorld()
     hub = hub_class(
         [],
         services=[Service("a", "https://a.example", retry=None)],
@@ -247,26 +222,26 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     )
     post = Request.post("/p", json={})
     with pytest.raises(DryRun):
-        await given(hub.manager.call("a", post))
+        await resolved(hub.manager.call("a", post))
 
-    await given(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
+    await resolved(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
 
-    await given(hub.manager.call("a", post))
+    await resolved(hub.manager.call("a", post))
     assert ["https://a.example/p"] == town.sent
 
 
 @MODES
 async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> None:
     """A message to another number is refused before it is sent."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
     hub = lofts.hub(hub_class, safety=Safety(recipients=["+4930*"]))
     berlin = SmsMessage(to="+493012345678", text="Hello")
 
-    with pytest.raises(RecipientRefused) as caught:
-        await given(hub.sms().send(MESSAGE))
-    refused, sent = await given(hub.sms().send_bulk([MESSAGE, berlin]))
+    with pytest.raises(RecipientRefused) as excinfo:
+        await resolved(hub.sms().send(MESSAGE))
+    refused, sent = await resolved(hub.sms().send_bulk([MESSAGE, berlin]))
 
-    assert ("send", (0,)) == (caught.value.operation, caught.value.refused)
+    assert ("sms.send", (0,)) == (excinfo.value.operation, excinfo.value.refused)
     assert isinstance(refused.error, RecipientRefused)
     assert sent.value is not None
     assert [berlin.to] == [letter["to"] for letter in lofts.one.letters.values()]
@@ -274,7 +249,7 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
 
 @MODES
 async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
-    """Copies count too; of a bulk the other recipients are refused."""
+    """Recipients of copies count too; other recipients of a bulk are refused."""
     sendgrid = SendGridSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     vendor = SendGrid(credentials=sendgrid.api_key, sender="erp@example.com")
@@ -286,11 +261,14 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
     base: dict[str, Any] = {"subject": "Hello", "text": "Hello"}
     copied: list[dict[str, Any]] = [{"cc": "b@else.example"}, {"bcc": "b@else.example"}]
     for copies in copied:
-        with pytest.raises(RecipientRefused) as caught:
-            await given(
+        with pytest.raises(RecipientRefused) as excinfo:
+            await resolved(
                 hub.email().send_transactional(EmailMessage(to="a@example.com", **copies, **base))
             )
-        assert ("send_transactional", (1,)) == (caught.value.operation, caught.value.refused)
+        assert ("email.send_transactional", (1,)) == (
+            excinfo.value.operation,
+            excinfo.value.refused,
+        )
     bulk = BulkMessage(
         base=EmailMessage(**base),
         recipients=[
@@ -300,15 +278,15 @@ async def test_mails_need_allowed_recipients(hub_class: type[Any]) -> None:
             "d@example.com",
         ],
     )
-    results = await given(hub.email().send_bulk(bulk))
+    results = await resolved(hub.email().send_bulk(bulk))
 
     assert [False, True, False, True] == [result.ok for result in results]
     assert isinstance(results[0].error, RecipientRefused)
-    assert "send_bulk" == results[0].error.operation
+    assert "email.send_bulk" == results[0].error.operation
     assert [("a@example.com",), ("d@example.com",)] == [
         message.to for message in sendgrid.delivered
     ]
-    assert not any(b"else.example" in request.body for request in sendgrid.asked)
+    assert not any(b"else.example" in request.body for request in sendgrid.requests)
 
 
 SECRET = "x" * 20
@@ -355,26 +333,26 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
 
 
 @pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
-def test_which_system_a_vendor_is_for(vendor: Any, mode: str | None) -> None:
-    """A vendor says which of its systems its options are for, where they tell."""
+def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
+    """A vendor tells from its options whether they belong to the live or the test system."""
     assert mode == vendor.mode()
 
 
 def test_live_keys_are_refused_in_tests() -> None:
-    """A vendor's live key is refused in a test, with its path."""
+    """A vendor's live key is refused in a test environment, with its path."""
     real = Stripe(credentials="sk_live_" + SECRET)
     tried = Stripe(credentials="sk_test_" + SECRET)
     custom = Account("acme.stripe", real, tenants=ACME)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Hub([Account("stripe", real)], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as of_tenant:
         Hub([Account("stripe", tried), custom], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as other:
         Hub([Account("stripe", tried)], safety=Safety(live=True))
 
-    assert "vendors.stripe" == caught.value.path
+    assert "vendors.stripe" == excinfo.value.path
     assert "tenants.acme.vendors.stripe" == of_tenant.value.path
     assert "production" in other.value.message
-    assert SECRET not in str(caught.value)
+    assert SECRET not in str(excinfo.value)
     safe = Account("stripe", real, settings={"volatile_keys": True})
     assert "stripe" == Hub([safe], safety=Safety(live=True)).account("stripe").name

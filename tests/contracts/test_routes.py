@@ -1,4 +1,4 @@
-"""Which account an operation goes to."""
+"""The account that an operation goes to."""
 
 from decimal import Decimal
 from typing import Any
@@ -20,45 +20,45 @@ def account(name: str, **options: Any) -> Account:
 
 
 def chosen(directory: Directory, **fields: Any) -> list[str]:
-    """The accounts that an operation would be tried at."""
+    """Return the accounts that an operation would try, in order."""
     request = RoutingRequest(kind="sms", operation="send", **fields)
     return [item.name for item in directory.choose(request)]
 
 
 def test_one_account_needs_no_route() -> None:
-    """Where there is no choice, nobody has to choose."""
+    """With a single account no route is needed."""
     assert ["a"] == chosen(Directory([account("a")]))
 
 
 def test_several_accounts_need_a_route() -> None:
-    """Where there is a choice, somebody has to say which."""
+    """With several accounts a route is needed."""
     with pytest.raises(ConfigurationError, match="Several accounts could do sms: a, b"):
         chosen(Directory([account("a"), account("b")]))
 
 
-def test_no_account() -> None:
-    """Nothing is done where nothing is configured."""
+def test_missing_account() -> None:
+    """Without an account an operation is refused."""
     with pytest.raises(ConfigurationError, match="No account is configured for sms of acme"):
         chosen(Directory([]), tenant="acme")
 
 
 def test_accounts_are_tried_in_order() -> None:
-    """The order of a route is that of trying."""
+    """Accounts are tried in the order of the route."""
     directory = Directory([account("a"), account("b")], [Route("sms", ["b", "a"])])
 
     assert ["b", "a"] == chosen(directory)
 
 
-def test_the_cheapest_first() -> None:
-    """A route may go by what things cost; what is not known costs most."""
+def test_cheapest_account_first() -> None:
+    """A route may sort accounts by cost; an unknown cost comes last."""
     accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]
     directory = Directory(accounts, [Route("sms", ["a", "b", "c"], prefer=Prefer.COST)])
 
     assert ["c", "b", "a"] == chosen(directory)
 
 
-def test_the_strictest_route_is_taken() -> None:
-    """A tenant's own route comes first, then one with more rules."""
+def test_most_specific_route_is_used() -> None:
+    """A tenant's own route comes first, then the one with more conditions."""
     accounts = [account(name) for name in "abcd"]
     directory = Directory(
         accounts,
@@ -102,15 +102,15 @@ def test_refusal_names_the_missing_capability() -> None:
 
 def test_refusal_without_an_able_vendor() -> None:
     """If no vendor is able, the remedy names none."""
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         chosen(Directory([account("a")]), needs=frozenset({"fly"}))
 
-    assert () == caught.value.able
-    assert "Configure a vendor that has this capability." == caught.value.remedy
+    assert () == excinfo.value.able
+    assert "Configure a vendor that has this capability." == excinfo.value.remedy
 
 
-def test_tenants_have_accounts_of_their_own() -> None:
-    """An account that is closed to somebody is not used for them."""
+def test_account_closed_to_a_tenant() -> None:
+    """An account that is not open to a tenant is not used for it."""
     directory = Directory(
         [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
     )
@@ -120,7 +120,7 @@ def test_tenants_have_accounts_of_their_own() -> None:
 
 
 def test_references_decide_the_account() -> None:
-    """A reference's account is used, whatever the routes say."""
+    """A reference's account is used, regardless of the routes."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")
 
@@ -138,7 +138,7 @@ def test_references_decide_the_account() -> None:
         ("pigeon:b:1", "sms", "other"),
     ],
 )
-def test_strange_references(ref: str, kind: str, tenant: str | None) -> None:
+def test_foreign_references_are_refused(ref: str, kind: str, tenant: str | None) -> None:
     """A reference of another account, contract or tenant is refused."""
     directory = Directory([account("a"), account("b", tenants=["acme"])], [Route("sms", "a")])
 
@@ -166,7 +166,7 @@ def test_references_vendor_must_be_able() -> None:
     ],
     ids=["unknown", "another kind", "closed", "closed to the tenant"],
 )
-def test_routes_to_nowhere(route: Route, match: str) -> None:
+def test_unusable_routes_are_refused(route: Route, match: str) -> None:
     """A route that could never work is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match=match):
         Directory([account("a"), account("b", tenants=["acme"])], [route])

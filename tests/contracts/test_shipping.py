@@ -1,4 +1,4 @@
-"""Shipping as everybody sees it: measures, parcels, offers, and who is asked for what."""
+"""The values of the shipping contract, and the accounts of its operations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ REQUEST = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX])
 
 
 def rate(service: str, price: str, days: int | None = None, currency: str = "USD") -> Rate:
-    """An offer."""
+    """Return a rate."""
     carrier = service.partition("_")[0]
     return Rate(
         ref=Ref("easypost", "easypost", service),
@@ -97,15 +97,15 @@ OFFERS = [
         (Choice(within_days=0), None),
     ],
 )
-def test_the_best_that_fits_is_chosen(choice: Choice, expected: str | None) -> None:
-    """Of the offers that fit the cheapest is taken, or the fastest, and else the first."""
+def test_best_rate_is_chosen(choice: Choice, expected: str | None) -> None:
+    """Of the matching rates the cheapest, the fastest or the first is chosen."""
     chosen = choice.of(OFFERS)
 
     assert expected == (None if chosen is None else chosen.service)
 
 
 def test_prices_in_two_currencies_are_not_compared() -> None:
-    """Rates in different currencies cannot be compared."""
+    """Comparing rates in different currencies raises an error."""
     offers = [rate("usps_ground", "6.07"), rate("dhl_air", "6.00", currency="EUR")]
     with pytest.raises(InvalidData):
         Choice().of(offers)
@@ -125,7 +125,7 @@ _GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")
 def test_converted_weights_are_never_smaller(
     value: Decimal, unit: str, to: str, places: int
 ) -> None:
-    """A converted weight is rounded up by less than one place."""
+    """A weight in converted units is rounded up at its last decimal place."""
     result = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
     exact = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
@@ -150,8 +150,8 @@ def test_measures_are_converted_exactly(
     assert expected == plain(converted(Decimal(value), unit, to, places=places))
 
 
-def test_a_weight_is_no_length() -> None:
-    """Kilograms are not converted to inches."""
+def test_weight_is_not_a_length() -> None:
+    """Kilograms cannot be converted to inches."""
     with pytest.raises(InvalidData):
         converted(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
 
@@ -165,8 +165,8 @@ def test_invalid_weights_are_refused(value: object) -> None:
         Parcel(weight=value)
 
 
-def test_a_parcel_has_all_sides_or_none() -> None:
-    """A parcel has all three sides or none."""
+def test_parcel_has_all_sides_or_none() -> None:
+    """A parcel with one or two of its three sides is refused."""
     assert None is Parcel(weight=1).sides
     assert (Decimal(1), Decimal(2), Decimal("3.5")) == (
         Parcel(weight=1, length=1, width=2, height="3.5").sides
@@ -175,8 +175,8 @@ def test_a_parcel_has_all_sides_or_none() -> None:
         Parcel(weight=1, length=1)
 
 
-def test_a_declaration_declares_something() -> None:
-    """A declaration without goods, and goods without a number, are refused."""
+def test_empty_declaration_is_refused() -> None:
+    """A declaration without goods, and goods without a quantity, are refused."""
     with pytest.raises(InvalidData):
         Customs(items=[], signer="Steve Brule")
     for quantity in (0, True, "2"):
@@ -190,8 +190,8 @@ def test_a_declaration_declares_something() -> None:
             )
 
 
-def test_a_shipment_has_a_parcel_and_a_label_that_can_be() -> None:
-    """A shipment of nothing, and labels that nobody writes, are refused."""
+def test_invalid_shipments_are_refused() -> None:
+    """A shipment without parcels, or with an unknown label format, is refused."""
     with pytest.raises(InvalidData):
         RateRequest(sender=HOME, recipient=AWAY, parcels=[])
     with pytest.raises(InvalidData):
@@ -218,12 +218,12 @@ def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set
     options: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
     request = RateRequest(**options)
 
-    assert expected == request.needs == ShipmentRequest(asked=request).needs
+    assert expected == request.needs == ShipmentRequest(rate_request=request).needs
 
 
 @pytest.mark.parametrize("country", ["USA", "u", "", None, 7, "1A"], ids=repr)
-def test_a_country_has_two_letters(country: object) -> None:
-    """An address is in a country, by its code."""
+def test_country_codes(country: object) -> None:
+    """The country of an address is its two-letter code."""
     with pytest.raises(InvalidData):
         Address(country=country)
 
@@ -235,14 +235,14 @@ def test_repr_of_an_address() -> None:
 
 
 def test_settled_states() -> None:
-    """A state that may change by itself is not settled."""
+    """A state that may still change is not settled."""
     working = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
 
     assert working == {state for state in ShipmentState if not state.settled}
 
 
-class Two:
-    """A hub with two vendors and routes between them."""
+class ShippingHubs:
+    """Hubs with two vendors and routes between them."""
 
     def __init__(self, *routes: Route) -> None:
         self.easypost, self.shippo = EasyPostSandbox(), ShippoSandbox()
@@ -253,13 +253,13 @@ class Two:
         self.hub = Hub(self.accounts, routes, http=SandboxHttpClient(self.easypost, self.shippo))
 
 
-def test_vendors_are_swapped_by_a_route() -> None:
-    """One script runs by either vendor, and tells the same in neutral words."""
+def test_route_swaps_vendors() -> None:
+    """One script gives the same neutral results with either vendor."""
     reports = []
     for vendor in ("easypost", "shippo"):
-        shipping = Two(Route("shipping", vendor)).hub.shipping()
+        shipping = ShippingHubs(Route("shipping", vendor)).hub.shipping()
         rates = shipping.get_rates(REQUEST)
-        request = ShipmentRequest(asked=REQUEST, choose=Choice(services=["usps_priority"]))
+        request = ShipmentRequest(rate_request=REQUEST, choose=Choice(services=["usps_priority"]))
         bought = shipping.create_shipment(request, idempotency_key="order-1")
         tracking = shipping.track(bought.tracking_numbers[0], "usps")
         reports.append(
@@ -282,7 +282,7 @@ def test_vendors_are_swapped_by_a_route() -> None:
 
 def test_first_able_vendor_is_used() -> None:
     """A shipment goes to the first able vendor of the route."""
-    two = Two(Route("shipping", ["easypost", "shippo"]))
+    two = ShippingHubs(Route("shipping", ["easypost", "shippo"]))
     shipping = two.hub.shipping()
     several = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
 
@@ -291,28 +291,28 @@ def test_first_able_vendor_is_used() -> None:
     both = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX], label="epl")
     with pytest.raises(UnsupportedByVendor):
         shipping.get_rates(both)
-    only = Two(Route("shipping", "easypost")).hub.shipping()
-    with pytest.raises(UnsupportedByVendor) as caught:
+    only = ShippingHubs(Route("shipping", "easypost")).hub.shipping()
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         only.get_rates(several)
-    assert (ShippingCapability.MULTI_PARCEL,) == caught.value.capabilities
-    assert {"shippo"} == {"easypost", "shippo"}.intersection(caught.value.able)
+    assert (ShippingCapability.MULTI_PARCEL,) == excinfo.value.capabilities
+    assert {"shippo"} == {"easypost", "shippo"}.intersection(excinfo.value.able)
 
 
 def test_countries_choose_the_vendor() -> None:
     """A route for a country decides the vendor."""
-    two = Two(
+    two = ShippingHubs(
         Route("shipping", "shippo", countries="DE"),
         Route("shipping", "easypost"),
     )
     abroad = Address(line1="Unter den Linden 1", postal_code="10117", country="DE")
     two.hub.shipping().validate_address(abroad)
 
-    assert [0, 1] == [len(two.easypost.asked), len(two.shippo.asked)]
+    assert [0, 1] == [len(two.easypost.requests), len(two.shippo.requests)]
 
 
-def test_an_offer_is_bought_where_it_was_made() -> None:
-    """A rate is bought at its own vendor, whatever the routes say later."""
-    two = Two(Route("shipping", "easypost"))
+def test_rate_is_bought_at_its_vendor() -> None:
+    """A rate is bought at its own vendor, even if the routes change."""
+    two = ShippingHubs(Route("shipping", "easypost"))
     offer = two.hub.shipping().get_rates(REQUEST).rates[0]
     later = Hub(
         two.accounts,
@@ -328,12 +328,16 @@ def test_an_offer_is_bought_where_it_was_made() -> None:
         )
 
 
-def test_a_batch_tells_of_each_item() -> None:
-    """Requests, offers and their references go together, and one that fails loses no other."""
-    two = Two(Route("shipping", "easypost"))
+def test_batch_of_shipments() -> None:
+    """A batch may mix requests, rates and references, and one failure affects no other."""
+    two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     offer = shipping.get_rates(REQUEST).rates[0]
-    items: list[ShipmentRequest | Rate | str] = [ShipmentRequest(asked=REQUEST), offer, "nonsense"]
+    items: list[ShipmentRequest | Rate | str] = [
+        ShipmentRequest(rate_request=REQUEST),
+        offer,
+        "nonsense",
+    ]
     results = shipping.create_many(items, idempotency_key="batch")
 
     assert [True, True, False] == [result.ok for result in results]
@@ -342,17 +346,19 @@ def test_a_batch_tells_of_each_item() -> None:
         shipping.create_many(items, idempotency_key=" ")
 
 
-def test_a_key_must_be_given() -> None:
-    """Nothing is bought without a key that could be repeated."""
-    two = Two(Route("shipping", "easypost"))
+def test_buying_needs_a_key() -> None:
+    """Buying a label without a key is refused."""
+    two = ShippingHubs(Route("shipping", "easypost"))
     with pytest.raises(InvalidData):
-        two.hub.shipping().create_shipment(ShipmentRequest(asked=REQUEST), idempotency_key="")
-    assert [] == two.easypost.asked
+        two.hub.shipping().create_shipment(
+            ShipmentRequest(rate_request=REQUEST), idempotency_key=""
+        )
+    assert [] == two.easypost.requests
 
 
 def test_rates_are_repeated_by_key() -> None:
-    """A repeated key gives the same rates."""
-    two = Two(Route("shipping", "easypost"))
+    """A repeated key returns the same rates."""
+    two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     first = shipping.get_rates(REQUEST, idempotency_key="q-1")
 
@@ -367,7 +373,7 @@ def test_vendor_over_a_socket() -> None:
         sandbox.files = files.url
         vendor = Shippo(credentials=sandbox.token, base_url=api.url, label_hosts=(files.url,))
         with Hub([Account("shippo", vendor)]) as hub:
-            request = ShipmentRequest(asked=REQUEST)
+            request = ShipmentRequest(rate_request=REQUEST)
             bought = hub.shipping().create_shipment(request, idempotency_key="order-1")
 
         async def awaited() -> Label:
@@ -378,13 +384,13 @@ def test_vendor_over_a_socket() -> None:
     assert bought.labels[0].content is not None
 
 
-def test_a_tenant_buys_by_its_own_account() -> None:
-    """A tenant's shipments go to its account, and another tenant cannot have its labels."""
+def test_tenants_account_buys() -> None:
+    """A tenant's shipments use its account, and another tenant cannot get its labels."""
     sandbox = EasyPostSandbox()
     fields: dict[str, Any] = {"tenants": ["acme"]}
     account = Account("acme", EasyPost(credentials=sandbox.api_key), **fields)
     hub = Hub([account], http=SandboxHttpClient(sandbox))
-    request = ShipmentRequest(asked=REQUEST)
+    request = ShipmentRequest(rate_request=REQUEST)
     bought = hub.shipping(tenant="acme").create_shipment(request, idempotency_key="order-1")
 
     with pytest.raises(InvalidData):
@@ -393,14 +399,14 @@ def test_a_tenant_buys_by_its_own_account() -> None:
         hub.shipping().get_rates(REQUEST)
 
 
-def test_an_awaited_hub_buys_as_well() -> None:
-    """The same holds when it is awaited."""
+def test_asynchronous_hub_buys() -> None:
+    """An asynchronous hub buys labels in the same way."""
 
     async def run() -> tuple[Shipment, Shipment]:
         sandbox = EasyPostSandbox()
         account = Account("easypost", EasyPost(credentials=sandbox.api_key))
         async with AsyncHub([account], http=AsyncSandboxHttpClient(sandbox)) as hub:
-            request = ShipmentRequest(asked=REQUEST)
+            request = ShipmentRequest(rate_request=REQUEST)
             bought = await hub.shipping().create_shipment(request, idempotency_key="order-1")
             return bought, await hub.shipping().create_shipment(request, idempotency_key="order-1")
 
@@ -409,18 +415,18 @@ def test_an_awaited_hub_buys_as_well() -> None:
 
 
 class Killed(BaseException):
-    """The process ends here, and nothing is tidied up."""
+    """The process is killed, without any clean-up."""
 
 
-class Mortal(SandboxHttpClient):
-    """Reaches the sandboxes until so many labels were sold, and then never returns."""
+class KillingClient(SandboxHttpClient):
+    """Sends requests until this many labels were sold, and then never returns."""
 
     def __init__(self, sold: Callable[[], int], last: int, *sandboxes: Sandbox) -> None:
         super().__init__(*sandboxes)
         self._sold, self._last = sold, last
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer by the sandbox, and die after the last sale."""
+        """Return the sandbox's response, and die after the last sale."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
             raise Killed
@@ -428,9 +434,9 @@ class Mortal(SandboxHttpClient):
 
 
 @pytest.mark.parametrize("vendor", ["easypost", "shippo"])
-def test_a_batch_goes_on_in_another_process(vendor: str, tmp_path: Path) -> None:
-    """Killed while it buys the third of five labels, a rerun elsewhere buys what is missing."""
-    two = Two(Route("shipping", vendor))
+def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
+    """After a kill during the third of five labels, a rerun buys the missing ones."""
+    two = ShippingHubs(Route("shipping", vendor))
     opened: list[SqliteStorage] = []
 
     def sold() -> int:
@@ -444,9 +450,9 @@ def test_a_batch_goes_on_in_another_process(vendor: str, tmp_path: Path) -> None
         opened.append(state)
         return Hub(two.accounts, [Route("shipping", vendor)], http=http, state=state)
 
-    items = [ShipmentRequest(asked=REQUEST) for _ in range(5)]
+    items = [ShipmentRequest(rate_request=REQUEST) for _ in range(5)]
     with pytest.raises(Killed):
-        process(Mortal(sold, 3, two.easypost, two.shippo)).shipping().create_many(
+        process(KillingClient(sold, 3, two.easypost, two.shippo)).shipping().create_many(
             items, idempotency_key="wave-7", at_once=1
         )
     assert 3 == sold()

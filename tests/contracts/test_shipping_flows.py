@@ -12,21 +12,30 @@ from moorage.contracts.shipping.shipments import Label, ShipmentRequest
 from moorage.errors import InvalidData, VendorRejected
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.shipping import ShippingFlows
-from tests.contracts.handing import MONEY, RATES, REF, TIME, Answered, Desk, answering, handed
+from tests.contracts.recording_dispatcher import (
+    MONEY,
+    RATES,
+    REF,
+    TIME,
+    AnsweringDispatcher,
+    RecordingDispatcher,
+    answering,
+    recorded,
+)
 
 
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
 def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
     """An empty number or carrier is refused by name."""
-    with pytest.raises(InvalidData, match=f"The {field} is empty") as caught:
-        handed(ShippingFlows, lambda flows: flows.track(number, carrier))
+    with pytest.raises(InvalidData, match=f"The {field} is empty") as excinfo:
+        recorded(ShippingFlows, lambda flows: flows.track(number, carrier))
 
-    assert field == caught.value.field
-    assert "Give the tracking number, and the carrier's name." == caught.value.remedy
+    assert field == excinfo.value.field
+    assert "Give the tracking number, and the carrier's name." == excinfo.value.remedy
 
 
-def test_why_no_offer_fits() -> None:
-    """Where nothing can be bought, the first carrier that said something is quoted."""
+def test_no_matching_rate_error() -> None:
+    """If no rate matches, the error quotes the first carrier's reason."""
     silent, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
     offers = [
         ([silent, result], ("2", "Too heavy.")),
@@ -34,7 +43,7 @@ def test_why_no_offer_fits() -> None:
     ]
     for messages, quoted in offers:
 
-        class Poor(Desk):
+        class Poor(RecordingDispatcher):
             @property
             def _vendor(self) -> Any:
                 async def offered(*_: Any, key: str) -> RateResult:
@@ -43,23 +52,23 @@ def test_why_no_offer_fits() -> None:
 
                 return SimpleNamespace(get_rates=offered)
 
-        desk: Any = Poor()
-        buy = ShippingFlows(desk, None).create_shipment(
-            ShipmentRequest(asked=RATES), idempotency_key="k"
+        dispatcher: Any = Poor()
+        buy = ShippingFlows(dispatcher, None).create_shipment(
+            ShipmentRequest(rate_request=RATES), idempotency_key="k"
         )
-        with pytest.raises(VendorRejected, match="None of the 0 rates fits") as caught:
+        with pytest.raises(VendorRejected, match="None of the 0 rates fits") as excinfo:
             run_now(buy)
-        assert quoted == (caught.value.vendor_code, caught.value.vendor_message)
-        assert "use another key" in caught.value.remedy
+        assert quoted == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+        assert "use another key" in excinfo.value.remedy
 
 
 def test_rates_carry_their_shipment() -> None:
     """Every rate carries the shipment that it is for."""
     offered = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
-    desk = answering("get_rates", RateResult(rates=(offered, offered)))
-    rates = run_now(ShippingFlows(desk, None).get_rates(RATES)).rates
+    dispatcher = answering("get_rates", RateResult(rates=(offered, offered)))
+    rates = run_now(ShippingFlows(dispatcher, None).get_rates(RATES)).rates
 
-    assert [RATES, RATES] == [rate.asked for rate in rates]
+    assert [RATES, RATES] == [rate.rate_request for rate in rates]
 
 
 @pytest.mark.parametrize(
@@ -70,18 +79,19 @@ def test_rates_carry_their_shipment() -> None:
         ("zpl", "convert_label", LabelFormat.ZPL),
     ],
 )
-def test_a_label_is_converted_if_it_must_be(
-    label: str | None, need: str, target: LabelFormat | None
-) -> None:
-    """Only a label that was bought in another format has to be converted."""
+def test_label_conversion(label: str | None, need: str, target: LabelFormat | None) -> None:
+    """Only a label in another format than the bought one is converted."""
     bought = REF.with_related(label="pdf")
-    desk = handed(ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME))
+    dispatcher = recorded(ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME))
 
-    assert (frozenset({need}), ("get_labels", bought, target, {})) == (desk.needs, desk.told)
+    assert (frozenset({need}), ("get_labels", bought, target, {})) == (
+        dispatcher.needs,
+        dispatcher.told,
+    )
 
 
 def test_label_of_a_parcel() -> None:
-    """Parcels are counted from one; without any label, it may come later."""
+    """Labels are found by the parcel's number from one; the error says if none exists yet."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
     flows = ShippingFlows(answering("get_labels", labels), None)
     unbought = ShippingFlows(answering("get_labels", []), None)
@@ -89,10 +99,10 @@ def test_label_of_a_parcel() -> None:
     assert labels[0] == run_now(flows.get_label(REF))
     assert labels[1] == run_now(flows.get_label(REF, parcel=2))
     for request, parcel, later in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
-        with pytest.raises(VendorRejected, match=f"no label {parcel}") as caught:
+        with pytest.raises(VendorRejected, match=f"no label {parcel}") as excinfo:
             run_now(request.get_label(REF, parcel=parcel))
-        assert later is caught.value.retryable
-        assert "Ask again once the shipment is bought." == caught.value.remedy
+        assert later is excinfo.value.retryable
+        assert "Ask again once the shipment is bought." == excinfo.value.remedy
 
 
 def test_best_rate_is_bought() -> None:
@@ -108,33 +118,33 @@ def test_best_rate_is_bought() -> None:
         requests.append((*value, named))
         return "bought"
 
-    desk: Any = Answered(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
+    dispatcher: Any = AnsweringDispatcher(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
     bought: Any = run_now(
-        ShippingFlows(desk, "acme").create_shipment(
-            ShipmentRequest(asked=RATES), idempotency_key="k", timeout=TIME
+        ShippingFlows(dispatcher, "acme").create_shipment(
+            ShipmentRequest(rate_request=RATES), idempotency_key="k", timeout=TIME
         )
     )
 
     assert "bought" == bought
     assert [
-        (desk.wire, RATES, {"key": "k/rates"}),
-        (desk.wire, REF, RATES, {"key": "k"}),
+        (dispatcher.wire, RATES, {"key": "k/rates"}),
+        (dispatcher.wire, REF, RATES, {"key": "k"}),
     ] == requests
     assert ("create_shipment", "acme", "k", TIME, "DE") == (
-        desk.operation,
-        desk.tenant,
-        desk.key,
-        desk.timeout,
-        desk.country,
+        dispatcher.operation,
+        dispatcher.tenant,
+        dispatcher.key,
+        dispatcher.timeout,
+        dispatcher.country,
     )
 
 
 def test_buying_a_rate_sends_its_shipment() -> None:
     """Buying a rate needs its shipment's capabilities, and sends the shipment along."""
-    offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, asked=RATES)
-    desk = handed(
+    offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, rate_request=RATES)
+    dispatcher = recorded(
         ShippingFlows, lambda flows: flows.create_shipment(offer, idempotency_key="k", timeout=TIME)
     )
 
-    assert (REF, RATES.needs) == (desk.ref, desk.needs)
-    assert ("buy", REF, RATES, {"key": "k"}) == desk.told
+    assert (REF, RATES.needs) == (dispatcher.ref, dispatcher.needs)
+    assert ("buy", REF, RATES, {"key": "k"}) == dispatcher.told

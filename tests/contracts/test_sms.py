@@ -1,4 +1,4 @@
-"""Text messages as values, and how many parts a text is."""
+"""The values of the text message contract, and the number of parts of a text."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ REF = Ref("twilio", "texts", "SM1")
 
 
 @pytest.mark.parametrize("number", ["+4915112345678", "+1234567", "+123456789012345"])
-def test_a_number_is_international(number: str) -> None:
-    """A number has '+', a country and seven to fifteen digits."""
+def test_valid_numbers(number: str) -> None:
+    """A number has '+', a country code and seven to fifteen digits."""
     assert number == check_number(number, "to")
 
 
@@ -39,13 +39,13 @@ def test_a_number_is_international(number: str) -> None:
      "+49151\n", "+٤٩١٥١١٢٣", None, 4915187654321],
     ids=ascii,
 )  # fmt: skip
-def test_anything_else_is_no_number(number: Any) -> None:
-    """Anything else is refused, and not shown."""
-    with pytest.raises(InvalidData) as refused:
+def test_invalid_numbers_are_refused(number: Any) -> None:
+    """An invalid number is refused, and not shown."""
+    with pytest.raises(InvalidData) as excinfo:
         check_number(number, "to")
 
-    assert "to" == refused.value.field
-    assert "4321" not in str(refused.value)
+    assert "to" == excinfo.value.field
+    assert "4321" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_anything_else_is_no_number(number: Any) -> None:
 def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
     """An impossible message is refused by its field."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    with pytest.raises(InvalidData) as refused:
+    with pytest.raises(InvalidData) as excinfo:
         SmsMessage(**options)
 
-    assert field == refused.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_needed_capabilities_of_a_message(
     assert needs == SmsMessage(**options).needs
 
 
-def test_nothing_personal_is_shown() -> None:
-    """No value shows whom it is about, or what was said."""
+def test_repr_shows_nothing_personal() -> None:
+    """No value shows a phone number or a message's text."""
     message = SmsMessage(to=TO, text="a secret", callback_url="https://a.example/?k=a%20secret")
     receipt = SmsReceipt(ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": TO})
     check = NumberCheck(number=TO, valid=True, national=TO, raw={"to": TO})
@@ -99,8 +99,8 @@ def test_nothing_personal_is_shown() -> None:
     assert "secret" not in shown
 
 
-def test_a_receipt_is_equal_whatever_the_vendor_added() -> None:
-    """Two receipts of one message are equal, though the vendor said more of one."""
+def test_receipts_of_one_message_are_equal() -> None:
+    """Receipts of one message are equal, even if the vendor sent more fields for one."""
     one = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
 
     assert one == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
@@ -114,7 +114,7 @@ def test_final_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    "before, news, after",
+    "before, event, after",
     [
         ("scheduled", "queued", "queued"),
         ("queued", "sent", "sent"),
@@ -129,13 +129,13 @@ def test_final_statuses() -> None:
         ("scheduled", "canceled", "canceled"),
     ],
 )
-def test_late_events_change_nothing(before: str, news: str, after: str) -> None:
+def test_late_events_change_nothing(before: str, event: str, after: str) -> None:
     """A late event never moves a message's status back."""
-    assert SmsStatus(after) is SmsStatus(before).then(SmsStatus(news))
+    assert SmsStatus(after) is SmsStatus(before).then(SmsStatus(event))
 
 
-def test_a_price_is_exact() -> None:
-    """A price may be finer than its currency's coins, and is written as it is."""
+def test_price_is_exact() -> None:
+    """A price may be finer than its currency's smallest coin, and stays exact."""
     assert "0.00750 USD" == str(Price(Decimal("0.00750"), "USD"))
 
 
@@ -163,8 +163,8 @@ def test_a_price_is_exact() -> None:
         f"{len(value)}-{ascii(value[:1])[1:-1].lstrip(chr(92))}" if isinstance(value, str) else None
     ),
 )
-def test_parts(text: str, count: int) -> None:
-    """A text takes as many parts as its letters need, and none is torn apart."""
+def test_number_of_parts(text: str, count: int) -> None:
+    """A text needs as many parts as its characters fill, and no character is split."""
     assert count == segments(text)
 
 
@@ -172,6 +172,6 @@ def test_parts(text: str, count: int) -> None:
     "text, gsm", [("", True), ("Grüße [€]", True), ("ж", False), ("a😀", False), ("`", False)],
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
-def test_letters(text: str, gsm: bool) -> None:
-    """Which texts can be sent in the letters of GSM."""
+def test_gsm_alphabet(text: str, gsm: bool) -> None:
+    """A text of the GSM alphabet is recognised."""
     assert gsm == is_gsm(text)

@@ -15,16 +15,16 @@ from moorage.domain.values.result import Result
 from moorage.errors import ConnectionFailed, InvalidData
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.storage import StorageFlows
-from tests.contracts.handing import (
+from tests.contracts.recording_dispatcher import (
     BEGUN,
     COMING,
     REF,
     TAGGED,
     TIME,
-    Answered,
-    Reached,
+    AnsweringDispatcher,
+    VendorReached,
     answering,
-    handed,
+    recorded,
 )
 
 if TYPE_CHECKING:
@@ -33,20 +33,22 @@ if TYPE_CHECKING:
 
 def test_signed_form_is_rehearsed() -> None:
     """A signed form, which lets others write, is an effect in a rehearsal."""
-    desk = handed(
+    dispatcher = recorded(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
     )
 
-    assert ["a form for POST"] == desk.rehearsed
+    assert ["a form for POST"] == dispatcher.rehearsed
     form = PostOptions(expires=60, smallest=2, largest=5)
-    assert ("signed_post", "a", form, {}) == desk.told
+    assert ("signed_post", "a", form, {}) == dispatcher.told
 
 
 def test_signed_put_url_is_rehearsed() -> None:
     """A signed PUT URL is an effect in a rehearsal; a GET URL is not."""
-    put = handed(StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME))
-    get = handed(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
+    put = recorded(
+        StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME)
+    )
+    get = recorded(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
 
     assert (["a URL for PUT"], []) == (put.rehearsed, get.rehearsed)
     assert (True, False) == (put.effect, get.effect)
@@ -55,18 +57,21 @@ def test_signed_put_url_is_rehearsed() -> None:
 
 def test_started_upload_needs_capabilities_of_its_options() -> None:
     """A multipart upload needs the capabilities of its options."""
-    desk = handed(StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME))
+    dispatcher = recorded(StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME))
 
-    assert ("start_upload", frozenset({"multipart", "tags"})) == (desk.operation, desk.needs)
-    assert ("start_upload", "a", TAGGED, {}) == desk.told
+    assert ("start_upload", frozenset({"multipart", "tags"})) == (
+        dispatcher.operation,
+        dispatcher.needs,
+    )
+    assert ("start_upload", "a", TAGGED, {}) == dispatcher.told
 
 
 def test_copy_needs_capabilities_of_its_options() -> None:
     """A copy needs the capabilities of its options."""
-    desk = handed(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
+    dispatcher = recorded(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
 
-    assert frozenset({"copy", "tags"}) == desk.needs
-    assert (REF, ("copy", "thing", "b", TAGGED, {})) == (desk.ref, desk.told)
+    assert frozenset({"copy", "tags"}) == dispatcher.needs
+    assert (REF, ("copy", "thing", "b", TAGGED, {})) == (dispatcher.ref, dispatcher.told)
 
 
 def test_upload_resumes_at_its_account() -> None:
@@ -75,59 +80,61 @@ def test_upload_resumes_at_its_account() -> None:
 
     async def list_parts(_: Any, upload: Upload) -> None:
         requests.append(upload)
-        raise Reached
+        raise VendorReached
 
-    desk: Any = Answered(vendor=SimpleNamespace(list_parts=list_parts))
-    with pytest.raises(Reached):
-        run_now(StorageFlows(desk, "acme").upload("a", b"x", resume=str(COMING.ref), timeout=TIME))
+    dispatcher: Any = AnsweringDispatcher(vendor=SimpleNamespace(list_parts=list_parts))
+    with pytest.raises(VendorReached):
+        run_now(
+            StorageFlows(dispatcher, "acme").upload("a", b"x", resume=str(COMING.ref), timeout=TIME)
+        )
     assert ("upload", "acme", frozenset({"multipart"}), TIME) == (
-        desk.operation,
-        desk.tenant,
-        desk.needs,
-        desk.timeout,
+        dispatcher.operation,
+        dispatcher.tenant,
+        dispatcher.needs,
+        dispatcher.timeout,
     )
-    assert (COMING.ref, [COMING]) == (desk.ref, requests)
+    assert (COMING.ref, [COMING]) == (dispatcher.ref, requests)
 
-    with pytest.raises(InvalidData, match="another key") as caught:
-        handed(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
+    with pytest.raises(InvalidData, match="another key") as excinfo:
+        recorded(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
     assert ("resume", "Give the key that it was started for.") == (
-        caught.value.field,
-        caught.value.remedy,
+        excinfo.value.field,
+        excinfo.value.remedy,
     )
-    with pytest.raises(InvalidData, match="not the reference of an upload") as caught:
-        handed(StorageFlows, lambda flows: flows.abort_upload(REF))
-    assert "ref" == caught.value.field
-    assert "start_upload" in caught.value.remedy
+    with pytest.raises(InvalidData, match="not the reference of an upload") as excinfo:
+        recorded(StorageFlows, lambda flows: flows.abort_upload(REF))
+    assert "ref" == excinfo.value.field
+    assert "start_upload" in excinfo.value.remedy
 
 
-class Counting(Answered):
-    """Is asked how many parts may be under way, and sends none."""
+class PartCounter(AnsweringDispatcher):
+    """Records how many parts may be in flight, and sends none."""
 
     @property
     def calling(self) -> Any:
-        """Does nothing."""
+        """Ports that do nothing."""
         return SimpleNamespace(core=SimpleNamespace(every=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:
         self.at_once = at_once
-        raise Reached
+        raise VendorReached
 
 
 @pytest.mark.parametrize("message, at_once", [({}, 3), ({"at_once": 2}, 2)])
-def test_so_many_parts_are_under_way(message: Any, at_once: int) -> None:
-    """Unless it is said, three parts of an upload are in memory at once."""
+def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
+    """By default three parts of an upload are in memory at once."""
 
     async def list_parts(*_: Any) -> tuple[()]:
         return ()
 
-    desk: Any = Counting(vendor=SimpleNamespace(list_parts=list_parts))
-    with pytest.raises(Reached):
-        run_now(StorageFlows(desk, None).upload("a", b"xyz", resume=COMING.ref, **message))
-    assert at_once == desk.at_once
+    dispatcher: Any = PartCounter(vendor=SimpleNamespace(list_parts=list_parts))
+    with pytest.raises(VendorReached):
+        run_now(StorageFlows(dispatcher, None).upload("a", b"xyz", resume=COMING.ref, **message))
+    assert at_once == dispatcher.at_once
 
 
-class InOrder:
-    """Takes an upload from its first byte to its last, and writes down what it is given."""
+class SequentialVendor:
+    """Accepts an upload from its first byte to its last, and records its arguments."""
 
     capabilities = frozenset[str]()
 
@@ -135,12 +142,12 @@ class InOrder:
         self.sent: list[tuple[Any, ...]] = []
 
     async def start_upload(self, wire: Any, key: str, options: PutOptions) -> Upload:
-        """Begin."""
+        """Start an upload."""
         self.sent.append((wire, key, options))
         return COMING
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Take all."""
+        """Accept all data."""
         whole = b""
         while piece := await pieces.next():
             whole += piece
@@ -148,18 +155,18 @@ class InOrder:
         return "done"
 
 
-def test_a_vendor_that_takes_all_in_order() -> None:
-    """Such a vendor is never asked for parts: it is given the pieces, and told to go on or not."""
-    vendor = InOrder()
-    desk: Any = Answered(vendor=vendor)
-    flows = StorageFlows(desk, None)
+def test_sequential_upload() -> None:
+    """A vendor of sequential uploads gets the data in order, and no parts."""
+    vendor = SequentialVendor()
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
+    flows = StorageFlows(dispatcher, None)
     answers = [
         run_now(flows.upload("a", b"xyz", TAGGED, part_size=2)),
         run_now(flows.upload("a", b"xyz", part_size=2, resume=COMING.ref)),
     ]
 
     assert ["done", "done"] == [str(answer) for answer in answers]
-    wire = desk.wire
+    wire = dispatcher.wire
     assert [
         (wire, "a", TAGGED),
         (wire, COMING, b"xyz", False),
@@ -167,11 +174,11 @@ def test_a_vendor_that_takes_all_in_order() -> None:
     ] == vendor.sent
 
 
-class Leaving(InOrder):
-    """Goes away while it is sent to, and is away when that is given up."""
+class FailingVendor(SequentialVendor):
+    """Fails during an upload, and again when the upload is aborted."""
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Nothing."""
+        """Accept all data."""
         raise ConnectionFailed("cut off while it was sent.")
 
     async def abort(self, wire: Any, upload: Upload) -> None:
@@ -182,11 +189,11 @@ class Leaving(InOrder):
 
 def test_failed_abort_keeps_the_first_error() -> None:
     """If aborting fails too, the first error is raised."""
-    vendor = Leaving()
-    desk: Any = Answered(vendor=vendor)
+    vendor = FailingVendor()
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
 
     with pytest.raises(ConnectionFailed, match="cut off while it was sent"):
-        run_now(StorageFlows(desk, None).upload("a", b"xyz", part_size=2))
+        run_now(StorageFlows(dispatcher, None).upload("a", b"xyz", part_size=2))
     assert ("abort", COMING) == vendor.sent[-1]
 
 
@@ -197,45 +204,47 @@ def test_stale_uploads_by_age() -> None:
         attrs.evolve(COMING, started_at=at)
         for at in (BEGUN - day, BEGUN, BEGUN + timedelta(seconds=1), None)
     ]
-    desk = answering("list_uploads", uploads)
-    desk.wire.now = lambda: BEGUN + day
-    flows = StorageFlows(desk, None)
+    dispatcher = answering("list_uploads", uploads)
+    dispatcher.wire.now = lambda: BEGUN + day
+    flows = StorageFlows(dispatcher, None)
 
     assert [uploads[0], uploads[1], uploads[3]] == run_now(flows.list_stale_uploads(older_than=day))
     assert uploads == run_now(flows.list_stale_uploads())
 
 
 def deleting(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
-    """A vendor that is given one key at a time, and tells of so many; and what it is given."""
+    """Return a vendor that deletes one key at a time, with its arguments."""
     options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
         options.append(keys)
         return [Result() for _ in range(len(keys) if result is None else result)]
 
-    desk: Any = Answered(vendor=SimpleNamespace(limits={}, delete_many=delete_many))
+    dispatcher: Any = AnsweringDispatcher(
+        vendor=SimpleNamespace(limits={}, delete_many=delete_many)
+    )
 
     async def every(steps: Any, *, at_once: int) -> list[Result[Any]]:
-        desk.at_once = at_once
+        dispatcher.at_once = at_once
         return [Result(await step()) for step in steps]
 
-    desk.wire.every = every
-    return StorageFlows(desk, "acme"), desk, options
+    dispatcher.wire.every = every
+    return StorageFlows(dispatcher, "acme"), dispatcher, options
 
 
-def test_many_are_deleted_one_by_one() -> None:
-    """A vendor that says nothing of how many it takes gets one key at a time, four at once."""
-    flows, desk, value = deleting()
+def test_deleting_one_by_one() -> None:
+    """A vendor without batches gets one key at a time, four at once."""
+    flows, dispatcher, value = deleting()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
     assert [["a"], ["c"]] == value
     assert [True, False, True] == [result.ok for result in results]
     assert ("delete_many", "acme", frozenset(), TIME, 4) == (
-        desk.operation,
-        desk.tenant,
-        desk.needs,
-        desk.timeout,
-        desk.at_once,
+        dispatcher.operation,
+        dispatcher.tenant,
+        dispatcher.needs,
+        dispatcher.timeout,
+        dispatcher.at_once,
     )
 
 
@@ -249,28 +258,28 @@ def test_batch_deletion_answers_every_key(result: int) -> None:
 
 def test_list_defaults() -> None:
     """By default all objects are listed, a thousand per page."""
-    desk = handed(StorageFlows, lambda flows: flows.list(timeout=TIME))
+    dispatcher = recorded(StorageFlows, lambda flows: flows.list(timeout=TIME))
 
-    assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == desk.told
+    assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == dispatcher.told
 
 
 def test_exists_is_bounded_by_the_timeout() -> None:
     """Checking for an object is bounded by the timeout."""
-    desk = handed(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
+    dispatcher = recorded(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
-    assert ("head", REF) == (desk.operation, desk.ref)
-    assert ("head", "thing", {"version": None}) == desk.told
+    assert ("head", REF) == (dispatcher.operation, dispatcher.ref)
+    assert ("head", "thing", {"version": None}) == dispatcher.told
 
 
-class Breaking:
-    """Opens what ends before its only byte has come, and writes down how often it was asked."""
+class BreakingDownloads:
+    """Opens downloads that break before their only byte, and counts them."""
 
     def __init__(self, *capabilities: StorageCapability) -> None:
         self.capabilities = frozenset(capabilities)
         self.asked: list[tuple[Any, GetOptions]] = []
 
     async def open(self, wire: Any, _: str, options: GetOptions) -> Opened:
-        """Nothing comes."""
+        """Return a body that breaks at once."""
 
         async def read() -> bytes:
             return b""
@@ -281,14 +290,14 @@ class Breaking:
 
 
 @pytest.mark.parametrize("can", [(StorageCapability.RANGE,), ()], ids=["ranges", "none"])
-def test_a_download_goes_on_where_its_vendor_can(can: tuple[StorageCapability, ...]) -> None:
-    """The rest is only asked of a vendor that gives a part of an object."""
-    vendor = Breaking(*can)
-    desk: Any = Answered(vendor=vendor)
-    coming = run_now(StorageFlows(desk, None).download("a"))
+def test_download_resumes_if_the_vendor_can(can: tuple[StorageCapability, ...]) -> None:
+    """A download is resumed only at a vendor that supports ranges."""
+    vendor = BreakingDownloads(*can)
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
+    coming = run_now(StorageFlows(dispatcher, None).download("a"))
     with pytest.raises(ConnectionFailed):
         run_now(coming.read())
 
     rest = GetOptions(range=ByteRange(0, 1), if_match="e")
-    again = [(desk.wire, rest)] * 3 if can else []
-    assert [(desk.wire, GetOptions()), *again] == vendor.asked
+    again = [(dispatcher.wire, rest)] * 3 if can else []
+    assert [(dispatcher.wire, GetOptions()), *again] == vendor.asked

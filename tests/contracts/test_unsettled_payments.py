@@ -1,4 +1,4 @@
-"""Payments whose outcome is not known: listed, settled by asking the vendor, closed by a person."""
+"""Payments with unknown outcomes: listed, settled by asking the vendor, closed by a person."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ WAIT = 60.0
 
 @attrs.frozen(kw_only=True)
 class Keyless(Stripe):
-    """As Stripe, but without keys: what was lost is looked up."""
+    """Stripe, but without idempotency keys: lost payments are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         Stripe.unknown_outcomes, UnknownOutcome.LOOKED_UP
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which is shown no keys."""
+        """The API, which receives no keys."""
         services = super().services()
         return {
-            name: attrs.evolve(one, idempotency_header=None, idempotency_memory=None)
-            for name, one in services.items()
+            name: attrs.evolve(service, idempotency_header=None, idempotency_memory=None)
+            for name, service in services.items()
         }
 
 
@@ -91,15 +91,15 @@ class Silent(Keyless):
 
 @attrs.frozen(kw_only=True)
 class Cautious(Stripe):
-    """As Stripe, with keys, and yet nothing is sent twice on its own."""
+    """Stripe with keys, but nothing is sent twice automatically."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         Stripe.unknown_outcomes, UnknownOutcome.LOOKED_UP
     )
 
 
-class World:
-    """A vendor, a store, and a time of its own."""
+class PaymentsWorld:
+    """A vendor, a store, and virtual time."""
 
     def __init__(self, kind: type[Stripe] = Stripe, **settings: Any) -> None:
         self.clock = VirtualClock()
@@ -109,7 +109,7 @@ class World:
         self.settings = {"volatile_keys": True, "circuit": None, "retry": None, **settings}
 
     def hub(self, **ports: Any) -> Hub:
-        """A hub as another process would have it."""
+        """Return a hub, as another process would open it."""
         vendor = self.kind(credentials=self.stripe.api_key)
         return Hub(
             [Account("till", vendor, settings=self.settings)],
@@ -123,18 +123,18 @@ class World:
         )
 
     def lose(self, hub: Hub, charge: Charge = ORDER, key: str = KEY) -> None:
-        """Charge once, and lose the answer."""
+        """Charge once and lose the response."""
         self.stripe.fail(Lost())
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
             hub.payments().charge(charge, idempotency_key=key)
 
 
 class KilledError(BaseException):
-    """The process dies here."""
+    """The process is killed."""
 
 
 class DyingStore:
-    """A store whose process dies as soon as it would run such a command on such a state."""
+    """A store that kills its process before a given command on a given state."""
 
     def __init__(self, state: MemoryStorage, *at: str) -> None:
         self._state = state
@@ -142,12 +142,12 @@ class DyingStore:
         self.dead = False
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run it, unless the process dies of it."""
+        """Run the command, unless the process dies."""
         self._die(command)
         return self._state.execute(command, timeout)
 
     def post(self, command: Any, /) -> None:
-        """As above."""
+        """Post the command, unless the process dies."""
         self._die(command)
         self._state.post(command)
 
@@ -159,37 +159,41 @@ class DyingStore:
 
 
 @pytest.fixture(params=[Stripe, Keyless, Silent])
-def world(request: pytest.FixtureRequest) -> World:
-    """One for each way in which a vendor can tell."""
-    return World(request.param)
+def world(request: pytest.FixtureRequest) -> PaymentsWorld:
+    """A world for each way of looking up payments."""
+    return PaymentsWorld(request.param)
 
 
 NEXT = {Stripe: NextStep.ASK_AGAIN, Keyless: NextStep.LOOK_UP, Silent: NextStep.PERSON}
 
 
-def test_lost_payment_is_listed_in_every_process(world: World) -> None:
-    """The list says what was asked for, since when, and what settles it."""
+def test_lost_payment_is_listed_in_every_process(world: PaymentsWorld) -> None:
+    """The list has the request, its time, and the way to settle it."""
     with world.hub() as hub, world.hub() as other:
         hub.payments().charge(ORDER, idempotency_key="fine")
         assert [] == other.unsettled_payments()
         world.lose(hub)
-        (listed,) = other.unsettled_payments()
+        (unsettled,) = other.unsettled_payments()
         world.clock.advance(WAIT)
         (later,) = other.unsettled_payments()
 
         assert (KEY, "charge", ("till",)) == (
-            listed.idempotency_key,
-            listed.operation,
-            listed.accounts,
+            unsettled.idempotency_key,
+            unsettled.operation,
+            unsettled.accounts,
         )
-        assert (ORDER.amount, "INV-7", None) == (listed.amount, listed.reference, listed.payment)
-        assert NextStep.WAIT is listed.next
-        assert 30 < listed.wait < WAIT
+        assert (ORDER.amount, "INV-7", None) == (
+            unsettled.amount,
+            unsettled.reference,
+            unsettled.payment,
+        )
+        assert NextStep.WAIT is unsettled.next
+        assert 30 < unsettled.wait < WAIT
         assert NEXT[world.kind] is later.next
-        assert listed.since == later.since
+        assert unsettled.since == later.since
 
 
-def test_the_job_settles_what_the_vendor_can_tell(world: World) -> None:
+def test_job_settles_what_the_vendor_can_tell(world: PaymentsWorld) -> None:
     """The job waits for running callers, looks the payment up, and settles it."""
     with world.hub() as hub, world.hub() as worker:
         world.lose(hub)
@@ -201,10 +205,10 @@ def test_the_job_settles_what_the_vendor_can_tell(world: World) -> None:
             assert [] == settled
             assert 1 == len(worker.unsettled_payments())
             return
-        ((one),) = settled
-        assert SettledAs.DONE is one.outcome
-        assert KEY == one.payment.idempotency_key
-        assert "captured" == one.receipt.state
+        ((settlement),) = settled
+        assert SettledAs.DONE is settlement.outcome
+        assert KEY == settlement.payment.idempotency_key
+        assert "captured" == settlement.receipt.state
         assert [] == worker.unsettled_payments()
         assert [] == worker.settle_payments()
         again = hub.payments().charge(ORDER, idempotency_key=KEY)
@@ -226,16 +230,16 @@ def test_whatever_a_dead_process_left_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
     """A payment left by a dead process is settled, and charged at most once."""
-    world = World()
+    world = PaymentsWorld()
     dying: Any = DyingStore(world.state, *dies_at)
     with world.hub() as worker:
         with pytest.raises(KilledError):
             world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
         assert [KEY] == [payment.idempotency_key for payment in worker.unsettled_payments()]
         world.clock.advance(WAIT)
-        (one,) = worker.settle_payments()
+        (settlement,) = worker.settle_payments()
 
-        assert outcome is one.outcome
+        assert outcome is settlement.outcome
         assert charges == len(world.stripe.charges)
         assert [] == worker.unsettled_payments()
         assert (charges == 1) is worker.payments().charge(ORDER, idempotency_key=KEY).replayed
@@ -243,8 +247,8 @@ def test_whatever_a_dead_process_left_is_settled(
 
 
 def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
-    """Where the vendor remembers keys, what was asked for comes about, and once."""
-    world = World()
+    """If the vendor honours keys, the job repeats the request, and it takes effect once."""
+    world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
@@ -254,23 +258,23 @@ def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
         assert [] == hub.settle_payments()
         assert [] == hub.settle_payments()
         world.clock.advance(WAIT)
-        (one,) = hub.settle_payments()
+        (settlement,) = hub.settle_payments()
 
-        assert SettledAs.DONE is one.outcome
+        assert SettledAs.DONE is settlement.outcome
         assert 1 == len(world.stripe.charges)
 
 
 def test_declined_payment_is_settled_as_refused() -> None:
-    """The vendor's word on a lost answer may be no; then repeats get that."""
-    world = World()
+    """A lost payment that the vendor declined is settled so, and repeats get the decline."""
+    world = PaymentsWorld()
     declined = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     with world.hub() as hub:
         world.lose(hub, declined)
         world.clock.advance(WAIT)
-        (one,) = hub.settle_payments()
+        (settlement,) = hub.settle_payments()
 
-        assert SettledAs.REFUSED is one.outcome
-        assert isinstance(one.error, PaymentDeclined)
+        assert SettledAs.REFUSED is settlement.outcome
+        assert isinstance(settlement.error, PaymentDeclined)
         assert [] == hub.unsettled_payments()
         with pytest.raises(PaymentDeclined):
             hub.payments().charge(declined, idempotency_key=KEY)
@@ -278,54 +282,57 @@ def test_declined_payment_is_settled_as_refused() -> None:
 
 
 def test_each_step_on_a_payment_is_listed_and_settled() -> None:
-    """Captures, refunds and voids are found again as charges are."""
-    world = World()
+    """Captures, refunds and voids are looked up as charges are."""
+    world = PaymentsWorld()
     with world.hub() as hub:
         payments = hub.payments()
-        held = payments.authorize(ORDER, idempotency_key="a")
+        authorization = payments.authorize(ORDER, idempotency_key="a")
         other = payments.authorize(ORDER, idempotency_key="b")
         steps: list[Any] = [
-            ("capture", lambda: payments.capture(held.ref, idempotency_key="c")),
-            ("refund", lambda: payments.refund(held.ref, ORDER.amount, idempotency_key="r")),
+            ("capture", lambda: payments.capture(authorization.ref, idempotency_key="c")),
+            (
+                "refund",
+                lambda: payments.refund(authorization.ref, ORDER.amount, idempotency_key="r"),
+            ),
             ("void", lambda: payments.void(other.ref, idempotency_key="v")),
         ]
         for name, step in steps:
             world.stripe.fail(Lost())
             with pytest.raises(ConnectionFailed):
                 step()
-            (listed,) = hub.unsettled_payments()
-            assert name == listed.operation
-            assert listed.payment in {held.ref, other.ref}
+            (unsettled,) = hub.unsettled_payments()
+            assert name == unsettled.operation
+            assert unsettled.payment in {authorization.ref, other.ref}
             world.clock.advance(WAIT)
-            (one,) = hub.settle_payments()
-            assert SettledAs.DONE is one.outcome
+            (settlement,) = hub.settle_payments()
+            assert SettledAs.DONE is settlement.outcome
             assert step().replayed
         assert 1 == len(world.stripe.refunds)
 
 
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
-    """A repeat gets the payment that was found, and the vendor is not asked again."""
-    world = World(Keyless)
+    """A repeat gets the payment that the person found, without a request."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
         (taken,) = world.stripe.intents
         payment = hub.payments().get(f"stripe:till:{taken}")
         receipts = {"id": taken, "ref": payment.ref, "payment": payment, None: None}
         closed = hub.close_payment(KEY, done=True, receipt=receipts[value])
-        count = len(world.stripe.asked)
+        count = len(world.stripe.requests)
         again = hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert KEY == closed.idempotency_key
         assert (payment.ref.id, payment.state, True) == (again.ref.id, again.state, again.replayed)
-        assert count == len(world.stripe.asked)
+        assert count == len(world.stripe.requests)
         assert [] == hub.unsettled_payments()
         assert 1 == len(world.stripe.charges)
 
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
     """Another amount under the key of a closed payment is a conflict."""
-    world = World(Keyless)
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
         hub.close_payment(KEY, done=True)
@@ -336,15 +343,15 @@ def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
 
 
 def test_person_closes_a_payment_as_not_done() -> None:
-    """Its key may be used again, once nothing that was sent can be under way any more."""
-    world = World(Silent)
+    """The key can be used again once no sent request can still be in flight."""
+    world = PaymentsWorld(Silent)
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(OutcomeUnknown):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        with pytest.raises(IdempotencyInProgress, match="may still be under way") as caught:
+        with pytest.raises(IdempotencyInProgress, match="may still be under way") as excinfo:
             hub.close_payment(KEY, done=False)
-        assert caught.value.retry_at is not None
+        assert excinfo.value.retry_at is not None
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
@@ -355,23 +362,23 @@ def test_person_closes_a_payment_as_not_done() -> None:
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
-def test_payment_whose_answer_is_stored_is_not_closed_as_not_done() -> None:
+def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """A stored answer cannot be overruled as not done."""
-    world = World(Silent)
+    world = PaymentsWorld(Silent)
     dying: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
         with pytest.raises(KilledError):
             world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
-        with pytest.raises(InvalidData, match="says that it was done") as caught:
+        with pytest.raises(InvalidData, match="says that it was done") as excinfo:
             hub.close_payment(KEY, done=False)
-        assert "done" == caught.value.field
+        assert "done" == excinfo.value.field
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
 def test_declined_payment_may_be_closed_as_not_done() -> None:
-    """A stored refusal says the same."""
-    world = World(Silent)
+    """A stored refusal agrees with "not done"."""
+    world = PaymentsWorld(Silent)
     declined = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
     dying: Any = DyingStore(world.state, "Strike", "unsettled")
     with world.hub() as hub:
@@ -382,9 +389,9 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
         assert [] == hub.unsettled_payments()
 
 
-def test_receipts_of_a_vendor_that_tells_nothing_are_as_the_person_says() -> None:
-    """Where nothing can be looked up, a receipt has what was asked for, and is pending."""
-    world = World(Silent)
+def test_receipt_without_a_look_up() -> None:
+    """If nothing can be looked up, the receipt has the requested amount and is pending."""
+    world = PaymentsWorld(Silent)
     with world.hub() as hub:
         payments = hub.payments()
         world.lose(hub)
@@ -397,11 +404,11 @@ def test_receipts_of_a_vendor_that_tells_nothing_are_as_the_person_says() -> Non
         )
         assert "EUR" == payment.ref.other("currency")
 
-        held = payments.authorize(ORDER, idempotency_key="a").ref
+        authorization = payments.authorize(ORDER, idempotency_key="a").ref
         other = payments.authorize(ORDER, idempotency_key="b").ref
         steps: list[Any] = [
-            ("c", lambda: payments.capture(held, ORDER.amount, idempotency_key="c")),
-            ("r", lambda: payments.refund(held, ORDER.amount, idempotency_key="r")),
+            ("c", lambda: payments.capture(authorization, ORDER.amount, idempotency_key="c")),
+            ("r", lambda: payments.refund(authorization, ORDER.amount, idempotency_key="r")),
             ("v", lambda: payments.void(other, idempotency_key="v")),
         ]
         for key, step in steps:
@@ -411,23 +418,23 @@ def test_receipts_of_a_vendor_that_tells_nothing_are_as_the_person_says() -> Non
             hub.close_payment(key, done=True, receipt=f"x_{key}")
             closed = step()
             assert (f"x_{key}", MoveState.PENDING) == (closed.ref.id, closed.state)
-            assert closed.payment.id in {held.id, other.id}
+            assert closed.payment.id in {authorization.id, other.id}
 
 
 def test_refund_is_looked_up_by_its_own_reference() -> None:
-    """A refund's receipt is asked of the vendor; without a reference nothing can be found."""
-    world = World(Keyless)
+    """A refund's receipt is looked up by its reference; without one it is not found."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
-        held = payments.charge(ORDER, idempotency_key="a")
+        charge = payments.charge(ORDER, idempotency_key="a")
         world.stripe.fail(Lost())
         with pytest.raises(OutcomeUnknown):
-            payments.refund(held.ref, ORDER.amount, idempotency_key="r")
+            payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
         with pytest.raises(InvalidData, match="reference of its own"):
             hub.close_payment("r", done=True)
         (refund,) = world.stripe.refunds
         hub.close_payment("r", done=True, receipt=refund)
-        again = payments.refund(held.ref, ORDER.amount, idempotency_key="r")
+        again = payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
 
         assert isinstance(again, Refund)
         assert (refund, MoveState.SUCCEEDED, True) == (again.ref.id, again.state, again.replayed)
@@ -446,7 +453,7 @@ def test_refund_is_looked_up_by_its_own_reference() -> None:
 )
 def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
     """A payment cannot be closed with another payment's receipt."""
-    world = World(Keyless)
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         payments = hub.payments()
         wrong = {
@@ -465,8 +472,8 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
-    """The register knows when a payment was first asked for; what is found settles the key."""
-    world = World(Keyless)
+    """The register knows the time of the first request; a found payment settles the key."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
         (result,) = hub.payments().settle([Unsettled(charge=ORDER, idempotency_key=KEY)])
@@ -478,9 +485,9 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
 
 
 class Closing(SandboxHttpClient):
-    """A client during whose request somebody closes the payment."""
+    """A client that closes the payment during its request."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: PaymentsWorld) -> None:
         super().__init__(world.stripe)
         self._world = world
 
@@ -492,21 +499,21 @@ class Closing(SandboxHttpClient):
         return super().send(*args)
 
 
-def test_settle_looks_up_no_payment_that_was_closed_meanwhile() -> None:
-    """A payment that somebody closes during its request is no longer looked up without a time."""
-    world = World(Keyless)
+def test_payment_closed_during_its_look_up() -> None:
+    """A payment that is closed during its request is not looked up again."""
+    world = PaymentsWorld(Keyless)
     lost = Unsettled(charge=ORDER, idempotency_key=KEY)
     with world.hub(http=Closing(world)) as hub:
         world.stripe.fail(Lost())
         (result,) = hub.payments().settle([lost])
         assert isinstance(result.error, OutcomeUnknown)
-        assert 1 == len(world.stripe.asked)
+        assert 1 == len(world.stripe.requests)
         assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
 
 
 def test_key_that_is_forgotten_charges_nobody() -> None:
     """A payment that stayed unknown until its claim expired charges nothing."""
-    world = World()
+    world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
@@ -524,18 +531,18 @@ def test_key_that_is_forgotten_charges_nobody() -> None:
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
     """An operation whose vendor requires a look-up is never sent twice."""
-    world = World(Cautious, retry=RetryPolicy(max_attempts=3))
+    world = PaymentsWorld(Cautious, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
-        count = len(world.stripe.asked)
+        count = len(world.stripe.requests)
         with pytest.raises(OutcomeUnknown):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert count == len(world.stripe.asked) == 1
+        assert count == len(world.stripe.requests) == 1
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
     """The same key of two tenants is two payments."""
-    world = World(Keyless)
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         for tenant in ("acme", None):
             world.stripe.fail(Lost())
@@ -547,8 +554,8 @@ def test_tenants_are_listed_and_closed_apart() -> None:
 
 
 def test_work_is_limited_and_taken_in_order() -> None:
-    """The oldest come first, as many as are asked for."""
-    world = World()
+    """The oldest payments come first, up to the requested number."""
+    world = PaymentsWorld()
     with world.hub() as hub:
         for number in range(3):
             world.lose(hub, attrs.evolve(ORDER, reference=f"INV-{number}"), f"k{number}")
@@ -563,14 +570,14 @@ def test_work_is_limited_and_taken_in_order() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
-def test_key_of_a_payment_is_not_settled_with_what_nobody_can_read(answer: Any) -> None:
-    """A key cannot be resolved with an unreadable answer."""
-    world = World(Keyless)
+def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
+    """A key cannot be resolved with an unreadable response."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
-        with pytest.raises(InvalidData, match="The answer of a key") as caught:
+        with pytest.raises(InvalidData, match="The answer of a key") as excinfo:
             hub.manager.resolve_key("till", KEY, done=True, answer=answer)
-        assert "hub.close_payment" in caught.value.remedy
+        assert "hub.close_payment" in excinfo.value.remedy
         hub.close_payment(KEY, done=True)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
@@ -582,11 +589,11 @@ def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -
     Where the request was sent again, its answer is stored under the service's key as well. Where
     the payment was looked up, that key is still unknown, and only the payment's record protects it.
     """
-    world = World(kind)
+    world = PaymentsWorld(kind)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        assert [SettledAs.DONE] == [one.outcome for one in hub.settle_payments()]
+        assert [SettledAs.DONE] == [settlement.outcome for settlement in hub.settle_payments()]
         assert (kind is Keyless) == hub.manager.resolve_key("till", KEY, done=False)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
         assert 1 == len(world.stripe.charges)
@@ -594,7 +601,7 @@ def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -
 
 def test_sealed_payments_need_their_cipher() -> None:
     """An encrypted payment cannot be read without its cipher."""
-    world = World()
+    world = PaymentsWorld()
     cipher = AesGcmCipher(generate_keys())
     with world.hub(cipher=cipher) as hub, world.hub() as other:
         world.lose(hub)
@@ -612,8 +619,8 @@ def test_sealed_payments_need_their_cipher() -> None:
             other.payments().charge(ORDER, idempotency_key=KEY)
 
 
-def test_awaited_hub_has_the_same_verbs() -> None:
-    """An asynchronous hub lists, settles and closes, too."""
+def test_asynchronous_hub_settles_payments() -> None:
+    """An asynchronous hub lists, settles and closes payments, too."""
     asyncio.run(_awaited())
 
 
@@ -623,22 +630,22 @@ async def _awaited() -> None:
     async with AsyncHub([account], http=AsyncSandboxHttpClient(stripe)) as hub:
         stripe.fail(Lost(), Lost(), Lost())
         with pytest.raises(ConnectionFailed):
-            await hub.payments().charge(ORDER, idempotency_key=KEY, timeout=0.5)
-        (listed,) = await hub.unsettled_payments()
+            await hub.payments().charge(ORDER, idempotency_key=KEY, timeout=30)
+        (unsettled,) = await hub.unsettled_payments()
         assert [] == await hub.settle_payments()
         closed = await hub.close_payment(KEY, done=True)
-        assert listed.idempotency_key == closed.idempotency_key
+        assert unsettled.idempotency_key == closed.idempotency_key
         assert (await hub.payments().charge(ORDER, idempotency_key=KEY)).replayed
 
 
 def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
     """Payments of a removed account are left to an operator."""
-    world = World()
+    world = PaymentsWorld()
     with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare:
         world.lose(hub)
         world.clock.advance(WAIT)
-        (listed,) = bare.unsettled_payments()
-        assert NextStep.PERSON is listed.next
+        (unsettled,) = bare.unsettled_payments()
+        assert NextStep.PERSON is unsettled.next
         assert [] == bare.settle_payments()
         with pytest.raises(InvalidData, match="account has to be configured"):
             bare.close_payment(KEY, done=True, receipt="pi_1")
@@ -647,48 +654,48 @@ def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
 
 
 class Attended:
-    """A store in which another worker always attends to an effect first."""
+    """A store in which another worker always handles an effect first."""
 
     def __init__(self, state: MemoryStorage) -> None:
         self._state = state
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run it after the other worker did."""
+        """Run the command after the other worker."""
         if isinstance(command, Attend):
             self._state.execute(command, timeout)
         return self._state.execute(command, timeout)
 
 
-def test_payment_that_another_worker_attends_to_is_left_to_it() -> None:
-    """Of two workers at the same moment one asks the vendor."""
-    world = World()
+def test_payment_of_another_worker_is_skipped() -> None:
+    """Of two workers at the same moment, one looks up the payment."""
+    world = PaymentsWorld()
     slower: Any = Attended(world.state)
     with world.hub() as hub, world.hub(state=slower) as worker:
         world.lose(hub)
         world.clock.advance(WAIT)
-        count = len(world.stripe.asked)
+        count = len(world.stripe.requests)
         assert [] == worker.settle_payments()
-        assert count == len(world.stripe.asked)
+        assert count == len(world.stripe.requests)
 
 
 class Forgetting:
-    """A store that is lost as soon as it would claim a key."""
+    """A store that fails at every claim of a key."""
 
     def __init__(self, state: MemoryStorage) -> None:
         self._state = state
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Run it, unless it is a claim."""
+        """Run the command, unless it claims a key."""
         if isinstance(command, Claim):
             raise StorageUnavailable("It is away.")
         return self._state.execute(command, timeout)
 
 
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
-    """The vendor's answer may be in the store, so the payment stays open."""
-    world = World(Silent)
+    """The store may have the vendor's response, so the payment stays open during an outage."""
+    world = PaymentsWorld(Silent)
     away: Any = Forgetting(world.state)
     with world.hub() as hub, world.hub(state=away) as other:
         world.lose(hub)
@@ -699,34 +706,34 @@ def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
 
 
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
-    """Nothing is stored under its key, and nothing is sent to find that out."""
-    world = World()
+    """A payment without a stored response is closed without a request."""
+    world = PaymentsWorld()
     dying: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
             world.hub(state=dying).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
-        assert [] == world.stripe.asked
+        assert [] == world.stripe.requests
         assert [] == hub.unsettled_payments()
         assert not hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
-def test_options_that_cannot_be_kept_leave_the_payment_to_a_person() -> None:
-    """Options of other vendors may be any object; without the request nothing is asked again."""
-    world = World()
+def test_unstorable_options_leave_the_payment_to_a_person() -> None:
+    """A request with unstorable options cannot be repeated, so a person decides."""
+    world = PaymentsWorld()
     charge = attrs.evolve(ORDER, extra={"other": {"a": object()}})
     with world.hub() as hub:
         world.lose(hub, charge)
         world.clock.advance(WAIT)
-        (listed,) = hub.unsettled_payments()
-        assert (NextStep.PERSON, None) == (listed.next, listed.reference)
+        (unsettled,) = hub.unsettled_payments()
+        assert (NextStep.PERSON, None) == (unsettled.next, unsettled.reference)
         assert [] == hub.settle_payments()
 
 
 def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
-    """While nobody knows the accounts of a tenant, its payments are listed and not settled."""
-    world = World()
+    """While a tenant's accounts are unavailable, its payments are listed and not settled."""
+    world = PaymentsWorld()
     with world.hub() as hub, world.hub() as other:
         world.stripe.fail(Lost())
         with pytest.raises(ConnectionFailed):
@@ -743,14 +750,14 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
             tables = version
 
         other.asks(Away(), lambda *_: ([], []))
-        (listed,) = other.unsettled_payments()
-        assert NextStep.PERSON is listed.next
+        (unsettled,) = other.unsettled_payments()
+        assert NextStep.PERSON is unsettled.next
         assert [] == other.settle_payments()
 
 
 def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
     """Repeating a key without sending does not delay its settlement."""
-    world = World(Keyless)
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub, world.hub() as other:
         world.lose(hub)
         (before,) = hub.unsettled_payments()
@@ -764,9 +771,9 @@ def test_repeat_that_sends_nothing_lengthens_no_wait() -> None:
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
 
 
-def test_key_of_another_payment_ends_nobodys_time() -> None:
-    """A repeat with another amount leaves the wait of the payment that is registered."""
-    world = World(Keyless)
+def test_repeat_with_another_amount_changes_no_wait() -> None:
+    """A repeat with another amount does not change the wait of the registered payment."""
+    world = PaymentsWorld(Keyless)
     dying: Any = DyingStore(world.state, "Claim", "key")
     with world.hub() as hub:
         with pytest.raises(KilledError):
@@ -779,8 +786,8 @@ def test_key_of_another_payment_ends_nobodys_time() -> None:
         assert [before] == hub.unsettled_payments()
 
 
-def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
-    """Only the last holder may end its time, and never that of those before it."""
+def test_only_the_last_holder_ends_its_wait() -> None:
+    """Only the last holder can end its wait, and never that of earlier ones."""
     store = MemoryStorage(VirtualClock())
     about = ("payments", None, "k")
 
@@ -803,8 +810,8 @@ def test_holder_that_sent_nothing_leaves_the_time_of_others() -> None:
 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:
-    """A process whose clock is an hour ahead finds a payment that was made by then."""
-    world = World(Keyless)
+    """A process whose clock is an hour ahead still finds the payment."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
@@ -813,18 +820,18 @@ def test_payment_is_found_although_our_clock_is_ahead() -> None:
             assert [SettledAs.DONE] == [payment.outcome for payment in other.settle_payments()]
 
 
-def _vanished(world: World, hub: Hub) -> None:
-    """Charge once, so that the request never arrives, and wait until its caller's time is over."""
+def _vanished(world: PaymentsWorld, hub: Hub) -> None:
+    """Charge once with a request that never arrives, and wait until its caller's time is over."""
     world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)
-    (listed,) = hub.unsettled_payments()
-    world.clock.advance(listed.wait)
+    (unsettled,) = hub.unsettled_payments()
+    world.clock.advance(unsettled.wait)
 
 
-def test_payment_that_the_vendor_does_not_list_in_its_time_is_left_to_a_person() -> None:
-    """Before that time "not there" proves nothing, and after it nobody waits for more."""
-    world = World(Keyless)
+def test_unlisted_payment_is_left_to_a_person() -> None:
+    """A payment that the vendor does not list within its stated time is left to a person."""
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         _vanished(world, hub)
         assert [] == hub.settle_payments()
@@ -844,9 +851,9 @@ def test_payment_that_the_vendor_does_not_list_in_its_time_is_left_to_a_person()
         assert [] == hub.unsettled_payments()
 
 
-def test_time_to_be_listed_goes_by_the_clock_of_the_store() -> None:
+def test_listing_time_uses_the_stores_clock() -> None:
     """A process whose clock is hours ahead gives up no earlier."""
-    world = World(Keyless)
+    world = PaymentsWorld(Keyless)
     with world.hub() as hub:
         _vanished(world, hub)
         ahead = VirtualClock(world.clock.utc() + timedelta(hours=9))
@@ -855,9 +862,9 @@ def test_time_to_be_listed_goes_by_the_clock_of_the_store() -> None:
             assert NextStep.LOOK_UP is other.unsettled_payments()[0].next
 
 
-def test_repeat_begins_the_time_to_be_listed_anew() -> None:
-    """A request that leaves while a payment is looked up may still be listed."""
-    world = World()
+def test_repeat_restarts_the_listing_time() -> None:
+    """A request that is sent during a look-up may still be listed."""
+    world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
@@ -865,14 +872,14 @@ def test_repeat_begins_the_time_to_be_listed_anew() -> None:
         world.clock.advance(WAIT)
         world.stripe.fail(OutcomeUnknown("No answer."))
         assert [] == hub.settle_payments()
-        (listed,) = hub.unsettled_payments()
-        assert NextStep.WAIT is listed.next
+        (unsettled,) = hub.unsettled_payments()
+        assert NextStep.WAIT is unsettled.next
 
 
 @pytest.mark.parametrize("final", [True, False])
-def test_list_that_may_not_be_read_is_left_to_a_person(*, final: bool) -> None:
-    """A refusal for good counts as nothing found; a vendor that is down is asked again."""
-    world = World(Keyless)
+def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
+    """A permanently refused list counts as nothing found; a failing vendor is asked again."""
+    world = PaymentsWorld(Keyless)
     error = (
         VendorRejected("This key may not list payments.")
         if final

@@ -1,4 +1,4 @@
-"""After one vendor refuses a value before sending anything, the route's next vendor may take it."""
+"""After one vendor refuses a value without a request, the route's next vendor may accept it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
-from tests.contracts.caller import MODES, Lofts, given
-from tests.contracts.test_junk import DAY, Everything
+from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.test_argument_types import DAY, RecordingVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
@@ -71,8 +71,8 @@ RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 
 @attrs.frozen(kw_only=True)
-class Refusing(Everything):
-    """A vendor that can do everything, and refuses whatever it is given."""
+class Refusing(RecordingVendor):
+    """A vendor with all capabilities, which refuses every value."""
 
     name: ClassVar[str] = "refusing"
     error: ConnectorError = NO_VALUE
@@ -109,7 +109,12 @@ ROUTED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("payments", "charge", (PAID,), {"idempotency_key": "k"}),
     ("payments", "payments", (), {}),
     ("shipping", "get_rates", (RATES,), {}),
-    ("shipping", "create_shipment", (ShipmentRequest(asked=RATES),), {"idempotency_key": "k"}),
+    (
+        "shipping",
+        "create_shipment",
+        (ShipmentRequest(rate_request=RATES),),
+        {"idempotency_key": "k"},
+    ),
     ("shipping", "track", ("1Z", "ups"), {}),
     ("shipping", "validate_address", (ADA,), {}),
     ("storage", "upload", ("a.txt", b"x"), {}),
@@ -123,8 +128,8 @@ CRASHES = {"volatile_keys": True}
 """A vendor of payments may keep its keys in memory here."""
 
 
-class Reached(ConnectorError):
-    """The second vendor was asked."""
+class VendorReached(ConnectorError):
+    """Raised when the second vendor is called."""
 
 
 @MODES
@@ -137,18 +142,18 @@ class Reached(ConnectorError):
 async def test_every_contract_goes_on_to_the_next(
     hub_class: type[Any], error: ConnectorError, use: Any
 ) -> None:
-    """In every contract the next account is used."""
+    """In every contract the next account is used after such a refusal."""
     contract, verb, arguments, named = use
     result = RecordingObserver()
     accounts = [
         Account("one", Refusing(error=error), settings=CRASHES),
-        Account("two", Refusing(error=Reached("Here.")), settings=CRASHES),
+        Account("two", Refusing(error=VendorReached("Here.")), settings=CRASHES),
     ]
     hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[result])
 
-    with pytest.raises(Reached) as caught:
-        await given(getattr(getattr(hub, contract)(), verb)(*arguments, **named))
-    assert "two" == caught.value.service
+    with pytest.raises(VendorReached) as excinfo:
+        await resolved(getattr(getattr(hub, contract)(), verb)(*arguments, **named))
+    assert "two" == excinfo.value.service
     moved = [event for event in result.events if isinstance(event, FailedOver)]
     assert [("one", "two")] == [(event.service, event.to) for event in moved]
 
@@ -167,19 +172,19 @@ async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
     """After something was sent, or for another error, no other account is used."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
     lofts.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), lofts.accounts[1]]
     hub = lofts.hub(hub_class, accounts=accounts)
 
-    with pytest.raises(raised) as caught:
-        await given(hub.sms().send(TEXT))
-    assert ("one", 0) == (caught.value.service, len(lofts.two.asked))  # type: ignore[attr-defined]  # all of ours have it
+    with pytest.raises(raised) as excinfo:
+        await resolved(hub.sms().send(TEXT))
+    assert ("one", 0) == (excinfo.value.service, len(lofts.two.requests))  # type: ignore[attr-defined]  # all of ours have it
 
 
 @MODES
-async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
-    """Where nobody takes a value, the last one's error says so."""
+async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
+    """If no vendor accepts a value, the last one's error is raised."""
     accounts = [
         Account(name, Refusing(error=InvalidData(name)), settings=CRASHES)
         for name in ("one", "two")
@@ -187,22 +192,22 @@ async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
     hub = hub_class(accounts, [Route("sms", ["one", "two"])])
 
     with pytest.raises(InvalidData, match="two"):
-        await given(hub.sms().send(TEXT))
+        await resolved(hub.sms().send(TEXT))
 
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
     """If the last account refuses, the error of an earlier unreachable one is raised."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
     lofts.one.fail(DOWN)
     accounts = [lofts.accounts[0], Account("two", Refusing(), settings=CRASHES)]
     hub = lofts.hub(hub_class, accounts=accounts)
 
-    with pytest.raises(ConnectionFailed) as caught:
-        await given(hub.sms().send(TEXT, idempotency_key=key))
-    assert "one" == caught.value.service
-    receipt = await given(hub.sms().send(TEXT, idempotency_key=key))
+    with pytest.raises(ConnectionFailed) as excinfo:
+        await resolved(hub.sms().send(TEXT, idempotency_key=key))
+    assert "one" == excinfo.value.service
+    receipt = await resolved(hub.sms().send(TEXT, idempotency_key=key))
     assert ("one", 1) == (receipt.ref.account, len(lofts.one.letters))
 
 
@@ -232,18 +237,18 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
         base=attrs.evolve(message, to=()), recipients=["a@example.com", "b@example.com"]
     )
 
-    receipt = await given(email.send_transactional(message, idempotency_key="k-1"))
-    results = await given(email.send_bulk(bulk, idempotency_key="k-2"))
+    receipt = await resolved(email.send_transactional(message, idempotency_key="k-1"))
+    results = await resolved(email.send_bulk(bulk, idempotency_key="k-2"))
 
     assert ["two"] * 3 == [
         receipt.ref.account,
         *(result.unwrap().ref.account for result in results),
     ]
-    assert ([], []) == (postmark.asked, resend.asked)
+    assert ([], []) == (postmark.requests, resend.requests)
 
 
 @MODES
-async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: type[Any]) -> None:
+async def test_refused_messages_of_a_bulk(hub_class: type[Any]) -> None:
     """Each refused message of a bulk has its own error."""
     resend = ResendSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
@@ -251,10 +256,10 @@ async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: typ
     people = [f"person{number}@example.com" for number in range(3)]
     bulk = BulkMessage(base=attrs.evolve(UMLAUT, to=()), recipients=people)
 
-    results = await given(hub.email().send_bulk(bulk))
+    results = await resolved(hub.email().send_bulk(bulk))
     assert [InvalidData] * 3 == [type(result.error) for result in results]
     assert 3 == len({id(result.error) for result in results})
-    assert [] == resend.asked
+    assert [] == resend.requests
 
 
 def test_every_contract_is_tried() -> None:

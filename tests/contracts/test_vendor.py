@@ -1,4 +1,4 @@
-"""Properties of every vendor of any kind."""
+"""Properties of vendors of every contract."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from moorage import InvalidData, WebhookEvent
 from moorage.contracts.vendor import Vendor, extra_for, merged
 
 
-def test_a_vendors_own_options() -> None:
-    """Only what is meant for the vendor is taken."""
+def test_options_of_a_vendor() -> None:
+    """A vendor gets its own options only."""
     extra: dict[str, dict[str, Any]] = {"twilio": {"MaxPrice": "0.1"}, "vonage": {"ttl": 1}}
 
     assert {"MaxPrice": "0.1"} == extra_for("twilio", extra)
@@ -28,22 +28,22 @@ def test_a_vendors_own_options() -> None:
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
 def test_options_are_plain(custom: Any, field: str) -> None:
-    """Anything else is refused, by its place."""
-    with pytest.raises(InvalidData) as caught:
+    """Options that are not plain values are refused, with their path."""
+    with pytest.raises(InvalidData) as excinfo:
         extra_for("twilio", {"twilio": custom})
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_plain_options() -> None:
-    """Texts, whole numbers and the rest of JSON are taken, at every depth."""
+    """Texts, whole numbers and other JSON values are accepted at every depth."""
     fields = {"a": [1, None, True, {"b": "x", "c": -7}]}
 
     assert fields == extra_for("twilio", {"twilio": fields})
 
 
-def test_options_go_in_last() -> None:
-    """Tables are joined at every depth; anything else is replaced."""
+def test_options_are_merged_last() -> None:
+    """Tables are merged at every depth; other values are replaced."""
     body = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": 3}
     fields = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
 
@@ -51,11 +51,11 @@ def test_options_go_in_last() -> None:
     assert {"d": 2} == body["a"]["c"]  # type: ignore[index]
 
 
-def test_most_vendors_say_nothing_by_webhook() -> None:
-    """A vendor that reads no webhooks gives no events."""
+def test_vendor_without_webhooks() -> None:
+    """A vendor that reads no webhooks returns no events."""
 
     class Silent(Vendor):
         """Says nothing."""
 
     event = WebhookEvent(vendor="s", id="1", type="x", vendor_type="x")
-    assert () == Silent().events(event, lambda: None)  # type: ignore[abstract, arg-type, return-value]
+    assert () == Silent().events(event, lambda: None)  # type: ignore[abstract, arg-type]

@@ -29,7 +29,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Bank(Vendor):
-    """A vendor of payments in somebody else's package, which does not say that it moves money."""
+    """A payments vendor of another package, which does not declare that it moves money."""
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -47,14 +47,14 @@ class Bank(Vendor):
 
 
 class Silent(Bank):
-    """A bank that states nothing of keys."""
+    """A bank that declares nothing about keys."""
 
     idempotency = None
     unknown_outcomes = dict.fromkeys(Bank.unknown_outcomes, UnknownOutcome.LOOKED_UP)
 
 
 class Vague(Bank):
-    """A bank that does not say what becomes of a refund and a void."""
+    """A bank that does not declare how refunds and voids are looked up."""
 
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
         ("authorize", "charge", "capture"), UnknownOutcome.ASKED_AGAIN
@@ -62,13 +62,13 @@ class Vague(Bank):
 
 
 class Keyless(Bank):
-    """A bank that is asked again under keys that it does not state."""
+    """A bank that is repeated under keys that it does not declare."""
 
     idempotency = None
 
 
-def opened(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
-    """A hub with one account, whose keys a crash would lose."""
+def open_hub(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
+    """Open a hub with one account, whose keys a crash would lose."""
     state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
     return hub([Account("main", vendor, settings=settings)], state=state)
 
@@ -78,32 +78,30 @@ hubs = pytest.mark.parametrize("hub", [Hub, AsyncHub])
 
 @hubs
 @pytest.mark.parametrize("settings", [{}, {"moves_money": False}, {"volatile_keys": True}])
-def test_the_contract_says_that_money_moves(
-    hub: type[Hub | AsyncHub], settings: dict[str, Any]
-) -> None:
-    """Keys of payments are not kept in memory, whatever the vendor says or forgets to say."""
-    with pytest.raises(ConfigurationError) as caught:
-        opened(hub, Bank(settings=settings))
+def test_payments_always_move_money(hub: type[Hub | AsyncHub], settings: dict[str, Any]) -> None:
+    """Keys of payments are not kept in memory, whatever the vendor declares."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        open_hub(hub, Bank(settings=settings))
 
-    assert "vendors.main.moves_money" == caught.value.path
+    assert "vendors.main.moves_money" == excinfo.value.path
 
 
 @hubs
-def test_an_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None:
-    """An account takes the risk by its name, and not by saying that no money moves."""
-    with pytest.raises(ConfigurationError) as caught:
-        opened(hub, Bank(), moves_money=False)
+def test_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None:
+    """An account can accept the risk, but not declare that no money moves."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        open_hub(hub, Bank(), moves_money=False)
 
-    assert "vendors.main.moves_money" == caught.value.path
-    assert "volatile_keys" in caught.value.remedy
+    assert "vendors.main.moves_money" == excinfo.value.path
+    assert "volatile_keys" in excinfo.value.remedy
 
 
 @hubs
-def test_the_risk_may_be_taken(hub: type[Hub | AsyncHub]) -> None:
-    """An account that says so keeps the keys of payments in memory."""
-    made = opened(hub, Bank(), volatile_keys=True)
+def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
+    """An account that accepts the risk keeps the keys of payments in memory."""
+    vouched_hub = open_hub(hub, Bank(), volatile_keys=True)
 
-    assert "main" == made.account("main").name
+    assert "main" == vouched_hub.account("main").name
 
 
 @pytest.mark.parametrize(
@@ -125,14 +123,14 @@ def test_missing_statements_are_refused(
     hub: type[Hub | AsyncHub], vendor: Bank, path: str, word: str
 ) -> None:
     """A vendor without a required statement does not load."""
-    with pytest.raises(ConfigurationError, match=word) as caught:
-        opened(hub, vendor, volatile_keys=True)
+    with pytest.raises(ConfigurationError, match=word) as excinfo:
+        open_hub(hub, vendor, volatile_keys=True)
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_accounts_may_override_the_memory_of_keys() -> None:
-    """An account may set another memory of keys."""
+    """An account may set another lifetime of keys."""
     for memory in (60, 86_400):
         with Hub([Account("pigeon", Pigeon(), settings={"idempotency_memory": memory})]):
             pass
@@ -157,20 +155,20 @@ def test_every_vendor_makes_its_statements(name: str) -> None:
         ({"memory": 0}, "memory"),
     ],
 )
-def test_a_statement_is_checked(fields: dict[str, Any], path: str) -> None:
-    """A memory is a time, and somebody can read where it comes from."""
-    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
+    """A key lifetime is a duration, with a source that a person can read."""
+    with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(KEYS, **fields)
 
-    assert path in str(vars(caught.value))
+    assert path in str(vars(excinfo.value))
 
 
 @pytest.mark.parametrize(
     "repeat, replays",
     [(RepeatedKey.REPLAYED, True), (RepeatedKey.REFUSED, False), (RepeatedKey.CONFLICT, False)],
 )
-def test_a_statement_makes_the_settings(repeat: RepeatedKey, replays: bool) -> None:
-    """The fields of a service follow from the statement."""
+def test_settings_follow_from_the_statement(repeat: RepeatedKey, replays: bool) -> None:
+    """The settings of a service follow from the vendor's statement."""
     settings = attrs.evolve(KEYS, repeat=repeat).settings
 
     assert replays == Service("bank", **settings).idempotency_replays
@@ -180,10 +178,10 @@ def test_a_statement_makes_the_settings(repeat: RepeatedKey, replays: bool) -> N
     )
 
 
-def test_an_unstated_vendor_is_refused_by_its_name(
+def test_incomplete_vendor_of_another_package(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package whose vendor does not say enough is refused where it is named."""
+    """A vendor with incomplete statements is refused by its name."""
     home = tmp_path / "bank-1.0.dist-info"
     home.mkdir()
     (home / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")
@@ -192,7 +190,7 @@ def test_an_unstated_vendor_is_refused_by_its_name(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    with pytest.raises(ConfigurationError, match="unknown outcome of: void, refund") as caught:
+    with pytest.raises(ConfigurationError, match="unknown outcome of: void, refund") as excinfo:
         moorage.open({"vendors": {"vague": {}}})
 
-    assert "vendors.vague.kind" == caught.value.path
+    assert "vendors.vague.kind" == excinfo.value.path

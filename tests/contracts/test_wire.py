@@ -25,8 +25,8 @@ from moorage.contracts.vendor import Vendor
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.runtime.bridge import run_now
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.caller import MODES, Lofts, given
-from tests.contracts.pigeon import Loft, Pigeon
+from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.pigeon import Pigeon, PigeonServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,25 +36,25 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
 class Crier:
-    """A transport: it shouts."""
+    """A synchronous transport."""
 
     def __init__(self, vendor: object = None) -> None:
         self.vendor = vendor
         self.shouted: list[str] = []
 
     def shout(self, word: str) -> str:
-        """Shout, and say so."""
+        """Send a text, and return it."""
         self.shouted.append(word)
         return f"{word}!"
 
 
 class AsyncCrier(Crier):
-    """The same, awaited."""
+    """An asynchronous transport."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]
         """Shout, and say so."""
@@ -62,30 +62,32 @@ class AsyncCrier(Crier):
 
 
 class Market(Vendor):
-    """A vendor that does not speak HTTP."""
+    """A vendor with its own transport instead of HTTP."""
 
     name = "market"
     kinds = ("sms",)
 
     def services(self) -> dict[str, Service]:
-        """The market place."""
+        """The address of the vendor."""
         return {"": Service("market", retry=None)}
 
 
 async def on_wire(
     hub: Any, account: str, act: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> Any:
-    """Do something with the wire of an operation at an account."""
-    desk = hub._live.dispatcher  # noqa: SLF001 - an operation of any kind
+    """Run a function with the wire of an operation at an account."""
+    dispatcher = hub._live.dispatcher  # noqa: SLF001 - an operation of any kind
     result = hub.account(account)
-    flow = act(desk.wire(result, "acme", options.get("timeout"), keyed=options.get("keyed", False)))
+    flow = act(
+        dispatcher.wire(result, "acme", options.get("timeout"), keyed=options.get("keyed", False))
+    )
     return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]
 
 
 @MODES
 async def test_wire_attributes(hub_class: type[Any]) -> None:
-    """A wire has account, tenant, time, new ids and references."""
-    lofts = Lofts()
+    """A wire has the account, the tenant, the time, new ids and references."""
+    lofts = PigeonHubs()
 
     async def act(wire: Any) -> tuple[Any, ...]:
         return wire.account, wire.tenant, wire.now(), wire.ref("1", other="2", none=None)
@@ -104,8 +106,8 @@ async def test_wire_attributes(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_services_of_an_account(hub_class: type[Any]) -> None:
-    """Each service of a vendor is reached by its name, and its bodies piece by piece."""
-    lofts = Lofts()
+    """Each service of a vendor is called by its name, and its bodies can be streamed."""
+    lofts = PigeonHubs()
 
     async def act(wire: Any) -> tuple[int, bytes]:
         await wire.send(Request.post("/letters", form={"to": "x"}), to="pen")
@@ -116,9 +118,9 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_steps_at_once(hub_class: type[Any]) -> None:
-    """Each step has its own result, in their order."""
-    lofts = Lofts()
+async def test_concurrent_steps(hub_class: type[Any]) -> None:
+    """Each step has its own result, in the order of the steps."""
+    lofts = PigeonHubs()
 
     async def act(wire: Any) -> Any:
         async def step() -> str:
@@ -137,7 +139,7 @@ async def test_steps_at_once(hub_class: type[Any]) -> None:
 @MODES
 async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
     """An operation's timeout bounds its waits and requests together."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
 
     async def slow(wire: Any) -> None:
         await wire.sleep(3.0)
@@ -148,16 +150,16 @@ async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
         await wire.send(Request.get("/letters/L1"))
 
     for act in (slow, late):
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceeded) as excinfo:
             await on_wire(lofts.hub(hub_class), "one", act, timeout=5.0)
-        assert "one" == caught.value.service
-    assert not lofts.one.asked
+        assert "one" == excinfo.value.service
+    assert not lofts.one.requests
 
 
 @MODES
-async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
-    """An operation with a key and no timeout uses its service's."""
-    lofts = Lofts()
+async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
+    """An operation with a key but no timeout uses its service's timeout."""
+    lofts = PigeonHubs()
 
     async def act(wire: Any) -> None:
         await wire.sleep(31.0)
@@ -171,7 +173,7 @@ async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> No
 @MODES
 async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
     """An operation can use the account's credentials to sign."""
-    lofts = Lofts()
+    lofts = PigeonHubs()
 
     async def act(wire: Any) -> Any:
         return await wire.credentials()
@@ -186,7 +188,7 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_another_transport(hub_class: type[Any]) -> None:
-    """A vendor that speaks no HTTP is asked through its transport, once for each key."""
+    """A vendor without HTTP is called through its transport, once per key."""
     crier = Crier() if hub_class is Hub else AsyncCrier()
     hub = hub_class([Account("square", Market())], transports={"square": crier})
 
@@ -200,9 +202,9 @@ async def test_another_transport(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_a_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
+async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     """Leaving the block closes the hub's own connections, not the host's."""
-    loft = Loft()
+    loft = PigeonServer()
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
     hub = hub_class([Account("pigeon", Pigeon())], http=client)
     if isinstance(hub, AsyncHub):
@@ -211,12 +213,12 @@ async def test_a_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
     else:
         with hub as inner:
             assert inner is hub
-    await given(hub.close())
-    await given(client.close())
+    await resolved(hub.close())
+    await resolved(client.close())
 
 
-def test_accounts_have_names() -> None:
-    """An account that is not there is refused with those that are."""
+def test_unknown_account_is_refused() -> None:
+    """An unknown account is refused with the list of known ones."""
     with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
         Hub([Account("pigeon", Pigeon())]).account("x")
     with pytest.raises(ConfigurationError, match="Use one of: none"):
@@ -224,7 +226,7 @@ def test_accounts_have_names() -> None:
 
 
 def test_webhooks_of_an_account() -> None:
-    """A verified webhook comes out as events of the contract; who sends none says so."""
+    """A verified webhook becomes events; the error for a vendor without webhooks says so."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     account = Account("pigeon", Pigeon(), webhook_secrets=secret)
     hub = Hub([account, Account("square", Market())])

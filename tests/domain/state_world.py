@@ -1,4 +1,4 @@
-"""A store in a few lines, whose clock a test may step as it likes."""
+"""A minimal store whose clock a test can set."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class World:
 
 
 def helpful(error: ConnectorError) -> bool:
-    """Return whether an error has a message and a remedy of its own."""
+    """Return whether an error has both a message and a remedy."""
     return bool(error.message) and error.remedy not in (None, "", type(error).remedy)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage.domain.idempotency.claims import Claim
 from moorage.domain.resilience.admission import Admission, Answer, Gates, Pause, Report, SetCircuit
 from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
     CircuitRule,
@@ -22,6 +24,7 @@ from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import THREE, TRIPS, Caller, gates
 from tests.domain.state_world import World, long_lists
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
@@ -38,17 +41,21 @@ CIRCUITS = [
     CircuitBreakerConfig(failure_rate=0.5, minimum_calls=3, window_calls=20, open_for=1.0),
     CircuitBreakerConfig(failures=2, open_for=1.0, shadow=True),
 ]
+BUDGET = RetryBudget(ratio=0.5, floor=1, period=2.0)
 all_gates = st.builds(
-    lambda circuit, limits: gates(circuit, *limits),
+    lambda circuit, limits, budget: gates(circuit, *limits, budget=budget),
     st.none() | st.sampled_from(CIRCUITS),
-    st.lists(st.sampled_from(LIMITS), max_size=2),
+    st.lists(st.sampled_from(LIMITS), max_size=3),
+    st.none() | st.just(BUDGET),
 )
 spans = st.one_of(
     st.integers(0, SECOND), st.integers(0, 15 * SECOND), st.integers(0, 2 * DAY), st.just(HOUR)
 )
 asks = st.tuples(st.just("ask"), st.integers(0, 3), st.sampled_from([0, SECOND, FOREVER]))
+retries = st.tuples(st.just("retry"), st.integers(0, 3), st.sampled_from([0, FOREVER]))
 acts = [
     *[asks] * 6,
+    *[retries] * 2,
     *[st.tuples(st.just("report"), st.integers(0, 40), st.sampled_from(list(Outcome)))] * 3,
     st.tuples(st.just("report"), st.just(0), st.just(Outcome.FAILED)),
     *[st.tuples(st.just("advance"), spans, st.none())] * 2,
@@ -59,22 +66,23 @@ acts = [
 
 
 def same(admission: Admission, world: World) -> Admitted:
-    """Ask, checking that the short path answers as the whole rule does."""
+    """Ask, checking that the fast path answers like the full rule."""
     states = tuple(map(world.cells.get, admission.keys))
     assert admission.decide(states, world.now) == admission.apply(states, world.now)
     return world.execute(admission)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(all_gates, long_lists(acts))
 def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
     """In every reachable state, `apply` stores and answers exactly what `decide` does."""
     world = World()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
-        if name == "ask":
+        if name in {"ask", "retry"}:
             cost = (max(1, number),) * len(gates.limits)
-            question = Admission(gates, within=detail, lease=LEASE, costs=cost)
+            retry = name == "retry"
+            question = Admission(gates, within=detail, lease=LEASE, costs=cost, retry=retry)
             answer, _, permit, _ = same(question, world)
             if answer is Answer.NEEDS_TOKEN:
                 answer, _, permit, _ = same(question.evolve(token=token), world)
@@ -93,33 +101,86 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
             world.execute(SetCircuit(gates.circuit, "circuit", state))
 
 
+@examples(300)
+@given(all_gates, long_lists([*acts, st.tuples(st.just("claim"), spans, st.booleans())]))
+def test_apply_agrees_with_decide_under_a_claim(
+    gates: Gates, walk: list[tuple[str, int, Any]]
+) -> None:
+    """Under a claim too, `apply` stores and answers exactly what `decide` does."""
+    world = World()
+    fence = 0
+    plain = Admission(gates, within=0, lease=LEASE)
+    for owner, (name, number, detail) in enumerate(walk, start=1):
+        if name == "claim":
+            claim = Claim(
+                "claim",
+                fingerprint=b"",
+                owner=owner,
+                lease=number,
+                ttl=DAY,
+                target="a",
+                remembered=DAY if detail else 0,
+            )
+            fence = world.execute(claim).fence or fence
+        elif name == "ask":
+            held = ("claim", fence - number % 2, "ab"[number % 2])
+            question = plain.under_claim(held, within=detail, lease=LEASE, retry=bool(number))
+            evolved = plain.evolve(claim=held, within=detail, retry=bool(number))
+            states = tuple(map(world.cells.get, question.keys))
+            assert evolved.keys == question.keys
+            assert question.decide(states, world.now) == evolved.apply(states, world.now)
+            _, _, permit, _ = same(question, world)
+            if permit and number == 3:
+                world.execute(Report(gates, permit, Outcome.FAILED, "a"))
+        elif name == "advance":
+            world.now += number
+        elif name == "back":
+            world.now -= number
+        elif name == "pause":
+            world.execute(Pause(gates, number))
+        elif name == "set" and gates.circuit:
+            state = list(CircuitState)[(0, 3, 4)[number % 3]] if number < 6 else CircuitState.CLOSED
+            world.execute(SetCircuit(gates.circuit, "circuit", state))
+
+
 class FastPathBucket(TokenBucket):
-    """A bucket that cannot be asked at length."""
+    """A bucket that supports only the fast path."""
 
     present = earliest = grant = None  # type: ignore[assignment]  # what the test is about
 
 
 class FastPathCircuit(CircuitRule):
-    """A circuit that cannot be asked at length."""
+    """A circuit that supports only the fast path."""
 
     present = admit = None  # type: ignore[assignment]  # what the test is about
 
 
+class FastPathBudget(BudgetRule):
+    """A budget that supports only the fast path."""
+
+    present = call = None  # type: ignore[assignment]  # what the test is about
+
+
 @pytest.mark.parametrize("mode", [CircuitState.CLOSED, CircuitState.FORCED_OPEN])
-@pytest.mark.parametrize("circuits, limits", [(1, 0), (0, 1), (1, 1)])
-def test_simple_gates_are_decided_in_one_step(
-    circuits: int, limits: int, mode: CircuitState
+@pytest.mark.parametrize(
+    "circuits, limits, budgets",
+    [(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 2, 0), (1, 2, 0), (0, 0, 1), (1, 1, 1), (1, 2, 1)],
+)
+def test_first_attempts_are_decided_in_one_step(
+    circuits: int, limits: int, budgets: int, mode: CircuitState
 ) -> None:
-    """One circuit and one limit are decided in one step, without the general loop."""
+    """A first attempt that nothing delays or refuses never needs the whole rule."""
     bucket: Any = FastPathBucket(1, SECOND, 3)
     simple = Gates(
         circuit=FastPathCircuit(CIRCUITS[0]) if circuits else None,
         circuit_key="circuit",
         limits=[bucket] * limits,
-        limit_keys=["limit"] * limits,
+        limit_keys=[f"limit{number}" for number in range(limits)],
+        budget=FastPathBudget(BUDGET) if budgets else None,
+        budget_key="budget",
     )
     world = World()
-    usual = gates(CIRCUITS[0])
+    usual = gates(CIRCUITS[0], budget=BUDGET)
     assert usual.circuit is not None
     world.execute(Admission(usual, within=0, lease=LEASE))
     world.execute(SetCircuit(usual.circuit, "circuit", mode))

@@ -1,4 +1,4 @@
-"""Callers admitted for later: what they learn, hold and give back meanwhile."""
+"""Callers with a delayed admission: their answers, grants and returns."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """A circuit that refuses for long hears of the time, and writes it down at most that often."""
+    """A circuit that refuses for long stores the time occasionally, at most so often."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

@@ -43,6 +43,7 @@ keys = st.from_regex(r"[!-~]([ -~]*[!-~])?", fullmatch=True)
 
 EVERY = [
     Credentials.basic(HIDDEN, HIDDEN),
+    Credentials.digest(HIDDEN, HIDDEN),
     Credentials.bearer(HIDDEN),
     Credentials.api_key(HIDDEN),
     Credentials.api_key(HIDDEN, query="appid"),
@@ -145,7 +146,11 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
         (lambda: Credentials(secret=""), "secret"),
         (lambda: Credentials(method="basic", secret=HIDDEN), "username"),
         (lambda: Credentials(method="bearer", secret=HIDDEN, username="a"), "username"),
-        (lambda: Credentials(method="digest", secret=HIDDEN), "method"),
+        (lambda: Credentials(method="password", secret=HIDDEN), "method"),
+        (lambda: Credentials(method="digest", secret=HIDDEN), "username"),
+        (lambda: Credentials.digest(f"{HIDDEN}:a", HIDDEN), "username"),
+        (lambda: Credentials.digest("a", HIDDEN + "\n"), "secret"),
+        (lambda: Credentials(method="negotiate", secret=HIDDEN), "secret"),
         (lambda: Credentials(method="mtls", secret=HIDDEN), "secret"),
         (lambda: Credentials(method="hmac", secret=HIDDEN), "signing"),
         (lambda: Credentials(method="aws_sigv4", secret=HIDDEN, signing=HMAC), "signing"),

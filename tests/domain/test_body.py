@@ -1,4 +1,4 @@
-"""Bodies: what can be sent, and what can be sent twice."""
+"""Bodies: allowed types, and which can be sent twice."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
 
 
 def test_files_are_read_in_pieces() -> None:
-    """A large file never lies in memory as a whole."""
+    """A large file is never read into memory as a whole."""
     chunks = read(streamed(io.BytesIO(CONTENT)))
     assert CONTENT == b"".join(chunks)
     assert 1 < len(chunks)

@@ -22,7 +22,7 @@ def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
 
 
 def test_a_replaced_entry_drops_no_other() -> None:
-    """An entry that is there already takes no more room when it is replaced."""
+    """Replacing an existing entry drops no other."""
     cache = filled(5)
 
     assert cache.add(3, "changed") is None

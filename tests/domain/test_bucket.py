@@ -1,4 +1,4 @@
-"""The token bucket: exact over every window, fair, and never holding anybody for nothing."""
+"""The token bucket: exact in every window, fair, and without wasted grants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
@@ -18,6 +18,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.state_world import NOON, World, long_lists
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.bucket import Bucket
@@ -117,7 +118,7 @@ class Walk:
         )
 
     def some(self, bits: int) -> tuple[int, ...]:
-        """A subset of the buckets; the whole of it for what none would be in."""
+        """A subset of the buckets; all of them if it would be empty."""
         every = tuple(self.lost)
         return tuple(index for index in every if bits >> index & 1) or every
 
@@ -176,7 +177,7 @@ class Walk:
             self.check_levels()
 
     def pause(self, bits: int, span: int) -> None:
-        """The vendor asks for a pause."""
+        """Pause the bucket at the vendor's request."""
         which = self.some(bits)
         self.ask(which)
         for index in which:
@@ -192,13 +193,13 @@ class Walk:
         self.check_levels()
 
     def step(self, back: int) -> None:
-        """The store's clock steps back; every bucket hears of the time before and after."""
+        """Set the store's clock back; every bucket reads the time before and after."""
         self.pause(7, 0)
         self.jolt(back)
         self.pause(7, 0)
 
     def jolt(self, back: int) -> None:
-        """The store's clock steps either way, and every bucket finds out when it is asked."""
+        """Change the store's clock either way; buckets notice at their next request."""
         self.ahead -= back
 
     def advance(self, span: int) -> None:
@@ -278,7 +279,7 @@ def walked(
 
 
 @pytest.mark.untraced
-@settings(max_examples=400)
+@examples(400)
 @given(three, walks)
 def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
@@ -293,7 +294,7 @@ def test_every_window_is_exact_and_promises_are_kept(
 
 
 @pytest.mark.untraced
-@settings(max_examples=200)
+@examples(200)
 @given(three, long_lists([*[patient] * 8, *[advances] * 4, pauses, big_steps]))
 def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
@@ -305,7 +306,7 @@ def test_equal_callers_leave_in_order_of_arrival(
 
 
 @pytest.mark.untraced
-@settings(max_examples=150)
+@examples(150)
 @given(rates, long_lists([*moves, pauses, big_steps], 150))
 def test_one_bucket_is_exact_over_long_walks(
     configured: tuple[float, float, int], walk: list[Act]
@@ -315,8 +316,20 @@ def test_one_bucket_is_exact_over_long_walks(
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
 
+def test_level_after_a_run_is_never_negative() -> None:
+    """Tokens spent before a later grant joined a run do not count against that grant."""
+    waiting = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
+    first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
+    later = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
+    pause, advance = ("pause", 7, 1, 0, False), ("advance", 952_388, 0, 0, False)
+
+    state = walked(((10, 1.0, 4),), [pause, *waiting, first, advance, *later])
+
+    check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
+
+
 @pytest.mark.untraced
-@settings(max_examples=200)
+@examples(200)
 @given(three, loose_walks, st.integers(0, 5 * SECOND))
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
@@ -339,7 +352,7 @@ def test_late_callers_add_no_more_than_their_delay(
 
 
 @pytest.mark.untraced
-@settings(max_examples=300)
+@examples(300)
 @given(three, level_walks, st.integers(1, 7), st.integers(1, 400 * DAY))
 def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
@@ -363,7 +376,7 @@ def test_clock_step_back_adds_no_wait(
         assert before + (before and stands_still) == after
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     three,
     st.integers(0, 3),
@@ -388,7 +401,9 @@ def test_abandoned_queue_leaves_no_trace(
 
     def waits() -> list[int]:
         return [
-            state.world.execute(Admission(gates, within=-1, lease=0, costs=(cost,) * 3))[1]
+            state.world.execute(
+                Admission(gates, within=-1, lease=0, costs=(cost,) * 3, ticketed=True)
+            )[1]
             for cost in range(1, min(burst, 5) + 1)
         ]
 
@@ -469,7 +484,7 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
 
 
 @pytest.mark.untraced
-@settings(max_examples=150)
+@examples(150)
 @given(rates, walks, st.integers(0, 3 * DAY), level_walks)
 def test_expired_bucket_decides_like_a_stored_one(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]

@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.admission import Uncount
@@ -18,6 +18,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.state_world import NOON, helpful, long_lists
+from tests.support.examples import examples
 
 budgets = st.builds(
     RetryBudget,
@@ -31,7 +32,7 @@ advances = st.tuples(st.just("advance"), st.one_of(st.integers(0, 5), st.integer
 steps = st.tuples(st.just("advance"), st.integers(-2 * DAY, -1))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(budgets, long_lists([calls, retries, retries, advances, advances, steps], 60))
 def test_no_run_of_periods_retries_more_than_its_share(
     budget: RetryBudget, walk: list[tuple[str, int]]
@@ -67,7 +68,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
         assert spent <= ratio * earned + budget.floor * (last - first + 1)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(budgets, long_lists([calls, retries, advances], 30), st.integers(0, 10 * SECOND))
 def test_expired_budget_decides_like_a_stored_one(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int

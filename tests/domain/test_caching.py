@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import attrs
 import pytest
@@ -16,6 +17,7 @@ from moorage.domain.cache.rules import (
     CacheEntry,
     Decision,
     Fresh,
+    Inquiry,
     Miss,
     Stale,
     asker,
@@ -28,6 +30,7 @@ from moorage.domain.cache.rules import (
     may_be_kept,
     named_url,
     refreshed,
+    selector,
     together,
     useful_for,
     varies_by,
@@ -141,7 +144,7 @@ def test_no_directive_raises(value: str) -> None:
     ],
 )
 def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
-    """The names are a set without case; with `*` no two requests are alike."""
+    """The names are a set without case; with `*` no two requests match."""
     assert expected == varies_by(Response(200, [("Vary", value) for value in vary]))
 
 
@@ -734,3 +737,35 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
     made = received(fields, policy=policy)
     assert made is not None
     assert expected == useful_for(made, policy)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([(), ("accept",), ("accept", "x"), ("x",)]), st.booleans()),
+        max_size=6,
+    ),
+    st.sampled_from([{}, {"Accept": "a"}, {"Accept": "a", "X": "1"}]),
+)
+def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
+    """An inquiry that remembers its digests finds the entry that `matching` finds, each time."""
+    request = Request.get("/x", headers=headers)
+    stored = tuple(
+        CacheEntry(
+            Response(200), 1.0, number, names, selector(request, WHO if same else b"other", names)
+        )
+        for number, (names, same) in enumerate(entries)
+    )
+    inquiry = Inquiry("key", WHO, request)
+    for _ in range(2):
+        assert matching(stored, request, WHO) is inquiry.matching(stored)
+
+
+def test_inquiry_matches_more_selections_than_it_remembers() -> None:
+    """An inquiry finds an entry behind many that depend on other headers, each time."""
+    request = Request.get("/x", headers={"Accept": "a"})
+    names = [(f"x-{number}",) for number in range(20)]
+    others = [CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names]
+    match = CacheEntry(Response(200), 1.0, 0, ("accept",), selector(request, WHO, ("accept",)))
+    inquiry = Inquiry("key", WHO, request)
+
+    assert [match, match] == [inquiry.matching((*others, match)) for _ in range(2)]

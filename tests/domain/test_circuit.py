@@ -1,4 +1,4 @@
-"""The circuit breaker, rule by rule: what opens it."""
+"""The circuit breaker: the rules that open it."""
 
 from __future__ import annotations
 

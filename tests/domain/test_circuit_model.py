@@ -30,6 +30,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import World
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
@@ -85,7 +86,7 @@ class Call:
 
 
 class Model:
-    """A circuit that forgets nothing: every call, every failure, in time that never goes back.
+    """A model of a circuit that stores every call and failure, with a monotonic clock.
 
     `time` is what the circuit believes has passed, `aligned` the store's own time, which decides
     where slots end.
@@ -113,7 +114,7 @@ class Model:
         self.crowded = False
 
     def forget(self) -> None:
-        """Be as new; nothing that matters may be lost."""
+        """Reset the circuit; no relevant state may be lost."""
         assert [] == self.alive()
         if self.mode is CLOSED:
             assert self.streak == 0 or self.time - self.since >= round(self.config.window * SECOND)
@@ -136,7 +137,7 @@ class Model:
         return self.time if self.config.window_calls is None else self.total
 
     def slot(self) -> Slot:
-        """The slot that what happens now belongs to."""
+        """The slot of the current time."""
         position = self.position()
         if not self.slots or position >= self.slots[-1].end:
             here = self.aligned if self.config.window_calls is None else position
@@ -158,7 +159,7 @@ class Model:
         return [who for time, who in self.failures if time > self.time - within]
 
     def rows(self) -> list[int]:
-        """The numbers of consecutive failures, in order of admission; the current run is last."""
+        """The lengths of runs of consecutive failures; the last run is the current one."""
         rows: list[list[Call]] = [[]]
         for call in self.calls:
             if call.status in {"failed", "cancelled"}:
@@ -334,7 +335,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """A call arrives; a probe asks again with a token, and perhaps a third time."""
+        """Make a call; a probe repeats its request with a token, up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -452,7 +453,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.cells)
     @rule()
     def forget(self) -> None:
-        """The store drops what cannot matter: the circuit must not have noticed."""
+        """Drop expired states, which must not change the circuit's behaviour."""
         self.judge()
         self.world.forget()
 
@@ -476,7 +477,7 @@ AUTOMATIC = {(before, after) for before, _, after in TRANSITIONS}
 
 
 TestCircuit = Machine.TestCase
-TestCircuit.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestCircuit.settings = settings(examples(150), stateful_step_count=60)
 
 
 def test_every_documented_transition_happens() -> None:

@@ -119,7 +119,7 @@ def test_finds_the_vendors_words(body: Any, code: str | None, message: str | Non
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
 def test_unreadable_answers_have_no_words(body: bytes) -> None:
-    """An answer that is no JSON has neither code nor message."""
+    """An answer that is not JSON has neither code nor message."""
     assert (None, None) == vendor_words(Response(500, {}, body))
 
 

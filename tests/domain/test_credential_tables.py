@@ -1,4 +1,4 @@
-"""Credentials are read from the forms people write, and errors do not show them."""
+"""Credentials in the forms that people write, whose errors do not show them."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_errors_do_not_show_the_credential(written: object, problem: str) -> Non
 
 @pytest.mark.parametrize("space", ["", " \n\t"])
 def test_a_table_may_stand_apart(space: str) -> None:
-    """White space around a table in JSON is no part of it."""
+    """White space around a JSON table is ignored."""
     text = Secret(f'{space}{{"secret": "a"}}{space}')
 
     assert Credentials.bearer("a") == read_credentials_text(text, "here")
@@ -221,19 +221,22 @@ SIGNED = [
 UNSIGNED = {
     AuthMethod.NONE,
     AuthMethod.BASIC,
+    AuthMethod.DIGEST,
     AuthMethod.BEARER,
     AuthMethod.API_KEY_HEADER,
     AuthMethod.API_KEY_QUERY,
     AuthMethod.OAUTH2,
     AuthMethod.MTLS,
+    AuthMethod.NEGOTIATE,
 }
 
 
 @pytest.mark.parametrize("method", sorted(UNSIGNED))
 def test_unsigned_methods_round_trip(method: AuthMethod) -> None:
     """A method that does not sign is written with its fields and read back unchanged."""
-    secret = None if method in {AuthMethod.NONE, AuthMethod.MTLS} else "a"
-    username = "u" if method is AuthMethod.BASIC else None
+    without_secret = {AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.NEGOTIATE}
+    secret = None if method in without_secret else "a"
+    username = "u" if method in {AuthMethod.BASIC, AuthMethod.DIGEST} else None
     credentials = Credentials(method=method, secret=secret, username=username)
 
     assert credentials == read_credentials_text(write_credentials(credentials), "here")

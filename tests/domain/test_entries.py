@@ -1,4 +1,4 @@
-"""Work that is written down: what an entry and a question about entries may be."""
+"""Stored entries and queries of entries: valid and invalid values."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_error_text_is_storable() -> None:
 
 
 def test_a_name_that_no_database_keeps_is_a_lane() -> None:
-    """Half a character has a lane of its own, whose name is a digest of all its bytes."""
+    """A name with half a surrogate pair has its own lane, named by a digest of its bytes."""
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage.domain.observation import events
-from moorage.domain.observation.events import Event
+from moorage.domain.observation.events import CallIdentity, CallStarted, Event
 from moorage.domain.resilience.circuit import CircuitState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,6 +52,24 @@ def test_events_are_frozen_values(kind: type[Event]) -> None:
         event.service = "other"  # type: ignore[misc]  # on purpose
 
 
+def test_events_of_different_classes_differ() -> None:
+    """An event equals no event of another class and no other value."""
+    event = example(Event)
+
+    assert [True, True] == [event != example(CallStarted), event != "vat"]
+
+
+def test_identity_needs_an_id_or_a_source_of_ids() -> None:
+    """Reading the id of a call that has neither an id nor a source of ids is an error."""
+    identity = CallIdentity(0, NOW)
+
+    with pytest.raises(AssertionError, match="has its id from the start"):
+        _ = identity.request_id
+
+    identity.request_id = "order-7"
+    assert "order-7" == identity.request_id
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_events_take_keyword_arguments_only(kind: type[Event]) -> None:
     """No event can be built from positional arguments, and each class has a docstring."""
@@ -67,10 +85,12 @@ def test_all_event_classes_are_listed() -> None:
         "Event",
         "CallStarted",
         "CallFinished",
+        "AttemptStarted",
         "AttemptFinished",
         "RetryScheduled",
         "PauseEnded",
         "RateLimitWaited",
+        "BulkheadWaited",
         "CallRefused",
         "VendorPaused",
         "CircuitChanged",
@@ -94,5 +114,6 @@ def test_all_event_classes_are_listed() -> None:
         "TlsUnverified",
         "WebhookReceived",
         "WebhookRefused",
+        "LogEntriesLost",
         "ObserverFailed",
     ] == [kind.__name__ for kind in KINDS]

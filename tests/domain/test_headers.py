@@ -99,7 +99,7 @@ def test_a_default_gives_way(pairs: list[tuple[str, str]], name: str, value: Any
 
 @given(fields)
 def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
-    """Equal fields in another case are equal and hash alike; so are copies."""
+    """Equal fields in another case are equal and have the same hash; so are copies."""
     headers = Headers(pairs)
     shouted = Headers([(name.upper(), value) for name, value in pairs])
     assert headers == shouted

@@ -94,7 +94,7 @@ class Misspelt(AttributeError):
     ids=repr,
 )
 def test_internal_errors_are_neutral(error: Exception) -> None:
-    """A bug, a wrong configuration or a lack of sockets is no failure of the vendor."""
+    """A bug, a wrong configuration or a lack of sockets does not count as the vendor's failure."""
     assert Outcome.NEUTRAL is health(error)
     assert is_internal(error)
 

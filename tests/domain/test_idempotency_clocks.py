@@ -43,7 +43,7 @@ def test_a_step_back_leaves_the_vendors_memory_as_it_is(
 
 
 def test_key_expires_after_its_time_to_live() -> None:
-    """An answer is replayed for its time to live; then the key is as new."""
+    """After its time to live, an answer is not replayed and the key can be used again."""
     key = Keyed()
     key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
     key.world.now += TTL - 1
@@ -72,7 +72,7 @@ def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
 
 
 def test_a_fence_of_a_forgotten_life_opens_nothing() -> None:
-    """A holder from before its key was forgotten cannot touch the key's next life."""
+    """A holder from before a key expired cannot change the next use of the key."""
     key = Keyed()
     old = key.sent()
     key.world.now += LEASE + TTL

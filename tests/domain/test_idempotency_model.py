@@ -23,8 +23,10 @@ from moorage.domain.idempotency.claims import (
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
+from moorage.domain.values.fingerprints import digest_of
 from tests.domain.key_caller import KEY, LEASE, MEMORY, SHORT, TTL, claim
 from tests.domain.state_world import World
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import Claimed, Settled
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Holder:
-    """A caller that was told to run or to retry."""
+    """A caller whose claim was granted or has to be retried."""
 
     owner: int
     fence: int
@@ -65,7 +67,7 @@ class Machine(RuleBasedStateMachine):
         self.begin()
 
     def begin(self) -> None:
-        """The key is new, or was forgotten after its time to live."""
+        """Start with a key that is new or expired."""
         self.stage, self.owner, self.until, self.ends, self.sent_at = "absent", 0, 0, 0, 0
         self.payload = b""
         self.target = ""
@@ -170,7 +172,11 @@ class Machine(RuleBasedStateMachine):
                 )
             )
         if taken and claimed.verdict is Verdict.RUN:
-            self.stage, self.payload, self.target = "claimed", command.fingerprint, command.target
+            self.stage, self.payload, self.target = (
+                "claimed",
+                digest_of(command.fingerprint),
+                command.target,
+            )
             self.sent_at = 0
         assert (before, event, self.named(time), claimed.verdict) in TABLE
         if claimed.verdict is Verdict.REPLAY:
@@ -370,4 +376,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestIdempotency = Machine.TestCase
-TestIdempotency.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestIdempotency.settings = settings(examples(150), stateful_step_count=60)

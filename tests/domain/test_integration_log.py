@@ -128,6 +128,12 @@ def test_entry_has_every_field_of_the_event() -> None:
         vendor_code="card_declined",
         idempotency_key="INV-2041/1",
         region="eu",
+        vendor="stripe",
+        account="stripe-eu",
+        trace_id="ab" * 16,
+        method="POST",
+        route="/v1/charges/{id}",
+        error_message="The card was declined.",
     )
     expected = attrs.evolve(
         ENTRY,
@@ -138,6 +144,12 @@ def test_entry_has_every_field_of_the_event() -> None:
         vendor_code="card_declined",
         idempotency_key="INV-2041/1",
         region="eu",
+        vendor="stripe",
+        account="stripe-eu",
+        trace_id="ab" * 16,
+        method="POST",
+        route="/v1/charges/{id}",
+        error_message="The card was declined.",
     )
 
     assert expected == entry_of(event)

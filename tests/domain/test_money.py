@@ -142,7 +142,7 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
 
 @given(monies, st.decimals(-1000, 1000, places=6), st.integers(1, 6))
 def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: int) -> None:
-    """A host that computes with few digits, or traps rounding, changes no result of ours."""
+    """The host's decimal context has no effect on results."""
     expected = money.times(factor, rounding=decimal.ROUND_HALF_EVEN)
     with decimal.localcontext() as context:
         context.prec = precision

@@ -142,7 +142,7 @@ def test_form_round_trip(
     "text", ['a"; filename="b', "a\\", 'a\\"', "a\r\nX: y", "a\r\n\r\nb", "a\n"]
 )
 def test_a_name_stays_a_name(text: str) -> None:
-    """Quotes, backslashes and line breaks begin nothing of their own."""
+    """Quotes, backslashes and line breaks in a name do not add fields."""
     request = Request.post("/", form={text: "v"}, files={text: FormFile(text, b"c")})
 
     assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read(
@@ -194,7 +194,7 @@ def test_form_length_needs_every_files_length() -> None:
 
 
 def test_a_form_is_replayable_if_each_file_is() -> None:
-    """A function that opens a file can be asked again; an open file is read once."""
+    """A function that opens a file can be called again; an open file is read once."""
     again = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
     once = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
 

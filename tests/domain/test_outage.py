@@ -90,7 +90,7 @@ def test_slow_probe_delays_the_next() -> None:
 
 
 def test_outage_has_its_last_error_and_one_probe_slot() -> None:
-    """A new outage has its last error, and a probe slot of its own."""
+    """A new outage has its last error, and a separate slot for one probe."""
     first = noticed(None, GONE, 0, 0.0)
     again = StorageUnavailable("still gone.")
     second = noticed(first, again, 1, 0.0)
@@ -156,7 +156,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
-    """An admission that a refusing limit guards needs the store; what gives back does not."""
+    """An admission with a refusing limit needs the store; returning a grant does not."""
     gates = Gates(
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]
     )

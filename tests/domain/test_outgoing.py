@@ -1,4 +1,4 @@
-"""The guard for requests to URLs that somebody else has chosen."""
+"""The guard for requests to URLs that other people choose."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_internal_addresses_are_refused(address: str) -> None:
 
 @given(version_4)
 def test_allowed_ipv4_addresses_are_global(address: IPv4Address) -> None:
-    """Every allowed IPv4 address is global and no multicast, by Python's registry."""
+    """Every allowed IPv4 address is global and not multicast, by Python's registry."""
     if GUARD.objection_to(str(address)) is None:
         assert address.is_global
         assert not address.is_multicast
@@ -138,7 +138,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
 def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
-    """An address of version 4 is judged alike in all notations of version 6 that lead to it."""
+    """An IPv4 address is judged the same in every IPv6 notation."""
     disguised = str(IPv6Address(disguise.format(address)))
 
     assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)

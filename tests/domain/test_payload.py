@@ -1,4 +1,4 @@
-"""The fingerprint of what an idempotent function is given."""
+"""The fingerprint of an idempotent function's arguments."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_fingerprints_are_stable() -> None:
 def test_fingerprint_of_our_values_does_not_depend_on_their_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A class of moorage may move to another module; classes of others are told apart by it."""
+    """A class of moorage may move to another module; other classes are identified by module."""
     ours, theirs = Money("1.00", "EUR"), Item("a")
     before = [payload_fingerprint(value) for value in (ours, theirs)]
     monkeypatch.setattr(Money, "__module__", "moorage.elsewhere")

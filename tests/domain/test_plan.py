@@ -7,15 +7,25 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from moorage.domain.auth.methods import Credentials
+from moorage.domain.auth.methods import Credentials, OAuthCredentials, authorise, needs_flow
+from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.cache_policy import CachePolicy
-from moorage.domain.service.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
+from moorage.domain.service.plan import (
+    MARGIN,
+    ONCE,
+    Plan,
+    with_defaults,
+    with_fixed_headers,
+    with_idempotency_key,
+)
 from moorage.domain.service.region import Region
 from moorage.domain.service.settings import BulkheadConfig, Endpoint, HedgeConfig, Service
 from moorage.domain.signing.sigv4 import AwsSigV4
@@ -57,7 +67,7 @@ def test_bare_service_has_no_admission() -> None:
     ],
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
-    """Circuit, limits and budget are asked in one command, each under its own key."""
+    """Circuit, limits and budget are admitted in one command, each under its own key."""
     plan = planned(**options)
 
     assert plan.question is plan.admission
@@ -86,7 +96,7 @@ def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
 
 
 def test_times() -> None:
-    """A call's span, an attempt's bound, its lease and its patience come from the timeouts."""
+    """The span, attempt timeout, lease and waiting time of a call come from the timeouts."""
     plan = planned(timeout=20)
     assert (20_000_000_000, 20.0) == (plan.span, plan.timeouts.total)
     assert 1e6 * (20 + MARGIN) == plan.question.lease
@@ -139,7 +149,7 @@ def test_transforms_are_nested() -> None:
 
 
 def test_limits_add_up() -> None:
-    """An endpoint's limits are asked besides its service's, and its cost is taken from all."""
+    """An endpoint's limits apply in addition to its service's, and its cost is taken from all."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
     plan = planned(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
 
@@ -188,10 +198,17 @@ def test_slow_threshold_is_the_circuits() -> None:
     assert (1_500_000_000, False) == (slow.slow, slow.easy)
 
 
-@pytest.mark.parametrize("options", [{"bulkhead": BulkheadConfig(1)}, {"fallback": len}])
-def test_plans_without_a_fast_path(options: dict[str, Any]) -> None:
-    """A plan with a bulkhead or a fallback cannot use the fast path for functions."""
-    assert not planned(**options).easy
+@pytest.mark.parametrize(
+    "options, easy",
+    [
+        ({"bulkhead": BulkheadConfig(1)}, True),
+        ({"attempt_timeout": 1.0}, True),
+        ({"fallback": len}, False),
+    ],
+)
+def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
+    """A plan with a bulkhead can use the fast path for functions, one with a fallback cannot."""
+    assert easy is planned(**options).easy
 
 
 def test_keys_are_unique() -> None:
@@ -349,3 +366,70 @@ def test_region_plans_share_tenant_and_endpoint() -> None:
         (region.tenant, region.operation, region.span) for region in (plan, *plan.regions.values())
     }
     assert (2, {("acme", "slow", plan.span)}) == (len(plan.regions), reports)
+
+
+def facts(value: Any) -> Any:
+    """The fields of plans, gates and commands at any depth, to compare them."""
+    if isinstance(value, dict):
+        return {name: facts(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(facts, value))
+    if type(value).__module__.startswith("moorage.") and not attrs.has(type(value)):
+        slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+        fields = slots or [*vars(value)]
+        return type(value), {name: facts(getattr(value, name)) for name in fields}
+    return value
+
+
+@pytest.mark.parametrize("tenant", ["acme", "ä b", "x" * 40])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"circuit": None, "retry": None},
+        {},
+        {"limits": RateLimitConfig(4), "bulkhead": BulkheadConfig(1)},
+        {"limits": [RateLimitConfig(4), RateLimitConfig(9)], "retry_budget": RetryBudget()},
+        {"regions": [Region("a", base_url="https://a.example"), Region("b", "https://b.example")]},
+        {"base_url": "https://a.example", "credentials": Credentials.bearer("t")},
+    ],
+)
+def test_plan_of_a_tenant_is_as_if_compiled(options: dict[str, Any], tenant: str) -> None:
+    """The plan made of one without a tenant has everything that a compiled one has."""
+    endpoint = Endpoint("pay", path="/pay", cost=2, circuit=CircuitBreakerConfig(failures=3))
+    service = Service("the vat", endpoints=[endpoint], **options)
+    for settings in (None, endpoint):
+        compiled = Plan(service, tenant, settings)
+        assert facts(compiled) == facts(Plan(service, None, settings).for_tenant(tenant))
+
+
+NAMES = st.sampled_from(["A", "a", "B", "Authorization", "X-API-Key"])
+FIELDS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2"])), max_size=4).map(Headers)
+CREDENTIALS = st.sampled_from(
+    [
+        None,
+        Credentials.none(),
+        Credentials.bearer("token"),
+        Credentials.basic("user", "pass"),
+        Credentials.api_key("key"),
+        Credentials.api_key("key", query="key"),
+        Credentials.mtls(),
+        OAuthCredentials(access_token="token"),
+    ]
+)
+
+
+@given(FIELDS, FIELDS, CREDENTIALS)
+def test_fixed_headers_are_defaults_and_credentials(
+    of_request: Headers, of_service: Headers, credentials: Credentials | OAuthCredentials | None
+) -> None:
+    """Headers that are made once are those that are made for each request, in the same order."""
+    plan = planned(
+        base_url="https://vat.example", headers=of_service.pairs, credentials=credentials
+    )
+    request = Request.get("/", headers=of_request)
+    expected = with_defaults(request, plan)
+    if credentials is not None and not needs_flow(credentials):
+        expected = authorise(expected, credentials)
+        assert expected.headers.pairs == with_fixed_headers(request, plan).headers.pairs
+    elif credentials is None:
+        assert expected == with_fixed_headers(request, plan)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
@@ -14,6 +14,7 @@ from moorage.domain.resilience.quota import LATER, CalendarQuota, civil_month, f
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.state_world import NOON, World, long_lists
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Ticket
@@ -84,14 +85,14 @@ class Naive:
 
 
 def test_the_calendar_is_the_calendar() -> None:
-    """Every day from 1970 to 2200 lies in its own year and month, which begins where it begins."""
+    """Every day from 1970 to 2200 is in its year and month, with correct beginnings."""
     for day in range(84_370):
         actual = date(1970, 1, 1) + timedelta(days=day)
         assert (actual.year, actual.month) == civil_month(day)
         assert day - actual.day + 1 == first_day(actual.year, actual.month)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, refunds, advances, advances, pauses]))
 def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
     """For any admissions, refunds and pauses, the answers are those of a model with dates."""
@@ -128,7 +129,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
         assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, advances, pauses]), spans)
 def test_a_forgotten_quota_decides_like_the_kept_one(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
@@ -159,7 +160,7 @@ def test_a_forgotten_quota_decides_like_the_kept_one(
 
 @pytest.mark.parametrize("back", [HOUR, 40 * DAY])
 def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
-    """After a step back what was used is used in the period of the new time, and no longer."""
+    """After a step back of the clock, used quota counts in the period of the new time only."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -191,7 +192,7 @@ def test_a_queued_grant_moves_with_the_clock() -> None:
 
 
 def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
-    """A ticket from before a step back, or from after it, gives back what it counted for."""
+    """A grant can be returned after a step of the clock, before or after its own time."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -221,7 +222,7 @@ def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
 
 
 def test_pause_that_is_ended_by_hand_gives_nothing_back() -> None:
-    """After a pause the quota goes on with what was used before it."""
+    """After a pause the quota continues with the usage from before it."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 2, NOON, refundable=True)
     paused = rule.drain(rule.present(state, NOON), 5 * HOUR)

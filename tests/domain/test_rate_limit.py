@@ -1,4 +1,4 @@
-"""Rate limits as people configure them: exact as written, or refused by the field that is wrong."""
+"""Rate limits as people configure them: exact, or refused with the wrong field named."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_inexact_numbers_are_refused(path: str, arguments: tuple[Any, ...]) -> N
     ],
 )
 def test_values_just_above_the_bounds_are_refused(path: str, arguments: tuple[Any, ...]) -> None:
-    """No number of a state may reach 2^53, and no wait for a full burst a hundred years."""
+    """Numbers of a state stay below 2^53, and the wait for a full burst below a hundred years."""
     refused(path, *arguments)
 
 
@@ -196,7 +196,7 @@ def refused(path: str, *arguments: Any, **fields: Any) -> None:
 
 
 def test_equal_configurations_hash_alike() -> None:
-    """Equal configurations are equal and hash alike, although each has its own rule."""
+    """Equal configurations are equal and have the same hash, although each has its own rule."""
     one, other = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert one == other
     assert 1 == len({one, other})
@@ -233,7 +233,7 @@ def test_invalid_costs_are_refused(cost: Any) -> None:
 
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:
-    """The whole burst may be asked for."""
+    """The whole burst may be requested."""
     assert [1, 5] == [RateLimitConfig.per_second(1, burst=5).check_cost(cost) for cost in (1, 5)]
     assert 5 == checked_cost(RateLimitConfig.per_calendar_day(5).rule, 5)
 
@@ -257,7 +257,7 @@ limits = st.lists(
 def test_several_limits_wait_for_the_last_of_them(
     taken: list[tuple[RateLimitConfig, list[tuple[int, int]]]], cost: int, less: int
 ) -> None:
-    """The joint wait suits every limit by its own time, and no shorter one does."""
+    """The joint wait satisfies every limit by its own time, and is the shortest that does."""
     rules: list[Rule] = []
     presents: list[State] = []
     for config, takes in taken:

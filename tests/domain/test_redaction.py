@@ -49,7 +49,7 @@ values = st.recursive(
 
 
 def without(value: Any) -> Any:
-    """Say what remains of a value, by another way than the code's."""
+    """Return the masked value, computed differently from the code."""
     if isinstance(value, dict):
         return {key: "***" if key in SENSITIVE else without(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -212,7 +212,7 @@ def test_kinds_of_personal_data_can_be_chosen() -> None:
 
 @given(st.binary(), st.sampled_from([JSON, FORM, "text/plain", "text/xml", None, "a/b", "é;;="]))
 def test_nothing_raises(body: bytes, content_type: str | None) -> None:
-    """Garbage of every kind is shown or told of."""
+    """Invalid values of every kind are masked or described."""
     RULES.body(body, content_type, 50)
     RULES.query(body.decode("latin-1"))
 
@@ -271,7 +271,7 @@ def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
     ],
 )
 def test_keys_are_masked_in_words(begins: str) -> None:
-    """A key that says what it is, or a long token, is not shown in somebody's words."""
+    """A key with a known prefix, or a long token, is masked in free text."""
     key = begins + "IOSF0DNN7EXAMPLE" * (1 if begins else 2)
 
     assert "Invalid key ***, sorry" == Redaction().words(f"Invalid key {key}, sorry", 300)
@@ -282,7 +282,7 @@ def test_keys_are_masked_in_words(begins: str) -> None:
     ["the mask rk_ of SG. is AKIA", "x" * 40, "1" * 40, "/v1/customers/cus_1a2b/subscriptions"],
 )
 def test_other_words_are_shown(message: str) -> None:
-    """Short words, and long ones of letters or digits alone, are no keys."""
+    """Short words, and long ones of only letters or only digits, are not masked."""
     assert message == Redaction(personal=[]).words(message, 300)
 
 
@@ -341,7 +341,7 @@ def test_a_cut_shows_as_much_as_it_may() -> None:
 
 
 def test_a_cut_halves_nothing_that_masks_have_moved_in() -> None:
-    """Where masks are shorter than what they hide, what is half in sight is left out."""
+    """If masking shortens a text, a value that is partly visible after a cut is removed."""
     body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
     assert "4111" in body[:1512]
     assert "4111 1111 1111 1111" not in body[:1512]
@@ -383,7 +383,7 @@ trees = st.recursive(
 
 
 def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
-    """Say what remains of a value, by another way than the code's."""
+    """Return the masked value, computed differently from the code."""
     if isinstance(value, list):
         return [at_paths(item, way) for item in value]
     if isinstance(value, dict):

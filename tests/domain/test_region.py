@@ -1,4 +1,4 @@
-"""Where a service is, and which of its regions an attempt asks."""
+"""The regions of a service, and the choice of the region for an attempt."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_possibly_processed_request_stays_in_its_region(
 
 
 def test_those_tried_come_again_when_all_were() -> None:
-    """A region that a call has tried is asked again only when it has tried every other."""
+    """A region that a call has tried is used again only after all others."""
     ap = Region("ap", "https://ap.example")
     regions = (EU, US, ap)
 
@@ -195,7 +195,7 @@ def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None
 
 
 def test_a_region_may_have_credentials_of_its_own() -> None:
-    """They are kept, and not shown."""
+    """The credentials of a region are stored, and not shown."""
     region = attrs.evolve(EU, credentials=Credentials.bearer("hunter2"))
 
     assert region.credentials == Credentials.bearer("hunter2")
@@ -203,7 +203,7 @@ def test_a_region_may_have_credentials_of_its_own() -> None:
 
 
 def test_a_service_is_in_one_place_or_in_several() -> None:
-    """Regions have names of their own, and stand instead of a base URL."""
+    """Regions have names, and replace the base URL."""
     assert (EU,) == Service("shop", regions=EU).regions
     with pytest.raises(ConfigurationError, match="both a base_url and regions") as caught:
         Service("shop", "https://shop.example", regions=(EU,))

@@ -80,3 +80,21 @@ def test_body_must_be_bytes() -> None:
     with pytest.raises(InvalidData, match="of type str is not bytes") as caught:
         Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
     assert "hidden" not in str(caught.value)
+
+
+class Answer(Response):
+    """A class of a host's own."""
+
+
+@pytest.mark.parametrize("kind", [Response, Answer])
+def test_copies_for_a_replay_and_from_the_cache(kind: type[Response]) -> None:
+    """A copy for a replay or from the cache equals the result of `evolve`."""
+    answer = kind(201, {"A": "1"}, b"x", reason="Made", url="https://a.example", elapsed=1.5)
+    headers = Headers({"Age": "7"})
+
+    assert answer.evolve(replayed=True) == answer.as_replayed()
+    expected = answer.evolve(headers=headers, body=b"", cached=True)
+    assert expected == answer.as_cached(headers, b"")
+    assert kind is type(answer.as_replayed()) is type(answer.as_cached(headers, b""))
+    assert not answer.replayed
+    assert not answer.cached

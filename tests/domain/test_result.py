@@ -15,13 +15,13 @@ def test_a_value() -> None:
 
 
 def test_nothing_is_a_value() -> None:
-    """None may be what an item gave."""
+    """None is a valid value of an item."""
     assert Result[None]().ok
     assert Result[None]().unwrap() is None
 
 
 def test_an_error() -> None:
-    """A result with an error is not fine, and raises it when it is asked for its value."""
+    """A result with an error is not successful, and raises the error when its value is read."""
     error = OSError("gone")
     result: Result[int] = Result(error=error)
 

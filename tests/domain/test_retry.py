@@ -62,7 +62,7 @@ def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
 
 
 def test_presets() -> None:
-    """The presets are what the documentation says they are."""
+    """The presets have the documented values."""
     presets = [
         RetryPolicy.default(),
         RetryPolicy.aggressive(),
@@ -212,7 +212,7 @@ def test_only_repeatable_requests_are_retried() -> None:
 
 
 def test_retry_after_is_never_undercut() -> None:
-    """The vendor's pause is kept where it is longer than ours, and ours where that is longer."""
+    """The longer one of the vendor's pause and our own is used."""
     policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
 
     assert [Again(4.0), Again(4.0), Again(7.0), Again(60.0)] == [
@@ -223,7 +223,7 @@ def test_retry_after_is_never_undercut() -> None:
 
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
-    """Whatever the reason to stop, the vendor's whole pause is in the decision."""
+    """With any reason to stop, the decision contains the vendor's whole pause."""
     changed: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
@@ -235,7 +235,7 @@ def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
 
 
 def test_a_pause_must_fit_the_deadline() -> None:
-    """A pause that ends with the deadline or after it is not begun, and its length is told."""
+    """A pause that would end at the deadline or later is not started, and is reported."""
     policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
 
     assert Stop("deadline", 2.0) == decision_of(policy, VendorFailed("x"), remaining=2.0)

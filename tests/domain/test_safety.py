@@ -95,5 +95,5 @@ def test_refusal_does_not_show_recipients() -> None:
     ],
 )
 def test_credentials_suit_a_place(live: bool | None, mode: Mode | None, suits: bool) -> None:
-    """Live and test accounts are told apart if the setting asks for either."""
+    """Live and test accounts are separated if the setting requires either."""
     assert suits is Safety(live=live).suits(mode)

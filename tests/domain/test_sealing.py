@@ -1,4 +1,4 @@
-"""Keys have versions, and what is sealed says which of them it needs."""
+"""Keys have versions, and sealed text names the version it needs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_first_key_is_the_newest() -> None:
 
 
 def test_a_new_key_comes_first() -> None:
-    """A key that is added gets a version that none has had, and a key can be forgotten."""
+    """A new key gets an unused version, and a key can be removed."""
     ring = KeyRing.parse(f"2:{TEXT},7:{SECOND}")
     longer = ring.with_new(Secret(RAW[::-1]))
 
@@ -140,7 +140,7 @@ def test_the_limits_of_versions() -> None:
 
 
 def test_a_ring_does_not_show_itself() -> None:
-    """Neither `repr` nor pickle gives a key."""
+    """Neither `repr` nor pickle reveals a key."""
     ring = KeyRing.parse(f"1:{TEXT}")
 
     assert "KeyRing(keys=((1, Secret('***')),))" == repr(ring)
@@ -152,7 +152,7 @@ def test_a_ring_does_not_show_itself() -> None:
 def test_no_two_things_are_written_alike(
     one: tuple[str | None, str, str], other: tuple[str | None, str, str]
 ) -> None:
-    """Two things are written alike only if they are the same."""
+    """Different contexts never have the same encoding."""
     assert (one == other) == (about(*one) == about(*other))
 
 
@@ -196,7 +196,7 @@ def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
 
 
 def test_a_missing_key_is_told_from_a_wrong_one() -> None:
-    """A version that is not there is to be put back; one that differs is to be made the same."""
+    """A missing key version and a key that differs between hosts have their own errors."""
     missing, wrong = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
 
     assert isinstance(missing, ConfigurationError)

@@ -1,4 +1,4 @@
-"""A secret shows itself to nobody who did not ask for it."""
+"""A secret is shown only on explicit request."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
 
 @pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])
 def test_what_is_no_secret_is_refused_without_being_shown(value: Any) -> None:
-    """A refusal names the field, and no frame of ours holds the value."""
+    """A refusal names the field, and no traceback frame holds the value."""
     with pytest.raises(InvalidData) as caught:
         Secret(value)
     assert "secret" == caught.value.field
@@ -150,7 +150,7 @@ def test_what_is_derived_is_kept_with_it() -> None:
 
 
 def test_how_much_is_kept_of_what_is_derived() -> None:
-    """Sixteen are kept; one more, and all are forgotten but that one."""
+    """Sixteen derived values are cached; one more empties the cache except for that one."""
     secret, made = Secret("k"), list[bytes]()
 
     def make(value: bytes) -> bytes:

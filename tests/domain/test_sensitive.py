@@ -48,12 +48,12 @@ def test_other_names_are_left_alone(name: str) -> None:
     ],
 )
 def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -> None:
-    """A bot's token, a UUID, a long mix, and what follows a name that promises one."""
+    """A bot's token, a UUID, a long mixed text, and the segment after a telling name are masked."""
     assert secret == [*secret_segments(f"https://x.example{path}")]
 
 
 def test_a_bot_has_a_token_in_any_path() -> None:
-    """It is known whole, without its prefix, and without the number of the bot."""
+    """A bot's token is found with and without its prefix and number."""
     whole = "bot110201543:AAHdqTcv"
     assert [whole, whole[3:], whole[13:]] == [*bot_tokens(f"/{whole}/getMe")]
     assert [] == [*bot_tokens("/bot12:short/robots/bot")]

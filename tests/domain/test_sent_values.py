@@ -23,7 +23,7 @@ def test_without_a_request_it_knows_the_credential() -> None:
 
 
 def test_it_shows_nothing_of_itself() -> None:
-    """Whoever prints it or pickles it learns nothing."""
+    """Neither printing nor pickling reveals the values."""
     sent = Sent(Credentials.bearer(SECRET))
     sent.text("used once")
 
@@ -52,7 +52,7 @@ def test_what_is_no_secret_stays(request_: Request) -> None:
 
 
 def test_errors_of_configuration_are_ours() -> None:
-    """They quote no vendor, so they are left as they are; and a circle of causes ends."""
+    """Configuration errors quote no vendor and stay unchanged; cyclic causes end."""
     sent = Sent(Credentials.bearer(SECRET))
     ours, theirs = ConfigurationError(SECRET), VendorFailed(SECRET)
     ours.__cause__, theirs.__cause__ = theirs, ours
@@ -80,7 +80,7 @@ def test_a_witness_keeps_the_last() -> None:
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:
-    """Whoever writes requests down learns the secrets, and the words that only look alone so."""
+    """A recorder gets the secrets, and the words that are masked only as whole values."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

@@ -77,7 +77,7 @@ def test_defaults() -> None:
 
 
 def test_an_endpoint_inherits() -> None:
-    """An endpoint that was only named has no setting of its own."""
+    """An endpoint with only a name inherits every setting."""
     endpoint = Endpoint("rates")
 
     assert {"INHERIT"} == {
@@ -141,7 +141,7 @@ def test_durations_may_be_timedeltas(kind: Any) -> None:
 
 
 def test_credentials_of_either_kind() -> None:
-    """A service may have credentials, or what an authorisation server granted."""
+    """A service accepts a fixed credential, and tokens that OAuth granted."""
     granted = OAuthCredentials(access_token=Secret("t"))
 
     for credentials in (Credentials.bearer("t"), granted):
@@ -271,7 +271,7 @@ def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
 
 
 def test_the_memory_of_keys_is_stated() -> None:
-    """A service that takes keys says for how long they are remembered: there is no default."""
+    """A service that honours keys must state for how long; there is no default."""
     with pytest.raises(ConfigurationError) as caught:
         Service("vat", idempotency_header="Idempotency-Key")
 
@@ -308,7 +308,7 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """Nobody waits unless it is said, and then as long as the deadline allows."""
+    """By default nobody waits; with a queue, up to the deadline."""
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)
@@ -316,7 +316,7 @@ def test_a_bulkhead_may_have_no_queue() -> None:
 
 
 def test_everything_may_be_switched_off() -> None:
-    """None switches a protection off, of a service and of an endpoint."""
+    """None switches off a protection of a service or an endpoint."""
     off: dict[str, Any] = {"retry": None, "circuit": None, "hedge": None, "fallback": None}
 
     for kind in (Service, Endpoint):
@@ -353,7 +353,7 @@ def test_everything_may_be_switched_off() -> None:
     ],
 )
 def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None:
-    """A path fits part by part; a part in braces is any one part, and the query is none."""
+    """Paths are matched by segment; a segment in braces matches any, and the query is ignored."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)
     )
@@ -362,14 +362,14 @@ def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None
 
 
 def test_a_service_without_a_base_url_has_paths() -> None:
-    """Where there is no base URL, a whole URL's path is the path."""
+    """Without a base URL, the path of the full URL is matched."""
     service = Service("vat", endpoints=Endpoint("rates", path="/rates"))
 
     assert service.endpoint(None, Request.get("https://vat.example/rates")) is not None
 
 
 def test_the_first_that_fits() -> None:
-    """Methods tell endpoints apart, and the first that fits is taken."""
+    """Endpoints may differ by method, and the first that matches is used."""
     read = Endpoint("read", "GET", "/rates")
     any_ = Endpoint("any", path="/rates")
     service = Service("vat", endpoints=[read, any_])
@@ -418,7 +418,7 @@ COPIERS: list[Callable[[Any], Any]] = [
 
 @pytest.mark.parametrize("copied", COPIERS, ids=["copy", "deepcopy", "pickle"])
 def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> None:
-    """A service, its endpoints and what they inherit are the same after a copy or a pickle."""
+    """A copied or unpickled service has the same endpoints and inherited settings."""
     service = Service(
         "vat", base_url="https://vat.example", timeout=7, endpoints=Endpoint("rates", timeout=3)
     )

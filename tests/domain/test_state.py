@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.resilience.admission import Admission, Gates, GiveBack
+from moorage.domain.idempotency.claims import Record
+from moorage.domain.resilience.admission import Admission, Gates, GiveBack, Pause, Resume
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP, State, misread, steady, unchanged
@@ -35,7 +36,7 @@ class Clock:
 
 @given(times, times)
 def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
-    """The time to go by is the clock's, or stands still; it moves states only after big steps."""
+    """The time never goes back; states are moved only after large steps of the clock."""
     time, back = steady(seen, now)
     if now >= seen:
         assert (now, 0) == (time, back)
@@ -47,7 +48,7 @@ def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
 
 @given(st.lists(st.none() | times, min_size=1, max_size=4), times)
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
-    """States that nobody changes are the very same ones, but hear of the time now and then."""
+    """Unchanged states stay identical, except for an occasional update of their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
     after = unchanged([Clock()] * len(states), states, now)
     for old, new in zip(states, after, strict=True):
@@ -59,7 +60,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 
 
 def test_two_seconds_are_still_a_little() -> None:
-    """Up to two seconds either way a state stays as it is, whatever becomes of the others."""
+    """A state within two seconds of the clock stays unchanged, whatever happens to others."""
     rules = [Clock()] * 3
     for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
@@ -88,7 +89,7 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
 
 
 def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
-    """Where every rule can read its state, or nothing is stored, the command itself is wrong."""
+    """If all states are readable, an error of the command is raised unchanged."""
     error = ValueError()
     assert error is misread(error, ("a",), [Picky()], ((NOON, DAY, 1),), NOON)
     assert error is misread(error, ("a",), (), (None,), NOON)
@@ -122,7 +123,7 @@ LIMIT: Final = RateLimitConfig.per_second(5).rule
 def test_admission_names_the_state_it_cannot_read(
     circuit: CircuitRule | None, limits: tuple[Any, ...]
 ) -> None:
-    """Whatever an admission asks, a state of another layout is refused as one state."""
+    """For any admission, a single state of another layout is reported as such."""
     names = [f"limit {number}" for number in range(len(limits))]
     gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
     question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))
@@ -132,3 +133,23 @@ def test_admission_names_the_state_it_cannot_read(
         with pytest.raises(StateUnavailable, match="another layout") as caught:
             question.apply(tuple(states), NOON)
         assert key == caught.value.key
+
+
+LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Pause(LIMITS, SECOND),
+        Resume(LIMITS),
+        Record("a", 1, "b", "answer", fingerprint=b"", ttl=HOUR),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_command_names_the_state_it_cannot_read(command: Any) -> None:
+    """A pause, its end and a permanent record name the key of a state of another layout."""
+    states = (None, (NOON, DAY, 0, "of another layout"))
+    with pytest.raises(StateUnavailable, match="another layout") as caught:
+        command.apply(states, NOON)
+    assert "b" == caught.value.key

@@ -28,7 +28,7 @@ def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: flo
 
 
 def test_a_timedelta_is_seconds() -> None:
-    """A timedelta may be given wherever seconds may."""
+    """A timedelta is accepted in place of seconds."""
     assert Timeouts(read=1.5, total=3) == Timeouts(
         read=timedelta(milliseconds=1500), total=timedelta(seconds=3)
     )

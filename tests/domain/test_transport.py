@@ -164,7 +164,7 @@ def test_equal_tls_settings_hash_alike() -> None:
 def test_a_url_is_taken_apart(
     url: str, where: str, username: str | None, password: Secret | None
 ) -> None:
-    """Where it leads is kept apart from who asks."""
+    """The address of a URL is separated from its credentials."""
     proxy = as_proxy(url)
 
     assert proxy is not None

@@ -68,7 +68,7 @@ class Unread(bytes):
 def test_of_a_long_answer_only_the_ends_are_looked_at(
     first: bytes, last: bytes, stored: bool
 ) -> None:
-    """A long success is not parsed to find out whether it is JSON; its ends tell enough."""
+    """Only the ends of a long success are checked for JSON; it is not parsed."""
     body = Unread(first + b"x" * 65_536 + last)
 
     assert stored == keeps_promise(Request.post("/orders"), Response(200, JSON, body))
@@ -118,11 +118,11 @@ def test_an_interim_answer_is_no_success(status: int) -> None:
     ],
 )
 def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
-    """After what changes something, only a redirect that keeps the method says it was not done."""
+    """After a request with an effect, only a redirect that keeps the method proves no effect."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 
 
 def test_a_redirected_read_is_refused() -> None:
-    """A question that is redirected was not answered, whatever the redirect."""
+    """A redirected read counts as unanswered, for every kind of redirect."""
     assert VendorRejected is type(classify(Response(302)))
     assert classify(Response(304)) is None

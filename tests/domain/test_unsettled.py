@@ -41,7 +41,7 @@ SPAN, LISTED = 1_000_000, 5_000_000
 def test_nothing_found_proves_something_after_the_time_to_be_listed(
     searched: int | None, *, absent: bool
 ) -> None:
-    """Only a look-up that began when the vendor had to list it tells that it is not there."""
+    """A missing payment is proven only by a look-up after the vendor's listing time."""
     assert absent is is_absent(searched, LISTED)
 
 
@@ -53,7 +53,7 @@ class Effects:
         self._store = MemoryStorage(self.clock)
 
     def register(self) -> None:
-        """Register the effect."""
+        """Register an effect whose outcome is not known yet."""
         self.execute(Register(*ABOUT, fingerprint=b"x", what=(), span=SPAN, memory=10**12))
 
     def attend(self) -> Reserved:

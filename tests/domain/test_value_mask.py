@@ -1,4 +1,4 @@
-"""A known secret is masked however somebody else spells it."""
+"""A known secret is masked in every encoding."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
 
 
 def test_short_secrets() -> None:
-    """Up to three characters are left alone; up to seven are masked as words of their own."""
+    """Up to three characters are not masked; up to seven only as whole words."""
     mask = value_mask([b"abc", b"kite7"])
 
     assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
@@ -167,7 +167,7 @@ class Pair(NamedTuple):
 
 
 def test_values_keep_their_kind() -> None:
-    """Texts are masked in containers of every kind, which stay what they were; the rest stays."""
+    """Texts are masked in every kind of container; other values stay."""
     mask = value_mask([PLAIN.encode()])
     options = [Pair(PLAIN, {PLAIN: 1}), (PLAIN.encode(), 1.5), {PLAIN}, frozenset({PLAIN}), None]
 

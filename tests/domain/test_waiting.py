@@ -1,11 +1,12 @@
-"""A queue of waiting callers: whoever leaves frees a slot for the next, and no caller is late."""
+"""A queue of waiting callers: a leaver frees its slot for the next, and no caller is late."""
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.resilience.waiting import SHORT, Line
+from tests.support.examples import examples
 
 SLOT = 10 * SHORT
 
@@ -30,7 +31,7 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
     return line
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(acts)
 def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
     """Each caller goes by its promised time, awake, in a slot of its own."""

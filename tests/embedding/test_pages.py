@@ -1,4 +1,4 @@
-"""What the pages on embedding show of credentials."""
+"""Credentials on the pages about embedding."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ KEPT = re.compile(r"""["']secret://|(?:moorage\.)?Secret\(|os\.environ""")
 
 
 @pytest.mark.parametrize("page, check", [("django.md", "W009"), ("flask.md", "secret-in-settings")])
-def test_a_page_shows_no_credential_as_it_is(page: str, check: str) -> None:
-    """Each credential is a reference or wrapped, and the page names the check that finds others."""
+def test_pages_show_no_plain_credential(page: str, check: str) -> None:
+    """Each credential is a reference or wrapped, and the page names the check for others."""
     text = (PAGES / page).read_text("utf-8")
     options = GIVEN.findall(text)
 

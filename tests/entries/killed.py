@@ -1,4 +1,4 @@
-"""A worker that is killed: takes calls from an outbox, and writes down each before it is settled.
+"""A worker that is killed: it takes calls from an outbox and logs each before it is settled.
 
 Run with the store's URL, the prefix of its tables, and the file to append to.
 """
@@ -38,9 +38,10 @@ def hub(path: Path) -> Hub:
 
 
 def main(url: str, prefix: str, path: str) -> None:
-    """Deliver until somebody kills this."""
+    """Deliver until killed, or until the test's own process has ended."""
     outbox, shop = Outbox(open_outbox(url, prefix=prefix)), hub(Path(path))
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:
         outbox.deliver(shop, limit=1_000)
 
 

@@ -1,4 +1,4 @@
-"""A shop that takes payments by Stripe's sandbox, on either face, by a clock of its own."""
+"""A shop that takes payments at Stripe's sandbox, synchronous or asynchronous, on its own clock."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Shop:
         cipher: seals what is written down.
         subject: says whose data a webhook holds.
         of: the tenant whose the account is, if it is one's alone.
+        audit: the audit trail of the hub.
         settings: of the account, over the usual ones.
     """
 
@@ -54,6 +55,7 @@ class Shop:
         cipher: Any = None,
         subject: Callable[[Any], str | None] | None = None,
         of: str | None = None,
+        audit: Any = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -82,6 +84,7 @@ class Shop:
                 toml,
                 http=AsyncSandboxHttpClient(self.stripe),
                 log=AsyncMemoryIntegrationLogger(self.log),
+                audit=audit,
                 state=AsyncMemoryStorage(self.state),
                 **common,
             )
@@ -93,6 +96,7 @@ class Shop:
                 toml,
                 http=SandboxHttpClient(self.stripe),
                 log=self.log,
+                audit=audit,
                 state=self.state,
                 **common,
             )
@@ -154,7 +158,7 @@ class Shop:
         return self.clock.utc() + timedelta(seconds=seconds)
 
     def paid(self, reference: str = "INV-1") -> Notice:
-        """The last webhook about a payment that somebody makes."""
+        """The last webhook about a new payment."""
         charge = Charge(Money("149.90", "EUR"), "tok_visa", reference=reference)
         self.do(self.hub.payments().charge, charge, idempotency_key=f"{reference}/paid")
         return self.stripe.sent[-1]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Counting(SqliteOutbox):
-    """Counts the transactions that change something, and tells what was claimed."""
+    """Counts the writing transactions, and records the claims."""
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, create=True, **options)
@@ -151,7 +151,7 @@ def test_calls_of_a_batch_are_settled_separately(hub: Hub, vendor: Vendor, store
 
 
 def test_a_worker_that_stops_gives_the_rest_back(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Told to stop, a worker ends the call that it has begun, and others have the rest at once."""
+    """A stopped worker finishes its current call, and returns the other entries at once."""
     stop = Event()
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(10))
@@ -184,7 +184,7 @@ def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: Counting) -
 
 
 def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """A worker whose leases are over looks before it begins, and leaves what others have."""
+    """A worker whose leases have expired checks first, and skips entries of others."""
     clock = VirtualClock()
     outbox = Outbox(store, clock=clock, lease=1.5)
     names = put(outbox, *range(7))
@@ -201,7 +201,7 @@ def test_a_batch_that_stood_still(hub: Hub, vendor: Vendor, store: Counting) -> 
 
 
 def test_an_entry_that_kills_workers(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """An entry whose workers died as often as it may be tried is given up, without a call."""
+    """An entry whose workers all died is given up after the maximum of tries, without a call."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put(outbox, 1)
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_an_entry_that_kills_workers(hub: Hub, vendor: Vendor, store: Counting) 
 
 
 def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: Counting) -> None:
-    """A result that cannot be written is told as the store's failure."""
+    """If a result cannot be written, the store's error is raised."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1)
     claim = store.claim
@@ -256,7 +256,7 @@ def test_awaited(tmp_path: Path) -> None:
 
 
 def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """Calls of one order are made one after another, whatever the size of batches is."""
+    """Calls of one order are made one after another, for any size of batches."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, *range(4), order="INV-1")
     put(outbox, *range(10, 14), order="INV-2")
@@ -297,7 +297,7 @@ def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: Counting) 
 
 
 def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """A call is called off by the key that it was put under, while nobody has begun it."""
+    """A call can be cancelled by its key until it has begun."""
     outbox = Outbox(store, clock=VirtualClock())
     put(outbox, 1, key="a")
     put(outbox, 2, key="b", tenant="acme")
@@ -319,7 +319,7 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
     pages = iter([seen])
 
     class Late(Losing):
-        """A store that tells at first how things were."""
+        """A store whose first answer is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
             page = store.find(query)
@@ -333,7 +333,7 @@ def test_cancelling_a_call_that_just_began(store: Counting) -> None:
 
 
 def test_a_lease_in_a_file_outlasts_transactions(hub: Hub, vendor: Vendor, store: Counting) -> None:
-    """In a file, where a handler's transaction keeps renewals out, an entry is taken for longer."""
+    """In a file, where a handler's transaction blocks renewals, entries have longer leases."""
     outbox = Outbox(store)
     (name,) = put(outbox, 1)
     left: list[float] = []

@@ -1,4 +1,4 @@
-"""The store's clock decides what is due and whose lease is over, whatever callers' clocks say."""
+"""The store's clock alone decides due times and leases."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> Non
 
 @SKEWS
 def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
-    """A delay is measured by the store's clock, whatever the caller's clock shows."""
+    """A delay is measured by the store's clock, regardless of the caller's."""
     entry = _put(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
     assert shop.after(300) == entry.due
@@ -116,7 +116,7 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
-    """A webhook being handled stays with its worker, whatever another worker's clock shows."""
+    """A webhook in progress stays with its worker, regardless of another worker's clock."""
     other, handled = _elsewhere(shop, skew), list[str]()
 
     @other.inbox.on("payments")  # type: ignore[untyped-decorator]
@@ -129,7 +129,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
         assert 0 == len(other.do(other.inbox.handle))
         handled.append("ended")
 
-    shop.do(shop.inbox.receive, "stripe", **shop.paid().given())
+    shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     shop.do(shop.inbox.handle, limit=1)
     assert ["begun", "ended"] == handled
 
@@ -148,7 +148,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _die(worker: Shop) -> None:
-    """Take what is due, and be killed."""
+    """Take the due entries, and die."""
 
     def killed(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -174,7 +174,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
-    """A worker waits as long as the vendor asked, whatever its own clock shows."""
+    """A worker waits as long as the vendor asked, regardless of its own clock."""
     _put(shop)
     worker = _elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
@@ -240,7 +240,7 @@ def test_a_quota_is_waited_for(shop: Shop) -> None:
 
 
 def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
-    """A host whose vendor means days says so in its policy, and sees the entry meanwhile."""
+    """A policy can allow pauses of days, and the entry stays visible."""
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put(shop)
@@ -273,8 +273,8 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
 
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:
-    """An inbox shows what was given up as an outbox does."""
-    entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().given())
+    """An inbox lists entries that were given up, like an outbox."""
+    entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     assert () == shop.do(shop.inbox.stuck).items
     stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
     shop.received.swap(_changed(stored, EntryState.DEAD, None), stored.fence)

@@ -1,4 +1,4 @@
-"""A call that ended in doubt is settled as soon as anybody knows its outcome."""
+"""A call with an unknown outcome is settled as soon as its outcome is known."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ STORES: dict[str, tuple[Any, Any, Any, Any]] = {
 
 
 def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
-    """Once the vendor has told what became of a payment, its entry is done without a second one."""
+    """When the vendor reports a payment's outcome, its entry is settled without a second one."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(till: Till) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """A kind of store, where its entries and its state are, and what else it is opened with."""
+    """A kind of store, with the place of its entries and state, and further options."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -226,7 +226,7 @@ def test_stored_refusal_ends_the_entry(till: Till) -> None:
 
 
 def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
-    """Nothing is sent for it, and what nobody knows is asked for once."""
+    """Nothing is sent for the payment, and its outcome is looked up once."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -246,7 +246,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(till: Till) -> None:
 
 
 def test_a_round_settles_no_more_than_it_may(till: Till, stopped: Event) -> None:
-    """Its limit, its stop and its ids hold for entries in doubt as well."""
+    """The limit, the stop and the ids of a round apply to entries with unknown outcome too."""
 
     async def body() -> None:
         charges = [attrs.evolve(ORDER, reference=f"INV-{number}") for number in range(2)]
@@ -270,7 +270,7 @@ def stopped() -> Event:
 
 
 def test_every_entry_in_doubt_has_its_turn(till: Till) -> None:
-    """A worker goes on to the next page although what is dead fills the first."""
+    """A worker reaches the next page even if dead entries fill the first."""
 
     async def body() -> None:
         entry = await till.doubted()
@@ -354,7 +354,7 @@ CASES: list[tuple[Callable[[], Any], tuple[str, int]]] = [
 def test_late_worker_that_knows_the_outcome_ends_the_doubt(
     tmp_path: Path, makes: Callable[[], Any], expected: tuple[str, int], *, batch: bool
 ) -> None:
-    """Another worker could only doubt what this one was still doing; a sure result counts."""
+    """A certain result of the first worker replaces the unknown one of the second."""
     store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
     till = Till(awaited=False, outbox=store)
     till.outbox.put("payments", "charge", ORDER)

@@ -41,7 +41,7 @@ __all__ = ["shop"]
 
 
 class Handling:
-    """A handler that fails as often as it is told to."""
+    """A handler that fails a given number of times."""
 
     def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
         self.fails = fails
@@ -64,11 +64,11 @@ def reference(event: PaymentEvent) -> str:
 
 
 def _receive(shop: Shop, notice: Notice) -> Any:
-    return shop.do(shop.inbox.receive, "stripe", **notice.given())
+    return shop.do(shop.inbox.receive, "stripe", **notice.arguments())
 
 
 def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
-    """It waits in the store until a handler of its kind has had its events."""
+    """A webhook is stored until a handler of its kind has succeeded."""
     seen: list[Any] = []
     shop.inbox.on("payments")(lambda event, entry: seen.append((event, entry.id)))
     entry = _receive(shop, shop.paid())
@@ -102,7 +102,7 @@ def test_a_kind_must_be_one(shop: Shop) -> None:
 
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
-    """A worker that forgot to import its handlers does not lose what came."""
+    """A worker without handlers leaves webhooks stored."""
     _receive(shop, shop.paid())
     with pytest.raises(ConfigurationError, match="no handlers") as caught:
         shop.do(shop.inbox.handle)
@@ -117,7 +117,7 @@ def test_unknown_types_are_accepted(shop: Shop) -> None:
     """A verified webhook of an unknown type is stored, and done without a handler."""
     Handling(shop)
     shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
-    options = shop.stripe.sent[-1].given()
+    options = shop.stripe.sent[-1].arguments()
     assert 200 == shop.do(shop.inbox.answer, "stripe", **options).status
     (entry,) = shop.do(shop.inbox.find, EntryQuery()).items
     assert ("planet.discovered", None) == (entry.operation, entry.lane)
@@ -146,7 +146,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
-    """A thing whose name is longer than a store takes has a lane of its own nevertheless."""
+    """A name longer than the store allows still has its own lane."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
@@ -174,14 +174,14 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     assert first == _receive(shop, notice)
     shop.do(shop.inbox.handle)
     assert EntryState.DONE is _receive(shop, notice).state
-    assert 200 == shop.do(shop.inbox.answer, "stripe", **notice.given()).status
+    assert 200 == shop.do(shop.inbox.answer, "stripe", **notice.arguments()).status
     assert 0 == len(shop.do(shop.inbox.handle))
     assert ["INV-1"] == handling.seen
 
 
 def test_tenants_are_apart(shop: Shop) -> None:
     """The same delivery to another tenant is another."""
-    options = shop.paid().given()
+    options = shop.paid().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)
     second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **options)
     assert first.id != second.id
@@ -193,7 +193,7 @@ def test_tenants_are_apart(shop: Shop) -> None:
 def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) -> None:
     """A webhook to one tenant's account is that tenant's, and refused for others."""
     shop = Shop(awaited=awaited, of="acme")
-    options = Shop().paid().given()
+    options = Shop().paid().arguments()
     assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
     with pytest.raises(ConfigurationError, match="not open to another"):
         shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **options)
@@ -201,7 +201,7 @@ def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) ->
 
 def test_a_forgery_changes_nothing(shop: Shop) -> None:
     """A forged webhook is refused and not stored."""
-    options = {**shop.paid().given(), "body": b"{}"}
+    options = {**shop.paid().arguments(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
         shop.do(shop.inbox.receive, "stripe", **options)
     assert 401 == shop.do(shop.inbox.answer, "stripe", **options).status
@@ -210,14 +210,14 @@ def test_a_forgery_changes_nothing(shop: Shop) -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_without_a_secret_nothing_is_believed(*, awaited: bool) -> None:
-    """An account without a secret refuses webhooks, and answers that the fault is ours."""
+    """An account without a secret refuses webhooks with a server error."""
     notice = Shop().paid()
     shop = Shop(awaited=awaited, webhook_secrets=[])
     with pytest.raises(ConfigurationError):
         _receive(shop, notice)
-    assert 500 == shop.do(shop.inbox.answer, "stripe", **notice.given()).status
+    assert 500 == shop.do(shop.inbox.answer, "stripe", **notice.arguments()).status
     with pytest.raises(ConfigurationError, match="No account is named 'nobody'"):
-        shop.do(shop.inbox.receive, "nobody", **notice.given())
+        shop.do(shop.inbox.receive, "nobody", **notice.arguments())
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
 
 
@@ -415,7 +415,7 @@ def test_subject_of_a_webhook(*, awaited: bool) -> None:
 def test_invalid_subject_is_ignored(whose: Any) -> None:
     """A subject that cannot be stored is left out, and the webhook is stored."""
     shop = Shop(subject=lambda _: whose)
-    assert 200 == shop.inbox.answer("stripe", **shop.paid().given()).status
+    assert 200 == shop.inbox.answer("stripe", **shop.paid().arguments()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
     assert None is entry.subject
     assert None is not entry.lane
@@ -465,7 +465,7 @@ def test_full_store_answers_503(shop: Shop) -> None:
     """A webhook that cannot be stored is answered so that the vendor repeats it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
     _receive(shop, shop.paid())
-    options = shop.paid("INV-2").given()
+    options = shop.paid("INV-2").arguments()
     assert 503 == shop.do(shop.inbox.answer, "stripe", **options).status
 
 
@@ -486,7 +486,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 def test_stores_have_a_mode(shop: Shop) -> None:
     """A store of the other mode, or none, is refused at once."""
     other: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
-    with pytest.raises(ConfigurationError, match="this face needs"):
+    with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other)
     none: Any = object()
     with pytest.raises(ConfigurationError, match="has no `add`"):
@@ -539,7 +539,7 @@ def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
 
 
 class Noting:
-    """A verifier that notes what it was given, and takes everything for genuine."""
+    """A verifier that accepts everything and records it."""
 
     accepted = ""
 
@@ -595,7 +595,7 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
     shop.hub.webhooks = lambda *_, **__: verifier
 
     (notice, *_) = adyen.settle()
-    reply = shop.do(shop.inbox.answer, "stripe", **notice.given())
+    reply = shop.do(shop.inbox.answer, "stripe", **notice.arguments())
     assert (200, b"[accepted]") == (reply.status, reply.body)
 
 

@@ -1,4 +1,4 @@
-"""Workers that are killed: no call is lost, and none but those they were at work on is repeated."""
+"""Killed workers: no call is lost, and only those in progress are repeated."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
-    """A transaction that is open when its process is killed leaves no call behind."""
+    """A transaction that is open when its process is killed leaves no call."""
     program = (
         "import os, sys, signal, sqlalchemy\n"
         "from moorage import Outbox, Request\n"

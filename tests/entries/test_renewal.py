@@ -19,6 +19,7 @@ from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.processing import EntryStore, Keeping
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
 from tests.support.hearts import Heart
@@ -35,7 +36,7 @@ VERBS = ("now", "add", "due", "swap", "find", "remove")
 
 
 class Shared:
-    """A store that several processes share, each with a heartbeat of its own."""
+    """A store shared by several processes, each with its own heartbeat."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -83,7 +84,7 @@ class Shared:
 
 
 class Process:
-    """A worker of one process, and what renews its entries."""
+    """A worker of one process, with the renewal of its entries."""
 
     def __init__(self, shared: Shared, lease: float | None) -> None:
         self.shared = shared
@@ -102,11 +103,12 @@ class Process:
             retry=RETRY,
             lease=lease,
             renewals=self.renewals,
+            tracing=HostTracing(),
             judge=lambda _: Fate.AGAIN,
         )
 
     def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
-        """Work on what is due; the ids of what this worker took."""
+        """Work on due entries; return the ids of the taken ones."""
 
         async def handled(entry: Entry) -> None:
             if handler is not None:
@@ -143,7 +145,7 @@ def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
-    """Its last renewal counts for one lease by the store's clock, and no longer."""
+    """After a worker's death, its last renewal lasts one lease by the store's clock."""
     shared = Shared()
     one, other = shared.process(), shared.process()
     shared.add("a")
@@ -241,7 +243,7 @@ def test_outage_loses_no_entry() -> None:
 
 
 def test_a_short_handler_makes_no_renewal() -> None:
-    """It takes its entry and writes its result, and nothing more."""
+    """A short handler only takes its entry and writes its result."""
     shared = Shared()
     one = shared.process()
     shared.add("a")
@@ -250,7 +252,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
-    """It is renewed when a sixth of it is over."""
+    """A lease is renewed after a sixth of it has passed."""
     shared = Shared()
     one = shared.process(lease=60.0)
     shared.add("a")
@@ -333,7 +335,7 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
 
 
 def test_inbox_and_outbox_have_short_leases() -> None:
-    """By default a webhook and a call are taken for as long as a claim of a key."""
+    """By default webhooks and calls have the lease of a key."""
     shop = Shop()
     shop.inbox = shop.inbox_over(shop.received, lease=None)
     shop.outbox = shop.outbox_over(shop.sent, lease=None)
@@ -343,7 +345,7 @@ def test_inbox_and_outbox_have_short_leases() -> None:
     def handle(_: Any, entry: Any) -> None:
         left.append(entry.due - shop.clock.utc())
 
-    shop.inbox.receive("stripe", **shop.paid().given())
+    shop.inbox.receive("stripe", **shop.paid().arguments())
     shop.inbox.handle()
     assert [_span(ENTRY_LEASE)] == left
 

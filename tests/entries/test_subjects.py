@@ -52,7 +52,7 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
     shop = Shop(awaited=request.param, subject=whose)
     for number, subject in enumerate((ADA, BOB), 1):
         notice = shop.paid(f"INV-{number}")
-        shop.do(shop.inbox.receive, "stripe", **notice.given())
+        shop.do(shop.inbox.receive, "stripe", **notice.arguments())
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=subject, tenant="acme")
     shop.do(shop.outbox.deliver, shop.hub)
     return shop
@@ -213,7 +213,7 @@ def test_credentials_of_a_tenant_go_with_it(
     tmp_path: Path,
     awaited: bool,
 ) -> None:
-    """Of a tenant it is told what it has credentials for; a subject has none."""
+    """A tenant's export lists its credentials; a subject has none."""
     options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
     stored = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):

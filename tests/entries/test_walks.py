@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.adapters.entries.memory import MemoryOutbox
@@ -24,7 +24,9 @@ from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.processing import EntryStore, Keeping
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
+from tests.support.examples import examples
 from tests.support.hearts import Heart
 from tests.support.modes import run_plain
 
@@ -39,11 +41,11 @@ _VERBS = ("add", "due", "swap", "find", "remove", "now")
 
 
 class KilledError(BaseException):
-    """A worker was killed."""
+    """A worker is killed."""
 
 
 class Walk:
-    """A store, workers that may be killed at any of its steps, and what they did.
+    """A store, workers that may be killed at any step, and a record of their work.
 
     Args:
         kind: what is kept.
@@ -69,6 +71,7 @@ class Walk:
             retry=RetryPolicy(max_attempts=TRIES, base_delay=5.0, jitter=Jitter.NONE),
             lease=LEASE,
             renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=Heart),
+            tracing=HostTracing(),
             judge=lambda _: Fate.AGAIN,
         )
 
@@ -117,7 +120,7 @@ class Walk:
             self.lanes[lane].append(entry.id)
 
     def work(self, steps: int, *, fails: bool) -> None:
-        """Work until there is nothing to do, or the worker is killed after so many steps."""
+        """Work until nothing is due, or the worker is killed after this number of steps."""
         self.steps = steps
 
         async def work(entry: Any) -> None:
@@ -163,7 +166,7 @@ MOVES = st.lists(
 
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(moves=MOVES)
 def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]

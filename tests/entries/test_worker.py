@@ -1,4 +1,4 @@
-"""A worker: what is due is done until it is told to stop."""
+"""A worker performs due work until it is stopped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def emptying(*rounds: str) -> Callable[[], str]:
 
 
 def test_it_goes_on_while_there_is_anything() -> None:
-    """It waits only when no step found anything, and tells what was done."""
+    """A worker waits only if no step found work, and reports its work."""
     stop, reports = Waits(), list[str]()
 
     work(
@@ -58,7 +58,7 @@ def test_it_goes_on_while_there_is_anything() -> None:
 
 
 def test_step_is_taken_at_times() -> None:
-    """It is taken at once and whenever its pause is over, and finds nothing in between."""
+    """A step runs at once and after each pause, and not in between."""
     times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
     step = at_times(emptying("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
     assert ["a", (), "b", ()] == [step() for _ in range(4)]
@@ -98,7 +98,7 @@ def test_stopping_needs_the_main_thread() -> None:
     asking = Thread(target=ask)
     asking.start()
     asking.join()
-    assert "only the main thread" in str(results[0])
+    assert "Only the main thread" in str(results[0])
 
 
 def test_it_waits_for_a_store() -> None:
@@ -148,7 +148,10 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
-        with pytest.raises(ConfigurationError, match="no Python") as caught, stopping():
+        with (
+            pytest.raises(ConfigurationError, match="not installed by Python") as caught,
+            stopping(),
+        ):
             raise AssertionError
     assert "stopping" == caught.value.path
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
@@ -167,7 +170,7 @@ def test_stop_is_an_event() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
 def test_signals_at_any_time() -> None:
-    """A signal that comes at any time of a wait is heard, and holds up nobody."""
+    """A signal at any time of a wait is handled, and blocks nobody."""
     program = (
         "import random, signal\n"
         "from moorage.hub.worker import stopping\n"

@@ -1,4 +1,4 @@
-"""What is exported is what is sent, is in the format that it says, and holds no secret."""
+"""Exported collections match the vendors' requests, follow their format, and hold no secret."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ USED = re.compile(r"\{\{(\w+)\}\}")
 
 
 def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
-    """An account as a configuration has it."""
+    """Return an account at a sandbox, as in a configuration."""
     fixture = fixture_of(vendor, folder)
     fixture.close()
     return {"vendors": {vendor: fixture.options}}
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a value, names among them."""
+    """Return every text in a value, including names."""
     if isinstance(value, dict):
-        for name, one in value.items():
-            yield from (str(name), *texts(one))
+        for name, item in value.items():
+            yield from (str(name), *texts(item))
     elif isinstance(value, list):
-        for one in value:
-            yield from texts(one)
+        for item in value:
+            yield from texts(item)
     elif isinstance(value, str):
         yield value
 
 
 def check_collection(collection: dict[str, Any]) -> None:
-    """What the schema of Postman's collections asks, version 2.1.0."""
+    """Check the schema of Postman collections, version 2.1.0."""
     assert {"info", "item", "variable"} == collection.keys()
     assert collection["info"]["name"]
     assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
@@ -70,7 +70,7 @@ def check_collection(collection: dict[str, Any]) -> None:
 
 
 def check_description(document: dict[str, Any]) -> None:
-    """What OpenAPI 3.1 asks of a document."""
+    """Check the rules of OpenAPI 3.1."""
     assert "3.1.0" == document["openapi"]
     assert {"title", "version"} <= document["info"].keys()
     seen: list[str] = []
@@ -97,8 +97,8 @@ def check_description(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "vendor", [name for name in vendor_names() if name not in {"smtp", "local_files"}]
 )
-def test_each_vendor_is_told_of(vendor: str, tmp_path: Path) -> None:
-    """Both formats tell something of each vendor, and are what they say they are."""
+def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
+    """Both formats contain each vendor, and are valid."""
     description = described(read_configuration(at_sandbox(vendor, tmp_path)))
 
     assert description.sent
@@ -106,9 +106,18 @@ def test_each_vendor_is_told_of(vendor: str, tmp_path: Path) -> None:
     check_description(openapi(description))
 
 
-@pytest.fixture(scope="module", name="told")
-def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
-    """What a configuration that is full of secrets sends."""
+def test_vendor_without_http_is_named(tmp_path: Path) -> None:
+    """An account whose vendor sends nothing by HTTP is named beside an empty collection."""
+    description = described(read_configuration(at_sandbox("local_files", tmp_path)))
+
+    assert () == description.sent
+    assert {"local_files": "Its vendor does not speak HTTP."} == description.silent
+    check_collection(postman(description))
+
+
+@pytest.fixture(scope="module", name="exported")
+def _exported(tmp_path_factory: pytest.TempPathFactory) -> Description:
+    """Return the export of a configuration with many secrets."""
     folder = tmp_path_factory.mktemp("folder")
     settings = {"headers": {"X-Partner": f"{PLANTED}-header"}, "webhook_secrets": [PLANTED * 2]}
     fields = {
@@ -145,9 +154,9 @@ def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
     return described(read_configuration(fields))
 
 
-def test_no_secret_is_exported(told: Description) -> None:
-    """Whatever is secret in a configuration is in neither format, encoded or not."""
-    for document in (postman(told), openapi(told)):
+def test_no_secret_is_exported(exported: Description) -> None:
+    """No secret of a configuration is in either format, encoded or not."""
+    for document in (postman(exported), openapi(exported)):
         text = json.dumps(document)
         assert PLANTED not in text
         assert "5ec2e7" not in text
@@ -155,8 +164,8 @@ def test_no_secret_is_exported(told: Description) -> None:
         assert "cGxhbnRlZC1zZWNyZXQ" not in text
 
 
-def test_the_environment_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment puts into configurations is not in the accounts that try things out."""
+def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values from environment variables are not in the exported accounts."""
     configured = read_configuration({"vendors": {"resend": {}}})
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     monkeypatch.setenv("MOORAGE_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
@@ -166,33 +175,33 @@ def test_the_environment_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
 
 
-def test_what_is_no_secret_is_a_value(told: Description) -> None:
-    """Where an account is and what else is no secret stands in the variables."""
-    assert "+4930123456" == told.variables["texts_sender"]
-    assert "shop@example.com" == told.variables["mail_sender"]
-    assert "https://mail.proxy.example/resend" == told.variables["mail_url"]
-    assert "" == told.variables["mail_credentials"]
-    assert "" == told.variables["texts_account_sid"]
-    assert "" == told.variables["texts_x_partner"]
-    assert "https://vat.example/v1" == told.variables["vat_url"]
+def test_other_settings_are_values(exported: Description) -> None:
+    """Settings that are not secret are values of variables."""
+    assert "+4930123456" == exported.variables["texts_sender"]
+    assert "shop@example.com" == exported.variables["mail_sender"]
+    assert "https://mail.proxy.example/resend" == exported.variables["mail_url"]
+    assert "" == exported.variables["mail_credentials"]
+    assert "" == exported.variables["texts_account_sid"]
+    assert "" == exported.variables["texts_x_partner"]
+    assert "https://vat.example/v1" == exported.variables["vat_url"]
 
 
-def test_every_owner_is_told_of(told: Description) -> None:
-    """Accounts, those of tenants too, and services have a folder each; others say why not."""
-    collection = postman(told)
+def test_every_account_has_a_folder(exported: Description) -> None:
+    """Accounts and services have a folder each; those without one have a reason."""
+    collection = postman(exported)
     folders = {item["name"]: item["item"] for item in collection["item"]}
 
     assert {"texts", "mail", "money", "acme.vonage", "vat"} == folders.keys()
-    assert {"local_files": "Its vendor does not speak HTTP."} == told.silent
+    assert {"local_files": "Its vendor does not speak HTTP."} == exported.silent
     assert "local_files is not here" in collection["info"]["description"]
-    assert "local_files is not here" in openapi(told)["info"]["description"]
+    assert "local_files is not here" in openapi(exported)["info"]["description"]
     check_collection(collection)
-    check_description(openapi(told))
+    check_description(openapi(exported))
 
 
-def test_it_is_what_is_sent(told: Description) -> None:
-    """A verb's request has the vendor's own path and fields, and variables where secrets go."""
-    folders = {report["name"]: report["item"] for report in postman(told)["item"]}
+def test_exported_requests_match_the_vendors(exported: Description) -> None:
+    """An exported request has the vendor's path and fields, and variables for secrets."""
+    folders = {report["name"]: report["item"] for report in postman(exported)["item"]}
     request = next(text["request"] for text in folders["texts"] if text["name"].startswith("send:"))
     form = {part["key"]: part["value"] for part in request["body"]["urlencoded"]}
     headers = {item["key"]: item["value"] for item in request["header"]}
@@ -204,24 +213,24 @@ def test_it_is_what_is_sent(told: Description) -> None:
     assert "{{texts_x_partner}}" == headers["X-Partner"]
 
 
-def test_a_vendor_without_a_sandbox_account_is_named(
+def test_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be tried out is told not to be there, with what to do about it."""
+    """A vendor without a sandbox account is listed, with what to do about it."""
     install(tmp_path, monkeypatch, "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
 
     assert () == description.sent
-    assert "moorage.trades" in description.silent["pigeon"]
+    assert "moorage.sandbox_fixtures" in description.silent["pigeon"]
 
 
-def test_a_vendor_of_another_package_is_told_of(
+def test_vendor_of_another_package_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package that names an account at its sandbox has its vendor exported as ours are."""
+    """A vendor of another package with a sandbox account is exported like a built-in one."""
     points = (
         "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
-        "[moorage.trades]\npigeon = tests.contracts.pigeon:fixture\n"
+        "[moorage.sandbox_fixtures]\npigeon = tests.contracts.pigeon:fixture\n"
     )
     install(tmp_path, monkeypatch, points)
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
@@ -231,7 +240,7 @@ def test_a_vendor_of_another_package_is_told_of(
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str) -> None:
-    """Have a package installed that has these entry points."""
+    """Install a package with these entry points."""
     home = folder / "loft-1.0.dist-info"
     home.mkdir()
     (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
@@ -239,8 +248,8 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str) -> None:
     monkeypatch.syspath_prepend(str(folder))
 
 
-def test_services_say_how_they_are_asked() -> None:
-    """A service's endpoints and its way to say who asks are told, without what it says."""
+def test_services_have_endpoints_and_authentication() -> None:
+    """A service's endpoints and kind of authentication are exported, without its secret."""
     url = "https://api.example"
     ends = (Endpoint("rates", "GET", "/rates/{country}"), Endpoint("any"))
     services = [
@@ -249,6 +258,8 @@ def test_services_say_how_they_are_asked() -> None:
         Service("basic", url, credentials=Credentials.basic("me", PLANTED)),
         Service("header", url, credentials=Credentials.api_key(PLANTED)),
         Service("query", url, credentials=Credentials.api_key(PLANTED, query="key")),
+        Service("digest", url, credentials=Credentials.digest("erp", PLANTED)),
+        Service("ticket", url, credentials=Credentials.negotiate()),
         Service("later", url, needs_credentials=True),
         Service("functions"),
     ]
@@ -265,6 +276,8 @@ def test_services_say_how_they_are_asked() -> None:
         "basic": (("Authorization", "Basic {{basic_credentials}}"),),
         "header": (("X-API-Key", "{{header_credentials}}"),),
         "query": (("key", "{{query_credentials}}"),),
+        "digest": (),
+        "ticket": (),
         "later": (("Authorization", "Bearer {{later_credentials}}"),),
     } == request
     assert ["/rates/{country}", "/"] == [
@@ -287,8 +300,8 @@ def test_services_say_how_they_are_asked() -> None:
         ("/token/revoke", "/token/revoke"),
     ],
 )
-def test_a_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
-    """Where a service has a token in its URL or in an endpoint's path there is a variable."""
+def test_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
+    """A token in a service's URL or an endpoint's path is exported as a variable."""
     url = f"https://api.example{path}"
     endpoint = Endpoint("one", "GET", f"{path.rstrip('/')}/rates")
     services = (Service("it", url, endpoints=(endpoint,)),)
@@ -303,8 +316,8 @@ def test_a_token_in_a_path_is_not_exported(path: str, shown: str) -> None:
     check_description(openapi(description))
 
 
-def test_a_token_in_an_accounts_url_is_not_exported() -> None:
-    """An account that is reached through a proxy whose URL holds a token shows none of it."""
+def test_token_in_an_accounts_url_is_not_exported() -> None:
+    """A token in the URL of an account's proxy is not exported."""
     url = "https://proxy.example/kX9vQ2pL7wZ4mN8tR3/resend"
     fields = {"vendors": {"resend": {"credentials": "re_1", "base_url": url}}}
     description = described(read_configuration(fields))
@@ -335,12 +348,12 @@ def test_a_token_in_an_accounts_url_is_not_exported() -> None:
         ([{}, {"a": 1}], {"type": "object", "properties": {"a": {"type": "integer"}}}),
     ],
 )
-def test_shapes(values: list[Any], shape: dict[str, Any]) -> None:
-    """A schema allows what was seen, and nothing that was never seen."""
+def test_schemas_match_the_examples(values: list[Any], shape: dict[str, Any]) -> None:
+    """A schema allows the recorded values, and no others."""
     assert shape == shape_of(values)
 
 
-def test_a_buyer_is_asked_only_where_there_is_one(tmp_path: Path) -> None:
-    """An account whose vendor sends no buyer anywhere has nobody to come back."""
+def test_return_only_for_vendors_with_redirects(tmp_path: Path) -> None:
+    """Only vendors that redirect the buyer have a request for the buyer's return."""
     with pytest.raises(AssertionError, match="asks nothing of a buyer"):
         fixture_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at

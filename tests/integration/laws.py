@@ -1,4 +1,4 @@
-"""What is checked of a history afterwards."""
+"""Laws that the history of a test must fulfil."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ROUNDED: Final = 2_000
 
 
 def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
-    """How much more than `rate` gives there certainly was in some window.
+    """Return the burst above `rate` that some window certainly contained.
 
-    Each grant is known to be within two times. However they lie in there, the n-th of all grants
-    is no earlier than the n-th of the first times, and no later than the n-th of the second.
+    Each grant happened between two known times. Whatever its exact time, the n-th of all grants is
+    no earlier than the n-th of the first times and no later than the n-th of the second.
     """
     spans = list(grants)
     first, last = sorted(span[0] for span in spans), sorted(span[1] for span in spans)
@@ -29,7 +29,7 @@ def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
 
 
 def most_at_once(starts: Iterable[int], ends: Iterable[int]) -> int:
-    """How many were inside at the same time."""
+    """Return the largest number of calls that ran at the same time."""
     inside = most = 0
     for _, step in sorted([(at, 1) for at in starts] + [(at, -1) for at in ends]):
         inside += step

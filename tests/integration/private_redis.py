@@ -1,4 +1,4 @@
-"""A Redis that a test may kill."""
+"""A Redis server that a test may kill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from tests.integration.places import PATIENCE, until
+from tests.integration.store_locations import PATIENCE, until
 from tests.support.redis_servers import free_port
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PrivateRedis:
-    """A server of our own, which keeps its port when it is started again, and nothing else."""
+    """A private Redis server, which keeps its port when it restarts, but no data."""
 
     def __init__(self, program: str) -> None:
         self._program = program
@@ -24,7 +24,7 @@ class PrivateRedis:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it answers."""
         self._process = subprocess.Popen(
             [
                 self._program,
@@ -36,12 +36,12 @@ class PrivateRedis:
         until(self._answers, "a Redis that answers")
 
     def kill(self) -> None:
-        """Kill it, as `kill -9` does."""
+        """Kill the server, as `kill -9` does."""
         self._process.kill()
         self._process.wait(PATIENCE)
 
     def ask(self, *command: str) -> Any:
-        """Ask it something beside the store."""
+        """Send a command to the server on a connection of the test."""
         with redis.Redis(port=self.port) as client:
             return client.execute_command(*command)
 

@@ -1,4 +1,4 @@
-"""A stretch of network before a server, which can be cut, slow, or swallow what is sent."""
+"""A TCP proxy in front of a server: it can cut connections, delay, or withhold data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIECE: Final = 65_536
 
 
 class Proxy:
-    """Passes on what is sent to a server and back, until it is told otherwise.
+    """Forwards data between clients and a server until a fault is set.
 
     Attributes:
         address: where it listens.
@@ -41,25 +41,25 @@ class Proxy:
     # --- what it is told ---------------------------------------------------
 
     def cut(self) -> None:
-        """End all connections, and every new one at once."""
+        """Close all connections, and every new one at once."""
         self._is_cut = True
         for sock in list(self._held):
             _end(sock)
 
     def cut_after(self, answers: int) -> None:
-        """Pass so many more answers on, and cut everything in place of the next."""
+        """Forward this many more responses, then close everything instead of the next one."""
         self._left = answers
 
     def slow(self, seconds: float = 1.0) -> None:
-        """Be so late with every answer."""
+        """Delay every response by this time."""
         self._delay = seconds
 
     def swallow(self) -> None:
-        """Take everything, and let it arrive only when all is well again."""
+        """Withhold all data until the proxy is healed."""
         self._passing.clear()
 
     def heal(self) -> None:
-        """Pass on again."""
+        """Forward everything again."""
         self._is_cut, self._delay, self._left = False, 0.0, None
         self._passing.set()
 
@@ -94,7 +94,7 @@ class Proxy:
                     self._start(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
-        """Pass on what a client sends, and have what it is answered passed back."""
+        """Forward a client's data to the server, and the server's back."""
         server = socket.socket()
         self._held.add(server)
         spoken = [False]
@@ -128,6 +128,6 @@ class Proxy:
 
 
 def _end(sock: socket.socket) -> None:
-    """End a connection that a thread may be waiting for."""
+    """Close a connection that a thread may be waiting for."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage import RetryBudget, RetryPolicy, Service
-from tests.integration.crew import calls
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from tests.integration.crew import Crew
-    from tests.integration.places import Place
+    from tests.integration.store_locations import StoreLocation
+    from tests.integration.worker_pool import WorkerPool
 
 SECOND = 1_000_000_000
 
 
-def test_a_vendor_that_is_down_sees_little_more(crew: Crew, place: Place, name: str) -> None:
-    """All processes together make a share of retries and the floor of each period, no more."""
+def test_retry_budget_is_shared(pool: WorkerPool, location: StoreLocation, name: str) -> None:
+    """Retries of all processes together stay within the budget's share and its minimum."""
     ratio, floor, period = 0.2, 3, 2.0
     service = Service(
         name,
@@ -24,8 +24,8 @@ def test_a_vendor_that_is_down_sees_little_more(crew: Crew, place: Place, name: 
         retry=RetryPolicy(5, base_delay=0.001),
         retry_budget=RetryBudget(ratio=ratio, floor=floor, period=period),
     )
-    job = Job(scenario="call", services=(service,), state=place, threads=3, calls=5, fails=1)
-    history = calls(crew.work(*[job] * 6))
+    job = Job(scenario="call", services=(service,), state=location, threads=3, calls=5, fails=1)
+    history = calls(pool.work(*[job] * 6))
     attempts = sum(len(call["starts"]) for call in history)
     lasted = max(call["ended"] for call in history) - min(call["asked"] for call in history)
     periods = lasted // int(period * SECOND) + 2

@@ -14,13 +14,13 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from tests.integration.crew import calls
 from tests.integration.laws import most_at_once
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from tests.integration.crew import Crew
-    from tests.integration.places import Place
+    from tests.integration.store_locations import StoreLocation
+    from tests.integration.worker_pool import WorkerPool
 
 
 def _service(name: str, **rules: Any) -> Service:
@@ -40,17 +40,17 @@ def _fail(manager: ConnectorManager, name: str) -> None:
     "rules", [{"failures": 13}, {"failure_rate": 0.5, "minimum_calls": 13}], ids=" and ".join
 )
 def test_failures_of_all_processes_count_together(
-    crew: Crew, place: Place, name: str, rules: dict[str, Any]
+    pool: WorkerPool, location: StoreLocation, name: str, rules: dict[str, Any]
 ) -> None:
-    """Six processes of which none has seen enough failures open the circuit together."""
+    """Failures of six processes open the circuit together, though none saw enough alone."""
     service = _service(name, **rules)
-    job = Job(scenario="call", services=(service,), state=place, threads=2, fails=1)
-    with place.open() as store, ConnectorManager([service], state=store) as manager:
-        first = crew.work(*[job] * 6)
+    job = Job(scenario="call", services=(service,), state=location, threads=2, fails=1)
+    with location.open() as store, ConnectorManager([service], state=store) as manager:
+        first = pool.work(*[job] * 6)
         counted = manager.circuit_state(name)
         _fail(manager, name)
         opened = manager.circuit_state(name)
-        second = crew.work(*[job] * 6)
+        second = pool.work(*[job] * 6)
     assert ["VendorFailed"] * 12 == [call["outcome"] for call in calls(first)]
     assert (CircuitState.CLOSED, 12) == (counted.state, counted.failures)
     assert CircuitState.OPEN == opened.state
@@ -58,12 +58,12 @@ def test_failures_of_all_processes_count_together(
     assert not any(call["starts"] for call in calls(second))
 
 
-def test_a_quorum_is_of_processes(crew: Crew, place: Place, name: str) -> None:
-    """The failures of one process, however many, open nothing before enough others agree."""
+def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name: str) -> None:
+    """The failures of one process alone do not open a circuit with a quorum."""
     service = _service(name, failures=3, quorum=3)
-    job = Job(scenario="call", services=(service,), state=place, threads=2, calls=3, fails=1)
-    with place.open() as store, ConnectorManager([service], state=store) as manager:
-        alone = crew.work(job)
+    job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
+    with location.open() as store, ConnectorManager([service], state=store) as manager:
+        alone = pool.work(job)
         by_one = manager.circuit_state(name).state
         _fail(manager, name)
         by_two = manager.circuit_state(name).state
@@ -78,8 +78,10 @@ def test_a_quorum_is_of_processes(crew: Crew, place: Place, name: str) -> None:
     )
 
 
-def test_probes_are_counted_over_all_processes(crew: Crew, place: Place, name: str) -> None:
-    """However often the circuit opens again, no more probes run at once than it allows."""
+def test_probes_are_counted_over_all_processes(
+    pool: WorkerPool, location: StoreLocation, name: str
+) -> None:
+    """At most the allowed number of probes runs at once, over all processes."""
     service = _service(
         name,
         failures=1,
@@ -91,16 +93,16 @@ def test_probes_are_counted_over_all_processes(crew: Crew, place: Place, name: s
     job = Job(
         scenario="call",
         services=(service,),
-        state=place,
+        state=location,
         threads=2,
         calls=50,
         between=0.005,
         fails=2,
     )
-    with place.open() as store, ConnectorManager([service], state=store) as manager:
+    with location.open() as store, ConnectorManager([service], state=store) as manager:
         _fail(manager, name)
         jobs = [attrs.evolve(job, takes=0.02 * number) for number in range(1, 7)]
-        history = calls(crew.work(*jobs))
+        history = calls(pool.work(*jobs))
         openings = manager.circuit_state(name).openings
     probes = [call for call in history if call["starts"]]
     starts = [at for call in probes for at in call["starts"]]

@@ -1,4 +1,4 @@
-"""Writers of a SQLite file that are killed wherever they are."""
+"""Processes that are killed while they write to a SQLite file."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from moorage import ConnectorManager, RateLimitConfig, Service
-from tests.integration.places import Place
+from tests.integration.store_locations import StoreLocation
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.crew import Crew
+    from tests.integration.worker_pool import WorkerPool
 
 ROUNDS = 20 if os.environ.get("MOORAGE_LONG") else 1
 
 
-def test_what_was_answered_outlives_its_writers(crew: Crew, tmp_path: Path, name: str) -> None:
-    """After writers were killed the file is whole, and no key that was answered is asked again."""
-    place = Place("sqlite", str(tmp_path / "state.db"))
+def test_completed_keys_survive_killed_writers(pool: WorkerPool, tmp_path: Path, name: str) -> None:
+    """After writers are killed the file is intact, and completed keys are not executed again."""
+    location = StoreLocation("sqlite", str(tmp_path / "state.db"))
     service = Service(name, limits=RateLimitConfig.per_second(10_000), timeout=60)
     answered: dict[str, str] = {}
     for number in range(ROUNDS):
         job = Job(
-            scenario="claim", services=(service,), state=place, threads=2, key=f"key {number}"
+            scenario="claim", services=(service,), state=location, threads=2, key=f"key {number}"
         )
-        hands = crew.ready([job] * 3)
-        for hand in hands:
+        workers = pool.ready([job] * 3)
+        for hand in workers:
             hand.go()
-        for hand in hands:
+        for hand in workers:
             hand.wait_for("answered")
             time.sleep(random.uniform(0, 0.2))
             hand.kill()
             answered |= {result["key"]: result["value"] for result in hand.of("answered")}
-        with closing(sqlite3.connect(place.where)) as file:
+        with closing(sqlite3.connect(location.where)) as file:
             assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()
     assert len(answered) >= 3 * ROUNDS
-    with place.open() as store, ConnectorManager([service], state=store) as manager:
+    with location.open() as store, ConnectorManager([service], state=store) as manager:
         repeated = {
             key: manager.run(name, lambda: "again", idempotency_key=key) for key in answered
         }

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import RateLimitConfig, Service
-from tests.integration.crew import calls
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from tests.integration.crew import Crew
-    from tests.integration.places import Place
+    from tests.integration.store_locations import StoreLocation
+    from tests.integration.worker_pool import WorkerPool
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 
-def test_parent_and_children_go_on(crew: Crew, place: Place, name: str) -> None:
-    """Whoever is forked shares the bucket and the keys of its parent, and no connection."""
+def test_forked_children_share_state_not_connections(
+    pool: WorkerPool, location: StoreLocation, name: str
+) -> None:
+    """Forked children share limits and keys with their parent, but no connection."""
     tokens = 20
     service = Service(
         name,
@@ -29,8 +31,8 @@ def test_parent_and_children_go_on(crew: Crew, place: Place, name: str) -> None:
         max_limit_wait=0,
     )
     keyed = Service(f"keyed-{name}", timeout=60)
-    job = Job(scenario="fork", services=(service, keyed), state=place, calls=3, key="the key")
-    history = crew.work(job)
+    job = Job(scenario="fork", services=(service, keyed), state=location, calls=3, key="the key")
+    history = pool.work(job)
     assert [0] * 5 == [result["code"] for result in history if result["what"] == "child"]
     of_key = [call for call in calls(history) if "key" in call]
     others = [call["outcome"] for call in calls(history) if "key" not in call]

@@ -1,4 +1,4 @@
-"""One effect for all processes."""
+"""One effect per idempotency key for all processes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import pytest
 from moorage import RateLimitConfig, Service
 from moorage.testing import Behaviour
 from tests.integration.conftest import KINDS
-from tests.integration.crew import calls
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
     from moorage.testing.fakes.http_server import Received
-    from tests.integration.crew import Crew
+    from tests.integration.worker_pool import WorkerPool
 
 
 @pytest.mark.parametrize("kinds", [(kind,) for kind in KINDS] + [("redis", "sqlite")], ids="+".join)
-def test_of_all_that_race_for_a_key_one_acts(
-    crew: Crew,
+def test_racing_processes_act_once_per_key(
+    pool: WorkerPool,
     kinds: tuple[str, ...],
     name: str,
     vendor: VendorServer,
     request: pytest.FixtureRequest,
 ) -> None:
-    """However many processes repeat a key, the vendor hears of it once, and all get its answer.
+    """All processes that repeat a key get one response, and the vendor gets one request.
 
-    That holds also where keys live in a store of their own.
+    That holds also if keys are in a separate store.
     """
-    state, *claims = [request.getfixturevalue(f"{kind}_place") for kind in kinds]
+    state, *claims = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
     lock, effects = Lock(), []
 
     def act(received: Received) -> Behaviour:
@@ -52,7 +52,7 @@ def test_of_all_that_race_for_a_key_one_acts(
         path="/",
         key="the key",
     )
-    history = calls(crew.work(*[job] * 8))
+    history = calls(pool.work(*[job] * 8))
     assert [("good", "effect 1")] * 16 == [(call["outcome"], call["value"]) for call in history]
     assert 1 == len(effects)
     assert 15 == sum(call["replayed"] for call in history)

@@ -1,4 +1,4 @@
-"""One bucket for all processes."""
+"""One rate limit for all processes."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import pytest
 
 from moorage import RateLimitConfig, Service
 from moorage.testing import Behaviour
-from tests.integration.crew import calls
 from tests.integration.laws import SECOND, burst_of
-from tests.integration.places import now
+from tests.integration.store_locations import now
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
     from moorage.testing.fakes.http_server import Received
-    from tests.integration.crew import Crew, Told
-from tests.integration.places import Place
+    from tests.integration.worker_pool import Told, WorkerPool
+from tests.integration.store_locations import StoreLocation
 
 RATE, BURST = 100, 10
 
 
 @pytest.mark.parametrize("scenario", ["call", "call_awaited"])
-def test_no_window_has_more_than_the_bucket_gives(
-    crew: Crew, place: Place, name: str, scenario: str
+def test_no_window_exceeds_the_rate_limit(
+    pool: WorkerPool, location: StoreLocation, name: str, scenario: str
 ) -> None:
-    """Over every window, all processes are granted no more than burst + rate · t.
+    """In every window, all processes together get at most burst + rate · t grants.
 
-    Their watches differ by hours.
+    Their clocks differ by hours.
     """
     service = Service(
         name, limits=RateLimitConfig.per_second(RATE, burst=BURST), circuit=None, timeout=60
     )
     jobs = [
-        Job(scenario=scenario, services=(service,), state=place, threads=3, calls=4, hours=hours)
+        Job(scenario=scenario, services=(service,), state=location, threads=3, calls=4, hours=hours)
         for hours in (-1, 1, 0, -0.5, 0.5)
     ]
-    history = calls(crew.work(*jobs))
+    history = calls(pool.work(*jobs))
     assert ["good"] * 60 == [call["outcome"] for call in history]
     grants = [_grant(call) for call in history]
     assert BURST >= burst_of(grants, RATE)
@@ -51,16 +51,17 @@ def test_no_window_has_more_than_the_bucket_gives(
 
 
 def _grant(call: Told) -> tuple[int, int]:
-    """Between which times a call was granted, by the clock that all processes share.
+    """Return the earliest and the latest possible time of a grant.
 
-    The store read its clock while the question was under way, and the grant is so much later.
+    The store read its clock between the start and the end of the command, and the grant is that
+    much later.
     """
     request = next(trip for trip in call["trips"] if trip["what"] == "Admission")
     return request["began"] + request["wait"], request["ended"] + request["wait"]
 
 
-def test_contention_is_no_limit(crew: Crew, place: Place, name: str) -> None:
-    """However many ask at once, exactly as many are granted as there are tokens, and no fewer."""
+def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, name: str) -> None:
+    """Exactly as many concurrent calls are granted as there are tokens."""
     tokens = 96
     service = Service(
         name,
@@ -69,17 +70,17 @@ def test_contention_is_no_limit(crew: Crew, place: Place, name: str) -> None:
         retry=None,
         max_limit_wait=0,
     )
-    job = Job(scenario="call", services=(service,), state=place, threads=4, calls=6)
-    history = crew.work(*[job] * 6)
+    job = Job(scenario="call", services=(service,), state=location, threads=4, calls=6)
+    history = pool.work(*[job] * 6)
     outcomes = [call["outcome"] for call in calls(history)]
     assert (tokens, 48) == (outcomes.count("good"), outcomes.count("RateLimitExceeded"))
     assert [] == [result for result in history if result["what"] == "StorageLost"]
 
 
 def test_one_429_pauses_every_process(
-    crew: Crew, place: Place, name: str, vendor: VendorServer
+    pool: WorkerPool, location: StoreLocation, name: str, vendor: VendorServer
 ) -> None:
-    """After one process was told to stay away, nothing leaves any process before it is time."""
+    """After one process receives a 429, no process sends before the pause ends."""
     pause, lock = 1, Lock()
     arrivals: list[int] = []
 
@@ -99,8 +100,8 @@ def test_one_429_pauses_every_process(
         circuit=None,
         timeout=150,
     )
-    job = Job(scenario="call", services=(service,), state=place, threads=2, calls=6, path="/")
-    history = calls(crew.work(*[job] * 5))
+    job = Job(scenario="call", services=(service,), state=location, threads=2, calls=6, path="/")
+    history = calls(pool.work(*[job] * 5))
     assert ["good"] * 60 == [call["outcome"] for call in history]
     reports = [trip for call in history for trip in call["trips"] if trip["what"] == "Pause"]
     assert 1 == len(reports)
@@ -112,7 +113,7 @@ def test_one_429_pauses_every_process(
 
 
 def _last(call: Told) -> Told:
-    """The question after whose answer a call left, for the last time."""
+    """Return the last command before a call."""
     requests: list[Told] = [
         trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}
     ]

@@ -1,4 +1,4 @@
-"""A mistake in one process is no reason for another to hold its calls back."""
+"""A programming error in one process does not stop the calls of others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_closed_manager_leaves_the_shared_circuit_closed(tmp_path: Path) -> None:
-    """Calls after `close()` fail locally, and the circuit that others share stays closed."""
+    """Calls after `close()` fail locally, and the shared circuit stays closed."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
         managers = [

@@ -1,7 +1,7 @@
-"""Amazon's vendors against an emulator that somebody else wrote, over real HTTP.
+"""Amazon's vendors against moto, an independent emulator, over real HTTP.
 
-moto checks each signature with Amazon's own library, so it proves what our sandboxes cannot: that
-what we sign is what Amazon verifies.
+moto checks each signature with Amazon's own library, so it proves that Amazon accepts our
+signatures, which our sandboxes cannot.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from moorage import AuthenticationFailed, InvalidRequest, VendorRejected
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.sms import SmsMessage, SmsStatus
 from moorage.contracts.storage import StorageCapability
-from moorage.testing.sandbox_fixtures import SandboxFixture
 from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
+from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.vendors.storage.s3 import S3
-from tests.contracts.caller import given
+from tests.contracts.caller import resolved
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ SIZE = 12_000_000
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[MotoServer]:
-    """A server that nobody else uses."""
+    """A moto server that no other test uses."""
     with MotoServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def post() -> Iterator[MotoServer]:
-    """A server that has nothing but mail, since of files moto cannot always tell what it has."""
+def mail_server() -> Iterator[MotoServer]:
+    """A moto server for mail only, because moto confuses some requests of other services."""
     with MotoServer() as server:
         server.verify_sender("acme.example")
         yield server
@@ -52,14 +52,14 @@ def post() -> Iterator[MotoServer]:
 
 @pytest.fixture
 def bucket(moto: MotoServer, request: pytest.FixtureRequest) -> str:
-    """A bucket that nobody else uses."""
+    """A bucket that no other test uses."""
     name = f"b{sha256(request.node.nodeid.encode()).hexdigest()[:30]}"
     moto.add_bucket(name)
     return name
 
 
 def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dict[str, Any]:
-    """Amazon's vendors, all of them at this server."""
+    """A configuration of all of Amazon's vendors at this server."""
     who = {"region": REGION, "access_key_id": moto.key.id, "credentials": moto.key.secret} | changed
     return {
         "vendors": {
@@ -70,26 +70,26 @@ def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dic
     }
 
 
-def asked(
+def run_in_mode(
     configuration: dict[str, Any],
     awaited: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """What comes of something, with a hub of either mode."""
+    """Run a function with a hub of either mode, and return its result."""
 
     async def run() -> Any:
         hub: Any = moorage.aopen(configuration) if awaited else moorage.open(configuration)
         try:
             return await use(hub)
         finally:
-            await given(hub.close())
+            await resolved(hub.close())
 
     return asyncio.run(run())
 
 
 @IN_BOTH
-def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:
-    """SNS takes a message whatever letters are in it, with attributes, and once for its key."""
+def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
+    """SNS accepts any letters and attributes, and publishes once per key."""
     text = SmsMessage(
         to=TO,
         text="Grüße & 50 % = ½\n你好 +1",
@@ -97,15 +97,15 @@ def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:
     )
 
     async def use(hub: Any) -> list[Any]:
-        return [await given(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
+        return [await resolved(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
-    one, again = asked(configuration(moto), awaited, use)
+    one, again = run_in_mode(configuration(moto), awaited, use)
     assert SmsStatus.QUEUED is one.status
     assert one == again
 
 
-def test_a_text_is_refused(moto: MotoServer) -> None:
-    """What SNS finds wrong is an error of its own, with the code that SNS gave."""
+def test_sns_refusal(moto: MotoServer) -> None:
+    """A refusal by SNS raises the matching error, with the error code of SNS."""
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
         moorage.open(configuration(moto)) as hub,
@@ -117,8 +117,8 @@ def test_a_text_is_refused(moto: MotoServer) -> None:
 
 
 @IN_BOTH
-def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
-    """SES takes a message, with what it says in its letters, to everybody it is for."""
+def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
+    """SES sends a message with any letters to all its recipients."""
     mail = EmailMessage(
         to="ada@example.com",
         cc="bob@example.com",
@@ -129,10 +129,12 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
     )
 
     async def use(hub: Any) -> Any:
-        return await given(hub.email().send_transactional(mail, idempotency_key="k-1"))
+        return await resolved(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
-    receipt = asked(configuration(post), awaited, use)
-    stored = [entry for entry in post.kept("ses", "Message") if entry["subject"] == mail.subject]
+    receipt = run_in_mode(configuration(mail_server), awaited, use)
+    stored = [
+        entry for entry in mail_server.kept("ses", "Message") if entry["subject"] == mail.subject
+    ]
     assert [receipt.ref.id] == [entry["id"] for entry in stored]
     assert ["<p>Grüße &amp; mehr</p>"] == [entry["body"] for entry in stored]
     assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
@@ -140,19 +142,19 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
     ]
 
 
-def test_mail_is_refused(post: MotoServer) -> None:
-    """Mail from whom SES does not know is refused, with the name that SES gave."""
+def test_ses_refuses_an_unverified_sender(mail_server: MotoServer) -> None:
+    """Mail from an unverified sender is refused, with the error name from SES."""
     mail = EmailMessage(from_="shop@other.example", to="ada@example.com", subject="Hi", text="Hi")
-    with moorage.open(configuration(post)) as hub, pytest.raises(VendorRejected) as refused:
+    with moorage.open(configuration(mail_server)) as hub, pytest.raises(VendorRejected) as excinfo:
         hub.email().send_transactional(mail)
 
-    assert "MessageRejected" == refused.value.vendor_code
+    assert "MessageRejected" == excinfo.value.vendor_code
 
 
 @pytest.mark.parametrize("kind", ["sms", "email", "storage"])
 @pytest.mark.parametrize("changed", [{"credentials": "another secret"}, {"access_key_id": "AKID"}])
-def test_a_stranger_is_kept_out(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
-    """What is signed with another key is refused: what is taken was signed as Amazon does."""
+def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
+    """A request signed with a wrong key is refused, so accepted signatures are right."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
     hub = moorage.open(configuration(moto, **changed))
     asks: dict[str, Callable[[], object]] = {
@@ -165,38 +167,38 @@ def test_a_stranger_is_kept_out(moto: MotoServer, kind: str, changed: dict[str, 
 
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
-def test_s3_does_what_it_says(moto: MotoServer, bucket: str, capability: str) -> None:
-    """Each flag of S3 holds at an emulator of somebody else's, too."""
+def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
+    """Each declared capability of S3 holds at an independent emulator, too."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use(hub: Any) -> Any:
         vendor = ScenarioVendor(operations=hub.storage(), fixture=fixture, name="s3", able=True)
         return await BY_CAPABILITY["storage"][StorageCapability(capability)](vendor)
 
-    assert asked(configuration(moto, bucket), True, use)
+    assert run_in_mode(configuration(moto, bucket), True, use)
 
 
 @IN_BOTH
-def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:
-    """A large file goes in parts and comes back, odd names are listed, and all can be deleted."""
+def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
+    """Large files are uploaded in parts, odd names are listed, and all can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large = bytes(range(256)) * (SIZE // 256)
 
     async def use(hub: Any) -> dict[str, Any]:
         files = hub.storage()
         for name in names:
-            await given(files.upload(name, name.encode()))
-        await given(files.upload("large.bin", large))
-        pages = [await given(files.list("a/", limit=2))]
-        pages.append(await given(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
-        whole = await given(files.download("large.bin"))
-        back = sha256(await given(whole.read_all())).hexdigest()
-        gone = await given(files.delete_many([*names, "large.bin"]))
+            await resolved(files.upload(name, name.encode()))
+        await resolved(files.upload("large.bin", large))
+        pages = [await resolved(files.list("a/", limit=2))]
+        pages.append(await resolved(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
+        whole = await resolved(files.download("large.bin"))
+        back = sha256(await resolved(whole.read_all())).hexdigest()
+        gone = await resolved(files.delete_many([*names, "large.bin"]))
         return {
             "listed": [item.key for page in pages for item in page.objects],
             "back": back,
             "gone": [entry.ok for entry in gone],
-            "left": [await given(files.exists(name)) for name in names],
+            "left": [await resolved(files.exists(name)) for name in names],
         }
 
     assert {
@@ -204,11 +206,11 @@ def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:
         "back": sha256(large).hexdigest(),
         "gone": [True] * 5,
         "left": [False] * 4,
-    } == asked(configuration(moto, bucket), awaited, use)
+    } == run_in_mode(configuration(moto, bucket), awaited, use)
 
 
-def test_a_signed_url_is_followed(moto: MotoServer, bucket: str) -> None:
-    """Whoever has a URL that was signed gets the file."""
+def test_signed_url(moto: MotoServer, bucket: str) -> None:
+    """A signed URL downloads its file without credentials."""
     with moorage.open(configuration(moto, bucket)) as hub:
         hub.storage().upload("a b.txt", b"Hello.")
         where = urlsplit(hub.storage().signed_url("a b.txt", expires=60).url)

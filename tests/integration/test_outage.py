@@ -1,4 +1,4 @@
-"""A store that goes away and comes back, on a real network."""
+"""A store that fails and recovers, on a real network."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from tests.integration.crew import calls
-from tests.integration.places import PATIENCE, Place, Watched, now, trips, until
 from tests.integration.private_redis import PrivateRedis
 from tests.integration.proxy import Proxy
+from tests.integration.store_locations import (
+    PATIENCE,
+    RecordingStore,
+    StoreLocation,
+    now,
+    trips,
+    until,
+)
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 from tests.support.servers import redis_server
 
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from moorage.ports.state import StateStorage
-    from tests.integration.crew import Crew
+    from tests.integration.worker_pool import WorkerPool
 
 TIMEOUT = 0.5
 MOST_ANSWERS = 10
@@ -55,15 +62,17 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[PrivateRedis]:
-    """A Redis that may be killed."""
+    """A Redis server that may be killed."""
     with PrivateRedis(redis_server()) as server:
         yield server
 
 
 class Shop:
-    """Calls of a service, with and without keys, over a store that may go away."""
+    """Calls of a service, with and without keys, over a store that may fail."""
 
-    def __init__(self, place: Place, name: str, claims: StateStorage | None = None) -> None:
+    def __init__(
+        self, location: StoreLocation, name: str, claims: StateStorage | None = None
+    ) -> None:
         service = Service(
             name,
             limits=RateLimitConfig.per_second(100_000),
@@ -73,22 +82,25 @@ class Shop:
         )
         self._name = name
         self._heard: list[Event] = []
-        self.store = place.open()
+        self.store = location.open()
         self._trips: list[dict[str, Any]] = []
         self._numbers = count()
         self.effects: dict[str, list[str]] = {}
         self._manager = ConnectorManager(
-            [service], state=Watched(self.store), claims=claims, observers=[self._heard.append]
+            [service],
+            state=RecordingStore(self.store),
+            claims=claims,
+            observers=[self._heard.append],
         )
 
     def heard(self, kind: type[Event]) -> int:
-        """How often that was told."""
+        """The number of events of a kind."""
         return sum(isinstance(event, kind) for event in self._heard)
 
     def call(self, times: int = 20) -> list[dict[str, Any]]:
-        """Call without a key; what the store was asked meanwhile.
+        """Call without a key, and return the commands that the store got meanwhile.
 
-        Whatever the store does, each call is let through and answered.
+        Whatever the store does, each call is admitted and answered.
         """
         self._trips = []
         trips.set(self._trips)
@@ -106,7 +118,7 @@ class Shop:
         return self._trips
 
     def pay(self, key: str, **options: Any) -> str:
-        """Call with a key; the effect is its own answer."""
+        """Call with a key; the response is the number of the effect."""
 
         def function() -> str:
             effects = self.effects.setdefault(key, [])
@@ -116,7 +128,7 @@ class Shop:
         return self._manager.run(self._name, function, idempotency_key=key, **options)
 
     def recover(self) -> None:
-        """Call until the store is there again."""
+        """Call until the store is available again."""
         before = self.heard(StorageRecovered)
 
         def recovered() -> bool:
@@ -129,7 +141,7 @@ class Shop:
 def _survives(
     shop: Shop, away: Callable[[], None], back: Callable[[], None], *, keeps: bool
 ) -> None:
-    """What holds whatever way a store goes and comes back; `keeps` if it forgets nothing."""
+    """Check the behaviour during any outage; `keeps` means that the store keeps its data."""
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
@@ -156,34 +168,34 @@ def _survives(
         assert all(len(effects) == 1 for effects in shop.effects.values())
 
 
-def _through(proxy: Proxy, place: Place) -> Place:
-    """The same store at the other end of a proxy."""
-    user, at, _ = urlsplit(place.where).netloc.rpartition("@")
-    there = urlsplit(place.where)._replace(netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}")
-    return attrs.evolve(place, where=there.geturl(), timeout=TIMEOUT)
+def _through(proxy: Proxy, location: StoreLocation) -> StoreLocation:
+    """Return the location of the same store behind a proxy."""
+    user, at, _ = urlsplit(location.where).netloc.rpartition("@")
+    there = urlsplit(location.where)._replace(netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}")
+    return attrs.evolve(location, where=there.geturl(), timeout=TIMEOUT)
 
 
 @contextmanager
-def _proxy_of(place: Place) -> Generator[tuple[Proxy, Place]]:
-    """A proxy before a store, and the store as it is reached through it."""
-    where = urlsplit(place.where)
+def _proxy_of(location: StoreLocation) -> Generator[tuple[Proxy, StoreLocation]]:
+    """Start a proxy in front of a store; return it and the store's new location."""
+    where = urlsplit(location.where)
     with Proxy(where.hostname or "", where.port or 0) as proxy:
-        yield proxy, _through(proxy, place)
+        yield proxy, _through(proxy, location)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_redis_behind_a_bad_network(redis_place: Place, fault: str, name: str) -> None:
-    """Limits and circuits go on, keys are refused, nothing acts twice, and it is found again."""
-    with _proxy_of(redis_place) as (proxy, place):
-        shop = Shop(place, name)
+def test_redis_outages(redis_location: StoreLocation, fault: str, name: str) -> None:
+    """During an outage calls go on, keys are refused, and nothing acts twice."""
+    with _proxy_of(redis_location) as (proxy, location):
+        shop = Shop(location, name)
         with shop.store:
             _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
 
 
-def test_a_slow_redis_is_not_away(redis_place: Place, name: str) -> None:
-    """An answer that takes longer than the store's timeout is waited for: limits stay shared."""
-    with _proxy_of(redis_place) as (proxy, place):
-        shop = Shop(place, name)
+def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
+    """A reply slower than the store's timeout is awaited, so limits stay shared."""
+    with _proxy_of(redis_location) as (proxy, location):
+        shop = Shop(location, name)
         with shop.store:
             proxy.slow()
             assert not any(trip["failed"] for trip in shop.call(3))
@@ -193,22 +205,25 @@ def test_a_slow_redis_is_not_away(redis_place: Place, name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
-def test_postgresql_behind_a_bad_network(postgresql_place: Place, fault: str, name: str) -> None:
-    """The same of a database."""
-    with _proxy_of(postgresql_place) as (proxy, place):
-        shop = Shop(place, name)
+def test_postgresql_outages(postgresql_location: StoreLocation, fault: str, name: str) -> None:
+    """During an outage of PostgreSQL calls go on, keys are refused, and nothing acts twice."""
+    with _proxy_of(postgresql_location) as (proxy, location):
+        shop = Shop(location, name)
         with shop.store:
             _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_any_one_answer_may_be_lost(kind: str, name: str, request: pytest.FixtureRequest) -> None:
-    """Whichever answer a call with a key never gets, the next finds the key as it should be.
+def test_any_lost_reply_leaves_the_key_correct(
+    kind: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    """Whichever reply of the store is lost, the next call finds the correct state of the key.
 
-    What acted has its answer, and what did not is free: nobody has to wait for a lease to end.
+    An effect that happened has its response, and a key without effect is free, so nobody waits for
+    the end of a lease.
     """
-    with _proxy_of(request.getfixturevalue(f"{kind}_place")) as (proxy, place):
-        shop = Shop(place, name)
+    with _proxy_of(request.getfixturevalue(f"{kind}_location")) as (proxy, location):
+        shop = Shop(location, name)
         with shop.store:
             for number in range(MOST_ANSWERS):
                 key = f"key {number}"
@@ -222,10 +237,10 @@ def test_any_one_answer_may_be_lost(kind: str, name: str, request: pytest.Fixtur
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_any_one_answer_may_be_lost_to_a_task(
+def test_any_lost_reply_leaves_the_key_correct_async(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The same of the awaited face."""
+    """Whichever reply is lost to a task, the next call finds the correct state of the key."""
     effects: list[str] = []
 
     async def pay(manager: AsyncConnectorManager, key: str, **options: Any) -> str:
@@ -235,9 +250,9 @@ def test_any_one_answer_may_be_lost_to_a_task(
 
         return await manager.run(name, function, idempotency_key=key, **options)
 
-    async def story(proxy: Proxy, place: Place) -> None:
+    async def story(proxy: Proxy, location: StoreLocation) -> None:
         async with (
-            place.open_awaited() as store,
+            location.open_async() as store,
             AsyncConnectorManager([Service(name, timeout=20)], state=store) as manager,
         ):
             for number in range(MOST_ANSWERS):
@@ -251,13 +266,13 @@ def test_any_one_answer_may_be_lost_to_a_task(
                 proxy.heal()
                 assert f"effect of {key}" == await pay(manager, key, timeout=2)
 
-    with _proxy_of(request.getfixturevalue(f"{kind}_place")) as (proxy, place):
-        asyncio.run(story(proxy, place))
+    with _proxy_of(request.getfixturevalue(f"{kind}_location")) as (proxy, location):
+        asyncio.run(story(proxy, location))
     assert len(set(effects)) == len(effects) == 2 * MOST_ANSWERS
 
 
-def test_no_lost_answer_keeps_a_probe_s_place(redis_place: Place, name: str) -> None:
-    """Whichever answer a probe never gets, its place is free long before its lease ends."""
+def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: str) -> None:
+    """Whichever reply to a probe is lost, its slot is free long before its lease ends."""
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
     recovered: set[str] = set()
 
@@ -278,10 +293,10 @@ def test_no_lost_answer_keeps_a_probe_s_place(redis_place: Place, name: str) -> 
         managers: dict[str, ConnectorManager] = {}
         for number in range(4):
             service = Service(f"{name}-{number}", circuit=circuit, retry=None, timeout=600)
-            proxy, place = stack.enter_context(_proxy_of(redis_place))
+            proxy, location = stack.enter_context(_proxy_of(redis_location))
             manager = managers[service.name] = ConnectorManager(
                 [service],
-                state=stack.enter_context(place.open()),
+                state=stack.enter_context(location.open()),
                 observers=[partial(heard, service=service.name)],
             )
             with pytest.raises(VendorFailed):
@@ -297,12 +312,12 @@ def test_no_lost_answer_keeps_a_probe_s_place(redis_place: Place, name: str) -> 
             until(partial(let_in, manager, which), f"a place for a probe of {which}")
 
 
-def test_keys_apart_go_on_without_the_other_store(
-    redis_place: Place, sqlite_place: Place, name: str
+def test_key_store_works_while_the_state_store_fails(
+    redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """While limits are counted in memory, a key in a store of its own still has one effect."""
-    with _proxy_of(redis_place) as (proxy, place), sqlite_place.open() as claims:
-        shop = Shop(place, name, claims)
+    """Limits fall back to memory, while a key in its own store still has one effect."""
+    with _proxy_of(redis_location) as (proxy, location), sqlite_location.open() as claims:
+        shop = Shop(location, name, claims)
         with shop.store:
             shop.call()
             proxy.cut()
@@ -314,12 +329,12 @@ def test_keys_apart_go_on_without_the_other_store(
             assert "effect 0 of key" == shop.pay("key")
 
 
-def test_limits_go_on_without_the_store_of_keys(
-    redis_place: Place, sqlite_place: Place, name: str
+def test_only_keyed_calls_need_the_key_store(
+    redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """Only calls with a key are refused while the store of keys is away."""
-    with _proxy_of(redis_place) as (proxy, place), place.open() as claims:
-        shop = Shop(sqlite_place, name, claims)
+    """Only calls with a key are refused while the store of keys is unavailable."""
+    with _proxy_of(redis_location) as (proxy, location), location.open() as claims:
+        shop = Shop(sqlite_location, name, claims)
         with shop.store:
             assert "effect 0 of key" == shop.pay("key")
             proxy.cut()
@@ -333,37 +348,35 @@ def test_limits_go_on_without_the_store_of_keys(
             assert "effect 0 of other" == shop.pay("other")
 
 
-def test_redis_is_killed_and_started_again(own_redis: PrivateRedis, name: str) -> None:
-    """A Redis that comes back with nothing is used as if it were new."""
-    shop = Shop(Place("redis", own_redis.url, timeout=TIMEOUT), name)
+def test_redis_restarts_without_data(own_redis: PrivateRedis, name: str) -> None:
+    """A Redis server that restarts without data is used as a new one."""
+    shop = Shop(StoreLocation("redis", own_redis.url, timeout=TIMEOUT), name)
     with shop.store:
         _survives(shop, own_redis.kill, own_redis.start, keeps=False)
 
 
-def test_redis_forgets_everything_at_any_moment(
-    crew: Crew, own_redis: PrivateRedis, name: str
-) -> None:
-    """Whatever is thrown away under load, states and script, calls end as they are said to."""
+def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name: str) -> None:
+    """A Redis server may lose all states and scripts under load, and calls stay correct."""
     service = Service(name, limits=RateLimitConfig.per_second(500, burst=5), timeout=60)
     job = Job(
         scenario="call",
         services=(service,),
-        state=Place("redis", own_redis.url),
+        state=StoreLocation("redis", own_redis.url),
         threads=3,
         calls=20,
     )
     keyed = attrs.evolve(job, scenario="claims")
-    hands = crew.ready([job, keyed, job])
-    for hand in hands:
+    workers = pool.ready([job, keyed, job])
+    for hand in workers:
         hand.go()
     flushes = 0
-    while not all(hand.of("done") for hand in hands):
+    while not all(hand.of("done") for hand in workers):
         own_redis.ask("FLUSHALL")
         own_redis.ask("SCRIPT", "FLUSH")
         flushes += 1
         time.sleep(0.005)
-    crew.rest(hands)
-    history = [result for hand in hands for result in hand.told]
+    pool.give_back(workers)
+    history = [result for hand in workers for result in hand.told]
     outcomes = [call["outcome"] for call in calls(history)]
     assert flushes > 3
     assert 180 == len(outcomes)

@@ -1,4 +1,4 @@
-"""Real servers as regions: one dies, one hangs, one hangs up, and all processes know it."""
+"""Real servers as regions that die, hang or close connections, as seen by all processes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from moorage import (
     Service,
 )
 from moorage.testing import Behaviour, VendorServer
-from tests.integration.crew import calls
+from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.crew import Crew
-    from tests.integration.places import Place
+    from tests.integration.store_locations import StoreLocation
+    from tests.integration.worker_pool import WorkerPool
 
 GET = Request.get("/items")
 POST = Request.post("/orders", body=b"one")
@@ -40,22 +40,22 @@ HANGS = Behaviour(raw=b"")
 
 @pytest.fixture
 def eu() -> Iterator[VendorServer]:
-    """The region that is asked first."""
-    with VendorServer() as made:
-        made.always(Behaviour(body=b"eu"))
-        yield made
+    """The region that is tried first."""
+    with VendorServer() as server:
+        server.always(Behaviour(body=b"eu"))
+        yield server
 
 
 @pytest.fixture
 def us() -> Iterator[VendorServer]:
-    """The region that stands by."""
-    with VendorServer() as made:
-        made.always(Behaviour(body=b"us"))
-        yield made
+    """The standby region."""
+    with VendorServer() as server:
+        server.always(Behaviour(body=b"us"))
+        yield server
 
 
 def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Service:
-    """A service in both."""
+    """A service in both regions."""
     fields: dict[str, Any] = {
         "regions": (Region("eu", eu.url), Region("us", us.url, tier=2)),
         "retry": RetryPolicy(3, 0.01),
@@ -67,7 +67,7 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
 
 
 def answer(service: Service, request: Request, *, awaited: bool, **options: Any) -> Response:
-    """What a manager of either mode, with nothing but its defaults, gets."""
+    """Call with a manager of either mode and default settings."""
     if not awaited:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)
@@ -84,10 +84,10 @@ modes = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited
 
 @modes
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
-def test_a_region_that_is_dead_is_left_at_once(
+def test_refused_connection_moves_to_the_next_region(
     us: VendorServer, request_: Request, *, awaited: bool
 ) -> None:
-    """Whatever was to be sent to a port where nobody listens goes to the next region."""
+    """A request to a closed port goes to the next region at once."""
     with VendorServer(port="refusing") as dead:
         result = answer(service("shop", dead, us), request_, awaited=awaited)
 
@@ -95,10 +95,10 @@ def test_a_region_that_is_dead_is_left_at_once(
 
 
 @modes
-def test_a_region_that_hangs_is_left_by_what_may_be_repeated(
+def test_only_safe_requests_leave_a_hanging_region(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
-    """A read that was not answered in time is answered elsewhere; a write is not sent again."""
+    """A read that times out is repeated elsewhere; a write is not sent again."""
     eu.always(HANGS)
     hanging = service("shop", eu, us, attempt_timeout=0.2)
 
@@ -111,10 +111,10 @@ def test_a_region_that_hangs_is_left_by_what_may_be_repeated(
 
 
 @modes
-def test_a_region_that_hangs_up_has_heard_the_request(
+def test_post_without_a_response_stays_in_its_region(
     eu: VendorServer, us: VendorServer, *, awaited: bool
 ) -> None:
-    """A POST that was read and not answered goes to no other region, with or without a key."""
+    """A POST that was read but not answered goes to no other region, with or without a key."""
     eu.queue(HANGS_UP, HANGS_UP)
     patient = service("shop", eu, us, circuit=None)
 
@@ -127,8 +127,8 @@ def test_a_region_that_hangs_up_has_heard_the_request(
     assert () == us.requests
 
 
-def test_a_region_that_recovers_is_asked_again(eu: VendorServer, us: VendorServer) -> None:
-    """A region that is well again is found by its probe, and takes its calls back."""
+def test_recovered_region_is_used_again(eu: VendorServer, us: VendorServer) -> None:
+    """A probe notices a recovered region, and calls return to it."""
     eu.queue(Behaviour(503))
     brief = CircuitBreakerConfig(failures=1, open_for=0.05)
     with ConnectorManager([service("shop", eu, us, circuit=brief)]) as manager:
@@ -142,8 +142,8 @@ def test_a_region_that_recovers_is_asked_again(eu: VendorServer, us: VendorServe
     assert (b"us", b"eu", CircuitState.CLOSED) == (first, last, after.state)
 
 
-def test_a_stream_comes_from_the_region_that_answers(us: VendorServer) -> None:
-    """A stream is opened where somebody listens."""
+def test_stream_opens_in_an_available_region(us: VendorServer) -> None:
+    """A stream opens in a region that accepts connections."""
     with (
         VendorServer(port="refusing") as dead,
         ConnectorManager([service("shop", dead, us)]) as manager,
@@ -152,32 +152,32 @@ def test_a_stream_comes_from_the_region_that_answers(us: VendorServer) -> None:
         assert b"us" == b"".join(stream)
 
 
-def test_all_processes_know_which_region_is_sick(
-    crew: Crew, place: Place, name: str, eu: VendorServer, us: VendorServer
+def test_region_health_is_shared(
+    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
 ) -> None:
-    """What one process has learnt of a region keeps the calls of all others from it."""
+    """A region that failed for one process is avoided by all others."""
     eu.queue(Behaviour(503))
-    job = Job(scenario="call", services=(service(name, eu, us),), state=place, path="/items")
-    first = calls(crew.work(job))
-    second = calls(crew.work(*[attrs.evolve(job, threads=2)] * 2))
+    job = Job(scenario="call", services=(service(name, eu, us),), state=location, path="/items")
+    first = calls(pool.work(job))
+    second = calls(pool.work(*[attrs.evolve(job, threads=2)] * 2))
 
     assert ["good"] * 5 == [call["outcome"] for call in (*first, *second)]
     assert ["us"] * 5 == [call["value"] for call in (*first, *second)]
     assert (1, 5) == (len(eu.requests), len(us.requests))
 
 
-def test_all_processes_know_that_every_region_is_sick(
-    crew: Crew, place: Place, name: str, eu: VendorServer, us: VendorServer
+def test_no_healthy_region_refuses_all_processes(
+    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
 ) -> None:
-    """Where no region is left the calls of every process are refused."""
+    """If every region has failed, the calls of every process are refused."""
     eu.queue(Behaviour(503))
     us.queue(Behaviour(503))
     sick = service(name, eu, us)
-    job = Job(scenario="call", services=(sick,), state=place, path="/items")
-    first = calls(crew.work(job))
-    second = calls(crew.work(job, job))
+    job = Job(scenario="call", services=(sick,), state=location, path="/items")
+    first = calls(pool.work(job))
+    second = calls(pool.work(job, job))
     with (
-        place.open() as store,
+        location.open() as store,
         ConnectorManager([sick], state=store) as manager,
         pytest.raises(CircuitBreakerOpen),
     ):
@@ -187,18 +187,18 @@ def test_all_processes_know_that_every_region_is_sick(
     assert (1, 1) == (len(eu.requests), len(us.requests))
 
 
-def test_all_processes_know_where_a_key_was_sent(
-    crew: Crew, place: Place, name: str, eu: VendorServer, us: VendorServer
+def test_key_stays_in_its_region(
+    pool: WorkerPool, location: StoreLocation, name: str, eu: VendorServer, us: VendorServer
 ) -> None:
-    """A key whose answer one process lost is asked again by another in the same region only."""
+    """A key whose response one process lost is repeated by another in the same region only."""
     eu.queue(HANGS_UP)
     once = service(name, eu, us, retry=None, circuit=None)
-    first = Job(scenario="call", services=(once,), state=place, path="/orders", key="k")
+    first = Job(scenario="call", services=(once,), state=location, path="/orders", key="k")
     # For the second process the other region comes first.
     turned = attrs.evolve(once, regions=(Region("us", us.url), Region("eu", eu.url, tier=2)))
     second = attrs.evolve(first, services=(turned,))
 
-    lost, result = calls(crew.work(first)) + calls(crew.work(second))
+    lost, result = calls(pool.work(first)) + calls(pool.work(second))
 
     assert ("ConnectionFailed", "good") == (lost["outcome"], result["outcome"])
     assert "eu" == result["value"]

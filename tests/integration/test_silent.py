@@ -1,4 +1,4 @@
-"""A store that accepts connections and never answers: no call outlives its deadline for it."""
+"""A store that accepts connections but never replies does not delay calls beyond their deadline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moorage import (
     StorageLost,
     StorageUnavailable,
 )
-from tests.integration.places import Place
+from tests.integration.store_locations import StoreLocation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -43,19 +43,19 @@ SERVICE = Service(
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A server to which anybody may connect, and which says nothing.
+    """A server that accepts connections and never replies.
 
-    A test ends it before it closes its store, which would wait for it.
+    A test stops it before closing its store, which would wait for it.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield server
 
 
-def _place(kind: str, server: socket.socket) -> Place:
+def _place(kind: str, server: socket.socket) -> StoreLocation:
     port = server.getsockname()[1]
     prefix = "silent_" if kind in {"postgresql", "mariadb"} else "silent:"
     url = URLS[kind].format(port=port)
-    return Place(kind.partition("-")[0], url, prefix=prefix, timeout=STORE_PATIENCE)
+    return StoreLocation(kind.partition("-")[0], url, prefix=prefix, timeout=STORE_PATIENCE)
 
 
 @asynccontextmanager
@@ -69,8 +69,8 @@ def _lost(events: list[Event]) -> int:
 
 
 @EACH_STORE
-def test_a_call_without_a_key_goes_on_without_the_store(kind: str, silent: socket.socket) -> None:
-    """The first caller leaves time for its call, and a second one does not wait at all."""
+def test_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
+    """The first caller waits for part of its time, and a second one does not wait at all."""
     events: list[Event] = []
     with _place(kind, silent).open() as store, silent:
         manager = ConnectorManager([SERVICE], state=store, observers=[events.append])
@@ -81,8 +81,8 @@ def test_a_call_without_a_key_goes_on_without_the_store(kind: str, silent: socke
 
 
 @EACH_STORE
-def test_a_call_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) -> None:
-    """A key cannot be claimed without its store; nothing is called, and nobody waits for long."""
+def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
+    """A key cannot be claimed without its store, so the call is refused soon."""
     called: list[int] = []
     with _place(kind, silent).open() as store, silent:
         manager = ConnectorManager([SERVICE], state=store)
@@ -94,8 +94,8 @@ def test_a_call_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) 
 
 
 @EACH_STORE
-def test_a_task_without_a_key_goes_on_without_the_store(kind: str, silent: socket.socket) -> None:
-    """The same of the asynchronous store."""
+def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent: socket.socket) -> None:
+    """A task without a key goes on without an asynchronous store that never replies."""
     events: list[Event] = []
 
     async def story() -> list[int]:
@@ -103,7 +103,7 @@ def test_a_task_without_a_key_goes_on_without_the_store(kind: str, silent: socke
             return number
 
         async with (
-            _place(kind, silent).open_awaited() as store,
+            _place(kind, silent).open_async() as store,
             _ended(silent),
             AsyncConnectorManager([SERVICE], state=store, observers=[events.append]) as manager,
         ):
@@ -114,8 +114,8 @@ def test_a_task_without_a_key_goes_on_without_the_store(kind: str, silent: socke
 
 
 @EACH_STORE
-def test_a_task_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) -> None:
-    """The same of the asynchronous store."""
+def test_async_keyed_call_is_refused_with_a_silent_store(kind: str, silent: socket.socket) -> None:
+    """A task with a key is refused soon if the asynchronous store never replies."""
     called: list[int] = []
 
     async def call() -> None:
@@ -123,7 +123,7 @@ def test_a_task_with_a_key_is_refused_in_time(kind: str, silent: socket.socket) 
 
     async def story() -> None:
         async with (
-            _place(kind, silent).open_awaited() as store,
+            _place(kind, silent).open_async() as store,
             _ended(silent),
             AsyncConnectorManager([SERVICE], state=store) as manager,
         ):

@@ -1,4 +1,4 @@
-"""A database that never answers holds nobody who writes entries down or takes them."""
+"""A database that never replies does not delay storing and delivering entries beyond a deadline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, silent: socket.socket, tmp_path: Path) -> Iterator[str]:
-    """A database that never answers: a silent server, or a file that somebody else writes to."""
+    """A database that never replies: a silent server, or a file locked by another writer."""
     if request.param != "sqlite":
         yield URLS[request.param].format(port=silent.getsockname()[1])
         silent.close()
@@ -59,7 +59,7 @@ def _delivery(shop: Shop) -> dict[str, Any]:
 
 
 def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
-    """Nothing is written down, and nothing is delivered."""
+    """Putting and delivering fail at their deadline and change nothing."""
     outbox = Outbox(open_outbox(url, timeout=STORE_PATIENCE))
     for work in (
         lambda: outbox.put_request("shop", ASK, store_timeout=SHORT),
@@ -71,7 +71,7 @@ def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
 
 
 def test_receive_and_handle_end_with_their_deadline(url: str) -> None:
-    """The sender of a webhook is told to send it again, before it gives up."""
+    """The sender of a webhook gets an answer that asks for a repeat before its own timeout."""
     shop = Shop()
     inbox = WebhookInbox(shop.hub, open_inbox(url, timeout=STORE_PATIENCE))
     inbox.on("webhook")(lambda *_: None)
@@ -83,8 +83,8 @@ def test_receive_and_handle_end_with_their_deadline(url: str) -> None:
         inbox.handle(timeout=SHORT)
 
 
-def test_the_asynchronous_faces_end_with_their_deadline(url: str) -> None:
-    """The same of the asynchronous stores."""
+def test_async_outbox_and_inbox_end_with_their_deadline(url: str) -> None:
+    """Asynchronous stores fail at their deadline and change nothing."""
 
     async def story() -> None:
         shop = Shop(awaited=True)

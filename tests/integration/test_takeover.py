@@ -1,4 +1,4 @@
-"""Processes that are killed or paused in the middle of keyed calls, and who waits for them."""
+"""Processes that are killed or paused during keyed calls, and the processes that wait for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage.domain.idempotency.claims import LEASE, Claim, Verdict
 from moorage.domain.service.plan import Plan
 from moorage.domain.values.durations import SECOND
 from moorage.testing import Behaviour
-from tests.integration.places import now
+from tests.integration.store_locations import now
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from moorage.testing import VendorServer
     from moorage.testing.fakes.http_server import Received
-    from tests.integration.crew import Crew, Hand
-    from tests.integration.places import Place
+    from tests.integration.store_locations import StoreLocation
+    from tests.integration.worker_pool import WorkerPool, WorkerProcess
 
 KEY: Final = "the key"
 TIMEOUT: Final = 30.0
@@ -37,7 +37,7 @@ AT_ONCE: Final = 2 * 10**9
 
 
 class Bank:
-    """A vendor that takes its time for the first request to each path, and acts once for a key."""
+    """A vendor that answers the first request to each path slowly, and acts once for a key."""
 
     def __init__(self, takes: float) -> None:
         self._takes = takes
@@ -47,7 +47,7 @@ class Bank:
         self.effects: dict[str, set[object]] = {}
 
     def answer(self, received: Received) -> Behaviour:
-        """Act, unless the key is known."""
+        """Act unless the key is known."""
         path = received.path
         with self._lock:
             notice = self.heard[path] = self.heard.get(path, 0) + 1
@@ -62,13 +62,13 @@ class Bank:
 
 @attrs.define
 class Stalls:
-    """How long this machine let a thread wait that had nothing to do but look at the clock."""
+    """Measures for how long this machine withheld the CPU from an idle thread."""
 
     nanoseconds: int = 0
 
     @contextmanager
-    def watched(self) -> Generator[None]:
-        """Measure meanwhile."""
+    def measured(self) -> Generator[None]:
+        """Measure inside the block."""
         over = Event()
 
         def watch() -> None:
@@ -86,23 +86,29 @@ class Stalls:
 
 @attrs.frozen
 class Race:
-    """A holder at work at two vendors, one that knows keys and one that does not, and waiters."""
+    """A holder with calls at two vendors, with and without idempotency keys, and waiters."""
 
     honoured: Service
     other: Service
     bank: Bank
-    holder: Hand
-    waiters: list[Hand]
+    holder: WorkerProcess
+    waiters: list[WorkerProcess]
 
     def path(self, service: Service) -> str:
-        """Where a service's requests arrive."""
+        """The path that a service's requests go to."""
         return f"/{service.name}"
 
 
 def race(
-    crew: Crew, place: Place, vendor: VendorServer, name: str, *, takes: float, awaited: bool
+    pool: WorkerPool,
+    location: StoreLocation,
+    vendor: VendorServer,
+    name: str,
+    *,
+    takes: float,
+    awaited: bool,
 ) -> Race:
-    """A holder in the middle of its calls for longer than a lease, and waiters for both keys."""
+    """A holder whose calls last longer than a lease, and waiters for both keys."""
     other = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
     honoured = attrs.evolve(
         other,
@@ -112,8 +118,10 @@ def race(
     )
     bank = Bank(takes)
     vendor.always(bank.answer)
-    job = Job(scenario="repeat", services=(honoured, other), state=place, key=KEY, awaited=awaited)
-    holder, *waiters = crew.ready([job] * 3)
+    job = Job(
+        scenario="repeat", services=(honoured, other), state=location, key=KEY, awaited=awaited
+    )
+    holder, *waiters = pool.ready([job] * 3)
     holder.go()
     assert bank.both.wait(TIMEOUT)
     for waiter in waiters:
@@ -122,8 +130,8 @@ def race(
     return Race(honoured, other, bank, holder, waiters)
 
 
-def rest_of_the_lease(place: Place, service: Service) -> int:
-    """For how many microseconds others are kept away, by the store."""
+def rest_of_the_lease(location: StoreLocation, service: Service) -> int:
+    """Return the microseconds until the lease ends, by the store's clock."""
     claim = Claim(
         Plan(service, None, None).claim_key(KEY),
         fingerprint=digest([]),
@@ -134,13 +142,13 @@ def rest_of_the_lease(place: Place, service: Service) -> int:
         remembered=0,
     )
     # Another payload is a conflict, so what is asked changes nothing.
-    with place.open() as store:
+    with location.open() as store:
         assert Verdict.CONFLICT is store.execute(claim).verdict
-        return int(store.execute(_Rest(claim.keys)))
+        return int(store.execute(_RemainingLease(claim.keys)))
 
 
-class _Rest:
-    """Reads how long a claim lasts."""
+class _RemainingLease:
+    """A command that reads the remaining time of a claim."""
 
     once = False
     durable = False
@@ -149,32 +157,33 @@ class _Rest:
         self.keys = keys
 
     def apply(self, states: tuple, now: int) -> tuple[tuple, int]:  # type: ignore[type-arg]  # states are as they are
-        """The rest of the lease."""
+        """Return the remaining time of the lease."""
         return states, states[0][6] - now
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_who_waits_for_a_dead_process_is_answered_within_two_seconds(
-    crew: Crew, place: Place, vendor: VendorServer, name: str, awaited: bool
+def test_dead_holder_is_replaced_within_two_seconds(
+    pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, awaited: bool
 ) -> None:
-    """A living holder is left in peace; a dead one is replaced, whatever its deadline was.
+    """A dead holder is replaced within two seconds, and a living one never.
 
-    One of those who wait asks a vendor that knows keys again, and all get that answer. Where the
-    vendor knows none they are told that the outcome is unknown, and nothing is sent again.
+    One of the waiters repeats the request at a vendor that knows keys, and all get that response.
+    At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent
+    again.
     """
     stalls = Stalls()
-    with stalls.watched():
-        match = race(crew, place, vendor, name, takes=3600, awaited=awaited)
+    with stalls.measured():
+        match = race(pool, location, vendor, name, takes=3600, awaited=awaited)
         assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
         assert [] == [result for waiter in match.waiters for result in waiter.of("call")]
         died = now()
         match.holder.kill()
-        assert rest_of_the_lease(place, match.other) <= LEASE
+        assert rest_of_the_lease(location, match.other) <= LEASE
         history = []
         for waiter in match.waiters:
             waiter.wait_for("call", 2)
             history += waiter.of("call")
-    crew.rest(match.waiters)
+    pool.give_back(match.waiters)
 
     ended = {(entry["service"], entry["outcome"], entry.get("value")) for entry in history}
     assert {
@@ -187,19 +196,19 @@ def test_who_waits_for_a_dead_process_is_answered_within_two_seconds(
     assert max(late) <= AT_ONCE + stalls.nanoseconds, (late, stalls)
 
 
-@pytest.mark.parametrize("place", ["sqlite", "redis"], indirect=True)
-def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
-    crew: Crew,
-    place: Place,
+@pytest.mark.parametrize("location", ["sqlite", "redis"], indirect=True)
+def test_paused_holder_and_its_successor_agree(
+    pool: WorkerPool,
+    location: StoreLocation,
     vendor: VendorServer,
     name: str,
 ) -> None:
-    """Others take over while it stands still; when it goes on, all have the same answer.
+    """After a paused holder continues, it and the process that took over agree on the response.
 
-    Where the vendor knows no keys nobody else has sent anything, and its answer is the key's.
+    At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """
-    awaited = place.kind == "redis"
-    result = race(crew, place, vendor, name, takes=6, awaited=awaited)
+    awaited = location.kind == "redis"
+    result = race(pool, location, vendor, name, takes=6, awaited=awaited)
     os.kill(result.holder.pid, signal.SIGSTOP)
     for waiter in result.waiters:
         waiter.wait_for("call", 2)
@@ -213,12 +222,12 @@ def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
         result.other.name: ("good", "effect 1"),
     } == custom
 
-    job = Job(scenario="repeat", services=(result.honoured, result.other), state=place, key=KEY)
+    job = Job(scenario="repeat", services=(result.honoured, result.other), state=location, key=KEY)
     for hand in (result.holder, *result.waiters):
         hand.wait_for("done")
-    crew.rest([result.holder, *result.waiters])
+    pool.give_back([result.holder, *result.waiters])
     repeated = [
-        (item["value"], item["replayed"]) for item in crew.work(job) if item["what"] == "call"
+        (item["value"], item["replayed"]) for item in pool.work(job) if item["what"] == "call"
     ]
     assert [("effect 1", True)] * 2 == repeated
     assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard

@@ -1,4 +1,4 @@
-"""How often a protected call that succeeds goes to its store, counted there."""
+"""The number of store commands that a successful protected call needs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sqlalchemy
 from sqlalchemy.pool import NullPool
 
 from moorage import ConnectorManager, RateLimitConfig, RetryBudget, Service
-from tests.integration.places import Place, Watched, trips, until
 from tests.integration.private_redis import PrivateRedis
 from tests.integration.proxy import Proxy
+from tests.integration.store_locations import RecordingStore, StoreLocation, trips, until
 from tests.support.servers import redis_server
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TRIPS: Final = {
 
 
 def _service(name: str, kind: str) -> Service:
-    """A service with limiter, breaker, retries and budget."""
+    """A service with rate limiter, circuit breaker, retries and budget."""
     limit = (
         RateLimitConfig.per_second(5, burst=1)
         if kind == "waiting"
@@ -46,7 +46,7 @@ def _call(manager: ConnectorManager, name: str, kind: str, times: int) -> None:
 def _asked(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
-    """What one call asks, after a first one; and where it is to wait, one that did."""
+    """Return the commands of one call after a first one; optionally of one that has waited."""
     noted: list[dict[str, Any]] = []
 
     def asked() -> bool:
@@ -54,8 +54,8 @@ def _asked(
         _call(manager, service.name, kind, 1)
         return kind != "waiting" or noted[0]["wait"] > 0
 
-    keys = None if claims is None else Watched(claims)
-    with ConnectorManager([service], state=Watched(state), claims=keys) as manager:
+    keys = None if claims is None else RecordingStore(claims)
+    with ConnectorManager([service], state=RecordingStore(state), claims=keys) as manager:
         _call(manager, service.name, kind, 1)
         trips.set(noted)
         until(asked, "a call that waited")
@@ -64,22 +64,24 @@ def _asked(
 
 
 @pytest.mark.parametrize("kind", TRIPS)
-def test_a_call_asks_as_little_as_it_can(place: Place, name: str, kind: str) -> None:
-    """Once for everything that protects it; once more after a wait; and for its key twice."""
-    with place.open() as store:
+def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str) -> None:
+    """A call needs one store command, one more after a wait, and two for its key."""
+    with location.open() as store:
         assert TRIPS[kind] == _asked(_service(name, kind), kind, store)
 
 
-def test_keys_apart_take_one_more(redis_place: Place, sqlite_place: Place, name: str) -> None:
-    """The mark that a request leaves is then a question of its own."""
-    with redis_place.open() as state, sqlite_place.open() as claims:
+def test_separate_key_store_needs_one_more_command(
+    redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
+) -> None:
+    """With keys in a separate store, marking the request as sent is a command of its own."""
+    with redis_location.open() as state, sqlite_location.open() as claims:
         request = _asked(_service(name, "keyed"), "keyed", state, claims)
     assert ["Claim", "Admission", "MarkSent", "Settle"] == request
 
 
 @pytest.mark.parametrize("kind", ["calm", "keyed"])
-def test_redis_is_asked_once_for_each(name: str, kind: str) -> None:
-    """Each question is one round trip over the network, and one call of the script."""
+def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
+    """Each command is one network round trip and one script call in Redis."""
     service = _service(name, kind)
 
     def scripts(server: PrivateRedis) -> int:
@@ -95,8 +97,8 @@ def test_redis_is_asked_once_for_each(name: str, kind: str) -> None:
         def run(times: int) -> tuple[int, int]:
             before = scripts(server)
             with Proxy("127.0.0.1", server.port) as proxy:
-                place = Place("redis", f"redis://127.0.0.1:{proxy.address[1]}/0")
-                with place.open() as store, ConnectorManager([service], state=store) as manager:
+                location = StoreLocation("redis", f"redis://127.0.0.1:{proxy.address[1]}/0")
+                with location.open() as store, ConnectorManager([service], state=store) as manager:
                     _call(manager, name, kind, times)
                 return proxy.turns, scripts(server) - before
 
@@ -107,15 +109,16 @@ def test_redis_is_asked_once_for_each(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind, flushed", [("calm", 0), ("keyed", 3)])
-def test_a_question_is_one_transaction(
-    postgresql_place: Place, name: str, kind: str, flushed: int
+def test_postgresql_needs_one_transaction_per_command(
+    postgresql_location: StoreLocation, name: str, kind: str, flushed: int
 ) -> None:
-    """PostgreSQL has committed one transaction for each, and an empty one to wait for the disk.
+    """Each command commits one transaction in PostgreSQL, and an empty one to wait for the disk.
 
-    That comes in the same round trip, once the rows are free again, for what must outlive a crash.
+    The second one uses the same round trip and releases the row locks first; it is sent only for
+    states that must survive a crash.
     """
     service, database = _service(name, kind), f"trips_{uuid4().hex}"
-    url = sqlalchemy.make_url(postgresql_place.where)
+    url = sqlalchemy.make_url(postgresql_location.where)
     beside = sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
@@ -130,10 +133,10 @@ def test_a_question_is_one_transaction(
         return not ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def run(times: int) -> int:
-        place = Place("postgresql", custom, postgresql_place.prefix)
+        location = StoreLocation("postgresql", custom, postgresql_location.prefix)
         counted = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
         before = ask(counted)
-        with place.open() as store, ConnectorManager([service], state=store) as manager:
+        with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
         # A connection's numbers are complete when it has ended.
         until(idle, "the end of all connections")
@@ -141,7 +144,7 @@ def test_a_question_is_one_transaction(
 
     ask(f"CREATE DATABASE {database}")
     try:
-        with Place("postgresql", custom, postgresql_place.prefix).open() as store:
+        with StoreLocation("postgresql", custom, postgresql_location.prefix).open() as store:
             store.migrate()
         until(idle, "the end of all connections")
         run(1)

@@ -1,7 +1,7 @@
-"""One process of a crew: it opens the stores it is told to, and does what it is told.
+"""The program of one worker process: it opens the given stores and runs jobs.
 
-Run as `python -m tests.integration.workers`. Every line that comes in is a job, and every line that
-goes out is something that happened. A job says when it is ready, and begins at the next line.
+Run as `python -m tests.integration.workers`. Every line of input is a job, and every line of output
+is a report. A job reports when it is prepared, and starts at the next line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ from moorage import (
     VendorFailed,
 )
 from moorage.adapters.clocks.system import SystemClock
-from tests.integration.places import AsyncWatched, Place, Watched, now, trips
+from tests.integration.store_locations import (
+    AsyncRecordingStore,
+    RecordingStore,
+    StoreLocation,
+    now,
+    trips,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -49,13 +55,13 @@ _WARM: Final = Service("warm")
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What one process does.
+    """The work of one process.
 
     Attributes:
         scenario: one of `SCENARIOS`.
         services: what may be called; most scenarios call the first.
         state, claims: the stores.
-        number: which of the crew's processes this is.
+        number: the index of the process in its pool.
         threads: how many threads (or tasks) call,
         calls: how often each, with
         between: seconds between two calls.
@@ -69,8 +75,8 @@ class Job:
 
     scenario: str
     services: tuple[Service, ...]
-    state: Place
-    claims: Place | None = None
+    state: StoreLocation
+    claims: StoreLocation | None = None
     number: int = 0
     threads: int = 1
     calls: int = 1
@@ -84,12 +90,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The service that is called."""
+        """The name of the service that is called."""
         return self.services[0].name
 
 
-def tell(**happened: Any) -> None:
-    """Write down what happened; what is written is there whatever happens to this process."""
+def report(**happened: Any) -> None:
+    """Print a report at once, so that it survives the end of this process."""
     line = json.dumps(happened).encode() + b"\n"
     with _writing:
         while line:
@@ -97,40 +103,40 @@ def tell(**happened: Any) -> None:
 
 
 def begin() -> None:
-    """Wait until all are ready."""
-    tell(what="ready")
+    """Wait until all processes are prepared."""
+    report(what="ready")
     sys.stdin.readline()
 
 
-class Watch:
-    """The system's clocks, with a watch that is wrong."""
+class SkewedClocks:
+    """The system's clocks, with an error in the wall clock."""
 
     def __init__(self, hours: float) -> None:
         self.nanoseconds = SystemClock().nanoseconds
         self._wrong = timedelta(hours=hours)
 
     def utc(self) -> datetime:
-        """What the watch says."""
+        """Return the time of a clock that is wrong."""
         return datetime.now(UTC) + self._wrong
 
 
 def _hear(event: Happening) -> None:
     name = type(event).__name__
     if name in {"StorageLost", "StorageRecovered", "VendorPaused"}:
-        tell(what=name, at=now(), error=getattr(event, "error", None))
+        report(what=name, at=now(), error=getattr(event, "error", None))
 
 
 @contextlib.contextmanager
-def plain(job: Job) -> Generator[ConnectorManager]:
-    """A manager over the job's stores."""
+def open_manager(job: Job) -> Generator[ConnectorManager]:
+    """Open a synchronous manager over the job's stores."""
     state = job.state.open()
     claims = None if job.claims is None else job.claims.open()
     manager = ConnectorManager(
         [*job.services, _WARM],
-        state=Watched(state),
-        claims=None if claims is None else Watched(claims),
+        state=RecordingStore(state),
+        claims=None if claims is None else RecordingStore(claims),
         observers=[_hear],
-        clock=Watch(job.hours),
+        clock=SkewedClocks(job.hours),
     )
     with manager, state, claims or contextlib.nullcontext():
         yield manager
@@ -141,14 +147,14 @@ def _nothing() -> None:
 
 
 async def _no_wait() -> None:
-    """Do nothing."""
+    """Return without waiting."""
 
 
 # --- what processes do ------------------------------------------------------------
 
 
-class Entry:
-    """One call, as it is written down."""
+class CallReport:
+    """One call, as it is reported."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -160,19 +166,19 @@ class Entry:
 
     @contextlib.contextmanager
     def inside(self) -> Generator[None]:
-        """What the function does, but for the time it takes."""
+        """Record the start and the end of the function's work."""
         self.starts.append(now())
         yield
         self.ends.append(now())
 
     def begin(self) -> None:
-        """Write this call's trips down from here on."""
+        """Start to record the store commands of this call."""
         trips.set(self.trips)
         self.asked = now()
 
     def end(self, outcome: str, **more: Any) -> None:
-        """Say how it ended."""
-        tell(
+        """Report the result of the call."""
+        report(
             what="call",
             process=self.job.number,
             asked=self.asked,
@@ -185,20 +191,20 @@ class Entry:
         )
 
     def failed(self, error: Exception, **more: Any) -> None:
-        """Say that it raised."""
+        """Report that the call raised."""
         at = getattr(error, "retry_at", None)
         self.end(type(error).__name__, error=str(error), retry_at=at and at.timestamp(), **more)
 
 
-class Turns:
-    """Says which calls of a function fail."""
+class FailureSchedule:
+    """Decides which calls of a function fail."""
 
     def __init__(self, every: int) -> None:
         self._every = every
         self._count = 0
 
     def take(self) -> None:
-        """Fail if it is time to."""
+        """Fail if this call is one that must."""
         self._count += 1
         if self._every and not self._count % self._every:
             raise VendorFailed("the vendor is down.")
@@ -209,8 +215,8 @@ def _request(job: Job) -> Request:
     return Request(method, job.path or "/", body=b"" if job.key is None else b"one")
 
 
-def _call_once(job: Job, manager: ConnectorManager, turns: Turns) -> None:
-    entry = Entry(job)
+def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> None:
+    entry = CallReport(job)
 
     def function() -> str:
         with entry.inside():
@@ -231,8 +237,8 @@ def _call_once(job: Job, manager: ConnectorManager, turns: Turns) -> None:
 
 
 def call(job: Job) -> None:
-    """Call from several threads, each so many times."""
-    turns = Turns(job.fails)
+    """Call from several threads, this many times each."""
+    turns = FailureSchedule(job.fails)
     warm, ready = Barrier(job.threads + 1), Event()
 
     def each(manager: ConnectorManager) -> None:
@@ -243,7 +249,7 @@ def call(job: Job) -> None:
             _call_once(job, manager, turns)
             time.sleep(job.between)
 
-    with plain(job) as manager:
+    with open_manager(job) as manager:
         together = [Thread(target=each, args=(manager,)) for _ in range(job.threads)]
         for thread in together:
             thread.start()
@@ -254,14 +260,14 @@ def call(job: Job) -> None:
             thread.join()
 
 
-def call_awaited(job: Job) -> None:
-    """Call from several tasks, each so many times."""
+def call_async(job: Job) -> None:
+    """Call from several tasks, this many times each."""
     asyncio.run(_call_awaited(job))
 
 
 async def _call_awaited(job: Job) -> None:
     async def once(manager: AsyncConnectorManager) -> None:
-        entry = Entry(job)
+        entry = CallReport(job)
 
         async def function() -> str:
             with entry.inside():
@@ -278,12 +284,12 @@ async def _call_awaited(job: Job) -> None:
         for _ in range(job.calls):
             await once(manager)
 
-    async with job.state.open_awaited() as state:
+    async with job.state.open_async() as state:
         manager = AsyncConnectorManager(
             [*job.services, _WARM],
-            state=AsyncWatched(state),
+            state=AsyncRecordingStore(state),
             observers=[_hear],
-            clock=Watch(job.hours),
+            clock=SkewedClocks(job.hours),
         )
         async with manager:
             await asyncio.gather(*(manager.run(_WARM.name, _no_wait) for _ in range(job.threads)))
@@ -296,11 +302,11 @@ def repeat(job: Job) -> None:
     if job.awaited:
         asyncio.run(_repeat_awaited(job))
         return
-    with plain(job) as manager:
+    with open_manager(job) as manager:
         begin()
 
         def each(name: str) -> None:
-            entry = Entry(job)
+            entry = CallReport(job)
             entry.begin()
             try:
                 answer = manager.call(name, _keyed(name), idempotency_key=job.key)
@@ -317,7 +323,7 @@ def repeat(job: Job) -> None:
 
 async def _repeat_awaited(job: Job) -> None:
     async def each(manager: AsyncConnectorManager, name: str) -> None:
-        entry = Entry(job)
+        entry = CallReport(job)
         entry.begin()
         try:
             answer = await manager.call(name, _keyed(name), idempotency_key=job.key)
@@ -326,8 +332,8 @@ async def _repeat_awaited(job: Job) -> None:
             entry.failed(error, service=name)
 
     async with (
-        job.state.open_awaited() as state,
-        AsyncConnectorManager(job.services, state=AsyncWatched(state)) as manager,
+        job.state.open_async() as state,
+        AsyncConnectorManager(job.services, state=AsyncRecordingStore(state)) as manager,
     ):
         begin()
         await asyncio.gather(*(each(manager, service.name) for service in job.services))
@@ -338,15 +344,15 @@ def _keyed(name: str) -> Request:
 
 
 def hold(job: Job) -> None:
-    """Be in the middle of several calls at once, for ever: a probe's, and one of each key."""
+    """Keep several calls in progress for ever: one of a probe, and one of each key."""
     probe, *keyed = job.services
     inside = Event()
 
     def be_probe() -> None:
-        tell(what="asking", at=now())
+        report(what="asking", at=now())
 
         def function() -> None:
-            tell(what="inside")
+            report(what="inside")
             inside.set()
             time.sleep(3600)
 
@@ -356,7 +362,7 @@ def hold(job: Job) -> None:
         request = Request.post(f"/{name}", body=b"one")
         manager.call(name, request, idempotency_key=f"key of {name}")
 
-    with plain(job) as manager:
+    with open_manager(job) as manager:
         begin()
         Thread(target=be_probe, daemon=True).start()
         inside.wait()
@@ -367,13 +373,13 @@ def hold(job: Job) -> None:
 
 
 def claims(job: Job) -> None:
-    """Call with a key of its own each time, from several threads."""
+    """Call with a new key each time, from several threads."""
 
     def each(manager: ConnectorManager, thread: int) -> None:
         for number in range(job.calls):
-            entry = Entry(job)
+            entry = CallReport(job)
 
-            def function(entry: Entry = entry) -> str:
+            def function(entry: CallReport = entry) -> str:
                 with entry.inside():
                     return "done"
 
@@ -385,7 +391,7 @@ def claims(job: Job) -> None:
             except Exception as error:  # noqa: BLE001 - it is written down
                 entry.failed(error, key=key)
 
-    with plain(job) as manager:
+    with open_manager(job) as manager:
         begin()
         together = [Thread(target=each, args=(manager, thread)) for thread in range(job.threads)]
         for thread in together:
@@ -395,8 +401,8 @@ def claims(job: Job) -> None:
 
 
 def claim(job: Job) -> None:
-    """Claim key after key, and say of each that it was answered."""
-    with plain(job) as manager:
+    """Claim one key after another, and report each completed one."""
+    with open_manager(job) as manager:
         begin()
         numbers = iter(range(10**9))
 
@@ -404,7 +410,7 @@ def claim(job: Job) -> None:
             for number in numbers:
                 key = f"{job.key}/{job.number}/{number}"
                 value = manager.run(job.name, partial(str.upper, key), idempotency_key=key)
-                tell(what="answered", key=key, value=value)
+                report(what="answered", key=key, value=value)
 
         for _ in range(job.threads):
             Thread(target=go_on, daemon=True).start()
@@ -414,8 +420,8 @@ def claim(job: Job) -> None:
 
 def fork(job: Job) -> None:
     """Use the store, fork, and use it in every child and in the parent."""
-    with plain(job) as manager:
-        turns = Turns(0)
+    with open_manager(job) as manager:
+        turns = FailureSchedule(0)
         begin()
         _call_once(job, manager, turns)
         children = []
@@ -430,21 +436,21 @@ def fork(job: Job) -> None:
             other.start()
         _use(job, manager)
         for child in children:
-            tell(what="child", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            report(what="child", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         for other in others:
             other.join()
-            tell(what="child", code=other.exitcode)
+            report(what="child", code=other.exitcode)
         _call_once(job, manager, turns)
 
 
 def _in_child(job: Job, manager: ConnectorManager) -> None:
-    """Use the store and end, whatever happens."""
+    """Use the store and exit, whatever happens."""
     code = 1
     try:
         _use(job, manager)
         code = 0
     except BaseException:  # noqa: BLE001 - it is written down, and a child never returns
-        tell(what="broke", trace=traceback.format_exc())
+        report(what="broke", trace=traceback.format_exc())
     finally:
         os._exit(code)
 
@@ -453,10 +459,10 @@ def _use(job: Job, manager: ConnectorManager) -> None:
     """Call, with and without a key, in this thread and in another."""
 
     def each() -> None:
-        turns = Turns(0)
+        turns = FailureSchedule(0)
         for _ in range(job.calls):
             _call_once(job, manager, turns)
-        entry = Entry(job)
+        entry = CallReport(job)
         entry.begin()
 
         def function() -> str:
@@ -478,7 +484,7 @@ def _use(job: Job, manager: ConnectorManager) -> None:
 
 SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
     "call": call,
-    "call_awaited": call_awaited,
+    "call_awaited": call_async,
     "claim": claim,
     "claims": claims,
     "fork": fork,
@@ -488,14 +494,14 @@ SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
 
 
 def main() -> None:
-    """Do one job after another."""
+    """Run one job after another."""
     for line in iter(sys.stdin.readline, ""):
         job: Job = pickle.loads(base64.b64decode(line))  # noqa: S301 - our own parent's
         try:
             SCENARIOS[job.scenario](job)
         except BaseException:  # noqa: BLE001 - it is written down
-            tell(what="broke", trace=traceback.format_exc())
-        tell(what="done")
+            report(what="broke", trace=traceback.format_exc())
+        report(what="done")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Deadly(StdlibHttpClient):
 
 
 class Storing:
-    """A vault whose process dies when it has stored something."""
+    """A credential store whose process dies after it has stored something."""
 
     def __init__(self, vault: Any) -> None:
         self._vault = vault
@@ -85,7 +85,7 @@ class Storing:
 
 
 def main() -> None:
-    """Do what is asked for."""
+    """Run the given job."""
     job = json.loads(sys.stdin.readline())
     endings = asyncio.run(awaited(job)) if job["awaited"] else plain(job)
     say(json.dumps(Counter(endings)))

@@ -57,7 +57,7 @@ class Erp:
         base_url: str | None = None,
         **options: Any,
     ) -> None:
-        """Get tokens as this client, with what each of its two HTTP clients shows."""
+        """Get tokens as this client, with the TLS and proof settings of its two HTTP clients."""
         refresher: Any = AsyncOAuthTokenRefresher if self.awaited else OAuthTokenRefresher
         self.tokens = refresher(
             {"vat": client},
@@ -101,7 +101,7 @@ class Erp:
         return await value if inspect.isawaitable(value) else value
 
     async def call(self, request: Request | None = None, service: str = "vat") -> Response:
-        """Ask for the resource."""
+        """Request the resource."""
         result = Request.get("/resource", query={"q": "1"}) if request is None else request
         answer: Response = await self.settled(self.manager.call(service, result))
         return answer

@@ -24,7 +24,7 @@ UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 class Other:
-    """Another process, which dies wherever a test wants it to."""
+    """Another process, which dies at a point chosen by the test."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Other:
         self._fence = self._store.execute(claim).fence
 
     def asks(self) -> None:
-        """It is about to send its request."""
+        """Called before the process sends its request."""
         assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
 
 

@@ -62,7 +62,7 @@ def past() -> MemoryCredentialProvider:
 
 
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
-    """A call's deadline holds while the server is silent, and what it grants is stored then."""
+    """A call's deadline holds while the server is silent; a later answer is still stored."""
     held = Held()
     vault = past()
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held)

@@ -62,7 +62,7 @@ def test_every_algorithm_is_tried() -> None:
 async def test_each_request_has_an_assertion_of_its_own(
     erp: Erp, algorithm: str, key_id: str | None
 ) -> None:
-    """It says who asks, before whom, and for how long; a server that sees it twice refuses it."""
+    """An assertion names client, audience and lifetime; a server refuses its second use."""
     with AuthorizationServer(registered(algorithm, key_id=key_id)) as server:
         client = known(server, key_id=key_id, **signs_with(algorithm))
         erp.knows(server, client)
@@ -171,7 +171,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 
 
 def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
-    """A token of our own making that vouches for somebody."""
+    """A token made by the client that names a user."""
     usual: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
     usual |= options
     server.trust(usual["issuer"], KEYS[algorithm].public_key())
@@ -182,7 +182,7 @@ def vouching(server: AuthorizationServer, algorithm: str, **options: Any) -> Jwt
 @pytest.mark.parametrize("algorithm", [*KEYS])
 @in_both
 async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
-    """A token that vouches for somebody is shown once, whatever becomes of the request."""
+    """A token that names a user is sent once, whatever the result of the request."""
     with AuthorizationServer() as server:
         server.order(faults.failing(503, processed=True))
         grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})

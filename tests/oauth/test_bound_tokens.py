@@ -36,7 +36,7 @@ BOUND = Client(dpop=True)
 
 @in_both
 async def test_a_token_is_bound_and_used(erp: Erp) -> None:
-    """Every request has a proof that the server takes, and no proof is shown twice."""
+    """Every request carries a valid DPoP proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))
         answers = [await erp.call() for _ in range(3)]
@@ -53,7 +53,7 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
 
 @in_both
 async def test_nonces_cost_one_request_each(erp: Erp) -> None:
-    """A server that wants nonces tells them once, and new ones with whatever it answers."""
+    """A server that requires nonces costs one extra request, and renews them in its answers."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))
         for _ in range(3):
@@ -91,7 +91,7 @@ async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
 @pytest.mark.parametrize("off", [-3600, 3600])
 @in_both
 async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
-    """A resource that refuses the time of a proof is not asked again with another token."""
+    """If a proof's time is refused, no new token is requested."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
         erp.knows(server, known(server, dpop_key=proof_key()))
         await erp.call()
@@ -150,7 +150,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 @in_both
 async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
-    """The certificate says who the client is, at the place that is meant for that, and binds."""
+    """The certificate identifies the client and binds the token."""
     lab = TlsLab(tmp_path)
     ours = lab.papers()
     registered = Client(method="tls_client_auth", subject=ours.subject)
@@ -200,7 +200,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 
 @in_both
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
-    """Without a client certificate the server refuses, and is asked once."""
+    """Without a client certificate the server refuses, and gets one request only."""
     lab = TlsLab(tmp_path)
     ours = lab.papers()
     registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)

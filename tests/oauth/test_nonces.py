@@ -19,7 +19,7 @@ BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
 
 
 def asks(nonce: str) -> Response:
-    """The answer of a server that wants to see a nonce."""
+    """The answer of a server that requires a nonce."""
     return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
 
 
@@ -63,7 +63,7 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
-    """Every try that the policy allows is made, and a nonce may be asked for before each."""
+    """A request for a nonce does not count as one of the policy's attempts."""
     stage = Stage(world)
     broken = answers({}, 503)
     stage.vendor.answers(asks("n-1"), broken, asks("n-2"), broken, asks("n-3"), grants(1))
@@ -122,7 +122,7 @@ def bound_to(key: str) -> OAuthCredentials:
 
 @sync_and_async
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
-    """Where the client has no secret its refresh token is bound, and a new key of ours waits."""
+    """A public client's refresh token is bound to its key, and a new key waits."""
     old, new = new_key(), new_key()
     stage = Stage(world, bound_to(old))
     stage.vendor.answers(grants(2, token_type="DPoP"))
@@ -136,7 +136,7 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
 
 @sync_and_async
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
-    """Where the client proves itself otherwise, the next token is bound to the newest key."""
+    """A client with a secret gets its next token bound to its newest key."""
     old, new = new_key(), new_key()
     stage = Stage(world, bound_to(old))
     stage.vendor.answers(grants(2, token_type="DPoP"))

@@ -92,7 +92,7 @@ def _scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def begin(process: Any) -> None:
-    """Tell a process to start its calls."""
+    """Make a process start its calls."""
     process.stdin.write("\n")
     process.stdin.flush()
 
@@ -119,7 +119,7 @@ def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
-    """Killed before it asked or after it stored, the holder costs nobody an answer."""
+    """If the holder is killed before its request or after storing, other callers get a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
     begin(victim)
@@ -132,7 +132,7 @@ def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
 
 
 def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
-    """Killed with the answer in its hand: what it showed is shown once more, by one process."""
+    """If the holder is killed with the answer unsaved, one process repeats the token once."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
         scene = Scene(tmp_path, server, stack)
         victim = scene.process(dies="between", callers=1)

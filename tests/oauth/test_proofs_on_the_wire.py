@@ -1,4 +1,4 @@
-"""Proofs and nonces as they cross a wire, whatever the other side does with them."""
+"""Proofs and nonces over real connections."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 
 @in_both
 async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
-    """A server that tells another nonce each time is asked twice for each call, and no more."""
+    """A server that demands a new nonce each time gets two requests per call, and no more."""
 
     def another(_: Received) -> Behaviour:
         return asking(f"n-{len(vendor.requests)}")
@@ -130,7 +130,7 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
 
 @in_both
 async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
-    """Nor is a stream asked for ever, and its first refusal leaves the connection usable."""
+    """A stream is requested twice at most, and its refusal leaves the connection usable."""
     with VendorServer() as vendor:
         vendor.always(lambda _: asking("n-1"))
         held_by(erp, vendor)

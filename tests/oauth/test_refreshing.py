@@ -38,7 +38,7 @@ ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
-    """Where nobody is needed, the first call gets a token, and the next ones have it."""
+    """If no person is needed, the first call gets a token, and later calls reuse it."""
     stage = Stage(world)
     refresher = stage.refresher(ALONE)
     stage.vendor.answers(grants(1))
@@ -80,7 +80,7 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_renewed_ahead_by_one(world: World) -> None:
-    """While one renews what still works, the others go on with it."""
+    """One caller renews a valid token while the others use it."""
     stored = token(1, ago=3560)
     stage = Stage(world, stored)
     refresher = stage.refresher()
@@ -316,7 +316,7 @@ async def _raised(pending: Any) -> CredentialRefreshFailed:
 
 @sync_and_async
 async def test_retry_after_holds_for_every_caller(world: World) -> None:
-    """The server is not asked again before its `Retry-After`."""
+    """The server gets no further request before its `Retry-After`."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher()
     stage.vendor.answers(answers({}, 503, Retry_After="120"))
@@ -396,7 +396,7 @@ async def test_token_renewed_by_another_process_is_found(world: World) -> None:
 
 @sync_and_async
 async def test_a_vault_that_is_away_is_done_without(world: World) -> None:
-    """While the vault is away a token that works is used; what has expired cannot be had."""
+    """If the credential store is unavailable, a valid token is used; an expired one is not."""
     stage = Stage(world, token(1))
     refresher = stage.refresher()
     await refresher.get(*OWNER)
@@ -460,7 +460,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back(world: World) -> None:
-    """The server is told which token of what kind, and then it is good no more."""
+    """The server gets the token and its type, and the token is then invalid."""
     stage = Stage(world, token(1, ago=7200))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
@@ -481,7 +481,7 @@ async def test_a_token_is_given_back(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
-    """A server that names a moment is to be asked again at that moment."""
+    """A server that names a time gets the next request at that time."""
     stage = Stage(world, token(1))
     refresher = stage.refresher({OWNER: GIVING_BACK})
     stage.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
@@ -553,7 +553,7 @@ def test_clients_must_be_oauth_clients() -> None:
 
 @sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
-    """A token exchange shows what another service has just now, renewed if it must be."""
+    """A token exchange sends the current token of another service, renewed if needed."""
     stage = Stage(world)
     stage.vault.kept["idp", "acme"] = token(1, ago=7200)
     stage.vendor.answers(grants(2), grants(7))

@@ -1,4 +1,4 @@
-"""One renewal: what is tried again, answers that are lost, and the end of a grant."""
+"""One renewal: retries, lost answers, and the end of a grant."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
 
 @sync_and_async
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
-    """A server that asks to be left alone until 2083 is asked again an hour later."""
+    """A pause until the year 2083 ends after an hour."""
     stage = Stage(world, PAST)
     stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
     refresher = stage.refresher()
@@ -167,7 +167,7 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
 
 @sync_and_async
 async def test_claim_names_the_server(world: World) -> None:
-    """The stored claim names the server that was asked."""
+    """The stored claim names the authorisation server."""
     stage = Stage(world, PAST)
     stage.vendor.answers(grants(2))
 
@@ -236,7 +236,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
         """Another process stores something after the first look."""
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
-            """Give what was there before."""
+            """Return the earlier value."""
             result = await super().get(service, tenant)
             self.kept[OWNER] = rotated
             return result
@@ -260,7 +260,7 @@ async def test_the_same_refresh_token_alone_is_a_lost_answer(world: World) -> No
 
 @sync_and_async
 async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
-    """After the second time nobody shows the refresh token again: a person must be asked."""
+    """After two lost answers the refresh token is not sent again, and consent is required."""
     stage = Stage(world, PAST)
     refresher, other = stage.refresher(), stage.refresher()
     stage.vendor.answers(CUT_OFF, CUT_OFF)
@@ -276,7 +276,7 @@ async def test_an_answer_that_is_lost_twice_ends_it(world: World) -> None:
 
 @sync_and_async
 async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
-    """Where the second showing counts as theft, the grant is over, and nobody asks again."""
+    """If a repeated token counts as stolen, the grant has ended, and nothing more is sent."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
@@ -346,7 +346,7 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 
 @sync_and_async
 async def test_a_grant_that_is_over_is_left_alone(world: World) -> None:
-    """After `invalid_grant` no process asks again, until there is another refresh token."""
+    """After `invalid_grant` no process sends the token again until it is replaced."""
     stage = Stage(world, PAST)
     refresher, other = stage.refresher(), stage.refresher()
     stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))

@@ -1,4 +1,4 @@
-"""One renewal among several processes: who may ask, who waits, and who died."""
+"""One renewal among several processes: the holder, waiting callers, and dead ones."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
-    """Claims wait no longer than their caller does, and what follows no longer than the claim."""
+    """Claims wait no longer than their caller; later commands no longer than the claim."""
     stage = Stage(world, PAST)
     storage = TimedStorage(world.clock)
     stage.vendor.answers(grants(2))
@@ -348,7 +348,7 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
 
 @sync_and_async
 async def test_token_that_lasts_is_shown_again_when_its_answer_is_lost(world: World) -> None:
-    """It is as good as before, so that no person is asked for another."""
+    """A refresh token that does not rotate stays valid after a lost answer."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     lost = ConnectionFailed("reset", may_have_been_processed=True)

@@ -58,7 +58,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
-    """It is tried up to the moment until which the claim is good, and not beyond."""
+    """Storing is retried until the claim expires, and not longer."""
     stage = Stage(world, PAST)
     stage.vendor.answers(world.after(0.2, grants(2)))
     stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
@@ -145,7 +145,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 
 @sync_and_async
 async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
-    """Where nobody is needed nothing is kept back: the next call asks anew."""
+    """If a first token cannot be stored, the next call requests a new one."""
     stage = Stage(world)
     refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
     stage.vendor.answers(grants(1), grants(2))

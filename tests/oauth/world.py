@@ -31,7 +31,7 @@ PLAIN_RETRY = RetryPolicy(max_attempts=3, base_delay=1.0, jitter="none")
 
 
 class Vault:
-    """Keeps credentials, and fails when it is told to."""
+    """A credential store that can be made to fail."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -67,7 +67,7 @@ class Vault:
 
 
 def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAuthCredentials:
-    """The token of that number, asked for so many seconds before the world began."""
+    """The token of a number, issued this many seconds before the start."""
     issued = START - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token=f"at-{number}",

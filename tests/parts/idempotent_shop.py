@@ -41,18 +41,18 @@ def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: 
 
 
 def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Use it as a decorator of what is awaited."""
+    """Use it as a decorator of an asynchronous function."""
     return run(part(lambda *_: key)(later(function))(*args))
 
 
 def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Ask for the answer with all that is known of it."""
+    """Request the answer with its details."""
     bound = functools.partial(function, *args)
     return part.answer(key, bound, payload=[[*args], {}]).value
 
 
 def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Ask for the answer with all that is known of it, awaited."""
+    """Request the answer with its details, asynchronously."""
     bound = functools.partial(later(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 

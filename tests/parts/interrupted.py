@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def at(point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None) -> bool:
-    """Run `action`, interrupted at this point; tell whether there is such a point.
+    """Run `action` and interrupt it at this point; return whether the point was reached.
 
     `look` is called just before the interruption.
     """
@@ -50,7 +50,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
 
 
 class _Points:
-    """Counts the points of what runs, and raises at one of them."""
+    """Counts the steps of the running code, and raises at one of them."""
 
     def __init__(self, at: int, look: Callable[[], object]) -> None:
         self._look = look
@@ -60,7 +60,7 @@ class _Points:
         self._went_on: set[FrameType] = set()
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        """Follow one step of what runs."""
+        """Follow one step of the running code."""
         if event == "call":
             frame.f_trace_opcodes = True
             if frame.f_back is not None and frame.f_code.co_name != "__init__":
@@ -83,7 +83,7 @@ class _Points:
         return self.trace
 
     def forget(self) -> None:
-        """Keep no frame alive, nor what is in it."""
+        """Release the frames and their variables."""
         self._last.clear()
         self._went_on.clear()
 

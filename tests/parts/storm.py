@@ -1,4 +1,4 @@
-"""Real interruptions, thousands of them, and a count of what each left behind.
+"""Thousands of real interruptions, and a count of what each left behind.
 
 Run as a program, told what to interrupt: prints as JSON how often a signal struck and how much
 was left. A signal that struck inside a tool that traces us, such as one that measures coverage,
@@ -39,7 +39,7 @@ _MANY: Final = 10**9
 
 
 class Storm:
-    """A signal that interrupts what is armed, at most once each time, wherever it is."""
+    """A signal that interrupts the armed code at most once, at any place."""
 
     def __init__(self) -> None:
         self.struck = 0
@@ -59,7 +59,7 @@ class Storm:
             raise KeyboardInterrupt
 
     def through(self, action: Callable[[], object], longest: float) -> bool:
-        """Run an action that may be interrupted; tell whether it was."""
+        """Run an action that may be interrupted; return whether it was."""
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, longest))
             # No signal is handled between a plain assignment and the one that follows it.
@@ -74,7 +74,7 @@ class Storm:
 
 
 def imported(uses: list[Callable[[], object]]) -> None:
-    """Import now what they import late: Python loses interruptions of that, or its own locks."""
+    """Import late imports now, because Python's import locks break when interrupted."""
     for use in uses:
         with suppress(Broken):
             use()
@@ -153,7 +153,7 @@ def waits(storm: Storm) -> None:
 
 
 def retries(storm: Storm) -> None:
-    """Attempts and pauses: what is left is an attempt that follows an interruption."""
+    """Attempts and pauses: no attempt may follow an interruption."""
     clock = Clock()
     retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
     calls = [0]
@@ -177,7 +177,7 @@ def retries(storm: Storm) -> None:
 
 
 def main(kind: str) -> None:
-    """Tell what is left after one kind of storm."""
+    """Print what is left after one kind of storm."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")

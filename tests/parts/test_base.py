@@ -26,7 +26,7 @@ ONCE = CircuitBreakerConfig(failures=1)
 
 
 def fail() -> None:
-    """Do what opens a circuit."""
+    """Fail in a way that opens a circuit."""
     raise Broken
 
 
@@ -48,7 +48,7 @@ def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
 
 
 def test_parts_share_nothing_by_default() -> None:
-    """A part that is given no store is alone, whatever it is called."""
+    """A part without a store is independent of others, even with the same name."""
     first, second = CircuitBreaker(ONCE, name="a"), CircuitBreaker(ONCE, name="a")
 
     for breaker in (first, second):
@@ -69,7 +69,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
 
 
 def test_a_plain_store_serves_no_tasks() -> None:
-    """Awaiting over a plain store is refused, and the error says what to do."""
+    """An asynchronous call over a synchronous store is refused with advice."""
     breaker = CircuitBreaker(storage=PlainStore())
 
     with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as caught:
@@ -89,7 +89,7 @@ def test_an_asynchronous_store_serves_no_plain_callers() -> None:
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """Wherever seconds are taken, a timedelta is."""
+    """A timedelta is accepted in place of seconds."""
     clock = Clock()
     limiter = RateLimiter(
         RateLimitConfig(1, timedelta(seconds=2)),
@@ -144,7 +144,7 @@ def test_sleepers_have_their_mode(name: str) -> None:
 )
 @pytest.mark.parametrize("use", ["call", "__call__"])
 def test_uncallable_functions_are_refused(part: object, use: str) -> None:
-    """A value that is no function is neither called nor decorated."""
+    """A value that is not a function is neither called nor decorated."""
     with pytest.raises(ConfigurationError) as caught:
         getattr(part, use)(5)
 

@@ -250,7 +250,7 @@ def test_an_interruption_anywhere_gives_the_place_back(
     use: Callable[..., Any],
     contended: bool,
 ) -> None:
-    """Wherever an interruption strikes a call, its place is free afterwards."""
+    """After an interruption at any point of a call, its slot is free."""
     places = Places()
     bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
     used = functools.partial(use, bulkhead, int)
@@ -274,3 +274,24 @@ def test_an_interruption_anywhere_gives_the_place_back(
 
     assert [set()] * len(left) == left
     assert len(left) > 15
+
+
+@EVERY_USE
+def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
+    """The places of a key are taken by every bulkhead of this key, and by no other."""
+    seen = Seen()
+    bulkhead = Bulkhead(1, name="v", observers=[seen])
+    one, other = bulkhead.keyed("a"), bulkhead.keyed("b")
+
+    def inside() -> int:
+        with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
+            use(other.keyed("a"), lambda: pytest.fail("called"))
+        return use(other, int) + use(bulkhead, int)  # type: ignore[no-any-return]
+
+    for _ in range(2):
+        assert 0 == use(one, inside)
+
+    assert [("v", "a", "BulkheadFull")] * 2 == [
+        (event.service, event.tenant, event.error)  # type: ignore[attr-defined]
+        for event in seen
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import itertools
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from moorage import (
     CircuitState,
     ConfigurationError,
     ConnectionFailed,
+    InvalidData,
     RateLimitExceeded,
     StorageUnavailable,
     VendorRejected,
@@ -196,8 +198,14 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
     clock.advance(1)
     use(breaker, int)
 
-    assert ["CircuitChanged", "CallRefused", "CircuitChanged"] == seen.kinds()
-    opened, refused, closed = seen
+    assert [
+        "CircuitChanged",
+        "CallRefused",
+        "CircuitChanged",
+        "CircuitChanged",
+    ] == seen.kinds()
+    opened, refused, half_open, closed = seen
+    assert CircuitState.HALF_OPEN is half_open.state  # type: ignore[attr-defined]
     assert CircuitState.OPEN is opened.state  # type: ignore[attr-defined]
     assert ("CircuitBreakerOpen", 1.0) == (refused.error, refused.retry_after)  # type: ignore[attr-defined]
     assert CircuitState.CLOSED is closed.state  # type: ignore[attr-defined]
@@ -329,7 +337,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
 
 @pytest.mark.parametrize("error", [None, Broken])
 def test_a_cancelled_probe_frees_its_place(error: type[Exception] | None) -> None:
-    """Wherever a task is cancelled on its way to a distant store, it has no place afterwards."""
+    """A task that is cancelled at any point holds no slot of the distant store."""
 
     async def visit() -> None:
         await asyncio.sleep(0)
@@ -398,7 +406,7 @@ def test_a_probe_that_overruns_gives_up_its_place() -> None:
 
 
 def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterator[CircuitBreaker]:
-    """Interrupt a probe at each point of its way, on a circuit of its own."""
+    """Interrupt a probe at each of its steps, on a new circuit."""
     for point in itertools.count():
         breaker = half_open(Clock())
         breaker.state()
@@ -414,7 +422,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
 def test_an_interruption_anywhere_leaves_no_lease(
     use: Callable[..., Any], end: Callable[[], object]
 ) -> None:
-    """Wherever an interruption strikes a probe, the next one may go."""
+    """After an interruption of a probe at any point, the next probe may run."""
     under_way = [breaker.state().probes_under_way for breaker in interruptions(use, end)]
 
     assert [0] * len(under_way) == under_way
@@ -423,7 +431,7 @@ def test_an_interruption_anywhere_leaves_no_lease(
 
 @pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
 def test_invalid_ignore_is_refused(wrong: object) -> None:
-    """A value of `ignore` that is no exception type is refused when the part is made."""
+    """A value of `ignore` that is not an exception type is refused."""
     options: Any = {"ignore": wrong}
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreaker(**options)
@@ -448,7 +456,7 @@ def test_ignore_takes_one_type_or_several(ignore: object) -> None:
 
 
 def test_observers_hear_of_a_refusal_the_short_way() -> None:
-    """A plain call that an open circuit refuses is told of, as any other is."""
+    """A refusal on the fast path is reported to observers."""
     seen: list[Any] = []
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen.append])
     with pytest.raises(Broken):
@@ -471,7 +479,7 @@ def test_none_is_a_success() -> None:
 
 
 def test_a_full_store_takes_no_answer_away() -> None:
-    """Where there is no room to record a failure the caller gets its own error all the same."""
+    """If the store has no room to record a failure, the caller still gets its own error."""
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)
     breaker = CircuitBreaker(clock=clock, storage=storage)
@@ -489,10 +497,10 @@ def test_a_full_store_takes_no_answer_away() -> None:
 
 @BOTH
 def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
-    """Where the store has no room for a failure, the caller gets its own error all the same."""
+    """If the store has no room to record a failure, the caller still gets its own result."""
 
     class Full(MemoryStorage):
-        """Admits calls, and has no room for what became of them."""
+        """A store that admits calls but has no room for their results."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             """Refuse reports."""
@@ -505,3 +513,71 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
     with pytest.raises(Broken):
         use(breaker, fail)
     assert CircuitState.CLOSED is breaker.state().state
+
+
+@EVERY_USE
+def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> None:
+    """A key's circuit opens, probes and closes by itself, for every breaker of this key."""
+    clock, seen = Clock(), Seen()
+    config = CircuitBreakerConfig(failures=1, open_for=1)
+    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
+    failing, working = breaker.keyed("a.example"), breaker.keyed("b.example")
+
+    with pytest.raises(Broken):
+        use(failing, fail)
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
+        use(working.keyed("a.example"), int)
+    assert 0 == use(working, int) == use(breaker, int)
+    assert [CircuitState.OPEN] * 2 == states(failing)
+    assert [CircuitState.CLOSED] * 4 == states(working) + states(breaker)
+
+    clock.advance(1)
+    assert 0 == use(failing, int)
+    assert [CircuitState.CLOSED] * 2 == states(failing)
+    assert [("v", "a.example")] * 4 == [(event.service, event.tenant) for event in seen]
+
+
+@BOTH
+def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
+    """The settings of the breaker hold for each key."""
+    clock = Clock()
+    config = CircuitBreakerConfig(failures=None, slow_call=1.0, minimum_calls=1)
+    breaker = CircuitBreaker(config, clock=clock, ignore=Broken).keyed("a")
+
+    with pytest.raises(Broken):
+        use(breaker, fail)
+    use(breaker, lambda: clock.advance(2))
+
+    assert [CircuitState.OPEN] * 2 == states(breaker)
+
+
+def test_keyed_breaker_is_set_by_hand() -> None:
+    """Setting the circuit of one key leaves the others as they are."""
+    breaker = CircuitBreaker()
+
+    breaker.keyed("a").set(CircuitState.FORCED_OPEN)
+
+    assert CircuitState.FORCED_OPEN is breaker.keyed("a").state().state
+    assert CircuitState.CLOSED is breaker.keyed("b").state().state
+
+
+@pytest.mark.parametrize("key", ["", "a\nb", 7])
+def test_invalid_keys_are_refused(key: Any) -> None:
+    """A key is a short printable text."""
+    with pytest.raises(InvalidData, match="key must be a printable text"):
+        CircuitBreaker().keyed(key)
+
+
+def test_keyed_breakers_need_little_memory() -> None:
+    """Ten thousand keyed breakers need less than a kilobyte each."""
+    breaker, number = CircuitBreaker(), 10_000
+    breaker.keyed("first")
+    tracemalloc.start()
+    try:
+        breakers = [breaker.keyed(f"tenant-{position}") for position in range(number)]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert number == len(breakers)
+    assert size < 1_000 * number

@@ -44,14 +44,14 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 class Promise:
-    """Something to await that is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
 class Anything:
-    """Something that has every attribute it is asked for, as a remote object does."""
+    """An object with every attribute, like a remote proxy."""
 
     def __getattr__(self, name: str) -> str:
         return name
@@ -99,7 +99,7 @@ def test_exceptions_pass_unchanged(
 
 @GUARDS
 def test_passes_arguments_on(make: Callable[[], Any]) -> None:
-    """Every argument reaches the function, whatever it is called."""
+    """Every argument reaches the function, whatever its name."""
     part = make()
 
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -279,7 +279,7 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
 def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """When nobody holds an error any more, it is gone, with no help of the collector."""
+    """An error that nobody holds is freed without the garbage collector."""
     part = make()
     if not hasattr(part, "guard") and use not in {called, decorated}:
         use = called
@@ -305,7 +305,7 @@ def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..
 
 
 def test_a_forgotten_entry_is_left() -> None:
-    """An entry that was entered and never left gives back what it has when it is forgotten."""
+    """An entry that is garbage-collected without being left returns its grants."""
     bulkhead = Bulkhead(1)
 
     async def enter() -> None:

@@ -51,7 +51,7 @@ def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
 
 @BOTH
 def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
-    """A host can tell the first answer from a repeated one."""
+    """The result says whether it is the first answer or a replay."""
     part, shop, seen = keeper(), Shop(), Seen()
 
     def answer() -> Any:
@@ -142,7 +142,7 @@ def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
 
 
 def test_a_payload_can_be_compared() -> None:
-    """A payload that could not be told from another is refused."""
+    """A payload without a fingerprint is refused."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as caught:
@@ -153,7 +153,7 @@ def test_a_payload_can_be_compared() -> None:
 
 @BOTH
 def test_answers_expire(use: Callable[..., Any]) -> None:
-    """After its time to live an answer's key is as new."""
+    """After its time to live, a key can be used again."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, ttl=timedelta(hours=1), timeout=timedelta(seconds=10))
 
@@ -174,7 +174,7 @@ def test_answers_may_be_encoded() -> None:
 
 @BOTH
 def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]) -> None:
-    """The first caller gets its answer all the same; a repeat learns that it happened."""
+    """The first caller gets its answer; a repeat gets an error that says the effect happened."""
     seen, shop = Seen(), Shop()
     part = keeper(encode=json.dumps, observers=[seen], name="v")
 
@@ -188,7 +188,7 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
 
     assert 1 == len(shop.effects)
     stored = [event for event in seen if type(event).__name__ == "AnswerNotStored"]
-    assert [("v", "k")] == [(event.service, event.idempotency_key) for event in stored]  # type: ignore[attr-defined]
+    assert [("v", "k")] == [(event.service, event.idempotency_key) for event in stored]
     assert "IdempotencyReplayed" == seen.kinds()[-1]
 
 
@@ -205,7 +205,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """One key under two names is two keys; parts of one name and store share theirs."""
+    """One key under two names is two keys; parts with the same name and store share keys."""
     store, shop = PlainStore(), Shop()
     first, second, other = (Idempotency(name=name, storage=store) for name in ("a", "a", "b"))
 
@@ -223,7 +223,7 @@ def test_cipher_encrypts_stored_answers() -> None:
     shop, store, seen = Shop(), MemoryStorage(), list[str]()
 
     class Watched:
-        """Shows what the store is told."""
+        """Records the commands of the store."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             seen.append(repr(getattr(command, "answer", None)))

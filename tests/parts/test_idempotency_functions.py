@@ -1,4 +1,4 @@
-"""Idempotency on its own: what it may be put around, and what it may be made with."""
+"""The idempotency part: the functions it accepts, and its options."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,7 +36,7 @@ class Till:
 
 
 def test_methods_are_decorated() -> None:
-    """A method's payload is what is made of its arguments; it looks as it did."""
+    """A method's payload is made of its arguments, and its signature stays."""
     till, other = Till(1), Till(2)
 
     assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
@@ -50,7 +50,7 @@ def test_methods_are_decorated() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """Every argument reaches the function, whatever it is called, and is part of the payload."""
+    """Every argument reaches the function and the payload, whatever its name."""
     part = keeper()
 
     def tell(*args: Any, **kwargs: Any) -> Any:

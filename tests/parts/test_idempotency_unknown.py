@@ -1,4 +1,4 @@
-"""Idempotency on its own: errors and interruptions after which nobody knows what was done."""
+"""The idempotency part: errors and interruptions with an unknown outcome."""
 
 import asyncio
 import functools
@@ -51,7 +51,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 def test_an_error_of_ours_says_that_it_is_unknown_at_once(
     use: Callable[..., Any], error: Exception
 ) -> None:
-    """Where we know that nobody knows, the first caller is told so."""
+    """If the outcome is known to be unknown, the first caller gets that error."""
     part, shop = keeper(), Shop()
     shop.fails = error
 
@@ -141,7 +141,7 @@ def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> 
 def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
     store: type[DistantStore] | None,
 ) -> None:
-    """Wherever a task is cancelled: nothing was done and the key is free, or it is unknown."""
+    """A task that is cancelled at any point leaves the key free or unknown."""
 
     async def cancel(steps: int) -> bool:
         part, shop = Idempotency(storage=store() if store else None), Shop()
@@ -205,7 +205,7 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [called, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
-    """Wherever an interruption strikes, nobody has to wait, and nothing is done twice."""
+    """After an interruption at any point nobody waits, and nothing is done twice."""
     outcomes: list[str] = []
     for point in itertools.count():
         part, shop = keeper(), Shop()

@@ -30,7 +30,7 @@ class Counted:
         self.meanwhile: Callable[[], None] | None = None
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Count and execute; what happens meanwhile happens before the answer is there."""
+        """Count and execute; other commands may run before the answer arrives."""
         self.trips += 1
         if self.error is not None:
             raise self.error
@@ -84,7 +84,7 @@ class Process:
 
 @pytest.fixture(params=[Counted, CountedLater])
 def store(request: pytest.FixtureRequest) -> Any:
-    """A store of each mode, with a clock of its own."""
+    """A store of each mode, with its own clock."""
     return request.param(Clock())
 
 
@@ -106,7 +106,7 @@ def fetching(leases: Leases, key: str | None = None) -> Held:
 
 
 def test_a_lease_is_one_trip(store: Any) -> None:
-    """Five tokens are fetched at once, and four callers after the first ask nobody."""
+    """Five tokens are fetched at once, and the next four callers send no command."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(20):
         process.acquire()
@@ -114,7 +114,7 @@ def test_a_lease_is_one_trip(store: Any) -> None:
 
 
 def test_cost_is_taken_from_the_lease(store: Any) -> None:
-    """Dear calls use a lease up sooner; what is left is not mixed with the next one."""
+    """Calls with a higher cost use up a lease sooner; the rest is not added to the next lease."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(3):
         process.acquire(2)
@@ -124,7 +124,7 @@ def test_cost_is_taken_from_the_lease(store: Any) -> None:
 
 @pytest.mark.parametrize("lease", [2, 5, 10])
 def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
-    """Over every span, what all processes grant exceeds the limit by less than their leases."""
+    """In every period, all processes together exceed the limit by less than their leases."""
     clock = clock_of(store)
     burst, rate, processes = 20, 10, 3
     limit = RateLimitConfig.per_second(rate, burst=burst)
@@ -176,7 +176,7 @@ def test_unused_leases_expire(store: Any) -> None:
 
 
 def test_a_pause_ends_the_lease(store: Any) -> None:
-    """A process that was told to pause hands out nothing that it took before."""
+    """After a pause a process grants no token that it fetched before."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -222,7 +222,7 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 
 
 def test_one_caller_fetches_at_a_time() -> None:
-    """While a lease is on its way, others are not told to fetch one too."""
+    """While one caller fetches a lease, others do not."""
     leases = Leases([FAST], 5)
     held = fetching(leases)
     assert leases.may_fetch(None, 1, 0) is None
@@ -232,7 +232,7 @@ def test_one_caller_fetches_at_a_time() -> None:
 
 
 def test_many_keys_do_not_pile_up() -> None:
-    """Leases of keys that were used once are forgotten."""
+    """Leases of unused keys are removed."""
     leases = Leases([FAST], 5)
     for number in range(10_500):
         leases.fetched(fetching(leases, str(number)), 1, 0, granted=True)
@@ -282,7 +282,7 @@ def test_a_lease_must_fit_its_limit() -> None:
 
 
 def test_without_a_lease_nothing_changes(store: Any) -> None:
-    """By default every token is asked for, and refused where it is not there in time."""
+    """By default every token is requested from the store."""
     process = Process(clock_of(store), store, RateLimitConfig.per_second(1, burst=2), lease=1)
     process.acquire()
     process.acquire()

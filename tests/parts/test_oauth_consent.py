@@ -115,7 +115,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_a_consent_survives_a_cookie(mode: str) -> None:
-    """Another process, which has the sealed text only, finishes what one began."""
+    """Another process can finish a consent with only the sealed text."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = face(mode, server).begin(REDIRECT)
@@ -142,7 +142,7 @@ def test_a_code_is_bound_to_a_key(mode: str, *, nonces: bool) -> None:
 
 @IN_BOTH
 def test_a_person_says_no(mode: str) -> None:
-    """A refusal reaches us as one, and nothing is asked."""
+    """A refused consent is an error, and no request is sent."""
     with AuthorizationServer() as server:
         server.people.approve = False
         consent = face(mode, server)
@@ -169,7 +169,7 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_another_server_is_refused(mode: str) -> None:
-    """A server that answers in place of the one that was asked gets no code (RFC 9207)."""
+    """An answer of a different server gets no code (RFC 9207)."""
     with AuthorizationServer() as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -279,7 +279,7 @@ def test_no_redirect_is_followed(mode: str) -> None:
     ],
 )
 def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str | None) -> None:
-    """Tokens that come with somebody else's id_token are given to nobody."""
+    """Tokens with an id_token for another client are discarded."""
     client = Client(scopes=frozenset({"openid", "read"}))
     with AuthorizationServer(client) as server:
         consent = face(mode, server)
@@ -303,7 +303,7 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
 
 @IN_BOTH
 def test_an_id_token_must_come(mode: str) -> None:
-    """Where OpenID Connect was asked for, tokens without an id_token are given to nobody."""
+    """If OpenID Connect was requested, tokens without an id_token are discarded."""
     with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
         consent = face(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid")
@@ -324,7 +324,7 @@ def test_consent_expires_by_the_given_clock() -> None:
 
 
 def test_no_frame_shows_a_code() -> None:
-    """No traceback frame of ours has code, verifier or secret among its locals."""
+    """No traceback frame of moorage has code, verifier or secret among its locals."""
     secrets: list[str] = ["s3cr3t"]
 
     def heard(error: BaseException) -> list[str]:
@@ -381,7 +381,7 @@ def test_oversleeping_ends_the_wait() -> None:
 
 
 def test_it_needs_its_endpoints() -> None:
-    """An endpoint that is not known is asked for by name, before anything is sent."""
+    """The error for a missing endpoint names it, before anything is sent."""
     with AuthorizationServer() as server:
         bare = client_of(server, server=endpoints(server, device_authorization_endpoint=None))
         with pytest.raises(ConfigurationError, match="device_authorization_endpoint"):

@@ -290,7 +290,7 @@ def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
 
 @IN_BOTH
 def test_a_device_begins_in_the_end(mode: str) -> None:
-    """Beginning may be repeated, whatever became of the last time."""
+    """The start of a device login may be repeated after any failure."""
     with AuthorizationServer() as server:
         server.order(failing(503), lost(), path="/device_authorization")
 
@@ -317,7 +317,7 @@ def test_tokens_are_given_back(mode: str) -> None:
 
 @IN_BOTH
 def test_giving_back_is_tried_again(mode: str) -> None:
-    """A server in trouble is asked again, a lost answer too: it does no harm."""
+    """Revocation is repeated after server errors and lost answers, which is harmless."""
     with AuthorizationServer() as server:
         access, refresh = server.seed()
         server.order(failing(503, 0), lost(), path="/revoke")

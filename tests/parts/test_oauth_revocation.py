@@ -49,7 +49,7 @@ CRM = "crm"
 
 
 class Remembering(MemoryStorage):
-    """A store that remembers what it was asked."""
+    """A store that records its requests."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -84,7 +84,7 @@ class Hub:
         self.vault: Any = vault()
 
     def run(self, step: Callable[[Any], Any]) -> Any:
-        """Do something with a refresher of its own, as a process does that has just begun."""
+        """Run an operation with a new refresher, like a process that has just started."""
         common: dict[str, Any] = {
             "vault": self.vault,
             "storage": self.storage,
@@ -209,7 +209,7 @@ def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
 
 @IN_BOTH
 def test_an_access_token_alone_is_given_back(mode: str) -> None:
-    """Where there is no refresh token it is the access token that ends."""
+    """Without a refresh token, the access token is revoked."""
     with AuthorizationServer() as server:
         office = Hub(mode, server)
         access, _ = server.seed()
@@ -294,7 +294,7 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_wait_is_bounded(mode: str) -> None:
-    """The wait is the rest of the other's claim or the own timeout, whichever is shorter."""
+    """The wait is the rest of the other claim or the timeout, whichever is shorter."""
     with AuthorizationServer() as server:
         office = Hub(mode, server, patience=0.02)
         _hold(office, office.keep(), 0.01)

@@ -126,7 +126,7 @@ def test_waits_no_longer_than_it_may(face: Face) -> None:
 
 @BOTH
 def test_tries_without_waiting(face: Face) -> None:
-    """A token that is not there now is not waited for, nor spoken for."""
+    """An unavailable token is neither awaited nor reserved."""
     clock = Clock()
     limiter = face(limiter_of(clock))
 
@@ -173,7 +173,7 @@ def test_limits_grant_together(face: Face) -> None:
 
 @BOTH
 def test_keys_are_apart(face: Face) -> None:
-    """Each key has a bucket of its own, beside the one without a key."""
+    """Each key has its own bucket, separate from the one without a key."""
     limiter = face(limiter_of(Clock()))
 
     for key in ("a", None, "b", "c"):
@@ -185,7 +185,7 @@ def test_keys_are_apart(face: Face) -> None:
 
 
 def test_any_number_of_keys() -> None:
-    """Keys that are used once are not kept for ever, and are counted all the same."""
+    """Unused keys are removed, and still counted."""
     limiter = limiter_of(Clock())
 
     for taken in (True, False):
@@ -382,7 +382,7 @@ def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_a_distant_store() -> None:
-    """Tasks whose store makes them wait queue all the same, and a cancelled one gives back."""
+    """Tasks of a slow store queue in order, and a cancelled one returns its grant."""
     clock = Clock()
     store = DistantStore(clock)
     limiter = RateLimiter(
@@ -403,6 +403,22 @@ def test_a_distant_store() -> None:
         assert task.cancelled()
 
     asyncio.run(queue())
+
+
+def test_asynchronous_function_waits_over_a_distant_store() -> None:
+    """Calls of a decorated asynchronous function wait, too, where the store makes tasks wait."""
+    clock = Clock()
+    limiter = limiter_of(clock, storage=DistantStore(clock))
+
+    @limiter
+    async def ask(question: str) -> str:
+        return question.upper()
+
+    async def call() -> list[str]:
+        return [await ask(question) for question in ("a", "b", "c")]
+
+    assert ["A", "B", "C"] == asyncio.run(call())
+    assert 2.0 == sum(clock.slept)
 
 
 def test_calendar_quotas() -> None:
@@ -505,7 +521,7 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
 @pytest.mark.parametrize("face", [Plain, Awaited])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
 def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
-    """Wherever an interruption strikes somebody who queues, their place is free."""
+    """After an interruption at any point of the queue, the slot is free."""
     delays: list[float] = []
     for point in itertools.count():
         clock = Clock()

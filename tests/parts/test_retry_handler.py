@@ -206,6 +206,30 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
     assert ("v", function.errors[0]) == (caught.value.service, caught.value.__cause__)
 
 
+@pytest.mark.parametrize(
+    "error, processed",
+    [(KeyError(), True), (ConnectionFailed("no route", may_have_been_processed=False), False)],
+    ids=["lost", "unsent"],
+)
+@EVERY_USE
+def test_the_deadline_says_what_the_attempts_may_have_done(
+    use: Callable[..., Any], error: Exception, *, processed: bool
+) -> None:
+    """The error of an overslept deadline says if an attempt may have been processed."""
+
+    class Oversleeping(Clock):
+        def sleep(self, seconds: float, /) -> None:
+            """Sleep for much longer."""
+            super().sleep(seconds + 9)
+
+    policy = RetryPolicy(retry_on=type(error))
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        use(handler(Oversleeping(), policy, timeout=5), Failing(error))
+
+    assert processed is caught.value.may_have_been_processed
+
+
 @EVERY_USE
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
     """A retry never comes before the error's `retry_at`, and not at all beyond the cap."""
@@ -330,7 +354,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """Every argument reaches the function, whatever it is called."""
+    """Every argument reaches the function, whatever its name."""
     retry = RetryHandler()
 
     def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -432,7 +456,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
 
 
 def test_a_loop_that_is_left_is_over() -> None:
-    """A loop may be left in any turn, and another begun."""
+    """A loop may be left in any turn, and a new one started."""
     retry = handler(Clock())
 
     for _ in range(5):
@@ -446,7 +470,7 @@ def test_a_loop_that_is_left_is_over() -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [*PLAIN, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
-    """Wherever an interruption strikes, no attempt follows it, and the handler is as before."""
+    """After an interruption at any point no attempt follows, and the handler is unchanged."""
     retry = handler(Clock())
 
     for point in itertools.count():

@@ -24,7 +24,7 @@ class Broken(Exception):
 
 
 class Clock(VirtualClock):
-    """Time that moves only when somebody sleeps, or when it is told to."""
+    """A clock that moves only during sleeps, or on request."""
 
     def __init__(self) -> None:
         super().__init__(START)
@@ -46,7 +46,7 @@ class AsyncSleeper:
 
 
 class StandingClock(Clock):
-    """Time that sleepers wait for: it moves only when it is told to."""
+    """A clock that moves only on request; sleepers wait for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class DistantStore(PlainStore):
 
 
 class Seen(list[Event]):
-    """An observer that keeps what it is told."""
+    """An observer that records its events."""
 
     __call__ = list.append
 

@@ -1,4 +1,4 @@
-"""A configuration that is read anew while the hub is in use."""
+"""A configuration that is reloaded while the hub is in use."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from moorage.contracts.sms import SmsMessage
 from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import in_a_child
-from tests.contracts.caller import MODES, Lofts
+from tests.contracts.caller import MODES, PigeonHubs
 from tests.contracts.pigeon import Pigeon
-from tests.reload.world import Town, given, services
+from tests.reload.world import ReloadWorld, resolved, services
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,26 +47,26 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
 @EITHER
-async def test_calls_go_by_the_configuration_that_is_read_anew(
+async def test_next_call_uses_the_new_configuration(
     tmp_path: Path,
     awaited: bool,
 ) -> None:
-    """The next call goes where the file says by then, through the same manager."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    """After a reload the next call through the same manager uses the new file."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     manager = hub.manager
-    await given(manager.call("vat", GET))
+    await resolved(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
 
-    result = await given(hub.reload())
+    result = await resolved(hub.reload())
 
-    await given(manager.call("vat", GET))
-    await given(manager.call("new", GET))
+    await resolved(manager.call("vat", GET))
+    await resolved(manager.call("new", GET))
     assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == town.sent
     assert (("services.new",), (), ("services.vat",)) == (
         result.added,
@@ -75,81 +75,83 @@ async def test_calls_go_by_the_configuration_that_is_read_anew(
     )
     assert [result] == town.kinds(Reloaded)
     assert hub.manager is manager
-    await given(hub.close())
+    await resolved(hub.close())
 
 
 @EITHER
-async def test_what_is_wrong_changes_nothing(
+async def test_invalid_file_is_not_applied(
     tmp_path: Path,
     awaited: bool,
 ) -> None:
-    """A file that cannot be right is refused with its path, and calls go on as before."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    """An invalid file is refused with its path, and calls go on as before."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
-    with pytest.raises(ConfigurationError) as caught:
-        await given(hub.reload())
+    with pytest.raises(ConfigurationError) as excinfo:
+        await resolved(hub.reload())
     path.write_text('[sms]\nvendor = "nobody"\n[services.vat]\nbase_url = "https://x.example"')
     with pytest.raises(ConfigurationError):
-        await given(hub.reload())
+        await resolved(hub.reload())
 
-    await given(hub.manager.call("vat", GET))
-    assert caught.value.path == "services.vat.speed"
+    await resolved(hub.manager.call("vat", GET))
+    assert excinfo.value.path == "services.vat.speed"
     assert ["https://one.example/a"] == town.sent
     assert [] == town.kinds(Reloaded)
 
 
 @EITHER
 async def test_another_source(tmp_path: Path, awaited: bool) -> None:
-    """Another file or mapping is read, and read again from then on."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    """Another file or mapping can be loaded, and later reloads read that one."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     other = services(tmp_path / "other.toml", vat="https://two.example")
 
-    await given(hub.reload(other))
+    await resolved(hub.reload(other))
     services(other, vat="https://three.example")
-    result = await given(hub.reload())
-    nothing = await given(hub.reload({"services": {"vat": {"base_url": "https://three.example"}}}))
+    result = await resolved(hub.reload())
+    nothing = await resolved(
+        hub.reload({"services": {"vat": {"base_url": "https://three.example"}}})
+    )
 
     assert ("services.vat",) == result.changed
     assert () == nothing.changed
 
 
 @MODES
-async def test_values_are_taken_too(hub_class: type[Any]) -> None:
-    """A hub that was made of values takes others; it has nothing that it could read again."""
-    lofts = Lofts()
+async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
+    """A hub made of values accepts new values, but cannot reload without any."""
+    lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
     face = hub.sms()
-    await given(face.send(MESSAGE))
+    await resolved(face.send(MESSAGE))
     offer = Offer(accounts=lofts.accounts, routes=[Route("sms", "two", tenant="acme")])
     offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
 
-    result = await given(hub.reload(offer))
+    result = await resolved(hub.reload(offer))
 
-    receipt = await given(face.send(MESSAGE))
+    receipt = await resolved(face.send(MESSAGE))
     assert "two" == receipt.ref.account
     assert (("tenants.acme.sms",), ("sms",)) == (result.added, result.changed)
-    with pytest.raises(ConfigurationError, match="made of values"):
-        await given(hub.reload())
+    with pytest.raises(ConfigurationError, match="not opened from a configuration file"):
+        await resolved(hub.reload())
     with pytest.raises(ConfigurationError, match="not opened from a file"):
         hub.watch()
 
 
 @EITHER
-async def test_the_store_stays(tmp_path: Path, awaited: bool) -> None:
-    """Another store is refused, since the keys that were used are in the one there is."""
-    town = Town()
+async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
+    """A reload refuses another store, which would not have the keys used so far."""
+    town = ReloadWorld()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
     other = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
     hub = town.open(first, awaited=awaited)
 
-    with pytest.raises(ConfigurationError) as caught:
-        await given(hub.reload(other))
+    with pytest.raises(ConfigurationError) as excinfo:
+        await resolved(hub.reload(other))
 
-    assert "state.url" == caught.value.path
-    await given(hub.reload(first))
+    assert "state.url" == excinfo.value.path
+    await resolved(hub.reload(first))
 
 
 TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys().text().reveal()}
@@ -163,27 +165,27 @@ TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys(
         ({}, {"environment_id": "two"}, "state.environment_id"),
     ],
 )
-async def test_the_environment_stays(
+async def test_environment_cannot_change(
     tmp_path: Path,
     awaited: bool,
     first: dict[str, str],
     other: dict[str, str],
     path: str,
 ) -> None:
-    """Another environment is refused, since it is another that the store was asked for."""
+    """A reload refuses another environment, since the store was checked for the first."""
     url = {"url": f"sqlite:///{tmp_path}/one.db"}
-    hub = Town().open({"state": {**url, **first}}, awaited=awaited)
+    hub = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited)
 
-    with pytest.raises(ConfigurationError) as caught:
-        await given(hub.reload({"state": {**url, **other}}))
+    with pytest.raises(ConfigurationError) as excinfo:
+        await resolved(hub.reload({"state": {**url, **other}}))
 
-    assert path == caught.value.path
-    assert path in caught.value.remedy
-    await given(hub.reload({"state": {**url, **first}}))
-    mine = Town().open({"state": {**url, **first}}, awaited=awaited, environment_id="mine")
-    await given(mine.reload({"state": {**url, **other}}))
-    memory = Town().open({"state": {"url": "memory:", **first}}, awaited=awaited)
-    await given(memory.reload({"state": {"url": "memory:", **other}}))
+    assert path == excinfo.value.path
+    assert path in excinfo.value.remedy
+    await resolved(hub.reload({"state": {**url, **first}}))
+    mine = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited, environment_id="mine")
+    await resolved(mine.reload({"state": {**url, **other}}))
+    memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, awaited=awaited)
+    await resolved(memory.reload({"state": {"url": "memory:", **other}}))
 
 
 @EITHER
@@ -197,46 +199,46 @@ async def test_the_environment_stays(
     ],
     ids=["url", "keys", "every", "none"],
 )
-async def test_where_tenants_are_stays(
+async def test_tenant_source_cannot_change(
     awaited: bool,
     other: dict[str, Any] | None,
     paths: list[str],
 ) -> None:
-    """Another place to look tenants up is refused, and so is one where there was none."""
+    """A reload refuses another source of tenants, or a first one."""
     first, then = {"tenants_from": TENANTS}, {} if other is None else {"tenants_from": other}
-    for one, two in ((first, then), (then, first)):
-        hub = Town().open(one, awaited=awaited)
-        with pytest.raises(ConfigurationError) as caught:
-            await given(hub.reload(two))
+    for source, changed_source in ((first, then), (then, first)):
+        hub = ReloadWorld().open(source, awaited=awaited)
+        with pytest.raises(ConfigurationError) as excinfo:
+            await resolved(hub.reload(changed_source))
         assert paths == [
-            problem.path.removeprefix("tenants_from.") for problem in caught.value.problems
+            problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
-        await given(hub.reload(one))
-    mine = Town().open(first, awaited=awaited, tenants=None, tenants_every=None)
-    await given(mine.reload(then))
+        await resolved(hub.reload(source))
+    mine = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
+    await resolved(mine.reload(then))
 
 
 @EITHER
-async def test_how_long_tenants_are_believed_may_be_the_hosts(awaited: bool) -> None:
-    """Where the host has said it, what the file says of it does not matter."""
-    hub = Town().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
+async def test_hosts_tenant_refresh_wins(awaited: bool) -> None:
+    """A refresh interval set by the host overrides that of the file."""
+    hub = ReloadWorld().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
 
-    assert () == (await given(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
+    assert () == (await resolved(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
 
 
-def test_a_store_of_the_hosts_own_is_none_of_the_configurations() -> None:
-    """Where the host has given a store, nothing that the file says of one matters."""
+def test_hosts_store_wins() -> None:
+    """With a store set by the host, the file's store does not matter."""
     from moorage.adapters.state.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
-    hub = Town().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
+    hub = ReloadWorld().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
 
     assert () == hub.reload({"state": {"url": "redis://elsewhere"}}).changed
 
 
 @EITHER
-async def test_what_is_known_of_a_service_stays(awaited: bool) -> None:
-    """Circuits, limits and keys go on through a change of configuration."""
-    town = Town()
+async def test_service_state_survives_a_reload(awaited: bool) -> None:
+    """Circuits, limits and keys survive a reload."""
+    town = ReloadWorld()
 
     def source(timeout: float) -> dict[str, Any]:
         limits = [{"rate": 2, "per": "day", "burst": 2}]
@@ -251,26 +253,26 @@ async def test_what_is_known_of_a_service_stays(awaited: bool) -> None:
 
     hub = town.open(source(5.0), awaited=awaited)
     manager = hub.manager
-    await given(manager.call("limited", GET))
-    await given(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
+    await resolved(manager.call("limited", GET))
+    await resolved(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
     post = Request.post("/p", json={})
-    await given(manager.call("keyed", post, idempotency_key="k"))
+    await resolved(manager.call("keyed", post, idempotency_key="k"))
 
-    result = await given(hub.reload(source(6.0)))
+    result = await resolved(hub.reload(source(6.0)))
 
     assert ("services.broken", "services.keyed", "services.limited") == result.changed
-    await given(manager.call("limited", GET))
+    await resolved(manager.call("limited", GET))
     with pytest.raises(RateLimitExceeded):
-        await given(manager.call("limited", GET))
+        await resolved(manager.call("limited", GET))
     with pytest.raises(CircuitBreakerOpen):
-        await given(manager.call("broken", GET))
-    assert (await given(manager.call("keyed", post, idempotency_key="k"))).replayed
+        await resolved(manager.call("broken", GET))
+    assert (await resolved(manager.call("keyed", post, idempotency_key="k"))).replayed
     assert 3 == len(town.sent)
 
 
-def test_a_thousand_calls_under_way() -> None:
-    """Threads lose no call, and double none, while the configuration changes all the time."""
-    town = Town()
+def test_thousand_calls_during_reloads() -> None:
+    """Threads lose and repeat no call while the configuration changes all the time."""
+    town = ReloadWorld()
     hub = town.open(_at("https://v0.example"), awaited=False)
     stop, loads = threading.Event(), 0
 
@@ -298,11 +300,11 @@ def test_a_thousand_calls_under_way() -> None:
     ]
 
 
-def test_a_thousand_calls_wait_for_their_answers() -> None:
-    """Tasks whose calls are under way as everything is taken away from them get their answers."""
+def test_thousand_tasks_get_their_responses() -> None:
+    """Tasks whose services are removed during their calls still get their responses."""
 
     async def main() -> list[str]:
-        town = Town()
+        town = ReloadWorld()
         town.gate.clear()
         hub = town.open(_at("https://old.example"), awaited=True)
         calls = [
@@ -324,23 +326,23 @@ def test_a_thousand_calls_wait_for_their_answers() -> None:
 
 
 @MODES
-async def test_an_operation_ends_where_it_began(hub_class: type[Any]) -> None:
-    """A step of an operation goes by the configuration that its first step went by."""
-    lofts = Lofts()
+async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
+    """All steps of an operation use the configuration of its first step."""
+    lofts = PigeonHubs()
     hub = lofts.hub(hub_class)
     before = hub._live.dispatcher  # noqa: SLF001 - an operation under way holds it
-    await given(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
+    await resolved(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
     wire = before.wire(before.directory.accounts["one"], None, None, keyed=False)
 
     answer = wire.send(Request.post("/letters", form={"to": "x", "text": "y"}))
 
     status = (await answer).status if hub_class is not Hub else _now(answer).status
     assert 201 == status
-    assert "three" == (await given(hub.sms().send(MESSAGE))).ref.account
+    assert "three" == (await resolved(hub.sms().send(MESSAGE))).ref.account
 
 
-def test_transports_of_accounts_that_stay_stay(tmp_path: Path) -> None:
-    """An account at the same vendor keeps its transport; another vendor gets another."""
+def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
+    """An account at the same vendor keeps its transport; a new vendor gets a new one."""
     one, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
     hub = Hub([Account("a", one), Account("b", one)])
     before = hub._live.dispatcher.transports  # noqa: SLF001 - nothing else tells
@@ -352,8 +354,8 @@ def test_transports_of_accounts_that_stay_stay(tmp_path: Path) -> None:
     assert after["b"] is not before["b"]
 
 
-def test_changes_are_told_by_their_paths() -> None:
-    """Accounts, routes, services and safety are told by where they stand, also those of tenants."""
+def test_changes_are_listed_by_path() -> None:
+    """Changed accounts, routes, services and safety are listed by their path, also of tenants."""
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
     custom = Account("acme.twilio", twilio, tenants=ACME)
@@ -373,9 +375,9 @@ def test_changes_are_told_by_their_paths() -> None:
     assert "hidden" not in repr((first, changes))
 
 
-def test_a_manager_takes_other_services() -> None:
-    """A manager by itself calls other services from now on, and keeps those if they are wrong."""
-    town = Town()
+def test_manager_replaces_its_services() -> None:
+    """A manager by itself accepts new services, and keeps the old ones if these are wrong."""
+    town = ReloadWorld()
     manager = ConnectorManager([Service("a", "https://a.example")], http=town.client(awaited=False))
     manager.call("a", GET)
     manager.reload([Service("b", "https://b.example", limits=RateLimitConfig(5))])
@@ -390,10 +392,10 @@ def test_a_manager_takes_other_services() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_reads_anew(tmp_path: Path) -> None:
-    """A child that was forked while its parent was reading reads for itself."""
+def test_child_forked_during_a_reload(tmp_path: Path) -> None:
+    """A child that was forked while its parent reloaded can reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
-    town = Town()
+    town = ReloadWorld()
     hub = town.open(path, awaited=False)
     services(path, vat="https://two.example")
 

@@ -1,4 +1,4 @@
-"""Tables of tenants in every place that keeps them: made, emptied, and what goes wrong there."""
+"""Tables of tenants in every kind of location: creating, emptying, and failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 def ask(verb: Any, *options: object) -> Any:
-    """What a verb of either mode gives."""
+    """Return the result of a method of either mode."""
     if inspect.iscoroutinefunction(verb):
         return asyncio.run(verb(*options))
     return verb(*options)
@@ -40,7 +40,7 @@ def ask(verb: Any, *options: object) -> Any:
 
 @contextmanager
 def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
-    """Tenants in a table that nobody else uses."""
+    """Tenants in a table that no other test uses."""
     url = postgres_url() if kind == "postgresql" else mariadb_url()
     prefix = f"ten{uuid4().hex[:8]}_"
     make: Any = AsyncSqlTenants if awaited else SqlTenants
@@ -56,7 +56,7 @@ def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
 
 
 def emptied(tenants: Any) -> None:
-    """Keep two, and take both away."""
+    """Store two tenants and delete both."""
     ask(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
     ask(tenants.put, "brass", {})
 
@@ -67,33 +67,33 @@ def emptied(tenants: Any) -> None:
 
 @EITHER
 @pytest.mark.parametrize("kind", DRIVERS)
-def test_a_table_is_made_and_emptied(kind: str, *, awaited: bool) -> None:
-    """What was made on purpose keeps tenants, until all are taken away at once."""
+def test_created_table_can_be_emptied(kind: str, *, awaited: bool) -> None:
+    """A created table stores tenants until all are deleted at once."""
     with in_database(kind, awaited=awaited) as tenants:
         ask(tenants.migrate)
         emptied(tenants)
 
 
 @EITHER
-def test_a_file_is_emptied(tmp_path: Path, *, awaited: bool) -> None:
-    """All tenants of a file are taken away at once."""
+def test_file_can_be_emptied(tmp_path: Path, *, awaited: bool) -> None:
+    """All tenants of a file are deleted at once."""
     make: Any = AsyncSqliteTenants if awaited else SqliteTenants
     emptied(make(tmp_path / "tenants.db", CIPHER))
 
 
 @pytest.mark.parametrize("make", [SqlTenants, AsyncSqlTenants])
-def test_no_table_is_made_where_nobody_is(make: Any) -> None:
-    """Whoever cannot reach the database is told so, without its password."""
+def test_unreachable_database_error(make: Any) -> None:
+    """The error for an unreachable database names it without its password."""
     tenants = make("postgresql://me:hunter2@127.0.0.1:1/name", CIPHER, timeout=1.0)
 
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         ask(tenants.migrate)
-    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize("kind", [SqlTenants, AsyncSqlTenants])
-def test_a_host_makes_the_table_itself(kind: type[SqlTenants | AsyncSqlTenants]) -> None:
-    """The table stands among the host's own, once, for its migrations to make."""
+def test_hosts_migrations_create_the_table(kind: type[SqlTenants | AsyncSqlTenants]) -> None:
+    """The table is part of the host's metadata once, for its migrations to create."""
     custom = sqlalchemy.MetaData()
     table = kind.tables_of(custom, prefix="erp_", schema="vault")
 
@@ -103,16 +103,16 @@ def test_a_host_makes_the_table_itself(kind: type[SqlTenants | AsyncSqlTenants])
 
 
 @pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
-def test_what_is_not_installed_is_named(
+def test_missing_library_is_named(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who lacks the library of a database is told which extra brings it."""
+    """The error for a missing database library names the extra that installs it."""
     rooms = "tenants", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
 
-    with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as caught:
+    with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as excinfo:
         make("mariadb://me:hunter2@host/name", RING.text())
     assert ("tenants_from.url", install("mysql")) == (
-        caught.value.path,
-        caught.value.remedy,
+        excinfo.value.path,
+        excinfo.value.remedy,
     )

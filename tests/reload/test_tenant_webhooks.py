@@ -1,4 +1,4 @@
-"""Webhooks of accounts that tenants keep elsewhere, in processes that have not called them."""
+"""Webhooks for tenants' accounts in processes that have not called these accounts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from moorage import (
 from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.reload.test_tenants import EITHER, Landlord
-from tests.reload.world import given
+from tests.reload.test_tenants import EITHER, TenantWorld
+from tests.reload.world import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
-class Processes(Landlord):
-    """Processes that share tenants, an inbox and a vendor whose account is a tenant's.
+class Processes(TenantWorld):
+    """Processes that share tenants, an inbox and a vendor with an account of a tenant.
 
     Attributes:
         handled: the events that a handler was given, in any process.
@@ -48,7 +48,7 @@ class Processes(Landlord):
         self.tenants.put("acme", self.tables())
 
     def tables(self, **changes: Any) -> Mapping[str, Any]:
-        """What the tenant has."""
+        """The configuration of the tenant."""
         account = {
             "credentials": self.stripe.api_key,
             "webhook_secrets": [self.stripe.webhook_secret],
@@ -58,7 +58,7 @@ class Processes(Landlord):
         return {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}}
 
     def start(self, source: Any = None) -> tuple[Any, Any]:
-        """The hub and the inbox of a process that has just begun."""
+        """Start a process: return its hub and its inbox."""
         port, client = _ports(awaited=self.awaited)
         make: Any = moorage.aopen if self.awaited else moorage.open
         hub = make(
@@ -79,7 +79,7 @@ class Processes(Landlord):
     def delivery(self) -> dict[str, Any]:
         """A webhook of the tenant's account."""
         self.stripe.tell("payment_intent.succeeded", {"id": "pi_1", "object": "payment_intent"})
-        return self.stripe.sent[-1].given()
+        return self.stripe.sent[-1].arguments()
 
 
 def _ports(*, awaited: bool) -> tuple[Any, Any]:
@@ -91,99 +91,99 @@ def _ports(*, awaited: bool) -> tuple[Any, Any]:
 
 
 @EITHER
-async def test_a_fresh_process_accepts_and_handles_a_webhook(awaited: bool) -> None:
-    """One process writes it down and another handles it, and neither has called the tenant."""
+async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
+    """One new process stores a tenant's webhook, and another new one handles it."""
     here = Processes(awaited=awaited)
     _, inbox = here.start()
-    entry = await given(inbox.receive("acme.stripe", **here.delivery()))
+    entry = await resolved(inbox.receive("acme.stripe", **here.delivery()))
     _, worker = here.start()
-    done = await given(worker.handle())
+    done = await resolved(worker.handle())
 
     assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
     assert (1, ["payment.captured"]) == (done.done, [event.type for event in here.handled])
 
 
 @EITHER
-async def test_an_account_is_found_as_it_is_now(awaited: bool) -> None:
-    """A secret that the tenant has replaced is in use within seconds, where only webhooks come."""
+async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
+    """A replaced secret is in use within seconds, even if only webhooks arrive."""
     here = Processes(awaited=awaited)
     _, inbox = here.start()
-    await given(inbox.receive("acme.stripe", **here.delivery()))
+    await resolved(inbox.receive("acme.stripe", **here.delivery()))
     here.tenants.put("acme", here.tables(webhook_secrets=["whsec_another"]))
     here.clock.advance(10.0)
 
     with pytest.raises(WebhookRejected):
-        await given(inbox.receive("acme.stripe", **here.delivery()))
+        await resolved(inbox.receive("acme.stripe", **here.delivery()))
 
 
 @EITHER
-async def test_a_name_that_nobody_has(awaited: bool) -> None:
-    """No account is found by the name of no tenant or of no account, and neither is remembered."""
+async def test_unknown_account_name(awaited: bool) -> None:
+    """Unknown tenants and accounts are not found, and not cached."""
     here = Processes(awaited=awaited)
     hub, _ = here.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
-        assert await given(hub.find_account(name)) is None
-    result = await given(hub.find_account("twilio"))
+        assert await resolved(hub.find_account(name)) is None
+    result = await resolved(hub.find_account("twilio"))
 
     assert ("twilio", None) == (result.name, result.tenants)
     assert hub._live.tenants.cached("stranger") is None  # noqa: SLF001 - nothing else tells
 
 
 @EITHER
-async def test_tables_that_are_wrong_are_no_missing_account(awaited: bool) -> None:
-    """Whoever asks for the account is told what is wrong, so that the vendor sends again."""
+async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
+    """An invalid tenant raises an error, so that the vendor repeats its webhook."""
     here = Processes(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
     hub, inbox = here.start()
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="speed"):
-            await given(hub.find_account("acme.stripe"))
-    assert 500 == (await given(inbox.answer("acme.stripe", **here.delivery()))).status
+            await resolved(hub.find_account("acme.stripe"))
+    assert 500 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
 
 
 @EITHER
-async def test_a_webhook_while_tenants_cannot_be_looked_up(awaited: bool) -> None:
-    """The vendor is told to come again, and then its webhook is taken."""
+async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
+    """The vendor is asked to repeat its webhook, which is then accepted."""
     here = Processes(awaited=awaited)
     hub, inbox = here.start()
     here.broken = OSError("away")
     with pytest.raises(StorageUnavailable):
-        await given(hub.find_account("acme.stripe"))
-    assert 503 == (await given(inbox.answer("acme.stripe", **here.delivery()))).status
+        await resolved(hub.find_account("acme.stripe"))
+    assert 503 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
 
     here.broken = None
-    assert 200 == (await given(inbox.answer("acme.stripe", **here.delivery()))).status
+    assert 200 == (await resolved(inbox.answer("acme.stripe", **here.delivery()))).status
 
 
 @EITHER
-async def test_an_account_that_stands_in_both(awaited: bool) -> None:
-    """What a tenant has of its own comes before what the configuration has for it."""
+async def test_tenants_account_overrides_the_configuration(awaited: bool) -> None:
+    """A tenant's own account overrides its account in the configuration."""
     here = Processes(awaited=awaited)
     source = {"tenants": {"acme": here.tables(timeout=3.0)}}
     hub, _ = here.start(source)
     here.tenants.put("acme", here.tables(timeout=7.0))
-    assert 7.0 == (await given(hub.find_account("acme.stripe"))).settings["timeout"]
+    assert 7.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
     assert 7.0 == hub.account("acme.stripe").settings["timeout"]
 
     here.tenants.remove("acme")
     here.clock.advance(10.0)
-    assert 3.0 == (await given(hub.find_account("acme.stripe"))).settings["timeout"]
+    assert 3.0 == (await resolved(hub.find_account("acme.stripe"))).settings["timeout"]
 
 
 @EITHER
-async def test_without_tenants_to_look_up(awaited: bool) -> None:
-    """A hub whose accounts all stand in its configuration finds those and no others."""
+async def test_hub_without_a_tenant_source(awaited: bool) -> None:
+    """A hub without a source of tenants finds the accounts of its configuration only."""
     make: Any = moorage.aopen if awaited else moorage.open
     here = Processes(awaited=awaited)
     hub = make({"tenants": {"acme": here.tables()}})
 
-    assert "acme.stripe" == (await given(hub.find_account("acme.stripe"))).name
-    assert await given(hub.find_account("other.stripe")) is None
+    assert "acme.stripe" == (await resolved(hub.find_account("acme.stripe"))).name
+    assert await resolved(hub.find_account("other.stripe")) is None
 
 
-def test_a_synchronous_hub_looks_up_an_unknown_account() -> None:
-    """Its verifier of webhooks can be had at once in a process that has called nobody."""
+def test_synchronous_hub_looks_up_an_unknown_account() -> None:
+    """A synchronous hub loads an unknown account when its verifier is first used."""
     here = Processes(awaited=False)
     hub, _ = here.start()
 
@@ -191,13 +191,13 @@ def test_a_synchronous_hub_looks_up_an_unknown_account() -> None:
     assert "payment.captured" == event.type
 
 
-async def test_an_asynchronous_hub_is_to_find_an_account_first() -> None:
-    """What cannot wait knows an account once it was found."""
+async def test_asynchronous_hub_must_find_the_account_first() -> None:
+    """An asynchronous hub knows an account's verifier only after finding the account."""
     here = Processes(awaited=True)
     hub, _ = here.start()
-    with pytest.raises(ConfigurationError, match="No account is named") as caught:
+    with pytest.raises(ConfigurationError, match="No account is named") as excinfo:
         hub.webhooks("acme.stripe")
-    assert "find_account" in caught.value.remedy
+    assert "find_account" in excinfo.value.remedy
 
     await hub.find_account("acme.stripe")
     assert "acme.stripe" == hub.account("acme.stripe").name

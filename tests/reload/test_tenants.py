@@ -1,4 +1,4 @@
-"""Tenants whose accounts are looked up, and change while the hub is in use."""
+"""Tenants that are looked up and change while the hub is in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpCl
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.wiring.store_urls import aopen_tenants, open_tenants
-from tests.reload.world import given
+from tests.reload.world import resolved
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ CIPHER = AesGcmCipher(RING)
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
-class Landlord:
-    """A hub that looks its tenants up, and the vendors that it reaches.
+class TenantWorld:
+    """A hub that looks up its tenants, and the vendors that it calls.
 
     Attributes:
         tenants: what is known of them; asked in the hub's mode.
@@ -86,22 +86,22 @@ class Landlord:
         }
 
     async def send(self, tenant: str | None) -> Any:
-        """Send something for a tenant."""
-        return await given(self.hub.sms(tenant).send(MESSAGE))
+        """Send a message for a tenant."""
+        return await resolved(self.hub.sms(tenant).send(MESSAGE))
 
     def ask(self) -> None:
-        """Somebody asks for a tenant."""
+        """Return the answer of the tenant port, as either mode."""
         self.asked += 1
         if self.broken is not None:
             raise self.broken
 
 
 class _Now:
-    def __init__(self, landlord: Landlord) -> None:
+    def __init__(self, landlord: TenantWorld) -> None:
         self.landlord = landlord
 
     def version(self, tenant: str, /) -> Any:
-        """As it is known."""
+        """The version of a tenant."""
         self.landlord.ask()
         return self.landlord.tenants.version(tenant)
 
@@ -111,11 +111,11 @@ class _Now:
 
 
 class _Later:
-    def __init__(self, landlord: Landlord) -> None:
+    def __init__(self, landlord: TenantWorld) -> None:
         self.landlord = landlord
 
     async def version(self, tenant: str, /) -> Any:
-        """As it is known."""
+        """The version of a tenant."""
         self.landlord.ask()
         return self.landlord.tenants.version(tenant)
 
@@ -125,9 +125,9 @@ class _Later:
 
 
 @EITHER
-async def test_a_changed_account_is_used_without_a_restart(awaited: bool) -> None:
-    """A tenant's vendor is swapped within seconds, and what the old one has stays reachable."""
-    here = Landlord(awaited=awaited)
+async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
+    """A new vendor is in use within seconds, and data at the old one stays reachable."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"twilio": here.a_twilio()}, "sms": {"vendor": "twilio"}})
     first = await here.send("acme")
     here.tenants.put(
@@ -141,18 +141,18 @@ async def test_a_changed_account_is_used_without_a_restart(awaited: bool) -> Non
     assert "acme.twilio" == (await here.send("acme")).ref.account
     here.clock.advance(10.0)
     assert "acme.vonage" == (await here.send("acme")).ref.account
-    assert first.ref == (await given(here.hub.sms("acme").get(first.ref))).ref
+    assert first.ref == (await resolved(here.hub.sms("acme").get(first.ref))).ref
 
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
     here.clock.advance(10.0)
     with pytest.raises(InvalidData, match="Keep an account configured"):
-        await given(here.hub.sms("acme").get(first.ref))
+        await resolved(here.hub.sms("acme").get(first.ref))
 
 
 @EITHER
-async def test_what_is_looked_up_is_believed_for_a_while(awaited: bool) -> None:
-    """Nobody is asked again before the time, nor for what belongs to nobody; then once."""
-    here = Landlord(awaited=awaited)
+async def test_look_ups_are_cached(awaited: bool) -> None:
+    """Tenants, known or not, are looked up again after the interval, and then once."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {})
     for _ in range(3):
         assert "twilio" == (await here.send("acme")).ref.account
@@ -166,9 +166,9 @@ async def test_what_is_looked_up_is_believed_for_a_while(awaited: bool) -> None:
 
 
 @EITHER
-async def test_what_is_wrong_is_one_tenants(awaited: bool) -> None:
-    """A tenant that nobody knows, or whose tables are broken, has an error with its path."""
-    here = Landlord(awaited=awaited)
+async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
+    """An unknown or invalid tenant raises an error with its path, and others work."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("fine", {})
     here.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
     here.tenants.put("none", {"sms": {"vendor": "nobody"}})
@@ -178,9 +178,9 @@ async def test_what_is_wrong_is_one_tenants(awaited: bool) -> None:
         ("none", "tenants.none.sms.vendor"),
     ):
         for _ in range(2):
-            with pytest.raises(ConfigurationError) as caught:
+            with pytest.raises(ConfigurationError) as excinfo:
                 await here.send(tenant)
-            assert str(caught.value.path).startswith(path)
+            assert str(excinfo.value.path).startswith(path)
     assert "The tenant is unknown." == (await _refused(here, "stranger")).message
     assert "store tables for it" in (await _refused(here, "stranger")).remedy
     with pytest.raises(InvalidData) as unnamed:
@@ -198,30 +198,30 @@ async def test_what_is_wrong_is_one_tenants(awaited: bool) -> None:
         await here.send("acme")
 
 
-async def _refused(here: Landlord, tenant: str) -> ConfigurationError:
-    with pytest.raises(ConfigurationError) as caught:
+async def _refused(here: TenantWorld, tenant: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as excinfo:
         await here.send(tenant)
-    return caught.value
+    return excinfo.value
 
 
 @EITHER
-async def test_somebodys_data_at_a_tenants_account(awaited: bool) -> None:
-    """An operation about somebody's data is done at the tenant's account as any other."""
-    here = Landlord(awaited=awaited)
+async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
+    """Operations on a person's data work at a tenant's account."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
 
-    receipt = await given(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
+    receipt = await resolved(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
 
     assert "acme.vonage" == receipt.ref.account
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         here.hub.sms("acme", subject="")
-    assert "subject" == caught.value.field
+    assert "subject" == excinfo.value.field
 
 
 @EITHER
-async def test_tables_that_are_none(awaited: bool) -> None:
-    """What a port gives is looked at before it is read."""
-    here = Landlord(awaited=awaited)
+async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
+    """An answer of the port that is not a table is refused."""
+    here = TenantWorld(awaited=awaited)
 
     class Odd(MemoryTenants):
         def version(self, tenant: str, /) -> int | None:
@@ -236,27 +236,27 @@ async def test_tables_that_are_none(awaited: bool) -> None:
 
 
 @EITHER
-async def test_whoever_knows_them_is_away(awaited: bool) -> None:
-    """Tenants that were looked up have what they had; others get an error that says why."""
-    here = Landlord(awaited=awaited)
+async def test_unavailable_tenant_source(awaited: bool) -> None:
+    """Cached tenants keep their accounts during an outage; others get an error with the reason."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
     await here.send("acme")
     here.broken = OSError("the database of password hunter2")
     here.clock.advance(10.0)
 
     assert "acme.vonage" == (await here.send("acme")).ref.account
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         await here.send("other")
-    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(excinfo.value)
 
 
 @EITHER
 async def test_tenants_of_the_configuration(awaited: bool) -> None:
-    """A tenant may stand in the configuration; what is looked up comes before it, by contract."""
-    here = Landlord(awaited=awaited)
+    """A tenant may be in the configuration; per contract, its looked-up account comes first."""
+    here = TenantWorld(awaited=awaited)
     fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
-    await given(here.hub.reload(source))
+    await resolved(here.hub.reload(source))
 
     assert "acme.vonage" == (await here.send("acme")).ref.account
     here.tenants.put("acme", {"sms": {"vendor": "twilio"}})
@@ -268,12 +268,12 @@ async def test_tenants_of_the_configuration(awaited: bool) -> None:
 
 
 @EITHER
-async def test_everybodys_configuration_changes(awaited: bool) -> None:
-    """A tenant that was looked up goes by what everybody has now; nobody is asked for that."""
-    here = Landlord(awaited=awaited)
+async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
+    """A reload applies to looked-up tenants without another look-up."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {})
     await here.send("acme")
-    await given(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
+    await resolved(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
 
     assert "other" == (await here.send("acme")).ref.account
     assert 1 == here.asked
@@ -281,22 +281,22 @@ async def test_everybodys_configuration_changes(awaited: bool) -> None:
 
 @EITHER
 async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
-    """After it was looked up, a tenant's account is known by its name, for its webhooks too."""
-    here = Landlord(awaited=awaited)
+    """After a look-up, a tenant's account is known by name, also for webhooks."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
 
-    await given(here.hub.look_up("acme"))
+    await resolved(here.hub.look_up("acme"))
 
     assert "vonage" == here.hub.account("acme.vonage").vendor.name
     with pytest.raises(ConfigurationError):
-        await given(here.hub.look_up("stranger"))
+        await resolved(here.hub.look_up("stranger"))
 
 
-async def test_accounts_are_found_while_tables_are_read_anew(
+async def test_accounts_stay_available_during_a_refresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A webhook that comes meanwhile, in another thread, finds its account as it was."""
-    here = Landlord(awaited=False)
+    """A webhook in another thread finds its previous account during a refresh."""
+    here = TenantWorld(awaited=False)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
     before = here.hub.account("acme.vonage")
@@ -317,20 +317,20 @@ async def test_accounts_are_found_while_tables_are_read_anew(
 
 
 @EITHER
-async def test_no_account_is_called_as_anothers(awaited: bool) -> None:
-    """What a tenant calls its account cannot make it that of a tenant with a longer name."""
-    here = Landlord(awaited=awaited)
+async def test_account_names_are_unambiguous(awaited: bool) -> None:
+    """An account's name cannot make it the account of a tenant with a longer name."""
+    here = TenantWorld(awaited=awaited)
     here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
     here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
-    with pytest.raises(ConfigurationError, match="The name has a dot") as caught:
-        await given(here.hub.look_up("acme"))
-    assert 'tenants.acme.vendors."fr.vonage"' == caught.value.path
-    await given(here.hub.look_up("acme.fr"))
+    with pytest.raises(ConfigurationError, match="The name has a dot") as excinfo:
+        await resolved(here.hub.look_up("acme"))
+    assert 'tenants.acme.vendors."fr.vonage"' == excinfo.value.path
+    await resolved(here.hub.look_up("acme.fr"))
     assert {"acme.fr"} == here.hub.account("acme.fr.vonage").tenants
 
 
-async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
-    """However many threads look tenants up at once, one gets the tokens of all, and is closed."""
+async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
+    """However many threads look up tenants, all share one token refresher, which is closed."""
     fixture = fixture_of("ups", tmp_path)
     tables = {"vendors": {"ups": fixture.options}, "shipping": {"vendor": "ups"}}
     sandbox: Any = fixture.sandbox
@@ -347,7 +347,8 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
             both.wait(0.1)
         return OAuthTokenRefresher(*value, **more)
 
-    office._classes = office._classes._replace(refresher=refresher)  # noqa: SLF001 - as above
+    _, provider = office._oauth_classes()  # noqa: SLF001 - as above
+    office._oauth_classes = lambda: (refresher, provider)  # noqa: SLF001 - as above
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
     for item in looking:
         item.start()
@@ -361,19 +362,19 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
 
 
 @EITHER
-async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a bound to how many tenants are remembered at once."""
+async def test_cached_tenants_are_bounded(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of cached tenants is bounded."""
     monkeypatch.setattr("moorage.services.contracts.tenants._MOST", 2)
-    here = Landlord(awaited=awaited)
+    here = TenantWorld(awaited=awaited)
     for number in range(5):
         here.tenants.put(f"t{number}", {})
         await here.send(f"t{number}")
-    known = here.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
-    assert [3, 4] == [number for number in range(5) if known(f"t{number}") is not None]
+    tenants_by_name = here.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
+    assert [3, 4] == [number for number in range(5) if tenants_by_name(f"t{number}") is not None]
 
 
-def test_the_mode_of_tenants() -> None:
-    """A port of the other mode, or none at all, is refused as the hub is opened."""
+def test_tenant_port_of_the_wrong_mode() -> None:
+    """A port of the other mode, or an invalid one, is refused when the hub opens."""
     with pytest.raises(ConfigurationError, match="and the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
     with pytest.raises(ConfigurationError, match="and the hub is not"):
@@ -383,8 +384,8 @@ def test_the_mode_of_tenants() -> None:
 
 
 @EITHER
-async def test_tenants_by_configuration(tmp_path: Path, awaited: bool) -> None:
-    """A configuration names where tenants are kept, and what opens them."""
+async def test_tenant_source_in_the_configuration(tmp_path: Path, awaited: bool) -> None:
+    """A configuration names the location of tenants and the keys that open them."""
     twilio = TwilioSandbox()
     url = f"sqlite:///{tmp_path}/tenants.db"
     fields = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
@@ -396,24 +397,24 @@ async def test_tenants_by_configuration(tmp_path: Path, awaited: bool) -> None:
         {"tenants_from": {"url": url, "keys": keys.reveal(), "every": 2.0}}, http=client(twilio)
     )
 
-    receipt = await given(hub.sms("acme").send(MESSAGE))
+    receipt = await resolved(hub.sms("acme").send(MESSAGE))
 
     assert "acme.twilio" == receipt.ref.account
     assert twilio.auth_token.encode() not in (tmp_path / "tenants.db").read_bytes()
 
 
 @pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
-def test_urls_that_keep_no_tenants(make: Callable[..., Any]) -> None:
-    """What keeps no tenants is refused with the path to its URL."""
+def test_unsupported_tenant_urls(make: Callable[..., Any]) -> None:
+    """A URL that cannot hold tenants is refused with its path."""
     for url in ("redis://here", "memory:", "sqlite:///", "nothing"):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             make(url, RING.text())
-        assert "tenants_from.url" == caught.value.path
+        assert "tenants_from.url" == excinfo.value.path
     assert "Tenants" in type(make("postgresql://here/db", RING.text())).__name__
 
 
-def test_what_is_no_table_is_not_kept(tmp_path: Path) -> None:
-    """Only a table is kept, and only under a name."""
+def test_only_tables_are_stored(tmp_path: Path) -> None:
+    """Only a table is stored, and only under a name."""
     tenants: Any = SqliteTenants(tmp_path / "tenants.db", CIPHER)
     with pytest.raises(InvalidData):
         tenants.put("acme", ["none"])
@@ -439,7 +440,7 @@ def _putting(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
 
 
 def _running(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
-    """Puts through the awaited verbs, beside the loop that asks."""
+    """Put a tenant through the asynchronous methods, beside the loop of the test."""
     import asyncio  # noqa: PLC0415 - of this test alone
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - of this test alone
 
@@ -453,16 +454,16 @@ def _running(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
 
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
-def test_plain_adapters(check: Any, kind: str, tmp_path: Path) -> None:
-    """Every plain adapter does what the port says."""
+def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
+    """Every synchronous adapter passes the conformance kit of tenants."""
     with _made(kind, tmp_path, awaited=False) as tenants:
         check(lambda: (tenants, _putting(tenants)))
 
 
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
-async def test_awaited_adapters(check: Any, kind: str, tmp_path: Path) -> None:
-    """Every awaited adapter does what the port says."""
+async def test_asynchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
+    """Every asynchronous adapter passes the conformance kit of tenants."""
     with _made(kind, tmp_path, awaited=True) as tenants:
         await check(lambda: (tenants, _running(tenants)))
 
@@ -515,15 +516,15 @@ class _Made:
 _made = _Made
 
 
-def test_what_is_shared_and_removed() -> None:
-    """An account that only other tenants have is not open to this one."""
-    here = Landlord(awaited=False)
+def test_another_tenants_account_is_not_available() -> None:
+    """A tenant cannot use an account that only other tenants have."""
+    here = TenantWorld(awaited=False)
     others = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": others}})
     here.tenants.put("acme", {})
     here.hub.look_up("acme")
 
-    desk = here.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
+    dispatcher = here.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
 
-    assert ["twilio"] == list(desk.directory.accounts)
+    assert ["twilio"] == list(dispatcher.directory.accounts)
     assert Offer().changes(Offer()).changed == ()

@@ -1,4 +1,4 @@
-"""A configuration that is looked after: its file changes, or a signal comes."""
+"""Automatic reloads: after a change of the file, or on a signal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import moorage
 from moorage import ConfigurationError, Event, Reloaded, ReloadFailed, Request
 from tests.adapters.forked import in_a_child
-from tests.reload.world import Town, given, services
+from tests.reload.world import ReloadWorld, resolved, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,25 +26,25 @@ SOON = 0.005
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop of the standard library."""
+    """Run the asynchronous tests in an asyncio event loop."""
     return "asyncio"
 
 
-class Heard:
-    """Remembers events, and lets wait for the next."""
+class EventRecorder:
+    """Records events and waits for the next."""
 
     def __init__(self) -> None:
         self.told: list[Event] = []
         self._more = threading.Condition()
 
     def __call__(self, event: Event) -> None:
-        """Hear of it."""
+        """Record an event."""
         with self._more:
             self.told.append(event)
             self._more.notify_all()
 
     def wait_for(self, kind: type[Event], count: int = 1) -> Any:
-        """The last of so many events of a kind."""
+        """Wait for this many events of a kind, and return the last."""
 
         def found() -> list[Event]:
             return [report for report in self.told if isinstance(report, kind)]
@@ -54,44 +54,44 @@ class Heard:
         return found()[-1]
 
     async def later(self, kind: type[Event], count: int = 1) -> Any:
-        """As `wait_for`, awaited."""
+        """Wait as `wait_for` does; asynchronous."""
         return await asyncio.to_thread(self.wait_for, kind, count)
 
 
 @EITHER
-async def test_looking_by_hand(tmp_path: Path, awaited: bool) -> None:
-    """Nothing is read where the file is as it was; what is wrong is told once, and left out."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
+    """An unchanged file is not read, and an invalid one is reported once and not applied."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     watch = hub.watch()
 
-    assert await given(watch.look()) is None
+    assert await resolved(watch.look()) is None
     services(path, vat="https://two.example")
-    assert ("services.vat",) == (await given(watch.look())).changed
+    assert ("services.vat",) == (await resolved(watch.look())).changed
     path.write_text("[services.vat]\nspeed = 1\n")
-    assert await given(watch.look()) is None
-    assert await given(watch.look()) is None
+    assert await resolved(watch.look()) is None
+    assert await resolved(watch.look()) is None
     (failed,) = town.kinds(ReloadFailed)
     path.unlink()
-    assert await given(watch.look()) is None
+    assert await resolved(watch.look()) is None
     assert ("configuration", "services.vat.speed") == (failed.service, vars_of(failed)["path"])
     assert 2 == len(town.kinds(ReloadFailed))
 
     services(path, vat="https://three.example")
-    assert ("services.vat",) == (await given(watch.look())).changed
-    assert () == (await given(watch.look(anyway=True))).changed
-    await given(hub.manager.call("vat", Request.get("/a")))
+    assert ("services.vat",) == (await resolved(watch.look())).changed
+    assert () == (await resolved(watch.look(anyway=True))).changed
+    await resolved(hub.manager.call("vat", Request.get("/a")))
     assert ["https://three.example/a"] == town.sent
 
 
 def vars_of(event: Any) -> dict[str, Any]:
-    """What an event tells."""
+    """The fields of an event."""
     return {name: getattr(event, name) for name in ("path", "problem", "error")}
 
 
-def test_a_thread_looks(tmp_path: Path) -> None:
-    """While it is entered a thread reads what changes, goes on after what is wrong, and ends."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+def test_thread_reloads_changed_files(tmp_path: Path) -> None:
+    """A thread reloads changes, continues after invalid ones, and ends with its block."""
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
     hub = moorage.open(path, observers=[received])
     with hub.watch(every=SOON):
         services(path, vat="https://two.example")
@@ -103,9 +103,9 @@ def test_a_thread_looks(tmp_path: Path) -> None:
     assert [] == [item for item in threading.enumerate() if item.name == "moorage-watch"]
 
 
-async def test_a_task_looks(tmp_path: Path) -> None:
-    """While it is entered a task reads what changes, goes on after what is wrong, and ends."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+async def test_task_reloads_changed_files(tmp_path: Path) -> None:
+    """A task reloads changes, continues after invalid ones, and ends with its block."""
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
     hub = moorage.aopen(path, observers=[received])
     before = asyncio.all_tasks()
     async with hub.watch(every=SOON):
@@ -119,9 +119,9 @@ async def test_a_task_looks(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
-def test_a_signal_has_it_read(tmp_path: Path) -> None:
-    """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+def test_signal_reloads_the_file(tmp_path: Path) -> None:
+    """A signal reloads the file at once; afterwards the previous handler is restored."""
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
     before = signal.getsignal(signal.SIGHUP)
     hub = moorage.open(path, observers=[received])
     with hub.watch(every=None, signals=[signal.SIGHUP]):
@@ -131,9 +131,9 @@ def test_a_signal_has_it_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
-async def test_a_signal_has_it_read_by_a_task(tmp_path: Path) -> None:
-    """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
+    """A signal reloads the file at once; afterwards the previous handler is restored."""
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
     before = signal.getsignal(signal.SIGHUP)
     hub = moorage.aopen(path, observers=[received])
     async with hub.watch(every=None, signals=[signal.SIGHUP]):
@@ -144,43 +144,43 @@ async def test_a_signal_has_it_read_by_a_task(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @EITHER
-async def test_a_signal_that_nobody_hears(tmp_path: Path, awaited: bool) -> None:
-    """What cannot be listened for is refused, and what could be means what it meant before."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None:
+    """An unusable signal is refused, and the previous handlers are restored."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
     before = signal.getsignal(signal.SIGHUP)
 
-    with pytest.raises(ConfigurationError) as caught:
-        await given(watch.__aenter__() if awaited else watch.__enter__())
-    assert "signals" == caught.value.path
+    with pytest.raises(ConfigurationError) as excinfo:
+        await resolved(watch.__aenter__() if awaited else watch.__enter__())
+    assert "signals" == excinfo.value.path
     assert before is signal.getsignal(signal.SIGHUP)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 @EITHER
-async def test_a_signal_of_the_program_around_python(
+async def test_signal_handled_outside_python_is_refused(
     tmp_path: Path,
     awaited: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What uWSGI and its like hear cannot be given back, and so it is not taken."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    """A handler of uWSGI and the like cannot be restored, so its signal is refused."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
     with monkeypatch.context() as around:
         theirs = {signal.SIGUSR1: signal.SIG_DFL}
         around.setattr(signal, "getsignal", theirs.get)
-        with pytest.raises(ConfigurationError, match="SIGHUP is heard") as caught:
-            await given(watch.__aenter__() if awaited else watch.__enter__())
+        with pytest.raises(ConfigurationError, match="handler of SIGHUP") as excinfo:
+            await resolved(watch.__aenter__() if awaited else watch.__enter__())
 
-    assert "signals" == caught.value.path
+    assert "signals" == excinfo.value.path
     assert before == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))
 
 
-async def test_whoever_is_cancelled_while_leaving_is_cancelled(tmp_path: Path) -> None:
-    """The end of the task that looks is not taken for that of the one that waits for it."""
-    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
+async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
+    """A task that is cancelled while it waits for the watching task is itself cancelled."""
+    town, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=True).watch()
     await watch.__aenter__()
     leaving = asyncio.ensure_future(watch.__aexit__(None, None, None))
@@ -190,9 +190,9 @@ async def test_whoever_is_cancelled_while_leaving_is_cancelled(tmp_path: Path) -
         await leaving
 
 
-def test_a_forked_child_looks_too(tmp_path: Path) -> None:
-    """A child that was forked within looks by a thread of its own; outside nobody does."""
-    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+def test_forked_child_watches_too(tmp_path: Path) -> None:
+    """A child forked inside the block watches with its own thread; outside it does not."""
+    path, received = services(tmp_path / "moorage.toml", vat="https://one.example"), EventRecorder()
     hub = moorage.open(path, observers=[received])
     watch = hub.watch(every=SOON)
 
@@ -206,16 +206,16 @@ def test_a_forked_child_looks_too(tmp_path: Path) -> None:
     assert 0 == in_a_child(lambda: threading.active_count() - 1)
 
 
-def test_a_mapping_has_no_file() -> None:
-    """Only a file can be looked at, and how often must be a time."""
+def test_watching_needs_a_file() -> None:
+    """Only a file can be watched, and the interval must be a duration."""
     hub = moorage.open({})
     refused: Callable[..., Any] = hub.watch
     with pytest.raises(ConfigurationError, match="not opened from a file"):
         refused()
 
 
-async def test_beside_another_librarys_loop(tmp_path: Path) -> None:
-    """Where no loop of asyncio runs, the file is read in place."""
+async def test_reload_without_asyncio(tmp_path: Path) -> None:
+    """Under another library's event loop, the file is read synchronously."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = moorage.aopen(path)
     flow = hub.reload()

@@ -1,4 +1,4 @@
-"""A hub of either mode that is opened from a file, and whose HTTP client answers from memory."""
+"""A hub of either mode that is opened from a file, with an HTTP client in memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from moorage import Event
 
 
-class Town:
-    """Answers every request with where it went, once the gate is open; plain and awaited.
+class ReloadWorld:
+    """Answers every request with its URL once the gate is open, in both modes.
 
     Attributes:
         sent: the URLs, as they were sent.
@@ -40,27 +40,27 @@ class Town:
         return Response(200, {}, url.encode())
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many requests were sent."""
+        """Wait until this many requests were sent."""
         with self._counted:
             assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
 
     def client(self, *, awaited: bool) -> Any:
-        """The HTTP client of a mode."""
-        return _Awaited(self) if awaited else _Plain(self)
+        """Return the HTTP client of a mode."""
+        return _AsyncClient(self) if awaited else _SyncClient(self)
 
     def open(self, source: Any, *, awaited: bool, **ports: Any) -> Any:
-        """The hub of a configuration."""
+        """Open the hub of a configuration."""
         make = moorage.aopen if awaited else moorage.open
         ports.setdefault("http", self.client(awaited=awaited))
         return make(source, observers=[self.told.append], **ports)
 
     def kinds(self, *kinds: type[Event]) -> list[Event]:
-        """What was told of these kinds."""
+        """Return the recorded events of these kinds."""
         return [report for report in self.told if isinstance(report, kinds)]
 
 
-class _Plain:
-    def __init__(self, town: Town) -> None:
+class _SyncClient:
+    def __init__(self, town: ReloadWorld) -> None:
         self._town = town
 
     def send(self, request: Request, url: str, timeouts: Any) -> Response:
@@ -70,8 +70,8 @@ class _Plain:
         return answer
 
 
-class _Awaited:
-    def __init__(self, town: Town) -> None:
+class _AsyncClient:
+    def __init__(self, town: ReloadWorld) -> None:
         self._town = town
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Response:
@@ -82,13 +82,13 @@ class _Awaited:
         return answer
 
 
-async def given(value: Any) -> Any:
-    """What a face gave, awaited if it is of that mode."""
+async def resolved(value: Any) -> Any:
+    """Return a result of either mode, awaited if necessary."""
     return await value if inspect.isawaitable(value) else value
 
 
 def services(path: Path, **urls: str) -> Path:
-    """A file with these services, in place of what was there."""
+    """Write a file with these services, replacing the previous one."""
     lines = [f'[services.{name}]\nbase_url = "{url}"' for name, url in urls.items()]
     new = path.with_suffix(".new")
     new.write_text("\n".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is scaffolded passes its tests at once, under its own name, over nobody's files."""
+"""A scaffolded project passes its tests at once, has its own name, and overwrites no file."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
 
 if TYPE_CHECKING:
-    from moorage.testing.sandbox_fixtures import SandboxFixture
     from moorage.testing.sandbox_scenarios.runner import Scenario
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 ROOT = Path(__file__).parent.parent.parent
 EXTENSIONS = [
     str(ROOT / "adapters-examples" / f"moorage-{text}" / "src") for text in ("django", "flask")
 ]
+_UNUSED = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
+"""Plugins of pytest that no scaffolded test needs."""
 MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
 
 
 def is_taken(name: str) -> bool:
-    """Whether a module of this name exists already, or can be nowhere."""
+    """Return whether a module of this name exists already or is invalid."""
     is_class = keyword.iskeyword(name.capitalize()) or name.startswith("test")
     return is_class or name in sys.stdlib_module_names or keyword.iskeyword(name)
 
@@ -50,12 +52,12 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,9}([_-][a-z0-9]{1,9}){0,2}", fullmatch=T
 
 
 @pytest.mark.parametrize("kind, choice", MADE)
-def test_its_tests_pass_at_once(kind: str, choice: str | None, tmp_path: Path) -> None:
-    """Whatever is made passes the tests that come with it, and has nothing left undone in code."""
+def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) -> None:
+    """Every scaffolded project passes its own tests and has no unfinished code."""
     texts = scaffold(kind, "blue-bird", choice)
     write(texts, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
+        [sys.executable, "-m", "pytest", "-q", *(f"-pno:{plugin}" for plugin in _UNUSED)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(EXTENSIONS)},
         capture_output=True,
@@ -71,8 +73,8 @@ def test_its_tests_pass_at_once(kind: str, choice: str | None, tmp_path: Path) -
 @settings(max_examples=15)
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", MADE)
-def test_any_name_will_do(kind: str, choice: str | None, name: str) -> None:
-    """Under any name the code is code and the tables are tables, and no other name is left."""
+def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
+    """With any valid name the code and tables are valid, and no other name is left."""
     texts = scaffold(kind, name, choice)
     for path, text in texts.items():
         assert "acme" not in (path + text).lower()
@@ -84,10 +86,10 @@ def test_any_name_will_do(kind: str, choice: str | None, name: str) -> None:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
-def test_its_account_does_what_it_says(
+def test_scaffolded_vendor_conforms(
     contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An account at its sandbox does what every vendor does, and what it says of itself."""
+    """The scaffolded account at its sandbox has the declared capabilities."""
     write(scaffold("vendor", f"{contract}_bird", contract), tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "src")
     package = f"{contract}_bird_vendor"
@@ -96,7 +98,11 @@ def test_its_account_does_what_it_says(
     make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
-    able = {one: use for one, use in BY_CAPABILITY[contract].items() if one in kind.capabilities}
+    able = {
+        capability: use
+        for capability, use in BY_CAPABILITY[contract].items()
+        if capability in kind.capabilities
+    }
 
     async def use(do: Scenario, fixture: SandboxFixture) -> object:
         assert fixture.sandbox is not None
@@ -115,8 +121,8 @@ def test_its_account_does_what_it_says(
         fixture.close()
 
 
-def test_the_package_of_the_tests_is_what_is_made() -> None:
-    """The vendor that pip installs in the tests is the one that is scaffolded."""
+def test_acme_package_is_scaffolded() -> None:
+    """The vendor package of the tests is exactly what the scaffold writes."""
     home = ROOT / "tests" / "packages" / "acme-vendor"
     existing = {
         str(path.relative_to(home)): path.read_text("utf-8")
@@ -138,7 +144,7 @@ def test_the_package_of_the_tests_is_what_is_made() -> None:
         "class",
         "json",
         "flask",
-        "request",
+        "sms_message",
         "any",
         "none",
         "test_bird",
@@ -147,8 +153,8 @@ def test_the_package_of_the_tests_is_what_is_made() -> None:
         "é",
     ],
 )
-def test_what_is_no_name_is_refused(name: str) -> None:
-    """A name that no module can have, or that another module has, is refused with its place."""
+def test_invalid_names_are_refused(name: str) -> None:
+    """An invalid or existing module name is refused with its path."""
     with pytest.raises(ConfigurationError) as refused:
         scaffold("vendor", name)
     assert "name" == refused.value.path
@@ -157,15 +163,15 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "kind, choice, path", [("vendr", None, "kind"), ("vendor", "smss", "choice")]
 )
-def test_what_there_is_not_is_refused(kind: str, choice: str | None, path: str) -> None:
-    """A kind or a choice that there is not is refused, with those that there are."""
+def test_unknown_kinds_are_refused(kind: str, choice: str | None, path: str) -> None:
+    """An unknown kind or choice is refused with the known ones."""
     with pytest.raises(ConfigurationError, match="Did you mean") as refused:
         scaffold(kind, "acme", choice)
     assert path == refused.value.path
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
-    """A file that is there stays as it is, and nothing else is written, unless that is forced."""
+def test_existing_files_are_kept(tmp_path: Path) -> None:
+    """If a file exists, nothing is written, unless forced."""
     mine = tmp_path / "b.txt"
     mine.write_text("mine")
     with pytest.raises(ConfigurationError, match="exists already") as refused:
@@ -178,8 +184,8 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         write({"b.txt": "", ".": ""}, tmp_path)
 
 
-def test_a_link_that_leads_nowhere_is_a_file(tmp_path: Path) -> None:
-    """Nothing is written where a link leads whose file is not there."""
+def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
+    """Nothing is written through a broken link."""
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere.txt"
     home.mkdir()
     (home / "a.txt").symlink_to(elsewhere)
@@ -188,18 +194,18 @@ def test_a_link_that_leads_nowhere_is_a_file(tmp_path: Path) -> None:
     assert not elsewhere.exists()
 
 
-def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A file in the place of a folder is told in one sentence."""
+def test_unwritable_folder(tmp_path: Path) -> None:
+    """A file in the place of a folder is reported in one sentence."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write({"folder/a.txt": "new"}, tmp_path / "file")
 
 
 @pytest.mark.parametrize("kind, choice", MADE)
-def test_the_command(
+def test_commands(
     kind: str, choice: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each kind has a command, which tells what was written, and does not write over it."""
+    """Each kind has a command, which lists the written files and overwrites none."""
     home = tmp_path / "home"
     arguments = ["scaffold", kind, "blue_bird", "--into", str(home)]
     if choice is not None:
@@ -213,8 +219,8 @@ def test_the_command(
     assert {str(home / path) for path in scaffold(kind, "blue_bird", choice)} == {*files}
 
 
-def test_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless a folder is named, it is one of its own name, here."""
+def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the project is written to a folder of its name, here."""
     monkeypatch.chdir(tmp_path)
     assert 0 == main(["scaffold", "scheme", "blue_bird"])
     assert (tmp_path / "blue_bird" / "blue_bird.toml").is_file()

@@ -1,4 +1,4 @@
-"""What happens on a host's day with tokens that are bound to a key: proofs, nonces, recordings."""
+"""Calls with tokens bound to a key, for the search for secrets: proofs, nonces and recordings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.proofs import new_key
 
 if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received
-    from tests.security.day import Day
+    from tests.security.day import Observations
 
 
 def _answer(received: Received) -> Behaviour:
-    """As the path says, with everything that was sent."""
+    """Return a response as the path says, which repeats everything that was sent."""
     last = received.target.partition("?")[0].rpartition("/")[2]
     if last == "reset":
         return Behaviour(raw=b"", then="reset")
@@ -32,8 +32,8 @@ def _answer(received: Received) -> Behaviour:
     return Behaviour.of_json(result, status=int(last), headers=fields)
 
 
-async def bound_tokens(day: Day, _: VendorServer) -> None:
-    """Proofs that are taken, refused, asked for anew, recorded, and never answered."""
+async def bound_tokens(day: Observations, _: VendorServer) -> None:
+    """Call with proofs that are accepted, refused, repeated, recorded, and never answered."""
     plant, pem = day.plant, new_key()
     plant("bound-pem", pem.splitlines()[1])
     bound = OAuthCredentials(
@@ -70,7 +70,7 @@ async def bound_tokens(day: Day, _: VendorServer) -> None:
         plant(f"bound-proof-{number}", proof.rpartition(".")[2][:60])
 
 
-async def _given_up(day: Day, service: Service) -> None:
+async def _given_up(day: Observations, service: Service) -> None:
     if not day.awaited:
         return
     manager = day.manager(service)

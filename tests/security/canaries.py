@@ -1,7 +1,7 @@
-"""Secrets that sing where somebody shows them, and everything that shows values.
+"""Canaries (unique secret texts), and a search for them in everything that shows values.
 
-A canary is a text that is nowhere else. It is looked for as it is, and in the forms in which it
-travels: percent-encoded, in base64, in a `repr`.
+A canary occurs nowhere else. The search finds it as it is, and percent-encoded, in base64, and in a
+`repr`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MARKS: Final = ("cnry", *(base64.b64encode(part).decode() for part in (b"cnr", 
 
 
 class Canaries:
-    """Canaries by name, and where each of them was heard."""
+    """Canaries by name, and the places where each was found."""
 
     def __init__(self) -> None:
         self.planted: dict[str, str] = {}
@@ -37,7 +37,7 @@ class Canaries:
         self._marks = list(_MARKS)
 
     def plant(self, name: str, text: str | None = None) -> str:
-        """A secret of this name, which is to be heard nowhere."""
+        """Return a new secret with this name, which must appear nowhere."""
         assert name not in self.planted
         if text is None:
             text = f"cnry-{len(self.planted):03}-{name}-5e{len(name)}Zq"
@@ -54,13 +54,13 @@ class Canaries:
         return text
 
     def heard(self, text: str) -> set[str]:
-        """The names of those that are in a text."""
+        """Return the names of the planted secrets that a text contains."""
         if not any(mark in text for mark in self._marks):
             return set()
         return {name for form, name in self._forms.items() if form in text}
 
     def search(self, where: str, value: object) -> list[str]:
-        """Where in a value, or in anything that a tracker makes of it, which of them is heard."""
+        """Return the places of canaries in a value, as printed or tracked."""
         fields: dict[str, None] = {}
         for path, text in shown(value, where):
             for name in sorted(self.heard(text)):
@@ -69,7 +69,7 @@ class Canaries:
 
 
 def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text that somebody makes of a value who prints, logs, pickles or tracks it."""
+    """Return every text that printing, logging, pickling or tracking makes of a value."""
     yield from _unfolded(value, path, _DEEP, set())
     if isinstance(value, BaseException):
         yield from _raised(value, path)
@@ -78,7 +78,7 @@ def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, str]]:
-    """What values look like to who prints them, and to who looks into containers first."""
+    """Return the texts of values as printed, with and without opening containers first."""
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -97,7 +97,7 @@ def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
-    """What trackers and pretty printers open: containers of any kind, and attrs of attrs."""
+    """Return the contents of a container or of an object's attributes."""
     if isinstance(value, Mapping):
         try:
             yield from [(f"[{key!r}]", part) for key, part in value.items()]
@@ -117,7 +117,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
 
 
 def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
-    """What a traceback shows, with what stood in its frames, and what it came from."""
+    """Return the text of a traceback, with its frames and causes."""
     for item in chain(error):
         at = path if item is error else f"{path} ← {type(item).__name__}"
         yield f"{at} formatted", "".join(traceback.format_exception(item, chain=False))
@@ -129,7 +129,7 @@ def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and everything that it came from or came along with it, suppressed or not."""
+    """Return an error and all its causes and contexts, suppressed or not."""
     seen: dict[int, BaseException] = {}
     left: list[BaseException | None] = [error]
     while left:
@@ -144,7 +144,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def frames(trace: TracebackType | None) -> Iterator[FrameType]:
-    """The frames of a traceback, except those of tests, which know the secrets."""
+    """Return the frames of a traceback except those of tests, which know the secrets."""
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_TESTS):
             yield trace.tb_frame
@@ -152,5 +152,5 @@ def frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 
 def dumped(folder: Path) -> Iterable[tuple[str, bytes]]:
-    """Every file below a folder."""
+    """Return the content of every file below a folder."""
     return [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]

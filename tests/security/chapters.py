@@ -1,4 +1,4 @@
-"""What happens on a host's day: a vendor with every fault, and calls of every kind."""
+"""The calls of a host, in chapters: a vendor with every fault, and calls of every kind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
 from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.security.bound_tokens import bound_tokens
-from tests.security.kept_answers import kept_answers
+from tests.security.kept_answers import cached_responses
 from tests.security.renewed_tokens import renewed_tokens
 from tests.security.shared import settled
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.testing.fakes.http_server import Received
-    from tests.security.day import Day
+    from tests.security.day import Observations
 
 
 CARD: Final = "4000056655665556"
@@ -66,11 +66,11 @@ _NOT_HTTP: Final = b"SSH-2.0-OpenSSH_9.6\r\n"
 
 
 class ForeignError(Exception):
-    """What somebody else's code raises, with everything that it knows."""
+    """An exception of foreign code, with all its data."""
 
 
-def script(vendor: VendorServer, day: Day) -> None:
-    """A vendor that answers as the path says, and repeats what it was told."""
+def script(vendor: VendorServer, day: Observations) -> None:
+    """A vendor that answers as the path says, and echoes the request."""
     plant = day.plant
     key = plant("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
     secret_words = {
@@ -110,8 +110,8 @@ def script(vendor: VendorServer, day: Day) -> None:
     vendor.always(answer)
 
 
-def charge(day: Day, kind: str, path: str = "/ok") -> Request:
-    """A request with secrets and personal things wherever there may be any."""
+def charge(day: Observations, kind: str, path: str = "/ok") -> Request:
+    """Return a request with secrets and personal data in every possible place."""
     plant, suffix = day.plant, f"{kind}{path}".replace("/", "-")
     return Request.post(
         f"{path}?api_key={plant(f'path-query{suffix}')}",
@@ -130,8 +130,8 @@ def charge(day: Day, kind: str, path: str = "/ok") -> Request:
     )
 
 
-def service_of(day: Day, vendor: VendorServer, name: str, **options: Any) -> Service:
-    """A service at this vendor, for which the time is short."""
+def service_of(day: Observations, vendor: VendorServer, name: str, **options: Any) -> Service:
+    """Return a service at this vendor with a short timeout."""
     options.setdefault("retry", RetryPolicy(2, 0))
     options.setdefault("timeout", 5.0)
     options.setdefault("circuit", None)
@@ -141,7 +141,7 @@ def service_of(day: Day, vendor: VendorServer, name: str, **options: Any) -> Ser
 # --- the chapters ------------------------------------------------------------------
 
 
-def _all_credentials(day: Day) -> dict[str, Credentials | OAuthCredentials]:
+def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredentials]:
     plant = day.plant
     user, password = plant("basic-user"), plant("basic-password")
     key = ec.generate_private_key(ec.SECP256R1())
@@ -191,8 +191,8 @@ def _all_credentials(day: Day) -> dict[str, Credentials | OAuthCredentials]:
     }
 
 
-async def _credentials(day: Day, vendor: VendorServer) -> None:
-    """Each way to say who we are: it works, it is refused, nobody answers."""
+async def _credentials(day: Observations, vendor: VendorServer) -> None:
+    """Call with each kind of credentials: accepted, refused and unanswered."""
     existing = _all_credentials(day)
     services = [
         service_of(
@@ -215,8 +215,8 @@ async def _credentials(day: Day, vendor: VendorServer) -> None:
             await day.call(f"{service.name}{path}", manager, service.name, request)
 
 
-async def _failures(day: Day, vendor: VendorServer) -> None:
-    """Everything a vendor answers, and everything of ours that holds a call back."""
+async def _failures(day: Observations, vendor: VendorServer) -> None:
+    """Call a vendor with every failure, and run into every protection."""
     secret = Credentials.api_key(day.plant("failures-key"), query="ident")
     services = (
         service_of(day, vendor, "plain", credentials=secret, retry=None, attempt_timeout=0.05),
@@ -268,8 +268,8 @@ async def _failures(day: Day, vendor: VendorServer) -> None:
         day.keep("one of many", result.error)
 
 
-def _hook(day: Day, text: str) -> Any:
-    """Somebody's function that fails, and says why."""
+def _hook(day: Observations, text: str) -> Any:
+    """A user's function that fails with a message."""
 
     def fails(*_: object) -> None:
         raise ForeignError("the hook failed")
@@ -281,8 +281,8 @@ def _hook(day: Day, text: str) -> Any:
     return day.pick(fails, fails_later)
 
 
-async def _hooks(day: Day, vendor: VendorServer) -> None:
-    """Transforms, classifiers and fallbacks of the host that raise."""
+async def _hooks(day: Observations, vendor: VendorServer) -> None:
+    """Call with transforms, classifiers and fallbacks that raise."""
     secret = Credentials.api_key(day.plant("hooks-key"), query="ident")
 
     def judges(*_: object) -> None:
@@ -320,8 +320,8 @@ async def _hooks(day: Day, vendor: VendorServer) -> None:
             await day.call(f"hook {name}{path}", manager, name, charge(day, f"hook-{name}", path))
 
 
-async def _unreachable(day: Day, vendor: VendorServer) -> None:
-    """Hosts that are not there, that are not who they say, and proxies."""
+async def _unreachable(day: Observations, vendor: VendorServer) -> None:
+    """Call unreachable and untrusted hosts, and proxies."""
     secret = Credentials.api_key(day.plant("unreachable-key"), query="ident")
     server, _ = tls_pair()
     with VendorServer(port="refusing") as refusing, VendorServer(tls=server) as untrusted:
@@ -339,8 +339,8 @@ async def _unreachable(day: Day, vendor: VendorServer) -> None:
     await day.attempt("bare proxy", Proxy, url=f"http://u:{day.plant('bare-proxy')}@host:1")
 
 
-async def _streams(day: Day, vendor: VendorServer) -> None:
-    """Bodies that are sent and read piece by piece, and break off."""
+async def _streams(day: Observations, vendor: VendorServer) -> None:
+    """Send and read streams that break off."""
     secret = Credentials.api_key(day.plant("streams-key"), query="ident")
     manager = day.manager(
         service_of(day, vendor, "streams", credentials=secret, retry=None, timeout=1.0)
@@ -361,15 +361,15 @@ async def _streams(day: Day, vendor: VendorServer) -> None:
         await day.call("source", manager, "streams", Request.post("/ok", body=source))
 
 
-async def _read(day: Day, manager: Any, request: Request) -> None:
+async def _read(day: Observations, manager: Any, request: Request) -> None:
     stream = await settled(manager.stream("streams", request))
     day.keep("stream", stream)
     while await settled(stream.read()):
         pass
 
 
-async def _renewals(day: Day, vendor: VendorServer) -> None:
-    """Credentials that are kept, renewed, refused and missing."""
+async def _renewals(day: Observations, vendor: VendorServer) -> None:
+    """Call with stored, renewed, refused and missing credentials."""
     plant = day.plant
     text = "the server said no"
 
@@ -423,8 +423,8 @@ async def _renewals(day: Day, vendor: VendorServer) -> None:
         del os.environ["MOORAGE_CREDENTIAL_SHOP"]
 
 
-async def _keys(day: Day, vendor: VendorServer) -> None:
-    """Idempotency keys, whose answers are kept in a file."""
+async def _keys(day: Observations, vendor: VendorServer) -> None:
+    """Call with idempotency keys, whose results are stored in a file."""
     secret = Credentials.api_key(day.plant("keys-key"), query="ident")
     store = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "state.db")
     day.closing.append(store)
@@ -456,8 +456,8 @@ async def _keys(day: Day, vendor: VendorServer) -> None:
     await day.call("conflict", manager, "pay", request, idempotency_key="k-ok")
 
 
-async def _stores(day: Day, vendor: VendorServer) -> None:
-    """Stores that are not there, or do not let us in."""
+async def _stores(day: Observations, vendor: VendorServer) -> None:
+    """Call with stores that are unreachable or refuse access."""
     opened = day.pick(open_storage, aopen_storage)
     secret = Credentials.api_key(day.plant("stores-key"), query="ident")
     word = day.plant
@@ -498,8 +498,8 @@ def _command() -> Any:
     return Claim("k", fingerprint=b"f", owner=1, lease=1, ttl=1, target="t", remembered=0)
 
 
-async def _refusals(day: Day, vendor: VendorServer) -> None:
-    """What is refused because it cannot be what it claims to be."""
+async def _refusals(day: Observations, vendor: VendorServer) -> None:
+    """Pass invalid values everywhere."""
     plant = day.plant
     secret = Credentials.api_key(plant("refusals-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "strict", credentials=secret, retry=None))
@@ -529,8 +529,8 @@ async def _refusals(day: Day, vendor: VendorServer) -> None:
     await day.call("other origin", manager, "strict", other)
 
 
-async def _cassettes(day: Day, vendor: VendorServer) -> None:
-    """A recording, which others get to read."""
+async def _cassettes(day: Observations, vendor: VendorServer) -> None:
+    """Make a recording, which others may read."""
     existing = _all_cassette_credentials(day)
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)
@@ -547,7 +547,7 @@ async def _cassettes(day: Day, vendor: VendorServer) -> None:
             await day.call(f"tape {name}", manager, name, _taped(day, name))
 
 
-def _all_cassette_credentials(day: Day) -> dict[str, Credentials]:
+def _all_cassette_credentials(day: Observations) -> dict[str, Credentials]:
     return {
         "taped-bearer": Credentials.bearer(day.plant("taped-bearer")),
         "taped-basic": Credentials.basic(day.plant("taped-user"), day.plant("taped-password")),
@@ -556,7 +556,7 @@ def _all_cassette_credentials(day: Day) -> dict[str, Credentials]:
     }
 
 
-def _taped(day: Day, name: str) -> Request:
+def _taped(day: Observations, name: str) -> Request:
     return Request.post(
         "/ok",
         query={"token": day.plant(f"{name}-token")},
@@ -570,8 +570,8 @@ def _taped(day: Day, name: str) -> Request:
     )
 
 
-async def _webhooks(day: Day, vendor: VendorServer) -> None:
-    """Deliveries that are not genuine."""
+async def _webhooks(day: Observations, vendor: VendorServer) -> None:
+    """Receive webhooks that are not genuine."""
     for scheme in ("stripe", "github", "standard"):
         secret = Secret(f"whsec_{b64encode(day.plant(f'webhook-{scheme}').encode()).decode()}")
         try:
@@ -593,8 +593,8 @@ async def _webhooks(day: Day, vendor: VendorServer) -> None:
             )
 
 
-async def _interrupted(day: Day, vendor: VendorServer) -> None:
-    """A call that its caller gives up."""
+async def _interrupted(day: Observations, vendor: VendorServer) -> None:
+    """Make a call that its caller abandons."""
     secret = Credentials.api_key(day.plant("interrupted-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
     if not day.awaited:
@@ -625,7 +625,7 @@ CHAPTERS: Final = (
     _cassettes,
     _webhooks,
     _interrupted,
-    kept_answers,
+    cached_responses,
     bound_tokens,
     renewed_tokens,
 )

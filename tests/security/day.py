@@ -1,7 +1,7 @@
-"""One day of a host: calls of every kind, to a vendor that fails in every way, with real sockets.
+"""All calls of a host for the search for secrets, to a failing vendor over real sockets.
 
-Written once for both modes. Whatever the host gets to see of it is kept: answers, errors, events,
-records of logs, files.
+Written once for both modes. Everything that the host sees is collected: results, errors, events,
+log records and files.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MODES: Final = ("plain", "awaited")
 
 
-class Day:
-    """What a host saw."""
+class Observations:
+    """Everything that a host has seen."""
 
     def __init__(self, canaries: Canaries, mode: str, folder: Path) -> None:
         self.plant = canaries.plant
@@ -43,15 +43,15 @@ class Day:
         self.closing: list[Any] = []
 
     def pick(self, plain: Any, awaited: Any) -> Any:
-        """What is of this mode."""
+        """Return the value for this mode."""
         return awaited if self.awaited else plain
 
     def keep(self, name: str, value: object) -> None:
-        """Keep what the host saw."""
+        """Collect a value."""
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:
-        """A manager of this mode."""
+        """Return a manager of this mode."""
         made = self.pick(ConnectorManager, AsyncConnectorManager)(
             services, observers=[self.events.append], log=self.log, **ports
         )
@@ -59,14 +59,14 @@ class Day:
         return made
 
     async def call(self, name: str, manager: Any, *settings: Any, **options: Any) -> None:
-        """Call, and keep how it ended."""
+        """Make a call, and collect its outcome."""
         try:
             self.keep(name, await settled(manager.call(*settings, **options)))
         except Exception as error:  # noqa: BLE001 - to be looked at
             self.keep(name, error)
 
     async def attempt(self, name: str, function: Any, *settings: Any, **options: Any) -> None:
-        """Do anything, and keep how it ended if it failed."""
+        """Run anything, and collect its error."""
         try:
             await settled(function(*settings, **options))
         except Exception as error:  # noqa: BLE001 - to be looked at
@@ -78,9 +78,9 @@ class Day:
             await settled((getattr(made, "aclose", None) or made.close)())
 
 
-async def lived(canaries: Canaries, mode: str, folder: Path) -> Day:
-    """A whole day."""
-    day = Day(canaries, mode, folder)
+async def observed_calls(canaries: Canaries, mode: str, folder: Path) -> Observations:
+    """Make all calls."""
+    day = Observations(canaries, mode, folder)
     day.plant("card", CARD)
     day.plant("iban", IBAN)
     handler = _Keeper(day.records)
@@ -105,7 +105,7 @@ async def lived(canaries: Canaries, mode: str, folder: Path) -> Day:
 
 
 def vars_of(value: Any) -> dict[str, object]:
-    """What somebody who stores a value makes of it."""
+    """Return a value in the form in which other programs store it."""
     return {field.name: getattr(value, field.name) for field in value.__attrs_attrs__}
 
 

@@ -1,8 +1,8 @@
-"""A host that shows its errors: Django's pages and mails, a tracker's reports, pretty tracebacks.
+"""A host that shows its errors: Django's pages and mails, a tracker, and pretty tracebacks.
 
-It is a program of its own, because these change the process that they are in. It reads secrets as
-JSON, makes calls that fail, and prints what was shown of each as JSON. The only frames that know
-the secrets are those of the call.
+It is a separate program, because these tools change their process. It reads secrets as JSON, makes
+failing calls, and prints as JSON what each tool showed. Only the frames of the call know the
+secrets.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ CASES: Final = ("slow", "503", "reset", "cut", "hook", "body", "newline", "elsew
 WAYS: Final = ("plain", "awaited", "given-up")
 
 
-class World:
-    """What the calls need, out of sight of whoever makes them."""
+class HiddenSecrets:
+    """The secrets of the calls, hidden from the caller's frames."""
 
     secrets: dict[str, str]
     plain: ConnectorManager
@@ -62,14 +62,14 @@ def _fails(request: Request) -> Request:
 
 def _request(case: str) -> Request:
     if case == "newline":
-        return Request.get("/", headers={"X-Api-Key": World.secrets["header"] + "\n"})
+        return Request.get("/", headers={"X-Api-Key": HiddenSecrets.secrets["header"] + "\n"})
     if case == "elsewhere":
-        return Request.get(f"https://other.example/?token={World.secrets['query']}")
+        return Request.get(f"https://other.example/?token={HiddenSecrets.secrets['query']}")
     return Request.post(
         f"/{case}",
-        query={"token": World.secrets["query"]},
-        headers={"X-Partner": World.secrets["header"]},
-        json=object() if case == "body" else {"password": World.secrets["body"]},
+        query={"token": HiddenSecrets.secrets["query"]},
+        headers={"X-Partner": HiddenSecrets.secrets["header"]},
+        json=object() if case == "body" else {"password": HiddenSecrets.secrets["body"]},
     )
 
 
@@ -77,7 +77,7 @@ def call(case: str, way: str) -> None:
     """Make a call that fails."""
     service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
     if way == "plain":
-        World.plain.call(service, _request(case))
+        HiddenSecrets.plain.call(service, _request(case))
     elif way == "awaited":
         asyncio.run(_later(service, case))
     else:
@@ -85,23 +85,23 @@ def call(case: str, way: str) -> None:
 
 
 async def _later(service: str, case: str) -> None:
-    await World.awaited.call(service, _request(case))
+    await HiddenSecrets.awaited.call(service, _request(case))
 
 
 async def _given_up(service: str, case: str) -> None:
     async with asyncio.timeout(0.05):
-        await World.awaited.call(service, _request(case))
+        await HiddenSecrets.awaited.call(service, _request(case))
 
 
 def leak(case: str, way: str) -> None:
-    """Fail with a secret in plain sight."""
-    sight = World.secrets["sight"]
+    """Fail with a secret in a local variable."""
+    sight = HiddenSecrets.secrets["sight"]
     if sight:
         raise LookupError(sight)
 
 
 def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
-    """Serve a page that needs the call."""
+    """Serve a page that makes the call."""
     (leak if case == "leak" else call)(case, way)
     return HttpResponse(b"never")
 
@@ -109,23 +109,23 @@ def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
 urlpatterns = [path("<str:case>/<str:way>", view)]
 
 
-class Kept(Transport):
-    """Keeps what a tracker would send."""
+class RecordingTransport(Transport):
+    """A tracker's transport that collects reports."""
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Keep it."""
-        World.reports.append(envelope.serialize())
+        """Collect a report."""
+        HiddenSecrets.reports.append(envelope.serialize())
 
 
 def shown(case: str, way: str) -> dict[str, str]:
-    """What everybody shows of this failure."""
+    """Return the output of each tool for this failure."""
     client: Any = Client(raise_request_exception=False)
     html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
     text = client.get(f"/{case}/{way}", headers={"accept": "text/plain"})
     try:
         (leak if case == "leak" else call)(case, way)
     except Exception as error:  # noqa: BLE001 - to be shown
-        World.reports.clear()
+        HiddenSecrets.reports.clear()
         sentry_sdk.capture_exception(error)
         _mail.outbox = []
         record = logging.LogRecord("host", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
@@ -142,14 +142,14 @@ def shown(case: str, way: str) -> dict[str, str]:
         "text page": text.content.decode(),
         "mail": letter.body,
         "html in mail": str(letter.alternatives[0].content),
-        "report": World.reports[0].decode(),
+        "report": HiddenSecrets.reports[0].decode(),
         "pretty": pretty.getvalue(),
     }
 
 
 def main() -> None:
-    """Fail in every way, and print what was shown."""
-    World.secrets = json.load(sys.stdin)
+    """Fail in every way, and print the output."""
+    HiddenSecrets.secrets = json.load(sys.stdin)
     settings.configure(
         DEBUG=True,
         SECRET_KEY="of no use",
@@ -160,10 +160,10 @@ def main() -> None:
         LOGGING_CONFIG=None,
     )
     django.setup()
-    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=RecordingTransport)
     with VendorServer() as vendor:
-        result = World.secrets["answer"].encode()
-        echo = {"Set-Cookie": World.secrets["answer"]}
+        result = HiddenSecrets.secrets["answer"].encode()
+        echo = {"Set-Cookie": HiddenSecrets.secrets["answer"]}
         vendor.always(Behaviour(200, echo, result * 99, delay=0.3), path="/slow")
         vendor.always(Behaviour(503, echo, result), path="/503")
         vendor.always(Behaviour(raw=b"", then="reset"), path="/reset")
@@ -171,8 +171,8 @@ def main() -> None:
         shop = Service(
             "shop",
             base_url=vendor.url,
-            credentials=Credentials.api_key(World.secrets["credential"], query="ident"),
-            headers={"X-Tenant": World.secrets["service"]},
+            credentials=Credentials.api_key(HiddenSecrets.secrets["credential"], query="ident"),
+            headers={"X-Tenant": HiddenSecrets.secrets["service"]},
             retry=RetryPolicy(2, 0),
             attempt_timeout=0.1,
             circuit=None,
@@ -180,18 +180,18 @@ def main() -> None:
         hooked = Service(
             "hooked",
             base_url=vendor.url,
-            credentials=Credentials.bearer(World.secrets["bearer"]),
+            credentials=Credentials.bearer(HiddenSecrets.secrets["bearer"]),
             request_transforms=_fails,
         )
         closed = Service(
             "closed",
             base_url=vendor.url,
-            credentials=Credentials.bearer(World.secrets["bearer"]),
+            credentials=Credentials.bearer(HiddenSecrets.secrets["bearer"]),
         )
-        World.plain = ConnectorManager([shop, hooked, closed])
-        World.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
-        World.awaited = AsyncConnectorManager([shop, hooked, closed])
-        asyncio.run(World.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
+        HiddenSecrets.plain = ConnectorManager([shop, hooked, closed])
+        HiddenSecrets.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
+        HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed])
+        asyncio.run(HiddenSecrets.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
         everything = {
             f"{case} {way}": shown(case, way) for way in WAYS for case in (*CASES, "leak")
         }

@@ -1,4 +1,4 @@
-"""What happens on a host's day with answers that are kept: in memory, and in a file."""
+"""Calls with cached responses in memory and in a file, for the search for secrets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received
-    from tests.security.day import Day
+    from tests.security.day import Observations
 
 
-class Broken:
-    """A store that knows what it was asked, and says so when it fails."""
+class FailingStore:
+    """A store whose error repeats its command."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""
@@ -26,16 +26,16 @@ class Broken:
         """Do nothing."""
 
 
-class AsyncBroken(Broken):
-    """The same, awaited."""
+class AsyncFailingStore(FailingStore):
+    """An asynchronous store whose error repeats its command."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""
         raise LookupError(command.keys)
 
 
-async def kept_answers(day: Day, _: VendorServer) -> None:
-    """Answers with secrets in them, kept for who asked with others."""
+async def cached_responses(day: Observations, _: VendorServer) -> None:
+    """Cache responses with secrets, for callers with several credentials."""
     plant = day.plant
     fields = {
         "Set-Cookie": f"sid={plant('kept-cookie')}",
@@ -52,7 +52,7 @@ async def kept_answers(day: Day, _: VendorServer) -> None:
     caches = {
         "memory": None,
         "file": sealed(custom, cipher),
-        "broken": sealed(day.pick(Broken, AsyncBroken)(), cipher),
+        "broken": sealed(day.pick(FailingStore, AsyncFailingStore)(), cipher),
     }
 
     def answer(received: Received) -> Behaviour:

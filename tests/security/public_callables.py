@@ -1,4 +1,4 @@
-"""Every public class and function that may be given a secret, found by what it takes."""
+"""Every public class and function that may get a secret, found by its parameters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def modules() -> Iterator[Any]:
 
 
 def public() -> dict[str, Callable[..., Any]]:
-    """What takes a secret, by name: classes, functions, and class methods that make something."""
+    """Return the public callables that take a secret, by name."""
     fields: dict[str, Callable[..., Any]] = {}
     for module in modules():
         for name in getattr(module, "__all__", None) or [*vars(module)]:
@@ -65,7 +65,7 @@ def public() -> dict[str, Callable[..., Any]]:
 
 
 def parameters(made: Callable[..., Any]) -> list[inspect.Parameter]:
-    """What it takes."""
+    """Return the parameters of a callable."""
     try:
         return [*inspect.signature(made).parameters.values()]
     except (TypeError, ValueError):
@@ -73,7 +73,7 @@ def parameters(made: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def takes_secret(made: Callable[..., Any]) -> bool:
-    """Whether one of its parameters is, or may hold, a secret."""
+    """Return whether a parameter is, or may contain, a secret."""
     return any(
         is_sensitive(parameter.name)
         or parameter.name in _ADDRESSES

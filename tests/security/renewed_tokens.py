@@ -1,4 +1,4 @@
-"""What happens on a host's day with tokens that renew themselves, at a server that repeats all."""
+"""Calls with OAuth tokens, for the search for secrets, at a server that echoes everything."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.security.shared import settled
 
 if TYPE_CHECKING:
     from moorage.testing.fakes.http_server import Received
-    from tests.security.day import Day
+    from tests.security.day import Observations
 
 _ENDINGS = ("granted", "grant", "client", "odd", "reset", "late", "busy", "nonce")
 _REFUSED = ("grant", "client", "nonce")
 
 
 def _answer(received: Received) -> Behaviour:
-    """As the path says, with everything that was sent."""
+    """Return a response as the path says, which repeats everything that was sent."""
     last = received.target.rpartition("/")[2]
     sent = received.body.decode()
     result = {"error_description": f"{sent} {received.headers.get('Authorization')}"}
@@ -57,8 +57,8 @@ def _answer(received: Received) -> Behaviour:
     return Behaviour.of_json({"error": errors[last], **result}, status=400, headers=fields)
 
 
-async def renewed_tokens(day: Day, _: VendorServer) -> None:
-    """Tokens that are granted, refused and lost, kept in files, with every kind of grant."""
+async def renewed_tokens(day: Observations, _: VendorServer) -> None:
+    """Get, refuse and lose tokens with every kind of grant, stored in files."""
     plant = day.plant
     plant("granted-access", "at-canary-granted-7531")
     plant("granted-refresh", "rt-canary-granted-7532")
@@ -82,7 +82,7 @@ async def renewed_tokens(day: Day, _: VendorServer) -> None:
                 await _renewed(day, server, f"{name}-{ending}", client)
 
 
-async def _renewed(day: Day, server: VendorServer, name: str, client: OAuthClient) -> None:
+async def _renewed(day: Observations, server: VendorServer, name: str, client: OAuthClient) -> None:
     plant, folder = day.plant, day.folder
     held = OAuthCredentials(
         access_token=plant(f"oauth-{name}-access"),

@@ -1,4 +1,4 @@
-"""What every chapter of a host's day needs."""
+"""Helpers of all chapters."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 async def settled(value: Any) -> Any:
-    """A value of either mode."""
+    """Return a result of either mode."""
     return await value if inspect.isawaitable(value) else value

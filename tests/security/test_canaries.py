@@ -1,4 +1,4 @@
-"""No log, event, error, traceback, pickle, recording or store tells a secret."""
+"""No log, event, error, traceback, pickle, recording or store shows a secret."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import bare
 from tests.security.canaries import Canaries, dumped
 from tests.security.chapters import ForeignError
-from tests.security.day import MODES, lived
+from tests.security.day import MODES, observed_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nobody_sings(mode: str, tmp_path: Path) -> None:
-    """Whatever happens in a day of calls, nobody who looks at it learns a secret."""
+def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
+    """No call of a whole day shows a secret to anybody who observes it."""
     canaries = Canaries()
     folder = tmp_path / "kept"
     folder.mkdir()
-    day = asyncio.run(lived(canaries, mode, folder))
+    day = asyncio.run(observed_calls(canaries, mode, folder))
 
     results: list[str] = []
     for name, value in day.seen:
@@ -80,7 +80,7 @@ _EXPECTED = {
 
 
 def _planted(secret: str) -> Iterator[tuple[str, object]]:
-    """Every way in which something may let a secret slip."""
+    """Return every way in which something could show a secret."""
     yield "repr", Service(secret)
     yield "nested", {"a": [(1, {"b": secret.encode()})]}
     yield "percent-encoded", f"/?q={quote(secret)}"
@@ -106,19 +106,19 @@ def _planted(secret: str) -> Iterator[tuple[str, object]]:
 
 @attrs.frozen(repr=False)
 class Holder:
-    """Shows nothing by itself, and everything to who looks at its fields."""
+    """An object that shows nothing in its repr, but has a secret in a field."""
 
     held: str
 
 
 def noted(error: Exception, note: str) -> Exception:
-    """An error with a note."""
+    """Return an error with a note."""
     error.add_note(note)
     return error
 
 
 def raised(function: Callable[[], object]) -> Exception:
-    """What a function raises."""
+    """Return the error that a function raises."""
     try:
         function()
     except Exception as error:  # noqa: BLE001 - whatever it is
@@ -136,8 +136,8 @@ exec(compile(_NOT_OF_TESTS, "elsewhere.py", "exec"), _made)  # noqa: S102 - four
 frame_of_ours: Callable[[object, Exception], None] = _made["frame_of_ours"]
 
 
-def test_a_planted_leak_is_found() -> None:
-    """Each way in which something may let a secret slip is one that the search knows."""
+def test_planted_leak_is_found() -> None:
+    """The search finds each deliberate leak."""
     canaries = Canaries()
     secret = canaries.plant("secret")
 
@@ -146,8 +146,8 @@ def test_a_planted_leak_is_found() -> None:
     assert [] == silent
 
 
-def test_a_frame_is_taken_off_everything_but_what_the_host_handles() -> None:
-    """An error is bared with all that it came from; what was there before it stays as it was."""
+def test_frames_are_removed_from_errors() -> None:
+    """Frames are removed from an error and its causes, but not from one that the host handles."""
     host = raised(lambda: frame_of_ours("", LookupError("the host's")))
     cause = raised(lambda: frame_of_ours("", KeyError("ours")))
     one = raised(lambda: frame_of_ours("", ValueError("in a group")))

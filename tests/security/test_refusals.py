@@ -1,4 +1,4 @@
-"""Whatever is refused: the refusal holds no secret, in its words or in the frames below it."""
+"""A refusal holds no secret, neither in its text nor in its frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRET = CANARIES.plant("given")
 
 
 def values() -> Iterator[Any]:
-    """Forms in which somebody may give a secret, by mistake or not."""
+    """Return the forms in which a secret may be passed."""
     yield from (
         SECRET,
         f"{SECRET}\n",
@@ -42,7 +42,7 @@ def values() -> Iterator[Any]:
 
 
 def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
-    """Wrong ways of calling it: unknown, missing, too many and swapped arguments."""
+    """Yield wrong calls with unknown, missing, extra and swapped arguments."""
     taken = [
         parameter
         for parameter in parameters(made)
@@ -67,10 +67,10 @@ def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], d
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_a_refusal_holds_no_secret(
+def test_refusal_holds_no_secret(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However a public class or function is misused, its error tells nothing of a secret."""
+    """The error of any misused public class or function shows no secret."""
     monkeypatch.chdir(tmp_path)
     made = CALLABLES[name]
     fields: dict[str, None] = {}
@@ -87,8 +87,8 @@ def test_a_refusal_holds_no_secret(
     assert [] == list(fields)[:20]
 
 
-def test_the_public_names_are_found() -> None:
-    """The list is made of what is there, and has what it is about."""
+def test_public_names_are_found() -> None:
+    """The list of public callables is complete and not empty."""
     names = {name.rpartition(".")[2] for name in CALLABLES}
 
     assert {"Service", "Credentials", "OAuthClient", "Proxy", "KeyRing", "open"} <= names
@@ -96,8 +96,8 @@ def test_the_public_names_are_found() -> None:
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen])
-def test_a_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
-    """What `reload` refuses is in no frame, and what a hub was opened from in none of its names."""
+def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
+    """No frame holds a refused configuration or the one that a hub was opened from."""
     service = {"base_url": "https://x.example", "credentials": SECRET}
     options = {"version": 1, "services": {"x": service}}
     hub = opened(options)
@@ -115,7 +115,7 @@ def test_a_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., An
 
 
 def test_who_reads_a_document_does_not_keep_it() -> None:
-    """The error of a parser holds the whole document, so it comes along with none of ours."""
+    """A parser's error, which holds the whole document, is not kept as a cause."""
     document = f'{{"token": "{SECRET}", '.encode()
     for read in (Response(200, body=document).json, lambda: json_of(document)):
         with pytest.raises(ConnectorError) as caught:

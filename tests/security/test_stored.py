@@ -1,4 +1,4 @@
-"""Who reads a store directly learns no secret: not from keys, not from values."""
+"""Reading a store directly reveals no secret, neither in keys nor in values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
 from tests.security.chapters import CARD, IBAN, charge, script, service_of
-from tests.security.day import MODES, Day
+from tests.security.day import MODES, Observations
 from tests.security.shared import settled
-from tests.security.shelves import SHELVES
+from tests.security.stored_contents import STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
 
 
-@pytest.fixture(params=SHELVES, ids=lambda kind: kind.__name__.lower())
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """Each store that is there."""
+@pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.lower())
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Each kind of store."""
     made = request.param(tmp_path)
     yield made
     made.close()
 
 
-async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
-    """Calls of which something is kept: keys, answers, limits, circuits, credentials."""
+async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) -> None:
+    """Make calls that store keys, responses, limits, circuits and credentials."""
     plant, sealing = day.plant, AesGcmCipher(generate_keys())
-    store = shelf.state(awaited=day.awaited)
-    vault = shelf.credentials(sealing, awaited=day.awaited)
+    store = stores.state(awaited=day.awaited)
+    vault = stores.credentials(sealing, awaited=day.awaited)
     if vault is not None:
         for tenant in ("acme", "acme-fr"):
             credentials = OAuthCredentials(
@@ -108,22 +108,24 @@ async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
     await settled((getattr(store, "aclose", None) or store.close)())
 
 
-def heard(mode: str, folder: Path, shelf: Any, cipher: Cipher | None) -> tuple[list[str], int, Day]:
-    """Which secrets are heard in all that is held after a day, how much that is, and the day."""
+def heard(
+    mode: str, folder: Path, stores: Any, cipher: Cipher | None
+) -> tuple[list[str], int, Observations]:
+    """Return the secrets found in the store after a day, and the amount of data."""
     canaries = Canaries()
-    day = Day(canaries, mode, folder)
+    day = Observations(canaries, mode, folder)
     day.plant("card", CARD)
     day.plant("iban", IBAN)
-    asyncio.run(lived(day, shelf, cipher))
-    held = list(shelf.held())
+    asyncio.run(stored_calls(day, stores, cipher))
+    held = list(stores.contents())
     results = [name for where, value in held for name in canaries.search(where, value)]
     return results, len(held), day
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_store_holds_a_secret(mode: str, shelf: Any, tmp_path: Path) -> None:
-    """Of credentials, requests and answers nothing can be read in a store."""
-    result, held, day = heard(mode, tmp_path, shelf, AesGcmCipher(generate_keys()))
+def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None:
+    """A store's content shows no credentials, requests or responses."""
+    result, held, day = heard(mode, tmp_path, stores, AesGcmCipher(generate_keys()))
 
     assert [] == result
     # There was something to look at.
@@ -132,9 +134,9 @@ def test_no_store_holds_a_secret(mode: str, shelf: Any, tmp_path: Path) -> None:
     assert {"Response", "InvalidRequest", "VendorFailed", "CircuitBreakerOpen"} <= outcomes
 
 
-def test_what_is_not_sealed_is_found(shelf: Any, tmp_path: Path) -> None:
-    """Without a cipher answers under a key are stored as they are, and the search sees them."""
-    results, _, _ = heard("plain", tmp_path, shelf, None)
+def test_unencrypted_responses_are_found(stores: Any, tmp_path: Path) -> None:
+    """Without a cipher stored responses are readable, and the search finds them."""
+    results, _, _ = heard("plain", tmp_path, stores, None)
 
     assert any(name.startswith("answered-body") for name in results)
     assert not any("own-key" in name or "body-password" in name for name in results)

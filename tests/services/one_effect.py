@@ -1,4 +1,4 @@
-"""Charges that are to happen once, and how a caller dies."""
+"""Charges that must happen once, and ways in which a caller dies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OTHER = Request.post("/charges", json={"amount": "99.90"})
 
 
 def bank(**options: object) -> Service:
-    """A vendor that knows no keys and is protected by nothing else."""
+    """A vendor without idempotency keys and without further protection."""
     value = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
     return Service("bank", **value)  # type: ignore[arg-type]  # as each test says
 
 
-def knowing(**options: object) -> Service:
-    """A vendor that knows keys."""
+def key_aware_bank(**options: object) -> Service:
+    """A vendor that honours idempotency keys."""
     keys = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
     return bank(**(keys | options))
 
@@ -36,7 +36,7 @@ async def charge(manager: Face, request: Request = POST, key: str = "k", **optio
 
 
 async def crash(world: World, manager: Face, *, sent: bool, request: Request = POST) -> None:
-    """A caller dies before or after its request was sent, without any clean-up."""
+    """Kill a caller before or after its request was sent, without any clean-up."""
     world.store.is_deaf = True
     if sent:
         world.vendor.answers(Interruption())
@@ -51,5 +51,5 @@ async def crash(world: World, manager: Face, *, sent: bool, request: Request = P
 
 
 def over_one_store(world: World, *services: Service, **ports: Any) -> Face:
-    """A manager over the store that counts its trips, in every mode."""
+    """A manager over a store that counts its commands, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)

@@ -1,4 +1,4 @@
-"""A service below a path, and who keeps its tokens and renews them."""
+"""A service with a path, and a provider that renews its tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def vat(**options: object) -> Service:
-    """A service with nothing but what a test gives it."""
+    """A service without settings other than those of a test."""
     value = {"base_url": "https://vat.example/v1", "circuit": None, "retry": None} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
@@ -32,14 +32,14 @@ class Provider:
         return Credentials.bearer(f"token-{self.number}") if self.given is None else self.given
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Give what is current."""
+        """Return the current credentials."""
         self.asked.append((service, tenant))
         if isinstance(self.given, Exception):
             raise self.given
         return self._current()
 
     async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Any:
-        """Renew what is current."""
+        """Renew the current credentials."""
         assert (service, tenant) in self.asked
         assert stale.secret is not None
         self.refreshed.append(stale.secret.reveal())

@@ -1,4 +1,4 @@
-"""Being let in: limits, pauses and what waits for them, as a caller of the whole pipeline does."""
+"""Admission of calls: rate limits, pauses and waiting, through the whole pipeline."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -31,8 +31,8 @@ from tests.support.modes import START, World, sync_and_async
 
 
 def sent_at(world: World) -> list[float]:
-    """When requests reached the vendor."""
-    return [sent.at for sent in world.vendor.requests]
+    """Return the times at which requests reached the vendor."""
+    return [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
@@ -48,19 +48,19 @@ async def test_callers_wait_for_their_turn(world: World) -> None:
 
 @pytest.mark.parametrize("bound", ["max_limit_wait", "timeout", "timeout of the call"])
 @sync_and_async
-async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: str) -> None:
-    """A call that cannot be admitted in time is refused at once, and takes nothing."""
+async def test_too_long_wait_is_refused_at_once(world: World, bound: str) -> None:
+    """A call that cannot be admitted in time is refused at once and takes no token."""
     options = {} if bound == "timeout of the call" else {bound: 5}
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), **options))
     timeout = 5 if bound == "timeout of the call" else None
     await manager.call("vat", GET)
 
     for _ in range(3):
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             await manager.call("vat", GET, timeout=timeout)
-        assert START + timedelta(seconds=10) == caught.value.retry_at
-        assert not caught.value.by_vendor
-        assert "rate limit is reached" in caught.value.message
+        assert START + timedelta(seconds=10) == excinfo.value.retry_at
+        assert not excinfo.value.by_vendor
+        assert "rate limit is reached" in excinfo.value.message
 
     world.clock.advance(10)
     await manager.call("vat", GET)
@@ -76,7 +76,7 @@ async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: s
     ],
 )
 @sync_and_async
-async def test_a_turn_must_come_before_the_deadline(
+async def test_slot_after_the_deadline_is_refused(
     world: World, timeout: float, slept: list[float]
 ) -> None:
     """A call whose slot lies after its deadline does not wait at all."""
@@ -102,8 +102,8 @@ async def test_limit_waits_are_reported(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -> None:
-    """A refused call that holds nothing gives nothing back."""
+async def test_refusal_without_a_grant_releases_nothing(world: World) -> None:
+    """A refused call that holds no grant sends no release to the store."""
     service = vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE, max_limit_wait=0)
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -115,8 +115,8 @@ async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -
 
 
 @sync_and_async
-async def test_a_refusal_is_not_tried_again(world: World) -> None:
-    """A refusal by our own limit is not retried; retries are for vendors' failures."""
+async def test_limit_refusal_is_not_retried(world: World) -> None:
+    """A refusal by our own limit is not retried; retries are for failures of vendors."""
     service = vat(limits=RateLimitConfig(1), max_limit_wait=0, retry=RetryPolicy(3, 0))
     manager = world.manager(service)
     await manager.call("vat", GET)
@@ -128,7 +128,7 @@ async def test_a_refusal_is_not_tried_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_limits_are_asked_together(world: World) -> None:
+async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
     """A call takes a token from its service's limit and its endpoint's, or from neither."""
     slow = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
@@ -145,7 +145,7 @@ async def test_limits_are_asked_together(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_call_may_cost_more(world: World) -> None:
+async def test_cost_of_an_endpoint(world: World) -> None:
     """An endpoint's cost is taken from every limit."""
     bulk = Endpoint("bulk", cost=3)
     manager = world.manager(vat(limits=RateLimitConfig(1, burst=3), endpoints=bulk))
@@ -170,8 +170,8 @@ async def test_tenants_have_separate_limits(world: World) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 @sync_and_async
-async def test_a_vendors_pause_holds_everybody_back(world: World, status: int) -> None:
-    """After a `Retry-After` no caller's request leaves before it has passed."""
+async def test_retry_after_pauses_all_callers(world: World, status: int) -> None:
+    """After a `Retry-After` no caller's request leaves before the time is over."""
     world.vendor.answers(Response(status, {"Retry-After": "20"}))
     manager = world.manager(vat(limits=RateLimitConfig(100)))
     other = world.manager(vat(limits=RateLimitConfig(100)))
@@ -192,8 +192,8 @@ async def test_a_vendors_pause_holds_everybody_back(world: World, status: int) -
     ],
 )
 @sync_and_async
-async def test_a_spent_allowance_holds_everybody_back(world: World, spent: dict[str, str]) -> None:
-    """A success that says nothing is left is a success, and the next call waits for the reset."""
+async def test_used_up_allowance_pauses_all_callers(world: World, spent: dict[str, str]) -> None:
+    """After a success that reports no remaining allowance, the next call waits for the reset."""
     world.vendor.answers(Response(200, spent), Response(200, {"RateLimit-Remaining": "0"}))
     manager = world.manager(vat(limits=RateLimitConfig(100)))
 
@@ -204,8 +204,8 @@ async def test_a_spent_allowance_holds_everybody_back(world: World, spent: dict[
 
 
 @sync_and_async
-async def test_a_spent_allowance_needs_a_limit(world: World) -> None:
-    """A service without limits has nothing that could be paused."""
+async def test_used_up_allowance_without_a_limit(world: World) -> None:
+    """A service without limits is not paused by a used-up allowance."""
     world.vendor.answers(Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"}))
     manager = world.manager(vat())
 
@@ -232,8 +232,8 @@ async def test_pause_extends_running_waits(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
-    """A call whose slot moves past its deadline is refused, and frees the slot."""
+async def test_pause_past_the_deadline_ends_a_wait(world: World) -> None:
+    """A call whose slot moves past its deadline is refused, and its slot becomes free."""
     manager = world.manager(vat(limits=RateLimitConfig(1), timeout=5))
     await manager.call("vat", GET)
 
@@ -241,10 +241,10 @@ async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
         world.pause(manager, "vat", 60.0)
 
     world.sleeper.meanwhile.append(pause)
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         await manager.call("vat", GET)
 
-    assert START + timedelta(seconds=61) == caught.value.retry_at
+    assert START + timedelta(seconds=61) == excinfo.value.retry_at
     assert 1 == len(world.vendor.requests)
 
 
@@ -258,10 +258,10 @@ async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_a_refusal_says_of_whom_it_is(
+async def test_refusal_names_service_and_endpoint(
     world: World, answer: Answer, wait: int, kind: type[Exception], endpoint: str | None
 ) -> None:
-    """A refusal names service and endpoint by itself: not everybody who raises it signs it."""
+    """A refusal names its service and endpoint by itself, wherever it is raised."""
     flows = world.manager(vat(endpoints=Endpoint("slow"))).manager._flows
     plan = flows.plans.find("vat", None, endpoint)
 
@@ -271,17 +271,17 @@ async def test_a_refusal_says_of_whom_it_is(
 
 
 @sync_and_async
-async def test_no_pause_is_a_circuit(world: World) -> None:
+async def test_pause_raises_a_rate_limit_error(world: World) -> None:
     """After any vendor pause the error is of the rate limit, not of the circuit."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), retry=None))
     world.vendor.answers(Response(429, headers={"Retry-After": "9" * 20}))
 
     for by_vendor in (True, False):
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             await manager.call("vat", GET)
-        assert by_vendor is caught.value.by_vendor
-        assert caught.value.retry_at is not None
-        wait = caught.value.retry_at - START
+        assert by_vendor is excinfo.value.by_vendor
+        assert excinfo.value.retry_at is not None
+        wait = excinfo.value.retry_at - START
         assert timedelta(hours=1) <= wait <= timedelta(hours=1, minutes=1)
     assert 1 == len(world.vendor.requests)
 
@@ -305,25 +305,25 @@ async def test_long_pause_is_capped_for_every_caller(
     world.vendor.answers(Response(429, headers))
     manager, other = world.manager(service), world.manager(service)
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         await manager.call("vat", GET)
     with pytest.raises(RateLimitExceeded) as held_back:
         await other.call("vat", GET)
     world.clock.advance(seconds)
     await other.call("vat", GET)
 
-    assert START + timedelta(seconds=seconds) == caught.value.retry_at
+    assert START + timedelta(seconds=seconds) == excinfo.value.retry_at
     assert held_back.value.retry_at is not None
-    assert caught.value.retry_at is not None
-    assert timedelta(seconds=1) > held_back.value.retry_at - caught.value.retry_at
-    assert caught.value.vendor_retry_after is not None
-    assert 86_400 <= caught.value.vendor_retry_after
+    assert excinfo.value.retry_at is not None
+    assert timedelta(seconds=1) > held_back.value.retry_at - excinfo.value.retry_at
+    assert excinfo.value.vendor_retry_after is not None
+    assert 86_400 <= excinfo.value.vendor_retry_after
     assert 2 == len(world.vendor.requests)
 
 
 @sync_and_async
-async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
-    """After `reset_limits` calls go out again at the limit's own pace, and an event says so."""
+async def test_reset_limits_ends_a_pause(world: World) -> None:
+    """After `reset_limits` calls go out at the limit's own pace, and an event reports it."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
     world.vendor.answers(Response(429, {"Retry-After": "1800"}))
     manager, other = world.watched(service), world.manager(service)
@@ -343,15 +343,15 @@ async def test_pause_is_ended_by_hand_for_everybody(world: World) -> None:
 
 
 @sync_and_async
-async def test_limits_that_do_not_exist_cannot_be_reset(world: World) -> None:
-    """A service without limits says so."""
+async def test_reset_without_limits(world: World) -> None:
+    """Resetting the limits of a service without limits raises an error that says so."""
     with pytest.raises(ConfigurationError, match="no rate limit"):
         await world.manager(vat()).reset_limits("vat")
 
 
 @sync_and_async
 async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
-    """An allowance that is spent until the next century is asked for again after an hour."""
+    """An allowance that resets in the next century pauses calls for an hour only."""
     spent = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
     world.vendor.answers(spent)
     manager = world.manager(vat(limits=RateLimitConfig(100), timeout=10))
@@ -363,7 +363,7 @@ async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_circuit_that_opens_meanwhile_ends_a_wait(world: World) -> None:
+async def test_opening_circuit_ends_a_wait(world: World) -> None:
     """A call that waits for a limit is refused if the circuit opens, and frees its slot."""
     manager = world.manager(vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE))
     await manager.call("vat", GET)

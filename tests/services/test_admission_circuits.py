@@ -1,4 +1,4 @@
-"""Being let in: circuits that open, in whose name they do, and how they are set by hand."""
+"""Admission of calls: circuits that open, whom they affect, and setting them by hand."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ from tests.support.modes import START, Interruption, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_circuit_opens(world: World) -> None:
-    """After enough failures nothing is sent any more, and the refusal says when to come back."""
+async def test_circuit_opens_after_failures(world: World) -> None:
+    """After enough failures nothing is sent, and the refusal says when to come back."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3, open_for=30)))
     await fail(world, manager, 3)
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("vat", GET)
 
-    assert START + timedelta(seconds=30) == caught.value.retry_at
-    assert "has been failing" in caught.value.message
+    assert START + timedelta(seconds=30) == excinfo.value.retry_at
+    assert "has been failing" in excinfo.value.message
     world.clock.advance(29.999999)
     with pytest.raises(CircuitBreakerOpen) as last:
         await manager.call("vat", GET)
     assert START + timedelta(seconds=30) == last.value.retry_at
     assert (3, "vat", 0) == (
         len(world.vendor.requests),
-        caught.value.service,
-        caught.value.attempts,
+        excinfo.value.service,
+        excinfo.value.attempts,
     )
 
 
 @sync_and_async
-async def test_a_circuit_opens_between_attempts(world: World) -> None:
-    """A retry that the circuit holds back is refused, with the failure as its cause."""
+async def test_circuit_opens_between_attempts(world: World) -> None:
+    """A retry that the open circuit refuses raises an error with the failure as its cause."""
     world.vendor.otherwise = 503
     policy = RetryPolicy(5, 1.0, jitter=Jitter.NONE)
     service = vat(circuit=CircuitBreakerConfig(failures=2, open_for=30), retry=policy)
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await world.manager(service).call("vat", GET)
 
-    assert 2 == len(world.vendor.requests) == caught.value.attempts
-    assert VendorFailed is type(caught.value.__cause__)
+    assert 2 == len(world.vendor.requests) == excinfo.value.attempts
+    assert VendorFailed is type(excinfo.value.__cause__)
     # It did not even wait for what would be refused.
     assert [1.0] == world.sleeper.slept
-    assert START + timedelta(seconds=31) == caught.value.retry_at
+    assert START + timedelta(seconds=31) == excinfo.value.retry_at
 
 
 @pytest.mark.parametrize("shadow", [False, True])
 @sync_and_async
-async def test_a_long_pause_outlasts_an_opening(world: World, shadow: bool) -> None:
-    """A retry that comes after the open time is a probe; a shadow holds no retry back."""
+async def test_retry_after_the_open_time_is_a_probe(world: World, shadow: bool) -> None:
+    """A retry after the open time is a probe; a circuit in shadow mode refuses no retry."""
     world.vendor.answers(503)
     policy = RetryPolicy(2, 5.0, jitter=Jitter.NONE)
     circuit = CircuitBreakerConfig(failures=1, open_for=60 if shadow else 5, shadow=shadow)
@@ -78,8 +78,8 @@ async def test_a_long_pause_outlasts_an_opening(world: World, shadow: bool) -> N
 
 
 @sync_and_async
-async def test_a_quorum_is_of_reporters(world: World) -> None:
-    """A circuit with a quorum opens only when as many managers have seen failures."""
+async def test_quorum_counts_managers(world: World) -> None:
+    """A circuit with a quorum opens only after that many managers have seen failures."""
     circuit = CircuitBreakerConfig(failures=2, quorum=2)
     one, other = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
 
@@ -91,8 +91,8 @@ async def test_a_quorum_is_of_reporters(world: World) -> None:
 
 
 @sync_and_async
-async def test_refusals_do_not_open_it(world: World) -> None:
-    """A service that refuses is alive and well."""
+async def test_refusals_do_not_open_the_circuit(world: World) -> None:
+    """A vendor's refusal proves that it works, so it does not open the circuit."""
     world.vendor.otherwise = 404
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
@@ -104,8 +104,8 @@ async def test_refusals_do_not_open_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_vendor_that_hangs_opens_it(world: World) -> None:
-    """No answer within the deadline is a failure, although the caller's time was over."""
+async def test_timeouts_open_the_circuit(world: World) -> None:
+    """No response within the deadline counts as a failure."""
     world.vendor.otherwise = world.hanging()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
@@ -116,8 +116,8 @@ async def test_a_vendor_that_hangs_opens_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_failure_is_counted_once(world: World) -> None:
-    """A failure that may have been told of is not told again by a caller that is interrupted."""
+async def test_interrupted_report_counts_a_failure_once(world: World) -> None:
+    """A caller interrupted while reporting a failure does not report it twice."""
     circuit = CircuitBreakerConfig(failures=2)
     manager = world.manager(vat(circuit=circuit), state=world.of_mode(world.store))
     world.vendor.answers(503)
@@ -138,28 +138,28 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
     with pytest.raises(VendorFailed):
         await manager.call("vat", Request.get("/slow"))
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("vat", Request.get("/slow"))
     await manager.call("vat", GET)
 
-    assert "slow" == caught.value.operation
+    assert "slow" == excinfo.value.operation
     assert CircuitState.OPEN is (await manager.circuit_state("vat", endpoint="slow")).state
 
 
 @sync_and_async
-async def test_an_endpoint_is_found_anew_for_each_request(world: World) -> None:
-    """A request that belongs to none does not keep the next one from its own."""
+async def test_endpoint_is_matched_per_request(world: World) -> None:
+    """A request without an endpoint does not affect how the next one is matched."""
     slow = Endpoint("slow", path="/slow", timeout=7.0)
     manager = world.manager(vat(circuit=None, retry=None, endpoints=slow, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
         await manager.call("vat", Request.get(path))
 
-    assert [3.0, 7.0, 3.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [3.0, 7.0, 3.0] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_slow_answers_open_it(world: World) -> None:
-    """Answers that take too long count, although they are good."""
+async def test_slow_responses_open_the_circuit(world: World) -> None:
+    """Successful responses that take too long count against the circuit."""
     world.vendor.otherwise = world.after(2.0, 200)
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
@@ -171,8 +171,8 @@ async def test_slow_answers_open_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_slow_functions_open_it(world: World) -> None:
-    """A function that takes too long counts like an answer, and so does one that fails slowly."""
+async def test_slow_functions_open_the_circuit(world: World) -> None:
+    """A function that takes too long counts like a slow response, also if it fails."""
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 
@@ -186,8 +186,8 @@ async def test_slow_functions_open_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_shadow_never_holds_back(world: World) -> None:
-    """A circuit in the shadow counts, and lets every call through."""
+async def test_shadow_circuit_refuses_nothing(world: World) -> None:
+    """A circuit in shadow mode counts failures and lets every call through."""
     circuit = CircuitBreakerConfig(failures=1, shadow=True)
     manager = world.manager(vat(circuit=circuit))
 
@@ -197,16 +197,16 @@ async def test_a_shadow_never_holds_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_circuit_is_set_by_hand(world: World) -> None:
-    """By hand a circuit is forced open, switched off, and reset; each is told of."""
+async def test_circuit_can_be_set_by_hand(world: World) -> None:
+    """A circuit can be forced open, disabled and reset by hand, with an event for each."""
     manager = world.watched(vat(circuit=OPENS_AT_ONCE))
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("vat", GET)
-    assert (False, None) == (caught.value.retryable, caught.value.retry_at)
-    assert "opened by hand" in caught.value.message
-    assert "Close it by hand" in caught.value.remedy
+    assert (False, None) == (excinfo.value.retryable, excinfo.value.retry_at)
+    assert "opened by hand" in excinfo.value.message
+    assert "Close it by hand" in excinfo.value.remedy
 
     await manager.set_circuit("vat", CircuitState.DISABLED)
     await fail(world, manager, 3)
@@ -226,30 +226,30 @@ async def test_a_circuit_is_set_by_hand(world: World) -> None:
 
 
 @sync_and_async
-async def test_only_some_states_are_set_by_hand(world: World) -> None:
-    """Half open is no state to set, and the error says which are."""
-    with pytest.raises(ConfigurationError) as caught:
+async def test_half_open_cannot_be_set_by_hand(world: World) -> None:
+    """A circuit cannot be set to half open, and the error lists the allowed states."""
+    with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat(circuit=OPENS_AT_ONCE)).set_circuit("vat", CircuitState.HALF_OPEN)
 
-    assert ("state", "vat") == (caught.value.path, caught.value.service)
+    assert ("state", "vat") == (excinfo.value.path, excinfo.value.service)
 
 
 @sync_and_async
-async def test_a_service_without_a_circuit_has_none_to_read(world: World) -> None:
-    """Asking for the circuit of a service that has none names the service and the remedy."""
+async def test_reading_a_missing_circuit(world: World) -> None:
+    """Reading the circuit of a service without one raises an error with the remedy."""
     manager = world.manager(vat())
 
     for request in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(ConfigurationError) as excinfo:
             await request
-        assert ("circuit", "vat") == (caught.value.path, caught.value.service)
-        assert "has no circuit breaker" in caught.value.message
-        assert "CircuitBreakerConfig" in caught.value.remedy
+        assert ("circuit", "vat") == (excinfo.value.path, excinfo.value.service)
+        assert "has no circuit breaker" in excinfo.value.message
+        assert "CircuitBreakerConfig" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_tenants_have_circuits_of_their_own(world: World) -> None:
-    """One tenant's failing credentials hold no other back."""
+async def test_tenants_have_separate_circuits(world: World) -> None:
+    """Failures of one tenant's credentials refuse no other tenant's calls."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
@@ -276,9 +276,9 @@ async def test_set_circuit_changes_one_circuit(world: World) -> None:
     assert [CircuitState.CLOSED] * 3 + [CircuitState.FORCED_OPEN] == results
     (event,) = world.events
     assert ("acme", "slow") == (event.tenant, event.operation)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         await manager.set_circuit("vat", CircuitState.OPEN, endpoint="slow")
-    assert ("vat", "slow") == (caught.value.service, caught.value.operation)
+    assert ("vat", "slow") == (excinfo.value.service, excinfo.value.operation)
     with pytest.raises(InvalidData) as unknown:
         await manager.circuit_state("vat", endpoint="fast")
     assert ("vat", "fast") == (unknown.value.service, unknown.value.operation)

@@ -1,4 +1,4 @@
-"""Being let in: the probes of a circuit that was open, and their places."""
+"""Admission of calls: the probes of a half-open circuit, and their slots."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.support.modes import START, Interruption, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_probes_lease_is_an_attempts(world: World) -> None:
-    """A probe's place is free when its attempt must have ended, though its call may go on."""
+async def test_probe_lease_lasts_one_attempt(world: World) -> None:
+    """A probe's lease ends with its attempt's time limit, even if its call goes on."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
     await fail(world, manager)
@@ -46,8 +46,8 @@ async def test_a_probes_lease_is_an_attempts(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_probe_closes_it(world: World) -> None:
-    """After the open time one probe goes, and its success closes the circuit."""
+async def test_successful_probe_closes_the_circuit(world: World) -> None:
+    """After the open time one probe is sent, and its success closes the circuit."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
     world.clock.advance(10)
@@ -58,8 +58,8 @@ async def test_a_probe_closes_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_failed_probe_opens_it_longer(world: World) -> None:
-    """A probe's failure opens the circuit again, for twice as long."""
+async def test_failed_probe_doubles_the_open_time(world: World) -> None:
+    """A failed probe opens the circuit again for twice as long."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
     world.clock.advance(10)
@@ -69,8 +69,8 @@ async def test_a_failed_probe_opens_it_longer(world: World) -> None:
 
 
 @sync_and_async
-async def test_no_more_probes_than_configured(world: World) -> None:
-    """While as many probes as may are under way, every other call is refused."""
+async def test_probes_are_limited(world: World) -> None:
+    """While the configured number of probes is in flight, every other call is refused."""
     gates = [world.gate() for _ in range(2)]
     service = vat(circuit=CircuitBreakerConfig(failures=1, open_for=10, probes=2, successes=2))
     manager = world.manager(service)
@@ -86,9 +86,9 @@ async def test_no_more_probes_than_configured(world: World) -> None:
     for gate in gates:
         await gate.reached()
     for _ in range(3):
-        with pytest.raises(CircuitBreakerOpen) as caught:
+        with pytest.raises(CircuitBreakerOpen) as excinfo:
             await manager.call("vat", GET)
-        assert START + timedelta(seconds=10 + 35) == caught.value.retry_at
+        assert START + timedelta(seconds=10 + 35) == excinfo.value.retry_at
     assert 2 == (await manager.circuit_state("vat")).probes_under_way
     for gate in gates:
         gate.open()
@@ -99,8 +99,8 @@ async def test_no_more_probes_than_configured(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
-    """A probe whose caller is interrupted judges nothing, and the next call may probe at once."""
+async def test_interrupted_probe_frees_its_slot(world: World) -> None:
+    """A probe whose caller is interrupted counts as neutral, and the next call may probe."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
     world.clock.advance(10)
@@ -130,8 +130,8 @@ async def test_lost_probe_grant_is_freed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World) -> None:
-    """The same holds where an answer came, and the store's adapter could not read it."""
+async def test_unreadable_probe_grant_is_freed(world: World) -> None:
+    """If the store adapter cannot read the grant of a probe, its slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
     await fail(world, manager)
     world.clock.advance(10)
@@ -159,7 +159,7 @@ async def test_probe_outcome_counts_despite_a_late_interruption(world: World) ->
 
 
 @sync_and_async
-async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
+async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
     """A half-open circuit is not closed by a call that found no credential."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)
@@ -198,7 +198,7 @@ async def test_credential_refusal_does_not_close_a_half_open_circuit(world: Worl
 
 
 @sync_and_async
-async def test_a_late_answer_changes_nothing(world: World) -> None:
+async def test_outcome_of_an_earlier_generation_is_ignored(world: World) -> None:
     """The outcome of a call from an earlier circuit generation is not counted."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -221,8 +221,8 @@ async def test_a_late_answer_changes_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
-    """A probe that waited for a limit past its deadline goes nowhere, and lets another probe."""
+async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
+    """A probe that waited for a limit past its deadline is not sent and frees its slot."""
     service = vat(circuit=OPENS_AT_ONCE, limits=RateLimitConfig(1, per=20), timeout=30)
     manager = world.manager(service)
     await fail(world, manager)
@@ -240,8 +240,8 @@ async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_function_with_more_time_probes_as_long(world: World) -> None:
-    """A function whose call was given more time than its service's holds its probe so long."""
+async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> None:
+    """A function with a longer timeout than its service holds its probe slot that long."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail(world, manager)

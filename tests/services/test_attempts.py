@@ -1,4 +1,4 @@
-"""One attempt after another: how often, at what pace, and within which time."""
+"""Attempts of a call: their number, their pace, and their time."""
 
 from __future__ import annotations
 
@@ -47,42 +47,42 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
 def vat(**options: object) -> Service:
-    """A service with nothing but retries, unless told otherwise."""
+    """A service with retries only, unless a test gives more."""
     value = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
 @sync_and_async
-async def test_max_attempts_is_all_attempts(world: World, attempts: int) -> None:
-    """`max_attempts=3` means three attempts, the first included, and the error counts them."""
+async def test_max_attempts_includes_the_first(world: World, attempts: int) -> None:
+    """`max_attempts=3` means three attempts including the first, and the error counts them."""
     world.vendor.otherwise = 503
     manager = world.manager(vat(retry=RetryPolicy(attempts, 0)))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert attempts == len(world.vendor.requests) == caught.value.attempts
+    assert attempts == len(world.vendor.requests) == excinfo.value.attempts
 
 
 @sync_and_async
-async def test_functions_are_tried_as_often(world: World) -> None:
-    """A function is called once for each attempt, and its last error is raised as it is."""
+async def test_functions_are_retried(world: World) -> None:
+    """A function is called once per attempt, and its last error is raised unchanged."""
     errors = [OSError(number) for number in range(3)]
     left = iter(errors)
 
     async def fail() -> None:
         raise next(left)
 
-    with pytest.raises(OSError, match="2") as caught:
+    with pytest.raises(OSError, match="2") as excinfo:
         await world.manager(vat()).run("vat", fail)
 
-    assert errors[2] is caught.value
+    assert errors[2] is excinfo.value
     assert [1.0, 2.0] == world.sleeper.slept
 
 
 @sync_and_async
-async def test_a_success_ends_it(world: World) -> None:
+async def test_success_ends_retries(world: World) -> None:
     """After a success nothing more is sent."""
     world.vendor.answers(503, Response(200, body=b"ok"), 500)
 
@@ -92,8 +92,8 @@ async def test_a_success_ends_it(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_policy_serves_many_callers(world: World) -> None:
-    """Callers that share one policy have attempts of their own."""
+async def test_callers_share_a_policy(world: World) -> None:
+    """Callers that share one policy object count their attempts separately."""
     world.vendor.otherwise = 503
     manager = world.manager(vat(retry=RetryPolicy(3, 0)))
 
@@ -107,8 +107,8 @@ async def test_one_policy_serves_many_callers(world: World) -> None:
 
 
 @sync_and_async
-async def test_delays_follow_each_other(world: World) -> None:
-    """A backoff that goes by the last delay is told what that was."""
+async def test_backoff_gets_the_previous_delay(world: World) -> None:
+    """A backoff that depends on the previous delay receives it."""
     world.vendor.otherwise = 503
     policy = RetryPolicy(4, 2.0, backoff=Backoff.DECORRELATED)
 
@@ -121,19 +121,19 @@ async def test_delays_follow_each_other(world: World) -> None:
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @sync_and_async
-async def test_retry_after_is_kept(world: World, form: str) -> None:
+async def test_retry_after_is_respected(world: World, form: str) -> None:
     """The next attempt comes when `Retry-After` allows it in either form, never before."""
     value = "7" if form == "seconds" else format_datetime(START + timedelta(seconds=7), usegmt=True)
     world.vendor.answers(Response(503, {"Retry-After": value}))
 
     await world.manager(vat()).call("vat", GET)
 
-    assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 7.0] == [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
 async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) -> None:
-    """Where the policy's own delay is longer than `Retry-After`, the longer one is kept."""
+    """The longer one of the policy's delay and `Retry-After` is used."""
     world.vendor.answers(Response(503, {"Retry-After": "1"}))
 
     await world.manager(vat(retry=RetryPolicy(2, 9.0, jitter=Jitter.NONE))).call("vat", GET)
@@ -143,44 +143,42 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
 
 @sync_and_async
 async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
-    """A longer pause than the policy accepts ends the call, and the error has all of it."""
+    """A pause longer than the policy accepts ends the call, and the error has its length."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         await world.manager(vat()).call("vat", GET)
 
-    assert START + timedelta(hours=1) == caught.value.retry_at
+    assert START + timedelta(hours=1) == excinfo.value.retry_at
     assert (1, []) == (len(world.vendor.requests), world.sleeper.slept)
 
 
 @sync_and_async
-async def test_the_last_error_tells_when_to_come_back(world: World) -> None:
+async def test_last_error_has_retry_after(world: World) -> None:
     """When all attempts are used up, the error still carries the vendor's pause."""
     world.vendor.otherwise = Response(503, {"Retry-After": "5"})
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(vat(retry=RetryPolicy(2, 1))).call("vat", GET)
 
-    assert START + timedelta(seconds=10) == caught.value.retry_at
+    assert START + timedelta(seconds=10) == excinfo.value.retry_at
 
 
 @sync_and_async
-async def test_a_reset_time_is_kept_like_retry_after(world: World) -> None:
+async def test_reset_time_works_like_retry_after(world: World) -> None:
     """A 429 that only says when its window ends is retried then."""
     spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
     world.vendor.answers(Response(429, spent))
 
     await world.manager(vat()).call("vat", GET)
 
-    assert [0.0, 12.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 12.0] == [requests.at for requests in world.vendor.requests]
 
 
 @pytest.mark.parametrize("after, slept", [(20, [20.0]), (0.5, [0.5]), (-5, [])])
 @sync_and_async
-async def test_a_functions_error_tells_when_to_come_back(
-    world: World, after: float, slept: list[float]
-) -> None:
-    """An error with a `retry_at`, such as another service's limit, is not retried before that."""
+async def test_retry_at_of_a_function_error(world: World, after: float, slept: list[float]) -> None:
+    """A function's error with a `retry_at` is not retried before that time."""
     errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=after))]
 
     async def work() -> str:
@@ -194,7 +192,7 @@ async def test_a_functions_error_tells_when_to_come_back(
 
 
 @sync_and_async
-async def test_a_post_is_not_repeated(world: World) -> None:
+async def test_possibly_processed_post_is_not_repeated(world: World) -> None:
     """A POST that may have been processed is not sent again."""
     world.vendor.otherwise = 503
 
@@ -205,8 +203,8 @@ async def test_a_post_is_not_repeated(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_unsent_post_is_repeated(world: World) -> None:
-    """A POST that was provably never sent is sent again."""
+async def test_unsent_post_is_repeated(world: World) -> None:
+    """A POST that was provably not sent is sent again."""
     world.vendor.answers(UNSENT, UNSENT)
 
     assert 200 == (await world.manager(vat()).call("vat", POST)).status
@@ -214,10 +212,10 @@ async def test_an_unsent_post_is_repeated(world: World) -> None:
 
 @pytest.mark.parametrize("error", [AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
-async def test_a_post_that_may_have_arrived_is_not_repeated(
+async def test_post_on_a_broken_connection_is_not_repeated(
     world: World, error: ConnectionFailed
 ) -> None:
-    """A connection that broke after the request left proves nothing."""
+    """A connection that broke after the request left does not prove that it was not processed."""
     world.vendor.answers(error)
 
     with pytest.raises(type(error)):
@@ -227,38 +225,40 @@ async def test_a_post_that_may_have_arrived_is_not_repeated(
 
 
 @sync_and_async
-async def test_a_known_services_post_is_repeated_as_seldom(world: World) -> None:
-    """On the short way, too, a POST is sent again if it never left, and else its error is told."""
+async def test_fast_path_repeats_only_unsent_posts(world: World) -> None:
+    """On the fast path, too, a POST is repeated only if it was not sent."""
     manager = world.manager(vat())
     await manager.call("vat", GET)
     cut_off = ConnectionFailed("cut off")
     world.vendor.answers(UNSENT, 200, cut_off)
 
     assert 200 == (await manager.call("vat", POST)).status
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         await manager.call("vat", POST)
 
-    assert (cut_off, 1) == (caught.value, caught.value.attempts)
+    assert (cut_off, 1) == (excinfo.value, excinfo.value.attempts)
     assert 4 == len(world.vendor.requests)
 
 
 @pytest.mark.parametrize("memory", [0.5, 86_400])
 @sync_and_async
-async def test_a_key_makes_a_post_repeatable(world: World, memory: float) -> None:
-    """With a key that the service honours a POST is repeated, each time under the same key."""
+async def test_honoured_key_makes_a_post_repeatable(world: World, memory: float) -> None:
+    """A POST with a key that the vendor honours is repeated, each time under the same key."""
     world.vendor.answers(503, AttemptTimeout("late"))
     service = vat(idempotency_header="Idempotency-Key", idempotency_memory=memory)
     manager = world.manager(service)
 
     await manager.call("vat", POST, idempotency_key="order-1")
 
-    assert ["order-1"] * 3 == [sent.header("idempotency-key") for sent in world.vendor.requests]
-    assert 1 == len({sent.request for sent in world.vendor.requests})
+    assert ["order-1"] * 3 == [
+        requests.header("idempotency-key") for requests in world.vendor.requests
+    ]
+    assert 1 == len({requests.request for requests in world.vendor.requests})
 
 
 @sync_and_async
-async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World) -> None:
-    """Without a header for it a key protects here, but does not make a repeat harmless there."""
+async def test_key_unknown_to_the_vendor_makes_nothing_repeatable(world: World) -> None:
+    """A key that the vendor does not receive does not make a request repeatable."""
     world.vendor.otherwise = 503
 
     with pytest.raises(Exception, match="lost"):
@@ -271,7 +271,7 @@ async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World)
 @pytest.mark.parametrize("declared", ["request", "endpoint"])
 @sync_and_async
 async def test_declared_idempotent_requests_are_repeated(world: World, declared: str) -> None:
-    """A request or an endpoint may declare that repeating is harmless."""
+    """A request or an endpoint that is declared idempotent is repeated."""
     world.vendor.answers(503)
     search = Request.post("/search", json={}).evolve(
         idempotent=True if declared == "request" else None
@@ -284,25 +284,25 @@ async def test_declared_idempotent_requests_are_repeated(world: World, declared:
 
 
 def once() -> Iterator[bytes]:
-    """A body that can be read once."""
+    """Return a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
-async def test_a_single_use_body_is_refused_before_sending(world: World) -> None:
-    """A body that cannot be sent again is refused at once where a repeat is possible."""
+async def test_single_use_body_is_refused_with_retries(world: World) -> None:
+    """A body that cannot be sent again is refused at once if retries are possible."""
     request = Request.put("/files/1", body=once())
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call("vat", request)
 
-    assert ("body", []) == (caught.value.field, world.vendor.requests)
+    assert ("body", []) == (excinfo.value.field, world.vendor.requests)
 
 
 @pytest.mark.parametrize("retry", [None, STEADY])
 @sync_and_async
-async def test_a_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
-    """Where no repeat is foreseen it is sent, and not again even if it never arrived."""
+async def test_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
+    """Without retries a single-use body is sent, and never again."""
     world.vendor.otherwise = UNSENT
     request = Request.post("/files", body=once())
 
@@ -313,8 +313,8 @@ async def test_a_single_use_body_is_sent_once(world: World, retry: RetryPolicy |
 
 
 @sync_and_async
-async def test_a_body_that_opens_anew_is_repeated(world: World) -> None:
-    """A body given as a function may be sent as often as need be."""
+async def test_reopenable_body_is_repeated(world: World) -> None:
+    """A body that is given as a function is opened again for each attempt."""
     world.vendor.answers(503)
     request = Request.put("/files/1", body=BodyStream.of(once))
 
@@ -322,8 +322,8 @@ async def test_a_body_that_opens_anew_is_repeated(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_budget_bounds_retries(world: World) -> None:
-    """Retries stay within the budget over all calls, and the error says what held them back."""
+async def test_retry_budget(world: World) -> None:
+    """Retries stay within the budget over all calls, and the error names the budget."""
     world.vendor.otherwise = 503
     budget = RetryBudget(ratio=0.1, floor=2, period=60)
     manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
@@ -340,8 +340,8 @@ async def test_the_budget_bounds_retries(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_hurried_call_is_no_retry(world: World) -> None:
-    """A first attempt takes nothing from the budget, also where the call has its own timeout."""
+async def test_first_attempt_takes_no_budget(world: World) -> None:
+    """A first attempt takes nothing from the retry budget, also with its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
 
     for _ in range(3):
@@ -350,8 +350,8 @@ async def test_a_hurried_call_is_no_retry(world: World) -> None:
 
 @pytest.mark.parametrize("mistake", [TypeError("no text"), CredentialNotFound("none is kept.")])
 @sync_and_async
-async def test_mistake_earns_no_retries(world: World, mistake: Exception) -> None:
-    """Calls that end with an error of our own leave the retry budget as it was."""
+async def test_programming_errors_earn_no_retry_budget(world: World, mistake: Exception) -> None:
+    """Calls that end with a programming error leave the retry budget unchanged."""
     budget = RetryBudget(ratio=0.1, floor=1, period=60)
     manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
 
@@ -377,42 +377,42 @@ async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
 
 
 @sync_and_async
-async def test_the_deadline_bounds_attempts_and_pauses(world: World) -> None:
+async def test_deadline_bounds_attempts_and_pauses(world: World) -> None:
     """A call never lasts longer than its timeout, however many attempts are allowed."""
     world.vendor.otherwise = world.after(3.0, 503)
     manager = world.manager(vat(retry=RetryPolicy(99, 1.0, jitter=Jitter.NONE)))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.call("vat", GET, timeout=9)
 
     assert world.clock.now <= 9
-    assert 2 == caught.value.attempts
-    assert caught.value.retry_at == START + timedelta(seconds=world.clock.now + 2)
+    assert 2 == excinfo.value.attempts
+    assert excinfo.value.retry_at == START + timedelta(seconds=world.clock.now + 2)
 
 
 @sync_and_async
 async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
-    """An attempt's timeout is its own or the rest of the deadline, whichever is shorter."""
+    """An attempt's timeout is the shorter one of its own and the remaining time."""
     world.vendor.otherwise = world.after(3.0, 503)
     manager = world.manager(vat(attempt_timeout=8))
 
     with pytest.raises(DeadlineExceeded):
         await manager.call("vat", GET, timeout=10)
 
-    assert [8.0, 6.0, 1.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [8.0, 6.0, 1.0] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
-    """At the deadline the error says so, and whether the request may have been processed."""
+async def test_deadline_error_tells_if_the_request_was_sent(world: World) -> None:
+    """The deadline's error says whether the request may have been processed."""
     world.vendor.otherwise = world.hanging()
 
-    with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as caught:
+    with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as excinfo:
         await world.manager(vat()).call("vat", POST, timeout=10)
 
     assert 10 == world.clock.now
-    assert caught.value.may_have_been_processed
-    assert AttemptTimeout is type(caught.value.__cause__)
+    assert excinfo.value.may_have_been_processed
+    assert AttemptTimeout is type(excinfo.value.__cause__)
 
 
 @pytest.mark.parametrize(
@@ -430,41 +430,41 @@ async def test_attempt_timeout_and_deadline_have_different_errors(
 
 
 @sync_and_async
-async def test_the_last_nanosecond_is_used(world: World) -> None:
-    """A retry whose pause leaves any time at all is made."""
+async def test_retry_uses_the_last_nanosecond(world: World) -> None:
+    """A retry is made if its pause leaves any time at all."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status
 
 
 @sync_and_async
-async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> None:
-    """An attempt's own timeout leaves time for the next."""
+async def test_attempt_timeout_leaves_time_for_a_retry(world: World) -> None:
+    """An attempt's own timeout leaves time for the next attempt."""
     world.vendor.answers(world.hanging())
 
     assert 200 == (await world.manager(vat(attempt_timeout=2)).call("vat", GET)).status
-    assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [2.0, 2.0] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @pytest.mark.parametrize("late", [29, 30])
 @sync_and_async
-async def test_oversleeping_ends_the_call(world: World, late: float) -> None:
-    """A pause that ended with the deadline or after it is followed by no attempt."""
+async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) -> None:
+    """A pause that ends at the deadline or later is followed by no attempt."""
     world.vendor.otherwise = 503
 
     async def oversleep() -> None:
         world.clock.advance(late)
 
     world.sleeper.meanwhile.append(oversleep)
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         await world.manager(vat()).call("vat", GET)
 
     assert 1 == len(world.vendor.requests)
-    assert VendorFailed is type(caught.value.__cause__)
+    assert VendorFailed is type(excinfo.value.__cause__)
 
 
 @sync_and_async
-async def test_a_deadline_covers_everything(world: World) -> None:
+async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
     """Waiting for a limit, attempts and pauses share one deadline, and no error comes later."""
     world.vendor.otherwise = world.after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
@@ -479,7 +479,7 @@ async def test_a_deadline_covers_everything(world: World) -> None:
 
 @sync_and_async
 async def test_final_errors_are_not_retried(world: World) -> None:
-    """A request that the vendor refused for good is not sent again."""
+    """A request that the vendor refused permanently is not sent again."""
     world.vendor.otherwise = 422
 
     with pytest.raises(InvalidRequest):
@@ -489,7 +489,7 @@ async def test_final_errors_are_not_retried(world: World) -> None:
 
 
 @sync_and_async
-async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
+async def test_programming_errors_are_not_retried(world: World) -> None:
     """A TypeError of the function itself is raised at once."""
     calls: list[int] = []
 
@@ -505,8 +505,8 @@ async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
 
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
 @sync_and_async
-async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object) -> None:
-    """Where a store goes away after the answer came, the answer still counts."""
+async def test_response_survives_a_failing_store(world: World, answer: object) -> None:
+    """If a store fails after the response came, the caller still gets the response."""
     world.vendor.answers(answer)
     world.store.fails_at[2] = StorageUnavailable("away")
     service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
@@ -515,8 +515,8 @@ async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object
         await world.manager(service, state=world.of_mode(world.store)).call("vat", GET)
 
 
-class Forgetful(MemoryStorage):
-    """Admits calls, and has no room for what became of them."""
+class FullStore(MemoryStorage):
+    """A store that admits calls and has no room for their outcomes."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Refuse reports and pauses."""
@@ -527,10 +527,10 @@ class Forgetful(MemoryStorage):
 
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
 @sync_and_async
-async def test_an_answer_is_not_lost_with_a_full_store(world: World, answer: object) -> None:
-    """Where the store in memory is full after the answer came, the answer still counts."""
+async def test_response_survives_a_full_store(world: World, answer: object) -> None:
+    """If the store in memory is full after the response came, the caller still gets it."""
     world.vendor.answers(answer)
-    full = Forgetful(world.clock)
+    full = FullStore(world.clock)
     state = AsyncMemoryStorage(full) if world.is_awaited else full
     service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
 
@@ -539,8 +539,8 @@ async def test_an_answer_is_not_lost_with_a_full_store(world: World, answer: obj
 
 
 @sync_and_async
-async def test_a_refused_credential_is_not_retried(world: World) -> None:
-    """A 401 that cannot be renewed ends the call at once."""
+async def test_401_without_renewal_is_not_retried(world: World) -> None:
+    """A 401 whose credential cannot be renewed ends the call at once."""
     world.vendor.otherwise = 401
 
     with pytest.raises(AuthenticationFailed):
@@ -552,7 +552,7 @@ async def test_a_refused_credential_is_not_retried(world: World) -> None:
 @pytest.mark.parametrize("late", [-0.000000001, 0, 3])
 @sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -> None:
-    """A caller that overslept in a limit's queue does not call its function any more."""
+    """A caller that waited for a limit past its deadline does not call its function."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig(), timeout=3)
     manager = world.manager(service)
     calls: list[int] = []
@@ -576,11 +576,11 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
 
 
 @sync_and_async
-async def test_a_call_with_more_time_waits_longer(world: World) -> None:
-    """A call that was given more time than its service's may use it all to wait for a limit."""
+async def test_longer_timeout_allows_a_longer_wait(world: World) -> None:
+    """A call with a longer timeout than its service may wait that long for a limit."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), timeout=3))
     await manager.call("vat", GET)
 
     await manager.call("vat", GET, timeout=60.01)
 
-    assert [0.0, 60.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 60.0] == [requests.at for requests in world.vendor.requests]

@@ -1,4 +1,4 @@
-"""Answers that are used again while they are fresh, and what has no part in that."""
+"""Cached responses while they are fresh, and requests that bypass the cache."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from tests.support.modes import PLAIN, Sent, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_fresh_answer_is_used_again(world: World) -> None:
-    """Within its lifetime an answer is given again, and says so and how old it is."""
+async def test_fresh_response_is_reused(world: World) -> None:
+    """A fresh cached response is returned with its age and a mark."""
     world.vendor.answers(FRESH)
     manager = world.watched(vat())
 
@@ -75,8 +75,8 @@ async def test_a_fresh_answer_is_used_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_without_a_policy_nothing_is_kept(world: World) -> None:
-    """Caching is off unless a service asks for it, and an endpoint may opt in or out."""
+async def test_caching_is_opt_in(world: World) -> None:
+    """Caching is off unless a service enables it, and an endpoint may enable or disable it."""
     world.vendor.otherwise = FRESH
     custom = Endpoint("own", path="/own", cache=CachePolicy())
     without = Endpoint("without", path="/without", cache=None)
@@ -93,8 +93,8 @@ async def test_without_a_policy_nothing_is_kept(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_hit_needs_no_admission(world: World) -> None:
-    """A fresh answer takes no token, no place and no permit: it is given though all is closed."""
+async def test_cache_hit_needs_no_admission(world: World) -> None:
+    """A cache hit takes no token or slot, and is returned even if the circuit is open."""
     world.vendor.answers(FRESH, 503)
     service = vat(
         limits=RateLimitConfig(1, burst=2),
@@ -114,8 +114,8 @@ async def test_a_hit_needs_no_admission(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_kept_answer_is_judged_as_if_it_had_come(world: World) -> None:
-    """Transforms and classification apply to what is kept each time that it is given."""
+async def test_hooks_run_on_cached_responses(world: World) -> None:
+    """Transforms and classifiers run each time a cached response is returned."""
     seen: list[bool] = []
 
     def louder(response: Response) -> Response:
@@ -150,9 +150,9 @@ async def test_only_permanent_refusals_are_cached(world: World, status: int, que
 
     errors = []
     for _ in range(2):
-        with pytest.raises(REFUSED) as caught:
+        with pytest.raises(REFUSED) as excinfo:
             await manager.call("vat", GET)
-        errors.append((type(caught.value), caught.value.status))
+        errors.append((type(excinfo.value), excinfo.value.status))
 
     assert errors[0] == errors[1]
     assert query == sent(world)
@@ -176,8 +176,8 @@ async def test_classified_failures_are_not_cached(world: World) -> None:
 
 
 @sync_and_async
-async def test_only_the_last_answer_is_kept(world: World) -> None:
-    """Of several attempts, the one that counted is kept."""
+async def test_last_attempts_response_is_cached(world: World) -> None:
+    """Of several attempts, the response that counted is cached."""
     world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH)
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -246,8 +246,8 @@ async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
 
 
 @sync_and_async
-async def test_streams_pass_the_cache(world: World) -> None:
-    """A streamed answer is neither taken from what is kept, nor kept."""
+async def test_streams_bypass_the_cache(world: World) -> None:
+    """A streamed response is neither taken from the cache nor stored in it."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
 
@@ -272,10 +272,10 @@ async def test_only_if_cached_never_calls_the_vendor(world: World, request_: Req
     control = ", ".join(["only-if-cached", *request_.headers.get_all("cache-control")])
     manager = world.watched(vat())
 
-    with pytest.raises(NotCached, match="only-if-cached") as caught:
+    with pytest.raises(NotCached, match="only-if-cached") as excinfo:
         await manager.call("vat", request_.with_header("Cache-Control", control))
 
-    assert (0, "vat", 0) == (sent(world), caught.value.service, caught.value.attempts)
+    assert (0, "vat", 0) == (sent(world), excinfo.value.service, excinfo.value.attempts)
     assert [] == told(world, CacheMissed)
 
 
@@ -303,8 +303,8 @@ async def test_only_if_cached_serves_stale_where_allowed(world: World) -> None:
 
 
 @sync_and_async
-async def test_hedged_reads_are_kept(world: World) -> None:
-    """The answer that came first is kept."""
+async def test_hedged_response_is_cached(world: World) -> None:
+    """Of a hedged read, the first response is cached."""
     world.vendor.answers(FRESH)
     manager = world.manager(vat(hedge=HedgeConfig(5.0)))
 

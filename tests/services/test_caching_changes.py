@@ -1,4 +1,4 @@
-"""The effect of a write on cached responses, and on responses under way."""
+"""The effect of a write on cached responses, and on reads in flight."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ async def test_write_removes_its_content_location(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_that_reads_forgets_nothing(world: World) -> None:
-    """Reading an answer as a stream changes nothing of what is kept."""
+async def test_reading_stream_keeps_the_cache(world: World) -> None:
+    """Reading a response as a stream removes nothing from the cache."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -108,8 +108,8 @@ async def test_a_stream_that_reads_forgets_nothing(world: World) -> None:
     "named", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
 )
 @sync_and_async
-async def test_a_write_names_nothing_elsewhere(world: World, named: str) -> None:
-    """A name of another origin, none at all, or its own once more, is left alone."""
+async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
+    """A write removes no cached URL of another origin that its response names."""
     cupboard = Cupboard(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
@@ -128,10 +128,10 @@ async def test_a_write_names_nothing_elsewhere(world: World, named: str) -> None
     ],
 )
 @sync_and_async
-async def test_a_write_that_may_have_been_done_forgets(
+async def test_possible_write_removes_the_cached_response(
     world: World, answer: Any, forgets: object
 ) -> None:
-    """A write whose answer is lost may have changed what is kept; one that was refused has not."""
+    """A lost response of a write removes the cached response; a refusal does not."""
     world.vendor.answers(FRESH, answer, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -143,8 +143,8 @@ async def test_a_write_that_may_have_been_done_forgets(
 
 
 @sync_and_async
-async def test_any_write_to_the_service_forgets(world: World) -> None:
-    """Also where the endpoint that writes keeps nothing itself, streams, or has a hedge."""
+async def test_any_write_removes_the_cached_response(world: World) -> None:
+    """Writes invalidate also as a stream, with a hedge, or at an endpoint without a cache."""
     read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
     write = Endpoint("write", "PUT", "/rates", idempotent=True)
     world.vendor.otherwise = FRESH
@@ -168,8 +168,8 @@ async def test_any_write_to_the_service_forgets(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None:
-    """A write that is held back changes nothing."""
+async def test_unsent_write_keeps_the_cache(world: World) -> None:
+    """A write that was not sent removes nothing from the cache."""
     cupboard = Cupboard(world)
     provider = Provider(world)
     provider.missing = True
@@ -186,8 +186,8 @@ async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None
 
 
 @sync_and_async
-async def test_a_repeated_write_that_is_held_back(world: World) -> None:
-    """A write that may have been done before, and is not let out again, ends in what held it."""
+async def test_refused_repeat_of_a_possible_write(world: World) -> None:
+    """A repeat of a possible write that is refused raises the reason of the refusal."""
     world.vendor.answers(ConnectionFailed("cut off"))
     service = vat(
         idempotency_header="Idempotency-Key",
@@ -204,8 +204,8 @@ async def test_a_repeated_write_that_is_held_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
-    """An answer that was under way when a write went through may be from before it."""
+async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
+    """A response in flight during a write may predate it, so it is not cached."""
     gate = world.gate()
     world.vendor.answers(gate.answering(FRESH), 204, NEWER)
     manager = world.manager(vat())
@@ -221,7 +221,7 @@ async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
 
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
-    """A response that took longer than marks of changes last is not cached."""
+    """A response slower than the lifetime of the marks of writes is not cached."""
     world.vendor.otherwise = world.after(121, FRESH)
     manager = world.manager(vat(timeout=200))
 
@@ -230,8 +230,8 @@ async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> N
 
 
 @sync_and_async
-async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
-    """A repeated key is answered from what is stored for it, and forgets nothing again."""
+async def test_replayed_key_bypasses_the_cache(world: World) -> None:
+    """A repeated key gets its stored response, and invalidates nothing again."""
     world.vendor.answers(201, FRESH)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})
@@ -243,8 +243,8 @@ async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_body_that_is_read_once_is_no_read(world: World) -> None:
-    """A stream is sent as it is, past the cache."""
+async def test_request_with_a_stream_bypasses_the_cache(world: World) -> None:
+    """A request with a single-use body bypasses the cache."""
     world.vendor.otherwise = FRESH
     manager = world.manager(vat())
     stream = BodyStream(lambda: iter([b"q"]), length=1)

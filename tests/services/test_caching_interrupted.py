@@ -1,4 +1,4 @@
-"""Calls of a service whose answers are kept, interrupted wherever they can be."""
+"""Calls of a cached service, interrupted at every possible point."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import CachePolicy, Request, Response, StorageUnavailable
-from tests.services.test_interruptions import every_place, everywhere, nothing_held
+from tests.services.test_interruptions import every_interruption, in_every_mode, nothing_held
 from tests.support.caching import GET, NEWER, Cupboard, vat
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalida
 
 
 @pytest.mark.parametrize("away", [False, True])
-@everywhere
-def test_a_read_leaves_the_cache_to_others(
+@in_every_mode
+def test_interrupted_read_releases_the_cache(
     mode: str,
     error: type[BaseException],
     away: bool,
 ) -> None:
-    """An interrupted read holds no slot, nor the probe of a cache that was down."""
+    """An interrupted read holds no slot, and not the probe of a failed cache."""
 
     def scene(world: World) -> tuple[Face, Any]:
         cupboard = Cupboard(world)
@@ -39,7 +39,7 @@ def test_a_read_leaves_the_cache_to_others(
             world.clock.advance(2)
         return manager, lambda: manager.call("vat", GET)
 
-    places = every_place(mode, error, scene)
+    places = every_interruption(mode, error, scene)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", GET))
@@ -49,9 +49,9 @@ def test_a_read_leaves_the_cache_to_others(
     assert "before the cache is asked to keep" in {place for _, _, place in places}
 
 
-@everywhere
-def test_a_write_leaves_the_cache_to_others(mode: str, error: type[BaseException]) -> None:
-    """So a write that is interrupted, before it is sent or while it forgets."""
+@in_every_mode
+def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
+    """An interrupted write holds no slot, before it is sent or while it invalidates."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(vat(), cache=world.of_mode(Cupboard(world)))
@@ -59,7 +59,7 @@ def test_a_write_leaves_the_cache_to_others(mode: str, error: type[BaseException
         world.drive(manager.call("vat", GET))
         return manager, lambda: manager.call("vat", Request.put("/rates"))
 
-    places = every_place(mode, error, scene)
+    places = every_interruption(mode, error, scene)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", Request.put("/rates")))

@@ -1,4 +1,4 @@
-"""Calls whose cache is away, slow or damaged."""
+"""Calls with a cache that is unavailable, slow or damaged."""
 
 # ruff: noqa: D102 - fakes, as typed and told of as they need to be
 
@@ -51,7 +51,7 @@ async def test_outage_without_observers(world: World) -> None:
 
 @sync_and_async
 async def test_calls_go_on_without_the_cache(world: World) -> None:
-    """A cache that is away fails no call; it is left alone for a while, and found again."""
+    """A failed cache fails no call; it is skipped for a while and then probed."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -71,8 +71,8 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_lost_cache_is_probed_less_often(world: World) -> None:
-    """After each failed probe the next one, by another caller, is later."""
+async def test_failed_cache_is_probed_less_and_less_often(world: World) -> None:
+    """After each failed probe, the next one comes later and from another caller."""
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -106,8 +106,8 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_error_that_is_no_outage(world: World) -> None:
-    """A cache that refuses one answer is not taken to be away."""
+async def test_refused_entry_is_not_an_outage(world: World) -> None:
+    """A cache that refuses one entry does not count as unavailable."""
     cupboard = Cupboard(world)
     cupboard.fails = InvalidData("this cannot be kept.")
     manager = world.watched(vat(), cache=world.of_mode(cupboard))
@@ -139,8 +139,8 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
     ]
 
 
-def test_a_cache_that_takes_just_as_long_as_it_may_is_in_time() -> None:
-    """It is late a moment later."""
+def test_cache_at_its_time_limit_is_not_late() -> None:
+    """A cache that takes exactly its time limit is in time, and late a moment later."""
     world = World(PLAIN)
     cupboard = Cupboard(world)
     world.vendor.otherwise = FRESH
@@ -181,10 +181,10 @@ async def test_deadline_during_the_cache_look_up(world: World) -> None:
         cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=60, burst=1), timeout=1.0
     )
     manager = world.manager(service, cache=world.of_mode(cupboard))
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         await manager.call("vat", GET)
 
-    assert (0, False) == (sent(world), caught.value.may_have_been_processed)
+    assert (0, False) == (sent(world), excinfo.value.may_have_been_processed)
     cupboard.slow = 0.0
     assert 200 == (await manager.call("vat", GET)).status
 
@@ -250,7 +250,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
     assert (await manager.call("vat", GET)).cached
 
 
-class Hanging(Cupboard):
+class HangingCache(Cupboard):
     """A cache that does not answer while it hangs."""
 
     hangs = True
@@ -266,12 +266,12 @@ class Hanging(Cupboard):
     "max_wait, timeout, lost",
     [(0.01, None, ["cache"]), (0.01, 0.01, ["cache"]), (30.0, 0.01, [])],
 )
-def test_a_cache_that_hangs_is_not_waited_for(
+def test_hanging_cache_is_abandoned(
     max_wait: float, timeout: float | None, lost: list[str]
 ) -> None:
-    """Tasks cut a cache off; one that merely had a call in a hurry is not taken to be away."""
+    """A hanging cache is abandoned; a call with little time does not mark it unavailable."""
     world = World("awaited")
-    cupboard = Hanging(world)
+    cupboard = HangingCache(world)
     manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cupboard)
 
     for _ in range(2):
@@ -282,8 +282,8 @@ def test_a_cache_that_hangs_is_not_waited_for(
     assert 2 == sent(world)
 
 
-class Late(Cupboard):
-    """A cache that answers half a second later once it is late."""
+class SlowCache(Cupboard):
+    """A cache that answers half a second later once it is slow."""
 
     late = False
 
@@ -296,7 +296,7 @@ class Late(Cupboard):
 def test_cache_wait_ends_at_the_deadline() -> None:
     """The cache is not waited for after the call's deadline."""
     world = World("awaited")
-    cupboard = Late(world)
+    cupboard = SlowCache(world)
     world.vendor.otherwise = FRESH
     manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cupboard)
 
@@ -310,7 +310,7 @@ def test_cache_wait_ends_at_the_deadline() -> None:
 def test_call_without_time_leaves_the_probe_to_others() -> None:
     """A call without time to probe the cache leaves the probe to the next caller."""
     world = World("awaited")
-    cupboard = Hanging(world)
+    cupboard = HangingCache(world)
     cupboard.hangs = False
     cupboard.fails = StorageUnavailable("away.")
     world.vendor.otherwise = FRESH

@@ -1,4 +1,4 @@
-"""Answers past their lifetime: confirmed, replaced, or standing in."""
+"""Stale cached responses: revalidated, replaced, or returned instead of an error."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from tests.support.modes import Interruption, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_stale_answer_is_confirmed(world: World) -> None:
-    """Past its lifetime the vendor is asked whether it still holds; if so, it is fresh again."""
+async def test_stale_response_is_revalidated(world: World) -> None:
+    """A stale response is revalidated at the vendor, and a 304 makes it fresh again."""
     changed = "Sun, 01 Feb 2026 12:00:00 GMT"
     world.vendor.answers(
         FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", changed)),
@@ -99,8 +99,8 @@ async def test_final_event_describes_the_last_attempt(
 
 
 @sync_and_async
-async def test_a_changed_answer_takes_the_place_of_the_old(world: World) -> None:
-    """If it does not hold any more, the new answer is given and kept."""
+async def test_changed_response_replaces_the_cached_one(world: World) -> None:
+    """If the vendor sends a new response, it is returned and cached."""
     world.vendor.answers(FRESH, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -181,8 +181,8 @@ async def test_304_with_no_store_removes_the_response(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_304_about_another_version(world: World) -> None:
-    """A 304 that names a version nobody has is no answer: the vendor is asked again, plainly."""
+async def test_304_for_another_version_is_repeated(world: World) -> None:
+    """After a 304 with an unknown version, the request is repeated without a condition."""
     world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -203,10 +203,10 @@ async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> 
     await manager.call("vat", GET)
     world.clock.advance(60)
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         await manager.call("vat", GET)
 
-    cause = caught.value.__cause__
+    cause = excinfo.value.__cause__
     assert isinstance(cause, VendorFailed)
     assert "confirmed a different version" in cause.message
     assert (304, cause.status) == (cause.response and cause.response.status, 304)
@@ -222,8 +222,8 @@ async def test_unexpected_304_is_returned(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stale_answer_stands_in(world: World) -> None:
-    """Where service, request or policy allow it, a stale answer is better than an error."""
+async def test_stale_response_replaces_an_error(world: World) -> None:
+    """If service, request or policy allow it, a stale response replaces an error."""
     world.vendor.answers(FRESH)
     world.vendor.otherwise = 503
     manager = world.watched(vat(cache=CachePolicy(stale_if_error=100)))
@@ -313,8 +313,8 @@ async def test_stale_period_is_checked_at_the_end_of_the_call(world: World) -> N
 
 
 @sync_and_async
-async def test_a_stale_answer_comes_before_a_fallback(world: World) -> None:
-    """A fallback answers where nothing that was kept does."""
+async def test_stale_response_precedes_the_fallback(world: World) -> None:
+    """The fallback is used only if there is no stale response."""
     world.vendor.answers(FRESH)
     world.vendor.otherwise = 503
     service = vat(
@@ -329,8 +329,8 @@ async def test_a_stale_answer_comes_before_a_fallback(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_revalidates_while_others_go_on(world: World) -> None:
-    """While somebody asks, the others get what is kept, if the vendor allows that."""
+async def test_one_caller_revalidates(world: World) -> None:
+    """While one caller revalidates, others get the stale response if the vendor allows it."""
     gate = world.gate()
     world.vendor.answers(
         FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
@@ -356,8 +356,8 @@ async def test_one_revalidates_while_others_go_on(world: World) -> None:
 
 
 @sync_and_async
-async def test_each_answer_is_revalidated_for_itself(world: World) -> None:
-    """While somebody asks for one answer, another that is past its lifetime is asked for, too."""
+async def test_revalidations_are_independent(world: World) -> None:
+    """While one response is revalidated, another stale one is revalidated too."""
     gate = world.gate()
     stale = FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
     world.vendor.answers(stale, stale, gate.answering(NEWER), NEWER)

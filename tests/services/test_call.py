@@ -1,16 +1,24 @@
-"""Clocks in a call and its core."""
+"""Time limits of a call and its core."""
 
 # ruff: noqa: SLF001 - a look inside
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from moorage import AttemptTimeout, Service
+import moorage
+from moorage import AttemptTimeout, ConnectionFailed, Service, VendorRejected
+from moorage.domain.resilience.ledger import BLANK, Ledger
+from moorage.domain.service.plan import Plan
 from moorage.services.calling.call import Call, cut_off
 from tests.support.modes import START, World, sync_and_async
+
+CALL = Path("services/calling/call.py")
+LEDGER = Path("domain/resilience/ledger.py")
 
 
 @pytest.mark.parametrize(
@@ -22,8 +30,8 @@ from tests.support.modes import START, World, sync_and_async
     ],
 )
 @sync_and_async
-async def test_an_attempt_is_bounded(world: World, custom: float | None, bound: float) -> None:
-    """An attempt may take as long as is configured, and never longer than the call has left."""
+async def test_attempt_time_limit(world: World, custom: float | None, bound: float) -> None:
+    """An attempt takes at most its configured time and the rest of the call's time."""
     flows = world.manager(Service("vat", attempt_timeout=custom)).manager._flows
     plan = flows.plans.find("vat", None, None)
     call = Call(plan, flows.core.nanoseconds(), plan.span)
@@ -37,8 +45,76 @@ async def test_an_attempt_is_bounded(world: World, custom: float | None, bound: 
 
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
 @sync_and_async
-async def test_a_moment_is_never_early(world: World, after: int, microseconds: int) -> None:
+async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: int) -> None:
     """Nanoseconds of the monotonic clock are rounded up to microseconds of wall time."""
     core = world.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)
+
+
+def under_way() -> Call:
+    """A call that has left."""
+    call = Call(Plan(Service("vat"), None, None), 0, 1)
+    call.begin_attempt()
+    call.leave()
+    return call
+
+
+@pytest.mark.parametrize("name", ["ledger", "attempts", "acted", "unsent"])
+def test_facts_of_a_call_cannot_be_set(name: str) -> None:
+    """The ledger of a call changes by its own methods alone."""
+    with pytest.raises(AttributeError):
+        setattr(under_way(), name, 0)
+
+
+def test_one_module_writes_the_ledger() -> None:
+    """Only a call's methods replace its ledger, and only the ledger's transitions make one."""
+    source = Path(moorage.__file__).parent
+    uses, makers = set(), set()
+    for path in source.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "_ledger" not in text and "Ledger" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Attribute) and node.attr == "_ledger":
+                uses.add(path.relative_to(source))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Ledger":
+                makers.add(path.relative_to(source))
+
+    assert ({CALL}, {LEDGER}) == (uses, makers)
+
+
+def test_errors_prove_what_they_say() -> None:
+    """A refused connection proves that nothing was sent, a refusal that nothing was done."""
+    unsent, refused, lost = under_way(), under_way(), under_way()
+
+    unsent.weigh(ConnectionFailed("no route", may_have_been_processed=False))
+    refused.weigh(VendorRejected("no", status=400))
+    lost.weigh(ConnectionFailed("cut off", may_have_been_processed=True))
+
+    assert (False, True) == (unsent.acted, unsent.unsent)
+    assert (False, False) == (refused.acted, refused.unsent)
+    assert (True, False) == (lost.acted, lost.unsent)
+
+
+def test_a_racer_starts_with_the_facts_of_its_call() -> None:
+    """A concurrent request knows what earlier attempts may have done, and its call learns more."""
+    call = under_way()
+    call.begin_attempt()
+    first, second = call.racer(), call.racer()
+
+    first.leave()
+    first.disprove()
+    assert (True, 2, 1) == (first.acted, first.attempts, second.attempts)
+    assert Ledger(1, earlier=True) == call.ledger
+
+    call.join((first, second))
+    assert (True, 2) == (call.acted, call.attempts)
+
+
+def test_a_new_call_has_done_nothing() -> None:
+    """A call that has not begun an attempt has an empty ledger."""
+    call = Call(Plan(Service("vat"), None, None), 0, 1)
+    call.begin_attempt()
+
+    assert BLANK is call.ledger

@@ -1,4 +1,4 @@
-"""The call, top to bottom: bulkheads, fallbacks and batches."""
+"""Calls with bulkheads, fallbacks and batches."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -23,6 +23,7 @@ from moorage import (
     OutcomeUnknown,
     RateLimitConfig,
     RateLimitExceeded,
+    Region,
     Request,
     Response,
     Service,
@@ -37,8 +38,8 @@ from tests.support.modes import Interruption, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
-    """When as many calls as may are under way, the next is refused, and the refusal is told."""
+async def test_bulkhead_limits_concurrent_calls(world: World) -> None:
+    """Calls beyond the bulkhead's limit are refused, with an event."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = world.watched(vat(bulkhead=BulkheadConfig(2)))
@@ -50,7 +51,7 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
     started = [world.start(call) for _ in gates]
     for gate in gates:
         await gate.reached()
-    with pytest.raises(BulkheadFull) as caught:
+    with pytest.raises(BulkheadFull) as excinfo:
         await manager.call("vat", GET)
     for gate in gates:
         gate.open()
@@ -58,11 +59,11 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
         await item.result()
 
     assert ("vat", True, 0) == (
-        caught.value.service,
-        caught.value.retryable,
-        caught.value.attempts,
+        excinfo.value.service,
+        excinfo.value.retryable,
+        excinfo.value.attempts,
     )
-    assert "2 calls are already in progress" in caught.value.message
+    assert "2 calls are already in progress" in excinfo.value.message
     assert [("BulkheadFull", 0.0)] == [
         (event.error, event.retry_after) for event in world.events if isinstance(event, CallRefused)
     ]
@@ -70,8 +71,8 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_bulkhead_has_a_queue(world: World) -> None:
-    """A call that queues for a bulkhead slot gets it when one is free."""
+async def test_bulkhead_queue(world: World) -> None:
+    """A call in the bulkhead's queue gets the next free slot."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(vat(bulkhead=BulkheadConfig(1, max_waiting=1)))
@@ -102,7 +103,7 @@ async def test_a_bulkhead_has_a_queue(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_a_queue_is_left_in_time(
+async def test_bulkhead_queue_time_limit(
     world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
     """A call leaves the bulkhead's queue at its maximum wait or its deadline."""
@@ -112,18 +113,18 @@ async def test_a_queue_is_left_in_time(
     await world.locks.acquire(key, world, places=1, queue=0, timeout=0)
     world.impatient = True
 
-    with pytest.raises(error) as caught:
+    with pytest.raises(error) as excinfo:
         await manager.call("vat", GET)
 
     assert (timeout if max_wait is None else max_wait) == world.clock.now
-    assert (max_wait is None) == isinstance(caught.value.__cause__, BulkheadFull)
+    assert (max_wait is None) == isinstance(excinfo.value.__cause__, BulkheadFull)
 
 
 @sync_and_async
 async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
-    """Time spent in the bulkhead's queue is missing from the wait for a limit.
+    """Time spent in the bulkhead's queue shortens the possible wait for a limit.
 
-    It takes no turn that it could not wait for.
+    A call takes no slot of a limit that it could not wait for.
     """
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
@@ -153,8 +154,8 @@ async def test_queue_time_counts_towards_the_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_place_is_given_back_whatever_happens(world: World) -> None:
-    """An error, an interruption and a success all give the place back."""
+async def test_bulkhead_slot_is_always_released(world: World) -> None:
+    """An error, an interruption and a success all release the bulkhead's slot."""
     world.vendor.answers(503, Interruption(), 200)
     manager = world.manager(vat(bulkhead=BulkheadConfig(1)))
 
@@ -171,8 +172,8 @@ async def test_a_place_is_given_back_whatever_happens(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_answers_for_a_failure(world: World) -> None:
-    """When a call has failed for good, its fallback answers, and that is told."""
+async def test_fallback_replaces_a_failure(world: World) -> None:
+    """After the final failure of a call, its fallback's value is returned, with an event."""
     world.vendor.otherwise = 503
     manager = world.watched(vat(fallback=lambda error: f"instead of {error.status}"))
 
@@ -183,8 +184,8 @@ async def test_a_fallback_answers_for_a_failure(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_may_be_awaited(world: World) -> None:
-    """On the asynchronous face a fallback may be asynchronous; the other refuses it by name."""
+async def test_fallback_may_be_asynchronous(world: World) -> None:
+    """Asynchronous calls accept an asynchronous fallback; synchronous ones refuse it."""
     world.vendor.otherwise = 503
 
     async def instead(_: ConnectorError) -> str:
@@ -199,7 +200,7 @@ async def test_a_fallback_may_be_awaited(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_endpoint_has_a_fallback_of_its_own(world: World) -> None:
+async def test_fallback_of_an_endpoint(world: World) -> None:
     """An endpoint's fallback replaces the service's; None means none."""
     world.vendor.otherwise = 503
     service = vat(
@@ -215,7 +216,7 @@ async def test_an_endpoint_has_a_fallback_of_its_own(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_answers_for_an_open_circuit(world: World) -> None:
+async def test_fallback_replaces_an_open_circuit(world: World) -> None:
     """The fallback also answers calls that an open circuit refuses."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), fallback=lambda _: "instead"))
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
@@ -224,8 +225,8 @@ async def test_a_fallback_answers_for_an_open_circuit(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_hides_nothing_that_may_have_happened(world: World) -> None:
-    """A fallback does not answer for an unknown outcome, a conflict, or a mistake of ours."""
+async def test_fallback_hides_no_unknown_outcome(world: World) -> None:
+    """No fallback replaces an unknown outcome, a key conflict or a programming error."""
     world.vendor.answers(503)
     manager = world.manager(vat(fallback=lambda _: "instead"))
 
@@ -271,7 +272,7 @@ async def test_each_item_has_its_own_result(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_batch_survives_anything(world: World) -> None:
+async def test_errors_become_results_of_a_batch(world: World) -> None:
     """Invalid requests and transform errors become results of a batch."""
 
     def broken(request: Request) -> Request:
@@ -287,8 +288,8 @@ async def test_a_batch_survives_anything(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_batch_is_of_one_tenant_and_endpoint(world: World) -> None:
-    """Tenant, endpoint and timeout are every item's."""
+async def test_batch_options_apply_to_every_item(world: World) -> None:
+    """Tenant, endpoint and timeout of a batch apply to every item."""
     service = vat(endpoints=Endpoint("slow", limits=RateLimitConfig(1, per=9)))
     manager = world.watched(service)
 
@@ -298,13 +299,36 @@ async def test_a_batch_is_of_one_tenant_and_endpoint(world: World) -> None:
 
     assert [True, False] == [result.ok for result in results]
     assert {("acme", "slow")} == {(event.tenant, event.operation) for event in world.events}
-    assert [3.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [3.0] == [requests.timeouts.total for requests in world.vendor.requests]
     assert 2 == len({event.request_id for event in world.events})
 
 
 @sync_and_async
-async def test_a_batch_is_sent_eight_at_a_time(world: World) -> None:
-    """Unless it is said, eight items are under way at once."""
+async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
+    """A tenant that is no text is refused for each item, though it has no hash."""
+    wrong: Any = ["acme"]
+
+    results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong)
+
+    assert [InvalidData, InvalidData] == [type(result.error) for result in results]
+
+
+@sync_and_async
+async def test_address_outside_of_all_regions_is_refused(world: World) -> None:
+    """A full URL that belongs to no region of a service with endpoints is refused as a request."""
+    regions = (Region("eu", "https://eu.example"), Region("us", "https://us.example", tier=2))
+    manager = world.manager(
+        vat(base_url=None, regions=regions, endpoints=Endpoint("rates", path="/rates"))
+    )
+
+    for _ in range(2):
+        with pytest.raises(InvalidData):
+            await manager.call("vat", Request.get("https://other.example/rates"))
+
+
+@sync_and_async
+async def test_batch_concurrency_defaults_to_eight(world: World) -> None:
+    """By default eight items of a batch are in flight at once."""
     manager = world.manager(vat())
 
     await manager.call_many("vat", [GET] * 9)
@@ -313,8 +337,8 @@ async def test_a_batch_is_sent_eight_at_a_time(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_batch_may_have_keys(world: World) -> None:
-    """Each request has its own key, so that a repeated batch repeats nothing."""
+async def test_batch_with_keys(world: World) -> None:
+    """Each request of a batch has its own key, so a repeated batch repeats no effect."""
     manager = world.manager(vat())
 
     await manager.call_many("vat", [POST, POST], idempotency_keys=["a", "b"])
@@ -325,15 +349,15 @@ async def test_a_batch_may_have_keys(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_batch_needs_a_key_for_each(world: World) -> None:
-    """As many keys as requests, and at least one at once."""
+async def test_batch_needs_one_key_per_request(world: World) -> None:
+    """A batch needs as many keys as requests, and a concurrency of at least one."""
     manager = world.manager(vat())
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await manager.call_many("vat", [POST, POST], idempotency_keys=["a"])
-    assert ("idempotency_keys", "vat") == (caught.value.field, caught.value.service)
-    assert "2 requests but 1 idempotency keys" in caught.value.message
-    assert "one key for each" in caught.value.remedy
+    assert ("idempotency_keys", "vat") == (excinfo.value.field, excinfo.value.service)
+    assert "2 requests but 1 idempotency keys" in excinfo.value.message
+    assert "one key for each" in excinfo.value.remedy
     with pytest.raises(ConfigurationError) as wrong:
         await manager.call_many("vat", [GET], at_once=0)
     assert "at_once" == wrong.value.path
@@ -349,13 +373,13 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_a_batch_is_a_list(
+async def test_batch_arguments_must_be_sequences(
     world: World, options: dict[str, Any], field: str, kind: str
 ) -> None:
     """Arguments other than a sequence of requests or keys are refused by name."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call_many("vat", **options)
 
-    assert field == caught.value.field
-    assert f"{field} must be a sequence, not {with_article(kind)}." == caught.value.message
-    assert "Give a list." == caught.value.remedy
+    assert field == excinfo.value.field
+    assert f"{field} must be a sequence, not {with_article(kind)}." == excinfo.value.message
+    assert "Give a list." == excinfo.value.remedy

@@ -28,7 +28,7 @@ from tests.support.modes import START, Interruption, World, sync_and_async
 
 
 def summaries(events: list[Event]) -> list[str]:
-    """The events, each in short."""
+    """Return a short form of each event."""
     return [
         " ".join(
             str(part)
@@ -118,7 +118,7 @@ async def test_events_of_a_replay(world: World) -> None:
 
     assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(world.events)
     finished: Any = world.events[-1]
-    assert "k" == world.events[1].idempotency_key  # type: ignore[attr-defined]
+    assert "k" == world.events[1].idempotency_key
     assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
 
 
@@ -135,8 +135,8 @@ async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -
 
 
 @sync_and_async
-async def test_a_broken_observer_breaks_nothing(world: World) -> None:
-    """An observer that raises breaks no call, and the others are told which and what."""
+async def test_failing_observer_is_isolated(world: World) -> None:
+    """An observer that raises fails no call, and the other observers get its error."""
 
     def broken(_: Event) -> None:
         raise KeyError("hunter2")
@@ -169,8 +169,8 @@ async def test_a_broken_observer_breaks_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
-    """The integration log is an observer that keeps how each call ended."""
+async def test_log_gets_one_entry_per_call(world: World) -> None:
+    """The integration log is an observer that records how each call ended."""
     entries: list[Any] = []
 
     class Log:
@@ -201,14 +201,14 @@ async def test_final_event_has_status_and_code(world: World) -> None:
     assert ("E1", 422, 1) == (finished.vendor_code, finished.status, finished.attempts)
 
 
-@pytest.mark.parametrize("calm", [True, False])
+@pytest.mark.parametrize("healthy", [True, False])
 @sync_and_async
-async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:
-    """A function that is of the other mode only at its second attempt is refused then."""
+async def test_function_that_becomes_asynchronous_is_refused(world: World, healthy: bool) -> None:
+    """A function that returns an awaitable only at its second attempt is refused then."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)
     await manager.run("vat", world.nothing)
-    if calm:
+    if healthy:
         world.clock.advance(9)
     left = [OSError()]
 
@@ -221,15 +221,15 @@ async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> N
             raise error
         return 1 if world.is_awaited else later()
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         await manager.call_as_is("run", "vat", act)
 
-    assert ("function", "vat") == (caught.value.path, caught.value.service)
+    assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
 
 
 @sync_and_async
-async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
-    """A function that is interrupted behind a limit, with no circuit, has used its turn."""
+async def test_interrupted_function_uses_its_token(world: World) -> None:
+    """An interrupted function behind a limit without a circuit has used its token."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     async def act() -> None:
@@ -245,8 +245,8 @@ async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_may_be_lost_unseen(world: World) -> None:
-    """Where nobody observes, an answer that cannot be kept is told to repeats only."""
+async def test_unstorable_result_without_observers(world: World) -> None:
+    """Without observers, an unstorable result is reported to repeats only."""
     manager = world.manager(vat())
 
     async def act() -> object:

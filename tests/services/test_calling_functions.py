@@ -1,4 +1,4 @@
-"""Functions instead of requests."""
+"""Calls of functions instead of requests."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -17,11 +17,13 @@ from moorage import (
     CircuitBreakerOpen,
     CircuitState,
     ConfigurationError,
+    ConnectorManager,
     DeadlineExceeded,
     InvalidRequest,
     Jitter,
     RateLimitConfig,
     RetryPolicy,
+    Service,
     StorageUnavailable,
     VendorFailed,
 )
@@ -34,14 +36,12 @@ from tests.support.modes import DISTANT, Interruption, World, sync_and_async
 
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
 @sync_and_async
-async def test_a_functions_probe_may_take_its_time(
-    world: World, timeout: float | None, lease: float
-) -> None:
-    """A probe holds its place for an attempt, or as long as its caller asked for more time."""
+async def test_probe_lease_of_a_function(world: World, timeout: float | None, lease: float) -> None:
+    """A function's probe holds its slot for an attempt, or for its caller's longer timeout."""
     circuit = CircuitBreakerConfig(failures=1, open_for=10)
     manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await manager.run("vat", Failing(OSError()).__call__)
+        await manager.run("vat", FailingFunction(OSError()).__call__)
     world.clock.advance(10)
     gate = world.gate()
 
@@ -61,7 +61,7 @@ async def test_a_functions_probe_may_take_its_time(
 
 @sync_and_async
 async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
-    """A grant of the fast path that is not used becomes available to the next caller."""
+    """An unused grant of the fast path becomes available to the next caller."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig())
     manager = world.manager(service)
     flows = manager.manager._flows
@@ -76,8 +76,8 @@ async def test_unused_fast_path_grant_is_given_back(world: World) -> None:
 
 
 @sync_and_async
-async def test_fifty_run_at_once(world: World) -> None:
-    """Nothing of ours is held while a function runs: fifty meet inside one service."""
+async def test_fifty_functions_run_concurrently(world: World) -> None:
+    """No lock is held while a function runs: fifty functions of one service run at once."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
     await manager.run("vat", world.nothing)
     inside: list[int] = []
@@ -100,8 +100,8 @@ async def test_fifty_run_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_decorated_function_is_protected(world: World) -> None:
-    """A decorated function keeps its name and arguments, and every call goes through `run`."""
+async def test_decorated_function(world: World) -> None:
+    """A decorated function keeps its name and arguments, and every call is protected."""
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
     left = [OSError()]
 
@@ -121,7 +121,7 @@ async def test_a_decorated_function_is_protected(world: World) -> None:
 
 
 @sync_and_async
-async def test_generators_are_not_protected(world: World) -> None:
+async def test_generators_are_refused(world: World) -> None:
     """A generator's body would run unprotected, so it is refused by name."""
 
     def lines() -> Any:
@@ -136,8 +136,8 @@ async def test_generators_are_not_protected(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_function_of_the_other_mode_is_refused(world: World) -> None:
-    """A plain function on the asynchronous face, or the reverse, is a typed error."""
+async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
+    """A synchronous function in an asynchronous call, or the reverse, raises an error."""
     manager = world.manager(vat())
 
     async def later() -> int:
@@ -150,20 +150,20 @@ async def test_a_function_of_the_other_mode_is_refused(world: World) -> None:
     for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
         manager = world.manager(service)
         for _ in range(2):
-            with pytest.raises(ConfigurationError) as caught:
+            with pytest.raises(ConfigurationError) as excinfo:
                 await manager.call_as_is("run", "vat", wrong)
-            assert ("function", "vat") == (caught.value.path, caught.value.service)
+            assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
     if not world.is_awaited:
         with pytest.raises(ConfigurationError, match="later is asynchronous"):
             manager.manager.protect("vat")(later)
 
 
 @sync_and_async
-async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
-    """Also where a function takes the short way, an error of the store names the call."""
+async def test_full_store_error_on_the_fast_path(world: World) -> None:
+    """On the fast path, too, the error of a full store names the call."""
 
     class Full(MemoryStorage):
-        """Takes what one tenant needs, and refuses everybody else's."""
+        """A store with room for the states of one tenant only."""
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             """Refuse a second tenant."""
@@ -177,15 +177,15 @@ async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
     await manager.run("vat", world.nothing)
 
     for _ in range(2):
-        with pytest.raises(StorageUnavailable) as caught:
+        with pytest.raises(StorageUnavailable) as excinfo:
             await manager.run("vat", world.nothing, tenant="acme")
-        assert ("vat", True) == (caught.value.service, bool(caught.value.request_id))
+        assert ("vat", True) == (excinfo.value.service, bool(excinfo.value.request_id))
 
 
 @pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
 @sync_and_async
-async def test_keys_up_to_the_bound_stop_only_keyed_calls(world: World) -> None:
-    """A new tenant's call without a key is made while the store takes no more keys."""
+async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
+    """A new tenant's call without a key is made while the store accepts no more keys."""
     shared = MemoryStorage(world.clock, max_entries=5)
     state = AsyncMemoryStorage(shared) if world.is_awaited else shared
     service = vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig.per_day(1))
@@ -200,14 +200,14 @@ async def test_keys_up_to_the_bound_stop_only_keyed_calls(world: World) -> None:
 
 
 @sync_and_async
-async def test_many_tenants_do_not_pile_up(world: World) -> None:
-    """Plans of tenants that call once are forgotten, and made anew."""
+async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
+    """Cached plans of tenants that call once are evicted and rebuilt when needed."""
     manager = world.manager(vat())
-    for number in range(10_001):
+    for number in range(16_385):
         await manager.run("vat", world.nothing, tenant=f"t{number}")
 
     plans = manager.manager._flows.plans
-    assert len(plans._cached) == 10_000
+    assert len(plans._cached) == 16_384
     assert set(plans.easy) <= set(plans._cached)
     await manager.run("vat", world.nothing, tenant="t0")
 
@@ -217,30 +217,49 @@ async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
-    before = [plans.find("vat", f"t{number}", None) for number in range(10_000)]
+    before = [plans.find("vat", f"t{number}", None) for number in range(16_384)]
 
     await manager.run("vat", world.nothing, tenant="late")
 
-    assert before[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 10_000)]
+    assert before[1:] == [plans.find("vat", f"t{number}", None) for number in range(1, 16_384)]
     assert before[0] is not plans.find("vat", "t0", None)
 
 
 @pytest.mark.parametrize("watched", [True, False])
 @sync_and_async
-async def test_a_plan_is_made_once(world: World, watched: bool) -> None:
-    """A plan serves every later call, and a face itself where nobody waits and nobody watches."""
+async def test_plan_is_reused(world: World, watched: bool) -> None:
+    """The plan of a call is built once and used by every later call."""
     manager = world.watched(vat()) if watched else world.manager(vat())
     plans = manager.manager._flows.plans
 
     made = plans.find("vat", "acme", None)
 
     assert made is plans.find("vat", "acme", None)
-    alone = not watched and world.mode != DISTANT
-    assert ([made] if alone else []) == list(plans.easy.values())
+    assert ([made] if world.mode != DISTANT else []) == list(plans.easy.values())
 
 
-class Failing:
-    """A function that fails so often, and then gives how often it was called."""
+def test_locks_that_cannot_tell_at_once_are_asked_by_the_flow() -> None:
+    """Locks of the host that only have the verbs of their port serve a bulkhead too."""
+
+    class Locks:
+        def __init__(self) -> None:
+            self.names: list[str] = []
+
+        def acquire(self, name: str, *_: object, **__: object) -> bool:
+            self.names.append(name)
+            return True
+
+        def release(self, name: str, _: object) -> None:
+            self.names.append(name)
+
+    locks: Any = Locks()
+    manager = ConnectorManager([Service("vat", bulkhead=BulkheadConfig(1))], locks=locks)
+    assert ["ok", "ok"] == [manager.run("vat", lambda: "ok") for _ in range(2)]
+    assert ({}, 4) == (manager.flows.plans.easy, len(locks.names))
+
+
+class FailingFunction:
+    """A function that fails this many times, and then returns its number of calls."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
@@ -262,23 +281,23 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 
     for failures in range(1, 3):
         with pytest.raises(OSError):  # noqa: PT011 - the very one
-            await manager.run("vat", Failing(OSError()).__call__)
+            await manager.run("vat", FailingFunction(OSError()).__call__)
         assert failures == (await manager.circuit_state("vat")).failures
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await manager.run("vat", Failing(OSError()).__call__)
+        await manager.run("vat", FailingFunction(OSError()).__call__)
 
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
 
 @sync_and_async
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
-    """On the fast path, a refusal is no failure, and neutral calls are not counted."""
+    """On the fast path, a refusal is not a failure, and neutral calls are not counted."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.nothing)
 
     for error in (InvalidRequest("no"), BulkheadFull("full")):
         with pytest.raises(type(error)):
-            await manager.run("vat", Failing(error).__call__)
+            await manager.run("vat", FailingFunction(error).__call__)
 
     state = await manager.circuit_state("vat")
     assert (2, 0) == (state.calls, state.failures)
@@ -289,10 +308,10 @@ async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
     "error", [TypeError("bug"), MemoryError(), OSError(errno.EMFILE, "no files")], ids=repr
 )
 @sync_and_async
-async def test_an_internal_error_is_neutral_for_the_circuit(
+async def test_internal_error_is_neutral_for_the_circuit(
     world: World, error: Exception, observed: bool
 ) -> None:
-    """A mistake of the host's own code neither opens a circuit nor counts as a call."""
+    """A programming error of the host neither opens a circuit nor counts as a call."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     seen = [world.events.append] if observed else []
     manager = world.manager(vat(circuit=circuit, retry=None), observers=seen)
@@ -300,7 +319,7 @@ async def test_an_internal_error_is_neutral_for_the_circuit(
 
     for _ in range(3):
         with pytest.raises(type(error)):
-            await manager.run("vat", Failing(error).__call__)
+            await manager.run("vat", FailingFunction(error).__call__)
 
     state = await manager.circuit_state("vat")
     assert (CircuitState.CLOSED, 1, 0) == (state.state, state.calls, state.failures)
@@ -312,32 +331,32 @@ async def test_fast_path_function_is_retried(world: World) -> None:
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
     await manager.run("vat", world.nothing)
 
-    assert 3 == await manager.run("vat", Failing(OSError(), OSError()).__call__)
+    assert 3 == await manager.run("vat", FailingFunction(OSError(), OSError()).__call__)
     assert [1.0, 2.0] == world.sleeper.slept
     error = VendorFailed("broken")
-    with pytest.raises(VendorFailed) as caught:
-        await manager.run("vat", Failing(*[error] * 3).__call__)
-    assert 3 == caught.value.attempts
+    with pytest.raises(VendorFailed) as excinfo:
+        await manager.run("vat", FailingFunction(*[error] * 3).__call__)
+    assert 3 == excinfo.value.attempts
 
 
 @sync_and_async
-async def test_a_function_that_waited_gives_its_value(world: World) -> None:
-    """A function that waits for a limit first is called all the same, and retried."""
+async def test_function_runs_after_a_wait(world: World) -> None:
+    """A function that waits for a limit first is then called, and retried."""
     manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
     await manager.run("vat", world.nothing)
 
-    assert 2 == await manager.run("vat", Failing(OSError()).__call__)
+    assert 2 == await manager.run("vat", FailingFunction(OSError()).__call__)
     assert 2.0 == world.clock.now
 
 
 @pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
 @sync_and_async
-async def test_a_late_function_says_whether_it_may_have_acted(
+async def test_late_function_error_tells_if_it_acted(
     world: World,
     error: Exception,
     processed: bool,
 ) -> None:
-    """Where a pause overran the deadline, the error says whether something may have happened."""
+    """If a pause overran the deadline, the error says whether the function may have acted."""
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))
     await manager.run("vat", world.nothing)
 
@@ -345,21 +364,21 @@ async def test_a_late_function_says_whether_it_may_have_acted(
         world.clock.advance(60)
 
     world.sleeper.meanwhile.append(oversleep)
-    with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as caught:
-        await manager.run("vat", Failing(error).__call__)
+    with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as excinfo:
+        await manager.run("vat", FailingFunction(error).__call__)
 
-    assert processed == caught.value.may_have_been_processed
-    assert error is caught.value.__cause__
+    assert processed == excinfo.value.may_have_been_processed
+    assert error is excinfo.value.__cause__
 
 
 @sync_and_async
 async def test_interrupted_function_frees_its_probe(world: World) -> None:
-    """A probe that is interrupted says nothing of health, and the next one may go at once."""
+    """An interrupted probe counts as neutral, and the next one may be sent at once."""
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await manager.run("vat", Failing(OSError()).__call__)
+        await manager.run("vat", FailingFunction(OSError()).__call__)
     world.clock.advance(10)
 
     async def interrupted() -> None:
@@ -372,8 +391,8 @@ async def test_interrupted_function_frees_its_probe(world: World) -> None:
 
 
 @sync_and_async
-async def test_interrupted_function_says_nothing_of_health(world: World) -> None:
-    """On a closed circuit an interrupted call counts neither as a failure nor as a success."""
+async def test_interrupted_function_is_neutral(world: World) -> None:
+    """On a closed circuit an interrupted call is neither a failure nor a success."""
     memory = MemoryStorage(world.clock)
     state = AsyncMemoryStorage(memory) if world.is_awaited else memory
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=state)

@@ -59,16 +59,16 @@ async def test_wrong_arguments_are_named(
     fields: dict[str, Any] = {"service": "vat"} | options
     service = fields.pop("service")
     for unwatched in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
-        with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
             await getattr(unwatched, way)(service, world.nothing if way == "run" else GET, **fields)
 
         attribute, name = named
-        assert name == getattr(caught.value, attribute)
-        assert caught.value.remedy
-        assert caught.value.request_id
+        assert name == getattr(excinfo.value, attribute)
+        assert excinfo.value.remedy
+        assert excinfo.value.request_id
         endpoint = fields.get("endpoint")
-        assert (endpoint if isinstance(endpoint, str) else None) == caught.value.operation
-        assert (service if isinstance(service, str) else None) == caught.value.service
+        assert (endpoint if isinstance(endpoint, str) else None) == excinfo.value.operation
+        assert (service if isinstance(service, str) else None) == excinfo.value.service
 
     assert ([], []) == (world.events, world.vendor.requests)
 
@@ -80,20 +80,20 @@ async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any
     manager = world.manager(vat(circuit=None, retry=None))
     for _ in range(3):
         await manager.call("vat", GET)
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             await manager.call("vat", GET, subject=subject)
-        assert "subject" == caught.value.field
+        assert "subject" == excinfo.value.field
         with pytest.raises(InvalidData):
             await manager.run("vat", world.nothing, subject=subject)
 
 
 @sync_and_async
-async def test_a_wrong_call_keeps_its_id(world: World) -> None:
-    """An error before the call began carries the correlation id that was given."""
-    with pytest.raises(ConfigurationError) as caught:
+async def test_refused_call_keeps_its_correlation_id(world: World) -> None:
+    """An error before the start of a call carries the given correlation id."""
+    with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
 
-    assert "mine" == caught.value.request_id
+    assert "mine" == excinfo.value.request_id
 
 
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
@@ -101,19 +101,19 @@ async def test_a_wrong_call_keeps_its_id(world: World) -> None:
 async def test_other_values_than_a_request_are_refused(world: World, request_: Any) -> None:
     """A value that is no Request is refused, with a hint how to make one."""
     kind = type(request_).__name__
-    with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as caught:
+    with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as excinfo:
         await world.manager(vat()).call("vat", request_)
 
-    assert ("request", "vat") == (caught.value.field, caught.value.service)
-    assert "Request.get" in caught.value.remedy
+    assert ("request", "vat") == (excinfo.value.field, excinfo.value.service)
+    assert "Request.get" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_an_unknown_service_lists_the_known(world: World) -> None:
-    """The remedy for a wrong name is the right ones."""
-    with pytest.raises(ConfigurationError, match="'tax'") as caught:
+async def test_unknown_service_lists_the_known_ones(world: World) -> None:
+    """The error for an unknown service lists the known names."""
+    with pytest.raises(ConfigurationError, match="'tax'") as excinfo:
         await world.manager(vat(), Service("fx")).call("tax", GET)
-    assert "fx, vat" in caught.value.remedy
+    assert "fx, vat" in excinfo.value.remedy
 
     with pytest.raises(ConfigurationError, match="none"):
         await world.manager().call("tax", GET)
@@ -121,7 +121,7 @@ async def test_an_unknown_service_lists_the_known(world: World) -> None:
 
 @sync_and_async
 async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
-    """Two services of one name, and values that are no Service, are refused."""
+    """Two services with one name, and values that are not a Service, are refused."""
     with pytest.raises(ConfigurationError, match="'vat'") as twice:
         world.manager(vat(), vat())
     with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
@@ -135,18 +135,18 @@ async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_service_without_endpoints_has_none_to_name(world: World) -> None:
-    """An endpoint that is named has to be there, also where there is none at all."""
-    with pytest.raises(InvalidData) as caught:
+async def test_unknown_endpoint_is_refused(world: World) -> None:
+    """A named endpoint must exist, also in a service without endpoints."""
+    with pytest.raises(InvalidData) as excinfo:
         await world.manager(vat()).call("vat", GET, endpoint="rates")
 
-    assert "endpoint" == caught.value.field
+    assert "endpoint" == excinfo.value.field
     assert [] == world.vendor.requests
 
 
 @sync_and_async
-async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: World) -> None:
-    """A cost above a limit's burst is found when the manager is made."""
+async def test_cost_above_the_burst_is_refused(world: World) -> None:
+    """A cost above a limit's burst is refused when the manager is created."""
     service = vat(limits=RateLimitConfig(1), endpoints=Endpoint("bulk", cost=2))
 
     with pytest.raises(InvalidData, match="cost of 2"):
@@ -154,15 +154,15 @@ async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: W
 
 
 @sync_and_async
-async def test_every_error_is_signed(world: World) -> None:
-    """Every error says which call it ended, to whom, after how many attempts, and what to do."""
+async def test_errors_name_their_call(world: World) -> None:
+    """Every error names its call, its service, the number of attempts and a remedy."""
     world.vendor.otherwise = 503
     service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(service).call("vat", GET, request_id="mine")
 
-    error = caught.value
+    error = excinfo.value
     assert ("vat", "rates", 2, "mine") == (
         error.service,
         error.operation,
@@ -174,18 +174,18 @@ async def test_every_error_is_signed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
-    """An error of one service, raised in a function of another, still names the first."""
+async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
+    """An error of one service that is raised in another's function names the first."""
     world.vendor.otherwise = 503
     manager = world.manager(vat(), Service("outer", retry=None))
 
     async def work() -> None:
         await manager.call("vat", GET)
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.run("outer", work)
 
-    assert "vat" == caught.value.service
+    assert "vat" == excinfo.value.service
 
 
 @pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
@@ -198,13 +198,13 @@ async def test_connector_errors_of_functions_get_the_calls_details(
     async def fail() -> None:
         raise VendorFailed("broken", retryable=False)
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(service).run("vat", fail)
 
     assert ("vat", 1, "id-1") == (
-        caught.value.service,
-        caught.value.attempts,
-        caught.value.request_id,
+        excinfo.value.service,
+        excinfo.value.attempts,
+        excinfo.value.request_id,
     )
 
 
@@ -215,11 +215,11 @@ async def test_refusal_of_a_function_has_the_calls_details(world: World) -> None
     await manager.run("vat", world.nothing)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.run("vat", world.nothing)
 
     assert ("vat", 0, "id-1") == (
-        caught.value.service,
-        caught.value.attempts,
-        caught.value.request_id,
+        excinfo.value.service,
+        excinfo.value.attempts,
+        excinfo.value.request_id,
     )

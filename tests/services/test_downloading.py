@@ -1,4 +1,4 @@
-"""Downloads that break off: resuming them, and giving up."""
+"""Interrupted downloads: resuming them, and giving up."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CUT = ConnectionFailed("The line was cut.")
 WIRE: Any = "wire"
 
 
-class Bytes:
-    """Gives these pieces in turn, or fails where one is an error; then it is at its end."""
+class ScriptedBody:
+    """A body that returns these pieces in turn, raises those that are errors, then ends."""
 
     status = 200
     headers = Headers()
@@ -40,26 +40,26 @@ class Bytes:
         self.settled = False
 
     async def read(self) -> bytes:
-        """The next."""
+        """Return the next piece."""
         piece = self._pieces.popleft() if self._pieces else b""
         if isinstance(piece, Exception):
             raise piece
         return piece
 
     def settle(self) -> None:
-        """Leave it."""
+        """Close the body."""
         self.settled = True
 
 
 class Vendor:
-    """Opens what it is told to in turn, and writes down what it was asked for."""
+    """Returns the given bodies in turn, and records the requests for them."""
 
     def __init__(self, *answers: Opened | Exception) -> None:
         self._answers = deque(answers)
         self.asked: list[tuple[Any, str, GetOptions]] = []
 
     async def open(self, wire: Any, key: str, options: GetOptions) -> Opened:
-        """The next."""
+        """Return the next body."""
         self.asked.append((wire, key, options))
         answer = self._answers.popleft()
         if isinstance(answer, Exception):
@@ -70,29 +70,29 @@ class Vendor:
 def some(
     start: int, *pieces: bytes | Exception, length: int | None = None, info: ObjectInfo = INFO
 ) -> Opened:
-    """Bytes of the object from here on, all that are left of it by default."""
+    """The bytes of the object from this offset; by default to its end."""
     return Opened(
         info=info,
         start=start,
         length=100 - start if length is None else length,
-        arriving=Bytes(*pieces),
+        arriving=ScriptedBody(*pieces),
     )
 
 
-def coming(
+def download_of(
     first: Opened,
     *more: Opened | Exception,
     options: GetOptions | None = None,
     resumes: bool = True,
 ) -> tuple[Downloading, Vendor]:
-    """A download that begins so, and what comes where it is asked for the rest."""
+    """Return a download that begins with one body and resumes with the others."""
     vendor = Vendor(*more)
     value: Any = vendor
     return Downloading(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor
 
 
 def read_all(download: Downloading) -> bytes:
-    """All that comes."""
+    """Read the download to its end."""
     whole = b""
     while piece := run_plain(download.read()):
         whole += piece
@@ -105,7 +105,7 @@ def test_broken_download_is_resumed() -> None:
     first = some(10, DATA[10:30], CUT, length=50)
     second = some(30, DATA[30:35], length=30, info=other)  # ends early, without a word
     third = some(35, DATA[35:60], length=25, info=other)
-    download, vendor = coming(first, second, third, options=GetOptions(version="v1"))
+    download, vendor = download_of(first, second, third, options=GetOptions(version="v1"))
 
     assert DATA[10:60] == read_all(download)
     targets = [
@@ -124,7 +124,7 @@ def test_broken_download_is_resumed() -> None:
 def test_download_gives_up_after_three_empty_retries(came: int) -> None:
     """Three retries without a byte end the download."""
     nothing = [some(came, CUT), some(came, CUT), some(came, CUT, DATA[came:])]
-    download, vendor = coming(some(0, *[DATA[:came]] * came, CUT), *nothing)
+    download, vendor = download_of(some(0, *[DATA[:came]] * came, CUT), *nothing)
 
     with pytest.raises(ConnectionFailed, match="cut"):
         read_all(download)
@@ -135,7 +135,7 @@ def test_download_gives_up_after_three_empty_retries(came: int) -> None:
 def test_progress_resets_the_retries() -> None:
     """A download is resumed any number of times as long as bytes arrive."""
     drops = [some(at, DATA[at : at + 1], CUT) for at in range(9)]
-    download, vendor = coming(*drops, some(9, DATA[9:]))
+    download, vendor = download_of(*drops, some(9, DATA[9:]))
 
     assert DATA == read_all(download)
     assert 9 == len(vendor.asked)
@@ -149,7 +149,7 @@ def test_progress_resets_the_retries() -> None:
 def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
     """A download is not resumed if the rest may be of another object."""
     first = attrs.evolve(some(0, DATA[:1], CUT, DATA), **changes)
-    download, vendor = coming(first, resumes=resumes)
+    download, vendor = download_of(first, resumes=resumes)
 
     assert DATA[:1] == run_plain(download.read())
     with pytest.raises(ConnectionFailed):
@@ -158,22 +158,22 @@ def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -
     assert b"" == run_plain(download.read())
 
 
-def test_the_rest_that_is_refused() -> None:
-    """Where the object is another by now, what the vendor says of it is the end."""
+def test_refused_resumption() -> None:
+    """If the object has changed, the vendor's refusal ends the download."""
     refused = VendorRejected("It has changed.", status=412)
-    download, vendor = coming(some(0, DATA[:1], CUT, DATA), refused)
+    download, vendor = download_of(some(0, DATA[:1], CUT, DATA), refused)
 
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         read_all(download)
-    assert refused is caught.value
+    assert refused is excinfo.value
     assert b"" == run_plain(download.read())
     assert 1 == len(vendor.asked)
 
 
-def test_other_bytes_than_the_rest() -> None:
-    """Bytes from another place are not taken for the rest, and are let go of."""
+def test_wrong_range_is_not_used() -> None:
+    """A response with another range is not used, and is closed."""
     others = some(0, DATA)
-    download, _ = coming(some(0, DATA[:1], CUT), others)
+    download, _ = download_of(some(0, DATA[:1], CUT), others)
 
     with pytest.raises(VendorFailed, match="different range"):
         read_all(download)
@@ -192,18 +192,18 @@ def test_other_bytes_than_the_rest() -> None:
 def test_excess_or_foreign_bytes_fail(opened: Callable[[], Opened], result: str) -> None:
     """More bytes than expected, or other ones, raise an error that says to discard them."""
     first = opened()
-    download, vendor = coming(first)
+    download, vendor = download_of(first)
 
-    with pytest.raises(VendorFailed, match=result) as caught:
+    with pytest.raises(VendorFailed, match=result) as excinfo:
         read_all(download)
-    assert "Discard the bytes that were read, and download again." == caught.value.remedy
+    assert "Discard the bytes that were read, and download again." == excinfo.value.remedy
     assert ([], b"") == (vendor.asked, run_plain(download.read()))
     assert first.arriving.settled  # type: ignore[attr-defined]  # ours
 
 
 def test_short_download_is_a_broken_connection() -> None:
     """Fewer bytes than expected are a broken connection, never the end."""
-    download, _ = coming(some(0, DATA[:1]), resumes=False)
+    download, _ = download_of(some(0, DATA[:1]), resumes=False)
 
     with pytest.raises(ConnectionFailed, match="connection broke"):
         read_all(download)

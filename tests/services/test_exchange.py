@@ -1,4 +1,4 @@
-"""One HTTP exchange: where it goes, and what the answer means."""
+"""One HTTP exchange: its target, and the meaning of its response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.modes import World, sync_and_async
 
 
 @sync_and_async
-async def test_the_url_is_the_services_and_the_requests(world: World) -> None:
+async def test_url_joins_service_and_request(world: World) -> None:
     """A request's path and query follow the service's base URL."""
     await world.manager(vat()).call("vat", Request.get("/rates", query={"country": "DE"}))
 
@@ -53,16 +53,16 @@ async def test_default_headers_fill_gaps(world: World) -> None:
 @sync_and_async
 async def test_missing_base_url_error(world: World) -> None:
     """A service without a base URL cannot send requests."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(Service("vat")).call("vat", GET)
 
-    assert ("base_url", "vat") == (caught.value.path, caught.value.service)
-    assert "'vat' has no base_url" in caught.value.message
-    assert "Give the service a base_url" in caught.value.remedy
+    assert ("base_url", "vat") == (excinfo.value.path, excinfo.value.service)
+    assert "'vat' has no base_url" in excinfo.value.message
+    assert "Give the service a base_url" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_another_origin_is_refused(world: World) -> None:
+async def test_foreign_origin_is_refused(world: World) -> None:
     """A request to another host than the service's is refused before anything is sent."""
     manager = world.manager(vat(request_transforms=lambda request: request))
 
@@ -73,8 +73,8 @@ async def test_another_origin_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_another_origin_takes_no_turn(world: World) -> None:
-    """A request that cannot be sent is refused before it takes from a limit."""
+async def test_foreign_origin_takes_no_token(world: World) -> None:
+    """A request that cannot be sent is refused before it takes a token."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     with pytest.raises(InvalidData, match="origin"):
@@ -102,14 +102,16 @@ async def test_another_origin_takes_no_turn(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_failures_have_classes(world: World, status: int, kind: type[Exception]) -> None:
-    """Every failing status raises one class, which carries the status and the whole answer."""
+async def test_status_codes_have_error_classes(
+    world: World, status: int, kind: type[Exception]
+) -> None:
+    """Every failing status raises one class, with the status and the whole response."""
     world.vendor.answers(status)
 
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         await world.manager(vat()).call("vat", GET)
 
-    assert (status, status) == (caught.value.status, caught.value.response.status)  # type: ignore[attr-defined]
+    assert (status, status) == (excinfo.value.status, excinfo.value.response.status)  # type: ignore[attr-defined]
 
 
 @sync_and_async
@@ -124,14 +126,14 @@ async def test_redirects_are_not_followed(world: World) -> None:
 
 
 def declined(request: Request, response: Response) -> PaymentDeclined | None:
-    """A vendor that answers 200 to a refusal."""
+    """A vendor that answers a refusal with status 200."""
     assert "/rates" == request.path
     return PaymentDeclined("no", vendor_code="51") if b"no" in response.body else None
 
 
 @sync_and_async
-async def test_the_body_comes_before_the_status(world: World) -> None:
-    """A service's own classifier is asked first, and may find a failure in a 200."""
+async def test_classifier_precedes_the_status(world: World) -> None:
+    """A service's classifier runs first, and may see a failure in a 200."""
     world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
     manager = world.manager(vat(classify=declined))
 
@@ -142,21 +144,21 @@ async def test_the_body_comes_before_the_status(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_classifier_returns_our_errors(world: World) -> None:
-    """A classifier that returns something else is named."""
+async def test_classifier_with_a_wrong_result(world: World) -> None:
+    """A classifier that returns anything but an error of moorage is named."""
 
     def agree(*_: object) -> Any:
         return True
 
-    with pytest.raises(ConfigurationError, match="agree returned a bool") as caught:
+    with pytest.raises(ConfigurationError, match="agree returned a bool") as excinfo:
         await world.manager(vat(classify=agree)).call("vat", GET)
 
-    assert "classify" == caught.value.path
-    assert "Return one of moorage's errors" in caught.value.remedy
+    assert "classify" == excinfo.value.path
+    assert "Return one of moorage's errors" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_a_classifier_sees_no_credential(world: World) -> None:
+async def test_classifier_gets_no_credential(world: World) -> None:
     """A classifier gets the request without credentials."""
     seen: list[Request] = []
 
@@ -173,12 +175,12 @@ async def test_foreign_http_errors_become_connection_failed(world: World) -> Non
     """An unexpected exception of an HTTP client becomes ConnectionFailed, unquoted."""
     world.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
 
-    with pytest.raises(ConnectionFailed, match="ValueError") as caught:
+    with pytest.raises(ConnectionFailed, match="ValueError") as excinfo:
         await world.manager(vat()).call("vat", GET)
 
-    assert caught.value.may_have_been_processed
-    assert "hunter2" not in repr(caught.value)
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert excinfo.value.may_have_been_processed
+    assert "hunter2" not in repr(excinfo.value)
+    assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)
 
 
 @sync_and_async
@@ -218,18 +220,18 @@ ENDPOINTS = (
     ],
 )
 @sync_and_async
-async def test_requests_find_their_endpoint(
+async def test_endpoint_of_a_request(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
-    """A request belongs to the endpoint that is named, or the first whose method and path fit."""
+    """A request belongs to the named endpoint, or to the first whose method and path match."""
     await world.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
 
-    assert [timeout] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [timeout] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_functions_plan_is_not_a_requests(world: World) -> None:
-    """A request that found its endpoint by path leaves functions without one alone."""
+async def test_functions_have_no_matched_endpoint(world: World) -> None:
+    """The endpoint matched by a request's path does not apply to later functions."""
     service = vat(endpoints=Endpoint("rates", path="/rates", retry=RetryPolicy(5, 0)))
     manager = world.manager(service)
     await manager.call("vat", GET)

@@ -1,4 +1,4 @@
-"""One HTTP exchange: who we are, and how it is signed."""
+"""One HTTP exchange: its credentials and its signature."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from tests.support.modes import Sent, World, sync_and_async
     ],
 )
 @sync_and_async
-async def test_credentials_are_put_where_they_belong(
+async def test_credentials_are_applied_to_the_request(
     world: World, credentials: Credentials, headers: dict[str, str], query: str
 ) -> None:
-    """A service's own credentials are sent in the way that they say, and the answer tells none."""
+    """A service's own credentials are applied to the request, and no result shows them."""
 
     async def told(sent: Sent) -> Response:
         return Response(200, url=sent.url)
@@ -62,7 +62,7 @@ async def test_credentials_are_put_where_they_belong(
 
 
 @sync_and_async
-async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
+async def test_provider_gets_the_tenant(world: World) -> None:
     """A service that needs credentials gets those of the tenant, once per call."""
     provider = Provider(world)
     world.vendor.answers(503)
@@ -77,7 +77,7 @@ async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_attempt_is_signed_anew(world: World) -> None:
-    """Each attempt is signed last, as it leaves: after the transforms, at its own time."""
+    """Each attempt is signed last, after the transforms and with its own time."""
     signing = HmacSigning(
         signs="{method} {url} {header:x-late}",
         headers={"X-Time": "{timestamp}", "X-Nonce": "{nonce}"},
@@ -120,14 +120,12 @@ async def test_every_attempt_is_signed_anew(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_every_way_to_sign_reaches_the_vendor(
-    world: World, signing: Any, header: str, begins: str
-) -> None:
+async def test_all_signing_methods(world: World, signing: Any, header: str, begins: str) -> None:
     """A request is signed by every kind of signing credentials."""
     await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
 
-    (sent,) = world.vendor.requests
-    assert sent.request.headers[header].startswith(begins)
+    (requests,) = world.vendor.requests
+    assert requests.request.headers[header].startswith(begins)
 
 
 @sync_and_async
@@ -136,17 +134,17 @@ async def test_unsignable_request_is_not_sent(world: World) -> None:
     signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
     service = vat(credentials=Credentials.signed(signing, "h1dden"))
 
-    with pytest.raises(InvalidData, match="'x-a' is signed") as caught:
+    with pytest.raises(InvalidData, match="'x-a' is signed") as excinfo:
         await world.manager(service).call("vat", GET)
 
     assert [] == world.vendor.requests
-    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
     assert "h1dden" not in "".join(shown.format())
 
 
 @sync_and_async
-async def test_given_credentials_come_before_the_providers(world: World) -> None:
-    """Credentials of the service's own are never exchanged for others."""
+async def test_own_credentials_precede_the_provider(world: World) -> None:
+    """A service's own credentials are never replaced by the provider's."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     service = vat(needs_credentials=True, credentials=Credentials.bearer("own"))
@@ -158,12 +156,12 @@ async def test_given_credentials_come_before_the_providers(world: World) -> None
 
 
 @sync_and_async
-async def test_no_provider_means_no_credentials(world: World) -> None:
-    """A service that needs credentials where nobody has any says so, and sends nothing."""
-    with pytest.raises(CredentialNotFound) as caught:
+async def test_missing_provider_error(world: World) -> None:
+    """A service that needs credentials without a provider raises an error and sends nothing."""
+    with pytest.raises(CredentialNotFound) as excinfo:
         await world.manager(vat(needs_credentials=True)).call("vat", GET)
 
-    assert ("vat", []) == (caught.value.service, world.vendor.requests)
+    assert ("vat", []) == (excinfo.value.service, world.vendor.requests)
 
 
 @pytest.mark.parametrize("value", [KeyError("vault://hunter2"), "hunter2", None])
@@ -177,11 +175,11 @@ async def test_foreign_provider_errors_become_credential_not_found(
     service = vat(needs_credentials=True)
 
     named = type(value if value is not None else 0).__name__
-    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as caught:
+    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as excinfo:
         await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
-    assert "hunter2" not in repr(caught.value)
-    assert "must" in caught.value.remedy
+    assert "hunter2" not in repr(excinfo.value)
+    assert "must" in excinfo.value.remedy
     assert [] == world.vendor.requests
 
 
@@ -202,8 +200,8 @@ async def test_call_without_credential_is_retried(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_open_circuit_asks_no_provider(world: World) -> None:
-    """A call that the circuit refuses does not call the credential provider."""
+async def test_open_circuit_asks_no_provider(world: World) -> None:
+    """A call that the circuit refuses does not use the credential provider."""
     provider = Provider(world)
     service = vat(needs_credentials=True, circuit=CircuitBreakerConfig())
     manager = world.manager(service, credentials=world.of_mode(provider))

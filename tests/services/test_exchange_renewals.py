@@ -1,4 +1,4 @@
-"""One HTTP exchange: a credential that was refused is renewed, once and in time."""
+"""One HTTP exchange: a refused credential is renewed, once and in time."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @sync_and_async
-async def test_a_refused_credential_is_renewed_once(world: World) -> None:
-    """After a 401 the credential is renewed and the same attempt made again."""
+async def test_refused_credential_is_renewed_once(world: World) -> None:
+    """After a 401 the credential is renewed, and the same attempt is repeated."""
     provider = Provider(world)
     world.vendor.answers(401)
     manager = world.watched(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -38,28 +38,28 @@ async def test_a_refused_credential_is_renewed_once(world: World) -> None:
 
     assert ["token-0"] == provider.refreshed
     assert ["Bearer token-0", "Bearer token-1"] == [
-        sent.header("authorization") for sent in world.vendor.requests
+        requests.header("authorization") for requests in world.vendor.requests
     ]
     assert 1 == world.told().count("CredentialRefreshed")
 
 
 @sync_and_async
-async def test_a_credential_is_never_renewed_twice(world: World) -> None:
-    """A second 401 is the answer."""
+async def test_credential_is_never_renewed_twice(world: World) -> None:
+    """A second 401 is the final response."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     service = vat(needs_credentials=True, retry=RetryPolicy(5, 0))
 
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert (["token-0"], 2) == (provider.refreshed, len(world.vendor.requests))
-    assert 2 == caught.value.attempts
+    assert 2 == excinfo.value.attempts
 
 
 @sync_and_async
-async def test_renewing_takes_no_attempt(world: World) -> None:
-    """The attempt after a renewal is the same attempt, so `max_attempts` are left to fail."""
+async def test_renewal_uses_no_attempt(world: World) -> None:
+    """The request after a renewal belongs to the same attempt."""
     provider = Provider(world)
     world.vendor.answers(401)
     world.vendor.otherwise = 503
@@ -72,8 +72,8 @@ async def test_renewing_takes_no_attempt(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_forbidden_call_renews_nothing(world: World) -> None:
-    """A 403 refuses what we may do, not who we are."""
+async def test_403_renews_nothing(world: World) -> None:
+    """A 403 concerns permissions, not the credential, so nothing is renewed."""
     provider = Provider(world)
     world.vendor.otherwise = 403
     service = vat(needs_credentials=True)
@@ -85,8 +85,8 @@ async def test_a_forbidden_call_renews_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_many_callers_renew_once(world: World) -> None:
-    """Callers whose credential is refused at the same time renew it once between them."""
+async def test_concurrent_callers_renew_once(world: World) -> None:
+    """Callers whose credential is refused at the same time share one renewal."""
     provider = Provider(world)
 
     async def by_token(sent: Any) -> int:
@@ -114,22 +114,22 @@ async def test_many_callers_renew_once(world: World) -> None:
 
 @pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
 @sync_and_async
-async def test_a_renewal_that_fails_is_the_answer(world: World, error: Exception) -> None:
-    """Where renewing fails the error says that, with the refusal behind it."""
+async def test_failed_renewal_error(world: World, error: Exception) -> None:
+    """A failed renewal raises its own error, with the refusal as its cause."""
     provider = Provider(world)
     provider.fails = error
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
 
-    with pytest.raises(CredentialRefreshFailed) as caught:
+    with pytest.raises(CredentialRefreshFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert AuthenticationFailed is type(caught.value.__cause__)
+    assert AuthenticationFailed is type(excinfo.value.__cause__)
 
 
 @sync_and_async
-async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
-    """Time spent renewing is the call's, and nothing is sent after its deadline."""
+async def test_renewal_time_counts_towards_the_deadline(world: World) -> None:
+    """A renewal counts towards the call's deadline, and nothing is sent after it."""
     provider = Provider(world)
     provider.slow = 60
     world.vendor.otherwise = 401
@@ -149,7 +149,7 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
 ) -> None:
     """A call that waits for another caller's renewal stops at its own deadline.
 
-    What was refused has done nothing, but an attempt before it may have.
+    The refused request had no effect, but an attempt before it may have.
     """
     provider = Provider(world)
     world.vendor.answers(*before)
@@ -160,21 +160,21 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
     await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
     world.impatient = True
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         await manager.call("vat", GET, timeout=timeout)
 
     assert (timeout, []) == (world.clock.now, provider.refreshed)
-    assert bool(before) == caught.value.may_have_been_processed
+    assert bool(before) == excinfo.value.may_have_been_processed
 
 
 def once() -> Iterator[bytes]:
-    """A body that can be read once."""
+    """Return a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
-async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World) -> None:
-    """A body that is gone cannot be sent with the new credential, which is kept for the next."""
+async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> None:
+    """A single-use body cannot be sent again, and the new credential is kept for later."""
     provider = Provider(world)
     world.vendor.answers(401)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -186,17 +186,17 @@ async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World)
 
 
 @sync_and_async
-async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
-    """A service that refuses renewed credentials too gets no renewal for each call."""
+async def test_useless_renewals_become_rare(world: World) -> None:
+    """A service that refuses renewed credentials too causes fewer and fewer renewals."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     renewed = []
     remedies = []
     for _ in range(60):
-        with pytest.raises(AuthenticationFailed) as caught:
+        with pytest.raises(AuthenticationFailed) as excinfo:
             await manager.call("vat", GET)
-        remedies.append(caught.value.remedy)
+        remedies.append(excinfo.value.remedy)
         renewed.append(len(provider.refreshed))
         world.clock.advance(1)
 
@@ -205,8 +205,8 @@ async def test_refusals_for_ever_renew_less_and_less(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_accepted_credential_is_renewed_at_once_again(world: World) -> None:
-    """Once the service accepts a credential, the next refusal is worth a renewal."""
+async def test_accepted_credential_resets_the_renewal_delay(world: World) -> None:
+    """After an accepted credential, the next refusal is followed by a renewal at once."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     for _ in range(3):
@@ -217,8 +217,8 @@ async def test_an_accepted_credential_is_renewed_at_once_again(world: World) -> 
 
 
 @sync_and_async
-async def test_another_credential_is_used_at_once(world: World) -> None:
-    """While renewing is put off, a credential that somebody else has brought is tried."""
+async def test_new_credential_is_used_during_the_renewal_delay(world: World) -> None:
+    """While renewals are delayed, a new credential from elsewhere is used at once."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(401, 401)

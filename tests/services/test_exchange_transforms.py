@@ -1,4 +1,4 @@
-"""One HTTP exchange: what transforms make of requests and responses."""
+"""One HTTP exchange: transforms of requests and responses."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -26,7 +26,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_request_transforms_run_in_order(world: World) -> None:
-    """The service's transforms come before the endpoint's, and both before the credentials."""
+    """The service's transforms run before the endpoint's, and both before the credentials."""
 
     def add(letter: str) -> Any:
         def transform(request: Request) -> Request:
@@ -47,13 +47,15 @@ async def test_request_transforms_run_in_order(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_transform_says_where_a_request_goes(world: World) -> None:
+async def test_transform_may_change_the_url(world: World) -> None:
     """The URL is that of the transformed request."""
     service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
 
     await world.manager(service).call("vat", GET)
 
-    assert ["https://vat.example/v1/v2/rates"] == [sent.url for sent in world.vendor.requests]
+    assert ["https://vat.example/v1/v2/rates"] == [
+        requests.url for requests in world.vendor.requests
+    ]
 
 
 @sync_and_async
@@ -72,8 +74,8 @@ async def test_response_transforms_run_in_reverse(world: World) -> None:
 
 
 @sync_and_async
-async def test_transforms_may_be_awaited(world: World) -> None:
-    """On the asynchronous face a transform may be asynchronous; the other refuses it by name."""
+async def test_transforms_may_be_asynchronous(world: World) -> None:
+    """Asynchronous calls accept asynchronous transforms; synchronous ones refuse them."""
 
     async def stamp(message: Any) -> Any:
         await world.breathe()
@@ -84,14 +86,14 @@ async def test_transforms_may_be_awaited(world: World) -> None:
     if world.is_awaited:
         assert 200 == (await world.manager(service).call("vat", GET)).status
     else:
-        with pytest.raises(ConfigurationError, match="stamp is asynchronous") as caught:
+        with pytest.raises(ConfigurationError, match="stamp is asynchronous") as excinfo:
             world.manager(service)
-        assert "services.vat.request_transforms" == caught.value.path
+        assert "services.vat.request_transforms" == excinfo.value.path
 
 
 @sync_and_async
-async def test_a_disguised_awaitable_is_refused(world: World) -> None:
-    """A plain function that returns an awaitable is only found out when it runs."""
+async def test_transform_that_returns_an_awaitable(world: World) -> None:
+    """A synchronous transform that returns an awaitable is refused when it runs."""
 
     async def stamp(message: Any) -> Any:
         return message
@@ -109,7 +111,7 @@ async def test_a_disguised_awaitable_is_refused(world: World) -> None:
 
 
 def _count(_: object) -> int:
-    """Return what goes nowhere."""
+    """Count the call, and return a request that is not sent."""
     return 7
 
 
@@ -118,11 +120,14 @@ def _count(_: object) -> int:
 async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -> None:
     """A transform that returns another type is named, with its place in the configuration."""
     what = kind.partition("_")[0]
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat(**{kind: _count})).call("vat", GET)
 
-    assert f"_count returned an int, not a {what}." == caught.value.message
-    assert (kind, f"Return the {what}, changed or not.") == (caught.value.path, caught.value.remedy)
+    assert f"_count returned an int, not a {what}." == excinfo.value.message
+    assert (kind, f"Return the {what}, changed or not.") == (
+        excinfo.value.path,
+        excinfo.value.remedy,
+    )
 
 
 @sync_and_async
@@ -166,15 +171,15 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 
 
 @sync_and_async
-async def test_nothing_is_sent_when_the_time_is_over(world: World) -> None:
-    """Where a transform took all the time there was, nothing is sent."""
+async def test_transform_that_uses_up_the_time(world: World) -> None:
+    """If a transform used up the call's time, nothing is sent."""
 
     def dawdle(request: Request) -> Request:
         world.clock.advance(30)
         return request
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         await world.manager(vat(request_transforms=dawdle)).call("vat", GET)
 
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     assert [] == world.vendor.requests

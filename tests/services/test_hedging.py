@@ -1,4 +1,4 @@
-"""Hedged reads: ask again when the first answer takes long."""
+"""Hedged reads: a second request is sent if the first response is slow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from moorage import (
     AuthenticationFailed,
     CircuitBreakerConfig,
     CircuitState,
+    ConnectorError,
     Credentials,
     Endpoint,
     HedgeConfig,
@@ -28,13 +29,13 @@ HEDGE = HedgeConfig(0.1)
 
 
 def vat(**options: object) -> Service:
-    """A service whose reads are hedged."""
+    """A service with hedged reads."""
     fields = {"base_url": "https://vat.example", "circuit": None, "retry": None, "hedge": HEDGE}
     return Service("vat", **fields | options)  # type: ignore[arg-type]  # as each test says
 
 
 async def race(world: World, manager: Face, request: Request = GET, **options: Any) -> Any:
-    """Call while the first request is held, until it has taken too long; give its gate, too."""
+    """Call while the first request is held back until a hedge is sent; return its gate too."""
     gate = world.gate()
     world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))
 
@@ -60,39 +61,39 @@ async def test_first_successful_response_wins(world: World) -> None:
     assert (b"", 2) == (response.body, len(world.vendor.requests))
     assert 0.1 == world.gather.stagger
     assert {"id-1"} == {event.request_id for event in world.events}
-    assert [30.0, 30.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [30.0, 30.0] == [requests.timeouts.total for requests in world.vendor.requests]
     assert 2 == world.events[-1].attempts  # type: ignore[attr-defined]
 
 
 @sync_and_async
 async def test_hedges_share_the_deadline(world: World) -> None:
-    """A hedge gets the rest of the call's time, and no more."""
+    """A hedge gets the rest of the call's time, and not more."""
     world.vendor.answers(503)
 
     await world.manager(vat()).call("vat", GET, timeout=2)
 
-    assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [2.0, 2.0] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_quick_answer_is_not_hedged(world: World) -> None:
-    """Where the first answer is there in time nothing else is sent."""
+async def test_quick_response_is_not_hedged(world: World) -> None:
+    """If the first response is quick, no second request is sent."""
     await world.manager(vat()).call("vat", GET)
 
     assert 1 == len(world.vendor.requests)
 
 
 @sync_and_async
-async def test_a_failure_is_followed_at_once(world: World) -> None:
-    """Where the first request fails the next one goes at once, and may win."""
+async def test_failed_request_is_hedged_at_once(world: World) -> None:
+    """If the first request fails, the next one is sent at once and may win."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET)).status
 
 
 @sync_and_async
-async def test_the_loser_is_cancelled(world: World) -> None:
-    """On the asynchronous face the request that lost is cancelled; a thread ends by itself."""
+async def test_losing_request_is_cancelled(world: World) -> None:
+    """An asynchronous losing request is cancelled; a losing thread ends by itself."""
     manager = world.manager(vat())
     started, gate = await race(world, manager)
     await started.result()
@@ -108,22 +109,22 @@ async def test_the_loser_is_cancelled(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_first_error_is_the_calls(world: World) -> None:
-    """Where no request succeeds the error is the first one's, with all attempts counted."""
+async def test_first_error_is_raised(world: World) -> None:
+    """If no request succeeds, the first one's error is raised, with all attempts counted."""
     world.vendor.answers(Response(503, {"Retry-After": "9"}), 500, 502)
     manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert (503, 3) == (caught.value.status, caught.value.attempts)
-    assert caught.value.retry_at is not None
+    assert (503, 3) == (excinfo.value.status, excinfo.value.attempts)
+    assert excinfo.value.retry_at is not None
 
 
 @pytest.mark.parametrize("rate", [1, 1_000_000])
 @sync_and_async
-async def test_extras_are_admitted(world: World, rate: int) -> None:
-    """An extra takes from the limits like any attempt, and never waits for its turn."""
+async def test_hedges_are_admitted(world: World, rate: int) -> None:
+    """A hedge takes a token like any attempt, but never waits for one."""
     world.vendor.answers(503)
     manager = world.manager(vat(limits=RateLimitConfig(rate, burst=1)))
 
@@ -134,8 +135,8 @@ async def test_extras_are_admitted(world: World, rate: int) -> None:
 
 
 @sync_and_async
-async def test_extras_are_recorded(world: World) -> None:
-    """An extra that fails counts against the vendor like any attempt."""
+async def test_hedges_are_recorded(world: World) -> None:
+    """A failed hedge counts against the vendor like any attempt."""
     world.vendor.answers(503, 503)
     circuit = CircuitBreakerConfig(failures=2)
     manager = world.watched(vat(circuit=circuit))
@@ -162,21 +163,21 @@ async def test_pause_from_a_hedge_is_kept(world: World) -> None:
 
 @sync_and_async
 async def test_hedged_calls_are_retried(world: World) -> None:
-    """An attempt that failed with all its extras is followed by another."""
+    """An attempt that failed with all its hedges is retried."""
     world.vendor.answers(503, 503)
     manager = world.watched(vat(retry=RetryPolicy(3, 0)))
 
     assert 200 == (await manager.call("vat", GET)).status
     assert 3 == world.events[-1].attempts == len(world.vendor.requests)  # type: ignore[attr-defined]
     world.vendor.otherwise = 503
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.call("vat", GET)
-    assert 6 == caught.value.attempts
+    assert 6 == excinfo.value.attempts
 
 
 @sync_and_async
-async def test_a_credential_is_renewed_once(world: World) -> None:
-    """Requests that race share one renewal, and one of them noticing is enough."""
+async def test_hedges_share_one_renewal(world: World) -> None:
+    """Concurrent requests share one renewal, and one of them is enough to cause it."""
     refreshed: list[int] = []
 
     class Provider:
@@ -203,8 +204,8 @@ async def test_a_credential_is_renewed_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_renewed_credential_is_used(world: World) -> None:
-    """Where everybody who raced was refused, and one has renewed, the attempt is due again."""
+async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
+    """If all hedges were refused and one renewed the credential, the attempt is repeated."""
 
     class Provider:
         def __init__(self) -> None:
@@ -246,7 +247,7 @@ async def test_a_renewed_credential_is_used(world: World) -> None:
 )
 @sync_and_async
 async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:
-    """A write is never under way twice at once; what is declared harmless may be."""
+    """A write is never in flight twice at once, unless it is declared idempotent."""
     world.vendor.answers(503)
     service = vat(endpoints=Endpoint("search", path="/search", idempotent=True))
 
@@ -260,8 +261,8 @@ async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bo
 
 
 @sync_and_async
-async def test_a_key_is_sent_once(world: World) -> None:
-    """A call with a key is not hedged: its effect is one."""
+async def test_keyed_calls_are_not_hedged(world: World) -> None:
+    """A call with an idempotency key is not hedged."""
     world.vendor.answers(503)
 
     with pytest.raises(VendorFailed):
@@ -271,8 +272,8 @@ async def test_a_key_is_sent_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
-    """Hedging is a setting of an endpoint, too."""
+async def test_hedging_of_an_endpoint(world: World) -> None:
+    """An endpoint may have its own hedging settings."""
     world.vendor.answers(503)
     service = vat(hedge=None, endpoints=Endpoint("rates", path="/rates", hedge=HEDGE))
 
@@ -280,7 +281,7 @@ async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_loser_changes_nothing(world: World) -> None:
+async def test_late_loser_is_ignored(world: World) -> None:
     """The later outcome of the losing request does not affect the call."""
     manager = world.watched(vat())
     started, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
@@ -291,3 +292,26 @@ async def test_a_loser_changes_nothing(world: World) -> None:
 
     finished: Any = world.events[-1]
     assert (200, 200, None) == (response.status, finished.status, finished.error)
+
+
+@sync_and_async
+async def test_refused_hedges_did_nothing(world: World) -> None:
+    """If the vendor refused every request, the error proves that nothing was done."""
+    world.vendor.answers(Response(403), Response(403))
+
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        await world.manager(vat()).call("vat", GET)
+
+    assert vars(excinfo.value)["_acted"] is False
+    assert 2 == excinfo.value.attempts
+
+
+@sync_and_async
+async def test_one_lost_hedge_may_have_acted(world: World) -> None:
+    """If one of the requests may have been processed, the error does not say that none was."""
+    world.vendor.answers(Response(403), Response(503))
+
+    with pytest.raises(ConnectorError) as excinfo:
+        await world.manager(vat()).call("vat", GET)
+
+    assert vars(excinfo.value)["_acted"] is True

@@ -1,4 +1,4 @@
-"""Exceptions of a user's hooks describe themselves, and never prove that nothing was sent."""
+"""Exceptions of a user's hooks are reported as such, and never prove that nothing was sent."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ SOON = RetryPolicy(3, 0)
 
 
 def pay(**options: Any) -> Service:
-    """A service that is called to some effect."""
+    """A service for a call with an effect."""
     fields: dict[str, Any] = {"base_url": "https://pay.example", "circuit": None, "retry": SOON}
     return Service("pay", **(fields | options))
 
 
 def other_calls_error() -> ConnectionFailed:
-    """The error of a nested call that never left."""
+    """The error of a nested call that was never sent."""
     return ConnectionFailed("refused", may_have_been_processed=False)
 
 
 def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
-    """A hook that raises."""
+    """Return a hook that raises."""
 
     def hook(*_: object) -> Any:
         raise make()
@@ -51,10 +51,10 @@ def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
     "make", [other_calls_error, lambda: CircuitBreakerOpen("open"), lambda: VendorFailed("broken")]
 )
 @sync_and_async
-async def test_a_transform_that_fails_repeats_no_effect(
+async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
-    """When the vendor has answered, no error of a transform lets a POST go out again."""
+    """After the vendor's response, no error of a transform causes a POST to be repeated."""
     manager = world.manager(pay(response_transforms=raising(make)))
 
     with pytest.raises(type(make())):
@@ -73,7 +73,7 @@ async def test_a_transform_that_fails_repeats_no_effect(
     ],
 )
 @sync_and_async
-async def test_a_hook_that_fails_frees_no_key(world: World, hook: dict[str, Any]) -> None:
+async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str, Any]) -> None:
     """A hook that fails after the response leaves the key unknown, never free."""
     manager = world.manager(pay(**hook))
 
@@ -85,8 +85,8 @@ async def test_a_hook_that_fails_frees_no_key(world: World, hook: dict[str, Any]
 
 
 @sync_and_async
-async def test_a_nested_calls_error_proves_nothing(world: World) -> None:
-    """A function that acted, and then failed in another call, has acted all the same."""
+async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
+    """A function that acted and then failed in a nested call counts as having acted."""
     world.vendor.otherwise = other_calls_error()
     manager = world.manager(pay(), Service("other", "https://other.example", retry=None))
     effects: list[int] = []
@@ -103,8 +103,8 @@ async def test_a_nested_calls_error_proves_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_functions_own_proof_is_taken(world: World) -> None:
-    """A function that says itself that nothing was sent is called again, under a key too."""
+async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
+    """A function whose error says that nothing was sent is called again, under a key too."""
     manager = world.manager(pay())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
@@ -117,22 +117,22 @@ async def test_a_functions_own_proof_is_taken(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_that_fails_keeps_the_first_error(world: World) -> None:
-    """When the fallback breaks too, its error says what it was to make up for, and so do events."""
+async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
+    """The error of a failing fallback has the call's error as its cause, also in events."""
     world.vendor.otherwise = 503
     manager = world.watched(pay(retry=None, fallback=raising(ZeroDivisionError)))
 
-    with pytest.raises(ZeroDivisionError) as caught:
+    with pytest.raises(ZeroDivisionError) as excinfo:
         await manager.call("pay", Request.get("/"))
 
-    assert isinstance(caught.value.__context__, VendorFailed)
+    assert isinstance(excinfo.value.__context__, VendorFailed)
     finished = world.events[-1]
     assert ("ZeroDivisionError", False) == (finished.error, finished.fallback)  # type: ignore[attr-defined]
 
 
 @sync_and_async
-async def test_one_text_is_not_many_keys(world: World) -> None:
-    """A batch is told by its sequence: a text is none, and an unknown service is named at once."""
+async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
+    """A text is refused as a batch's keys, and an unknown service is named at once."""
     manager = world.manager(pay())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):

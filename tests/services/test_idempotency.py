@@ -1,4 +1,4 @@
-"""One effect per key, through the whole pipeline."""
+"""One effect per idempotency key, through the whole pipeline."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 
 @sync_and_async
-async def test_a_repeat_gets_the_same_answer(world: World) -> None:
-    """A repeated key is answered with the first answer, which says so, and nothing is sent."""
+async def test_repeat_gets_the_stored_response(world: World) -> None:
+    """A repeated key gets the first response, marked as replayed, and nothing is sent."""
     world.vendor.answers(Response(201, body=b"charged"))
     manager = world.manager(bank())
 
@@ -54,8 +54,8 @@ async def test_a_repeat_gets_the_same_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_functions_answer_is_copied(world: World) -> None:
-    """A repeat gets a copy of what the function returned, whatever became of the original."""
+async def test_function_result_is_copied(world: World) -> None:
+    """A repeat gets a copy of the function's result, unaffected by changes to the original."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -72,8 +72,8 @@ async def test_a_functions_answer_is_copied(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_lives_for_its_time(world: World) -> None:
-    """An answer is replayed until its time to live has passed; then the key is a new one."""
+async def test_stored_response_expires(world: World) -> None:
+    """A response is replayed until its time to live is over; then the key is new."""
     manager = world.manager(bank(idempotency_ttl=100))
     await charge(manager)
 
@@ -84,22 +84,22 @@ async def test_an_answer_lives_for_its_time(world: World) -> None:
 
 
 def decline(_: Request, __: Response) -> PaymentDeclined:
-    """A refusal as a vendor's own classifier tells of it."""
+    """Return a refusal as a vendor's own classifier reports it."""
     error = PaymentDeclined("the card was declined.", vendor_code="51", status=402)
     error.add_note("try another card")
     return error
 
 
 @sync_and_async
-async def test_a_refusal_is_replayed(world: World) -> None:
-    """A final refusal is an answer: a repeat raises the same, marked, and nothing is sent."""
+async def test_refusal_is_replayed(world: World) -> None:
+    """A repeat raises the same final refusal, marked as replayed, and nothing is sent."""
     manager = world.manager(bank(classify=decline))
     refusals = []
 
     for _ in range(3):
-        with pytest.raises(PaymentDeclined) as caught:
+        with pytest.raises(PaymentDeclined) as excinfo:
             await charge(manager)
-        refusals.append(caught.value)
+        refusals.append(excinfo.value)
 
     assert [False, True, True] == [error.replayed for error in refusals]
     assert 1 == len({str(error) for error in refusals})
@@ -145,7 +145,7 @@ async def test_key_is_free_after_our_own_refusal(world: World) -> None:
 @pytest.mark.parametrize("state", ["done", "refused", "free", "unknown", "in progress"])
 @sync_and_async
 async def test_another_payload_is_a_conflict_in_every_state(world: World, state: str) -> None:
-    """The same key with another payload is refused, whatever became of the first."""
+    """The same key with another payload is refused in every state of the key."""
     gate = world.gate()
     answers: dict[str, Any] = {
         "done": 200,
@@ -166,13 +166,13 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
         await gate.reached()
     else:
         await started.result()
-    with pytest.raises(IdempotencyConflict) as caught:
+    with pytest.raises(IdempotencyConflict) as excinfo:
         await charge(manager, OTHER)
     gate.open()
     await started.result()
 
-    assert ("bank", 0) == (caught.value.service, caught.value.attempts)
-    assert "another payload" in caught.value.message
+    assert ("bank", 0) == (excinfo.value.service, excinfo.value.attempts)
+    assert "another payload" in excinfo.value.message
     assert 1 == len(world.vendor.requests)
 
 
@@ -188,8 +188,8 @@ async def test_payloads_that_look_alike_differ(world: World, other: object) -> N
 
 
 @sync_and_async
-async def test_a_request_and_a_function_conflict(world: World) -> None:
-    """A key names one effect of a service, be it a request or a function."""
+async def test_requests_and_functions_share_keys(world: World) -> None:
+    """A key identifies one effect of a service, be it a request or a function."""
     manager = world.manager(bank())
     await charge(manager)
 
@@ -198,7 +198,7 @@ async def test_a_request_and_a_function_conflict(world: World) -> None:
 
 
 @sync_and_async
-async def test_tenants_never_meet(world: World) -> None:
+async def test_tenants_have_separate_keys(world: World) -> None:
     """The same key of two tenants is two keys."""
     manager = world.manager(bank())
 
@@ -220,11 +220,11 @@ async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> Non
         "resolve_key": lambda: manager.resolve_key("bank", key, done=False),
         "call_many": lambda: _only(manager.call_many("bank", [POST], idempotency_keys=[key])),
     }
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await ways[way]()
 
-    assert "idempotency_key" == caught.value.field
-    assert caught.value.remedy
+    assert "idempotency_key" == excinfo.value.field
+    assert excinfo.value.remedy
     assert [] == world.vendor.requests
 
 
@@ -234,8 +234,8 @@ async def _only(results: Any) -> Any:
 
 
 @sync_and_async
-async def test_no_key_among_keys_is_refused(world: World) -> None:
-    """Where each request is to have a key, None is none."""
+async def test_none_among_keys_is_refused(world: World) -> None:
+    """None is refused among the keys of a batch."""
     results = await world.manager(bank()).call_many(
         "bank", [POST, POST], idempotency_keys=["a", None]
     )
@@ -245,14 +245,14 @@ async def test_no_key_among_keys_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_payload_that_cannot_be_compared_is_refused(world: World) -> None:
+async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
     """A payload without a fingerprint is refused before the function is called."""
     manager = world.watched(bank())
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await manager.run("bank", world.nothing, idempotency_key="k", payload={object()})
 
-    assert ("payload", "bank") == (caught.value.field, caught.value.service)
+    assert ("payload", "bank") == (excinfo.value.field, excinfo.value.service)
     assert ["CallStarted", "CallFinished"] == world.told()
 
 
@@ -260,8 +260,8 @@ async def test_a_payload_that_cannot_be_compared_is_refused(world: World) -> Non
 
 
 @sync_and_async
-async def test_a_repeat_waits_for_the_answer(world: World) -> None:
-    """While the first caller is still acting, a repeat waits and gets its answer."""
+async def test_repeat_waits_for_the_first_caller(world: World) -> None:
+    """A repeat waits while the first caller acts, and gets its response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())
@@ -291,10 +291,10 @@ async def test_a_repeat_waits_for_the_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
-    """A repeat whose time is over is told until when the other caller may take.
+async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
+    """A repeat at its deadline learns until when the first caller may still act.
 
-    It does not wait where the next look would come when its time is over.
+    It does not wait for a next look at the store that would come at its deadline.
     """
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
@@ -308,15 +308,15 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
     with pytest.raises(IdempotencyInProgress):
         await charge(manager, timeout=0.00375)
     assert [] == world.sleeper.slept
-    with pytest.raises(IdempotencyInProgress) as caught:
+    with pytest.raises(IdempotencyInProgress) as excinfo:
         await charge(manager, timeout=2)
     gate.open()
     await started.result()
 
-    assert "Another caller is working" in caught.value.message
+    assert "Another caller is working" in excinfo.value.message
     assert world.clock.now <= 2
-    assert START + timedelta(seconds=LEASE) == caught.value.retry_at
-    assert caught.value.retryable
+    assert START + timedelta(seconds=LEASE) == excinfo.value.retry_at
+    assert excinfo.value.retryable
 
 
 @pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
@@ -355,9 +355,10 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
 
 
 @sync_and_async
-async def test_many_repeats_at_once_act_once(world: World) -> None:
-    """Any number of simultaneous callers with one key cause one effect."""
-    manager = world.manager(bank(limits=RateLimitConfig(1000)))
+async def test_concurrent_repeats_act_once(world: World) -> None:
+    """Any number of concurrent callers with one key cause one effect."""
+    # Waiting threads move the virtual time on while the first one is still at work.
+    manager = world.manager(bank(limits=RateLimitConfig(1000), timeout=10_000_000))
     calls: list[int] = []
 
     async def act() -> int:

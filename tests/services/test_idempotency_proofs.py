@@ -1,4 +1,4 @@
-"""One effect per key: what proves that nothing was done."""
+"""One effect per idempotency key: proofs that nothing was done."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -12,9 +12,10 @@ from moorage import (
     OutcomeUnknown,
     RetryPolicy,
 )
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import Call
-from moorage.services.calling.idempotency import Once, act_once
+from moorage.services.calling.idempotency import KeyRules, Once, act_once
 from tests.services.one_effect import (
     bank,
     over_one_store,
@@ -31,21 +32,19 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
     call = Call(plan, core.nanoseconds(), plan.span)
     left = list(errors)
     fields: dict[str, Any] = {"remembered": 0.0, "target": "bank"} | options
-    single = Once(
-        key="k",
-        at=plan.claim_key("k"),
-        fingerprint=b"p",
+    rules = KeyRules(
         ttl=60.0,
         encode=str,
         decode=str,
-        lookup="it",
+        lookup=str,
         nothing_done=(KeyError,),
         **fields,
     )
+    single = Once("k", plan.claim_key("k"), b"p", rules)
 
-    async def step(call: Call) -> tuple[None, Exception]:
+    async def step(call: Call) -> AttemptResult:
         call.leave()
-        return None, left.pop(0)
+        return AttemptResult(error=left.pop(0))
 
     _, failed = await act_once(core, call, single, lambda: attempt(core, call, step))
     raise failed or AssertionError
@@ -53,7 +52,7 @@ async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None
 
 @sync_and_async
 async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
-    """An error that is known to prove it frees the key; any other leaves it unknown."""
+    """An error that proves it frees the key; any other leaves the key unknown."""
     manager = over_one_store(world, bank())
 
     for _ in range(2):

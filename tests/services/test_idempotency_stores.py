@@ -1,4 +1,4 @@
-"""One effect per key: answers that cannot be kept, stores that fail, and the mark of sending."""
+"""One effect per idempotency key: unstorable results, failing stores, and the sent mark."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -32,8 +32,8 @@ from tests.support.modes import World, sync_and_async
 
 
 @sync_and_async
-async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> None:
-    """The first caller gets it; a repeat is told that the effect happened."""
+async def test_uncopyable_result_is_returned_once(world: World) -> None:
+    """The first caller gets the result; a repeat learns that the effect happened."""
     manager = world.watched(bank())
     lock = threading.Lock()
 
@@ -41,10 +41,10 @@ async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> No
         return lock
 
     assert lock is await manager.run("bank", act, idempotency_key="k")
-    with pytest.raises(InvalidData, match="could not be stored") as caught:
+    with pytest.raises(InvalidData, match="could not be stored") as excinfo:
         await manager.run("bank", act, idempotency_key="k")
 
-    assert "do not repeat" in caught.value.remedy
+    assert "do not repeat" in excinfo.value.remedy
     assert ("k", "TypeError") == next(
         (event.idempotency_key, event.error)  # type: ignore[attr-defined]
         for event in world.events
@@ -52,13 +52,13 @@ async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> No
     )
 
 
-class Fickle:
-    """Can be copied once."""
+class CopyableOnce:
+    """A value that can be copied once."""
 
     def __init__(self, *copies: Exception | None) -> None:
         self._copies = list(copies)
 
-    def __deepcopy__(self, _: object) -> Fickle:
+    def __deepcopy__(self, _: object) -> CopyableOnce:
         error = self._copies.pop(0)
         if error is not None:
             raise error
@@ -69,43 +69,43 @@ class Fickle:
 @sync_and_async
 async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exception) -> None:
     """A stored answer that cannot be read raises an error that does not quote it."""
-    answer = Fickle(None, error)
+    answer = CopyableOnce(None, error)
     manager = world.manager(bank())
 
     async def act() -> object:
         return answer
 
     await manager.run("bank", act, idempotency_key="k")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await manager.run("bank", act, idempotency_key="k")
 
-    assert "hunter2" not in repr(caught.value)
+    assert "hunter2" not in repr(excinfo.value)
     if isinstance(error, KeyError):
-        assert "raised KeyError" in caught.value.message
-        assert "do not repeat" in caught.value.remedy
+        assert "raised KeyError" in excinfo.value.message
+        assert "do not repeat" in excinfo.value.remedy
     else:
-        assert "unreadable" in caught.value.message
+        assert "unreadable" in excinfo.value.message
 
 
 # --- a store that fails ---
 
 
 @sync_and_async
-async def test_no_claim_means_no_call(world: World) -> None:
-    """Where the key cannot be claimed nothing is sent, and the claim is withdrawn."""
+async def test_unclaimed_key_sends_nothing(world: World) -> None:
+    """If the key cannot be claimed, nothing is sent and the claim is withdrawn."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = StorageUnavailable("away")
 
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable) as excinfo:
         await charge(manager)
 
-    assert ("bank", []) == (caught.value.service, world.vendor.requests)
+    assert ("bank", []) == (excinfo.value.service, world.vendor.requests)
     assert not (await charge(manager)).replayed
 
 
 @sync_and_async
-async def test_no_mark_means_no_call(world: World) -> None:
-    """Where the sent mark cannot be written nothing is sent, and the key is free."""
+async def test_unmarked_key_sends_nothing(world: World) -> None:
+    """If the sent mark cannot be written, nothing is sent and the key stays free."""
     manager = over_one_store(world, bank())
     world.store.fails_at[2] = StorageUnavailable("away")
 
@@ -117,8 +117,8 @@ async def test_no_mark_means_no_call(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_answer_outlives_its_store(world: World) -> None:
-    """Where the answer cannot be stored the caller gets it all the same, and it is told of."""
+async def test_unstorable_response_is_returned(world: World) -> None:
+    """If the response cannot be stored, the caller still gets it, with an event."""
     manager = over_one_store(world, bank())
     world.store.is_deaf = True
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -142,10 +142,10 @@ async def test_an_answer_outlives_its_store(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_an_answer_that_a_store_refuses(
+async def test_refused_response_is_returned(
     world: World, refusals: int, then: type[ConnectorError]
 ) -> None:
-    """The caller gets it all the same, and a repeat is told that the effect happened."""
+    """If the store refuses the response, the caller gets it, and a repeat learns of the effect."""
     manager = over_one_store(world, bank())
     world.store.is_deaf = True
     for trip in range(3, 3 + refusals):
@@ -164,8 +164,8 @@ async def test_an_answer_that_a_store_refuses(
 
 
 @sync_and_async
-async def test_an_answer_is_sent_after(world: World) -> None:
-    """An answer whose storing failed on the way is handed over once more."""
+async def test_response_is_stored_again(world: World) -> None:
+    """A response whose storing failed is posted to the store once more."""
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
 
@@ -175,8 +175,8 @@ async def test_an_answer_is_sent_after(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_refusal_outlives_its_store(world: World) -> None:
-    """Where a refusal cannot be stored it is raised all the same."""
+async def test_unstorable_refusal_is_raised(world: World) -> None:
+    """If a refusal cannot be stored, it is still raised."""
     world.vendor.otherwise = 422
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -186,8 +186,8 @@ async def test_a_refusal_outlives_its_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_error_outlives_its_store(world: World) -> None:
-    """Where a key cannot be freed the error is still the call's own."""
+async def test_error_survives_a_failed_release(world: World) -> None:
+    """If a key cannot be freed, the call's own error is raised."""
     world.vendor.otherwise = 401
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -202,15 +202,15 @@ async def test_foreign_store_errors_become_storage_unavailable(world: World) -> 
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = ValueError("redis://:hunter2@host")
 
-    with pytest.raises(StorageUnavailable, match="ValueError") as caught:
+    with pytest.raises(StorageUnavailable, match="ValueError") as excinfo:
         await charge(manager)
 
-    assert "hunter2" not in repr(caught.value)
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert "hunter2" not in repr(excinfo.value)
+    assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)
 
 
 @sync_and_async
-async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None:
+async def test_failing_post_hides_no_error(world: World) -> None:
     """A `post` that raises, which it must not, hides no error of the call."""
     manager = over_one_store(world, bank())
     world.store.post_fails = ValueError("closed")
@@ -225,10 +225,10 @@ async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None
 
 @pytest.mark.parametrize("circuit", [None, CircuitBreakerConfig()])
 @sync_and_async
-async def test_the_mark_needs_no_other_protection(
+async def test_claim_is_marked_without_other_protection(
     world: World, circuit: CircuitBreakerConfig | None
 ) -> None:
-    """A claim is marked as sent before the request leaves, also where nothing else is asked."""
+    """A claim is marked as sent before the request leaves, even without other protections."""
     manager = over_one_store(world, bank(circuit=circuit))
     stages: list[int] = []
 
@@ -245,13 +245,13 @@ async def test_the_mark_needs_no_other_protection(
 
 
 def leases(world: World) -> list[int]:
-    """For how many microseconds keys were claimed."""
+    """Return the lengths of the claims in microseconds."""
     return [command.lease for command in world.store.commands if isinstance(command, Claim)]
 
 
 @sync_and_async
-async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
-    """The lease is what is left of the call's deadline, and five seconds."""
+async def test_lease_covers_the_deadline(world: World) -> None:
+    """The lease is the rest of the call's deadline and five seconds."""
     manager = over_one_store(world, bank())
 
     await charge(manager, timeout=100_000)
@@ -260,8 +260,8 @@ async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_repeat_past_its_deadline_claims_nothing(world: World) -> None:
-    """A repeat that wakes up after its deadline does not ask the store again."""
+async def test_repeat_past_its_deadline_claims_nothing(world: World) -> None:
+    """A repeat that wakes up after its deadline does not use the store again."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = over_one_store(world, bank())

@@ -1,4 +1,4 @@
-"""One effect per key: holders that die, answers that are lost, and settling by hand."""
+"""One effect per idempotency key: dead holders, lost responses, and resolving by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.services.one_effect import (
     bank,
     charge,
     crash,
-    knowing,
+    key_aware_bank,
     over_one_store,
 )
 from tests.support.modes import Clock, World, sync_and_async
@@ -39,8 +39,8 @@ from tests.support.modes import Clock, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World) -> None:
-    """A caller that died before anything left is followed by another after its lease."""
+async def test_crash_before_sending_frees_the_key(world: World) -> None:
+    """The key of a caller that died before sending is free after its lease."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=False)
 
@@ -54,7 +54,7 @@ async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World)
 
 
 @sync_and_async
-async def test_a_crash_after_sending_is_unknown(world: World) -> None:
+async def test_crash_after_sending_is_unknown(world: World) -> None:
     """A request that was sent before a crash is not repeated at a vendor without keys."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True)
@@ -62,32 +62,32 @@ async def test_a_crash_after_sending_is_unknown(world: World) -> None:
 
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         await charge(manager)
 
-    assert ("k", False) == (caught.value.idempotency_key, caught.value.retryable)
-    assert "'k' at bank" in (caught.value.lookup or "")
-    assert "then settle the key" in caught.value.remedy
+    assert ("k", False) == (excinfo.value.idempotency_key, excinfo.value.retryable)
+    assert "'k' at bank" in (excinfo.value.lookup or "")
+    assert "then settle the key" in excinfo.value.remedy
     assert 1 == len(world.vendor.requests)
 
 
 @sync_and_async
 async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> None:
     """A request sent before a crash is repeated with the same key and bytes."""
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
 
     assert 200 == (await charge(manager)).status
-    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
-    assert 1 == len({sent.request for sent in world.vendor.requests})
+    assert ["k", "k"] == [requests.header("idempotency-key") for requests in world.vendor.requests]
+    assert 1 == len({requests.request for requests in world.vendor.requests})
     assert (await charge(manager)).replayed
 
 
 @sync_and_async
-async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
-    """A vendor that may have forgotten the key is not asked again."""
-    manager = over_one_store(world, knowing(idempotency_memory=100))
+async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
+    """A request is not repeated after the vendor may have forgotten its key."""
+    manager = over_one_store(world, key_aware_bank(idempotency_memory=100))
     await crash(world, manager, sent=True)
     world.clock.advance(100 - LEASE + 1)
 
@@ -98,11 +98,11 @@ async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
+async def test_late_holder_gets_the_stored_answer(world: World) -> None:
     """A holder past its lease cannot overwrite its successor's answer."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
 
     async def late() -> Response:
         response: Response = await charge(manager)
@@ -123,7 +123,7 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
     """A holder past its lease has its answer, and its successor gets the same one."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
 
     async def call() -> Any:
         return await charge(manager)
@@ -142,11 +142,11 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 
 
 @sync_and_async
-async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
+async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
     """A refusal that comes after another holder's answer is not the key's answer."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
 
     async def late() -> Any:
         return await charge(manager)
@@ -182,7 +182,7 @@ async def test_late_holder_without_successor_completes(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
+async def test_expired_claim_sends_nothing(world: World) -> None:
     """A caller whose claim expired before sending leaves the key to others."""
     clock = Clock(0)
     world.store.memory = MemoryStorage(clock)
@@ -194,9 +194,9 @@ async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
         await charge(manager, key="first")
 
     async def late() -> None:
-        with pytest.raises(IdempotencyInProgress, match="claim ended") as caught:
+        with pytest.raises(IdempotencyInProgress, match="claim ended") as excinfo:
             await charge(manager)
-        assert caught.value.retry_at is None
+        assert excinfo.value.retry_at is None
 
     started = [world.start(first)]
     await gate.reached()
@@ -226,17 +226,17 @@ async def test_missing_credential_leaves_the_key_free(world: World) -> None:
 
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
-async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
-    """A sent request whose answer was lost is neither done nor free."""
+async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
+    """The key of a sent request without a response is neither done nor free."""
     world.vendor.answers(answer)
     manager = world.manager(bank())
 
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         await charge(manager)
-    assert type(caught.value.__cause__) in {VendorFailed, AttemptTimeout, ConnectionFailed}
-    assert 1 == caught.value.attempts
+    assert type(excinfo.value.__cause__) in {VendorFailed, AttemptTimeout, ConnectionFailed}
+    assert 1 == excinfo.value.attempts
 
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         await charge(manager)
     assert 1 == len(world.vendor.requests)
 
@@ -245,7 +245,7 @@ async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
 async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
     """At a vendor that honours keys the vendor's error is raised, and a repeat asks again."""
     world.vendor.answers(503)
-    manager = world.manager(knowing())
+    manager = world.manager(key_aware_bank())
 
     with pytest.raises(VendorFailed):
         await charge(manager)
@@ -255,8 +255,8 @@ async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
-    """An error that is not ours is raised as it is, and proves nothing about the effect."""
+async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
+    """A function's foreign error is raised unchanged, and leaves the key unknown."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -273,8 +273,8 @@ async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
-    """A transform that fails on the vendor's yes has not undone what the vendor did."""
+async def test_response_transform_error_frees_no_key(world: World) -> None:
+    """A transform that fails on a successful response does not free the key."""
     broken = [InvalidData("no JSON", field="body")]
 
     def parse(response: Response) -> Response:
@@ -284,9 +284,9 @@ async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
 
     manager = world.manager(bank(response_transforms=parse))
 
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         await charge(manager)
-    assert InvalidData is type(caught.value.__cause__)
+    assert InvalidData is type(excinfo.value.__cause__)
     broken.clear()
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
@@ -310,10 +310,10 @@ async def test_foreign_transform_error_frees_no_key(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) -> None:
-    """A 409 to a repeat may mean that the vendor is still at work on the first attempt."""
+async def test_conflict_of_a_repeat_is_not_final(world: World) -> None:
+    """A 409 to a repeat may mean that the vendor still processes the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 409)
-    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
+    manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
     with pytest.raises(IdempotencyInProgress):
         await charge(manager)
@@ -322,10 +322,10 @@ async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) ->
 
 
 @sync_and_async
-async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World) -> None:
-    """A vendor that knows keys gives a repeat the answer of the first attempt."""
+async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
+    """A vendor that honours keys answers a repeat with the first attempt's response."""
     world.vendor.answers(AttemptTimeout("late"), 422)
-    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
+    manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
     for _ in range(2):
         with pytest.raises(InvalidRequest):
@@ -335,8 +335,8 @@ async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World)
 
 
 @sync_and_async
-async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> None:
-    """A PUT that is refused after its first attempt was lost may have happened all the same."""
+async def test_refusal_of_an_unkeyed_repeat_is_not_final(world: World) -> None:
+    """A refused repeat of a PUT does not prove that the first attempt did nothing."""
     world.vendor.answers(AttemptTimeout("late"), 412)
     manager = world.manager(bank(retry=RetryPolicy(2, 0)))
     put = Request.put("/orders/7", json={"n": 1})
@@ -349,8 +349,8 @@ async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> Non
 
 
 @sync_and_async
-async def test_a_first_attempts_refusal_is_final(world: World) -> None:
-    """A conflict in answer to the only attempt is the vendor's answer."""
+async def test_refusal_of_the_first_attempt_is_final(world: World) -> None:
+    """A conflict in response to the only attempt is the vendor's final response."""
     world.vendor.answers(409)
     manager = world.manager(bank())
 
@@ -364,7 +364,7 @@ async def test_a_first_attempts_refusal_is_final(world: World) -> None:
 @sync_and_async
 async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
     """A retry that provably was not sent leaves the key unknown, not free."""
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
     world.vendor.answers(ConnectionFailed("refused", may_have_been_processed=False))
@@ -411,8 +411,8 @@ async def test_resolving_a_key_as_never_done(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
-    """The answer of a function may be anything, nothing included."""
+async def test_resolving_a_functions_key(world: World) -> None:
+    """A function's key can be resolved with any value, None included."""
     manager = world.manager(bank())
 
     async def act() -> None:
@@ -427,8 +427,8 @@ async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_tenants_key_is_settled(world: World) -> None:
-    """A key is settled for the tenant that is named, and for no other."""
+async def test_resolving_a_tenants_key(world: World) -> None:
+    """A key is resolved for the named tenant only."""
     world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
     manager = world.manager(bank())
     for tenant in (None, "acme"):
@@ -443,8 +443,8 @@ async def test_one_tenants_key_is_settled(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
-    """An answer that is given for what was never done is not even copied."""
+async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
+    """A value given for an effect that never happened is not even copied."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -454,28 +454,28 @@ async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_requests_key_wants_a_response(world: World) -> None:
-    """A key that was settled with something else says so instead of giving it."""
+async def test_requests_key_resolved_with_another_value(world: World) -> None:
+    """A request's key that was resolved with another value than a response raises an error."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
         await charge(manager)
     await manager.resolve_key("bank", "k", done=True, answer={"id": 7})
 
-    with pytest.raises(InvalidData, match="dict") as caught:
+    with pytest.raises(InvalidData, match="dict") as excinfo:
         await charge(manager)
-    assert "with a Response" in caught.value.remedy
+    assert "with a Response" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_only_an_unknown_key_is_settled(world: World) -> None:
-    """A key that is new or has its answer is left as it is; an unknown service is named."""
+async def test_only_unknown_keys_are_resolved(world: World) -> None:
+    """A new or completed key cannot be resolved, and an unknown service is named."""
     manager = world.manager(bank())
     assert not await manager.resolve_key("bank", "k", done=False)
     await charge(manager)
     assert not await manager.resolve_key("bank", "k", done=False)
     assert (await charge(manager)).replayed
 
-    with pytest.raises(Exception, match="No service") as caught:
+    with pytest.raises(Exception, match="No service") as excinfo:
         await manager.resolve_key("banc", "k", done=False)
-    assert "banc" == caught.value.service  # type: ignore[attr-defined]
+    assert "banc" == excinfo.value.service  # type: ignore[attr-defined]

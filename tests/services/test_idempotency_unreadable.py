@@ -1,4 +1,4 @@
-"""One effect per key: successes that nobody can read are answers that were lost."""
+"""One effect per idempotency key: unreadable successes count as lost responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from tests.services.one_effect import LEASE, POST, bank, charge, crash, knowing, over_one_store
+from tests.services.one_effect import (
+    LEASE,
+    POST,
+    bank,
+    charge,
+    crash,
+    key_aware_bank,
+    over_one_store,
+)
 from tests.support.modes import World, sync_and_async
 
 JSON = {"Content-Type": "application/json"}
@@ -36,22 +44,22 @@ async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
 ) -> None:
     """A vendor that honours keys is asked again, and the key gets its answer."""
     world.vendor.answers(answer, DONE)
-    manager = over_one_store(world, knowing())
+    manager = over_one_store(world, key_aware_bank())
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await charge(manager)
 
-    assert caught.value.retryable == (answer.status == 200)
+    assert excinfo.value.retryable == (answer.status == 200)
     assert b'{"id": "ch_1"}' == (await charge(manager)).body
     assert (await charge(manager)).replayed
-    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
+    assert ["k", "k"] == [requests.header("idempotency-key") for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_call_asks_again_by_itself(world: World) -> None:
-    """An answer that cannot be read is tried again like any other failure of the vendor."""
+async def test_unreadable_response_is_retried(world: World) -> None:
+    """An unreadable response is retried like any other failure of the vendor."""
     world.vendor.answers(UNREADABLE[0], DONE)
-    manager = over_one_store(world, knowing(retry=RetryPolicy(max_attempts=2)))
+    manager = over_one_store(world, key_aware_bank(retry=RetryPolicy(max_attempts=2)))
 
     assert not (await charge(manager)).replayed
     assert 2 == len(world.vendor.requests)
@@ -87,26 +95,26 @@ async def test_answers_without_json_content_are_stored(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_redirect_that_keeps_the_method_is_a_refusal(world: World) -> None:
+async def test_redirect_is_a_refusal(world: World) -> None:
     """A redirected request was not done, so the refusal is stored."""
     world.vendor.answers(Response(308))
     manager = over_one_store(world, bank())
 
     for replayed in (False, True):
-        with pytest.raises(VendorRejected) as caught:
+        with pytest.raises(VendorRejected) as excinfo:
             await charge(manager)
-        assert replayed == caught.value.replayed
+        assert replayed == excinfo.value.replayed
 
 
 @sync_and_async
-async def test_a_classifier_may_find_a_success_unreadable(world: World) -> None:
-    """A failure that the service's own classifier sees in a success is not kept either."""
+async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
+    """A failure that the classifier sees in a success is not stored."""
 
     def classify(_: object, response: Response) -> VendorFailed | None:
         return VendorFailed("no order") if response.body == b"<html>" else None
 
     world.vendor.answers(Response(200, body=b"<html>"), DONE)
-    manager = over_one_store(world, knowing(classify=classify))
+    manager = over_one_store(world, key_aware_bank(classify=classify))
 
     with pytest.raises(VendorFailed):
         await charge(manager)
@@ -116,17 +124,17 @@ async def test_a_classifier_may_find_a_success_unreadable(world: World) -> None:
 
 @pytest.mark.parametrize("status", [409, 422])
 @sync_and_async
-async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status: int) -> None:
-    """Where a vendor refuses a known key, its refusal says nothing of what the first one did."""
+async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int) -> None:
+    """A vendor's refusal of a used key does not tell the first request's outcome."""
     world.vendor.answers(Response(500), Response(status), Response(status))
-    manager = over_one_store(world, knowing(idempotency_replays=False))
+    manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
     with pytest.raises(VendorFailed):
         await charge(manager)
     for _ in range(2):
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(OutcomeUnknown) as excinfo:
             await charge(manager)
-        assert isinstance(caught.value.__cause__, VendorRejected)
+        assert isinstance(excinfo.value.__cause__, VendorRejected)
 
     assert await manager.resolve_key("bank", "k", done=True, answer=DONE)
     assert (await charge(manager)).replayed
@@ -134,25 +142,25 @@ async def test_a_refused_repeat_leaves_the_outcome_unknown(world: World, status:
 
 @sync_and_async
 async def test_first_refusal_is_final(world: World) -> None:
-    """A request refused at first was not done, whatever a repeat would return."""
+    """A request that was refused at first was not done."""
     world.vendor.answers(Response(422))
-    manager = over_one_store(world, knowing(idempotency_replays=False))
+    manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
     for replayed in (False, True):
-        with pytest.raises(VendorRejected) as caught:
+        with pytest.raises(VendorRejected) as excinfo:
             await charge(manager)
-        assert replayed == caught.value.replayed
+        assert replayed == excinfo.value.replayed
 
 
 @sync_and_async
-async def test_a_conflict_at_the_vendor_leaves_the_outcome_unknown(world: World) -> None:
-    """A conflict that a known key gets says that it was used, and not what came of it."""
+async def test_key_conflict_leaves_the_outcome_unknown(world: World) -> None:
+    """A key conflict at the vendor does not tell the first request's outcome."""
 
     def classify(_: object, response: Response) -> IdempotencyConflict | None:
         return IdempotencyConflict("used") if response.status == 409 else None
 
     world.vendor.answers(Response(500), Response(409))
-    manager = over_one_store(world, knowing(idempotency_replays=False, classify=classify))
+    manager = over_one_store(world, key_aware_bank(idempotency_replays=False, classify=classify))
 
     with pytest.raises(VendorFailed):
         await charge(manager)
@@ -161,8 +169,8 @@ async def test_a_conflict_at_the_vendor_leaves_the_outcome_unknown(world: World)
 
 
 @sync_and_async
-async def test_a_key_in_the_body_is_known_for_its_time(world: World) -> None:
-    """A request that is repeatable by a key of its own is so while the vendor remembers the key."""
+async def test_request_is_repeatable_while_its_key_lives(world: World) -> None:
+    """A request with a key in its body is repeatable while the vendor remembers the key."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank(idempotency_memory=100))
     await crash(world, manager, sent=True, request=request)
@@ -186,27 +194,25 @@ async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 @sync_and_async
-async def test_bare_conflict_keeps_a_key_that_the_vendor_knows(world: World, body: bytes) -> None:
-    """It may be with an earlier request of the key: the same key is asked again, and no other."""
+async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes) -> None:
+    """A 409 without a reason may concern an earlier request, so the same key is repeated."""
     world.vendor.answers(Response(409, JSON, body), DONE)
-    manager = over_one_store(world, knowing(retry=None))
+    manager = over_one_store(world, key_aware_bank(retry=None))
 
     with pytest.raises(IdempotencyInProgress, match="may still be working"):
         await charge(manager)
     assert b'{"id": "ch_1"}' == (await charge(manager)).body
-    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
+    assert ["k", "k"] == [requests.header("idempotency-key") for requests in world.vendor.requests]
 
 
 @pytest.mark.parametrize(
     "answer", [Response(409, JSON, b'{"message": "Sold out."}'), Response(409)]
 )
 @sync_and_async
-async def test_conflict_that_is_no_question_of_keys_is_a_refusal(
-    world: World, answer: Response
-) -> None:
-    """A reason, or a vendor that knows no keys, makes a conflict the final answer."""
+async def test_conflict_with_a_reason_is_a_refusal(world: World, answer: Response) -> None:
+    """A 409 with a reason, or from a vendor without keys, is the final response."""
     world.vendor.answers(answer)
-    service = knowing(retry=None) if answer.body else bank(retry=None)
+    service = key_aware_bank(retry=None) if answer.body else bank(retry=None)
 
     with pytest.raises(VendorRejected):
         await charge(over_one_store(world, service))

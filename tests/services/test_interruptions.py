@@ -1,7 +1,7 @@
-"""Interruptions: a task cancelled at any await, a program interrupted inside any port.
+"""Interruptions: a task is cancelled at any await, a program is interrupted inside any port.
 
-Every flow is driven by hand to each place where it may be interrupted, and interrupted there: the
-asynchronous face by throwing into the coroutine, the plain one by raising inside its port.
+Every flow is driven by hand to each point where it can be interrupted: an asynchronous one by
+throwing into the coroutine, a synchronous one by raising inside its port.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ POST = Request.post("/charges", json={"amount": "9.99"})
 
 
 class Provider:
-    """Credentials that are far away."""
+    """A remote credential provider."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def get(self, *_: object) -> Credentials:
-        """Give one."""
+        """Return credentials."""
         await self._world.reach("before the credential arrives")
         return Credentials.bearer("old")
 
     async def refresh(self, *_: object) -> Credentials:
-        """Give another."""
+        """Return renewed credentials."""
         await self._world.reach("before the new credential arrives")
         return Credentials.bearer("new")
 
 
 def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[BaseException]) -> bool:
-    """Interrupt a flow at the `at`-th place where it can be; False if it ends before that."""
+    """Interrupt a flow at its n-th possible point; return False if it ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
     driven = flow()
@@ -82,15 +82,15 @@ def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[Base
 
 
 def to_its_end(flow: Any) -> None:
-    """Run a flow with no event loop, which would not let every interruption through."""
+    """Run a flow without an event loop, which would swallow some interruptions."""
     while True:
         flow.send(None)
 
 
-def every_place(
+def every_interruption(
     mode: str, error: type[BaseException], scene: Callable[[World], tuple[Face, Any]]
 ) -> list[tuple[World, Face, str]]:
-    """The world after an interruption in each place in turn, and what the place was."""
+    """Yield the world after an interruption at each point in turn, and the point."""
     worlds: list[tuple[World, Face, str]] = []
     while True:
         world = World(mode)
@@ -100,8 +100,8 @@ def every_place(
         worlds.append((world, manager, world.points[-1]))
 
 
-def everywhere(body: Any) -> Any:
-    """Run a test's body, which is given a mode and an error to interrupt with."""
+def in_every_mode(body: Any) -> Any:
+    """Run a test's body with each mode and the error to interrupt with."""
     body = pytest.mark.parametrize("error", ERRORS)(body)
     return pytest.mark.parametrize("mode", ["plain", "awaited", "awaited, distant store"])(body)
 
@@ -122,9 +122,9 @@ def paid(**options: Any) -> Service:
     return Service("bank", **fields | options)
 
 
-@everywhere
-def test_a_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
-    """An interrupted call frees its key if nothing was sent; else the key is unknown or done."""
+@in_every_mode
+def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
+    """An interrupted call frees its key if nothing was sent; else it is unknown or done."""
 
     def scene(world: World) -> tuple[Face, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
@@ -138,14 +138,14 @@ def test_a_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None
         put = POST.evolve(idempotent=True)
         return manager, lambda: manager.call("bank", put, idempotency_key="k")
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert {"before the request leaves", "before the answer arrives", "before sleeping"} < {
         place for _, _, place in worlds
     }
     for world, manager, place in worlds:
-        sent = len(world.vendor.requests)
+        requests = len(world.vendor.requests)
         # The first answer, a 401, proves that nothing was done.
-        acted = sent > 1 or place in {LEAVING, "before the answer arrives"}
+        acted = requests > 1 or place in {LEAVING, "before the answer arrives"}
         assert nothing_held(world), place
         world.vendor.forget()
         try:
@@ -153,21 +153,21 @@ def test_a_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None
             assert acted == answer.replayed, place
         except OutcomeUnknown:
             assert acted, place
-        assert sent + (not acted) == len(world.vendor.requests)
+        assert requests + (not acted) == len(world.vendor.requests)
         with pytest.raises(IdempotencyConflict):
             world.drive(manager.call("bank", GET, idempotency_key="k"))
 
 
-@everywhere
-def test_a_stored_answer_stays(mode: str, error: type[BaseException]) -> None:
-    """Interrupted while it stores its answer, a call leaves the answer or an unknown key."""
+@in_every_mode
+def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
+    """A call interrupted while storing leaves its response or an unknown key."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(paid(circuit=None, bulkhead=None, retry=None))
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
     outcomes: list[str] = []
-    for world, manager, _ in every_place(mode, error, scene):
+    for world, manager, _ in every_interruption(mode, error, scene):
         before = len(world.vendor.requests)
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
@@ -181,9 +181,9 @@ def test_a_stored_answer_stays(mode: str, error: type[BaseException]) -> None:
     assert expected == outcomes
 
 
-@everywhere
-def test_a_probes_place_is_free(mode: str, error: type[BaseException]) -> None:
-    """An interrupted probe frees its place at once, and has judged nothing."""
+@in_every_mode
+def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException]) -> None:
+    """An interrupted probe frees its slot at once and counts as neutral."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(paid(retry=None))
@@ -193,7 +193,7 @@ def test_a_probes_place_is_free(mode: str, error: type[BaseException]) -> None:
         world.clock.advance(10)
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert worlds
     for world, manager, place in worlds:
         state = world.drive(manager.circuit_state("bank"))
@@ -203,9 +203,11 @@ def test_a_probes_place_is_free(mode: str, error: type[BaseException]) -> None:
         assert CircuitState.CLOSED is world.drive(manager.circuit_state("bank")).state
 
 
-@everywhere
-def test_a_probes_place_is_free_in_every_region(mode: str, error: type[BaseException]) -> None:
-    """A probe that goes on to another region frees its place here and there."""
+@in_every_mode
+def test_interrupted_probe_frees_its_slot_in_every_region(
+    mode: str, error: type[BaseException]
+) -> None:
+    """A probe that moved to another region frees its slots in both."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(paid(base_url=None, regions=REGIONS))
@@ -217,7 +219,7 @@ def test_a_probes_place_is_free_in_every_region(mode: str, error: type[BaseExcep
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         for name in ("eu", "us"):
@@ -226,9 +228,9 @@ def test_a_probes_place_is_free_in_every_region(mode: str, error: type[BaseExcep
         assert nothing_held(world), place
 
 
-@everywhere
-def test_a_key_is_asked_again_where_it_was_sent(mode: str, error: type[BaseException]) -> None:
-    """A repeat after an interruption goes to the region that may have received the request."""
+@in_every_mode
+def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseException]) -> None:
+    """A repeat after an interruption goes to the region that may have got the request."""
 
     def scene(world: World) -> tuple[Face, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
@@ -242,7 +244,7 @@ def test_a_key_is_asked_again_where_it_was_sent(mode: str, error: type[BaseExcep
         manager = world.manager(service)
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         sending = place in {LEAVING, "before the answer arrives"}
@@ -250,14 +252,14 @@ def test_a_key_is_asked_again_where_it_was_sent(mode: str, error: type[BaseExcep
         world.vendor.forget()
         del world.vendor.requests[:]
         world.drive(manager.call("bank", POST, idempotency_key="k"))
-        urls = [sent.url for sent in world.vendor.requests]
+        urls = [requests.url for requests in world.vendor.requests]
         if sending:
             assert [f"{REGIONS[reached - 1].base_url}/charges"] == urls, place
         assert len(urls) <= 1, place
 
 
-@everywhere
-def test_nothing_is_counted(mode: str, error: type[BaseException]) -> None:
+@in_every_mode
+def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
     """An interrupted call counts as neither a success nor a failure."""
 
     def scene(world: World) -> tuple[Face, Any]:
@@ -265,14 +267,14 @@ def test_nothing_is_counted(mode: str, error: type[BaseException]) -> None:
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, manager, place in every_place(mode, error, scene):
+    for world, manager, place in every_interruption(mode, error, scene):
         state = world.drive(manager.circuit_state("bank"))
         unheard = place == "before the store's answer arrives"
         # A count whose reply was lost is not known to have been made.
         assert (2 if unheard else 1, 0) == (state.calls, state.failures), place
 
 
-@everywhere
+@in_every_mode
 def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
     """A caller interrupted in a limit's queue leaves no gap in it."""
 
@@ -283,7 +285,7 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
         # A request whose reply was lost, or that may have left, has used its slot.
@@ -293,8 +295,8 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
         assert taken == round(world.vendor.requests[-1].at), place
 
 
-@everywhere
-def test_an_interruption_is_never_retried(mode: str, error: type[BaseException]) -> None:
+@in_every_mode
+def test_interruption_is_never_retried(mode: str, error: type[BaseException]) -> None:
     """An interruption of a function is raised, and the function is not called again."""
     world = World(mode)
     manager = world.manager(paid(retry=RetryPolicy(5, 0)))
@@ -311,7 +313,7 @@ def test_an_interruption_is_never_retried(mode: str, error: type[BaseException])
     assert nothing_held(world)
 
 
-@everywhere
+@in_every_mode
 def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseException]) -> None:
     """On the fast path, an interrupted function does not count at the circuit."""
     world = World(mode)
@@ -329,9 +331,9 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
     assert (1, 0) == (state.calls, state.failures)
 
 
-@everywhere
-def test_a_stream_gives_everything_back(mode: str, error: type[BaseException]) -> None:
-    """A stream that is interrupted while it opens or is read leaves nothing behind."""
+@in_every_mode
+def test_interrupted_stream_releases_everything(mode: str, error: type[BaseException]) -> None:
+    """A stream that is interrupted while opening or reading holds nothing afterwards."""
 
     def scene(world: World) -> tuple[Face, Any]:
         manager = world.manager(paid(retry=None))
@@ -348,7 +350,7 @@ def test_a_stream_gives_everything_back(mode: str, error: type[BaseException]) -
 
         return manager, read
 
-    worlds = every_place(mode, error, scene)
+    worlds = every_interruption(mode, error, scene)
     assert 3 == [place for _, _, place in worlds].count("before a piece arrives")
     for world, manager, place in worlds:
         assert nothing_held(world), place
@@ -356,7 +358,7 @@ def test_a_stream_gives_everything_back(mode: str, error: type[BaseException]) -
         assert all(answer.closed == 1 for answer in world.vendor.arrivals), place
 
 
-@everywhere
+@in_every_mode
 def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -> None:
     """Every call that began emits its end, as cancelled."""
 
@@ -364,14 +366,14 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
         manager = world.watched(paid(retry=None))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, _, _ in every_place(mode, error, scene):
+    for world, _, _ in every_interruption(mode, error, scene):
         assert ("CallStarted", "CallFinished") == (world.told()[0], world.told()[-1])
         assert world.events[-1].cancelled  # type: ignore[attr-defined]
 
 
 @sync_and_async
-async def test_a_waiting_caller_that_is_interrupted_holds_nothing(world: World) -> None:
-    """An interrupted caller that waits for another's answer leaves that claim alone."""
+async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
+    """An interrupted caller that waits for another's response leaves that claim alone."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(paid(bulkhead=None))

@@ -1,4 +1,4 @@
-"""A slow store, or one with a node or a state down: all other states stay shared."""
+"""A slow store, or a store with a failed node or state, while all other states stay shared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEWER = "A stored state has version 2."
 
 
 def vat(**options: object) -> Service:
-    """A service with a limit only, unless told otherwise."""
+    """A service with only a limit, unless a test gives more."""
     value = {
         "base_url": "https://vat.example",
         "circuit": None,
@@ -48,17 +48,17 @@ def vat(**options: object) -> Service:
 
 
 def sharing(world: World, *services: Service) -> Face:
-    """A manager over the store that can be away, in every mode."""
+    """A manager over a store that can fail, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store))
 
 
 def told(world: World, kind: type) -> list[Any]:
-    """The events of one kind."""
+    """Return the events of one kind."""
     return [event for event in world.events if isinstance(event, kind)]
 
 
 async def granted(face: Face, tenant: str, times: int = 5) -> int:
-    """The number of these calls that a tenant's limit admits."""
+    """Return the number of calls that a tenant's limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -70,7 +70,7 @@ async def granted(face: Face, tenant: str, times: int = 5) -> int:
 
 
 class Cluster:
-    """Makes the world's store one of two nodes, by tenant; either can be away."""
+    """Makes the world's store a cluster of two nodes, by tenant, each of which can fail."""
 
     def __init__(self, world: World) -> None:
         self.away: set[str] = set()
@@ -83,13 +83,13 @@ class Cluster:
         return ("a:1" if "@a:" in command.keys[0] else "b:2") if self.known else ""
 
     async def answer(self, command: Command[Any]) -> None:
-        """Fail, if the node is away."""
+        """Fail if the node is down."""
         if {self.node_of(command), "all"} & self.away:
             raise AWAY
 
 
 class Unusable:
-    """Makes states of the world's store unusable, by a part of their keys."""
+    """Makes states of the world's store unusable, chosen by a part of their keys."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
         self.parts = parts
@@ -98,7 +98,7 @@ class Unusable:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Fail, if one of the keys is unusable."""
+        """Fail if one of the keys is unusable."""
         for key in command.keys:
             if any(part in key for part in self.parts) and "instead" not in key:
                 self.met.append(key)
@@ -109,8 +109,8 @@ class Unusable:
 
 
 @sync_and_async
-async def test_a_dead_node_takes_its_own_keys_away_only(world: World) -> None:
-    """A tenant whose node is up keeps its shared limit, whatever happens to another node."""
+async def test_dead_node_affects_only_its_keys(world: World) -> None:
+    """A tenant whose node works keeps its shared limit while another node is down."""
     cluster = Cluster(world)
     workers = [sharing(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
@@ -123,8 +123,8 @@ async def test_a_dead_node_takes_its_own_keys_away_only(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_node_is_found_by_itself(world: World) -> None:
-    """An answer of one node says nothing of another; each is told of by its name."""
+async def test_nodes_recover_separately(world: World) -> None:
+    """A reply of one node says nothing about another, and events name each."""
     cluster = Cluster(world)
     worker = sharing(world, vat())
     cluster.away |= {"a:1", "b:2"}
@@ -154,8 +154,8 @@ async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) 
 
 
 @sync_and_async
-async def test_nothing_is_posted_to_a_node_that_is_away(world: World) -> None:
-    """Others are posted to as before."""
+async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
+    """Nothing is posted to a node that is down, while other nodes get their posts."""
     cluster = Cluster(world)
     worker = sharing(world, vat(circuit=CircuitBreakerConfig(), limits=()))
 
@@ -180,8 +180,8 @@ async def test_nothing_is_posted_to_a_node_that_is_away(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_state_that_cannot_be_used_takes_nothing_else_along(world: World) -> None:
-    """The tenant of an unusable circuit goes on with its shared limit, and the others too."""
+async def test_unusable_state_affects_nothing_else(world: World) -> None:
+    """A tenant with an unusable circuit keeps its shared limit, and so do others."""
     Unusable(world, "{@a:vat}:circuit")
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
@@ -191,8 +191,8 @@ async def test_a_state_that_cannot_be_used_takes_nothing_else_along(world: World
 
 
 @sync_and_async
-async def test_a_substitute_is_shared(world: World) -> None:
-    """Processes that cannot use a limit's or a circuit's state share another in its place."""
+async def test_substitute_state_is_shared(world: World) -> None:
+    """Processes that cannot use a limit's or circuit's state share a substitute."""
     Unusable(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
     one, other = (sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab")
@@ -208,8 +208,8 @@ async def test_a_substitute_is_shared(world: World) -> None:
 
 
 @sync_and_async
-async def test_observers_hear_once_of_each_state(world: World) -> None:
-    """Each key is told of once for as long as it cannot be used, with why."""
+async def test_unusable_state_is_reported_once(world: World) -> None:
+    """Each unusable state causes one event with its key and the reason."""
     unusable = Unusable(world, "@a:")
     worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
@@ -224,8 +224,8 @@ async def test_observers_hear_once_of_each_state(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_state_that_can_be_used_again_is_used(world: World) -> None:
-    """After a few seconds the state itself is tried again; a new failure is told of again."""
+async def test_unusable_state_is_tried_again(world: World) -> None:
+    """After a few seconds the state is tried again, and a new failure is reported again."""
     unusable = Unusable(world, "@a:")
     worker = sharing(world, vat())
     assert 2 == await granted(worker, "a")
@@ -242,8 +242,8 @@ async def test_a_state_that_can_be_used_again_is_used(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_state_that_is_not_named_may_be_any(world: World) -> None:
-    """Where the store does not say which of a command's states it is, all have substitutes."""
+async def test_unnamed_unusable_state(world: World) -> None:
+    """If the store does not say which state is unusable, all states of the command are replaced."""
     Unusable(world, ":circuit", tells_key=False)
     workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
@@ -252,8 +252,8 @@ async def test_a_state_that_is_not_named_may_be_any(world: World) -> None:
 
 
 @sync_and_async
-async def test_where_no_substitute_can_be_used_memory_stands_in(world: World) -> None:
-    """A store that can use no state of a call leaves it to the memory of its process."""
+async def test_memory_replaces_unusable_substitutes(world: World) -> None:
+    """If the substitutes are unusable too, the process continues in memory."""
 
     async def refuse(command: Command[Any]) -> None:
         raise StateUnavailable(NEWER, key=command.keys[0])
@@ -266,25 +266,25 @@ async def test_where_no_substitute_can_be_used_memory_stands_in(world: World) ->
 
 
 @sync_and_async
-async def test_a_key_of_which_nothing_is_known_is_refused(world: World) -> None:
-    """A claim has no substitute: its call is refused, and every other goes on."""
+async def test_unusable_claim_is_refused(world: World) -> None:
+    """A claim has no substitute: its call is refused, and every other one goes on."""
     Unusable(world, ":key:")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
-    with pytest.raises(StateUnavailable, match="version 2") as caught:
+    with pytest.raises(StateUnavailable, match="version 2") as excinfo:
         await worker.call("vat", POST, idempotency_key="k")
     with pytest.raises(StorageUnavailable):
         await worker.call("vat", POST, idempotency_key="k")
 
-    assert "vat" == caught.value.service
+    assert "vat" == excinfo.value.service
     assert [] == world.vendor.requests
     assert [] == told(world, StorageLost) + told(world, StateSubstituted)
     assert 200 == (await worker.call("vat", GET)).status
 
 
 @sync_and_async
-async def test_a_keyed_call_goes_on_without_its_circuit(world: World) -> None:
-    """A claim that can be used is used, whatever else cannot."""
+async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
+    """A usable claim is used, even if other states of the call are unusable."""
     Unusable(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -293,8 +293,8 @@ async def test_a_keyed_call_goes_on_without_its_circuit(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_circuit_that_cannot_be_used_is_not_set_by_hand(world: World) -> None:
-    """A person who opens a circuit means the one that all processes use."""
+async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
+    """Setting an unusable circuit fails, since the shared circuit is meant."""
     Unusable(world, ":circuit")
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -303,8 +303,8 @@ async def test_a_circuit_that_cannot_be_used_is_not_set_by_hand(world: World) ->
 
 
 @sync_and_async
-async def test_a_store_that_answers_so_is_there(world: World) -> None:
-    """An answer that a state cannot be used is an answer: a store that was away is found by it."""
+async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
+    """A reply that a state is unusable ends the outage of a store."""
     worker = sharing(world, vat())
     world.store.is_away = AWAY
     await granted(worker, "b", 1)
@@ -321,8 +321,8 @@ async def test_a_store_that_answers_so_is_there(world: World) -> None:
 
 
 @sync_and_async
-async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
-    """States without number that cannot be used fill no memory; each goes on."""
+async def test_remembered_unusable_states_are_bounded(world: World) -> None:
+    """The number of remembered unusable states is bounded, and every call goes on."""
     Unusable(world, ":limit")
     worker = sharing(world, vat())
     for number in range(1_005):
@@ -335,8 +335,8 @@ async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) -> None:
-    """An interrupted call gives back to the store where it was counted."""
+async def test_interrupted_call_releases_in_the_substitute(world: World) -> None:
+    """An interrupted call releases its slot in the store that counted it."""
     Unusable(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
@@ -360,9 +360,9 @@ async def test_refusing_limit_admits_nothing_without_its_store(world: World) -> 
     await manager.call("vat", GET)
     world.store.is_away = AWAY
     for _ in range(3):
-        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+        with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
             await manager.call("vat", GET)
-        assert ("vat", True) == (caught.value.service, caught.value.retryable)
+        assert ("vat", True) == (excinfo.value.service, excinfo.value.retryable)
     world.store.is_away = None
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -380,14 +380,14 @@ async def test_limit_continues_with_its_share(world: World) -> None:
     for _ in range(4):
         await manager.call("vat", GET)
 
-    assert [0.0, 0.0, 0.5, 1.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 0.0, 0.5, 1.0] == [requests.at for requests in world.vendor.requests]
 
 
 # --- a store that is slow --------------------------------------------------------
 
 
 class Slow:
-    """Makes the world's store take its time, and give up when its caller's is over."""
+    """Makes the world's store slow, and fail when its caller's time is over."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -396,7 +396,7 @@ class Slow:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Wait, for as long as the caller can."""
+        """Wait for as long as the caller can."""
         bound = self.world.store.timeouts[-1]
         self.world.clock.advance(min(self.delay, bound))
         if self.delay > bound:
@@ -404,8 +404,8 @@ class Slow:
 
 
 @sync_and_async
-async def test_a_slow_store_is_waited_for(world: World) -> None:
-    """Limits stay shared while the store takes its time, which is within the deadline."""
+async def test_slow_store_is_awaited(world: World) -> None:
+    """Limits stay shared while the store is slow but within the deadline."""
     slow = Slow(world)
     workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
     slow.delay = 5
@@ -487,8 +487,8 @@ async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_quick_refusal_is_an_outage(world: World) -> None:
-    """A store that says at once that it is not there is away, whenever it answered last."""
+async def test_refused_connection_is_an_outage(world: World) -> None:
+    """A store that refuses connections counts as down, even right after a reply."""
     worker = sharing(world, vat())
     await worker.call("vat", GET)
     world.store.is_away = AWAY
@@ -498,8 +498,8 @@ async def test_a_quick_refusal_is_an_outage(world: World) -> None:
 
 
 @sync_and_async
-async def test_waiting_for_an_answer_survives_an_outage(world: World) -> None:
-    """A caller that waits for a key's answer waits through an outage, until its deadline."""
+async def test_waiting_repeat_survives_an_outage(world: World) -> None:
+    """A caller that waits for a key's response waits through an outage until its deadline."""
     gate = world.gate()
     worker = sharing(world, vat())
     world.vendor.answers(gate.answering(200))

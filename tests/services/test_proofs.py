@@ -1,4 +1,4 @@
-"""Tokens that are bound to a key: a proof with every attempt, and nonces that servers ask for."""
+"""Tokens bound to a key (DPoP): a proof for every attempt, and nonces that servers request."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, p
 
 
 def bound(token: str = "token-0") -> OAuthCredentials:
-    """A token that is bound to the key of these tests."""
+    """A token bound to the key of these tests."""
     return OAuthCredentials(access_token=token, token_type="DPoP", dpop_key=proof_key())
 
 
 def vat(**options: object) -> Service:
-    """A service with nothing but a bound token and what a test gives it."""
+    """A service with only a bound token, unless a test gives more."""
     fields = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
@@ -57,19 +57,19 @@ def vat(**options: object) -> Service:
 
 
 def asks(nonce: str | None, result: str = ASKS) -> Response:
-    """The answer of a server that wants to see a nonce."""
+    """The response of a server that requests a nonce."""
     fields = {"WWW-Authenticate": result} | ({} if nonce is None else {"DPoP-Nonce": nonce})
     return Response(401, Headers(fields))
 
 
 def proven(sent: Sent) -> Mapping[str, Any]:
-    """The claims of a request's proof."""
+    """Return the claims of a request's proof."""
     return checked(sent.header("DPoP"))
 
 
 def nonces(world: World) -> list[str | None]:
-    """The nonces that were shown, in order."""
-    return [proven(sent).get("nonce") for sent in world.vendor.requests]
+    """Return the nonces in the sent proofs, in order."""
+    return [proven(requests).get("nonce") for requests in world.vendor.requests]
 
 
 class Renewing:
@@ -79,23 +79,23 @@ class Renewing:
         self.number = 0
 
     async def get(self, _: str, __: str | None, /) -> Any:
-        """Give what is current."""
+        """Return the current credentials."""
         return bound(f"token-{self.number}")
 
     async def refresh(self, _: str, __: str | None, ___: object, /) -> Any:
-        """Renew it."""
+        """Renew the credentials."""
         self.number += 1
         return bound(f"token-{self.number}")
 
 
 @sync_and_async
 async def test_every_attempt_has_its_own_proof(world: World) -> None:
-    """A proof is of this method, this URL without its query, this token and this moment, once."""
+    """A proof covers one method, one URL without its query, one token and one moment."""
     world.vendor.answers(503, 200)
 
     await world.manager(vat(retry=RetryPolicy(3, 2, jitter="none"))).call("vat", GET)
 
-    messages = [proven(sent) for sent in world.vendor.requests]
+    messages = [proven(requests) for requests in world.vendor.requests]
     ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
     begun = int(START.timestamp())
     usual = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
@@ -129,8 +129,8 @@ async def test_requested_nonce_is_sent_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_newest_nonce_counts(world: World) -> None:
-    """Any answer may bring the next nonce, a failure's too."""
+async def test_newest_nonce_is_used(world: World) -> None:
+    """Any response may bring the next nonce, also a failure."""
     reports = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
     world.vendor.answers(
         Response(200, reports[0]), Response(503, reports[1]), Response(204, reports[2])
@@ -144,8 +144,8 @@ async def test_the_newest_nonce_counts(world: World) -> None:
 
 
 @sync_and_async
-async def test_it_takes_nothing_from_the_policy(world: World) -> None:
-    """Every attempt that the policy allows is made, whether or not a nonce was asked for before."""
+async def test_nonce_request_uses_no_attempt(world: World) -> None:
+    """A request for a nonce does not reduce the number of attempts."""
     world.vendor.answers(asks("n-1"), 503, asks("n-2"), ConnectionFailed("cut"), asks("n-3"), 200)
     manager = world.manager(vat(retry=RetryPolicy(3, 0)))
 
@@ -162,18 +162,22 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
     manager = world.manager(service, credentials=world.of_mode(provider))
 
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
     assert ([None, "n-1"], 0) == (nonces(world), provider.number)
-    assert (401, 2, False) == (caught.value.status, caught.value.attempts, caught.value.retryable)
-    assert "report this to the vendor" in caught.value.remedy
+    assert (401, 2, False) == (
+        excinfo.value.status,
+        excinfo.value.attempts,
+        excinfo.value.retryable,
+    )
+    assert "report this to the vendor" in excinfo.value.remedy
 
 
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
 @sync_and_async
 async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | None) -> None:
-    """A request for a nonce without a valid nonce is not followed."""
+    """A nonce request without a valid nonce is not answered."""
     world.vendor.answers(asks(nonce))
     manager = world.manager(vat())
 
@@ -188,48 +192,48 @@ async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | N
     "message", ['DPoP error="invalid_dpop_proof"', "DPoP error=INVALID_DPOP_PROOF"]
 )
 @sync_and_async
-async def test_a_wrong_proof_renews_nothing(world: World, message: str) -> None:
-    """A proof that is refused, such as for the clock, says nothing of the token."""
+async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
+    """A refused proof, for example because of the clock, does not renew the token."""
     world.vendor.answers(asks("n-1", message))
     provider = Renewing()
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(provider))
 
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
     assert ([None], 0) == (nonces(world), provider.number)
-    assert "clock" in caught.value.remedy
+    assert "clock" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_a_refused_token_is_renewed(world: World) -> None:
-    """A refusal means the token, unless the answer blames the proof."""
+async def test_refused_bound_token_is_renewed(world: World) -> None:
+    """A refusal concerns the token, unless the response blames the proof."""
     world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
     service = vat(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(Renewing()))
 
     await manager.call("vat", GET)
 
-    sent = world.vendor.requests
+    requests = world.vendor.requests
     assert ["DPoP token-0", "DPoP token-1", "DPoP token-1"] == [
-        notice.header("Authorization") for notice in sent
+        notice.header("Authorization") for notice in requests
     ]
     assert [None, "n-1", "n-2"] == nonces(world)
-    assert 2 == len({proven(notice)["ath"] for notice in sent})
+    assert 2 == len({proven(notice)["ath"] for notice in requests})
 
 
 @sync_and_async
-async def test_others_have_no_nonces(world: World) -> None:
-    """To a token that is not bound, such an answer is a refusal like any other."""
+async def test_unbound_token_gets_no_nonce(world: World) -> None:
+    """For a token that is not bound, a nonce request is a refusal like any other."""
     world.vendor.answers(asks("n-1"))
     manager = world.manager(vat(credentials=Credentials.bearer("t")))
 
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
     assert (1, [None]) == (
-        caught.value.attempts,
+        excinfo.value.attempts,
         [request.header("DPoP") for request in world.vendor.requests],
     )
 
@@ -247,8 +251,8 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 
 @sync_and_async
-async def test_it_goes_with_a_key(world: World) -> None:
-    """An idempotency key's claim covers both requests, and the answer is kept."""
+async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
+    """An idempotency key's claim covers both requests, and the response is stored."""
     world.vendor.answers(asks("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
@@ -261,42 +265,42 @@ async def test_it_goes_with_a_key(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
-    """A refusal with the nonce proves that nothing was done, without it either."""
+    """A refusal of the request with the nonce proves that nothing was done."""
     world.vendor.answers(asks("n-1"), 422)
     manager = world.manager(vat())
 
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
 
-    assert (422, 2) == (caught.value.status, caught.value.attempts)
+    assert (422, 2) == (excinfo.value.status, excinfo.value.attempts)
 
 
 def once() -> Iterator[bytes]:
-    """A body that can be read once."""
+    """Return a body that can be read once."""
     yield b"all of it"
 
 
 @sync_and_async
-async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
-    """A body that is gone cannot be sent with the nonce, which is kept for the next request."""
+async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
+    """A single-use body cannot be sent again; the nonce is kept for the next request."""
     world.vendor.answers(asks("n-1"))
     manager = world.manager(vat())
 
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
     await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
 
     assert [None, "n-1"] == nonces(world)
-    assert (True, 1, 401) == (caught.value.retryable, caught.value.attempts, caught.value.status)
+    assert (True, 1, 401) == (excinfo.value.retryable, excinfo.value.attempts, excinfo.value.status)
     assert "The vendor requires its own nonce in the proof of possession (HTTP 401)." in str(
-        caught.value
+        excinfo.value
     )
-    assert "the nonce is known now" in caught.value.remedy
+    assert "the nonce is known now" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_hooks_see_no_handshake(world: World) -> None:
-    """Transforms and classifiers are for answers, and it is none; a second in a row is one."""
+async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
+    """Transforms and classifiers do not see a nonce request, unless it is the second in a row."""
     seen: list[int] = []
 
     def look(answer: Any) -> Any:
@@ -314,8 +318,8 @@ async def test_hooks_see_no_handshake(world: World) -> None:
 
 
 @sync_and_async
-async def test_streams_prove_too(world: World) -> None:
-    """A streamed answer is asked for with a proof, and once more with the nonce."""
+async def test_streams_have_proofs(world: World) -> None:
+    """A streamed request has a proof, and is repeated once with the nonce."""
     refusal = Arriving(401, asks("n-1").headers, b"{}")
     world.vendor.answers(refusal, Arriving(200, {"DPoP-Nonce": "n-2"}, b"all"))
     manager = world.manager(vat())
@@ -329,8 +333,8 @@ async def test_streams_prove_too(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_that_is_cut_off_asks_anew(world: World) -> None:
-    """A wish for a nonce that follows a lost answer is the first in a row."""
+async def test_nonce_request_after_a_lost_stream(world: World) -> None:
+    """A nonce request that follows a lost response is the first in a row."""
     world.vendor.answers(asks("n-1"), ConnectionFailed("cut"), asks("n-2"), Arriving(200, (), b"a"))
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -372,8 +376,8 @@ async def test_repeated_nonce_requests_end_hedging(world: World) -> None:
 
 
 @sync_and_async
-async def test_regions_have_nonces_of_their_own(world: World) -> None:
-    """A nonce is shown to the origin that told it, whose URL is in the proof."""
+async def test_nonces_are_per_origin(world: World) -> None:
+    """A nonce is sent only to the origin that issued it."""
     regions = (Region("eu", "https://eu.vat.example"), Region("us", "https://us.vat.example"))
     service = vat(base_url=None, regions=regions, retry=RetryPolicy(2, 0))
     world.vendor.answers(asks("n-1"), 503, asks("n-2"), 200)
@@ -415,8 +419,8 @@ def test_nonces_are_bounded() -> None:
     assert "newer" == nonces.nonce_for("https://n4999.example/")
 
 
-def test_one_nonce_is_forgotten_when_there_are_too_many() -> None:
-    """A thousand are remembered, and may change; one more makes the oldest be forgotten."""
+def test_oldest_nonce_is_evicted() -> None:
+    """A thousand nonces are remembered; one more evicts the oldest."""
     nonces = Nonces()
     for number in range(1_000):
         nonces.learn(f"https://n{number}.example/", Headers({"DPoP-Nonce": "n"}))

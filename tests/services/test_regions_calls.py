@@ -1,4 +1,4 @@
-"""A service in several places: what a call may have besides, from credentials to hedges."""
+"""A service with several regions, combined with credentials, streams and hedges."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from tests.services.two_regions import (
     REFUSED,
     US,
     answers,
-    opened,
+    open_circuits,
+    regions_used,
     shop,
-    went,
 )
 from tests.services.vat import OPENS_AT_ONCE
 from tests.support.modes import Arriving, World, sync_and_async
 
 
 @sync_and_async
-async def test_a_url_goes_where_it_points(world: World) -> None:
-    """A request with a host in it goes to that region, first and always."""
+async def test_absolute_url_chooses_its_region(world: World) -> None:
+    """A request with an absolute URL goes to that region only."""
     answers(world, us=[503, 503, 503])
     manager = world.manager(shop())
 
@@ -44,7 +44,7 @@ async def test_a_url_goes_where_it_points(world: World) -> None:
         await manager.call("shop", Request.get("https://us.example/v1/items?page=2"))
 
     assert ["https://us.example/v1/items?page=2"] * 3 == [
-        sent.url for sent in world.vendor.requests
+        requests.url for requests in world.vendor.requests
     ]
     with pytest.raises(InvalidData, match="none of the service's regions"):
         await manager.call("shop", Request.get("https://other.example/v1/items"))
@@ -52,7 +52,7 @@ async def test_a_url_goes_where_it_points(world: World) -> None:
 
 @sync_and_async
 async def test_each_region_has_its_credentials(world: World) -> None:
-    """A region's own credentials are sent there, the service's everywhere else."""
+    """A region's own credentials are used there, and the service's everywhere else."""
     answers(world, eu=[REFUSED])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))
@@ -60,12 +60,12 @@ async def test_each_region_has_its_credentials(world: World) -> None:
     await manager.call("shop", GET)
 
     assert ["Bearer for all", "Bearer for us"] == [
-        sent.header("Authorization") for sent in world.vendor.requests
+        requests.header("Authorization") for requests in world.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(world: World) -> None:
+async def test_region_credentials_precede_the_provider(world: World) -> None:
     """A region's own credentials are preferred to the provider's."""
 
     class Provider:
@@ -80,12 +80,12 @@ async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(worl
     await manager.call("shop", GET)
 
     assert ["Bearer for all", "Bearer for us"] == [
-        sent.header("Authorization") for sent in world.vendor.requests
+        requests.header("Authorization") for requests in world.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_anothers_error_is_in_no_region_of_ours(world: World) -> None:
+async def test_error_of_another_service_gets_no_region(world: World) -> None:
     """An error that names another service does not get the region of this one."""
 
     def asks(_: Request) -> Request:
@@ -93,15 +93,15 @@ async def test_anothers_error_is_in_no_region_of_ours(world: World) -> None:
 
     manager = world.manager(shop(request_transforms=asks, retry=None))
 
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         await manager.call("shop", POST)
 
-    assert ("other", None) == (caught.value.service, caught.value.region)
+    assert ("other", None) == (excinfo.value.service, excinfo.value.region)
 
 
 @sync_and_async
-async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: World) -> None:
-    """After a 401 the same region is asked again, and it counts as no further attempt."""
+async def test_renewal_stays_in_its_region(world: World) -> None:
+    """After a 401 the same region gets the renewed credential, within the same attempt."""
 
     class Provider:
         async def get(self, *_: object) -> Credentials:
@@ -116,14 +116,14 @@ async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: Wo
 
     await manager.call("shop", POST)
 
-    assert ["eu", "eu"] == went(world)
+    assert ["eu", "eu"] == regions_used(world)
     assert ["Bearer old", "Bearer new"] == [
-        sent.header("Authorization") for sent in world.vendor.requests
+        requests.header("Authorization") for requests in world.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_transforms_see_a_request_of_no_region(world: World) -> None:
+async def test_transforms_run_before_the_region_is_chosen(world: World) -> None:
     """The transformed request is joined to the base URL of each attempt's region."""
     answers(world, eu=[REFUSED])
     manager = world.manager(
@@ -133,20 +133,20 @@ async def test_transforms_see_a_request_of_no_region(world: World) -> None:
     await manager.call("shop", GET)
 
     assert ["https://eu.example/v1/changed", "https://us.example/v1/changed"] == [
-        sent.url for sent in world.vendor.requests
+        requests.url for requests in world.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_a_stream_opens_elsewhere(world: World) -> None:
-    """A stream that cannot be opened in one region is opened in the next, and counts there."""
+async def test_stream_fails_over(world: World) -> None:
+    """A stream that cannot be opened in one region is opened in the next."""
     answers(world, eu=[REFUSED], us=[Response(200, body=b"all of it")])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     async with await manager.stream("shop", GET) as stream:
         assert [b"all of it"] == await stream.all()
 
-    assert ["eu", "us"] == went(world)
+    assert ["eu", "us"] == regions_used(world)
     states = [await manager.circuit_state("shop", region=name) for name in ("eu", "us")]
     assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
 
@@ -157,18 +157,18 @@ async def test_broken_stream_counts_for_its_region(world: World) -> None:
     answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         async with await manager.stream("shop", GET) as stream:
             await stream.all()
 
-    assert "eu" == caught.value.region
+    assert "eu" == excinfo.value.region
     state = await manager.circuit_state("shop", region="eu")
     assert CircuitState.OPEN is state.state
 
 
 @sync_and_async
-async def test_a_hedge_goes_elsewhere(world: World) -> None:
-    """The second request of a hedged read goes to another region, and its own circuit counts it."""
+async def test_hedge_uses_another_region(world: World) -> None:
+    """The second request of a hedged read goes to another region and counts in its circuit."""
     gate = world.gate()
     answers(world, eu=[gate.answering(200)])
     manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None))
@@ -179,7 +179,7 @@ async def test_a_hedge_goes_elsewhere(world: World) -> None:
     await started.result()
     gate.open()
 
-    assert ["eu", "us"] == went(world)
+    assert ["eu", "us"] == regions_used(world)
 
 
 @sync_and_async
@@ -204,8 +204,8 @@ async def test_response_has_its_region(world: World) -> None:
 
 
 @sync_and_async
-async def test_several_hedges_go_to_several_places(world: World) -> None:
-    """Each extra begins with another region; where none lets it in, it goes where the first is."""
+async def test_hedges_start_in_different_regions(world: World) -> None:
+    """Each hedge starts in another region, or in the first one's if no other admits it."""
     ap = Region("ap", "https://ap.example", tier=3)
     answers(world, eu=[503], us=[503, 503], ap=[503])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))
@@ -213,12 +213,12 @@ async def test_several_hedges_go_to_several_places(world: World) -> None:
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET)
 
-    assert ["eu", "us", "ap", "us"] == went(world)
+    assert ["eu", "us", "ap", "us"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_hedge_stays_if_it_must(world: World) -> None:
-    """Where the other regions are closed to it, or may not be asked, an extra stays."""
+async def test_hedge_stays_if_other_regions_are_closed(world: World) -> None:
+    """If no other region is available, a hedge goes to the same region."""
     answers(world, eu=[503, 200, 503])
     hedged = shop(
         hedge=HedgeConfig(0.1),
@@ -229,17 +229,17 @@ async def test_a_hedge_stays_if_it_must(world: World) -> None:
     manager = world.watched(hedged)
 
     await manager.call("shop", POST.evolve(idempotent=True))
-    assert ["eu", "eu"] == went(world)
+    assert ["eu", "eu"] == regions_used(world)
 
-    await opened(manager, "us")
+    await open_circuits(manager, "us")
     await manager.call("shop", GET)
-    assert ["eu"] * 4 == went(world)
+    assert ["eu"] * 4 == regions_used(world)
     assert "CallRefused" not in world.told()
 
 
 @sync_and_async
-async def test_hedges_spread(world: World) -> None:
-    """Extras that are under way together are in different regions."""
+async def test_concurrent_hedges_use_different_regions(world: World) -> None:
+    """Hedges that are in flight together are in different regions."""
     ap = Region("ap", "https://ap.example", tier=3)
     first, second = world.gate(), world.gate()
     answers(world, eu=[first.answering(200)], us=[second.answering(200)])
@@ -253,12 +253,12 @@ async def test_hedges_spread(world: World) -> None:
     for gate in (first, second):
         gate.open()
 
-    assert ["eu", "us", "ap"] == went(world)
+    assert ["eu", "us", "ap"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_hedge_does_not_wait(world: World) -> None:
-    """An extra that would have to wait for a limit is not sent, in whatever region."""
+async def test_hedge_does_not_wait_for_a_limit(world: World) -> None:
+    """A hedge that would have to wait for a limit is not sent in any region."""
     answers(world, eu=[503])
     limits = RateLimitConfig(1, per=1)
     manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None, limits=limits))
@@ -266,17 +266,17 @@ async def test_a_hedge_does_not_wait(world: World) -> None:
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET)
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_function_has_no_region(world: World) -> None:
-    """A service in several regions protects no functions."""
+async def test_functions_need_a_service_without_regions(world: World) -> None:
+    """A service with several regions refuses functions."""
     manager = world.watched(shop())
 
-    with pytest.raises(ConfigurationError, match="A function cannot run in a region") as caught:
+    with pytest.raises(ConfigurationError, match="A function cannot run in a region") as excinfo:
         await manager.run("shop", world.nothing)
 
-    assert "regions" == caught.value.path
-    assert "Protect the function with a service of its own" in caught.value.remedy
+    assert "regions" == excinfo.value.path
+    assert "Protect the function with a service of its own" in excinfo.value.remedy
     assert ["CallStarted", "CallFinished"] == world.told()

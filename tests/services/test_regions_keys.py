@@ -1,4 +1,4 @@
-"""A service in several places: a key stays where it may have been processed."""
+"""A service with several regions: a key stays in the region that may have processed it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.services.two_regions import (
     REFUSED,
     US,
     answers,
-    opened,
+    open_circuits,
+    regions_used,
     shop,
-    went,
 )
 from tests.services.vat import OPENS_AT_ONCE
 from tests.support.modes import World, sync_and_async
 
 
 @sync_and_async
-async def test_a_first_attempt_is_no_retry(world: World) -> None:
-    """Where no retry is allowed, a key is still sent once, and refused where it would be twice."""
+async def test_keyed_call_without_retries(world: World) -> None:
+    """Without retries, a keyed request is sent once, and refused if it would be sent twice."""
     answers(world, eu=[REFUSED])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget, **HONOURED))
@@ -39,30 +39,30 @@ async def test_a_first_attempt_is_no_retry(world: World) -> None:
     with pytest.raises(RetryBudgetExhausted):
         await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_key_stays_where_it_was_sent(world: World) -> None:
-    """Under a key what may have been processed is repeated in the same region, and only there."""
+async def test_key_is_repeated_in_its_region_only(world: World) -> None:
+    """A keyed request that may have been processed is repeated in the same region only."""
     answers(world, eu=[CUT_OFF, REFUSED, 200])
     manager = world.manager(shop(**HONOURED))
 
     await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu", "eu", "eu"] == went(world)
+    assert ["eu", "eu", "eu"] == regions_used(world)
     assert [1.0, 2.0] == world.sleeper.slept
 
 
 @sync_and_async
-async def test_a_key_that_never_left_goes_elsewhere(world: World) -> None:
-    """Until it may have been processed a key goes anywhere; then it stays there."""
+async def test_unsent_key_may_change_regions(world: World) -> None:
+    """A keyed request may change regions until it may have been processed."""
     answers(world, eu=[REFUSED], us=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
     await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu", "us", "us"] == went(world)
+    assert ["eu", "us", "us"] == regions_used(world)
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
@@ -81,30 +81,30 @@ async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: boo
     response = await manager.call("shop", POST, idempotency_key="k")
 
     assert 200 == response.status
-    assert ["eu", "us", "us"] == went(world)
+    assert ["eu", "us", "us"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_key_waits_for_its_region(world: World) -> None:
-    """A key of unknown outcome is asked nowhere while the circuit of its region is open."""
+async def test_unknown_key_waits_for_its_region(world: World) -> None:
+    """A key with an unknown outcome is not repeated while its region's circuit is open."""
     answers(world, eu=[CUT_OFF])
     manager = world.watched(shop(**HONOURED, retry=None))
     with pytest.raises(ConnectionFailed):
         await manager.call("shop", POST, idempotency_key="k")
-    await opened(manager, "eu")
+    await open_circuits(manager, "eu")
     world.events.clear()
 
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu"] == went(world)
-    assert "eu" == caught.value.region
+    assert ["eu"] == regions_used(world)
+    assert "eu" == excinfo.value.region
     assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
 
 
 @sync_and_async
-async def test_a_key_of_a_region_that_is_gone_is_unknown(world: World) -> None:
-    """A key that was sent to a region which is configured no more is a person's to resolve."""
+async def test_key_of_a_removed_region(world: World) -> None:
+    """A key that was sent to a removed region must be resolved by a person."""
     answers(world, eu=[CUT_OFF])
     with pytest.raises(ConnectionFailed):
         await world.manager(shop(**HONOURED, retry=None)).call("shop", POST, idempotency_key="k")
@@ -112,12 +112,12 @@ async def test_a_key_of_a_region_that_is_gone_is_unknown(world: World) -> None:
     with pytest.raises(OutcomeUnknown):
         await world.manager(shop(US, **HONOURED)).call("shop", POST, idempotency_key="k")
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_key_may_be_honoured_everywhere(world: World) -> None:
-    """Where the vendor honours keys across regions, any of them may be asked again."""
+async def test_keys_honoured_across_regions(world: World) -> None:
+    """If the vendor honours keys across regions, any region may get the repeat."""
     answers(world, eu=[CUT_OFF, CUT_OFF])
     everywhere = shop(**HONOURED, idempotency_across_regions=True, retry=RetryPolicy(2))
     manager = world.manager(everywhere)
@@ -127,14 +127,14 @@ async def test_a_key_may_be_honoured_everywhere(world: World) -> None:
         await world.manager(shop(EU, **HONOURED, idempotency_across_regions=True, retry=None)).call(
             "shop", POST, idempotency_key="l"
         )
-    await opened(manager, "eu")
+    await open_circuits(manager, "eu")
     await manager.call("shop", POST, idempotency_key="l")
 
-    assert ["eu", "us", "eu", "us"] == went(world)
+    assert ["eu", "us", "eu", "us"] == regions_used(world)
 
 
 @sync_and_async
-async def test_without_a_key_nothing_is_honoured(world: World) -> None:
+async def test_unkeyed_request_is_not_protected(world: World) -> None:
     """A vendor's support for keys does not protect a request without one."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED, idempotency_across_regions=True))
@@ -142,12 +142,12 @@ async def test_without_a_key_nothing_is_honoured(world: World) -> None:
     with pytest.raises(ConnectionFailed):
         await manager.call("shop", POST)
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_vendor_without_keys_leaves_a_key_unknown(world: World) -> None:
-    """Where no key is honoured, what may have been processed is unknown, in every region."""
+async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> None:
+    """At a vendor without keys, a possibly processed request is unknown in every region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop())
 
@@ -155,18 +155,18 @@ async def test_a_vendor_without_keys_leaves_a_key_unknown(world: World) -> None:
         with pytest.raises(OutcomeUnknown):
             await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
 
 @sync_and_async
-async def test_a_harmless_request_with_a_key_goes_elsewhere(world: World) -> None:
-    """A key binds nothing that is harmless to do twice."""
+async def test_idempotent_keyed_request_may_change_regions(world: World) -> None:
+    """A key does not bind an idempotent request to a region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
     await manager.call("shop", Request.put("/items/7"), idempotency_key="k")
 
-    assert ["eu", "us"] == went(world)
+    assert ["eu", "us"] == regions_used(world)
 
 
 @sync_and_async
@@ -178,5 +178,5 @@ async def test_key_bound_to_a_region_is_refused_by_its_circuit(world: World) -> 
     with pytest.raises(CircuitBreakerOpen):
         await manager.call("shop", POST, idempotency_key="k")
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
     assert 1 == world.told().count("CallRefused")

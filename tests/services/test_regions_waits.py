@@ -1,4 +1,4 @@
-"""A service in several places: how long wishes, limits and deadlines let a call wait."""
+"""A service with several regions: waits for `Retry-After`, limits and deadlines."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from moorage import (
     RetryPolicy,
     VendorFailed,
 )
-from tests.services.two_regions import GET, REFUSED, answers, opened, shop, went
+from tests.services.two_regions import GET, REFUSED, answers, open_circuits, regions_used, shop
 from tests.support.modes import START, World, sync_and_async
 
 
 @sync_and_async
-async def test_the_last_failure_says_when_to_come_back(world: World) -> None:
-    """Where no attempt is left the vendor's wish is in the error, though others were free."""
+async def test_last_error_has_retry_after(world: World) -> None:
+    """When no attempt is left, the error has the vendor's `Retry-After`."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
     manager = world.manager(shop(retry=None))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await manager.call("shop", GET)
 
-    assert START + timedelta(seconds=7) == caught.value.retry_at
+    assert START + timedelta(seconds=7) == excinfo.value.retry_at
 
 
 @sync_and_async
-async def test_a_wish_to_be_left_alone_is_a_regions_own(world: World) -> None:
-    """A 503 with Retry-After keeps calls from its region, not from the others."""
+async def test_retry_after_of_a_503_applies_to_its_region(world: World) -> None:
+    """A 503 with `Retry-After` pauses its region, not the others."""
     answers(world, eu=[Response(503, {"Retry-After": "3600"})])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
 
     await manager.call("shop", GET)
     await manager.call("shop", GET)
 
-    assert ["eu", "us", "eu"] == went(world)
+    assert ["eu", "us", "eu"] == regions_used(world)
     assert [1.0] == world.sleeper.slept
     assert "VendorPaused" not in world.told()
 
 
 @sync_and_async
 async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None:
-    """A region that asks for decades is asked again after the service's longest pause."""
+    """A region that asks for a pause of decades is tried again after the maximum pause."""
     answers(world, eu=[Response(503, {"Retry-After": "9" * 20})])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
 
@@ -55,7 +55,7 @@ async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None
     world.clock.advance(3600)
     await manager.call("shop", GET)
 
-    assert ["eu", "us", "eu"] == went(world)
+    assert ["eu", "us", "eu"] == regions_used(world)
 
 
 @sync_and_async
@@ -66,8 +66,8 @@ async def test_region_is_not_called_before_its_retry_after(world: World) -> None
 
     await manager.call("shop", GET)
 
-    assert ["eu", "us", "us"] == went(world)
-    assert [0.0, 1.0, 3.0] == [sent.at for sent in world.vendor.requests]
+    assert ["eu", "us", "us"] == regions_used(world)
+    assert [0.0, 1.0, 3.0] == [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
@@ -75,41 +75,41 @@ async def test_retry_after_holds_without_another_region(world: World) -> None:
     """If no other region is open, `Retry-After` delays the retry."""
     answers(world, eu=[Response(503, {"Retry-After": "7"})])
     manager = world.manager(shop())
-    await opened(manager, "us")
+    await open_circuits(manager, "us")
 
     await manager.call("shop", GET)
 
-    assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 7.0] == [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
 async def test_limits_are_for_all_regions(world: World) -> None:
-    """A vendor's 429 pauses every region, and a limit of ours is one for all."""
+    """A vendor's 429 pauses every region, and our limit covers all regions together."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
     manager = world.watched(shop(limits=RateLimitConfig(1, per=1)))
 
     await manager.call("shop", GET)
 
-    assert ["eu", "us"] == went(world)
+    assert ["eu", "us"] == regions_used(world)
     assert 5.0 <= world.vendor.requests[1].at
     assert "VendorPaused" in world.told()
 
 
 @sync_and_async
-async def test_a_vendors_limit_is_waited_for_elsewhere(world: World) -> None:
-    """A 429 keeps the call from every region, where no limit of ours does."""
+async def test_429_without_a_limit_pauses_every_region(world: World) -> None:
+    """A 429 keeps the call from every region, even without a limit of ours."""
     answers(world, eu=[Response(429, {"Retry-After": "5"})])
     manager = world.manager(shop())
 
     await manager.call("shop", GET)
 
-    assert ["eu", "us"] == went(world)
-    assert [0.0, 5.0] == [sent.at for sent in world.vendor.requests]
+    assert ["eu", "us"] == regions_used(world)
+    assert [0.0, 5.0] == [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_used_up_limit_is_for_all_regions(world: World) -> None:
-    """A success that says that nothing is left makes every region wait."""
+async def test_used_up_allowance_pauses_every_region(world: World) -> None:
+    """A success that reports no remaining allowance pauses every region."""
     used_up = {"RateLimit-Limit": "9", "RateLimit-Remaining": "0", "RateLimit-Reset": "5"}
     answers(world, eu=[Response(200, used_up)])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
@@ -128,7 +128,7 @@ async def test_limits_hold_across_regions(world: World) -> None:
     with pytest.raises(RateLimitExceeded):
         await manager.call("shop", GET)
 
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
     assert 1 == world.told().count("CallRefused")
 
 
@@ -139,28 +139,28 @@ async def test_circuit_that_opens_during_a_wait_moves_the_call(world: World) -> 
     await manager.call("shop", GET)
 
     async def meanwhile() -> None:
-        await opened(manager, "eu")
+        await open_circuits(manager, "eu")
 
     world.sleeper.meanwhile.append(meanwhile)
     await manager.call("shop", GET)
 
-    assert ["eu", "us"] == went(world)
+    assert ["eu", "us"] == regions_used(world)
 
 
 @sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
-    """Failing over is within the deadline of the call."""
+    """Failover stays within the deadline of the call."""
     answers(world, eu=[world.after(4.5, 503)])
     manager = world.manager(shop())
 
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET, timeout=5)
-    assert ["eu"] == went(world)
+    assert ["eu"] == regions_used(world)
 
     answers(world, eu=[world.hanging()])
     with pytest.raises(DeadlineExceeded):
         await manager.call("shop", GET, timeout=5)
-    assert ["eu", "eu"] == went(world)
+    assert ["eu", "eu"] == regions_used(world)
 
 
 @sync_and_async
@@ -171,4 +171,4 @@ async def test_second_region_gets_the_remaining_time(world: World) -> None:
 
     await manager.call("shop", GET, timeout=5)
 
-    assert [5.0, 4.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert [5.0, 4.0] == [requests.timeouts.total for requests in world.vendor.requests]

@@ -1,4 +1,4 @@
-"""Claims that are renewed while their holders live, and holders whose renewal is late."""
+"""Claims that are renewed while their holders live, and holders with late renewals."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from moorage.domain.entries.renewal import LASTS, Held
 from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release
 from moorage.domain.observation.events import AnswerNotStored
 from moorage.domain.resilience.admission import Admission
+from moorage.domain.values.fingerprints import digest_of
+from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.steps import Calling
 from moorage.services.core.renewal import Renewals, Unrenewed
-from tests.services.one_effect import POST, bank, knowing
+from tests.services.one_effect import POST, bank, key_aware_bank
 from tests.support.hearts import Heart
 from tests.support.modes import World, run_plain, sync_and_async
 
@@ -39,19 +41,19 @@ DOWN = StorageUnavailable("it is away.")
 
 
 class Shared:
-    """A world whose store is shared with other processes, each with claims of its own."""
+    """A world whose store is shared by several processes, each with its own claims."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.hearts: list[Heart] = []
 
-    def heart(self, work: Callable[[], Any], target: Callable[[], bool]) -> Heart:
-        """One for each process."""
+    def heart_of(self, work: Callable[[], Any], target: Callable[[], bool]) -> Heart:
+        """Return the renewal of one process."""
         self.hearts.append(Heart(work, target))
         return self.hearts[-1]
 
     def process(self, service: Service, **ports: Any) -> Calling:
-        """The flows of one process."""
+        """Return the flows of one process."""
         options = {"state": self.world.of_mode(self.world.store)} | ports
         core = self.world.watched(service, **options).manager.flows.core
         return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
@@ -59,7 +61,9 @@ class Shared:
     def renewals(self) -> Renewals:
         """A separate renewal of claims, as in one process."""
         execute = self.world.store.execute
-        return Renewals(execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart)
+        return Renewals(
+            execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart_of
+        )
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
         """One store for everything, or a separate one for claims."""
@@ -67,7 +71,7 @@ class Shared:
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
     def held(self, renewals: Renewals, key: str) -> Held:
-        """A claim of one process, which was made just now."""
+        """Return a claim of one process that was made just now."""
         claimed = self.world.store.memory.execute(_claim(key))
         held = Held(key, claimed.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS)
         renewals.keep(held)
@@ -76,7 +80,7 @@ class Shared:
     def take_over(self) -> None:
         """Another process takes over the key of the latest claim, as expired."""
         (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
-        other = _claim(claim.keys[0], fingerprint=claim.fingerprint, remembered=TTL)
+        other = _claim(claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL)
         assert self.world.store.memory.execute(other).fence
 
     async def charge(self, flows: Calling, **options: Any) -> Response:
@@ -105,8 +109,8 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
 
 
 @sync_and_async
-async def test_a_short_call_makes_no_renewal(world: World) -> None:
-    """It claims, is admitted and completes: a claim that is renewed in good time costs nothing."""
+async def test_short_call_renews_nothing(world: World) -> None:
+    """A short call only claims, is admitted and completes, without a renewal."""
     shared = Shared(world)
     flows = shared.process(bank())
     await shared.charge(flows)
@@ -118,8 +122,8 @@ async def test_a_short_call_makes_no_renewal(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) -> None:
-    """While it is renewed nobody takes over, and others are told to come back within a lease."""
+async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
+    """A renewed claim is not taken over, and others are told to come back within a lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared = Shared(world)
@@ -141,12 +145,12 @@ async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) ->
 
 
 @sync_and_async
-async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) -> None:
-    """A waiting caller takes over as soon as the lease ends, at a vendor that honours keys."""
+async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
+    """At a vendor with keys, a waiting caller takes over as soon as the lease ends."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared = Shared(world)
-    one, other = shared.process(knowing()), shared.process(knowing())
+    one, other = shared.process(key_aware_bank()), shared.process(key_aware_bank())
     began = world.clock.now
     started = world.start(lambda: shared.charge(one))
     await gates[0].reached()
@@ -158,10 +162,10 @@ async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) ->
 
 
 @sync_and_async
-async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
+async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """A vendor that knows no keys is not asked again; a living holder's answer is kept still.
+    """At a vendor without keys nothing is repeated; a living holder's response still counts.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -171,9 +175,9 @@ async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
     one, other = shared.process(bank()), shared.process(bank())
     started = world.start(lambda: shared.charge(one))
     await gate.reached()
-    with pytest.raises(OutcomeUnknown, match="answer was lost") as caught:
+    with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
         await shared.charge(other)
-    assert re.search(r"in progress for 3[34] s;", caught.value.remedy)
+    assert re.search(r"in progress for 3[34] s;", excinfo.value.remedy)
     assert not await other.resolve_key("bank", "k", done=False)
 
     await shared.hearts[0].beat()
@@ -202,7 +206,7 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 
 @sync_and_async
 async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
-    """A holder whose claim lapsed before its admission asks the store, and stops."""
+    """A holder whose claim expired before its admission asks the store and stops."""
     shared = Shared(world)
     flows = shared.process(bank())
 
@@ -267,10 +271,10 @@ async def test_function_runs_only_under_a_renewed_claim(
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared.process(service, **shared.stores(apart=apart))
 
-    async def act(call: Call) -> tuple[str, None]:
+    async def act(call: Call) -> AttemptResult:
         call.leave()
         acted.append("effect")
-        return "done", None
+        return AttemptResult("done")
 
     async def late() -> None:
         shared.pause()
@@ -286,8 +290,8 @@ async def test_function_runs_only_under_a_renewed_claim(
 
 
 @sync_and_async
-async def test_an_effect_is_answered_whatever_became_of_its_renewals(world: World) -> None:
-    """The store is away while the vendor is at work, and has forgotten the claim afterwards."""
+async def test_response_survives_failed_renewals(world: World) -> None:
+    """The caller gets the response even if the store fails and then forgets the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
     shared = Shared(world)
@@ -343,8 +347,8 @@ async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_round_takes_no_longer_than_until_the_next(world: World) -> None:
-    """A store that lets everybody wait is asked once in a round, whatever there is to renew."""
+async def test_renewal_round_is_bounded(world: World) -> None:
+    """A slow store is asked once per round, however many claims there are."""
     shared = Shared(world)
     renewals = shared.renewals()
     claims = [shared.held(renewals, f"k{number}") for number in range(9)]
@@ -379,22 +383,22 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_child_of_a_fork_has_none_of_its_parents_claims(world: World) -> None:
-    """It renews none of them, and sends nothing under any."""
+async def test_forked_child_has_no_claims(world: World) -> None:
+    """A forked child renews no claims of its parent and sends nothing under them."""
     shared = Shared(world)
     renewals = shared.renewals()
-    held = shared.held(renewals, "k")
+    claim = shared.held(renewals, "k")
     renewals.disown()
     assert not shared.hearts[0].wanted()
     commands = len(world.store.commands)
-    assert not await renewals.holds(held, 1.0)
+    assert not await renewals.holds(claim, 1.0)
     assert commands == len(world.store.commands)
 
 
-def test_where_nothing_can_be_renewed_a_claim_lasts_for_its_whole_term() -> None:
-    """A store in the memory of a process ends with it, and with all claims in it."""
+def test_claims_without_renewal_last_their_whole_term() -> None:
+    """A store in memory ends with its process, so its claims need no renewal."""
     renewals = Unrenewed()
-    held = Held("k", 1, ttl=1, until=0)
-    renewals.keep(held)
-    renewals.let_go(held)
-    assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(held, 1.0)))
+    claim = Held("k", 1, ttl=1, until=0)
+    renewals.keep(claim)
+    renewals.let_go(claim)
+    assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(claim, 1.0)))

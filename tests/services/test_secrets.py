@@ -1,4 +1,4 @@
-"""No event and no error holds a secret: canaries are planted wherever one may be."""
+"""No event and no error holds a secret: marked secrets are planted everywhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ECHO = b'{"code": "E1", "message": "password=cnry-answer", "secret": "cnry-answe
 
 
 def shown(value: object) -> str:
-    """Everything that printing a value, or its parts, shows."""
+    """Return everything that printing a value or its parts shows."""
     parts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         parts += traceback.format_exception(value)
@@ -49,20 +49,20 @@ def shown(value: object) -> str:
     return "\n".join(parts)
 
 
-def quiet(value: object) -> None:
-    """Fail if a canary sings."""
+def check_no_secret(value: object) -> None:
+    """Fail if a planted secret is visible."""
     text = shown(value)
     assert [] == [canary for canary in CANARIES if canary in text]
 
 
 class Provider:
-    """Knows a secret, and lets it slip when it fails."""
+    """Knows a secret, and includes it in its error."""
 
     def __init__(self) -> None:
         self.fails = False
 
     async def get(self, *_: object) -> Credentials:
-        """Give it, or fail."""
+        """Return the secret, or fail with it."""
         if self.fails:
             raise FOREIGN
         return Credentials.bearer("cnry-token")
@@ -110,48 +110,48 @@ async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: 
     for _ in range(4):
         try:
             response = await manager.call("bank", REQUEST, idempotency_key=key)
-            quiet(response)
+            check_no_secret(response)
         except ConnectorError as error:
-            quiet(error)
+            check_no_secret(error)
     for event in world.events:
-        quiet(event)
+        check_no_secret(event)
 
 
 @sync_and_async
-async def test_a_stream_tells_no_secret(world: World) -> None:
-    """Neither does a stream that breaks off."""
+async def test_broken_stream_shows_no_secret(world: World) -> None:
+    """The error of a broken stream shows no secret."""
     world.vendor.answers(Arriving(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
     service = Service("bank", base_url="https://bank.example", retry=None)
     manager = world.watched(service)
 
     stream = await manager.stream("bank", REQUEST)
-    quiet(stream.answer)
+    check_no_secret(stream.answer)
     await stream.read()
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         await stream.read()
 
-    for value in (caught.value, *world.events):
-        quiet(value)
+    for value in (excinfo.value, *world.events):
+        check_no_secret(value)
 
 
 @sync_and_async
-async def test_a_failing_provider_tells_no_secret(world: World) -> None:
-    """Neither does a credential provider that fails."""
+async def test_failing_provider_shows_no_secret(world: World) -> None:
+    """The error of a failing credential provider shows no secret."""
     service = Service("bank", base_url="https://bank.example", needs_credentials=True)
     provider = Provider()
     provider.fails = True
     manager = world.watched(service, credentials=world.of_mode(provider))
 
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         await manager.call("bank", REQUEST)
 
-    for value in (caught.value, *world.events):
-        quiet(value)
+    for value in (excinfo.value, *world.events):
+        check_no_secret(value)
 
 
 @sync_and_async
-async def test_a_failing_store_tells_no_secret(world: World) -> None:
-    """Neither does a store that fails at any step."""
+async def test_failing_store_shows_no_secret(world: World) -> None:
+    """A store that fails at any step shows no secret."""
     service = Service("bank", base_url="https://bank.example", retry=None)
     for number in range(1, 4):
         store = world.store
@@ -161,26 +161,26 @@ async def test_a_failing_store_tells_no_secret(world: World) -> None:
         try:
             await manager.call("bank", REQUEST, idempotency_key=f"k{number}")
         except ConnectorError as error:
-            quiet(error)
+            check_no_secret(error)
     for event in world.events:
-        quiet(event)
+        check_no_secret(event)
 
 
 @pytest.mark.parametrize(
     "field", ["retry", "credentials", "circuit", "limits", "bulkhead", "endpoints", "classify"]
 )
-def test_a_secret_in_the_wrong_field_is_not_quoted(field: str) -> None:
-    """A credential given for something else is not shown by the error that refuses it."""
+def test_misplaced_secret_is_not_quoted(field: str) -> None:
+    """The error for a credential in the wrong field does not show it."""
     options: dict[str, Any] = {field: "cnry-token"}
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         Service("bank", **options)
 
-    quiet(caught.value)
+    check_no_secret(excinfo.value)
 
 
 @sync_and_async
-async def test_an_argument_is_not_quoted(world: World) -> None:
-    """A function that is refused is named without its arguments."""
+async def test_function_arguments_are_not_quoted(world: World) -> None:
+    """The error of a refused function does not show its arguments."""
     manager = world.manager(Service("bank"))
 
     def pay(_: str) -> int:
@@ -193,18 +193,18 @@ async def test_an_argument_is_not_quoted(world: World) -> None:
     if not world.is_awaited:
         wrong = lambda token: pay_later(token)  # noqa: E731, PLW0108 - disguised on purpose
     protected = manager.manager.protect("bank")(wrong)
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         await protected(CANARIES[3])
 
-    quiet(caught.value)
+    check_no_secret(excinfo.value)
 
 
 @pytest.mark.parametrize(
     "kind", ["request_transforms", "response_transforms", "classify", "fallback"]
 )
 @sync_and_async
-async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
-    """A hook that gives nonsense is named without what it holds."""
+async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
+    """The error for a hook's invalid result does not show it."""
     from functools import partial  # noqa: PLC0415 - only here
 
     def nonsense(_: str, *__: object) -> int:
@@ -221,9 +221,9 @@ async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
     world.vendor.answers(503)
 
     try:
-        quiet(await world.manager(service).call("bank", REQUEST))
+        check_no_secret(await world.manager(service).call("bank", REQUEST))
     except ConnectorError as error:
-        quiet(error)
+        check_no_secret(error)
 
 
 @sync_and_async
@@ -240,9 +240,9 @@ async def test_custom_patterns_are_masked(world: World) -> None:
     )
     manager = world.watched(service)
 
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         await manager.call("bank", REQUEST)
 
-    assert "customer ***" in str(caught.value)
-    for value in (caught.value, *world.events):
-        quiet(value)
+    assert "customer ***" in str(excinfo.value)
+    for value in (excinfo.value, *world.events):
+        check_no_secret(value)

@@ -22,7 +22,7 @@ LATER = SmsMessage(to="+4915112345678", text="Ready.", reference="r-1")
 
 
 class Vendor:
-    """Tells how it was used."""
+    """Records how it was used."""
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         async def used(*value: Any, **named: Any) -> tuple[Any, ...]:
@@ -31,8 +31,8 @@ class Vendor:
         return used
 
 
-class Desk:
-    """Remembers what it was asked for, and has it done at once."""
+class FakeDispatcher:
+    """Records the operations, and runs them at once."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -56,7 +56,7 @@ class Desk:
         """Allow every recipient."""
 
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
-        """One after another."""
+        """Run the operations one after another."""
         self.at_once = at_once
         return [await step() for step in steps]
 
@@ -69,29 +69,29 @@ def operation_request(operation: str, *needs: str, country: str | None = None) -
 
 
 @pytest.fixture
-def desk() -> Desk:
+def dispatcher() -> FakeDispatcher:
     """A fake dispatcher."""
-    return Desk()
+    return FakeDispatcher()
 
 
 @pytest.fixture
-def flows(desk: Desk) -> SmsFlows:
-    """The flows of one tenant at it."""
-    value: Any = desk
+def flows(dispatcher: FakeDispatcher) -> SmsFlows:
+    """The SMS flows of one tenant with the fake dispatcher."""
+    value: Any = dispatcher
     return SmsFlows(value, "acme")
 
 
-def test_a_message_is_sent(desk: Desk, flows: SmsFlows) -> None:
+def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
     """The idempotency key reaches both the dispatcher and the vendor."""
-    sent: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
+    response: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
-    assert ("send", "wire", MESSAGE, {"key": "k"}) == sent
+    assert ("send", "wire", MESSAGE, {"key": "k"}) == response
     target = operation_request("send", *MESSAGE.needs, country="DE")
-    assert [(target, {"key": "k", "timeout": 3.0})] == desk.asked
+    assert [(target, {"key": "k", "timeout": 3.0})] == dispatcher.asked
 
 
-def test_many_messages_are_sent(desk: Desk, flows: SmsFlows) -> None:
-    """Each has its own key under that of all, by its place."""
+def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+    """Each message of a bulk has its own key, made of the bulk's key and its index."""
     results = run_plain(
         flows.send_bulk([MESSAGE, LATER], idempotency_key="k", timeout=3.0, at_once=5)
     )
@@ -101,23 +101,23 @@ def test_many_messages_are_sent(desk: Desk, flows: SmsFlows) -> None:
         ("send", "wire", LATER, {"key": "k/2"}),
     ] == [result.unwrap() for result in results]
     assert [{"key": "k/1", "timeout": 3.0}, {"key": "k/2", "timeout": 3.0}] == [
-        options for _, options in desk.asked
+        options for _, options in dispatcher.asked
     ]
-    assert 5 == desk.at_once
+    assert 5 == dispatcher.at_once
 
 
-def test_many_messages_without_a_key(desk: Desk, flows: SmsFlows) -> None:
-    """Without a key none has one; eight are under way; and each failure is its own."""
-    desk.error = ValueError("broken")
+def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+    """Without a key, eight messages are in flight at once, and each failure is separate."""
+    dispatcher.error = ValueError("broken")
     (failed,) = run_plain(flows.send_bulk([MESSAGE]))
 
-    assert desk.error is failed.error
-    assert [{"key": None, "timeout": None}] == [options for _, options in desk.asked]
-    assert 8 == desk.at_once
+    assert dispatcher.error is failed.error
+    assert [{"key": None, "timeout": None}] == [options for _, options in dispatcher.asked]
+    assert 8 == dispatcher.at_once
 
 
-def test_a_key_must_be_short_enough_for_all(desk: Desk, flows: SmsFlows) -> None:
-    """A key that is too long with a number is refused before anything is sent."""
+def test_too_long_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+    """A key that is too long with an index is refused before anything is sent."""
     longest = 0
     for length in range(1, 2_000):
         try:
@@ -126,42 +126,44 @@ def test_a_key_must_be_short_enough_for_all(desk: Desk, flows: SmsFlows) -> None
             longest = length - 1
             break
     run_plain(flows.send_bulk([MESSAGE], idempotency_key="k" * (longest - 2)))
-    assert 1 == len(desk.asked)
+    assert 1 == len(dispatcher.asked)
     with pytest.raises(InvalidData):
         run_plain(flows.send_bulk([MESSAGE], idempotency_key="k" * (longest - 1)))
-    assert 1 == len(desk.asked)
+    assert 1 == len(dispatcher.asked)
 
 
 @pytest.mark.parametrize(
     "verb, needs", [("get", SmsCapability.LOOK_UP), ("cancel", SmsCapability.CANCEL)]
 )
 def test_operations_on_a_message_use_its_account(
-    desk: Desk, flows: SmsFlows, verb: str, needs: SmsCapability
+    dispatcher: FakeDispatcher, flows: SmsFlows, verb: str, needs: SmsCapability
 ) -> None:
     """An operation on an existing message goes to its account."""
     assert (verb, "wire", "found", {}) == run_plain(getattr(flows, verb)("ref", timeout=3.0))
-    assert [("ref", operation_request(verb, needs), {"timeout": 3.0})] == desk.asked
+    assert [
+        ("ref", operation_request(verb, needs), {"key": None, "timeout": 3.0})
+    ] == dispatcher.asked
 
 
-def test_a_number_is_checked(desk: Desk, flows: SmsFlows) -> None:
-    """A number without a country is in international form; with one it is as written there."""
+def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+    """A number without a country must be international; with one it may be national."""
     result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
     assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
     target = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
-    assert [(target, {"timeout": 3.0})] == desk.asked
+    assert [(target, {"key": None, "timeout": 3.0})] == dispatcher.asked
     run_plain(flows.validate_number("+33612345678"))
     run_plain(flows.validate_number("0612345678", country="fr"))
     french = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
-    assert [french, french] == [target for target, _ in desk.asked[1:]]
-    with pytest.raises(InvalidData) as refused:
+    assert [french, french] == [target for target, _ in dispatcher.asked[1:]]
+    with pytest.raises(InvalidData) as excinfo:
         run_plain(flows.validate_number("0151"))
-    assert "number" == refused.value.field
+    assert "number" == excinfo.value.field
     assert run_plain(flows.validate_number("+4915112345678"))
 
 
-def test_a_balance_is_checked(desk: Desk, flows: SmsFlows) -> None:
-    """Checking the balance needs its own capability."""
+def test_balance_needs_its_capability(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+    """Reading the balance needs its own capability."""
     assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
     assert [
-        (operation_request("check_balance", SmsCapability.BALANCE), {"timeout": 3.0})
-    ] == desk.asked
+        (operation_request("check_balance", SmsCapability.BALANCE), {"key": None, "timeout": 3.0})
+    ] == dispatcher.asked

@@ -1,4 +1,4 @@
-"""What continues during an outage of the shared store, what does not, and how the outage ends."""
+"""Calls during an outage of the shared store, and the end of the outage."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="Start i
 
 
 def vat(**options: object) -> Service:
-    """A service with a circuit only, unless told otherwise."""
+    """A service with only a circuit, unless a test gives more."""
     value = {
         "base_url": "https://vat.example",
         "circuit": CircuitBreakerConfig(failures=2, open_for=600),
@@ -46,12 +46,12 @@ def vat(**options: object) -> Service:
 
 
 def sharing(world: World, *services: Service, **ports: Any) -> Face:
-    """A manager over the store that can be away, in every mode."""
+    """A manager over a store that can fail, in every mode."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
 
 def told(world: World, kind: type) -> list[Any]:
-    """The events of one kind."""
+    """Return the events of one kind."""
     return [event for event in world.events if isinstance(event, kind)]
 
 
@@ -60,7 +60,7 @@ def told(world: World, kind: type) -> list[Any]:
 
 @sync_and_async
 async def test_calls_go_on_without_their_store(world: World) -> None:
-    """A call whose limits and circuit cannot be asked is made all the same."""
+    """A call whose limits and circuit cannot be read is still made."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
@@ -68,8 +68,8 @@ async def test_calls_go_on_without_their_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_limits_of_this_process_hold(world: World) -> None:
-    """Each process goes on within limits of its own."""
+async def test_local_limits_apply(world: World) -> None:
+    """During an outage each process applies its own limits."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
 
@@ -83,19 +83,19 @@ async def test_the_limits_of_this_process_hold(world: World) -> None:
 
 @sync_and_async
 async def test_local_waits_are_confirmed_locally(world: World) -> None:
-    """A grant from this process's memory is confirmed there, and comes in order."""
+    """A grant from memory is confirmed in memory, in order."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
 
     await manager.call("vat", GET)
     await manager.call("vat", GET)
 
-    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+    assert [requests.at for requests in world.vendor.requests] == [0.0, 1.0]
 
 
 @sync_and_async
-async def test_the_circuit_of_this_process_opens(world: World) -> None:
-    """Failures count in memory, and its circuit holds calls back."""
+async def test_local_circuit_opens(world: World) -> None:
+    """During an outage failures count in memory, and the local circuit refuses calls."""
     world.store.is_away = AWAY
     world.vendor.otherwise = 503
     manager = sharing(world, vat())
@@ -111,8 +111,8 @@ async def test_the_circuit_of_this_process_opens(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_pause_is_kept_by_this_process(world: World) -> None:
-    """A vendor that asks for a pause gets it from every caller of this process."""
+async def test_vendor_pause_is_kept_locally(world: World) -> None:
+    """During an outage every caller of this process respects a vendor's pause."""
     world.store.is_away = AWAY
     world.vendor.answers(Response(429, {"Retry-After": "5"}))
     manager = sharing(world, vat(limits=RateLimitConfig(100), circuit=None))
@@ -125,7 +125,7 @@ async def test_a_pause_is_kept_by_this_process(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_grant_of_the_store_stands(world: World) -> None:
+async def test_grant_survives_an_outage(world: World) -> None:
     """A caller with a grant from the store goes ahead even if the store is down by then."""
     manager = sharing(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
@@ -136,7 +136,7 @@ async def test_a_grant_of_the_store_stands(world: World) -> None:
     world.sleeper.meanwhile.append(lose)
     await manager.call("vat", GET)
 
-    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+    assert [requests.at for requests in world.vendor.requests] == [0.0, 1.0]
 
 
 @sync_and_async
@@ -190,7 +190,7 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
         await manager.call("vat", GET)
     await manager.call("vat", GET)
 
-    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+    assert [requests.at for requests in world.vendor.requests] == [0.0, 1.0]
     assert not any(isinstance(command, GiveBack) for command in world.store.posted)
 
 
@@ -240,22 +240,22 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_calls_are_refused(world: World) -> None:
-    """A key that cannot be claimed protects nobody, so nothing is sent; each call asks anew."""
+    """A keyed call whose key cannot be claimed is refused, and each call tries again."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
 
     for _ in range(3):
-        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+        with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
             await manager.call("vat", POST, idempotency_key="k")
-        assert (caught.value.service, caught.value.remedy) == ("vat", "Start it.")
+        assert (excinfo.value.service, excinfo.value.remedy) == ("vat", "Start it.")
 
     assert world.vendor.requests == []
     assert len(world.store.commands) == 3
 
 
 @sync_and_async
-async def test_a_sent_mark_must_be_written(world: World) -> None:
-    """A store that goes away between the claim and the mark stops the call."""
+async def test_sent_mark_must_be_written(world: World) -> None:
+    """A store that fails between the claim and the mark stops the call."""
     manager = sharing(world, vat())
     world.store.fails_at[2] = AWAY
 
@@ -279,15 +279,15 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_circuit_is_not_set_in_memory_only(world: World) -> None:
-    """A person who opens a circuit means that of all processes."""
+async def test_circuit_is_not_set_in_memory(world: World) -> None:
+    """Setting a circuit by hand fails during an outage, since the shared one is meant."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
 
     for _ in range(2):
-        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+        with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
             await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-        assert caught.value.remedy == "Start it."
+        assert excinfo.value.remedy == "Start it."
 
     assert len(world.store.commands) == 2
     assert (await manager.call("vat", GET)).status == 200
@@ -297,8 +297,8 @@ async def test_a_circuit_is_not_set_in_memory_only(world: World) -> None:
 
 
 @sync_and_async
-async def test_observers_hear_that_a_store_is_lost_and_found(world: World) -> None:
-    """Each is told of once, with when it is looked for again and how long it was away."""
+async def test_outage_events(world: World) -> None:
+    """One event reports the outage with the next probe, another one its end and duration."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
     for _ in range(3):
@@ -317,8 +317,8 @@ async def test_observers_hear_that_a_store_is_lost_and_found(world: World) -> No
 
 
 @sync_and_async
-async def test_a_store_that_is_away_is_looked_for_ever_less(world: World) -> None:
-    """After each probe that finds nothing the next is twice as far, up to a second."""
+async def test_probe_interval_doubles(world: World) -> None:
+    """After each failed probe the interval doubles, up to a second."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
     looks = []
@@ -335,8 +335,8 @@ async def test_a_store_that_is_away_is_looked_for_ever_less(world: World) -> Non
 
 
 @sync_and_async
-async def test_processes_do_not_come_back_together(world: World) -> None:
-    """When a store is looked for again is drawn, between half of the pause and all of it."""
+async def test_probe_interval_has_jitter(world: World) -> None:
+    """The interval to the next probe is drawn between half of it and all of it."""
     world.store.is_away = AWAY
     for draw in (0.0, 0.999):
         world.chance.draw = draw
@@ -346,8 +346,8 @@ async def test_processes_do_not_come_back_together(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_caller_looks_while_others_go_on(world: World) -> None:
-    """While one caller waits for the store's answer, nobody else does."""
+async def test_one_caller_probes(world: World) -> None:
+    """While one caller probes the store, nobody else waits for it."""
     world.store.is_away = AWAY
     manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
     await manager.call("vat", GET)
@@ -408,8 +408,8 @@ async def test_simultaneous_losses_are_one_outage(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_key_finds_the_store(world: World) -> None:
-    """A keyed call asks the store whatever is known of it, and what it finds counts for all."""
+async def test_keyed_call_ends_the_outage(world: World) -> None:
+    """A keyed call always tries the store, and its success ends the outage for all."""
     world.store.is_away = AWAY
     manager = sharing(world, vat())
     await manager.call("vat", GET)
@@ -424,14 +424,14 @@ async def test_a_key_finds_the_store(world: World) -> None:
 
 
 def apart(world: World, *services: Service) -> tuple[Face, Any]:
-    """A manager whose keys live in another store than its limits and circuits, and that store."""
+    """A manager with a separate store of keys, and that store."""
     claims = type(world.store)(world)
     return sharing(world, *services, claims=world.of_mode(claims)), claims
 
 
 @sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
-    """Claim, mark and answer go to the one store, the admission to the other: four trips."""
+    """Claim and result go to the store of keys, the admission to the other: four commands."""
     manager, claims = apart(world, vat(limits=RateLimitConfig(9)))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -443,8 +443,8 @@ async def test_keys_live_in_their_own_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_keys_need_no_gates(world: World) -> None:
-    """A service that nothing holds back marks its claim all the same."""
+async def test_claim_is_marked_without_protections(world: World) -> None:
+    """A service without limits and circuit marks its claim all the same."""
     manager, claims = apart(world, vat(circuit=None))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -458,8 +458,8 @@ async def test_keys_need_no_gates(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_mark_that_cannot_be_written_stops_the_call(world: World) -> None:
-    """Nothing is sent without the mark, and what the attempt was granted is given back."""
+async def test_failed_mark_releases_the_grant(world: World) -> None:
+    """Without the sent mark nothing is sent, and the attempt's grant is released."""
     manager, claims = apart(world, vat())
     claims.fails_at[2] = AWAY
 
@@ -490,7 +490,7 @@ async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
+async def test_taken_over_claim_sends_nothing(world: World) -> None:
     """A caller that waited longer than its claim lasted sends nothing."""
     manager, claims = apart(world, vat(limits=RateLimitConfig(9), circuit=None))
 
@@ -499,16 +499,16 @@ async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
             world.clock.advance(3_600)
 
     claims.meanwhile = dawdle
-    with pytest.raises(IdempotencyInProgress) as caught:
+    with pytest.raises(IdempotencyInProgress) as excinfo:
         await manager.call("vat", POST, idempotency_key="k")
 
-    assert caught.value.retry_at is None
+    assert excinfo.value.retry_at is None
     assert world.vendor.requests == []
 
 
 @sync_and_async
-async def test_each_store_is_lost_by_itself(world: World) -> None:
-    """Keys are served while the other store is away, and calls while that of the keys is."""
+async def test_stores_fail_separately(world: World) -> None:
+    """Keys work while the other store is down, and calls while the store of keys is."""
     manager, claims = apart(world, vat())
     world.store.is_away = AWAY
     assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
@@ -522,8 +522,8 @@ async def test_each_store_is_lost_by_itself(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> None:
-    """An interrupted key's outcome is posted to the store of claims."""
+async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
+    """An interrupted key's outcome is posted to the store of keys."""
     manager, claims = apart(world, vat())
     world.vendor.answers(Interruption())
 
@@ -535,8 +535,8 @@ async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> 
 
 
 @sync_and_async
-async def test_one_store_given_twice_is_one_store(world: World) -> None:
-    """Where both are the same, claim and admission stay joined: three trips."""
+async def test_same_store_twice(world: World) -> None:
+    """If both stores are the same, claim and admission stay joined: three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

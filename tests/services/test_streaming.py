@@ -1,4 +1,4 @@
-"""An answer whose body is read piece by piece, under the same protections."""
+"""Responses that are streamed, under the same protections as other calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GET = Request.get("/export")
 
 
 def shop(**options: object) -> Service:
-    """A service with nothing but what a test gives it."""
+    """A service without settings other than those of a test."""
     value = {"base_url": "https://shop.example", "circuit": None, "retry": None} | options
     return Service("shop", **value)  # type: ignore[arg-type]  # as each test says
 
@@ -51,7 +51,7 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 async def half_open(world: World, manager: Face) -> None:
-    """Open the circuit, and let its open time pass."""
+    """Open the circuit and wait for the end of its open time."""
     world.vendor.answers(503)
     with pytest.raises(VendorFailed):
         await manager.call("shop", GET)
@@ -59,15 +59,15 @@ async def half_open(world: World, manager: Face) -> None:
 
 
 async def state(manager: Face) -> tuple[CircuitState, int, int]:
-    """The circuit's state, failures and running probes."""
+    """Return the circuit's state, failures and running probes."""
     result = await manager.circuit_state("shop")
     assert 0 == result.slow_calls
     return result.state, result.failures, result.probes_under_way
 
 
 @sync_and_async
-async def test_a_body_comes_in_pieces(world: World) -> None:
-    """Status and headers are there at once, the body piece by piece, and b"" ever after."""
+async def test_body_is_streamed(world: World) -> None:
+    """Status and headers come first; reads return the body in pieces, then always b""."""
     world.vendor.answers(Arriving(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
 
     async with await world.manager(shop()).stream("shop", GET) as stream:
@@ -76,94 +76,96 @@ async def test_a_body_comes_in_pieces(world: World) -> None:
         assert b"" == await stream.read()
 
     assert [1] == [answer.closed for answer in world.vendor.arrivals]
-    assert ["https://shop.example/export"] == [sent.url for sent in world.vendor.requests]
+    assert ["https://shop.example/export"] == [requests.url for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_a_failures_headers_count(world: World) -> None:
-    """A stream that is refused for now is opened when the refusal says, and not before."""
+async def test_stream_respects_retry_after(world: World) -> None:
+    """A stream that is refused for a while is opened when `Retry-After` is over."""
     world.vendor.answers(Response(503, {"Retry-After": "7"}))
     manager = world.manager(shop(retry=RetryPolicy(2, 0)))
 
     await manager.stream("shop", GET)
 
-    assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
+    assert [0.0, 7.0] == [requests.at for requests in world.vendor.requests]
 
 
 @sync_and_async
-async def test_attempts_end_at_the_headers(world: World) -> None:
-    """An answer that fails is tried again; a body that breaks off is not."""
+async def test_only_opening_a_stream_is_retried(world: World) -> None:
+    """A failing response is retried; a body that breaks off is not."""
     world.vendor.answers(503, Arriving(200, (), b"a", ConnectionFailed("cut off")))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
     stream = await manager.stream("shop", GET)
     assert b"a" == await stream.read()
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         await stream.read()
 
-    assert ("shop", 2) == (caught.value.service, caught.value.attempts)
+    assert ("shop", 2) == (excinfo.value.service, excinfo.value.attempts)
     assert b"" == await stream.read()
     assert [1, 1] == [answer.closed for answer in world.vendor.arrivals]
 
 
 @pytest.mark.parametrize("status", [301, 307, 404, 500])
 @sync_and_async
-async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
-    """A redirect or a failure is no stream but an error, with what the vendor says."""
+async def test_failed_stream_raises_an_error(world: World, status: int) -> None:
+    """A redirect or a failure raises an error with the vendor's explanation."""
     body = b'{"code": "E7", "message": "no export"}'
     world.vendor.answers(Response(status, body=body))
 
     keyed = shop(credentials=Credentials.api_key("k", query="key"))
-    with pytest.raises((VendorRejected, VendorFailed)) as caught:
+    with pytest.raises((VendorRejected, VendorFailed)) as excinfo:
         await world.manager(keyed).stream("shop", GET)
 
-    assert ["https://shop.example/export?key=k"] == [sent.url for sent in world.vendor.requests]
-    assert ("E7", "no export") == (caught.value.vendor_code, caught.value.vendor_message)
-    assert caught.value.response is not None
-    assert "https://shop.example/export" == caught.value.response.url
+    assert ["https://shop.example/export?key=k"] == [
+        requests.url for requests in world.vendor.requests
+    ]
+    assert ("E7", "no export") == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+    assert excinfo.value.response is not None
+    assert "https://shop.example/export" == excinfo.value.response.url
     assert [1] == [answer.closed for answer in world.vendor.arrivals]
 
 
 @sync_and_async
-async def test_a_failures_body_is_read_in_part(world: World) -> None:
-    """Of a failure no more is read than is needed to see what the vendor says."""
+async def test_error_body_is_read_in_part(world: World) -> None:
+    """Of an error body no more is read than is kept."""
     world.vendor.answers(Arriving(500, (), *[b"x" * 32_768] * 5))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
 
-    assert caught.value.response is not None
-    assert b"x" * 65_536 == caught.value.response.body
+    assert excinfo.value.response is not None
+    assert b"x" * 65_536 == excinfo.value.response.body
     assert 3 == len(world.vendor.arrivals[0].pieces)
 
 
 @sync_and_async
-async def test_a_failures_body_is_read_as_far_as_it_goes(world: World) -> None:
-    """As long as a byte is missing of what is kept, the next piece is read."""
+async def test_error_body_is_read_to_the_limit(world: World) -> None:
+    """Reading an error body goes on until the last byte that is kept."""
     world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
 
-    assert caught.value.response is not None
-    assert b"xy" == caught.value.response.body[-2:]
+    assert excinfo.value.response is not None
+    assert b"xy" == excinfo.value.response.body[-2:]
 
 
 @sync_and_async
-async def test_a_failures_last_piece_is_cut(world: World) -> None:
-    """A piece that is longer than what is kept is cut."""
+async def test_last_piece_of_an_error_body_is_truncated(world: World) -> None:
+    """A piece that is longer than what is kept is truncated."""
     world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         await world.manager(shop()).stream("shop", GET)
 
-    assert caught.value.response is not None
-    assert b"ab" + b"x" * 65_534 == caught.value.response.body
+    assert excinfo.value.response is not None
+    assert b"ab" + b"x" * 65_534 == excinfo.value.response.body
 
 
 @sync_and_async
-async def test_not_modified_is_an_answer(world: World) -> None:
-    """A 304 is what was asked for."""
+async def test_304_is_a_success(world: World) -> None:
+    """A 304 answer to a conditional streamed request counts as a success."""
     world.vendor.answers(304)
 
     stream = await world.manager(shop()).stream("shop", GET)
@@ -172,8 +174,8 @@ async def test_not_modified_is_an_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_deadline_covers_the_body(world: World) -> None:
-    """A body that is not read within the call's deadline is not read on."""
+async def test_deadline_covers_the_body(world: World) -> None:
+    """A body is not read on after the call's deadline."""
     world.vendor.answers(Arriving(200, (), b"a", b"b", b"c"))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -182,17 +184,17 @@ async def test_the_deadline_covers_the_body(world: World) -> None:
     world.clock.advance(4.999999999)
     assert b"b" == await stream.read()
     world.clock.advance(0.000000001)
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         await stream.read()
 
-    assert ("shop", True) == (caught.value.service, caught.value.may_have_been_processed)
+    assert ("shop", True) == (excinfo.value.service, excinfo.value.may_have_been_processed)
     # The reader may be slow, which is no fault of the vendor.
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 
 @pytest.mark.parametrize("after", [3, 29.999999999, 30])
 @sync_and_async
-async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> None:
+async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
     """A piece that does not come in time counts against the vendor."""
     late = after == 30
 
@@ -204,10 +206,10 @@ async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> No
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
-    with pytest.raises(DeadlineExceeded if late else AttemptTimeout) as caught:
+    with pytest.raises(DeadlineExceeded if late else AttemptTimeout) as excinfo:
         await stream.read()
 
-    assert late == isinstance(caught.value.__cause__, AttemptTimeout)
+    assert late == isinstance(excinfo.value.__cause__, AttemptTimeout)
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
@@ -231,15 +233,15 @@ async def test_broken_error_body_is_a_connection_failure(
     world.vendor.answers(Arriving(500, (), b"{", cut_off))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
-    with pytest.raises(ConnectionFailed, match="cut off") as caught:
+    with pytest.raises(ConnectionFailed, match="cut off") as excinfo:
         await manager.stream("shop", Request.post("/orders"))
 
-    assert 1 == caught.value.attempts == len(world.vendor.requests)
+    assert 1 == excinfo.value.attempts == len(world.vendor.requests)
 
 
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
-    """An error of ours that tells nothing of the vendor is not held against it."""
+    """An error of moorage that says nothing about the vendor is neutral."""
     world.vendor.answers(Arriving(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -255,23 +257,23 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
     "error", [ConnectionFailed("cut off"), VendorFailed("nonsense"), ValueError("key=hunter2")]
 )
 @sync_and_async
-async def test_a_body_that_breaks_off_is_a_failure(world: World, error: Exception) -> None:
-    """An error in mid-body is recorded, and a stranger's is made ours without quoting it."""
+async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
+    """A broken body is recorded, and a foreign exception is converted without quoting it."""
     world.vendor.answers(Arriving(200, (), b"a", error))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
     await stream.read()
-    with pytest.raises((ConnectionFailed, VendorFailed)) as caught:
+    with pytest.raises((ConnectionFailed, VendorFailed)) as excinfo:
         await stream.read()
 
-    assert "hunter2" not in repr(caught.value)
+    assert "hunter2" not in repr(excinfo.value)
     assert CircuitState.OPEN is (await state(manager))[0]
 
 
 @sync_and_async
-async def test_a_stream_counts_for_its_manager(world: World) -> None:
-    """A stream and a call of one manager that both fail are one reporter, and no quorum."""
+async def test_stream_and_call_are_one_reporter(world: World) -> None:
+    """A failed stream and a failed call of one manager count once towards a quorum."""
     world.vendor.answers(503, Arriving(200, (), ConnectionFailed("cut off")))
     manager = world.manager(shop(circuit=CircuitBreakerConfig(failures=2, quorum=2)))
 
@@ -296,8 +298,8 @@ async def test_unsent_stream_request_is_retried(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_whole_body_is_a_success(world: World) -> None:
-    """The last byte of a probe's body closes the circuit, and not an earlier one."""
+async def test_last_byte_of_a_probe_closes_the_circuit(world: World) -> None:
+    """The last byte of a probe's body closes the circuit, not an earlier one."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(Arriving(200, (), b"a"))
@@ -311,8 +313,8 @@ async def test_a_whole_body_is_a_success(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_permit_lives_until_the_last_byte(world: World) -> None:
-    """While a probe's body is read, no other probe is let out."""
+async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
+    """While a probe's body is read, no other probe is sent."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(Arriving(200, (), b"a"))
@@ -341,8 +343,8 @@ async def test_leaving_early_is_neutral(world: World) -> None:
 
 
 @sync_and_async
-async def test_the_readers_own_error_is_neutral(world: World) -> None:
-    """An error of whatever reads, even one of another service, is not held against this one."""
+async def test_error_of_the_reader_is_neutral(world: World) -> None:
+    """An error of the reading code, even of another service, is neutral."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     with pytest.raises(VendorFailed, match="another"):
@@ -353,8 +355,8 @@ async def test_the_readers_own_error_is_neutral(world: World) -> None:
 
 
 @sync_and_async
-async def test_slow_headers_count(world: World) -> None:
-    """An answer whose headers took too long is slow, once its body has come."""
+async def test_slow_headers_count_as_slow(world: World) -> None:
+    """A response with slow headers counts as slow once its body has come."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
     world.vendor.answers(world.after(2.0, Arriving(200, (), b"a")))
@@ -367,8 +369,8 @@ async def test_slow_headers_count(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_place_is_kept_until_the_last_byte(world: World) -> None:
-    """A stream keeps its place in the bulkhead, and gives it back once."""
+async def test_bulkhead_slot_is_held_until_the_last_byte(world: World) -> None:
+    """A stream holds its slot in the bulkhead until its end, and releases it once."""
     manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
 
     stream = await manager.stream("shop", GET)
@@ -381,8 +383,8 @@ async def test_a_place_is_kept_until_the_last_byte(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
-    """A place is given back at once where there is no stream to keep it."""
+async def test_unopened_stream_holds_no_slot(world: World) -> None:
+    """A stream that fails to open releases its slot at once."""
     world.vendor.answers(500, ConnectionFailed("cut off"))
     manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
 
@@ -394,14 +396,18 @@ async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
-    """The headers, and each piece, have an attempt's time; the body has what the call has."""
+async def test_time_limits_of_a_stream(world: World) -> None:
+    """The headers and each piece have an attempt's time; the body has the call's."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
     await manager.stream("shop", GET)
 
-    (sent,) = world.vendor.requests
-    assert (2, 2, 60) == (sent.timeouts.connect, sent.timeouts.read, sent.timeouts.total)
+    (requests,) = world.vendor.requests
+    assert (2, 2, 60) == (
+        requests.timeouts.connect,
+        requests.timeouts.read,
+        requests.timeouts.total,
+    )
 
 
 @sync_and_async
@@ -412,13 +418,13 @@ async def test_step_timeouts_apply_to_streams(world: World) -> None:
 
     await manager.stream("shop", GET)
 
-    (sent,) = world.vendor.requests
-    assert Timeouts(connect=1, read=2, write=5, pool=60, total=60) == sent.timeouts
+    (requests,) = world.vendor.requests
+    assert Timeouts(connect=1, read=2, write=5, pool=60, total=60) == requests.timeouts
 
 
 @pytest.mark.parametrize("timeout", [None, 90, 90.0000005])
 @sync_and_async
-async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> None:
+async def test_slow_probe_body_blocks_other_probes(world: World, timeout: float | None) -> None:
     """While a probe's body may still come, however slowly, nobody else probes."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, attempt_timeout=2, timeout=60))
     await half_open(world, manager)
@@ -433,8 +439,8 @@ async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> 
 
 
 @sync_and_async
-async def test_a_forgotten_stream_is_freed(world: World) -> None:
-    """A stream that nobody holds any more gives back its permit, its place and its connection."""
+async def test_abandoned_stream_is_released(world: World) -> None:
+    """A stream without references releases its permit, its slot and its connection."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1)))
     await half_open(world, manager)
 
@@ -449,7 +455,7 @@ async def test_a_forgotten_stream_is_freed(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_credential_is_renewed(world: World) -> None:
+async def test_401_of_a_stream_renews_the_credential(world: World) -> None:
     """A 401 at the headers renews the credential as for any other request."""
 
     class Provider:
@@ -468,14 +474,14 @@ async def test_a_credential_is_renewed(world: World) -> None:
         await manager.stream("shop", GET)
 
     assert ["old", "new", "old", "new"] == [
-        (sent.header("authorization") or "").removeprefix("Bearer ")
-        for sent in world.vendor.requests
+        (requests.header("authorization") or "").removeprefix("Bearer ")
+        for requests in world.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_a_spent_allowance_pauses(world: World) -> None:
-    """A stream whose headers say that nothing is left holds the next call back."""
+async def test_used_up_allowance_of_a_stream_pauses(world: World) -> None:
+    """A stream whose headers report no remaining allowance delays the next call."""
     world.vendor.answers(
         Arriving(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
     )
@@ -487,8 +493,8 @@ async def test_a_spent_allowance_pauses(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_fallback_is_no_stream(world: World) -> None:
-    """A fallback cannot stand in for a body, so the error is raised."""
+async def test_stream_has_no_fallback(world: World) -> None:
+    """A fallback cannot replace a body, so the error is raised."""
     world.vendor.answers(503)
 
     with pytest.raises(VendorFailed):
@@ -500,22 +506,22 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
     """A one-time body with retries, a missing request and a missing base URL are refused."""
     manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await manager.stream("shop", Request.put("/files", body=iter([b""])))
-    assert ("body", "shop") == (caught.value.field, caught.value.service)
-    assert "read only once" in caught.value.message
-    assert "opens the body anew" in caught.value.remedy
+    assert ("body", "shop") == (excinfo.value.field, excinfo.value.service)
+    assert "read only once" in excinfo.value.message
+    assert "opens the body anew" in excinfo.value.remedy
     assert ["CallStarted", "CallFinished"] == world.told()
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         await manager.stream("shop", "/export")
-    assert ("request", "shop") == (caught.value.field, caught.value.service)
+    assert ("request", "shop") == (excinfo.value.field, excinfo.value.service)
     with pytest.raises(ConfigurationError):
         await manager.stream("bare", GET)
 
 
 @sync_and_async
 async def test_events_of_a_stream(world: World) -> None:
-    """The attempt ends with the headers, and the call with the end of the body."""
+    """The attempt's event comes with the headers, and the call's with the end of the body."""
     world.vendor.answers(Arriving(200, (), b"a"))
     manager = world.watched(shop())
 
@@ -576,8 +582,8 @@ async def test_failed_stream_emits_one_end(world: World) -> None:
 
 
 @sync_and_async
-async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> None:
-    """A stream that opened, and whose caller was interrupted before it got it, is ended."""
+async def test_interruption_after_the_headers_ends_the_stream(world: World) -> None:
+    """A stream whose caller is interrupted before getting it is closed."""
 
     def interrupt(event: Event) -> None:
         if isinstance(event, AttemptFinished) and event.status == 200:
@@ -590,7 +596,7 @@ async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> 
     with pytest.raises(Interruption):
         await manager.stream("shop", GET)
 
-    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    assert ["CallStarted", "CircuitChanged", "AttemptFinished", "CallFinished"] == world.told()
 
     assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
     assert 1 == world.vendor.arrivals[-1].closed
@@ -599,7 +605,7 @@ async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> 
 
 @sync_and_async
 async def test_interrupted_read_ends_the_stream(world: World) -> None:
-    """A read that is interrupted frees the probe and the connection, and says nothing of health."""
+    """An interrupted read frees the probe and the connection, and is neutral."""
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
     manager = world.manager(service)
     await half_open(world, manager)

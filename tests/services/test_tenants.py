@@ -1,4 +1,4 @@
-"""Tenants that are looked up."""
+"""Tenants whose configuration is looked up."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Counted:
-    """Everybody's tables, and how often they were asked for."""
+class CountingTables:
+    """The tables of all tenants, with the number of look-ups."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -27,9 +27,9 @@ class Counted:
         return {}
 
 
-def test_one_tenant_too_many_is_one_tenant_looked_up_again() -> None:
+def test_full_tenant_cache_evicts_one_entry() -> None:
     """When the cache is full, each new tenant evicts exactly one entry."""
-    counted = Counted()
+    counted = CountingTables()
     base: Any = object()
     desks = TenantDispatchers(
         TenantLookup(

@@ -29,8 +29,8 @@ def part(number: int, data: bytes) -> Part:
     return Part(number=number, size=len(data), etag=Checksum.of("md5", data).value)
 
 
-class Core:
-    """Lets the next worker begin as soon as another gives its turn to read back."""
+class UploadCore:
+    """Lets the next worker begin as soon as another one gives up the right to read."""
 
     def __init__(self, *, grants: bool = True) -> None:
         self.turns: list[tuple[str, dict[str, Any]]] = []
@@ -40,24 +40,24 @@ class Core:
         self._waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def new_id(self) -> str:
-        """An id."""
+        """Return an id."""
         return "id-1"
 
     async def settle(self, value: Any) -> Any:
-        """It, as it is."""
+        """Return the value unchanged."""
         return value
 
     async def every(
         self, steps: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, at_once: int
     ) -> None:
-        """All of them."""
+        """Run all steps."""
         self.at_once = at_once
         self._waiting = list(steps)
         while self._waiting:
             await self._waiting.pop()()
 
     async def acquire(self, name: str, holder: object, /, **bounds: Any) -> bool:
-        """A turn, if any are granted."""
+        """Take the right to read, if any is left."""
         assert self._holder is None
         self.turns.append((name, bounds))
         self._holder = holder
@@ -72,15 +72,15 @@ class Core:
             run_plain(self._waiting.pop()())
 
 
-class Pieces:
-    """Gives these in turn, and b"" at their end; or fails where one is an error."""
+class ScriptedSource:
+    """A source that returns these pieces and then b"", or raises those that are errors."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:
         self._pieces = pieces
         self.asked = 0
 
     async def next(self) -> bytes:
-        """The next."""
+        """Return the next piece."""
         self.asked += 1
         piece = self._pieces[self.asked - 1] if self.asked <= len(self._pieces) else b""
         if isinstance(piece, Exception):
@@ -89,14 +89,14 @@ class Pieces:
 
 
 class Vendor:
-    """Takes parts, and writes them down; or refuses them, as long as there are errors."""
+    """Records parts, or refuses them as long as there are errors."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
         self.errors: list[Exception] = []
 
     async def put_part(self, wire: Any, upload: Upload, number: int, data: bytes) -> Part:
-        """Take one."""
+        """Record one part."""
         if self.errors:
             raise self.errors.pop(0)
         self.sent.append((wire, upload, number, data))
@@ -104,10 +104,10 @@ class Vendor:
 
 
 def uploading(
-    pieces: Pieces, *existing: Part, grants: bool = True
-) -> tuple[Callable[[], list[Part]], Vendor, Core]:
-    """A function that uploads these pieces, three at a time, with its vendor and core."""
-    vendor, core = Vendor(), Core(grants=grants)
+    pieces: ScriptedSource, *existing: Part, grants: bool = True
+) -> tuple[Callable[[], list[Part]], Vendor, UploadCore]:
+    """Return a function that uploads these pieces, three at a time, with its vendor and core."""
+    vendor, core = Vendor(), UploadCore(grants=grants)
     value: Any = core
     to: Any = vendor
     wire: Any = "wire"
@@ -117,7 +117,7 @@ def uploading(
 
 def test_every_part_is_sent_once_and_listed_in_order() -> None:
     """Each worker reads the next part, and none reads after the end."""
-    pieces = Pieces(b"aa", b"bb", b"cc", b"d")
+    pieces = ScriptedSource(b"aa", b"bb", b"cc", b"d")
     send, vendor, core = uploading(pieces)
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"cc"), part(4, b"d")] == send()
@@ -130,14 +130,14 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
     assert (5, 3) == (pieces.asked, core.at_once)
 
 
-def test_one_reads_at_a_time() -> None:
-    """The turn to read is one, of this upload alone, and is waited for a day at most."""
-    send, _, core = uploading(Pieces(b"aa"))
+def test_one_worker_reads_at_a_time() -> None:
+    """Only one worker of an upload reads at a time, and waits a day at most."""
+    send, _, core = uploading(ScriptedSource(b"aa"))
     send()
 
     bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
     assert [("upload id-1", bounds)] * len(core.turns) == core.turns
-    late, vendor, _ = uploading(Pieces(b"aa"), grants=False)
+    late, vendor, _ = uploading(ScriptedSource(b"aa"), grants=False)
     with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
         late()
     assert [] == vendor.sent
@@ -145,15 +145,15 @@ def test_one_reads_at_a_time() -> None:
 
 def test_stored_parts_are_not_sent_again() -> None:
     """A part whose checksum matches is not sent again; one that differs is replaced."""
-    send, vendor, _ = uploading(Pieces(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
+    send, vendor, _ = uploading(ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
 
     assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
     assert [(2, b"bb"), (3, b"c")] == sorted(notice[2:] for notice in vendor.sent)
 
 
-def test_a_source_that_broke_is_not_read_on() -> None:
-    """When reading has failed nobody reads again, and that failure is told."""
-    pieces = Pieces(b"aa", RuntimeError("the source broke"), b"cc")
+def test_failed_source_is_not_read_again() -> None:
+    """After a failed read nobody reads again, and that error is raised."""
+    pieces = ScriptedSource(b"aa", RuntimeError("the source broke"), b"cc")
     send, _, _ = uploading(pieces)
 
     with pytest.raises(RuntimeError, match="the source broke"):
@@ -163,7 +163,7 @@ def test_a_source_that_broke_is_not_read_on() -> None:
 
 def test_first_of_several_failures_is_raised() -> None:
     """After a failed part no more are read, and its error is raised."""
-    pieces = Pieces(b"aa", b"bb", b"cc", b"dd", b"ee")
+    pieces = ScriptedSource(b"aa", b"bb", b"cc", b"dd", b"ee")
     send, vendor, _ = uploading(pieces)
     vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
 
@@ -172,9 +172,9 @@ def test_first_of_several_failures_is_raised() -> None:
     assert 3 == pieces.asked
 
 
-def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
+def test_chunk_of_a_parts_size_is_not_copied() -> None:
     """Chunks of exactly a part's size are sent without being copied."""
-    core: Any = Core()
+    core: Any = UploadCore()
     pieces = [b"aaaa", b"bbbb", b"c", b"d"]
     source = Source(core, pieces, 4, length=10, checksum=None)
 
@@ -184,9 +184,9 @@ def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
     assert b"" == run_plain(source.next())
 
 
-def test_after_its_end_a_source_is_not_read() -> None:
-    """A source that would go on after its end, as a terminal does, has ended all the same."""
-    core: Any = Core()
+def test_source_is_not_read_after_its_end() -> None:
+    """A source that could return more after its end, like a terminal, is not read again."""
+    core: Any = UploadCore()
     pieces = iter([b"aa", b"b", b"c", b"d", b"", b"ee"])
 
     targets: list[int] = []
@@ -205,7 +205,7 @@ def test_after_its_end_a_source_is_not_read() -> None:
 
 def test_checksum_is_verified_at_the_end() -> None:
     """A source whose checksum differs from the given one fails at its end."""
-    core: Any = Core()
+    core: Any = UploadCore()
     for value, good in ((b"abc", True), (b"abd", False)):
         source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
         assert value[:2] == run_plain(source.next())
@@ -226,8 +226,8 @@ def test_part_size_grows_with_the_length() -> None:
     assert 5 == target.size(7)
 
 
-def test_the_parts_of_a_large_view_are_larger(tmp_path: Path) -> None:
-    """Data in memory has a known size, so its parts are large enough."""
+def test_part_size_of_large_data(tmp_path: Path) -> None:
+    """Data in memory has a known size, so its parts are made large enough."""
     options: Any = SimpleNamespace(checksum=None)
     with (tmp_path / "sparse").open("w+b") as file:
         file.truncate(100 * 1024**3)

@@ -1,4 +1,4 @@
-"""The wire of a vendor's operation: what it passes on, and the time left."""
+"""The wire of a vendor's operation: the options that it passes on, and the remaining time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ UPPER: Any = str.upper
 """Reads the answer."""
 
 
-class Calling:
-    """Remembers what was called, and the ports of it."""
+class RecordingPorts:
+    """Records the calls of a wire, and provides its ports."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
         self.told: list[tuple[Any, ...]] = []
         self.readers: list[tuple[Any, Any]] = []
+        self.contracts: list[Any] = []
         self.ending: tuple[Any, Any] = ("done", None)
         self.own: Credentials | None = None
         self.core: Any = self
@@ -38,37 +39,40 @@ class Calling:
 
     @property
     def plans(self) -> Any:
-        """The services of the account, with credentials of their own or without."""
+        """The services of the account, with or without their own credentials."""
         service = SimpleNamespace(credentials=self.own)
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
-    def reading(self, parse: Any, witness: Any, _use: Any = None) -> Calling:
-        """The same, for a caller who reads the answers."""
+    def reading(
+        self, parse: Any, witness: Any, _use: Any = None, contract: Any = None
+    ) -> RecordingPorts:
+        """The services of the account, for a caller that reads streams."""
+        self.contracts.append(contract)
         self.readers.append((parse, witness))
         return self
 
     async def call(self, *options: Any, **named: Any) -> str:
-        """A call."""
+        """Record a call."""
         self.told.append(("call", *options, named))
         return "answer"
 
     async def stream(self, *options: Any, **named: Any) -> str:
-        """A call whose answer is read piece by piece."""
+        """Record a streamed call."""
         self.told.append(("stream", *options, named))
         return "stream"
 
     async def run(self, *options: Any, **named: Any) -> tuple[Any, Any]:
-        """A call of a function."""
+        """Record a call of a function."""
         self.told.append(("run", *options, named))
         return self.ending
 
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
-        """Steps, one after another."""
+        """Run the steps one after another."""
         self.told.append(("every", at_once))
         return [await step() for step in steps]
 
     async def get_credentials(self, *options: Any) -> str:
-        """The host's credentials."""
+        """Return the host's credentials."""
         self.told.append(("credentials", *options))
         return "credentials"
 
@@ -78,7 +82,7 @@ class Calling:
         self.clock.advance(seconds)
 
     def new_id(self) -> str:
-        """An id."""
+        """Return an id."""
         return "id-1"
 
     def wire(
@@ -89,7 +93,7 @@ class Calling:
         subject: str | None = None,
         rehearses: str | None = None,
     ) -> VendorWire:
-        """The wire of one operation."""
+        """Return the wire of one operation."""
         account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
         calling: Any = self
         step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
@@ -106,13 +110,13 @@ class Calling:
 
 
 def test_services_have_names() -> None:
-    """A vendor's only service is named as the account, and others behind it."""
+    """A vendor's only service has the account's name; several have it as a prefix."""
     assert ("main", "main.pen") == (service_name("main", ""), service_name("main", "pen"))
 
 
-def test_a_request_is_passed_on() -> None:
-    """A request is sent with the operation's options and the time left."""
-    calling = Calling()
+def test_request_has_the_operations_options() -> None:
+    """A request is sent with the operation's options and the remaining time."""
+    calling = RecordingPorts()
     wire = calling.wire(5.0, subject="ada")
     calling.clock.advance(1)
 
@@ -126,20 +130,20 @@ def test_a_request_is_passed_on() -> None:
     assert [(UPPER, witness()), (None, witness())] == calling.readers
 
 
-def test_a_key_without_a_parser_is_refused() -> None:
+def test_key_without_a_parser_is_refused() -> None:
     """A request with a key needs a parser for its answer, or it is not sent."""
-    calling = Calling()
+    calling = RecordingPorts()
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         run_plain(calling.wire().send(GET, key="k"))
 
-    assert "vendors.main" == caught.value.path
+    assert "vendors.main" == excinfo.value.path
     assert [] == calling.told
 
 
 def test_default_options_of_a_request() -> None:
     """By default a request goes to the account itself, with its service's timeout."""
-    calling = Calling()
+    calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))
     run_plain(wire.open(GET))
@@ -152,9 +156,9 @@ def test_default_options_of_a_request() -> None:
     assert [(None, witness())] * 2 == calling.readers
 
 
-def test_whether_something_may_have_changed() -> None:
-    """A question changes nothing; what was done stays done, whatever is asked afterwards."""
-    wire = Calling().wire()
+def test_wire_remembers_effects() -> None:
+    """A read changes nothing, and an effect is remembered whatever is read afterwards."""
+    wire = RecordingPorts().wire()
     assert wire.acted is False
     run_plain(wire.send(GET))
     assert wire.acted is False
@@ -164,9 +168,9 @@ def test_whether_something_may_have_changed() -> None:
     assert wire.acted is True
 
 
-def test_a_transport_acts() -> None:
-    """A verb is a step of a call of its own, and only what succeeded has acted."""
-    calling = Calling()
+def test_transport_methods_are_steps() -> None:
+    """A transport's method is a call of its own, and has an effect only if it succeeds."""
+    calling = RecordingPorts()
     transport = SimpleNamespace(shout=lambda *words: words)
     wire = calling.wire(5.0, transport, subject="ada")
     calling.ending = (None, DeadlineExceeded("late."))
@@ -190,16 +194,16 @@ def test_a_transport_acts() -> None:
 
 def test_missing_transport_is_refused() -> None:
     """The error for a missing transport says where to configure one."""
-    with pytest.raises(ConfigurationError, match="pigeon has no transport here") as caught:
-        run_plain(Calling().wire().act("shout"))
+    with pytest.raises(ConfigurationError, match="pigeon has no transport here") as excinfo:
+        run_plain(RecordingPorts().wire().act("shout"))
 
-    assert "vendors.main" == caught.value.path
-    assert "Give the hub a transport for this account." == caught.value.remedy
+    assert "vendors.main" == excinfo.value.path
+    assert "Give the hub a transport for this account." == excinfo.value.remedy
 
 
-def test_credentials_are_the_services_own_or_the_hosts() -> None:
-    """The host is asked for those of this service and tenant."""
-    calling = Calling()
+def test_host_provides_missing_credentials() -> None:
+    """The credentials of this service and tenant are requested from the host."""
+    calling = RecordingPorts()
     assert "credentials" == run_plain(calling.wire().credentials("pen"))
     assert "credentials" == run_plain(calling.wire().credentials())
     assert [("credentials", "main.pen", "acme"), ("credentials", "main", "acme")] == calling.told
@@ -207,9 +211,9 @@ def test_credentials_are_the_services_own_or_the_hosts() -> None:
     assert calling.own == run_plain(calling.wire().credentials("pen"))
 
 
-def test_steps_are_taken_at_once() -> None:
-    """At most eight, unless another number is given; each has its own result."""
-    calling = Calling()
+def test_steps_run_concurrently() -> None:
+    """At most eight steps run at once unless another number is given; each has its result."""
+    calling = RecordingPorts()
 
     async def good() -> str:
         return "good"
@@ -224,13 +228,13 @@ def test_steps_are_taken_at_once() -> None:
     assert [("every", 8), ("every", 3)] == calling.told
 
 
-def test_time_is_for_all_steps() -> None:
-    """A wait that fits is waited for; one that does not, or a step after the end, is too late."""
-    calling = Calling()
+def test_steps_share_the_deadline() -> None:
+    """A wait within the deadline is allowed; a longer one, or a later step, is refused."""
+    calling = RecordingPorts()
     wire = calling.wire(5.0)
-    with pytest.raises(DeadlineExceeded, match="time limit of this operation") as caught:
+    with pytest.raises(DeadlineExceeded, match="time limit of this operation") as excinfo:
         run_plain(wire.sleep(5.001))
-    assert "main" == caught.value.service
+    assert "main" == excinfo.value.service
     run_plain(wire.sleep(4.5))
     run_plain(wire.send(GET))
     assert 0.5 == calling.told.pop()[-1]["timeout"]
@@ -243,8 +247,8 @@ def test_time_is_for_all_steps() -> None:
 
 
 def test_wire_attributes() -> None:
-    """A wire has the account, tenant, time, new ids and references."""
-    wire = Calling().wire()
+    """A wire has the account, the tenant, the time, new ids and references."""
+    wire = RecordingPorts().wire()
 
     assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
     assert Ref("pigeon", "main", "1", {"a": "2"}) == wire.ref("1", a="2", b=None)
@@ -256,14 +260,14 @@ def test_wire_attributes() -> None:
 )
 def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
     """In a rehearsal nothing is sent, and the error names the request."""
-    calling = Calling()
+    calling = RecordingPorts()
     wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
-    with pytest.raises(DryRun) as caught:
+    with pytest.raises(DryRun) as excinfo:
         run_plain(getattr(wire, way)(what))
 
     assert ("main", "fetch", named) == (
-        caught.value.service,
-        caught.value.operation,
-        caught.value.request,
+        excinfo.value.service,
+        excinfo.value.operation,
+        excinfo.value.request,
     )
     assert [] == calling.told

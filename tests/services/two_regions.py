@@ -1,4 +1,4 @@
-"""A service in two places, what each of them answers, and where requests went."""
+"""A service with two regions, the responses of each, and the regions of its requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HONOURED = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_40
 
 
 def shop(*regions: Region, **options: Any) -> Service:
-    """A service in two regions, of which the second is a standby."""
+    """A service in two regions, the second one a standby."""
     fields: dict[str, Any] = {
         "circuit": CircuitBreakerConfig(),
         "retry": RetryPolicy(3, 1.0, jitter=Jitter.NONE),
@@ -40,32 +40,32 @@ def shop(*regions: Region, **options: Any) -> Service:
     return Service("shop", regions=regions or (EU, US), **fields | options)
 
 
-def where(sent: Sent) -> str:
-    """The region that a request went to."""
+def region_of(sent: Sent) -> str:
+    """Return the region that a request went to."""
     return (urlsplit(sent.url).hostname or "").partition(".")[0]
 
 
-def went(world: World) -> list[str]:
-    """The regions that requests went to, in order."""
-    return [where(sent) for sent in world.vendor.requests]
+def regions_used(world: World) -> list[str]:
+    """Return the regions that requests went to, in order."""
+    return [region_of(requests) for requests in world.vendor.requests]
 
 
 def answers(world: World, **by_region: Any) -> None:
-    """Set the answers of each region, in order; after them, 200."""
-    left: dict[str, deque[Any]] = {name: deque(given) for name, given in by_region.items()}
+    """Set the responses of each region in order; after them, every response is 200."""
+    left: dict[str, deque[Any]] = {name: deque(responses) for name, responses in by_region.items()}
 
     async def answer(sent: Sent) -> Any:
-        mine = left.get(where(sent))
-        given: Any = mine.popleft() if mine else 200
-        if isinstance(given, BaseException):
+        mine = left.get(region_of(sent))
+        responses: Any = mine.popleft() if mine else 200
+        if isinstance(responses, BaseException):
             # An error is signed by the call that it ends.
-            return copy.copy(given)
-        return await given(sent) if inspect.isfunction(given) else given
+            return copy.copy(responses)
+        return await responses(sent) if inspect.isfunction(responses) else responses
 
     world.vendor.otherwise = answer
 
 
-async def opened(manager: Face, *names: str) -> None:
+async def open_circuits(manager: Face, *names: str) -> None:
     """Force circuits open."""
     for name in names:
         await manager.set_circuit("shop", CircuitState.FORCED_OPEN, region=name)

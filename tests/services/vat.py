@@ -1,4 +1,4 @@
-"""A service that the tests of calls call, and how it fails."""
+"""The service that the tests of calls use, and its failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 def vat(**options: object) -> Service:
-    """A service with nothing but what a test gives it."""
+    """A service without settings other than those of a test."""
     value = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 

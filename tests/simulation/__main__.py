@@ -1,7 +1,7 @@
-"""Run schedules from a first seed on, in as many processes as there are cores; or tell one.
+"""Run schedules from a first seed in as many processes as there are cores, or print one.
 
-`python -m tests.simulation 100000` runs so many; `python -m tests.simulation --seed 17` prints the
-history of one run.
+`python -m tests.simulation 100000` runs that many; `python -m tests.simulation --seed 17` prints
+the history of one run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHUNK = 500
 
 
 def chunk(first: int) -> tuple[int, list[str]]:
-    """Run one chunk: how many steps were made, and which seeds broke a law."""
+    """Run one chunk: return the number of steps, and the seeds that broke a law."""
     steps, broken = 0, []
     for seed in range(first, first + CHUNK):
         try:
@@ -31,7 +31,7 @@ def chunk(first: int) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Run what was asked for."""
+    """Run the command line."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("schedules", nargs="?", type=int, default=10_000)
     arguments.add_argument("--first", type=int, default=0)

@@ -1,9 +1,9 @@
-"""Schedules of an outbox: hosts whose clocks differ write calls down, and workers make them.
+"""Schedules of an outbox: hosts with different clocks put calls, and workers make them.
 
 Hosts write in transactions that stay open for a while, overlap, and are rolled back or lost with
-their host. The store is a server with a clock of its own and keeps what its port promises. Laws say
-what no difference between clocks, and no overlap, may change. The inbox takes its entries by the
-same flows from a store with the same promises.
+their host. The store is a server with its own clock and keeps what its port promises. The laws
+state which behaviour must not depend on clocks or overlaps. The inbox takes its entries by the same
+flows from a store with the same promises.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from moorage.services.core.renewal import EntryRenewals
 from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.outbox import _digest as digest
 from moorage.services.entries.processing import EntryStore
+from moorage.wiring.entry_tracing import HostTracing
 from tests.simulation.scenario import LawBroken
-from tests.simulation.world import Faults, Turn, Worker, World
+from tests.simulation.world import Faults, SchedulerStep, Worker, World
 from tests.support.hearts import Heart
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
 
 
 class NoPayments:
-    """Knows no payment that is unsettled."""
+    """A register without unsettled payments."""
 
     async def closed(self, effects: Sequence[Any]) -> list[bool]:
-        """Whether the outcome of each effect is known."""
+        """Return whether the outcome of each effect is known."""
         return [False for _ in effects]
 
 
@@ -56,7 +57,7 @@ NO_PAYMENTS: Any = NoPayments()
 
 @attrs.define
 class Claim:
-    """That a worker has an entry."""
+    """A worker's claim of an entry."""
 
     entry: Entry
     who: str
@@ -69,20 +70,20 @@ class Claim:
 
 @attrs.define(eq=False)
 class Transaction:
-    """What a host has written and not committed."""
+    """The uncommitted writes of a host."""
 
     host: Worker
     rows: list[Entry] = attrs.field(factory=list)
 
     @property
     def is_open(self) -> bool:
-        """Whether its host may still commit it."""
+        """Return whether its host may still commit it."""
         return not self.host.ended
 
 
 @attrs.define
 class Outbox:
-    """The store, on the clock of the world, and the witness of all that is written in it."""
+    """The store, on the clock of the world, which records everything written to it."""
 
     world: World
     rows: dict[str, Entry] = attrs.field(factory=dict)
@@ -99,7 +100,7 @@ class Outbox:
         return self.world.date(self.world.now)
 
     def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
-        """The open transactions of others that have added to a lane."""
+        """Return the open transactions of others that have added to a lane."""
         return [
             item
             for item in self.open
@@ -121,17 +122,17 @@ class Outbox:
         return entry
 
     def arrived(self, entry: OutboxEntry) -> OutboxEntry:
-        """An entry as this store writes it down."""
+        """Return an entry as this store writes it."""
         return arrive(entry, self.now())
 
     def commit(self, transaction: Transaction) -> None:
-        """Let everybody see what was written."""
+        """Make the transaction's writes visible."""
         self.open.remove(transaction)
         self.rows |= {row.id: row for row in transaction.rows}
         self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
 
     def due(self, limit: int) -> list[Entry]:
-        """Those that may be taken."""
+        """Return the entries that may be claimed."""
         held: set[str | None] = set()
         results = []
         for row in self.rows.values():
@@ -142,7 +143,7 @@ class Outbox:
         return results[:limit]
 
     def swap(self, who: str, entry: Entry, fence: int) -> bool:
-        """Write over a fence."""
+        """Replace an entry if the fencing token matches."""
         if self.rows[entry.id].fence != fence:
             return False
         if entry.state is EntryState.CLAIMED and entry.fence == fence:
@@ -191,22 +192,22 @@ class Outbox:
 
 
 def _heart_of(name: str) -> str:
-    """What renews the entries of a worker is called so."""
+    """The name under which the flows get the renewal of a worker's entries."""
     return f"{name}'s heart"
 
 
-def shelf_of(
+def store_for(
     outbox: Outbox, worker: Worker, transaction: Transaction | None
 ) -> EntryStore[OutboxEntry]:
-    """The verbs of the store for one process; it may be away, and its answers may be lost."""
+    """Return the store's methods for one process; it may fail, and its replies may be lost."""
     world = outbox.world
 
     async def asked(what: str, act: Any) -> Any:
         if world.strikes("store_away"):
-            await Turn(f"{what}: store away", _away)
-        answer = await Turn(what, act)
+            await SchedulerStep(f"{what}: store away", _away)
+        answer = await SchedulerStep(what, act)
         if world.strikes("answer_lost"):
-            await Turn(f"{what}: answer lost", _away)
+            await SchedulerStep(f"{what}: answer lost", _away)
         return answer
 
     def hear() -> datetime:
@@ -217,7 +218,7 @@ def shelf_of(
         assert transaction is not None
         while outbox.holders(entry.lane, transaction):
             worker.wakes = world.now + 1_000_000
-            await Turn("waits for its lane", lambda: None)
+            await SchedulerStep("waits for its lane", lambda: None)
         return await asked("add", lambda: outbox.add(entry, transaction))  # type: ignore[no-any-return]
 
     async def find(query: EntryQuery) -> EntryPage[OutboxEntry]:
@@ -244,11 +245,17 @@ def shelf_of(
 def flows_of(
     core: Core, shelf: EntryStore[OutboxEntry], renewals: EntryRenewals | None = None
 ) -> OutboxFlows:
-    """The flows of one process, which takes entries if it has renewals."""
+    """Return the flows of one process, which claims entries if it has renewals."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
     renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart)
     return OutboxFlows(
-        core, shelf, retry=retry, lease=LEASE, renewals=renewals, check=lambda *_: None
+        core,
+        shelf,
+        retry=retry,
+        lease=LEASE,
+        renewals=renewals,
+        tracing=HostTracing(),
+        check=lambda *_: None,
     )
 
 
@@ -291,7 +298,7 @@ def _start(world: World, name: str, skew: int, flow: Any) -> None:
 
 
 def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | None]]) -> Any:
-    """Writes calls down, each in a transaction that stays open for a while."""
+    """Put calls, each in a transaction that stays open for a while."""
 
     async def run(core: Core, host: Worker) -> None:
         world = outbox.world
@@ -299,7 +306,7 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
             await core.sleep(world.dice.random() * 3)
             transaction = Transaction(host)
             outbox.open.append(transaction)
-            flows = flows_of(core, shelf_of(outbox, host, transaction))
+            flows = flows_of(core, store_for(outbox, host, transaction))
             written = world.dice.randrange(5) > 0
 
             outbox.begin(key, wait or timedelta())
@@ -309,7 +316,7 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
             except StorageUnavailable:
                 written = False
             if written:
-                await Turn("commits", partial(outbox.commit, transaction))
+                await SchedulerStep("commits", partial(outbox.commit, transaction))
             else:
                 outbox.open.remove(transaction)
 
@@ -317,14 +324,14 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
 
 
 def _worker(outbox: Outbox, rounds: int) -> Any:
-    """Makes calls, some of which a vendor refuses for a while."""
+    """Make calls, some of which a vendor refuses for a while."""
 
     async def run(core: Core, worker: Worker) -> None:
         world = outbox.world
         hearts: list[EntryRenewals] = []
 
         async def beat(core: Core) -> None:
-            shelf = shelf_of(outbox, heart, None)
+            shelf = store_for(outbox, heart, None)
             hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=Heart))
             while not worker.ended:
                 await core.sleep(BEAT)
@@ -334,7 +341,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
         heart = world.start(_heart_of(worker.name), beat)
         while not hearts and not heart.ended:
             await core.sleep(0.1)
-        flows = flows_of(core, shelf_of(outbox, worker, None), *hearts)
+        flows = flows_of(core, store_for(outbox, worker, None), *hearts)
 
         async def call(entry: OutboxEntry, *_: Any) -> None:
             await core.sleep(world.dice.choice((0.1, 5.0, 40.0, 150.0)))
@@ -365,12 +372,12 @@ def check_entries(outbox: Outbox) -> None:
 
 
 def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
-    """What is due, for how long it waits, and whose lease is over go by the store's clock alone."""
+    """Due times, delays and leases depend on the store's clock only."""
     return "; ".join(outbox.broken) or None
 
 
 def nothing_overtakes(outbox: Outbox) -> str | None:
-    """Of one lane no entry is taken before each with a lower number has come to its end."""
+    """No entry of a lane is claimed before each earlier one has ended."""
     for claims in outbox.claims.values():
         for claim in claims:
             lane, number = claim.entry.lane, claim.entry.number
@@ -388,7 +395,7 @@ def nothing_overtakes(outbox: Outbox) -> str | None:
 
 
 def everything_committed_is_done(outbox: Outbox) -> str | None:
-    """When all is over, each call that was committed is made."""
+    """When all is over, each committed call has been made."""
     left = [row.id for row in outbox.rows.values() if row.state is not EntryState.DONE]
     return f"left over: {left}" if left else None
 

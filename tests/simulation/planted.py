@@ -1,4 +1,4 @@
-"""Bugs, planted: each is a protocol that somebody could have written, and the laws must find it."""
+"""Planted bugs: plausible mistakes that the laws must find."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Bug:
-    """What is wrong, and how it is planted."""
+    """A mistake, and the way to plant it."""
 
     name: str
     plant: Callable[[Callable[[Any, str, Any], None]], None]
@@ -72,7 +72,7 @@ def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 
 @bug
 def no_fencing(put: Any) -> None:
-    """Renewals are late, and whoever sends or settles a key is believed all the same."""
+    """Renewals are late, and a holder is trusted without its fencing token."""
     right, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
 
     def build(self: Claim, *args: Any, **options: Any) -> None:
@@ -96,7 +96,7 @@ def no_fencing(put: Any) -> None:
 
 @bug
 def lease_never_expires(put: Any) -> None:
-    """A probe that died keeps its place."""
+    """The lease of a dead probe never expires."""
     right = CircuitRule.admit
 
     def admit(self: CircuitRule, circuit: Any, token: int, lease: int) -> Any:
@@ -107,13 +107,13 @@ def lease_never_expires(put: Any) -> None:
 
 @bug
 def tokens_lost_on_cancel(put: Any) -> None:
-    """A cancelled wait gives nothing back."""
+    """A cancelled wait returns none of its tokens."""
     put(GiveBack, "apply", lambda self, states, now: (states, None))
 
 
 @bug
 def naive_refund(put: Any) -> None:
-    """A cancelled wait gives all back, though later grants were timed by it."""
+    """A cancelled wait returns all tokens, though later grants depend on them."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
         level = min(self.room, bucket[3] + ticket[2] * self.price)
@@ -124,7 +124,7 @@ def naive_refund(put: Any) -> None:
 
 @bug
 def time_lost_on_cancel(put: Any) -> None:
-    """A cancelled wait gives its tokens back to whoever comes after the queue."""
+    """A cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
         *before, runs = bucket
@@ -139,7 +139,7 @@ def time_lost_on_cancel(put: Any) -> None:
 
 @bug
 def outcome_of_another_generation(put: Any) -> None:
-    """A late report speaks for the generation it finds."""
+    """A late report counts in the circuit's current generation."""
     right = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
@@ -150,7 +150,7 @@ def outcome_of_another_generation(put: Any) -> None:
 
 @bug
 def leases_cleared_on_opening(put: Any) -> None:
-    """An opening forgets the probes that are still inside."""
+    """Opening the circuit drops the leases of running probes."""
     right = CircuitRule._opened  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
@@ -162,7 +162,7 @@ def leases_cleared_on_opening(put: Any) -> None:
 
 @bug
 def budget_per_process(put: Any) -> None:
-    """Every process has a retry budget of its own."""
+    """Every process has its own retry budget."""
     right = Plan.__init__
     numbers = iter(range(10**9))
 
@@ -178,7 +178,7 @@ def budget_per_process(put: Any) -> None:
 
 @bug
 def limits_per_process(put: Any) -> None:
-    """Every process has limits of its own."""
+    """Every process has its own limits."""
     right = Plan.__init__
     numbers = iter(range(10**9))
 
@@ -196,13 +196,13 @@ def limits_per_process(put: Any) -> None:
 
 @bug
 def sent_is_not_marked(put: Any) -> None:
-    """Nothing says that a request has left, so a lapsed claim is taken again."""
+    """Nothing records that a request was sent, so an expired claim is taken over."""
     put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 
 @bug
 def unknown_is_taken_again(put: Any) -> None:
-    """A key whose outcome is unknown is run as if nothing had been sent."""
+    """A key with an unknown outcome is run as if nothing had been sent."""
     right = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
@@ -245,7 +245,7 @@ def payload_is_not_compared(put: Any) -> None:
 
 @bug
 def lost_answer_is_repeated(put: Any) -> None:
-    """What may have been processed is sent again, whether or not the vendor knows keys."""
+    """A request that may have been processed is repeated without idempotency keys."""
     right = retry.decide
 
     def decide(policy: RetryPolicy, error: Exception, **facts: Any) -> Any:
@@ -256,7 +256,7 @@ def lost_answer_is_repeated(put: Any) -> None:
 
 @bug
 def processed_goes_elsewhere(put: Any) -> None:
-    """What one region may have processed is repeated in another."""
+    """A request that one region may have processed is repeated in another."""
     right = region.elsewhere
 
     def elsewhere(*of: Any, **facts: Any) -> Any:
@@ -267,7 +267,7 @@ def processed_goes_elsewhere(put: Any) -> None:
 
 @bug
 def sent_mark_forgets_where(put: Any) -> None:
-    """A key that was sent is taken to be where its claim was made for."""
+    """A sent key counts as sent to the region of its claim."""
     right = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
@@ -278,7 +278,7 @@ def sent_mark_forgets_where(put: Any) -> None:
 
 @bug
 def sent_is_released(put: Any) -> None:
-    """A caller that lost its answer frees the key."""
+    """A caller that lost its response frees the key."""
 
     def free(key: str, fence: int, *, ttl: int) -> Settle:
         return Settle(key, fence, idempotency.FREE, ttl=ttl)
@@ -288,19 +288,19 @@ def sent_is_released(put: Any) -> None:
 
 @bug
 def woken_without_asking(put: Any) -> None:
-    """Who has waited goes, whatever has happened since."""
+    """A caller that has waited starts without a second admission."""
     put(Confirm, "apply", lambda self, states, now: (states, (Answer.GO, 0)))
 
 
 @bug
 def pause_is_not_shared(put: Any) -> None:
-    """A vendor's Retry-After is kept by nobody else."""
+    """A vendor's `Retry-After` is kept by one process only."""
     put(Pause, "apply", lambda self, states, now: (states, None))
 
 
 @bug
 def queue_is_jumped(put: Any) -> None:
-    """Who comes later is granted as if nobody queued."""
+    """A later caller is granted as if nobody were queueing."""
     right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
@@ -311,13 +311,13 @@ def queue_is_jumped(put: Any) -> None:
 
 @bug
 def deadline_is_per_attempt(put: Any) -> None:
-    """Each attempt has the whole time again."""
+    """Each attempt gets the whole time again."""
     put(Call, "remaining", lambda self, core: self.deadline - self.started)
 
 
 @bug
 def cancellation_is_a_failure(put: Any) -> None:
-    """A cancelled call speaks against the vendor."""
+    """A cancelled call counts as a failure of the vendor."""
     right = Report.__init__
 
     def build(self: Report, gates: Any, permit: Any, outcome: Any, reporter: str) -> None:
@@ -329,18 +329,18 @@ def cancellation_is_a_failure(put: Any) -> None:
 
 @bug
 def claims_go_on_without_their_store(put: Any) -> None:
-    """A key that the store does not hear of is claimed in the memory of each process."""
+    """During an outage of the store a key is claimed in the memory of each process."""
     put(store_fallback, "goes_on", lambda _: True)
 
 
 @bug
 def slow_is_away(put: Any) -> None:
-    """A store that is not in time once is taken to be away, though it has just answered."""
+    """One late reply makes the store count as down, though it has just replied."""
     put(OutageProbe, "is_slow", lambda *_: False)
 
 
 def _by_the_callers_clock(put: Any, *verbs: str) -> None:
-    """Have some flows of an outbox ask the clock of their own host."""
+    """Make some flows of an outbox use the clock of their own host."""
     for verb in verbs:
         right = getattr(OutboxFlows, verb)
 
@@ -359,19 +359,19 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
 
 @entry_bug
 def leases_by_the_workers_clock(put: Any) -> None:
-    """A worker counts its lease, and how long to wait, by its own clock."""
+    """A worker times its lease, and its waits, by its own clock."""
     _by_the_callers_clock(put, "deliver")
 
 
 @entry_bug
 def spans_by_the_hosts_clock(put: Any) -> None:
-    """A host counts by its own clock for how long a call is put off."""
+    """A host measures by its own clock for how long a call is deferred."""
     _by_the_callers_clock(put, "put")
 
 
 @entry_bug
 def arrivals_by_the_hosts_clock(put: Any) -> None:
-    """A call is due when the clock of its host says that it was written down."""
+    """A call is due at the time that its host's clock recorded."""
 
     def arrived(_: Outbox, entry: Any) -> Any:
         return attrs.evolve(entry, due=entry.due or entry.added_at)
@@ -381,7 +381,7 @@ def arrivals_by_the_hosts_clock(put: Any) -> None:
 
 @entry_bug
 def moments_of_another_clock(put: Any) -> None:
-    """When to come back is taken from an error as it is, by the clock of whoever raised it."""
+    """The time to come back is used unchanged from another clock's error."""
     right = OutboxFlows.deliver
 
     async def deliver(self: OutboxFlows, call: Any, payments: Any, *, limit: int, utc: Any) -> Any:
@@ -393,13 +393,13 @@ def moments_of_another_clock(put: Any) -> None:
 
 @entry_bug
 def transactions_overtake(put: Any) -> None:
-    """Nobody waits for a transaction that has added to the same lane."""
+    """Nobody waits for an earlier transaction in the same lane."""
     put(Outbox, "holders", lambda *_: [])
 
 
 @entry_bug
 def offers_are_believed(put: Any) -> None:
-    """A worker takes what was offered, although its worker has renewed it since."""
+    """A worker takes an offered entry, although its owner has renewed it since."""
 
     async def is_held(*_: Any) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Schedules: who calls what under which protections and faults, drawn from a seed, and the laws."""
+"""Schedules drawn from a seed (calls, protections and faults), and the laws that must hold."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SLACK = 2_000_000
 
 
 class LawBroken(AssertionError):
-    """Something happened that must never happen; carries the history that led to it."""
+    """A law was broken; carries the history that led to it."""
 
 
 @attrs.define
-class Called:
+class CallRecord:
     """One logical call, as its caller saw it."""
 
     who: str
@@ -50,9 +50,9 @@ class Called:
 
 @attrs.define
 class Grant:
-    """One grant of the limiter, in the order in which it was asked for.
+    """One grant of the limiter, in the order of the requests.
 
-    It counts once its holder has `left` with it; a holder may be cut off before.
+    It counts once its holder has `left` with it; a holder may be interrupted before.
     """
 
     tickets: tuple[Any, ...]
@@ -63,11 +63,11 @@ class Grant:
 
 @attrs.define
 class Witness:
-    """Sees every command that the store applies, and every call."""
+    """Observes every command that the store applies, and every call."""
 
     world: World
     service: Service
-    calls: list[Called] = attrs.field(factory=list)
+    calls: list[CallRecord] = attrs.field(factory=list)
     grants: list[Grant] = attrs.field(factory=list)
     pauses: list[tuple[int, int]] = attrs.field(factory=list)
     shifts: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict)
@@ -85,7 +85,7 @@ class Witness:
     def before(
         self, command: Command[Any], states: tuple[Any, ...], after: tuple[Any, ...]
     ) -> None:
-        """Compare what a late report found with what it left behind."""
+        """Compare the state before a late report with that after it."""
         if not isinstance(command, Report) or states[0] is None:
             return
         (old,), (new,) = states, after
@@ -99,7 +99,7 @@ class Witness:
             self.spoken_for_another.append(f"{command.permit} changed {reports} into {left}")
 
     def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
-        """Note what a command came to."""
+        """Record the result of a command."""
         match command:
             case Admission() if answer[0] is Answer.GO:
                 self._admitted(now, who, command, answer)
@@ -149,15 +149,15 @@ class Witness:
         return [grant for grant in self.grants if grant.tickets == tickets]
 
     def _cut_short(self, who: str) -> bool:
-        """Whether a worker was cancelled before it knew how its attempt had ended."""
+        """Return whether a worker was cancelled before it knew the outcome of its attempt."""
         at = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
         return at is not None and not at.startswith("Report")
 
     def _moved(self, command: Confirm) -> int:
-        """When a queued grant is, after the pauses that have come since.
+        """Return the time of a queued grant after later pauses.
 
-        Who is late for a grant when a pause begins leaves later still, at the end of the pause;
-        its grant is where it was.
+        A caller that is late for a grant when a pause begins leaves at the end of the pause; its
+        grant stays at its time.
         """
         return max(map(self._due, command.gates.limit_keys, command.tickets))
 
@@ -175,9 +175,9 @@ class Witness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Whoever asks next may have the place of whoever gave up, if it is still ahead.
+        """The next caller may get the slot of one that gave up, if it is still ahead.
 
-        Who was late for a grant when a pause began has no place behind it.
+        A caller that was late for a grant when a pause began has no slot behind it.
         """
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
@@ -196,7 +196,7 @@ class Witness:
 
 @attrs.frozen
 class Schedule:
-    """One run: what was drawn for it, and what was seen."""
+    """One run: its random choices, and its observations."""
 
     world: World
     witness: Witness
@@ -212,7 +212,7 @@ class Schedule:
 
 @attrs.frozen
 class Profile:
-    """What a schedule is about: how tight the protections are, and how hard they are leant on."""
+    """The protections and the load of a schedule."""
 
     workers: tuple[int, int]
     calls: tuple[int, int]
@@ -225,7 +225,7 @@ class Profile:
 
 
 def draw_profile(dice: random.Random) -> Profile:
-    """One of five kinds of trouble."""
+    """Draw one of five profiles."""
     circuit = CircuitBreakerConfig(
         failures=dice.choice((2, 3)),
         open_for=dice.choice((0.5, 3.0)),
@@ -236,7 +236,7 @@ def draw_profile(dice: random.Random) -> Profile:
     several = RateLimitConfig.per_second(dice.choice((2, 5, 20)), burst=dice.choice((1, 3)))
     over_time = RateLimitConfig.per_minute(dice.choice((30, 120)), burst=4)
     budget = RetryBudget(ratio=0.02, floor=1, period=60.0)
-    calm = {"circuit": circuit, "retry": retry}
+    no_faults = {"circuit": circuit, "retry": retry}
     profiles = (
         Profile(
             (4, 7),
@@ -244,10 +244,16 @@ def draw_profile(dice: random.Random) -> Profile:
             3.0,
             2,
             (several, over_time)[: dice.randint(0, 2)],
-            calm | {"retry_budget": dice.choice((None, budget))},
+            no_faults | {"retry_budget": dice.choice((None, budget))},
         ),
         Profile(
-            (5, 9), (2, 3), 0.6, 0, (several,), calm | {"retry": RetryPolicy.none()}, ("cancel",)
+            (5, 9),
+            (2, 3),
+            0.6,
+            0,
+            (several,),
+            no_faults | {"retry": RetryPolicy.none()},
+            ("cancel",),
         ),
         Profile(
             (4, 7),
@@ -255,7 +261,8 @@ def draw_profile(dice: random.Random) -> Profile:
             1.0,
             0,
             (),
-            calm | {"circuit": attrs.evolve(circuit, open_for=0.5), "retry": RetryPolicy.none()},
+            no_faults
+            | {"circuit": attrs.evolve(circuit, open_for=0.5), "retry": RetryPolicy.none()},
             ("slow", "fail"),
             3.0,
         ),
@@ -273,20 +280,20 @@ def draw_profile(dice: random.Random) -> Profile:
             ("fail",),
             8.0,
         ),
-        Profile((4, 6), (3, 5), 2.0, 4, (), calm, ("freeze", "crash", "break_off")),
+        Profile((4, 6), (3, 5), 2.0, 4, (), no_faults, ("freeze", "crash", "break_off")),
     )
     return dice.choice(profiles)
 
 
 def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
-    """At least two kinds of fault."""
+    """Draw at least two kinds of fault."""
     names = [field.name for field in attrs.fields(Faults)]
     chosen = {*dice.sample(names, dice.randint(2, 5)), *likely}
     return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen)})
 
 
-def draw_places(seed: int, vendor: Vendor) -> dict[str, Any]:
-    """One place or several, of which one may be in trouble for a while."""
+def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
+    """Draw one or several regions, of which one may fail for a while."""
     dice = random.Random(seed * 104_729 + 28)
     if dice.randrange(5) < 3:
         return {"base_url": "https://shop.example"}
@@ -310,7 +317,7 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
     profile = draw_profile(dice)
     faults = draw_faults(dice, profile.likely)
     world = World(seed, faults, vendor)
-    places = draw_places(seed, vendor)
+    places = draw_regions(seed, vendor)
     service = Service(
         "shop",
         timeout=dice.choice((5.0, 30.0)),
@@ -353,7 +360,7 @@ def _repairer(vendor: Vendor, after: float) -> Any:
 
 
 def _latecomer(witness: Witness, service: Service) -> Any:
-    """Calls when everything is over: nothing that happened may keep it out for ever."""
+    """Call after everything is over, since no earlier event may exclude a caller for ever."""
 
     async def come(core: Core) -> None:
         world = witness.world
@@ -385,7 +392,7 @@ def _caller(
         flows = Calling(core, [service])
         for key, amount, pause in plans:
             await core.sleep(pause)
-            called = Called(name, key, amount, world.now, service.timeout)
+            called = CallRecord(name, key, amount, world.now, service.timeout)
             witness.calls.append(called)
             order: dict[str, Any] = {"key": key, "amount": amount}
             if key is None:
@@ -416,7 +423,7 @@ def check(schedule: Schedule) -> None:
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
-    """A key acts at most once, whatever the vendor knows of keys."""
+    """A key has at most one effect, whether or not the vendor honours keys."""
     counts: dict[str, int] = {}
     for _, key, _ in schedule.vendor.effects:
         if key is not None:
@@ -426,7 +433,7 @@ def one_effect_per_key(schedule: Schedule) -> str | None:
 
 
 def one_region_per_order(schedule: Schedule) -> str | None:
-    """What one region may have processed no other ever hears of, unless keys count everywhere."""
+    """A request that one region may have processed reaches no other, unless keys are global."""
     vendor = schedule.vendor
     spread = {
         name: sorted(regions)
@@ -437,7 +444,7 @@ def one_region_per_order(schedule: Schedule) -> str | None:
 
 
 def one_answer_per_key(schedule: Schedule) -> str | None:
-    """Whoever repeats a key gets the same answer."""
+    """Every repeat of a key gets the same response."""
     answers: dict[str, set[str]] = {}
     for called in schedule.witness.calls:
         if called.key is not None and called.answer is not None:
@@ -447,7 +454,7 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
 
 
 def one_payload_per_key(schedule: Schedule) -> str | None:
-    """Another payload under the same key is never answered, and never acts."""
+    """Another payload under the same key gets no response, and has no effect."""
     amounts: dict[str, set[int]] = {}
     for called in schedule.witness.calls:
         if called.key is not None and called.answer is not None:
@@ -457,7 +464,7 @@ def one_payload_per_key(schedule: Schedule) -> str | None:
 
 
 def probes_within_cap(schedule: Schedule) -> str | None:
-    """Never more unexpired leases than probes."""
+    """There are never more unexpired leases than allowed probes."""
     if schedule.service.circuit is None:
         return None
     witness, cap = schedule.witness, schedule.service.circuit.probes
@@ -469,7 +476,7 @@ def probes_within_cap(schedule: Schedule) -> str | None:
 
 
 def bucket_bound(schedule: Schedule) -> str | None:
-    """Over every window of grant times, granted ≤ burst + rate · t."""
+    """In every window of grant times, granted ≤ burst + rate · t."""
     if schedule.stepped:
         return None
     times = sorted(
@@ -485,7 +492,7 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Who asked first is granted first, unless somebody's place became free."""
+    """Callers are granted in order of arrival, unless a slot became free."""
     grants = schedule.witness.grants
     if schedule.stepped or any(grant.given_back for grant in grants):
         return None
@@ -494,7 +501,7 @@ def order_of_arrival(schedule: Schedule) -> str | None:
 
 
 def budget_bound(schedule: Schedule) -> str | None:
-    """Retries stay within their share of the calls and the floor of each period."""
+    """Retries stay within their share of the calls and each period's minimum."""
     budget = schedule.service.retry_budget
     if budget is None:
         return None
@@ -510,7 +517,7 @@ def budget_bound(schedule: Schedule) -> str | None:
 
 
 def ends_by_deadline(schedule: Schedule) -> str | None:
-    """Every call that was not cut off ends by its deadline."""
+    """Every call that was not interrupted ends by its deadline."""
     frozen = {worker.name for worker in schedule.world.workers if worker.frozen}
     for called in schedule.witness.calls:
         if called.who in frozen:
@@ -521,7 +528,7 @@ def ends_by_deadline(schedule: Schedule) -> str | None:
 
 
 def nothing_leaked(schedule: Schedule) -> str | None:
-    """When all have ended, no lease and no claim is held by anybody, unless a crash holds it."""
+    """When all have ended, nobody holds a lease or a claim, except after a crash."""
     if not schedule.clean:
         return None
     now = schedule.world.now + schedule.world.store.offset
@@ -534,37 +541,37 @@ def nothing_leaked(schedule: Schedule) -> str | None:
 
 
 def cancellation_is_neutral(schedule: Schedule) -> str | None:
-    """A cancelled call is judged neither good nor bad."""
+    """A cancelled call counts as neither success nor failure."""
     judged = schedule.witness.judged_after_cancel
     return f"judged {judged}" if judged else None
 
 
 def pauses_are_kept(schedule: Schedule) -> str | None:
-    """Nothing leaves inside a pause that was recorded before."""
+    """No request is sent during a pause that was recorded before."""
     left = schedule.witness.left_in_pause
     return f"left in a pause: {left}" if left and not schedule.stepped else None
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
-    """A cancelled wait gives back all of its grant."""
+    """A cancelled wait releases all of its grant."""
     stored = schedule.witness.kept_from
     return f"not given back: {stored}" if stored and not schedule.stepped else None
 
 
 def late_reports_are_silent(schedule: Schedule) -> str | None:
-    """What belongs to an earlier generation changes nothing but its own lease."""
+    """A report of an earlier generation changes nothing but its own lease."""
     spoken = schedule.witness.spoken_for_another
     return f"a late report: {spoken}" if spoken else None
 
 
 def nobody_is_kept_out(schedule: Schedule) -> str | None:
-    """When all is over and the vendor is well, a newcomer gets its answer."""
+    """When all is over and the vendor works, a new caller gets a response."""
     last = schedule.witness.last_word
     return None if last is None else f"kept out: {last!r}"
 
 
 def slow_is_not_away(schedule: Schedule) -> str | None:
-    """Nobody is let in by one process alone while the store answers, however slowly."""
+    """No process decides alone while the store replies, however slowly."""
     alone = schedule.world.alone
     return f"let in alone: {alone}" if alone else None
 

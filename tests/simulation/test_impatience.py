@@ -1,4 +1,4 @@
-"""A limit under callers who give up: how much of it is used, and how soon it heals."""
+"""A rate limit whose callers give up: its utilisation, and its recovery."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PATIENCE: dict[str, Patience] = {
 
 
 def steady(load: float) -> list[float]:
-    """Arrivals at random, so many a second."""
+    """Return random arrivals at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += chance.expovariate(load)
@@ -59,7 +59,7 @@ def went(
     patience: Patience,
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
-    """When callers who queue for so long at most were let go, and what they cost."""
+    """Return the grants of callers that queue for at most this long, with their cost."""
     chance, world, gone = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
@@ -91,23 +91,23 @@ def went(
 @pytest.mark.parametrize("patience", PATIENCE)
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("load", [28, 200])
-def test_impatience_leaves_the_limit_used(load: int, limits: str, patience: str) -> None:
-    """Whoever gives up, and however many do, nine tenths of the limit are used by others."""
+def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
+    """However many callers give up, others use nine tenths of the limit."""
     gone = went(LIMITS[limits], steady(load), PATIENCE[patience])
     used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN / 2
 
 
-def test_impatience_of_calls_that_cost_more_leaves_the_limit_used() -> None:
-    """The time of several who gave up serves one that costs as much."""
+def test_limit_stays_utilised_with_costly_calls() -> None:
+    """The tokens of several cheap calls that gave up serve a costly one."""
     gone = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
     used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN / 2
 
 
 @pytest.mark.parametrize("limits", ["one", "two"])
-def test_bursts_of_impatience_leave_the_limit_used(limits: str) -> None:
-    """Bursts of 300 callers, who all give up within three seconds, use the limit as well."""
+def test_limit_stays_utilised_after_bursts(limits: str) -> None:
+    """Bursts of 300 callers that all give up within three seconds leave the limit utilised."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
     gone = went(LIMITS[limits], arrivals, PATIENCE["at random"])
     used = sum(cost for time, cost in gone if 10 <= time < 20)
@@ -115,20 +115,20 @@ def test_bursts_of_impatience_leave_the_limit_used(limits: str) -> None:
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
-def test_after_overload_a_limit_heals_within_a_period(patience: str) -> None:
-    """Once most have given up, calls below the limit go at once, as if nobody had been there."""
+def test_limit_recovers_after_overload(patience: str) -> None:
+    """After an overload, calls below the limit are granted at once."""
     overload = [time for time in steady(200) if time < 8]
-    calm = [11 + item / 15 for item in range(15 * 10)]
-    gone = went(LIMITS["one"], [*overload, *calm], PATIENCE[patience])
+    later_calls = [11 + item / 15 for item in range(15 * 10)]
+    gone = went(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
     period = BURST / RATE
     used = sum(1 for time, _ in gone if 11 + period <= time < 21)
     assert used >= 0.9 * 15 * (10 - period)
 
 
-def test_one_burst_stops_nothing() -> None:
-    """A burst that gives up does not hold up calls below the limit."""
-    calm = [item / 15 for item in range(15 * 20)]
-    gone = went(LIMITS["one"], [*calm, *[5.0] * 200], PATIENCE["a shared time-out"])
+def test_abandoned_burst_delays_nobody() -> None:
+    """A burst of callers that give up does not delay calls below the limit."""
+    later_calls = [item / 15 for item in range(15 * 20)]
+    gone = went(LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"])
     times = [time for time, _ in gone if time < 19]
     assert max(later - time for time, later in pairwise(times)) < 0.5
 
@@ -136,7 +136,7 @@ def test_one_burst_stops_nothing() -> None:
 async def gone_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
-    """When tasks that wait at a limiter, each for so long at most, were let go."""
+    """Return the grants of tasks that wait at a limiter for at most this long."""
     clock, chance, gone = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
@@ -172,10 +172,8 @@ async def gone_of_one_process(
     ],
     ids=["short", "short and shared", "bursts"],
 )
-def test_who_waits_moves_up_when_others_leave(
-    arrivals: list[float], patience: Patience, burst: int
-) -> None:
-    """Also a limit without a burst is used: callers of one process take over each other's turns."""
+def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
+    """Waiting tasks of a process take over the slots of those that gave up."""
     gone = asyncio.run(gone_of_one_process(arrivals, patience, burst))
     used = sum(1 for time in gone if SPAN / 4 <= time < SPAN)
     assert used >= 0.9 * RATE * SPAN * 3 / 4

@@ -1,4 +1,4 @@
-"""Places of a bulkhead, batches of calls and shared trips under callers who give up."""
+"""Bulkheads, batches of calls and shared commands whose callers give up."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ PATIENCE: dict[str, Patience] = {
 }
 
 
-class Visits:
-    """Tasks that visit a bulkhead, and what became of each."""
+class BulkheadVisits:
+    """Tasks that visit a bulkhead, and the outcome of each."""
 
     def __init__(self, *, max_wait: float | None = LONGEST) -> None:
         self.places = Places()
@@ -59,7 +59,7 @@ class Visits:
         self.inside = self.most = 0
 
     async def visit(self, patience: float, takes: float = TAKES) -> None:
-        """Be inside for so long, unless the caller or the bulkhead gives up before."""
+        """Hold a slot for this long, unless the caller or the bulkhead gives up before."""
         loop = asyncio.get_running_loop()
         came = loop.time()
         try:
@@ -87,7 +87,7 @@ async def arriving(times: list[float], visit: Callable[[], Coroutine[Any, Any, N
 
 
 def steady(load: float) -> list[float]:
-    """Arrivals at random, so many a second."""
+    """Return random arrivals at this rate per second."""
     chance, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += chance.expovariate(load)
@@ -97,9 +97,9 @@ def steady(load: float) -> list[float]:
 
 @pytest.mark.parametrize("patience", PATIENCE)
 @pytest.mark.parametrize("load", [28, 200])
-def test_impatience_leaves_the_places_of_a_bulkhead_used(load: int, patience: str) -> None:
-    """Nine tenths of the places are used, in order of arrival, and nobody waits too long."""
-    visits, chance = Visits(), random.Random(2)
+def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
+    """Nine tenths of the slots are used in order of arrival, and nobody waits too long."""
+    visits, chance = BulkheadVisits(), random.Random(2)
 
     run(arriving(steady(load), lambda: visits.visit(PATIENCE[patience](chance))))
 
@@ -112,11 +112,11 @@ def test_impatience_leaves_the_places_of_a_bulkhead_used(load: int, patience: st
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
-def test_bulkhead_that_everybody_leaves_serves_the_next_at_once(order: int) -> None:
-    """Whoever gives up in the queue holds no place, in whatever order they go."""
+def test_abandoned_queue_holds_no_slot(order: int) -> None:
+    """Callers that leave the queue in any order hold no slot."""
 
     async def crowded() -> list[float]:
-        visits, loop = Visits(max_wait=None), asyncio.get_running_loop()
+        visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
         inside = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
         waiting = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(60)]
@@ -139,12 +139,12 @@ def test_bulkhead_that_everybody_leaves_serves_the_next_at_once(order: int) -> N
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
-def test_after_overload_a_bulkhead_heals_at_once(patience: str) -> None:
-    """Once the crowd has gone, nobody below the bound is refused."""
-    visits, chance = Visits(), random.Random(2)
+def test_bulkhead_recovers_after_overload(patience: str) -> None:
+    """After an overload, no call below the bound is refused."""
+    visits, chance = BulkheadVisits(), random.Random(2)
     overload = [time for time in steady(200) if time < 8]
-    calm = [11 + item / 15 for item in range(15 * 10)]
-    run(arriving([*overload, *calm], lambda: visits.visit(PATIENCE[patience](chance))))
+    later_visits = [11 + item / 15 for item in range(15 * 10)]
+    run(arriving([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
 
     late = [entered - came for came, entered in visits.entered if came >= 11 + TAKES]
     assert len(late) >= 0.9 * 15 * (10 - TAKES)
@@ -157,7 +157,7 @@ RATE, BURST, MANY = 20, 12, 8
 
 
 class Vendor:
-    """A vendor that takes a moment, and knows when it was called."""
+    """A vendor with a short latency, which records the times of its requests."""
 
     def __init__(self, takes: float = 0.05) -> None:
         self.times: list[float] = []
@@ -174,27 +174,27 @@ class Vendor:
 
 
 class LoopClock:
-    """The time of the running loop."""
+    """The time of the running event loop."""
 
     def nanoseconds(self) -> int:
-        """Nanoseconds since the loop was made."""
+        """Return nanoseconds since the loop was created."""
         return round(asyncio.get_running_loop().time() * 1e9)
 
     def utc(self) -> datetime:
-        """A day, and the time of the loop."""
+        """Return a fixed day plus the time of the loop."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.nanoseconds() // 1000)
 
 
 class LoopSleeper:
-    """Sleeps by the running loop."""
+    """Sleeps in the running event loop."""
 
     async def sleep(self, seconds: float, /) -> None:
-        """Let others go on for so long."""
+        """Sleep this long."""
         await asyncio.sleep(seconds)
 
 
-class Batches:
-    """Tasks that each have many requests sent, and give up all at once."""
+class AbandonedBatches:
+    """Tasks that each send a batch of requests, and are all cancelled at once."""
 
     def __init__(self, **options: Any) -> None:
         self.vendor = Vendor()
@@ -205,7 +205,7 @@ class Batches:
         self.results: list[tuple[float, Result[Response]]] = []
 
     async def batch(self, patience: float = 30.0, each: float | None = None) -> None:
-        """Send many requests, for so long at most."""
+        """Send many requests for at most this long."""
         loop = asyncio.get_running_loop()
         came, requests = loop.time(), [Request.get("/")] * MANY
         with suppress(TimeoutError):
@@ -215,7 +215,7 @@ class Batches:
 
 
 def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
-    """When a limit that knew who gives up would let callers go, in order of arrival."""
+    """Return the times at which an ideal limit would grant the calls, in order of arrival."""
     gone, due = [], 0.0
     for came, patience in visits:
         for _ in range(MANY):
@@ -229,14 +229,14 @@ def allowed(visits: list[tuple[float, float]], burst: int) -> list[float]:
 @pytest.mark.parametrize("patience", PATIENCE)
 @pytest.mark.parametrize("burst", [1, BURST])
 @pytest.mark.parametrize("load", [28, 200])
-def test_batches_that_give_up_leave_a_limit_used(load: int, burst: int, patience: str) -> None:
-    """Nine tenths of what a limit allows are used, and never more."""
+def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -> None:
+    """Nine tenths of a limit are used, and never more than all of it."""
     chance = random.Random(2)
     visits = [(time, PATIENCE[patience](chance)) for time in steady(load / MANY)]
     waits = iter([wait for _, wait in visits])
 
     async def work() -> list[float]:
-        batches = Batches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
+        batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
         await arriving([time for time, _ in visits], lambda: batches.batch(next(waits)))
         return batches.vendor.times
 
@@ -253,15 +253,15 @@ def test_batches_that_give_up_leave_a_limit_used(load: int, burst: int, patience
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
 @pytest.mark.parametrize("guard", ["limit", "bulkhead"])
-def test_batches_that_all_give_up_leave_the_next_caller_alone(guard: str, order: int) -> None:
-    """Batches that are cancelled give back places and turns, in whatever order they go."""
+def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
+    """Batches that are cancelled in any order release their slots and tokens."""
     options: dict[str, dict[str, Any]] = {
         "limit": {"limits": [RateLimitConfig.per_second(RATE, burst=BURST)]},
         "bulkhead": {"bulkhead": BulkheadConfig(PLACES, QUEUE)},
     }
 
     async def work() -> float:
-        batches, loop = Batches(**options[guard]), asyncio.get_running_loop()
+        batches, loop = AbandonedBatches(**options[guard]), asyncio.get_running_loop()
         tasks = [asyncio.ensure_future(batches.batch()) for _ in range(9)]
         await asyncio.sleep(0.01)
         for task in tasks[::order]:
@@ -275,11 +275,11 @@ def test_batches_that_all_give_up_leave_the_next_caller_alone(guard: str, order:
     assert run(work()) <= 1 / RATE + 1e-6
 
 
-def test_request_of_a_batch_waits_no_longer_than_its_time_out() -> None:
-    """A request that its limit cannot let go in time is refused, and others have its turn."""
+def test_batch_request_respects_its_timeout() -> None:
+    """A request that its limit cannot grant in time is refused, and others get its token."""
 
-    async def work() -> Batches:
-        batches = Batches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])
+    async def work() -> AbandonedBatches:
+        batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])
         await arriving(steady(60 / MANY), lambda: batches.batch(each=1.0))
         return batches
 

@@ -1,8 +1,9 @@
-"""The protocol under every interleaving and fault that a seed can draw."""
+"""The protocol under every interleaving and fault that a seed can choose."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,17 +11,34 @@ from tests.simulation.entries import check_entries, play_entries
 from tests.simulation.planted import BUGS, ENTRY_BUGS, Bug
 from tests.simulation.scenario import LawBroken, check, play
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 pytestmark = pytest.mark.untraced
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "400"))
 PARTS = 8
 PATIENCE = 4_000
 """In how many schedules a planted bug must show itself."""
+SHOWN: Mapping[str, int] = {
+    "lease_never_expires": 508,
+    "time_lost_on_cancel": 171,
+    "leases_cleared_on_opening": 1089,
+    "sent_is_not_marked": 324,
+    "woken_without_asking": 383,
+    "offers_are_believed": 2250,
+}
+"""Schedules in which bugs that most schedules hide have shown themselves: these are tried first."""
+
+
+def _schedules(bug: Bug) -> Iterable[int]:
+    """The schedules in which a planted bug is looked for."""
+    return (SHOWN.get(bug.name, 0), *range(PATIENCE))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_breaks_a_law(part: int) -> None:
-    """Whatever fails and interleaves, every law holds, over four workers and two faults or more."""
+    """Every law holds over four workers with at least two kinds of faults."""
     for seed in range(part, SCHEDULES, PARTS):
         schedule = play(seed)
         check(schedule)
@@ -32,9 +50,9 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_every_planted_bug_is_found(bug: Bug) -> None:
-    """The harness would notice: each planted bug breaks a law in some schedule."""
+    """Each planted bug breaks a law in some schedule, so the simulation would notice it."""
     with bug.planted():
-        for seed in range(PATIENCE):
+        for seed in _schedules(bug):
             try:
                 check(play(seed))
             except AssertionError:
@@ -45,7 +63,7 @@ def test_every_planted_bug_is_found(bug: Bug) -> None:
 
 @pytest.mark.parametrize("part", range(2))
 def test_no_schedule_of_an_outbox_breaks_a_law(part: int) -> None:
-    """Whatever clocks of hosts and workers say, and however transactions overlap."""
+    """Every law of the outbox holds, whatever the clocks and overlapping transactions."""
     for seed in range(part, SCHEDULES, 2):
         check_entries(play_entries(seed))
 
@@ -54,7 +72,7 @@ def test_no_schedule_of_an_outbox_breaks_a_law(part: int) -> None:
 def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
     """Each planted bug breaks a law of the outbox in some schedule."""
     with bug.planted():
-        for seed in range(PATIENCE):
+        for seed in _schedules(bug):
             try:
                 check_entries(play_entries(seed))
             except LawBroken:
@@ -62,25 +80,25 @@ def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 
 
-def test_a_seed_is_a_run() -> None:
-    """The same seed replays the same run, to the letter, and its history can be read."""
+def test_seed_is_reproducible() -> None:
+    """The same seed repeats the same run exactly, with a readable history."""
     first, second = play(7).world.history, play(7).world.history
 
     assert first == second
     assert any("Admission" in line for line in first)
 
 
-def _check_all() -> None:
-    for seed in range(PATIENCE):
+def _check_all(bug: Bug) -> None:
+    for seed in _schedules(bug):
         check(play(seed))
 
 
-def test_a_broken_law_tells_its_story() -> None:
-    """Who meets a broken law is given the seed, the law, and everything that led to it."""
+def test_broken_law_has_its_history() -> None:
+    """The error for a violated law names the seed, the law and all earlier events."""
     bug = next(bug for bug in BUGS if bug.name == "unknown_is_taken_again")
 
     with bug.planted(), pytest.raises(LawBroken) as caught:
-        _check_all()
+        _check_all(bug)
 
     headline, *story = str(caught.value).splitlines()
     assert headline.startswith("seed ")

@@ -1,4 +1,4 @@
-"""An event loop in which time passes only when every task waits for it."""
+"""An event loop whose time advances only when every task waits for it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Timers fire in their order, and as soon as nothing else is left to do."""
+    """Timers fire in order, as soon as nothing else is left to do."""
 
     def __init__(self) -> None:
         self._clock = _Selector()
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Return seconds since the loop was created."""
         return self._clock.time
 
 

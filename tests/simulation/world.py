@@ -50,19 +50,19 @@ class Cancelled(BaseException):
 
 
 @attrs.define
-class Turn:
-    """A step that a worker waits for: what the scheduler does when it is this worker's turn."""
+class SchedulerStep:
+    """A step that a worker waits for, which the scheduler runs at that worker's turn."""
 
     what: str
     act: Callable[[], Any]
 
-    def __await__(self) -> Generator[Turn, Any, Any]:
+    def __await__(self) -> Generator[SchedulerStep, Any, Any]:
         return (yield self)
 
 
 @attrs.frozen
 class Faults:
-    """How likely each thing is at each step, in thousandths."""
+    """The probability of each fault at each step, in thousandths."""
 
     crash: int = 0
     cancel: int = 0
@@ -81,7 +81,7 @@ class Faults:
     busy: int = 0
 
     def kinds(self) -> int:
-        """How many kinds of fault may happen."""
+        """Return the number of kinds of fault that may happen."""
         return sum(value > 0 for value in attrs.astuple(self))
 
 
@@ -91,7 +91,7 @@ class Worker:
 
     name: str
     flow: Coroutine[Any, Any, Any]
-    turn: Turn | None = None
+    turn: SchedulerStep | None = None
     wakes: int = 0
     reply: Any = None
     error: BaseException | None = None
@@ -108,7 +108,7 @@ class Worker:
 
 @attrs.define
 class Store:
-    """The shared state, on a clock of its own."""
+    """The shared state, with its own clock."""
 
     states: dict[str, State] = attrs.field(factory=dict)
     offset: int = 0
@@ -132,7 +132,7 @@ class Store:
 
 
 class World:
-    """The scheduler, its dice, and the history of what happened."""
+    """The scheduler, its random numbers, and the history of events."""
 
     def __init__(self, seed: int, faults: Faults, vendor: Any) -> None:
         self.seed = seed
@@ -155,7 +155,7 @@ class World:
         self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
 
     def strikes(self, fault: str) -> bool:
-        """Whether a fault happens here and now."""
+        """Return whether a fault happens now."""
         likely: int = getattr(self.faults, fault)
         if likely and self.dice.randrange(1000) < likely:
             self.struck.add(fault)
@@ -163,17 +163,17 @@ class World:
         return False
 
     def start(self, name: str, flow: Callable[[Core], Coroutine[Any, Any, Any]]) -> Worker:
-        """Let a new process run a flow over a core of its own."""
+        """Start a new process that runs a flow with its own core."""
         worker = Worker(name, _never())
         worker.flow.close()
         worker.flow = flow(self.core(worker))
-        worker.turn = Turn("begins", lambda: None)
+        worker.turn = SchedulerStep("begins", lambda: None)
         worker.wakes = self.now
         self.workers.append(worker)
         return worker
 
     def run(self, most: int = 4_000) -> None:
-        """Let everybody move until all have ended."""
+        """Run all workers until they have ended."""
         for _ in range(most):
             waiting = [worker for worker in self.workers if not worker.ended]
             if not waiting:
@@ -191,7 +191,7 @@ class World:
         raise AssertionError("the world did not come to rest")
 
     def flush(self) -> None:
-        """Deliver what living processes still had to post."""
+        """Deliver the outstanding posts of living processes."""
         for worker in self.workers:
             if not worker.crashed:
                 self._deliver(worker)
@@ -268,21 +268,21 @@ class World:
         worker.outbox.clear()
 
     def core(self, worker: Worker) -> Core:
-        """The ports of one process."""
+        """Return the ports of one process."""
 
         async def execute(command: Command[Any], timeout: float | None) -> Any:
             name = type(command).__name__
             await self._hinder(worker, name, timeout)
-            answer = await Turn(name, lambda: self._ask(worker, command))
+            answer = await SchedulerStep(name, lambda: self._ask(worker, command))
             worker.answered, worker.silenced = self.now, False
             if self.strikes("answer_lost"):
                 worker.silenced = True
-                await Turn(f"{name}: answer lost", _away)
+                await SchedulerStep(f"{name}: answer lost", _away)
             return answer
 
         async def sleep(seconds: float) -> None:
             worker.wakes = self.now + -(-int(seconds * 1e9) // 1000)
-            await Turn(f"slept {seconds:.6f}", lambda: None)
+            await SchedulerStep(f"slept {seconds:.6f}", lambda: None)
 
         async def send(request: Request, url: str, timeouts: Timeouts) -> Response:
             return await self.vendor.send(self, worker, request, url, timeouts)  # type: ignore[no-any-return]
@@ -313,6 +313,7 @@ class World:
             first=nothing,
             get_credentials=nothing,
             refresh_credentials=nothing,
+            negotiate=nothing,
             settle=settle,
             within=within,
             copy=lambda value: value,
@@ -326,21 +327,21 @@ class World:
         return self._with_fallback(core, worker) if self.falls_back else core
 
     def date(self, now: int, ahead: int = 0) -> datetime:
-        """A time of this world as a date, on a watch that is so many seconds ahead."""
+        """Return a time of the simulation as a date, by a clock this many seconds ahead."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
     async def _hinder(self, worker: Worker, name: str, timeout: float | None) -> None:
-        """Let the store be away for a worker, or make it wait as long as it can, or longer."""
+        """Make the store fail for a worker, or make it wait up to its limit or longer."""
         if self.strikes("store_away"):
             worker.silenced = True
-            await Turn(f"{name}: store away", _away)
+            await SchedulerStep(f"{name}: store away", _away)
         if not self.strikes("store_slow"):
             return
         delay = self.dice.choice((100_000, 2_500_000, 12_000_000))
         bound = delay if timeout is None else int(timeout * 1e6)
         began, worker.wakes = self.now, self.now + min(delay, bound)
         if delay <= bound:
-            await Turn(f"{name}: store slow", lambda: None)
+            await SchedulerStep(f"{name}: store slow", lambda: None)
             return
 
         def late() -> None:
@@ -349,7 +350,7 @@ class World:
             worker.silenced = silent >= min(3 * waited, max(waited, SILENCE))
             _away()
 
-        await Turn(f"{name}: store too slow", late)
+        await SchedulerStep(f"{name}: store too slow", late)
 
     def _with_fallback(self, core: Core, worker: Worker) -> Core:
         memory = MemoryStorage(Ticking(self))
@@ -379,11 +380,11 @@ class Ticking:
     world: World
 
     def nanoseconds(self) -> int:
-        """The time of the world."""
+        """Return the time of the world."""
         return self.world.now * 1000
 
     def utc(self) -> datetime:
-        """The same, as a date."""
+        """Return the time of the world as a date."""
         return datetime.fromtimestamp(self.world.now / 1e6, UTC)
 
 
@@ -392,16 +393,16 @@ def _away() -> None:
 
 
 async def _never() -> None:
-    """Stands in for a flow until the real one is there."""
+    """A placeholder for a flow until the real one exists."""
 
 
 @attrs.define
 class Vendor:
-    """What is called, and the only witness of effects.
+    """The called vendor, and the only witness of effects.
 
-    `remembers` is for how many seconds it honours keys; 0 if it knows none. Each of its regions
-    remembers for itself, unless keys count `everywhere`. The region that is `away` cannot be relied
-    upon until `back_at`.
+    `remembers` is for how many seconds it honours keys; 0 if it does not. Each region remembers
+    keys by itself, unless keys count `everywhere`. The region that is `away` cannot be relied upon
+    until `back_at`.
     """
 
     remembers: float = 0.0
@@ -417,15 +418,15 @@ class Vendor:
     async def send(
         self, world: World, worker: Worker, request: Request, url: str, timeouts: Timeouts
     ) -> Response:
-        """One exchange, each part of it a step that others may come between."""
+        """Make one exchange, in several steps that others may interleave with."""
         limit = world.now + int((timeouts.total or 30.0) * 1e6)
         region = urlsplit(url).hostname or ""
         trouble = 0
         if region == self.away and world.now < self.back_at:
             trouble = world.dice.randrange(4)
         if trouble == 1 or world.strikes("refuse"):
-            await Turn(f"{region} refuses the connection", _refused)
-        await Turn("request leaves", lambda: None)
+            await SchedulerStep(f"{region} refuses the connection", _refused)
+        await SchedulerStep("request leaves", lambda: None)
         # An order names itself in its body: so effects can be told apart even where the vendor
         # knows no keys.
         body = json.loads(request.body) if isinstance(request.body, bytes) else {}
@@ -437,18 +438,18 @@ class Vendor:
             took = 40_000_000
         arrives = min(limit, world.now + took // 2)
         worker.wakes = arrives
-        await Turn("request travels", lambda: None)
-        answer = await Turn(
+        await SchedulerStep("request travels", lambda: None)
+        answer = await SchedulerStep(
             f"{region} hears {_name(body)}",
             lambda: self._process(world, worker, region, body, shown),
         )
         if world.now + took // 2 >= limit:
             worker.wakes = limit
-            await Turn("times out", _timed_out)
+            await SchedulerStep("times out", _timed_out)
         worker.wakes = world.now + took // 2
         if trouble == 3 or world.strikes("break_off"):
-            await Turn("connection breaks off", _broken)
-        return await Turn("answer arrives", lambda: answer)  # type: ignore[no-any-return]
+            await SchedulerStep("connection breaks off", _broken)
+        return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]
 
     def _process(
         self,
@@ -484,7 +485,7 @@ class Vendor:
 
 
 def _name(body: dict[str, Any]) -> str:
-    """What one effect is called: by its key, or else by its call."""
+    """Return the name of an effect: its key, or else its call."""
     return str(body["key"] or body["call"])
 
 

@@ -62,7 +62,7 @@ def async_over_gcs(made: GcsSandbox) -> AsyncHub:
 
 
 def fetch_of_gcs(made: GcsSandbox) -> Any:
-    """Does what a signed URL is for."""
+    """Sends the request of a signed URL."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)

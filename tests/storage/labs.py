@@ -90,7 +90,7 @@ def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
 
 
 def fetch_of(made: Sandbox) -> Any:
-    """Does what a signed URL is for."""
+    """Sends the request of a signed URL."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)
@@ -105,7 +105,7 @@ def fetch_of(made: Sandbox) -> Any:
 
 
 def fetch_of_folder(vendor: LocalFiles) -> Any:
-    """An application that serves what is signed."""
+    """An application that serves signed URLs."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         try:

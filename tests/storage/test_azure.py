@@ -28,7 +28,7 @@ from tests.storage.labs import PART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
@@ -62,7 +62,7 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
     )
     files.upload("in voices/1.pdf", b"%PDF", options)
 
-    [request] = made.asked
+    [request] = made.requests
     headers = {
         name.lower(): value
         for name, value in request.headers.items()
@@ -89,11 +89,11 @@ def test_put_request(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_own_headers(made: AzureBlobSandbox, files: Storage) -> None:
-    """A vendor's own headers come last, and only those meant for it."""
+    """A vendor's own headers come last, and others' are ignored."""
     extra = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
     files.upload("a", b"x", PutOptions(storage_class="Hot", extra=extra))
 
-    assert ("Cold",) == made.asked[0].headers.get_all("x-ms-access-tier")
+    assert ("Cold",) == made.requests[0].headers.get_all("x-ms-access-tier")
     with pytest.raises(InvalidData) as caught:
         files.upload("a", b"x", PutOptions(extra={"azure_blob": {"x-ms-lease-id": 7}}))
     assert "extra.azure_blob.x-ms-lease-id" == caught.value.field
@@ -108,23 +108,23 @@ def test_keys_that_azure_changes(made: AzureBlobSandbox, files: Storage, key: st
         assert "key" == caught.value.field
     with pytest.raises(InvalidData):
         files.upload(key, b"x")
-    assert [] == made.asked
+    assert [] == made.requests
 
 
 def test_bytes_from_the_end(made: AzureBlobSandbox, files: Storage) -> None:
-    """Azure does not count from the end, so that the size is asked for first."""
+    """Azure supports no ranges from the end, so the size is requested first."""
     etag = files.upload("a", DATA).etag
-    made.asked.clear()
+    made.requests.clear()
 
     assert DATA[-7:] == files.download("a", range=ByteRange(-7)).read_all()
-    head, get = made.asked
+    head, get = made.requests
     assert ("HEAD", "GET") == (head.method, get.method)
     assert f"bytes={len(DATA) - 7}-" == get.headers["x-ms-range"]
     assert f'"{etag}"' == get.headers["if-match"]
     files.download("a", range=ByteRange(-7), if_none_match="other").read_all()
-    assert "if-match" not in made.asked[-1].headers
+    assert "if-match" not in made.requests[-1].headers
     files.download("a", range=ByteRange(-7), if_match="*").read_all()
-    assert "*" == made.asked[-1].headers["if-match"]
+    assert "*" == made.requests[-1].headers["if-match"]
     files.upload("empty", b"")
     with pytest.raises(InvalidRequest) as caught:
         files.download("empty", range=ByteRange(-7))
@@ -212,7 +212,7 @@ def test_slow_copies() -> None:
 
 
 def test_copies_that_fail(files: Storage) -> None:
-    """A copy that Azure could not make is told."""
+    """A failed copy is reported."""
     files.upload("magic/uncopied", b"bytes")
     with pytest.raises(VendorFailed, match="failed"):
         files.copy("magic/uncopied", "d")
@@ -222,4 +222,4 @@ def test_copy_with_encryption_is_refused(made: AzureBlobSandbox, files: Storage)
     """A copy cannot change the encryption, and is refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         files.copy("a", "b", PutOptions(encryption="acme-scope"))
-    assert [] == made.asked
+    assert [] == made.requests

@@ -23,7 +23,7 @@ from tests.storage.labs import PART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
@@ -71,7 +71,7 @@ def files(made: AzureBlobSandbox) -> Iterator[Storage]:
 def test_refusals(
     made: AzureBlobSandbox, files: Storage, answer: Response, kind: type[Any], code: str | None
 ) -> None:
-    """A refusal is told by Azure's own code, wherever it stands, and else by the status."""
+    """A refusal is identified by Azure's code, or else by its status."""
     made.fail(*[answer] * 3)
     with pytest.raises(kind) as caught:
         files.download("a")
@@ -82,7 +82,7 @@ def test_refusals(
 
 
 def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
-    """Of the words only the first line is told; ids and times stand in the headers."""
+    """A refusal's message has only the first line; ids and times are in the headers."""
     made.fail(no("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as caught:
         files.download("a")
@@ -105,7 +105,7 @@ def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
     ],
 )
 def test_magic_keys(files: Storage, key: str, kind: type[Any]) -> None:
-    """Some keys fail, whatever is asked of them."""
+    """Some keys of the sandbox always fail."""
     for doing in (files.download, files.head, files.delete):
         with pytest.raises(kind):
             doing(key)
@@ -190,7 +190,7 @@ def test_wrong_ranges_are_refused(made: AzureBlobSandbox, files: Storage) -> Non
 
 
 def test_a_commit_without_an_etag(made: AzureBlobSandbox, files: Storage) -> None:
-    """A success that does not say what it must is a failure."""
+    """A success without its required content is a failure."""
     made.fail(*fine(4), Response(201))
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)

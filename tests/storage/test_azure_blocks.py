@@ -1,4 +1,4 @@
-"""Uploads to Azure block by block: gone on with, begun anew, and lost on the way."""
+"""Uploads to Azure in blocks: resumed, restarted, and with lost answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.storage.labs import PART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
@@ -46,10 +46,10 @@ def test_every_block_has_its_checksum(made: AzureBlobSandbox, files: Storage) ->
     options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
     info = files.upload("a", DATA, options, part_size=PART, at_once=1)
 
-    *blocks, commit = made.asked
+    *blocks, commit = made.requests
     assert 4 == len(blocks)
-    assert all("content-md5" in request.headers for request in made.asked)
-    assert {"acme-scope"} == {request.headers["x-ms-encryption-scope"] for request in made.asked}
+    assert all("content-md5" in request.headers for request in made.requests)
+    assert {"acme-scope"} == {request.headers["x-ms-encryption-scope"] for request in made.requests}
     assert options.checksum is not None
     assert options.checksum.base64 == commit.headers["x-ms-blob-content-md5"]
     assert (options.checksum,) == files.head("a").checksums
@@ -78,15 +78,15 @@ def test_cut_parts(made: AzureBlobSandbox) -> None:
 def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     """A resumed upload sends only the missing blocks."""
     begun = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
-    assert [] == made.asked
+    assert [] == made.requests
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
         files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
     other = b"!" + DATA[1:]
-    made.asked.clear()
+    made.requests.clear()
     info = files.upload("a", lambda: BytesIO(other), resume=str(begun.ref), part_size=PART)
 
-    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [request.method for request in made.asked]
+    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [request.method for request in made.requests]
     assert other == files.download("a").read_all()
     assert ("x/y", {"a": "Zoë"}) == (info.content_type, info.metadata)
     assert ("x/y", {"a": "Zoë"}) == (files.head("a").content_type, files.head("a").metadata)
@@ -95,7 +95,7 @@ def test_resumed_upload_sends_missing_blocks(made: AzureBlobSandbox, files: Stor
 
 
 def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose blocks have lapsed begins anew, whatever stands there now."""
+    """An upload whose blocks have expired starts again, whatever exists by now."""
     begun = files.start_upload("a")
     made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
@@ -108,7 +108,7 @@ def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
-    """Two uploads of one key have blocks of their own, and the later one is told that it lost."""
+    """Two uploads of one key have separate blocks, and the later one gets an error."""
     one, two = files.start_upload("a"), files.start_upload("a")
     made.fail(*fine(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
@@ -130,11 +130,11 @@ def test_references_that_are_none(made: AzureBlobSandbox, files: Storage, upload
     ref = Ref("azure_blob", "azure", "a", {"upload": upload})
     with pytest.raises(InvalidData, match="not the reference of an upload"):
         files.upload("a", DATA, resume=ref)
-    assert [] == made.asked
+    assert [] == made.requests
 
 
 def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
-    """Blocks of others, and what names none, are not taken for parts."""
+    """Foreign and invalid blocks are ignored."""
     begun = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
@@ -143,14 +143,14 @@ def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
     made.fail(Response(200, body=body.encode()))
     files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
 
-    assert ["GET", *["PUT"] * 5] == [request.method for request in made.asked]
+    assert ["GET", *["PUT"] * 5] == [request.method for request in made.requests]
 
 
 # --- lost answers ------------------------------------------------------------
 
 
 def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is complete, and is told so."""
+    """An upload whose last answer was lost is reported as complete."""
     made.fail(*fine(4), Lost())
     info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
 
@@ -161,7 +161,7 @@ def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
 
 
 def test_concurrent_put_breaks_the_condition(made: AzureBlobSandbox, files: Storage) -> None:
-    """Another writer's object is not taken for ours."""
+    """Another writer's object is not mistaken for the uploaded one."""
     files.upload("a", b"another's")
     stored = PutOptions(if_none_match="*")
     with pytest.raises(VendorRejected) as caught:
@@ -177,7 +177,7 @@ def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
     """A put whose answer was lost does not stand in its own way."""
     made.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
-    made.fail(Lost(), None, Response(404))  # type: ignore[arg-type]  # None is as usual
+    made.fail(Lost(), None, Response(404))
     with pytest.raises(VendorRejected) as caught:
         files.upload("b", b"mine", PutOptions(if_none_match="*"))
     assert 412 == caught.value.status

@@ -26,7 +26,7 @@ from tests.storage.labs import fetch_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.sandboxes.storage.azure_blob import AzureBlobSandbox
 
 
@@ -48,7 +48,7 @@ def files(made: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_signed_urls(files: Storage) -> None:
-    """A signed URL says what it allows, for how long, and what must be sent along."""
+    """A signed URL states its permission, its expiry and the required headers."""
     put = files.signed_url("a b", "PUT", expires=60, content_type="a/b")
     get = files.signed_url("a b", content_type="text/plain", content_disposition="attachment")
     result = query_of(get.url)
@@ -72,7 +72,7 @@ def test_signed_urls(files: Storage) -> None:
 
 
 def test_answers_to_signed_urls(made: AzureBlobSandbox, files: Storage) -> None:
-    """Answers say what the URL says that they say, and a URL deletes where it is for that."""
+    """Answers have the headers that the URL sets, and a URL can allow deletion."""
     files.upload("a", b"x")
     fetch = fetch_of(made)
     get = files.signed_url("a", content_type="text/plain", content_disposition="attachment")
@@ -97,7 +97,7 @@ def test_user_delegation_keys(made: AzureBlobSandbox) -> None:
         assert result["skt"] < result["se"]
         assert (200, b"x") == fetch_of(made)(signed, b"")
         assert (200, b"x") == fetch_of(made)(week, b"")
-        assert 1 == made.token_endpoint.granted
+        assert 1 == made.token_endpoint.grants
 
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
@@ -118,7 +118,7 @@ def test_invalid_delegation_keys(made: AzureBlobSandbox, value: str) -> None:
 
 
 def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
-    """Where the account is reached without TLS, so is what is signed."""
+    """If the account is reached without TLS, the signature allows that."""
     with over_azure(made, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
         signed = hub.storage().signed_url("a")
 
@@ -130,14 +130,14 @@ def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
 
 
 def test_a_token_that_is_refused_is_renewed(made: AzureBlobSandbox) -> None:
-    """After a 401 one other token is asked for, and the call goes on."""
+    """After a 401 one new token is requested, and the call continues."""
     with over_azure(made, **entra(made)) as hub:
         hub.storage().upload("a", b"x")
         made.token_endpoint.forget()
         assert 1 == hub.storage().head("a").size
 
-    assert 2 == made.token_endpoint.granted
-    assert f"/{made.directory}/oauth2/v2.0/token" == made.token_endpoint.asked[0].path
+    assert 2 == made.token_endpoint.grants
+    assert f"/{made.directory}/oauth2/v2.0/token" == made.token_endpoint.requests[0].path
 
 
 def test_a_wrong_client(made: AzureBlobSandbox) -> None:
@@ -147,7 +147,7 @@ def test_a_wrong_client(made: AzureBlobSandbox) -> None:
         with pytest.raises(CredentialRefreshFailed) as caught:
             hub.storage().head("a")
         assert "hush" not in f"{caught.value!r} {hub.account('azure')!r}"
-    assert [] == made.asked
+    assert [] == made.requests
 
 
 def test_a_wrong_key(made: AzureBlobSandbox) -> None:
@@ -160,7 +160,7 @@ def test_a_wrong_key(made: AzureBlobSandbox) -> None:
 
 
 def test_provided_credentials(made: AzureBlobSandbox) -> None:
-    """Without a key of its own, an account asks the credential provider, for its tenant."""
+    """Without a key, an account uses the credential provider, for its tenant."""
     signing = AzureSharedKey(account=made.account.name)
     fields: dict[Any, Any] = {
         ("azure", None): Credentials.signed(signing, made.account.key),

@@ -1,4 +1,4 @@
-"""Azure's own emulator takes what is sent to Azure, and is understood."""
+"""Azure's own emulator accepts the requests, and its answers are understood."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def hub(emulator: Emulator) -> Iterator[Hub]:
 
 
 def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
-    """Does what a signed URL is for, as anybody would."""
+    """Send the request of a signed URL."""
     data = body if signed.method == "PUT" else None
     asking = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - ours
     trust = ssl.create_default_context(cafile=emulator.authority)

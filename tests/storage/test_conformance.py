@@ -39,35 +39,35 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_s3(check: Check) -> None:
-    """S3 does what every vendor must."""
+    """S3 passes the conformance kit."""
     with sandbox() as s3, over_s3(s3) as hub:
         check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_s3_awaited(check: AsyncCheck) -> None:
-    """S3 does what every vendor must, awaited."""
+    """S3 passes the asynchronous conformance kit."""
     with sandbox() as s3:
         run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_s3_over_a_socket(check: Check) -> None:
-    """S3 does what every vendor must, by real HTTP and with the bucket in the path."""
+    """S3 passes the conformance kit by real HTTP, with the bucket in the path."""
     with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
         check(lambda: kit.Subject(hub.storage(), part=PART))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure(check: Check) -> None:
-    """Azure does what every vendor must."""
+    """Azure passes the conformance kit."""
     with azure() as made, over_azure(made) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_azure_awaited(check: AsyncCheck) -> None:
-    """Azure does what every vendor must, awaited."""
+    """Azure passes the asynchronous conformance kit."""
     with azure() as made:
         hub = async_over_azure(made)
         run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(made)))
@@ -75,21 +75,21 @@ def test_azure_awaited(check: AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure_with_tokens(check: Check) -> None:
-    """Azure does what every vendor must, with tokens of Entra ID."""
+    """Azure passes the conformance kit with tokens of Entra ID."""
     with azure() as made, over_azure(made, **entra(made)) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_azure_over_a_socket(check: Check) -> None:
-    """Azure does what every vendor must, by real HTTP."""
+    """Azure passes the conformance kit by real HTTP."""
     with azure() as made, over_azure_socket(made) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_folder(check: Check, tmp_path: Path) -> None:
-    """A folder does what every vendor must."""
+    """A folder passes the conformance kit."""
     vendor = folder(tmp_path / "files")
     with Hub([Account("files", vendor)]) as hub:
         fetch = fetch_of_folder(vendor)
@@ -98,7 +98,7 @@ def test_folder(check: Check, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_folder_awaited(check: AsyncCheck, tmp_path: Path) -> None:
-    """A folder does what every vendor must, awaited."""
+    """A folder passes the asynchronous conformance kit."""
     vendor = folder(tmp_path / "files")
     hub = AsyncHub([Account("files", vendor)])
     run(with_hub(hub, check, can=vendor.capabilities, fetch=fetch_of_folder(vendor)))

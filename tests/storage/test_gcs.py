@@ -1,4 +1,4 @@
-"""Google Cloud Storage when something goes wrong on the way, and what it alone can do."""
+"""Google Cloud Storage: failures, and features that only it has."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.storage.labs import QUICK, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.sandboxes.storage._s3_documents import Reply
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
@@ -66,7 +66,7 @@ def files(made: GcsSandbox) -> Iterator[Storage]:
 def spans(made: GcsSandbox) -> list[str]:
     """Which bytes each chunk had, or which question it was."""
     reports = (
-        request.headers.get("content-range") for request in made.asked if request.method == "PUT"
+        request.headers.get("content-range") for request in made.requests if request.method == "PUT"
     )
     return [span.removeprefix("bytes ") for span in reports if span is not None]
 
@@ -87,7 +87,7 @@ def refusal(status: int, reason: str = "other", message: str = "No.") -> Respons
 
 
 def test_chunks(made: GcsSandbox, files: Storage) -> None:
-    """Chunks are as long as Google wants them, whatever the parts are like, and none goes twice."""
+    """Chunks have the length that Google requires, for any parts, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
     whole = len(DATA)
@@ -124,7 +124,7 @@ def test_cut_chunk(made: GcsSandbox) -> None:
 
 
 def test_cut_connection(made: GcsSandbox) -> None:
-    """A chunk of which nothing arrived is sent again, over a socket too."""
+    """A chunk that did not arrive is sent again, also over a socket."""
     with over_socket(made) as hub:
         made.cut("PUT", 1_000)
         made.cut("PUT", 100_000)
@@ -134,7 +134,7 @@ def test_cut_connection(made: GcsSandbox) -> None:
 
 
 def test_lost_last_answer(made: GcsSandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is complete, and is told so."""
+    """An upload whose last answer was lost is reported as complete."""
     made.fail(*_fine(4), Lost())
     info = files.upload("a", DATA, part_size=STEP)
     assert (len(DATA), DATA) == (info.size, files.download("a").read_all())
@@ -145,7 +145,7 @@ def test_lost_last_answer(made: GcsSandbox, files: Storage) -> None:
     "answer", [refusal(503, "backendError"), refusal(429, "rateLimitExceeded")]
 )
 def test_chunk_that_was_not_taken(made: GcsSandbox, files: Storage, answer: Response) -> None:
-    """A chunk that Google could not take goes again, after it was asked."""
+    """A chunk that Google did not store is sent again after a query."""
     made.fail(*_fine(1), answer)
     files.upload("a", DATA, part_size=STEP)
     assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(made)[:3]
@@ -180,7 +180,7 @@ def test_chunk_that_never_arrives(made: GcsSandbox) -> None:
 
 
 class _Blunt(GcsSandbox):
-    """Does not know the header that asks for a 200."""
+    """A server without support for the header that requests a 200."""
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
         headers = request.headers.without("x-guploader-no-308")
@@ -238,7 +238,9 @@ def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str])
     with pytest.raises(VendorFailed, match="stored other bytes"):
         files.upload("a", DATA, part_size=STEP)
     [deleted] = [
-        request for request in made.asked if request.method == "DELETE" and "/o/a" in request.path
+        request
+        for request in made.requests
+        if request.method == "DELETE" and "/o/a" in request.path
     ]
     assert ("generation", "77") in deleted.query
     assert before.version == files.head("a").version
@@ -283,7 +285,7 @@ def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
 
 
 def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
-    """An upload that nobody can go on with has not begun."""
+    """An upload without a session URL has not begun."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
     made.fail(Response(200), *(Response(200, {"Location": place}) for place in places))
     for _ in range(4):
@@ -315,13 +317,15 @@ def test_object_options_are_sent(made: GcsSandbox, files: Storage) -> None:
     info = files.upload("a", b"%PDF", options)
     assert "NEARLINE" == info.storage_class
     assert ("2031-05-06T00:00:00Z", True) == (info.raw["customTime"], info.raw["temporaryHold"])
-    query = dict(made.asked[-1].query)
+    query = dict(made.requests[-1].query)
     assert ("publicRead", options.encryption) == (query["predefinedAcl"], query["kmsKeyName"])
     files.upload("b", DATA, options, part_size=STEP)
-    start = next(request for request in made.asked if ("uploadType", "resumable") in request.query)
+    start = next(
+        request for request in made.requests if ("uploadType", "resumable") in request.query
+    )
     assert "publicRead" == dict(start.query)["predefinedAcl"]
     files.copy("a", "c", PutOptions(visibility="private", encryption=KMS))
-    query = dict(made.asked[-1].query)
+    query = dict(made.requests[-1].query)
     assert ("private", KMS) == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
 
 
@@ -343,12 +347,12 @@ def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
 @pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
 def test_foreign_etags_are_refused(made: GcsSandbox, files: Storage, etag: str) -> None:
     """An ETag that is no generation is refused."""
-    before = len(made.asked)
+    before = len(made.requests)
     with pytest.raises(InvalidData, match="not an ETag"):
         files.upload("a", b"x", PutOptions(if_match=etag))
     with pytest.raises(InvalidData, match="not an ETag"):
         files.download("a", if_none_match=etag)
-    assert before == len(made.asked)
+    assert before == len(made.requests)
 
 
 def test_conditions_by_time(made: GcsSandbox, files: Storage) -> None:
@@ -392,7 +396,7 @@ def test_long_copies() -> None:
         files.upload("a", DATA)
         assert len(DATA) == files.copy("a", "b").size
         assert DATA == files.download("b").read_all()
-        copies = [request for request in made.asked if "rewriteTo" in request.path]
+        copies = [request for request in made.requests if "rewriteTo" in request.path]
         assert 4 == len(copies)
 
 
@@ -407,7 +411,7 @@ def test_long_copies() -> None:
     ],
 )
 def test_copies_without_end(made: GcsSandbox, files: Storage, fields: dict[str, Any]) -> None:
-    """A copy that does not get on, or comes to nothing, is none."""
+    """A copy without progress or result fails."""
     answer = Response(200, body=json.dumps(fields).encode())
     made.fail(answer, answer, answer)
     with pytest.raises(VendorFailed, match="The answer"):
@@ -483,7 +487,7 @@ def test_cut_answer(made: GcsSandbox) -> None:
         for after in (1, 5_000):
             made.cut("GET", after)
         assert DATA == files.download("a").read_all()
-        gets = [request for request in made.asked if request.method == "GET"]
+        gets = [request for request in made.requests if request.method == "GET"]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == [
             get.headers.get("range") for get in gets
@@ -615,16 +619,16 @@ def test_tokens(made: GcsSandbox, files: Storage) -> None:
     """One token serves all, until it is refused."""
     files.upload("a", b"x")
     files.head("a")
-    assert 1 == made.tokens.granted
+    assert 1 == made.tokens.grants
     made.tokens.forget()
     assert b"x" == files.download("a").read_all()
-    assert 2 == made.tokens.granted
-    [request, _] = made.tokens.asked
+    assert 2 == made.tokens.grants
+    [request, _] = made.tokens.requests
     assert {"grant_type", "assertion"} == set(dict(request.form))
 
 
 def test_refused_key(made: GcsSandbox) -> None:
-    """A key that Google does not know is told, without any of it."""
+    """A refused key is reported without its content."""
     other = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
     with (
         over_gcs(made, credentials=other.key_file()) as hub,

@@ -27,20 +27,20 @@ CAN = Gcs.capabilities
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs(check: Check) -> None:
-    """It does what every vendor must."""
+    """Google passes the conformance kit."""
     with bucket() as made, over_gcs(made) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(made)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_gcs_awaited(check: AsyncCheck) -> None:
-    """It does what every vendor must, awaited."""
+    """Google passes the asynchronous conformance kit."""
     with bucket() as made:
         run(with_hub(async_over_gcs(made), check, can=CAN, fetch=fetch_of_gcs(made)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_gcs_over_a_socket(check: Check) -> None:
-    """It does what every vendor must, by real HTTP and in parts of any size."""
+    """Google passes the conformance kit by real HTTP, in parts of any size."""
     with bucket() as made, over_socket(made) as hub:
         check(lambda: kit.Subject(hub.storage(), 100_000, CAN))

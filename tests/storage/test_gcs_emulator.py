@@ -1,4 +1,4 @@
-"""Google Cloud Storage as somebody else reads its documentation."""
+"""Google Cloud Storage compared with an independent emulator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.storage.labs import QUICK, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
     from moorage.testing.kits.storage_conformance import Check
 
 PART = 262_144
@@ -58,7 +58,7 @@ def _is_open(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The emulator's, in a process of its own."""
+    """The emulator's port, in its own process."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         result: int = line.getsockname()[1]
@@ -92,7 +92,7 @@ def test_conforms(check: Check, files: Storage) -> None:
 
 
 def test_some_bytes(files: Storage) -> None:
-    """Some bytes of an object are just those, and checksums are alike on both sides."""
+    """A range of an object has exactly those bytes, and checksums are equal on both sides."""
     data = bytes_of(3 * PART + 17)
     made = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
     assert all(checksum.fits(data) for checksum in made.checksums)
@@ -115,7 +115,7 @@ def test_a_resumed_upload(files: Storage, port: int) -> None:
 
 
 def test_a_copy(files: Storage) -> None:
-    """A copy is an object of its own."""
+    """A copy is a separate object."""
     files.upload("source", b"bytes", PutOptions(metadata={"x": "1"}))
     made = files.copy("source", "copy")
     assert ("copy", 5, {"x": "1"}) == (made.key, made.size, made.metadata)

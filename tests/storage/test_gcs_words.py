@@ -75,7 +75,7 @@ def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
 
 
 def test_missing_bucket_object_or_upload() -> None:
-    """A missing object, bucket and upload are told apart."""
+    """A missing object, bucket and upload have their own errors."""
     no_bucket = Response(
         404, body=error_document(404, "notFound", "The specified bucket does not exist.")
     )
@@ -101,7 +101,7 @@ def test_missing_bucket_object_or_upload() -> None:
     ],
 )
 def test_odd_refusals(body: bytes) -> None:
-    """A refusal in other words is one by its status, and nothing odd is taken for a code."""
+    """A refusal in another form is identified by its status, and has no code."""
     error = answers.classify(OBJECT, Response(403, body=body))
     assert isinstance(error, AuthenticationFailed)
     assert error.vendor_code is None
@@ -136,7 +136,7 @@ def test_multipart_put() -> None:
 
 
 def test_chunks_are_sent_once() -> None:
-    """A chunk whose fate is unknown is asked for, not sent again; a question is repeated."""
+    """A chunk with an unknown result is queried, not sent again; the query may be repeated."""
     chunk = requests.chunk("b", "id", 0, b"x", total=1, md5="sum")
     assert ("bytes 0-0/1", "md5=sum", False) == (
         chunk.headers.get("content-range"),
@@ -170,7 +170,7 @@ class _Pieces:
     ],
 )
 def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
-    """Each chunk but the last is a multiple of what Google wants, and all come to the whole."""
+    """Each chunk except the last is a multiple of Google's unit, and none is missing."""
 
     async def flow() -> list[int]:
         chunks, results = Chunks(_Pieces(*sizes)), []

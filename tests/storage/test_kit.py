@@ -1,4 +1,4 @@
-"""The conformance kit of storage notices what is wrong."""
+"""The conformance kit of storage notices wrong vendors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_vendor_without_upload_lists(tmp_path: Path) -> None:
 
 
 def test_sources_that_break_must_matter() -> None:
-    """A source that breaks must be told of."""
+    """An adapter that ignores a failing source is noticed."""
 
     async def flow() -> None:
         class _Deaf(_Silent):

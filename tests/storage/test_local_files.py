@@ -1,4 +1,4 @@
-"""A folder of files keeps to itself, and keeps what it was given."""
+"""Files in a local folder: names, integrity and atomic writes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
 
 DATA = bytes_of(2 * PART + 100)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -100,7 +100,7 @@ def test_where_it_is(files: Storage, root: Path) -> None:
 
 
 def test_files_of_others(files: Storage, root: Path) -> None:
-    """A file that something else has put is a file, and is not believed what was said before."""
+    """A file written by another program is listed without the earlier checksum."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain", metadata={"x": "y"}))
     (root / "b").write_bytes(b"theirs")
     (root / "a").write_bytes(b"changed")
@@ -121,7 +121,7 @@ def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
 
 
 def test_rotten_file(files: Storage, root: Path) -> None:
-    """Bytes that changed where they lie are told at their end."""
+    """Changed bytes on the disk are reported at the end of the download."""
     files.upload("a", b"good")
     result = (root / "a").stat()
     with (root / "a").open("r+b") as file:
@@ -132,7 +132,7 @@ def test_rotten_file(files: Storage, root: Path) -> None:
 
 
 def test_short_file(files: Storage, root: Path) -> None:
-    """A file that was cut while it was read is no whole file."""
+    """A file that was truncated during a download is an error."""
     files.upload("a", DATA * 500)
     coming = files.download("a")
     assert coming.read()
@@ -165,7 +165,7 @@ def test_in_the_way(files: Storage, key: str) -> None:
 
 
 def test_other_parts(files: Storage, root: Path) -> None:
-    """A part that changed where it lies makes no file; a part put again takes its place."""
+    """A changed part fails the completion; a part that is sent again replaces it."""
     begun = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=begun.ref)
@@ -187,7 +187,7 @@ def _breaking(data: bytes) -> Iterator[bytes]:
 
 
 def test_other_uploads(files: Storage, root: Path) -> None:
-    """An upload has a name of ours and one key, and lists show those that can be read."""
+    """An upload has its own id and one key, and lists skip unreadable ones."""
     begun = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
     for id_, key in (("../../a", "a"), ("0" * 32, "a"), (begun.id, "b")):
@@ -221,7 +221,7 @@ def test_conditions_by_time(
 
 
 def test_names_of_no_text(files: Storage, root: Path) -> None:
-    """Folders and files come in the order of their keys, whatever else lies about."""
+    """Folders and files are listed in the order of their keys, ignoring others."""
     for key in ("b", "a/x", "a.b"):
         files.upload(key, b"")
     (root / "empty").mkdir()
@@ -245,7 +245,7 @@ def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: byt
 
 
 def test_full_disk(tmp_path: Path) -> None:
-    """Where the disk is full, nothing is left of what did not fit."""
+    """If the disk is full, no part of the file is left."""
     code = (
         "import resource, sys; from moorage.adapters.files.whole_files import WholeFile;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
@@ -315,7 +315,7 @@ def test_signing_needs_a_key_and_a_url(root: Path) -> None:
 def test_system_errors_become_ours(
     error: OSError, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """An error of the system becomes one of ours, without the path."""
+    """An error of the system becomes one of moorage, without the path."""
 
     @mapped
     def fails() -> None:
@@ -337,7 +337,7 @@ def test_failures_in_a_batch(files: Storage, root: Path) -> None:
 
 
 def test_failed_download(files: Storage, tmp_path: Path) -> None:
-    """A file that does not come whole leaves what was there."""
+    """An incomplete download leaves the existing file."""
     target = tmp_path / "target"
     files.upload("a", b"new")
     files.download_to(target, "a")

@@ -50,7 +50,7 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 @pytest.mark.parametrize("place", PLACES)
 def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_path: Path) -> None:
-    """No storage and no HTTP client unpacks an object, as a whole or in part."""
+    """No storage and no HTTP client decompresses an object, as a whole or in part."""
     with ExitStack() as scope:
         result = account(place, scope, tmp_path)
         files = scope.enter_context(Hub([result], http=scope.enter_context(client()))).storage()

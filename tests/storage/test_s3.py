@@ -1,4 +1,4 @@
-"""S3 when something goes wrong on the way, and what it alone can do."""
+"""S3: failures, and features that only it has."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
 
 DATA = bytes_of(3 * PART + 100)
 
@@ -53,7 +53,7 @@ def files(made: S3Sandbox) -> Iterator[Storage]:
 
 
 def test_lost_completion(made: S3Sandbox, files: Storage) -> None:
-    """An upload whose last answer was lost is complete, and is told so."""
+    """An upload whose last answer was lost is reported as complete."""
     begun = files.start_upload("a")
     made.fail(*_fine(5), Lost())
     info = files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
@@ -68,7 +68,7 @@ def _fine(count: int) -> list[Any]:
 
 @pytest.mark.parametrize("checksum", ["sha256", None])
 def test_lost_answers_without_checksums(made: S3Sandbox, checksum: str | None) -> None:
-    """It is told by its ETag too that an object is complete."""
+    """An ETag can prove that an object is complete, too."""
     with over_s3(made, checksum=checksum) as hub:
         made.fail(*_fine(5), Lost())
         info = hub.storage().upload("a", DATA, part_size=PART, at_once=1)
@@ -90,12 +90,12 @@ def test_lost_condition(made: S3Sandbox, files: Storage) -> None:
 
 
 def error_500() -> Response:
-    """An answer after which it is tried again."""
+    """An answer that makes the client repeat its request."""
     return Response(500, body=error_xml("InternalError"))
 
 
 def test_gone_upload(made: S3Sandbox, files: Storage) -> None:
-    """An upload that somebody aborted is no object of somebody else's."""
+    """An aborted upload is not mistaken for another's object."""
     files.upload("a", b"another's")
     begun = files.start_upload("a")
     gone = Response(404, body=error_xml("NoSuchUpload"))
@@ -141,7 +141,7 @@ def test_failure_in_a_success(made: S3Sandbox, files: Storage) -> None:
     ids=["begin", "part", "complete"],
 )
 def test_malformed(made: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
-    """A success that does not say what it must is a failure, and nothing is left."""
+    """A success without its required content is a failure, and nothing is left."""
     made.fail(*_fine(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
@@ -215,13 +215,13 @@ def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
 
 
 def test_cut_part(made: S3Sandbox) -> None:
-    """A part whose connection is cut goes again, and no other does."""
+    """Only the part whose connection was cut is sent again."""
     with over_socket(made) as hub:
         made.cut("PUT", 1_000)
         info = hub.storage().upload("a", DATA, part_size=PART)
         assert len(DATA) == info.size
         assert DATA == hub.storage().download("a").read_all()
-        assert 4 == sum(request.method == "PUT" for request in made.asked)
+        assert 4 == sum(request.method == "PUT" for request in made.requests)
 
 
 def test_cut_answer(made: S3Sandbox) -> None:
@@ -232,7 +232,9 @@ def test_cut_answer(made: S3Sandbox) -> None:
         for after in (1, 5_000, 9_000):
             made.cut("GET", after)
         assert DATA == files.download("a").read_all()
-        ranges = [request.headers.get("range") for request in made.asked if request.method == "GET"]
+        ranges = [
+            request.headers.get("range") for request in made.requests if request.method == "GET"
+        ]
         last = len(DATA) - 1
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == ranges[:3]
 
@@ -276,7 +278,7 @@ def test_replaced_object_is_not_resumed(made: S3Sandbox) -> None:
 
 
 def test_other_bytes(made: S3Sandbox) -> None:
-    """Other bytes than were asked for are refused."""
+    """A range other than the requested one is refused."""
     with over_socket(made) as hub:
         files = hub.storage()
         files.upload("a", DATA)
@@ -452,10 +454,10 @@ def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
     stored = DATA[: 2 * PART]
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("k 0", _breaking(stored), part_size=PART, resume=begun[0].ref)
-    before = len(made.asked)
+    before = len(made.requests)
     files.upload("k 0", DATA, part_size=PART, resume=begun[0].ref)
     assert DATA == files.download("k 0").read_all()
-    puts = [request for request in made.asked[before:] if request.method == "PUT"]
+    puts = [request for request in made.requests[before:] if request.method == "PUT"]
     assert 2 == len(puts)
 
 
@@ -471,9 +473,9 @@ def test_resumed_without_checksums(made: S3Sandbox) -> None:
         begun = files.start_upload("a")
         with pytest.raises(RuntimeError, match="broke"):
             files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=begun.ref)
-        before = len(made.asked)
+        before = len(made.requests)
         files.upload("a", DATA, part_size=PART, resume=begun.ref)
-        assert 2 == sum(request.method == "PUT" for request in made.asked[before:])
+        assert 2 == sum(request.method == "PUT" for request in made.requests[before:])
         assert DATA == files.download("a").read_all()
 
 

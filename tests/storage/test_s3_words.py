@@ -22,7 +22,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.storage.s3 import error_xml
-from moorage.vendors._xml import NotXmlError, read_xml
+from moorage.vendor_sdk import NotXmlError, read_xml
 from moorage.vendors.storage import _common as storage
 from moorage.vendors.storage import _s3_answers as answers
 from moorage.vendors.storage import _s3_requests as requests
@@ -165,7 +165,7 @@ def test_xml_is_read() -> None:
 
 @pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
 def test_malformed(body: bytes) -> None:
-    """A success that is not what it should be is a failure."""
+    """A malformed success is a failure."""
     with pytest.raises(VendorFailed, match="The answer"):
         storage.root(Response(200, body=body), "ListBucketResult")
 
@@ -181,7 +181,7 @@ def test_malformed(body: bytes) -> None:
     ids=["plain", "encoded", "no base64", "no UTF-8"],
 )
 def test_metadata(sent: str, read: str) -> None:
-    """Metadata is read as it was put, and what cannot be read is left as it is."""
+    """Metadata is read as it was written, and undecodable values stay unchanged."""
     wire = _Named()
     result = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
     assert {"buyer": read} == result.metadata

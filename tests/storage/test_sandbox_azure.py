@@ -1,4 +1,4 @@
-"""The Azure of the sandbox refuses what Azure refuses."""
+"""The Azure sandbox refuses what Azure refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moorage.domain.signing.azure import AzureSharedKey
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost, SandboxRequest
-from moorage.vendors._xml import read_xml
+from moorage.vendor_sdk import read_xml
 from moorage.vendors.storage._azure_blob_requests import Place, delegation
 from moorage.vendors.storage._azure_blob_sas import Grant
 from tests.storage.azure_lab import azure
@@ -199,7 +199,7 @@ def token(made: AzureBlobSandbox) -> str:
 
 
 def lend(made: AzureBlobSandbox, request: Request) -> Response:
-    """Ask for a key, with a token."""
+    """Request a user delegation key with a token."""
     whole = request.with_headers({**VERSION, "Authorization": token(made)})
     return made.answer(asked(made, whole, join_url("https://x", whole)))
 
@@ -275,7 +275,7 @@ def test_delegation_key_expires() -> None:
     ],
 )
 def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
-    """A put with what Azure does not know, or another way, is refused."""
+    """A put with unknown or wrong headers is refused."""
     if "Zo\xeb" in headers.values():
         request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
         response = made.answer(asked(made, request, grant(made, "PUT")))
@@ -345,7 +345,7 @@ def test_archived_blobs(made: AzureBlobSandbox) -> None:
 
 
 def test_copies(made: AzureBlobSandbox) -> None:
-    """A copy is of what is there, in this account and container."""
+    """A copy needs an existing source in this account and container."""
     place = f"https://{made.hosts[0]}/{made.container}"
     for source in ("https://elsewhere/c/a", f"https://{made.hosts[0]}/other/a"):
         request = Request.put(at(made), headers={**VERSION, "x-ms-copy-source": source})
@@ -404,7 +404,7 @@ def test_bad_blocks(made: AzureBlobSandbox, name: str, body: bytes, expected: st
 
 
 def test_changed_blocks(made: AzureBlobSandbox) -> None:
-    """A block that is not what it was said to be is not kept."""
+    """A block whose checksum is wrong is refused."""
     assert "Md5Mismatch" == code(block(made, BLOCK, headers={"Content-MD5": "AAAA"}))
     assert "InvalidBlockList" == code(commit(made, b"<BlockList><Latest>a</Latest></BlockList>"))
 

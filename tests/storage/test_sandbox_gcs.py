@@ -1,4 +1,4 @@
-"""The Google Cloud Storage of the sandbox refuses what Google refuses."""
+"""The Google Cloud Storage sandbox refuses what Google refuses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) 
 
 
 def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
-    """Ask for a token."""
+    """Request a token."""
     request = Request.post("/token", form=form, headers=headers)
     assert isinstance(request.body, bytes)
     query = SandboxRequest(
@@ -64,7 +64,7 @@ def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
 
 
 def ask(made: GcsSandbox, request: Request) -> Response:
-    """Ask with a token that is good."""
+    """Send a request with a valid token."""
     form = {"grant_type": GRANT, "assertion": assertion(made)}
     token = grant(made, form).json()["access_token"]
     request = request.with_header("Authorization", f"Bearer {token}")
@@ -94,7 +94,7 @@ def reason(response: Response) -> str | None:
     ids=["issuer", "audience", "scope", "life", "old", "early"],
 )
 def test_assertions(made: GcsSandbox, how: dict[str, Any]) -> None:
-    """A token is granted for what this account has signed for this, and now."""
+    """A token is granted for a current assertion of this account."""
     form = {"grant_type": GRANT, "assertion": assertion(made, **how)}
     response = grant(made, form)
     assert (400, "invalid_grant") == (response.status, response.json()["error"])
@@ -145,7 +145,7 @@ def related(
 
 
 def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
-    """A chunk of the upload that was begun first."""
+    """Send a chunk of the first upload."""
     query = {"uploadType": "resumable", "upload_id": "ABPtcP-1"}
     return Request.put(UPLOAD, query=query, headers={"Content-Range": span, **headers}, body=data)
 
@@ -268,7 +268,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
 
 
 def test_signed_deletion(made: GcsSandbox) -> None:
-    """A signed URL deletes what it is signed for."""
+    """A signed URL deletes its object."""
     ask(made, related({"name": "a"}, b"x"))
     signer = account_of(Secret(made.key_file()))
     base = "https://storage.googleapis.com"

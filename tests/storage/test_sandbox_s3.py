@@ -1,4 +1,4 @@
-"""The S3 of the sandbox refuses what S3 refuses."""
+"""The S3 sandbox refuses what S3 refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
-from moorage.vendors._xml import read_xml
+from moorage.vendor_sdk import read_xml
 from tests.storage.labs import over_socket, sandbox
 
 if TYPE_CHECKING:
@@ -273,11 +273,11 @@ def test_faults_over_a_socket() -> None:
         assert 1 == hub.storage().upload("a", b"x").size
         made.fail(ConnectionFailed("cut"))
         assert 1 == hub.storage().head("a").size
-        assert ["PUT", "PUT", "HEAD", "HEAD"] == [request.method for request in made.asked]
+        assert ["PUT", "PUT", "HEAD", "HEAD"] == [request.method for request in made.requests]
 
 
 def test_tags_are_counted(made: S3Sandbox) -> None:
-    """Tags are kept, and only their number is told."""
+    """Tags are stored, and only their number is returned."""
     ask(made, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
     result = ask(made, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))

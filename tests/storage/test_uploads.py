@@ -1,4 +1,4 @@
-"""Uploads and downloads as flows: what they read, what they refuse, whom they ask."""
+"""The flows of uploads and downloads."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from moorage.faces.storage import Storage
+    from moorage.operations.storage import Storage
 
 DATA = bytes_of(3 * PART + 100)
 
@@ -155,7 +155,7 @@ class _Iterated:
 
 
 def test_awaited_sources() -> None:
-    """Files and iterators may be awaited; what was opened here is closed."""
+    """Asynchronous files and iterators are accepted, and closed if they were opened here."""
     file = _Awaited()
 
     async def opened() -> _Awaited:
@@ -250,7 +250,7 @@ def test_sizes_of_parts() -> None:
 
 
 def test_parts_that_hold() -> None:
-    """It is certain that a part has bytes by its checksum, or by an ETag that is their MD5."""
+    """A part is verified by its checksum, or by an ETag that is its MD5."""
     md5 = Checksum.of("md5", b"abc").value
     sha = Checksum.of("sha256", b"abc")
     assert Part(number=1, size=3, etag=md5).holds(b"abc")
@@ -318,7 +318,7 @@ def test_failed_chunks() -> None:
 
 
 def test_failover_of_uploads(tmp_path: Path) -> None:
-    """If one account did not get an upload, another does, given a replayable source."""
+    """If an account fails, another one gets the upload, given a replayable source."""
     down = Account("down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE)
     accounts = [down, Account("files", folder(tmp_path))]
     with Hub(accounts, [Route("storage", ["down", "files"])]) as hub:

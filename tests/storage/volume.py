@@ -1,4 +1,4 @@
-"""Puts and gets a long object in a process of its own, and tells how much it grew by that.
+"""Uploads and downloads a large object in its own process, and prints the memory it took.
 
 `python -m tests.storage.volume 1024 s3` does so with a gigabyte, and with a sandbox beside it.
 """
@@ -27,7 +27,7 @@ MEGABYTE = 1024 * 1024
 
 
 def peak() -> int:
-    """The most memory that this process has had since it was last asked to forget, in bytes."""
+    """The peak memory of this process since the last reset, in bytes."""
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

@@ -50,7 +50,7 @@ class Reply(NamedTuple):
 
 
 class Caller:
-    """Speaks to a server for one client, on a connection of its own each time."""
+    """Sends requests for one client, on a new connection each."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Caller:
         params: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Ask for a token, as the client that this is, in the way in which it is registered.
+        """Request a token as this client, with its registered authentication.
 
         Who says so with an assertion gives that in the parameters.
         """
@@ -124,7 +124,7 @@ class Caller:
     def open(
         self, token: str, scheme: str = "Bearer", headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """Ask for the resource."""
+        """Request the resource."""
         shown = {"Authorization": f"{scheme} {token}"} | dict(headers or {})
         return self.send("GET", self.server.resource_url, headers=shown)
 
@@ -140,7 +140,7 @@ def raw_basic(text: str) -> str:
 
 
 class Signer:
-    """A key, and what can be signed with it."""
+    """A key and the texts it signs."""
 
     def __init__(self, algorithm: str = "ES256") -> None:
         self.algorithm = algorithm

@@ -64,12 +64,12 @@ def _moment(at: float | datetime | str) -> str:
 
 
 def lost() -> Fault:
-    """Do what was asked, and hang up without an answer."""
+    """Handle the request, and disconnect without an answer."""
     return Fault(name="lost", change=lambda _: None)
 
 
 def cut(short: int = 10) -> Fault:
-    """Do what was asked, and hang up when all but so many bytes of the answer have been sent."""
+    """Handle the request, and disconnect after this number of bytes of the answer."""
     return Fault(name="cut", change=lambda answer: attrs.evolve(answer, short=short))
 
 
@@ -99,7 +99,7 @@ def redirecting(url: str, *, status: int = 302, processed: bool = False) -> Faul
 
 
 def malformed(body: bytes = b'{"access_token": "at-', *, processed: bool = True) -> Fault:
-    """Answer 200 with something that is no JSON object, cut short unless told otherwise."""
+    """Answer 200 with invalid JSON, truncated by default."""
     answer = Answer(body=body)
     return Fault(name="malformed", processed=processed, change=lambda _: answer)
 
@@ -142,7 +142,7 @@ def keeping_back(*names: str) -> Fault:
 
 
 def huge(size: int = 10_000_000) -> Fault:
-    """Answer with a body of so many bytes, which is a JSON object all the same."""
+    """Answer with a JSON object of this size."""
 
     def change(answer: Answer) -> Answer:
         plain = len(json.dumps({**(answer.members or {}), "padding": ""}))

@@ -57,7 +57,7 @@ def digest(content: bytes) -> str:
 
 
 def decode(text: object) -> bytes:
-    """The bytes behind base64 for URLs; what is written in another way is refused."""
+    """Decode base64 for URLs strictly."""
     if not isinstance(text, str) or not _ENCODED.fullmatch(text):
         raise Flawed("what should be base64url is not")
     try:
@@ -190,7 +190,7 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
 
 
 def check_times(claims: Mapping[str, Any], now: datetime) -> None:
-    """Refuse what has expired, never expires, or is not valid yet."""
+    """Refuse expired tokens, tokens without expiry, and tokens that are not valid yet."""
     moment = now.timestamp()
     expires = seconds(claims, "exp")
     if expires <= moment:
@@ -219,7 +219,7 @@ def text(claims: Mapping[str, Any], name: str) -> str:
 
 
 def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
-    """Refuse what is meant for somebody else."""
+    """Refuse a token for another audience."""
     value = claims.get("aud")
     named = value if isinstance(value, list) else [value]
     if not any(isinstance(item, str) and item in ours for item in named):
@@ -233,7 +233,7 @@ class Replays:
         self._seen: set[tuple[str, str]] = set()
 
     def remember(self, issuer: str, jti: str) -> None:
-        """Refuse what was seen before."""
+        """Refuse a repeated token."""
         if (issuer, jti) in self._seen:
             raise Flawed("jti was seen before")
         self._seen.add((issuer, jti))

@@ -1,4 +1,4 @@
-"""Certificates for an authorisation server and for a client that shows one of its own."""
+"""Certificates for an authorisation server and its clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Papers(NamedTuple):
 
 
 class TlsLab:
-    """A server's TLS, which asks for certificates and goes on without, and its clients'.
+    """The TLS of a server that requests client certificates but does not require them.
 
     Attributes:
         server: for the server.

@@ -61,7 +61,7 @@ class Device:
 def granted(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
-    """The scope that a client gets when it asks for this one, of what it may have."""
+    """The granted part of a requested scope."""
     allowed = tuple(sorted(client.scopes)) if most is None else most
     scope = allowed if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed):
@@ -75,7 +75,7 @@ def challenge_of(verifier: str) -> str:
 
 
 class People:
-    """The people, what they were asked, and what they said.
+    """The people, their questions and their decisions.
 
     Attributes:
         approve: whether a person who is asked in a browser says yes.
@@ -160,7 +160,7 @@ class People:
     # --- with a device -----------------------------------------------------
 
     def begin(self, call: Call, client: Client, url: str) -> dict[str, Any]:
-        """Tell a device what to show, and what to poll with."""
+        """Start a device login; return its codes."""
         alphabet = "BCDFGHJKLMNPQRSTVWXZ"
         letters = "".join(secrets.choice(alphabet) for _ in range(8))
         device = Device(

@@ -32,7 +32,7 @@ _BASE_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Doorkeeper:
-    """Knows the clients, and what each of them has shown already.
+    """Knows the clients, and the proofs and assertions they have sent.
 
     Attributes:
         clients: the clients by their id.
@@ -167,7 +167,7 @@ class Doorkeeper:
         return self._known_nonces(place)[-1]
 
     def renew_nonces(self, *, abruptly: bool) -> None:
-        """Tell everybody a new nonce, and take the last one still, or not."""
+        """Issue new nonces; the last ones stay valid unless it is abrupt."""
         for place, existing in self._nonces.items():
             stored = [] if abruptly else existing[-1:]
             self._nonces[place] = [*stored, _new_nonce()]
@@ -217,7 +217,7 @@ def _new_nonce() -> str:
 
 
 def _place(url: str) -> tuple[str, str, int | None, str]:
-    """A URL as RFC 9449 compares it; one with a query or a fragment is not what is asked for."""
+    """A URL as RFC 9449 compares it, without query and fragment."""
     need("?" not in url and "#" not in url, "htu has a query or a fragment")
     try:
         parts = urlsplit(url)

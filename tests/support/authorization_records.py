@@ -47,7 +47,7 @@ class Records:
         answer: Answer | None,
         fault: Fault | None,
     ) -> None:
-        """Keep a request, with what was found out about it and how it is answered."""
+        """Record a request with its findings and its answer."""
         status = 0 if answer is None else answer.status
         if path == "/token":
             params = {name: values[0] for name, values in call.form.items()}

@@ -84,7 +84,7 @@ class Authority:
         }
 
     def answer(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request; what is found out about it on the way is noted."""
+        """Answer a request, and record the findings."""
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
@@ -107,7 +107,7 @@ class Authority:
                 return self.device(call)
 
     def _well_known(self) -> set[str]:
-        """Where the metadata is: as RFC 8414 has it, and as OpenID has it, before it and since."""
+        """The places of the metadata by RFC 8414 and by OpenID."""
         path = self.issuer.removeprefix(self.url)
         return {
             f"/.well-known/oauth-authorization-server{path}",
@@ -124,7 +124,7 @@ class Authority:
     # --- the token endpoint ------------------------------------------------
 
     def token(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a token request; what is found out about it on the way is noted."""
+        """Answer a token request, and record the findings."""
         try:
             _check_form(call)
             noted["refresh_number"] = self._number(call.given("refresh_token"))
@@ -260,7 +260,7 @@ class Authority:
             return refusal.answer()
 
     def authorize(self, call: Call) -> Answer:
-        """Ask a person; what is wrong with the client itself is told to nobody else."""
+        """Ask a person; errors of the client itself are not redirected."""
         try:
             return self.people.ask(call, self.door.clients, self.claimed)
         except Refusal as refusal:
@@ -354,7 +354,7 @@ def _check_form(call: Call) -> None:
 
 
 def _challenge(refusal: Refusal, scheme: str) -> Answer:
-    """The refusal of a resource; who presented nothing is told no error (RFC 6750, 3.1)."""
+    """The refusal of a resource; a request without a token gets no error code (RFC 6750, 3.1)."""
     fields = {"error": refusal.error, "error_description": refusal.description}
     if scheme == "DPoP":
         fields["algs"] = " ".join(ALGORITHMS)

@@ -142,7 +142,7 @@ class AuthorizationServer:
 
     @property
     def authorize_url(self) -> str:
-        """Where people are asked."""
+        """The URL where people decide."""
         return f"{self.url}/authorize"
 
     @property
@@ -157,7 +157,7 @@ class AuthorizationServer:
 
     @property
     def metadata_url(self) -> str:
-        """Where it says what it can do, as RFC 8414 has it."""
+        """The URL of the metadata by RFC 8414."""
         return f"{self.url}/.well-known/oauth-authorization-server{self._issuer_path}"
 
     # --- what it is told ---------------------------------------------------
@@ -211,7 +211,7 @@ class AuthorizationServer:
             self.people.decide(user_code, approve=approve)
 
     def renew_nonces(self, *, abruptly: bool = False) -> None:
-        """Tell everybody new nonces; the last ones are taken still, unless it is done abruptly."""
+        """Issue new nonces; the last ones stay valid unless it is abrupt."""
         with self._news:
             self._door.renew_nonces(abruptly=abruptly)
 
@@ -347,7 +347,7 @@ class AuthorizationServer:
             self._records.leave(path)
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; none is no answer."""
+        """Answer a request; None disconnects."""
         if fault is not None and not self._pause(fault.before):
             return None
         if fault is not None and fault.before:

@@ -1,4 +1,4 @@
-"""The tokens that an authorisation server has given, and what has become of them.
+"""The issued tokens and their states.
 
 A family is what grew from one grant: every access and refresh token that it led to. It dies as a
 whole, by a refresh token that comes back after its use, or by being revoked.
@@ -198,7 +198,7 @@ class Ledger:
         return token.family.live and token.uses == 0
 
     def use(self, token: RefreshToken, now: datetime) -> dict[str, Any]:
-        """Use a refresh token up, if that is how it works here; what the client gets for it."""
+        """Use a refresh token, and revoke it if tokens rotate; return the next one."""
         if not self.rotating:
             return {}
         token.uses += 1

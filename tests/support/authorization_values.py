@@ -104,7 +104,7 @@ class Call:
     now: datetime
 
     def given(self, name: str) -> str | None:
-        """A parameter of the form that may be missing; what comes twice was refused before."""
+        """An optional form parameter, which occurs at most once."""
         values = self.form.get(name)
         return values[0] if values else None
 

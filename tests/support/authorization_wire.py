@@ -40,7 +40,7 @@ class Site(Protocol):
         ...
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; none is no answer."""
+        """Answer a request; None disconnects."""
         ...
 
     def dismiss(self, path: str) -> None:
@@ -64,7 +64,7 @@ class Listener(ThreadingHTTPServer):
         self._accepting = Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     def server_bind(self) -> None:
-        """Bind, without asking anybody for the name of this machine."""
+        """Bind without looking up the name of this machine."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # an address of IPv4
 
@@ -131,7 +131,7 @@ class _Conversation(BaseHTTPRequestHandler):
         super().setup()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base has it
-        """Say nothing: what happened is in the records."""
+        """Log nothing, because the records have every request."""
 
     def do_GET(self) -> None:
         """Serve a request."""

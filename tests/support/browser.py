@@ -146,7 +146,7 @@ class Browser:
 
 
 def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
-    """Ask the driver something, and return its answer."""
+    """Send a command to the driver, and return its answer."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
         body = None if value is None else json.dumps(value)

@@ -35,7 +35,7 @@ REFUSED = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceeded
 
 
 def vat(**options: object) -> Service:
-    """A service whose answers are kept, with nothing else but what a test gives it."""
+    """A service with a cache, and otherwise only the test's options."""
     value = {
         "base_url": "https://vat.example/v1",
         "circuit": None,

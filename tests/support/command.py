@@ -1,4 +1,4 @@
-"""The command line in this process, with what it says."""
+"""The command line in this process, with its output."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def typed(text: str, *arguments: str) -> Ended:
 
 
 def talking() -> None:
-    """Run a command in this process that says more than anybody reads."""
+    """Run a command in this process whose output is longer than is read."""
     sys.exit(run(["talk"], ENDINGS))
 
 

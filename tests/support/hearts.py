@@ -22,7 +22,7 @@ class Heart:
         self.woken = 0
 
     def able(self) -> bool:
-        """It can be done here."""
+        """True if this machine can run these tests."""
         return True
 
     def wake(self) -> None:

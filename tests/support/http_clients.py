@@ -1,4 +1,4 @@
-"""HTTP clients by name, for programs that run in a process of their own.
+"""HTTP clients by name, for programs in their own processes.
 
 A name is `module:class`; both modes are driven alike, so that a program is written once.
 """

@@ -66,7 +66,7 @@ def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Clock:
-    """Time that moves only when somebody sleeps, or the test says so."""
+    """A clock that moves only during sleeps, or when the test advances it."""
 
     def __init__(self, began: int) -> None:
         self._began = began
@@ -141,12 +141,12 @@ class Gate:
         self._opened = world.event()
 
     async def stand(self) -> None:
-        """Tell the test that somebody is here, and wait."""
+        """Report that this point was reached, and wait."""
         self._reached.set()
         await self._world.wait(self._opened)
 
     def answering(self, answer: object) -> Callable[[Sent], Awaitable[object]]:
-        """An answer that comes when the gate is opened."""
+        """Return an answer that comes when the gate is opened."""
 
         async def held(_: Sent) -> object:
             await self.stand()
@@ -155,7 +155,7 @@ class Gate:
         return held
 
     async def reached(self) -> None:
-        """Wait until somebody stands here."""
+        """Wait until the point is reached."""
         await self._world.wait(self._reached)
 
     def open(self) -> None:
@@ -164,7 +164,7 @@ class Gate:
 
 
 class Vendor:
-    """Answers as it is told, and remembers what it was asked.
+    """Answers as configured, and records its requests.
 
     An answer is a status, a response, an error to raise, or a function of what was sent that is
     awaited and returns one of these.
@@ -240,7 +240,7 @@ class Arriving:
 
 
 class Store:
-    """A store in memory that counts its trips, may be far away, and fails when it is told to.
+    """A store in memory that counts its round trips, can be slow, and can fail.
 
     One that is away raises the same at every trip. At a trip in `lost_at` it acts, but instead of
     its answer the error comes. A deaf store loses what is posted, as one does whose caller dies.
@@ -417,7 +417,7 @@ class Started:
             self._task.cancel()
 
     async def over(self) -> None:
-        """Wait for the end, whatever it is."""
+        """Wait for the end, with any result."""
         if self._world.is_awaited:
             await asyncio.wait([self._task], timeout=PATIENCE)
         else:
@@ -452,7 +452,7 @@ class Plainly:
 
 
 class Interruption(BaseException):
-    """Stands for whatever interrupts a plain program, such as KeyboardInterrupt."""
+    """An interruption of a synchronous program, such as KeyboardInterrupt."""
 
 
 class World:
@@ -487,7 +487,7 @@ class World:
         return Started(self, flow, after)
 
     async def together(self, *flows: Callable[[], Any]) -> list[Any]:
-        """Run several at once, and give what each gave or raised."""
+        """Run several calls at once; return the result or error of each."""
         started = [self.start(flow) for flow in flows]
         for element in started:
             await element.over()

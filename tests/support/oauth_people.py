@@ -65,7 +65,7 @@ IN_BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
 
 
 def visit(url: str) -> str:
-    """Open a page as a browser does, and tell where it leads, without going there."""
+    """Open a page like a browser; return its redirect without following it."""
     parts = urlsplit(url)
     link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:

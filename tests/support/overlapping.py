@@ -55,7 +55,7 @@ def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
 
 
 def offered(store: Any) -> list[str]:
-    """The entries that a worker would take now, on a connection of its own."""
+    """The entries that a worker would take now, on a separate connection."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 
@@ -92,7 +92,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 
 
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
-    """Another lane, and what has none, is committed and taken while a transaction is open."""
+    """Entries of other lanes, or without one, are taken while a transaction is open."""
     with begin() as first:
         first.add(fresh("first", "INV-1"))
         adding(begin, "other", lane="INV-2").join()

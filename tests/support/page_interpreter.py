@@ -36,7 +36,7 @@ class Shell:
         self._notes = Path.home()  # which nobody else has
 
     def run(self, command: str, shown: list[str], status: int) -> None:
-        """Type a command, and compare what it prints and its exit status with what is shown."""
+        """Run a command, and compare its output and exit status with the page."""
         printed, state = self._notes / f"printed{time.monotonic_ns()}", self._notes / "state"
         script = f"{command}\nstatus=$?\nenv -0 > {state}\nexit $status"
         with printed.open("wb") as out:
@@ -63,7 +63,7 @@ class Shell:
 
 
 def matches(shown: list[str], printed: str) -> bool:
-    """Compare line by line; `…` stands for anything, on a line of its own for any lines."""
+    """Compare line by line; `…` matches anything, on its own line any number of lines."""
     if not shown:
         return True
     pattern = r"\n".join(
@@ -82,7 +82,7 @@ class Interpreter:
         self._module: types.ModuleType | None = None
 
     def run(self, code: str, line: int, shell: Shell) -> None:
-        """Run a block, and compare what it prints with its `# →`."""
+        """Run a block, and compare its output with its `# →`."""
         if self._module is None:
             os.environ.update(shell.environment)
             os.chdir(shell.folder)

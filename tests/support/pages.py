@@ -1,4 +1,4 @@
-"""A page of the documentation as a stranger follows it: from top to bottom, and nothing else.
+"""A documentation page, executed from top to bottom like a reader would do.
 
 Each page is followed in an empty folder and a Python of its own, in which only those packages are
 there that the page has had installed. What a block is for, it says itself:
@@ -101,7 +101,7 @@ class Plan(NamedTuple):
 
 
 def plan(text: str) -> Plan:
-    """Return what a reader of this page does; `Unfit` if a block does not say what it is for."""
+    """Return the steps of a page; raise `Unfit` if the purpose of a block is unclear."""
     made = Plan([], set(), set(), set())
     if len(_FENCE.findall(text)) != 2 * len(blocks(text)):
         raise Unfit("a block is indented, or does not end.")

@@ -108,7 +108,7 @@ class PrivateRedis:
 
 
 class Proxy:
-    """Stands between a store and its server, and hangs up when it is told to.
+    """A proxy between a store and its server that can disconnect.
 
     Attributes:
         cuts: how many of the next replies are lost: the request arrives, the connection ends,

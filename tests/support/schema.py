@@ -1,4 +1,4 @@
-"""Checks a value against a JSON Schema, for the keywords that ours uses."""
+"""Checks a value against a JSON Schema, for the keywords in use."""
 
 from __future__ import annotations
 

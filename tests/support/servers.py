@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -72,7 +73,7 @@ def azurite() -> list[str]:
 
 
 def chromium() -> tuple[str, str]:
-    """The programs of a browser and of what drives it."""
+    """The paths of a browser and its driver."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if browser is None or driver is None:
@@ -81,6 +82,34 @@ def chromium() -> tuple[str, str]:
             " chromium-driver`, or what your system calls them"
         )
     return browser, driver
+
+
+def prometheus_programs() -> tuple[str, str]:
+    """The paths of Prometheus and its tool `promtool`."""
+    server, tool = shutil.which("prometheus"), shutil.which("promtool")
+    if server is None or tool is None:
+        _missing(
+            "Prometheus is not installed: run `apt-get install prometheus`, or what your system"
+            " calls it"
+        )
+    return server, tool
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def needs_kerberos() -> None:
+    """Skip the test where the programs of a Kerberos realm, or the library, are not installed."""
+    if find_spec("gssapi") is None or not Path("/usr/sbin/krb5kdc").exists():
+        _missing(
+            "Kerberos is not installed: run `apt-get install gcc krb5-kdc krb5-admin-server"
+            " libkrb5-dev`, and `pip install '.[kerberos]'`"
+        )
 
 
 def _found(variable: str, usual: str, remedy: str) -> str:

@@ -1,4 +1,4 @@
-"""A signal whose handler raises while the package blocks, and nowhere else.
+"""A signal whose handler raises an error only while moorage blocks.
 
 Raised in a tool that runs us, such as one that measures coverage, it would break that tool.
 """
@@ -20,7 +20,7 @@ class Struck(BaseException):
 
 
 def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:
-    """Strike after some seconds, once the package's own code is what waits; it must go through."""
+    """Send a signal once moorage's own code is waiting; the error must reach the caller."""
 
     def strike(_: int, frame: FrameType | None) -> None:
         if frame is not None and str(frame.f_globals.get("__name__")).startswith("moorage."):

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, as a person has one; in a process of its own, or in this."""
+"""A command on its own terminal, in a separate process or in this one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Terminal:
         fcntl.ioctl(self._line, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def ended(self) -> int:
-        """Wait for the end, and tell the exit code."""
+        """Wait for the end; return the exit code."""
         while self._read():
             pass
         return self._wait()

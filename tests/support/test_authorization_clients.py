@@ -31,7 +31,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def ask(server: AuthorizationServer, shown: str | None = None, **form: str) -> Reply:
-    """Ask for a token with this in Authorization, and that in the form."""
+    """Request a token with this Authorization header and form."""
     headers = {} if shown is None else {"Authorization": shown}
     return Caller(server).post(server.token_url, {"grant_type": CLIENT} | form, headers)
 
@@ -230,7 +230,7 @@ def test_a_shared_secret_may_sign() -> None:
 def test_assertions_are_read_strictly(
     claims: dict[str, Any], header: dict[str, Any], why: str
 ) -> None:
-    """An assertion for or from somebody else, out of its time or oddly signed is refused."""
+    """A foreign, expired or wrongly signed assertion is refused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, clock=VirtualClock(START)) as server:
@@ -299,7 +299,7 @@ def test_foreign_signature_is_refused() -> None:
 
 
 def test_an_assertion_brings_a_token() -> None:
-    """A trusted issuer's assertion brings a token about its subject, once, to anybody."""
+    """An assertion of a trusted issuer is exchanged for a token about its subject, once."""
     signer = Signer("RS256")
     with AuthorizationServer() as server:
         server.trust("robot@example", signer.public)

@@ -103,7 +103,7 @@ def test_a_connection_is_reset_unread() -> None:
 
 @pytest.mark.parametrize("processed, rotations", [(False, 0), (True, 1)])
 def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
-    """Before or after it has done what was asked a server waits, until it is released."""
+    """A server waits before or after it has handled a request, until it is released."""
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.hanging(600, processed=processed))
@@ -166,7 +166,7 @@ def test_a_server_hangs_for_so_long() -> None:
     ],
 )
 def test_members_are_changed(members: dict[str, Any]) -> None:
-    """An answer says what it is told to, and the truth about the rest."""
+    """The given members of an answer are replaced, and the others stay."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.saying(**members))
@@ -177,7 +177,7 @@ def test_members_are_changed(members: dict[str, Any]) -> None:
 
 
 def test_members_are_kept_back() -> None:
-    """An answer leaves out what it is told to."""
+    """The given members are left out of an answer."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.keeping_back("expires_in", "token_type", "refresh_token"))

@@ -1,4 +1,4 @@
-"""Codes that people bring back to the authorisation server's clients, and devices they approve."""
+"""Codes from people's consent, and devices that people approve."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PUBLIC: Final = Client(method="none", redirect_uris=(BACK,))
 
 
 def went(reply: Reply) -> tuple[str, dict[str, str]]:
-    """Where a person was sent back to, and with what."""
+    """The URL that a person was redirected to, and its parameters."""
     place = urlsplit(reply.headers["Location"])
     fields = {name: value for name, (value,) in parse_qs(place.query).items()}
     return place._replace(query="").geturl(), fields
 
 
 def agree(server: AuthorizationServer, client: Client | None = None, **changes: str) -> Reply:
-    """Ask a person; a parameter that is empty is left out."""
+    """Ask a person; empty parameters are left out."""
     request = {
         "response_type": "code",
         "client_id": (client or server.clients[0]).id,
@@ -46,7 +46,7 @@ def code_of(reply: Reply) -> dict[str, str]:
 
 
 def test_a_code_brings_tokens_once() -> None:
-    """A person's code brings both tokens; when it comes again, what it brought is revoked."""
+    """A code is exchanged for both tokens; its second use revokes them."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         reply = agree(server, scope="read")
@@ -152,7 +152,7 @@ def test_unknown_clients_get_no_redirect() -> None:
 
 
 def test_a_person_may_say_no() -> None:
-    """A person who is told to refuse does so; a client that may not ask is refused at once."""
+    """A person refuses if told to; a client without permission is refused at once."""
     forbidden = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden) as server:
         server.people.approve = False
@@ -195,7 +195,7 @@ def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
 
 
 def test_a_lie_about_the_issuer_reaches_people() -> None:
-    """A server that lies about its issuer does so when it sends people back, too."""
+    """A wrong issuer appears in redirects, too."""
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"
 
@@ -203,7 +203,7 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
-    """A code that was asked for with a key's thumbprint needs a proof of that key."""
+    """A code requested with a key's thumbprint needs a proof of that key."""
     key, other = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
@@ -262,7 +262,7 @@ def test_a_hasty_device_is_slowed_down() -> None:
 
 
 def test_a_device_may_be_refused_or_too_late() -> None:
-    """A person's no and the end of a code's life are told apart, and both end it."""
+    """A refusal and an expired code have their own errors, and both end the login."""
     other = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other) as server:
         caller = Caller(server)

@@ -257,7 +257,7 @@ def test_nonces_are_asked_for() -> None:
 
 
 def test_nonces_are_renewed() -> None:
-    """A good answer tells the next nonce, and the last is taken still, unless it is abrupt."""
+    """An answer contains the next nonce, and the last one stays valid unless it is abrupt."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller = Caller(server)
@@ -325,7 +325,7 @@ def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_proofs_go_through_tls(tmp_path: Path) -> None:
-    """A server that speaks TLS takes proofs for places that begin with https."""
+    """A server with TLS accepts proofs for https URLs."""
     lab = TlsLab(tmp_path)
     with AuthorizationServer(tls=lab.server) as server:
         caller = Caller(server, tls=lab.stranger)

@@ -62,7 +62,7 @@ def test_a_token_request_is_a_posted_form() -> None:
 
 
 def test_a_client_may_use_its_own_grants_only() -> None:
-    """A grant that is not a client's own is refused; without one for it there is no renewal."""
+    """A grant that a client is not registered for is refused, as is its renewal."""
     client = Client(grants=frozenset({EXCHANGE}))
     with AuthorizationServer(client) as server:
         reply = Caller(server).token(CLIENT)

@@ -1,4 +1,4 @@
-"""The authorisation server that other tests trust: tokens, their ends, and what is counted."""
+"""The authorisation server of the tests: tokens, expiry and counts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_refresh_rotates() -> None:
 
 
 def test_a_reused_token_ends_its_family() -> None:
-    """A refresh token that comes back revokes all that grew from its grant, and no more."""
+    """A reused refresh token revokes all tokens of its grant, and no others."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         others = server.seed()
@@ -91,7 +91,7 @@ def test_grace_forgives_so_many_replays() -> None:
 
 
 def test_a_server_may_not_rotate() -> None:
-    """Without rotation a refresh token is good again and again, and no other is given."""
+    """Without rotation a refresh token stays valid, and no new one is issued."""
     with AuthorizationServer(rotating=False) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -162,7 +162,7 @@ def test_a_refresh_token_is_its_clients() -> None:
 
 
 def test_the_servers_clock_ends_tokens() -> None:
-    """Tokens end when the server's clock says so, whichever way that is moved."""
+    """Tokens expire by the server's clock, even if it is set."""
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     with AuthorizationServer(clock=clock, access_lifetime=60, refresh_lifetime=300) as server:
         caller = Caller(server)
@@ -223,7 +223,7 @@ def test_tokens_are_revoked() -> None:
 
 
 def test_metadata_is_where_it_should_be() -> None:
-    """It is found as RFC 8414 and as OpenID have it, with a path of the issuer and without."""
+    """The metadata is found by RFC 8414 and by OpenID, with and without a path of the issuer."""
     with AuthorizationServer(issuer_path="/tenant") as server, AuthorizationServer() as plain:
         caller = Caller(server)
         results = [
@@ -250,7 +250,7 @@ def test_metadata_is_where_it_should_be() -> None:
 
 
 def test_the_resource_is_strict() -> None:
-    """It takes a token from Authorization alone, says what is wrong, and nothing to strangers."""
+    """The resource accepts tokens from Authorization only, and explains errors to clients."""
     with AuthorizationServer() as server:
         caller, url = Caller(server), server.resource_url
         access, _ = server.seed(scope="read")

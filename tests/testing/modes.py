@@ -1,4 +1,4 @@
-"""One test for both modes: what is awaitable is awaited, what is plain is there already."""
+"""One test for both modes: awaitable results are awaited, others are returned."""
 
 from __future__ import annotations
 

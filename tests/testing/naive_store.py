@@ -19,7 +19,7 @@ NEW_YEAR: Final = 1_767_225_600_000_000
 
 
 class Time:
-    """Time that passes when it is told to, and a microsecond whenever somebody looks."""
+    """A clock that moves on request, and by a microsecond at each reading."""
 
     def __init__(self) -> None:
         self.micros = NEW_YEAR
@@ -57,7 +57,7 @@ class NaiveStore:
             self.lock.release()
 
     def post(self, command: Command[Any], /) -> None:
-        """Do it at once, and tell nobody."""
+        """Run the command at once, and ignore its answer."""
         with suppress(Exception):
             self.execute(command)
 
@@ -84,7 +84,7 @@ class NaiveStore:
         self.cells[key] = state
 
     def forget(self, now: int) -> None:
-        """Drop what does not matter any more."""
+        """Remove expired states."""
         stored = {key: state for key, state in self.cells.items() if state[0] + state[1] > now}
         self.cells = stored
 

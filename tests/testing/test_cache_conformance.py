@@ -1,4 +1,4 @@
-"""The conformance kit of response caches notices what is wrong."""
+"""The conformance kit of response caches notices wrong caches."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class _Adding(AsyncMemoryCache):
 
 
 class _Folding(AsyncMemoryCache):
-    """Takes keys for one that differ in case only."""
+    """Compares keys without case."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         return await super().look(key.lower(), timeout)
@@ -116,14 +116,14 @@ class _Folding(AsyncMemoryCache):
 
 
 class _Remembering(AsyncMemoryCache):
-    """Forgets nothing."""
+    """Never forgets an answer."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         """Do nothing."""
 
 
 class _Traceless(AsyncMemoryCache):
-    """Knows nothing of what it has forgotten."""
+    """Keeps no marks of forgotten keys."""
 
     async def forget(self, key: str, /, timeout: float | None = None) -> None:
         result = await super().look(key, timeout)
@@ -143,7 +143,7 @@ class _Traceless(AsyncMemoryCache):
 
 
 class _Damaged(AsyncMemoryCache):
-    """Cannot read what it has kept."""
+    """Cannot read its stored answers."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -173,7 +173,7 @@ class _Young(AsyncMemoryCache):
 
 
 class _Hasty(AsyncMemoryCache):
-    """Takes seconds for milliseconds when it tells ages."""
+    """Confuses seconds with milliseconds in ages."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -219,7 +219,7 @@ class _Found(AsyncMemoryCache):
 
 
 class _Aged(AsyncMemoryCache):
-    """Takes everything for old."""
+    """Treats every answer as old."""
 
     async def look(self, key: str, /, timeout: float | None = None) -> Found:
         result = await super().look(key, timeout)
@@ -304,7 +304,7 @@ class _Stingy(MemoryCache):
 
 
 class _Mute(MemoryCache):
-    """Keeps what it shows to nobody."""
+    """Stores answers but never returns them."""
 
     def look(self, key: str, /, timeout: float | None = None) -> Found:
         return super().look(key, timeout)._replace(entries=())

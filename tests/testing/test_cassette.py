@@ -21,7 +21,7 @@ from moorage.adapters.credentials.memory import (
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.dpop import ProofRefusal, nonce_of, refusal_of
+from moorage.domain.signing.proof_refusals import ProofRefusal, nonce_of, refusal_of
 from moorage.errors import ConfigurationError, ConnectionFailed
 from moorage.testing.cassettes.cassette import Cassette, Mode, NotOnTape
 from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
@@ -60,7 +60,7 @@ class Recorder:
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
 
     def record(self, *requests: tuple[Request, str], **options: Any) -> str:
-        """Record these, and return what was written."""
+        """Record these requests; return the content of the file."""
         with self.cassette("record", **options) as cassette:
             client = self.client(cassette)
             for request, url in requests:
@@ -68,7 +68,7 @@ class Recorder:
         return self.path.read_text("utf-8")
 
     def replay(self, *requests: tuple[Request, str], **options: Any) -> list[Response]:
-        """Replay these, and return what was answered."""
+        """Replay these requests; return the answers."""
         client = self.client(self.cassette("replay", **options))
         return [now(client.send(request, url, TIMEOUTS)) for request, url in requests]
 
@@ -103,7 +103,7 @@ def test_recorded_responses_are_replayed(recorder: Recorder) -> None:
 
 
 def test_once_records_and_then_replays(recorder: Recorder) -> None:
-    """The first run asks the vendor, and every later one the file."""
+    """The first run calls the vendor, and every later one reads the file."""
     recorder.vendor.respond_json({"rate": "0.19"})
     request, url = _get()
     answers: list[Response] = []
@@ -335,7 +335,7 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
 
 
 def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
-    """Replaying needs no file until something is asked for."""
+    """Replaying needs no file until the first request."""
     with pytest.raises(NotOnTape, match=r"not on vat\.json, which has 0 exchanges") as info:
         recorder.replay(_get())
 
@@ -619,7 +619,7 @@ def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
 
 
 def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Recorder) -> None:
-    """A token that an answer gives is masked in what was sent before it, and after."""
+    """A token in an answer is masked in earlier and later requests."""
     recorder.vendor.respond_json({"access_token": "swordfish-1"})
     recorder.vendor.always(Response(200))
     login, use = _post("/login", json={"a": "b"}), _get("/x/swordfish-1?ref=swordfish-1")
@@ -647,7 +647,7 @@ def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
     ["short", "customer", "Bearer", "true", "20260101", "1.0", "https://auth.example/token"],
 )
 def test_words_that_say_nothing_are_not_taken_for_secrets(recorder: Recorder, value: str) -> None:
-    """A word, number or URL that stood where a credential stands is left alone elsewhere."""
+    """A common word, number or URL in the place of a credential is not masked elsewhere."""
     recorder.vendor.respond_json({"token_type": value, "other": value})
 
     assert f'"other": "{value}"' in recorder.record(_get())

@@ -129,7 +129,7 @@ def test_a_control_measures_until_its_block_ends() -> None:
 
 
 def test_a_call_in_a_thread_answers_or_raises() -> None:
-    """A call that blocks runs elsewhere, and its answer or exception comes here."""
+    """A blocking call runs in another thread, and its result or error is returned."""
     assert threading.get_ident() != asyncio.run(in_thread(threading.get_ident))
     with pytest.raises(ZeroDivisionError):
         asyncio.run(in_thread(lambda: 1 // 0))
@@ -173,7 +173,7 @@ def test_a_check_is_put_to_a_plain_adapter() -> None:
     seen: list[int] = []
 
     async def a_check(factory: Callable[[], int]) -> None:
-        """Look at what the factory makes."""
+        """Check the product of the factory."""
         seen.append(factory())
 
     plain = blocking(a_check, lambda factory: factory() + 1)

@@ -1,4 +1,4 @@
-"""Time that passes only when it is told to."""
+"""A clock that moves only on request."""
 
 import asyncio
 import math
@@ -45,7 +45,7 @@ def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
 
 
 def test_time_stands_still() -> None:
-    """Nothing but `advance` makes time pass, and it moves both readings alike."""
+    """Only `advance` moves the clock, and both readings move alike."""
     clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
 
     assert (0, datetime(2031, 5, 1, tzinfo=UTC)) == (clock.nanoseconds(), clock.utc())
@@ -106,7 +106,7 @@ def test_a_late_alarm_does_not_turn_time_back() -> None:
 
 
 def test_sleeps_are_remembered() -> None:
-    """A sleep advances the clock by its length, and is kept as it was asked for."""
+    """A sleep advances the clock by its length, and is recorded."""
     clock, sleeper = plain()
     for seconds in (1.5, 0, -1):
         sleeper.sleep(seconds)
@@ -134,7 +134,7 @@ def test_tasks_wake_when_the_clock_is_advanced() -> None:
 
 
 def test_the_clock_may_be_advanced_in_another_thread() -> None:
-    """A task wakes in its own event loop, wherever the clock was advanced."""
+    """A task wakes in its own event loop, in whichever thread the clock was advanced."""
 
     async def nap() -> None:
         clock = VirtualClock()
@@ -205,7 +205,7 @@ def test_the_clock_does_not_jump_while_somebody_works() -> None:
 
 
 class _Opaque:
-    """An event loop that does not show what it has to do."""
+    """An event loop whose pending work cannot be inspected."""
 
     def create_future(self) -> asyncio.Future[None]:
         """Make something to wait for."""
@@ -213,7 +213,7 @@ class _Opaque:
 
 
 def test_jumping_needs_a_loop_that_can_be_watched() -> None:
-    """In a loop that does not tell what it has to do, a sleeper that jumps is refused."""
+    """In an event loop that cannot be inspected, a sleeper that jumps is refused."""
     _, sleeper = jumping()
 
     with pytest.raises(ConfigurationError, match="_Opaque"):

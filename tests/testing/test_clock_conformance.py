@@ -1,4 +1,4 @@
-"""The conformance kit of clocks and sleepers notices what is wrong."""
+"""The conformance kit of clocks and sleepers notices wrong ones."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from moorage.testing import clock_conformance as kit
 
 
 class _Odd:
-    """A clock that is wrong in the way it is told."""
+    """A clock with a chosen fault."""
 
     def __init__(self, reading: Callable[[], int], watch: Callable[[], datetime]) -> None:
         self._reading = reading
@@ -50,12 +50,12 @@ class _Sleepless:
 
 class _Restless:
     async def sleep(self, seconds: float, /) -> None:
-        """Return at once, without letting anybody run."""
+        """Return at once, without letting other tasks run."""
 
 
 class _Backwards:
     async def sleep(self, seconds: float, /) -> None:
-        """Sleep the shorter, the longer was asked for."""
+        """Sleep shorter for longer requests."""
         await asyncio.sleep(0.002 - seconds / 20)
 
 

@@ -1,4 +1,4 @@
-"""The conformance kit of credential providers notices what is wrong."""
+"""The conformance kit of credential providers notices wrong ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _Deaf(AsyncMemoryCredentialProvider):
-    """Keeps what there was first."""
+    """Keeps its first credential."""
 
     async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
         if not await self.has(service, tenant):
@@ -31,7 +31,7 @@ class _Silent(AsyncMemoryCredentialProvider):
 
 
 class _Communal(AsyncMemoryCredentialProvider):
-    """Takes what belongs to no tenant for everybody's."""
+    """Gives credentials without a tenant to every tenant."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         try:
@@ -41,7 +41,7 @@ class _Communal(AsyncMemoryCredentialProvider):
 
 
 class _Tenantless(AsyncMemoryCredentialProvider):
-    """Does not ask for a tenant."""
+    """Ignores the tenant."""
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
         return await super().has(service, None)
@@ -58,7 +58,7 @@ class _Static(AsyncMemoryCredentialProvider):
 
 
 class _Eager(AsyncMemoryCredentialProvider):
-    """Renews whatever there is, for each who asks."""
+    """Renews once for each caller."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of mail notices what is wrong."""
+"""The conformance kit of mail vendors notices wrong ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moorage.testing import email_conformance as kit
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_labs import sendgrid_labs
+from tests.vendors.email_sandboxes import sendgrid_labs
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage

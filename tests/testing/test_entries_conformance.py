@@ -1,4 +1,4 @@
-"""The kits for stores of entries find what is wrong with one."""
+"""The conformance kits of entry stores notice wrong ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Forgetful(MemoryInbox):
 
 
 class Overwriting(MemoryInbox):
-    """Writes over what is there."""
+    """Overwrites existing entries."""
 
     def add(self, entry: Any, /) -> Any:
         """Add."""
@@ -31,7 +31,7 @@ class Overwriting(MemoryInbox):
 
 
 class Trusting(MemoryInbox):
-    """Believes its callers' clocks."""
+    """Uses its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
         """Add."""
@@ -41,7 +41,7 @@ class Trusting(MemoryInbox):
 
 
 class Hasty(MemoryInbox):
-    """Forgets that something was put off."""
+    """Forgets the due time of a postponed entry."""
 
     def add(self, entry: Any, /) -> Any:
         """Add."""
@@ -49,7 +49,7 @@ class Hasty(MemoryInbox):
 
 
 class Early(MemoryInbox):
-    """Offers what is not due."""
+    """Returns entries that are not due."""
 
     def due(self, limit: int, /) -> Any:
         """Offer."""
@@ -104,7 +104,7 @@ class Sparing(MemoryInbox):
 
 
 class Alone(MemoryOutbox):
-    """Is no store for several threads."""
+    """A store for one thread only."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Write without checking for other writers."""

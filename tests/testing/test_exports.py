@@ -17,7 +17,7 @@ from moorage import testing
 
 @pytest.mark.parametrize("name", sorted(testing.__all__))
 def test_every_export_resolves(name: str) -> None:
-    """Each advertised name exists, says what it is, and is shown by `dir`."""
+    """Each advertised name exists, has a docstring, and is listed by `dir`."""
     result = getattr(testing, name)
 
     assert name in dir(testing)
@@ -59,7 +59,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers are told of the same names from the same modules."""
+    """Type checkers see the same names from the same modules."""
     source = inspect.getsource(testing)
     for name in testing.__all__:
         assert f" import {name} as {name}\n" in source

@@ -1,4 +1,4 @@
-"""The network that fails as it is told."""
+"""A network with scheduled faults."""
 
 import asyncio
 from collections.abc import Callable
@@ -53,7 +53,7 @@ ALL: tuple[Fault, ...] = (
 
 
 class _Sleeper:
-    """Remembers for how long it was asked to sleep, synchronously or asynchronously."""
+    """Records its sleeps, synchronous or asynchronous."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -327,7 +327,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """The same calls through the same network end alike, again and in the other mode."""
+    """The same seed gives the same results for all calls, in both modes."""
     first, again, other = _calls("plain", 1), _calls("plain", 1), _calls("awaited", 1)
 
     assert first == again == other
@@ -377,7 +377,7 @@ def test_schedules_can_be_printed_and_repeated() -> None:
 
 
 def test_a_schedule_says_how_it_was_made() -> None:
-    """The `repr` is what was written, before a request has come."""
+    """The `repr` of a schedule is the code that made it."""
     assert "FaultSchedule([Refused(), None])" == repr(FaultSchedule([Refused(), None]))
     drawn = FaultSchedule.random(3, {Delay(2): 0.5})
     assert "FaultSchedule.random(3, {Delay(seconds=2): 0.5})" == repr(drawn)

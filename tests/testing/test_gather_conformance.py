@@ -1,4 +1,4 @@
-"""The conformance kit of gathering notices what is wrong."""
+"""The conformance kit of gathering notices wrong implementations."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ class _Shuffled(AsyncioGather):
 
 
 class _Inventive(AsyncioGather):
-    """Makes up a result where there is none."""
+    """Invents a result where there is none."""
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int

@@ -67,7 +67,7 @@ def test_answers_for_a_path_come_first() -> None:
 
 
 def test_a_function_sees_the_request_and_the_url() -> None:
-    """A function is given what was sent, and where."""
+    """A function gets the sent request and its URL."""
     seen: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
@@ -80,7 +80,7 @@ def test_a_function_sees_the_request_and_the_url() -> None:
 
 
 def test_an_answer_knows_where_it_came_from() -> None:
-    """An answer has the URL that was asked, unless it was given another."""
+    """An answer has the requested URL, unless it was given another."""
     vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
 
     assert [URL, "https://other.example/"] == [_answer(vendor).url for _ in range(2)]

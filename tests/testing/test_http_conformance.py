@@ -1,4 +1,4 @@
-"""The conformance kit of HTTP clients notices what is wrong."""
+"""The conformance kit of HTTP clients notices wrong ones."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Drained:
 
 
 async def foreign(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Raise an exception of its own instead of ours."""
+    """Raise a library's exception instead of one of moorage."""
     try:
         return await send(request, url, timeouts)
     except Exception as error:
@@ -146,7 +146,7 @@ async def tidy(send: Send, request: Request, url: str, timeouts: Timeouts) -> Re
 
 
 async def talkative(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Say in full what it was about."""
+    """Show the request in the error."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
@@ -154,7 +154,7 @@ async def talkative(send: Send, request: Request, url: str, timeouts: Timeouts) 
 
 
 async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Refuse without saying what."""
+    """Raise an error without naming the service."""
     try:
         return await send(request, url, timeouts)
     except (ConnectionFailed, VendorFailed) as error:
@@ -174,7 +174,7 @@ async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Res
 
 
 async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """Find nothing wrong, but for what is, and say so without a reason."""
+    """Accept wrong settings, and refuse right ones without a reason."""
     raise ConnectionFailed(f"{len(url)} letters could not be sent.")
 
 
@@ -218,13 +218,13 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
     ],
 )
 def test_notices_a_habit(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
-    """A client with a bad habit does not pass, and is told which."""
+    """A client with a typical fault fails the named check."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: Spoiled(habit)))
 
 
 async def quoting(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Encode what no URL may have in it."""
+    """Encode characters that a URL must not have."""
     return await send(request, quote(url, safe=":/?=&%"), timeouts)
 
 
@@ -244,7 +244,7 @@ async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> R
     ],
 )
 def test_lets_care_pass(check: kit.AsyncCheck, habit: Spoil) -> None:
-    """A client that makes harmless, or refuses, what it need not, is right as well."""
+    """A client that is stricter than required passes."""
     asyncio.run(check(lambda: Spoiled(habit)))
 
 
@@ -261,7 +261,7 @@ def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
 
 
 def namelessly(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """A client that does not say who it is, nor who is to be bypassed."""
+    """A client without a user agent or proxy bypass."""
     return AsyncStdlibHttpClient(proxy=proxy.url, tls=tls)
 
 
@@ -304,12 +304,12 @@ def test_notices_misused_proxies(
 
 
 def carelessly(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
-    """A client that goes wherever it is sent."""
+    """A client that follows every redirect."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
 def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
-    """A client that goes nowhere."""
+    """A client that refuses every destination."""
     return AsyncStdlibHttpClient(guard=OutgoingGuard(ports=guard.ports))
 
 
@@ -329,7 +329,7 @@ def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGua
 
 
 def test_every_check_is_named_and_explained() -> None:
-    """A report names what was checked, and the check says what must hold."""
+    """Every check has a name, and its docstring says what must hold."""
     groups = (
         kit.CHECKS,
         kit.ASYNC_CHECKS,
@@ -359,7 +359,7 @@ def test_both_modes_have_the_same_checks() -> None:
 
 
 def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
-    """The page says of each failure what the kit has clients proved with, in the same order."""
+    """The documented table of failures equals the kit's, in the same order."""
     page = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
     words = {False: "no", True: "yes", None: "it was answered"}
     rows = [

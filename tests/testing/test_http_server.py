@@ -1,4 +1,4 @@
-"""A vendor on this machine does what it is told, faults included."""
+"""A local vendor does as it is told, faults included."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def everything(sock: socket.socket) -> bytes:
 
 
 def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
-    """All that the server sends to somebody who asks once, and then says no more."""
+    """Everything that the server sends in answer to a single request."""
     with connect(vendor) as sock:
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
@@ -88,7 +88,7 @@ def test_server_reuses_a_port() -> None:
 
 
 def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
-    """Another client than ours understands what is answered."""
+    """Another HTTP client understands the answers."""
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
 
@@ -246,7 +246,7 @@ def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
 
 
 def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
-    """A connection carries several exchanges, unless somebody says that it does not."""
+    """A connection carries several exchanges, unless either side closes it."""
     vendor.always(Behaviour(204))
     closing = GET.replace(b"Host: h", b"Connection: close")
 

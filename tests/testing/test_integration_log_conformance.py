@@ -1,4 +1,4 @@
-"""The conformance kit of integration logs notices what is wrong."""
+"""The conformance kit of integration logs notices wrong ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -57,7 +57,7 @@ class _Endless(AsyncMemoryIntegrationLogger):
 
 
 class _Generous(AsyncMemoryIntegrationLogger):
-    """Gives one more than asked for."""
+    """Returns one entry more than requested."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, limit=query.limit + 1))
@@ -91,7 +91,7 @@ class _ShortSighted(AsyncMemoryIntegrationLogger):
         (kit.the_newest_come_first, _Endless, "from its only page to another"),
         (kit.pages_join_without_seam, _Endless, "leads on after its last entry"),
         (kit.pages_join_without_seam, _Generous, "A page of 1 has 2"),
-        (kit.pages_join_without_seam, _OldestFirst, "The pages of"),
+        (kit.pages_join_without_seam, _OldestFirst, " found "),
         (kit.pages_stay_while_entries_are_written, _Counting, "with writing between them"),
         (kit.all_that_match_are_summed_up, _ShortSighted, "is summed up as"),
     ],
@@ -105,7 +105,7 @@ def test_notices_a_wrong_log(
 
 
 class _Copying(MemoryIntegrationLogger):
-    """Loses what it does not look at: every entry is the same to it."""
+    """Drops entries, because it considers all of them equal."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, id="call-0000"))

@@ -1,4 +1,4 @@
-"""The conformance kit of locks notices what is wrong."""
+"""The conformance kit of locks notices wrong ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class _OneName(AsyncioLocks):
 
 
 class _OneHolder(AsyncioLocks):
-    """Does not ask who gives a place back."""
+    """Lets any caller release a slot."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -58,7 +58,7 @@ class _OneHolder(AsyncioLocks):
 
 
 class _Patient(AsyncioLocks):
-    """Lets everybody wait, whatever they say."""
+    """Lets every caller wait, ignoring timeouts."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -67,7 +67,7 @@ class _Patient(AsyncioLocks):
 
 
 class _Roomy(AsyncioLocks):
-    """Lets more callers wait than it is told."""
+    """Lets more callers wait than the queue has places."""
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float

@@ -1,4 +1,4 @@
-"""The kit for vendors of payments notices what it is there to notice."""
+"""The conformance kit of payment vendors notices wrong ones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Slow(Stripe):
-    """A vendor that takes note of everything, tells of it by webhooks only, and lists nothing."""
+    """A vendor that accepts everything, reports by webhook only, and lists nothing."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Take note, whatever comes of it."""
+        """Accept the request with any result."""
         try:
             done = await Stripe.capture(self, wire, ref, amount, final=final, key=key)
         except VendorRejected:
@@ -55,7 +55,7 @@ class Slow(Stripe):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Take note, whatever comes of it."""
+        """Accept the request with any result."""
         try:
             done = await Stripe.refund(self, wire, ref, amount, reason=reason, key=key)
         except VendorRejected:
@@ -65,7 +65,7 @@ class Slow(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Careless(Stripe):
-    """A vendor that calls everything captured, and never says what the buyer has to do."""
+    """A vendor that reports everything as captured, and no next action."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge, and hope."""
@@ -86,7 +86,7 @@ class Hopeful(Stripe):
 
 
 def slow() -> PaymentsSubject:
-    """A slow vendor, with a sandbox of its own."""
+    """A slow vendor with a new sandbox."""
     subject = stripe()
     return attrs.evolve(subject, vendor=Slow(credentials=subject.secret))
 

@@ -50,7 +50,7 @@ class HopefulLater(Stripe):
 
 @attrs.frozen(kw_only=True)
 class Hasty(Stripe):
-    """Takes what is pending for a success."""
+    """Reports pending payments as successful."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Take an amount."""

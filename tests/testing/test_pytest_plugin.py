@@ -47,7 +47,7 @@ def test_a_manager_reaches_the_fake_vendor_only(
     moorage_sleeper: VirtualSleeper,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """A made manager retries on virtual time, tells the observer, and draws what is known."""
+    """The manager of the fixture uses virtual time, the observer and known random numbers."""
     moorage_vendor.respond(503)
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})
@@ -67,7 +67,7 @@ def test_an_async_manager_reaches_the_fake_vendor_only(
     moorage_async_sleeper: AsyncVirtualSleeper,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """A made manager retries on virtual time, tells the observer, and draws what is known."""
+    """The manager of the fixture uses virtual time, the observer and known random numbers."""
     moorage_vendor.respond(503)
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})
@@ -257,7 +257,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:
-    """A test-suite that uses no fixture of ours pays for three small modules."""
+    """A test suite without moorage's fixtures imports only three small modules."""
     answer = subprocess.run(
         [sys.executable, "-c", PROBE], capture_output=True, check=True, text=True
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,6 +27,7 @@ from moorage.testing.sandboxes.base import (
     Lost,
     Notice,
     Refusal,
+    Replays,
     Sandbox,
     SandboxHttpClient,
     SandboxRequest,
@@ -79,7 +80,7 @@ def put(name: str) -> Request:
 
 
 def test_it_answers_by_method_and_path() -> None:
-    """A request reaches the method of its route, with what stood for the braces."""
+    """A request reaches the method of its route, with the values of its placeholders."""
     shelf = Shelf()
     with manager(shelf) as calls:
         calls.call("shelf", put("a b"))
@@ -88,8 +89,8 @@ def test_it_answers_by_method_and_path() -> None:
 
     assert {"name": "a b", "query": [["x", "1"]]} == result.json()
     assert {"path": "a/b"} == deep.json()
-    assert ["POST", "GET", "GET"] == [request.method for request in shelf.asked]
-    assert "shelf.example" == shelf.asked[0].host
+    assert ["POST", "GET", "GET"] == [request.method for request in shelf.requests]
+    assert "shelf.example" == shelf.requests[0].host
 
 
 def test_unknown_paths_are_refused() -> None:
@@ -106,6 +107,87 @@ def test_a_sandbox_without_routes_knows_nothing() -> None:
     request = SandboxRequest("GET", "a.example", "/", (), Headers(), b"")
 
     assert 404 == Sandbox().answer(request).status
+
+
+class Gate(Sandbox):
+    """Has one route that needs a token, and one that does not."""
+
+    open_routes = frozenset({"GET /{shop}/status"})
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """The routes of this sandbox."""
+        return {
+            "GET /{shop}/status": lambda _, shop: reply(f"{shop} is up"),
+            "GET /{shop}": lambda _, shop: reply(shop),
+        }
+
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the token."""
+        if request.bearer() != "good":
+            raise Refusal(reply("Who is there?", 401))
+
+    def unknown(self, request: SandboxRequest) -> Response:
+        """Check the token before anything else."""
+        self.check_access(request)
+        return super().unknown(request)
+
+
+@pytest.mark.parametrize(
+    "path, token, status",
+    [
+        ("/acme", "good", 200),
+        ("/acme", "bad", 401),
+        ("/acme/status", "bad", 200),
+        ("/acme/other", "good", 404),
+        ("/acme/other", "bad", 401),
+    ],
+)
+def test_credentials_are_checked_unless_a_route_is_open(path: str, token: str, status: int) -> None:
+    """Credentials are checked before a route executes a request, unless it is an open route."""
+    headers = Headers({"Authorization": f"Bearer {token}"})
+    request = SandboxRequest("GET", "a.example", path, (), headers, b"")
+
+    assert status == Gate().answer(request).status
+
+
+def _refused() -> Response:
+    raise Refusal(reply("No.", 422))
+
+
+def test_a_response_is_repeated_for_its_key() -> None:
+    """A key's first response is repeated with a mark, and another request is a conflict."""
+    replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
+    first = replays.respond("k", "a", lambda: reply(1))
+    again = replays.respond("k", "a", lambda: reply(2))
+    with pytest.raises(Refusal) as conflict:
+        replays.respond("k", "b", lambda: reply(3))
+
+    assert (1, None) == (first.json(), first.header("replayed"))
+    assert (1, "yes") == (again.json(), again.header("replayed"))
+    assert 409 == conflict.value.response.status
+
+
+def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
+    """Without a refusal of conflicts the content of a repeated request does not matter."""
+    replays = Replays()
+
+    assert [1, 1] == [
+        replays.respond("k", content, lambda: reply(1)).json() for content in ("a", "b")
+    ]
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> None:
+    """A refusal is stored for its key only where the vendor repeats it."""
+    replays = Replays(refusals=lambda _: True) if repeated else Replays()
+    statuses = []
+    for execute in (_refused, lambda: reply("Done.")):
+        try:
+            statuses.append(replays.respond("k", "a", execute).status)
+        except Refusal as refusal:
+            statuses.append(refusal.response.status)
+
+    assert [422, 422 if repeated else 200] == statuses
 
 
 def test_content_type_must_match() -> None:
@@ -158,7 +240,7 @@ def test_planned_faults() -> None:
 
 
 def test_answers_may_be_slow() -> None:
-    """A slow answer is waited for as long as the attempt may; the request is done all the same."""
+    """A slow answer is awaited up to the timeout, and the request is carried out anyway."""
     shelf = Shelf()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
     with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
@@ -223,12 +305,12 @@ def test_it_listens_on_a_socket() -> None:
                 calls.call("shelf", put("b"))
 
     assert ["a", "b"] == shelf.things
-    assert server.url.endswith(shelf.asked[0].host)
+    assert server.url.endswith(shelf.requests[0].host)
 
 
 @pytest.mark.parametrize("path", ["", "/hooks", "/hooks?shop=1"])
 def test_a_webhook_is_delivered(path: str) -> None:
-    """A webhook reaches its URL as it is, and the answer's status is told."""
+    """A webhook is delivered unchanged, and the answer's status is returned."""
     shelf = Shelf()
     with VendorServer() as server:
         server.always(Behaviour(204))
@@ -256,6 +338,14 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
     notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
     options = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
 
-    assert options == notice.given()
+    assert options == notice.arguments()
     assert "s3" not in repr(notice)
     assert "s4" not in repr(notice)
+
+
+def test_bare_status_is_no_fault() -> None:
+    """A fault that a sandbox cannot play is refused where it is planned."""
+    planned: Any = 503
+
+    with pytest.raises(InvalidData, match="cannot answer with 503"):
+        Shelf().fail(Response(503), planned)

@@ -25,7 +25,7 @@ PAYMENT: dict[str, Json] = {
 
 
 class Client:
-    """Asks a sandbox as an application would."""
+    """Sends requests to a sandbox like an application."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = AdyenSandbox(**options)
@@ -47,7 +47,7 @@ class Client:
         return self.post("/payments", {**PAYMENT, **changes})[1]
 
     def move(self, psp: str, verb: str, value: int | None = None, **more: Any) -> Json:
-        """Ask for something to be done to a payment; the answer."""
+        """Request an operation on a payment; return the answer."""
         body = {"merchantAccount": "SandboxMerchant", **more}
         if value is not None:
             body["amount"] = {"value": value, "currency": "EUR"}
@@ -78,7 +78,7 @@ def test_a_payment_is_authorised() -> None:
 
 
 def test_live_platform_paths() -> None:
-    """The paths of the live platform work alike."""
+    """The paths of the live platform work, too."""
     client = Client()
     client.base = "/checkout/v72"
     assert "Authorised" == client.pay()["resultCode"]
@@ -107,7 +107,7 @@ def test_live_platform_paths() -> None:
     ids=["name", "number", "stored", "error", "cancelled", "received", "nobody"],
 )
 def test_words_ask_for_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
-    """The outcome is asked for with Adyen's own test values."""
+    """Adyen's own test values select the outcome."""
     message = Client().pay(**changes)
     assert expected == (message["resultCode"], message.get("refusalReasonCode"))
 
@@ -207,7 +207,7 @@ def test_a_refusal_is_kept_for_a_key() -> None:
 
 
 def test_a_key_is_for_one_request() -> None:
-    """A key with another request is refused for good."""
+    """A key with another request is refused permanently."""
     client = Client()
     client.post("/payments", PAYMENT, key="k-1")
     assert (422, "704") == code(client.post("/payments", {**PAYMENT, "reference": "x"}, key="k-1"))
@@ -311,7 +311,7 @@ def test_reversal_cancels_or_refunds(manual: str, does: str) -> None:
 
 
 def test_a_payment_is_cancelled_by_our_reference() -> None:
-    """A payment without Adyen's reference is cancelled by ours."""
+    """A payment without Adyen's reference is cancelled by the merchant's reference."""
     client = Client()
     client.pay()
     client.pay(reference="INV-2042")
@@ -341,7 +341,7 @@ def test_a_reason_must_be_one_of_adyens() -> None:
 
 @pytest.mark.parametrize("method", ["ideal", "klarna"])
 def test_a_buyer_is_sent_elsewhere(method: str) -> None:
-    """A buyer who was sent elsewhere completes the payment with what they bring back."""
+    """A redirected buyer completes the payment with the returned parameters."""
     client = Client()
     message = client.pay(paymentMethod={"type": method})
     assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])

@@ -14,7 +14,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.vendors.payments.paypal import PayPal
-from tests.vendors.paypal_shop import SETTINGS, order
+from tests.vendors.paypal_account import SETTINGS, order
 
 Json: TypeAlias = Any
 """Whatever JSON can be."""
@@ -26,7 +26,7 @@ ORDER = {"intent": "AUTHORIZE", "purchase_units": [UNIT], "payment_source": VISA
 
 
 class Client:
-    """Asks a sandbox as an application would."""
+    """Sends requests to a sandbox like an application."""
 
     def __init__(self) -> None:
         self.sandbox = PayPalSandbox()
@@ -41,7 +41,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Json = None, *, key: str | None = None, **more: Any
     ) -> Json:
-        """The status, and what is answered."""
+        """Send a request; return the status and the answer."""
         fields = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if key is not None:
             fields["PayPal-Request-Id"] = key
@@ -58,7 +58,7 @@ class Client:
 
     def authorized(self) -> str:
         """An authorisation."""
-        key = f"key-{len(self.sandbox.asked)}"
+        key = f"key-{len(self.sandbox.requests)}"
         made = self.post("/v2/checkout/orders", ORDER, key=key)[1]
         [one] = made["purchase_units"][0]["payments"]["authorizations"]
         return f"/v2/payments/authorizations/{one['id']}"
@@ -198,7 +198,7 @@ def test_captures_that_are_refused(client: Client) -> None:
 
 
 def test_refunds_that_are_refused(client: Client) -> None:
-    """No more is given back than was taken, in its currency, and nothing after that."""
+    """A refund of too much, or in another currency, is refused."""
     path = client.captured()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     other = client.post(f"{path}/refund", dollars)
@@ -212,14 +212,14 @@ def test_refunds_that_are_refused(client: Client) -> None:
 
 
 def test_lists_that_are_refused(client: Client) -> None:
-    """A page has fifty disputes at most, and is asked for in PayPal's words."""
+    """A page of disputes has at most fifty, and its parameters are checked."""
     path = "/v1/customer/disputes"
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, since="x"))
     assert (400, "INVALID_PARAMETER_VALUE") == issue(client.ask("GET", path, page_size=51))
 
 
 def test_reports_that_are_refused(client: Client) -> None:
-    """A report is of 31 days at most, and is asked for in PayPal's words."""
+    """A report covers at most 31 days, and its parameters are checked."""
     path = "/v1/reporting/transactions"
     dates = {"start_date": "2031-05-01T00:00:00Z", "end_date": "2031-06-01T00:00:00Z"}
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, start_date="x"))
@@ -236,7 +236,7 @@ def test_reports_that_are_refused(client: Client) -> None:
 
 
 def test_over_a_socket() -> None:
-    """It is reached over a socket as well."""
+    """The sandbox is reachable over a socket as well."""
     sandbox = PayPalSandbox()
     with sandbox.serving() as server:
         vendor = PayPal(
@@ -248,3 +248,11 @@ def test_over_a_socket() -> None:
             payment = hub.payments().charge(order(), idempotency_key="k")
 
     assert PaymentState.CAPTURED is payment.state
+
+
+def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
+    """An authorization whose last capture is made cannot be voided, whatever is left of it."""
+    path = client.authorized()
+    client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
+
+    assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))

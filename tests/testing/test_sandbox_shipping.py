@@ -29,7 +29,7 @@ BOX = {
 
 
 def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:
-    """Ask a sandbox for something."""
+    """Send a request to a sandbox."""
     sent = request.evolve(headers=[*request.headers.pairs, *headers.items()])
     path, _, query = request.path.partition("?")
     url = f"https://{sandbox.hosts[host]}{path}"
@@ -38,13 +38,13 @@ def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0)
 
 
 def easypost(sandbox: EasyPostSandbox, request: Request, key: str = "EZTK-sandbox") -> Response:
-    """Ask EasyPost's sandbox."""
+    """Send a request to EasyPost's sandbox."""
     token = b64encode(f"{key}:".encode()).decode()
     return send(sandbox, request, {"Authorization": f"Basic {token}"})
 
 
 def shippo(sandbox: ShippoSandbox, request: Request, **headers: str) -> Response:
-    """Ask Shippo's sandbox."""
+    """Send a request to Shippo's sandbox."""
     usual = {
         "Authorization": f"ShippoToken {sandbox.token}",
         "SHIPPO-API-VERSION": "2018-02-08",

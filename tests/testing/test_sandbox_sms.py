@@ -18,7 +18,7 @@ TO, FROM = "+4915112345678", "+15005550006"
 
 
 def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
-    """Ask a sandbox for something."""
+    """Send a request to a sandbox."""
     token = b64encode(":".join(who).encode()).decode()
     sent = request.evolve(headers=[*request.headers.pairs, ("Authorization", f"Basic {token}")])
     url = f"https://{sandbox.hosts[0]}{request.path}"
@@ -28,7 +28,7 @@ def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
 
 
 def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None = None) -> Response:
-    """Ask Twilio's sandbox."""
+    """Send a request to Twilio's sandbox."""
     sandbox = TwilioSandbox()
     whole = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
     request = Request.get(whole) if form is None else Request.post(whole, form=form)
@@ -80,7 +80,7 @@ def test_twilio_refuses_other_tokens() -> None:
 
 
 def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:
-    """Ask Vonage's sandbox."""
+    """Send a request to Vonage's sandbox."""
     return ask(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
 
 
@@ -150,3 +150,25 @@ def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
 
     assert status == result["status"]
     assert (status in {0, 43}) == ("international_format_number" in result)
+
+
+@pytest.mark.parametrize(
+    "number, query, expected",
+    [
+        ("+4930123456", {}, (True, "DE", "+4930123456")),
+        ("+442079460000", {"CountryCode": "DE"}, (True, "GB", "+442079460000")),
+        ("+12125551234", {}, (True, "US", "+12125551234")),
+        ("02079460000", {"CountryCode": "GB"}, (True, "GB", "+442079460000")),
+        ("2125551234", {"CountryCode": "US"}, (True, "US", "+12125551234")),
+        ("+9991234567", {}, (False, None, "+9991234567")),
+        ("2125551234", {}, (False, None, "+2125551234")),
+    ],
+    ids=str,
+)
+def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[object, ...]) -> None:
+    """A number belongs to the country of its calling code; a national one, to that of the query."""
+    sandbox = TwilioSandbox()
+    request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)
+    result = ask(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()
+
+    assert expected == (result["valid"], result["country_code"], result["phone_number"])

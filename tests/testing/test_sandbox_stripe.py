@@ -1,4 +1,4 @@
-"""Stripe's sandbox refuses what Stripe refuses, and remembers what Stripe remembers."""
+"""Stripe's sandbox refuses and stores the same as Stripe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Caller:
         self.http = SandboxHttpClient(self.sandbox)
 
     def ask(self, request: Request, **headers: str | None) -> Response:
-        """Ask, with the usual headers or others."""
+        """Send a request with the usual headers or others."""
         usual: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
@@ -115,7 +115,7 @@ def test_key_and_version_are_required(
 
 
 def test_a_restricted_key_may_look(caller: Caller) -> None:
-    """A restricted key sees what is there."""
+    """A restricted key can read."""
     made = caller.made()
     answer = caller.ask(Request.get(f"{AT}/{made['id']}"), Authorization="Bearer rk_test_sandbox")
 
@@ -203,7 +203,7 @@ def test_sandbox_over_a_socket() -> None:
 
 
 def test_it_serves_any_client() -> None:
-    """Nothing but HTTP is needed to ask it."""
+    """Any HTTP client can use the sandbox."""
     sandbox = StripeSandbox()
     service = Service("stripe", "https://api.stripe.com", retry=None)
     with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as manager:

@@ -64,7 +64,7 @@ class Lesser(EasyPost):
     """A vendor that sells labels, and does nothing else."""
 
     capabilities = frozenset()
-    webhook = None
+    webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
 def lesser() -> kit.ShippingSubject:
@@ -80,18 +80,18 @@ def test_lesser_vendor_conforms(check: kit.Check) -> None:
 
 @attrs.frozen(kw_only=True)
 class Forgetful(Shippo):
-    """A vendor that buys a label for every request, whatever the key."""
+    """A vendor that buys a label for every request, even with the same key."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy under a key of its own."""
+        """Buy under a new key each time."""
         return await super().buy(wire, rate, request, key=f"{key}-{wire.new_id()}")
 
 
 @attrs.frozen(kw_only=True)
 class Trusting(EasyPost):
-    """Takes what it does not understand for a success."""
+    """Treats unreadable answers as success."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
@@ -105,19 +105,19 @@ class Trusting(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Loud(EasyPost):
-    """Shows who lives where."""
+    """Shows addresses in errors."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Tell a warning that names the recipient."""
+        """Emit a warning that names the recipient."""
         bought = await super().buy(wire, rate, request, key=key)
         return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
 
 
 @attrs.frozen(kw_only=True)
 class Wasteful(EasyPost):
-    """Buys when it is only asked for rates."""
+    """Buys a label when rates are requested."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -131,7 +131,7 @@ class Wasteful(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class Wrong(EasyPost):
-    """Tells what is not so."""
+    """Reports wrong facts."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Everything is bought."""
@@ -160,7 +160,7 @@ class Wrong(EasyPost):
 
 
 def gullible() -> kit.ShippingSubject:
-    """A vendor whose webhooks anybody could sign."""
+    """A vendor whose webhooks anybody can sign."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 

@@ -1,4 +1,4 @@
-"""The conformance kit of stores passes what is right and notices what is wrong."""
+"""The conformance kit of stores accepts correct stores, and notices wrong ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_store_that_is_right_passes(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
-    """Forgetting what is over when there is no room is enough."""
+    """A store that removes expired states only when it is full passes."""
     check(_timed(NaiveStore))
 
 
@@ -66,7 +66,7 @@ def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
 def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]) -> None:
-    """Forgetting what is over when there is no room is enough."""
+    """An asynchronous store that removes expired states only when it is full passes."""
     asyncio.run(check(_timed(AsyncNaiveStore)))
 
 
@@ -78,7 +78,7 @@ def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None
     )
 
     class Busy(NaiveStore):
-        """Forgets whatever has lapsed, and takes its time between two commands."""
+        """Removes all expired states, and pauses between two commands."""
 
         def now(self) -> int:
             self.time.pass_by(pause)
@@ -114,7 +114,7 @@ def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) ->
 
 
 class _Emptying(NaiveStore):
-    """Takes what is missing for what is empty."""
+    """Confuses a missing state with an empty one."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key, ())
@@ -128,7 +128,7 @@ class _Blurring(NaiveStore):
 
 
 class _Folding(NaiveStore):
-    """Compares keys as databases do that are told nothing else."""
+    """Compares keys without case, as databases do by default."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key.strip().casefold())
@@ -156,7 +156,7 @@ class _Hasty(NaiveStore):
 
 
 class _Silent(NaiveStore):
-    """Tells nobody of errors."""
+    """Swallows errors."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -233,7 +233,7 @@ class _Early(NaiveStore):
 
 
 class _WritingBack(NaiveStore):
-    """Writes what was not changed too, over whatever others have written meanwhile."""
+    """Writes unchanged states too, over those of other writers."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
@@ -260,7 +260,7 @@ class _OneByOne(NaiveStore):
 
 
 class _Stuck(NaiveStore):
-    """Never answers anybody but the first."""
+    """Answers only the first caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if command.once:
@@ -283,7 +283,7 @@ class _Fast(NaiveStore):
 
 
 class _Brief(NaiveStore):
-    """Forgets everything at half its time."""
+    """Removes every state at half its time."""
 
     def read(self, key: str) -> State | None:
         state = self.cells.get(key)
@@ -309,7 +309,7 @@ class _Boundless(NaiveStore):
 
 
 class _Partial(NaiveStore):
-    """Writes what there is room for."""
+    """Writes only the states that fit."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         for key, state in states.items():
@@ -317,21 +317,21 @@ class _Partial(NaiveStore):
 
 
 class _Pushing(NaiveStore):
-    """Makes room of what still matters."""
+    """Removes states that have not expired."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
 
 
 class _Hoarding(NaiveStore):
-    """Never forgets."""
+    """Never removes a state."""
 
     def forget(self, now: int) -> None:
-        """Keep all."""
+        """Remove nothing."""
 
 
 class _Noting(NaiveStore):
-    """Makes a place for whatever is asked for."""
+    """Creates a state for every key that is read."""
 
     def read(self, key: str) -> State | None:
         if key not in self.cells:
@@ -364,7 +364,7 @@ class _Sooner(NaiveStore):
 
 
 class _Raw(NaiveStore):
-    """Lets pass whatever a rule raises."""
+    """Passes on any error of a rule."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -374,7 +374,7 @@ class _Raw(NaiveStore):
 
 
 class _Lax(NaiveStore):
-    """Forgets whatever it cannot read."""
+    """Removes every state that it cannot read."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -396,7 +396,7 @@ class _Vague(NaiveStore):
 
 
 class _Untold(NaiveStore):
-    """Has never heard of callers' time."""
+    """Ignores the caller's time limit."""
 
     def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
         return super().execute(command)
@@ -454,7 +454,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
 
 @pytest.mark.parametrize("store", [_Forever, _Sooner])
 def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
-    """A store that does not hear how much time its caller has left fails."""
+    """A store that ignores its caller's time limit fails."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_waits_longer_than_it_has")
 
     with waiting_at_most(1), pytest.raises(AssertionError, match="longer than its caller had"):
@@ -478,7 +478,7 @@ def test_store_exceptions_pass_through() -> None:
 
 
 class _Broken(NaiveStore):
-    """Raises whatever comes."""
+    """Raises any error."""
 
     def read(self, key: str) -> State | None:
         raise KeyError("broken")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """A host's table of secrets, which is read whenever somebody asks."""
+    """A host's table of secrets, read at every call."""
 
     def __init__(self, stored: kit.Kept) -> None:
         self.kept = stored
@@ -102,7 +102,7 @@ class _Bare(Table):
 
 
 class _Communal(Table):
-    """Takes what belongs to no tenant for everybody's."""
+    """Gives secrets without a tenant to every tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         try:
@@ -112,7 +112,7 @@ class _Communal(Table):
 
 
 class _Careless(Table):
-    """Takes tenants for the same that are nearly so."""
+    """Confuses tenants with similar names."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         existing = {str(owner).strip().lower(): result for (_, owner), result in self.kept.items()}
@@ -145,14 +145,14 @@ class _Silent(Table):
 
 
 class _Raw(Table):
-    """Raises what its table does."""
+    """Passes on the errors of its table."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept[name, tenant]
 
 
 class _Talkative(Table):
-    """Says what it has."""
+    """Shows its secrets in `repr`."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         try:
@@ -204,14 +204,14 @@ class _Shared(Table):
 
 
 class _Frozen(Table):
-    """Keeps what there was at first."""
+    """Returns the secrets of its first call."""
 
     def __init__(self, stored: kit.Kept) -> None:
         super().__init__({**stored})
 
 
 class _Appending(Table):
-    """Keeps what was withdrawn."""
+    """Keeps withdrawn secrets."""
 
     def __init__(self, stored: kit.Kept) -> None:
         super().__init__(stored)

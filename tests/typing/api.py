@@ -23,6 +23,7 @@ from moorage import (
     ConnectorManager,
     Idempotency,
     PaymentDeclined,
+    Proxy,
     RateLimitConfig,
     RateLimiter,
     Request,
@@ -34,6 +35,8 @@ from moorage import (
     Service,
     VendorRejected,
 )
+from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.parts.idempotency import Answered
 from moorage.parts.rate_limiter import Reservation
@@ -57,7 +60,7 @@ async def price_later(item: str, *, amount: int = 1) -> float:
 
 
 class Shop:
-    """What has methods."""
+    """A class with protected methods."""
 
     retry = RetryHandler()
 
@@ -97,7 +100,7 @@ async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhe
 
 
 async def circuit_breaker(breaker: CircuitBreaker) -> None:
-    """A breaker tells its state and is set by hand."""
+    """A breaker shows its state and can be set manually."""
     assert_type(breaker.state(), CircuitBreakerState)
     assert_type(await breaker.astate(), CircuitBreakerState)
     assert_type(breaker.state().state, CircuitState)
@@ -178,7 +181,7 @@ async def later_number() -> int:
 
 
 def manager(calls: ConnectorManager, request: Request) -> None:
-    """The plain manager gives what is called for."""
+    """The synchronous manager returns the type of the called function."""
     assert_type(calls.call("vat", request), Response)
     assert_type(
         calls.call(
@@ -287,8 +290,22 @@ def exports() -> None:
 
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
-    """What is decorated can be given wherever the function can."""
+    """Pass a decorated function wherever the function itself is accepted."""
     plain: Callable[[str], float] = breaker(price)
     awaited: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
     wrong: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
     del plain, awaited, wrong
+
+
+def http_settings() -> None:
+    """The arguments of an HTTP client are checked, the inherited ones too."""
+    client = StdlibHttpClient(
+        max_connections=20, keep_alive=timedelta(minutes=1), proxy="http://proxy.example:3128"
+    )
+    assert_type(client.keep_alive, float)
+    assert_type(client.proxy, Proxy | None)
+    Httpx2HttpClient(client=None, max_fields=50)
+
+    StdlibHttpClient(None)  # type: ignore[call-arg]
+    StdlibHttpClient(max_connections="many")  # type: ignore[arg-type]
+    StdlibHttpClient(max_connection=20)  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Hubs with one account of a vendor of mail, synchronously or asynchronously."""
+"""Hubs with one account at an e-mail vendor, synchronous or asynchronous."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> Any:
-    """A hub of this mode with one account, at these sandboxes, in virtual time."""
+    """Return a hub of this mode with one account, at these sandboxes, in virtual time."""
     clock = VirtualClock()
     accounts = [Account("mail", vendor, settings={"circuit": None})]
     if mode:
@@ -36,6 +36,6 @@ def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> A
 
 
 def lost(sandbox: Sandbox) -> str:
-    """Have the next message taken and the answer lost; the address to send it to."""
+    """Make the sandbox accept the next message and lose its response; return the recipient."""
     sandbox.fail(Lost())
     return "ada@example.com"

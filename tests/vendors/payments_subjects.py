@@ -32,7 +32,7 @@ def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Respon
 
 
 def stripe() -> PaymentsSubject:
-    """Stripe, with a sandbox of its own."""
+    """Stripe with a new sandbox."""
     sandbox = StripeSandbox()
     wrong = "invalid_request_error"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
@@ -66,7 +66,7 @@ def adyen_says(status: int, code: str, kind: str) -> Response:
 
 
 def adyen() -> PaymentsSubject:
-    """Adyen, with a sandbox of its own."""
+    """Adyen with a new sandbox."""
     sandbox = AdyenSandbox()
 
     def card(word: str) -> str:

@@ -32,7 +32,7 @@ def easypost_says(status: int, code: str) -> Response:
 
 
 def easypost() -> ShippingSubject:
-    """EasyPost, with a sandbox of its own."""
+    """EasyPost with a new sandbox."""
     sandbox = EasyPostSandbox()
     return ShippingSubject(
         vendor=EasyPost(credentials=sandbox.api_key),
@@ -64,7 +64,7 @@ def shippo_says(status: int, detail: str) -> Response:
 
 
 def shippo() -> ShippingSubject:
-    """Shippo, with a sandbox of its own."""
+    """Shippo with a new sandbox."""
     sandbox = ShippoSandbox()
     failed = {
         "object_id": "1",

@@ -50,7 +50,7 @@ def vonage_says(status: str) -> Response:
 
 
 def twilio() -> SmsSubject:
-    """Twilio, with a sandbox of its own."""
+    """Twilio with a new sandbox."""
     sandbox = TwilioSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (twilio_says(20429, 429), RateLimitExceeded),
@@ -74,7 +74,7 @@ def twilio() -> SmsSubject:
 
 
 def vonage() -> SmsSubject:
-    """Vonage, with a sandbox of its own."""
+    """Vonage with a new sandbox."""
     sandbox = VonageSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (vonage_says("1"), RateLimitExceeded),

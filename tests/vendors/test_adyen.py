@@ -1,4 +1,4 @@
-"""Adyen takes payments, and says later what became of them."""
+"""Payments at Adyen, whose outcomes arrive later by webhook."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from moorage.testing.sandboxes.base import (
 )
 from moorage.vendors.payments._adyen_answers import classify, decline_of
 from moorage.vendors.payments.adyen import details_body
-from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def shop() -> Shop:
     return Shop()
 
 
-def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
+def test_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
     """Captures and refunds are pending until their webhooks."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     assert (PaymentState.AUTHORIZED, EUR_149, EUR_149 * 0) == (
@@ -44,7 +44,7 @@ def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
         payment.authorized,
         payment.captured,
     )
-    assert {"manualCapture": "true"} == shop.asked["additionalData"]
+    assert {"manualCapture": "true"} == shop.last_request["additionalData"]
     part, back = Money("100.00", "EUR"), Money("50.00", "EUR")
     capture = shop.payments.capture(str(payment.ref), part, idempotency_key="k-2")
     refund = shop.payments.refund(
@@ -60,10 +60,10 @@ def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
         refund.vendor_state,
         refund.amount,
     )
-    assert "DUPLICATE" == shop.asked["merchantRefundReason"]
+    assert "DUPLICATE" == shop.last_request["merchantRefundReason"]
     states = []
-    for news in shop.news():
-        payment = advance(payment, news)
+    for events in shop.webhook_events():
+        payment = advance(payment, events)
         states.append(payment.state)
     assert [
         PaymentState.AUTHORIZED,
@@ -75,23 +75,23 @@ def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
     assert [refund.ref] == [refund.ref for refund in payment.refunds]
 
 
-def test_a_charge_is_captured_by_adyen(shop: Shop) -> None:
+def test_charge_is_captured_by_adyen(shop: Shop) -> None:
     """A charge is captured with its authorisation, and the webhook confirms it."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert (PaymentState.CAPTURED, EUR_149, 0) == (
         payment.state,
         payment.captured,
-        shop.asked["captureDelayHours"],
+        shop.last_request["captureDelayHours"],
     )
-    (news,) = shop.news()
+    (events,) = shop.webhook_events()
     assert (PaymentState.CAPTURED, EUR_149, "INV-2041") == (
-        news.state,
-        news.captured,
-        news.reference,
+        events.state,
+        events.captured,
+        events.reference,
     )
 
 
-def test_means_of_payment(shop: Shop) -> None:
+def test_payment_method_details(shop: Shop) -> None:
     """A payment has the card's brand, last digits and expiry."""
     means = shop.payments.charge(charge(), idempotency_key="k-1").means
     assert means is not None
@@ -112,33 +112,33 @@ def test_invalid_expiry_date_is_none(shop: Shop, date: str) -> None:
     assert ("P1", MeansOfPayment(brand="visa")) == (payment.ref.id, payment.means)
 
 
-def test_a_void_is_pending(shop: Shop) -> None:
+def test_void_is_pending(shop: Shop) -> None:
     """A void is pending until its webhook, and a capture then fails."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
     assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
     shop.payments.capture(payment.ref, idempotency_key="k-3")
-    assert EUR_149.minor == shop.asked["amount"]["value"]
-    _, voided, failed = shop.news()
+    assert EUR_149.minor == shop.last_request["amount"]["value"]
+    _, voided, failed = shop.webhook_events()
     assert PaymentState.VOIDED == advance(payment, voided).state
     assert failed.capture is not None
     assert (MoveState.FAILED, EUR_149) == (failed.capture.state, failed.capture.amount)
     assert "cancelled" in (failed.capture.reason or "")
 
 
-def test_a_refund_above_the_charge_fails(shop: Shop) -> None:
-    """Adyen takes a refund above the charge, and fails it by webhook."""
+def test_refund_above_the_charge_fails(shop: Shop) -> None:
+    """Adyen accepts a refund above the charge, and reports its failure by webhook."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     shop.payments.refund(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
     shop.payments.refund(payment.ref, Money("49.91", "EUR"), idempotency_key="k-3")
-    _, done, failed = shop.news()
+    _, done, failed = shop.webhook_events()
     assert done.refund is not None
     assert failed.refund is not None
     assert [MoveState.SUCCEEDED, MoveState.FAILED] == [done.refund.state, failed.refund.state]
 
 
 def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
-    """Without an amount all of it is given back, as the reference knows."""
+    """Without an amount the whole payment is refunded, as its reference has the amount."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     assert EUR_149 == refund.amount
@@ -146,9 +146,9 @@ def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
 
 def test_refund_without_a_known_amount_needs_one(shop: Shop) -> None:
     """If the reference does not hold the amount, it must be given."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
-    assert ("amount", 0) == (caught.value.field, len(shop.sandbox.asked))
+    assert ("amount", 0) == (excinfo.value.field, len(shop.sandbox.requests))
 
 
 def test_another_currency_is_refused(shop: Shop) -> None:
@@ -156,14 +156,14 @@ def test_another_currency_is_refused(shop: Shop) -> None:
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     with pytest.raises(InvalidData):
         shop.payments.refund(payment.ref, Money("1", "USD"), idempotency_key="k-2")
-    assert 1 == len(shop.sandbox.asked)
+    assert 1 == len(shop.sandbox.requests)
 
 
 def test_payments_cannot_be_looked_up(shop: Shop) -> None:
     """Looking up a payment is unsupported, and the error names vendors that can."""
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.get(Ref("adyen", "shop", "SBX1"))
-    assert (("look_up",), True) == (caught.value.capabilities, "stripe" in caught.value.able)
+    assert (("look_up",), True) == (excinfo.value.capabilities, "stripe" in excinfo.value.able)
 
 
 def test_several_captures_need_a_setting(shop: Shop) -> None:
@@ -191,47 +191,47 @@ def test_several_captures_need_a_setting(shop: Shop) -> None:
         ("UNKNOWN", DeclineReason.PROCESSING_ERROR, "0"),
     ],
 )
-def test_a_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> None:
-    """A payment that is refused with HTTP 200 is declined, in our words and Adyen's code."""
-    with pytest.raises(PaymentDeclined) as caught:
+def test_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> None:
+    """A payment refused with HTTP 200 is declined, with our reason and Adyen's code."""
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge(word), idempotency_key="k-1")
-    error = caught.value
+    error = excinfo.value
     assert (reason, code, 200) == (error.reason, error.vendor_code, error.status)
     (psp,) = shop.sandbox.payments
     assert f"adyen:shop:{psp}?amount=149.90&currency=EUR" == error.payment
     with pytest.raises(PaymentDeclined) as again:
         shop.payments.charge(charge(word), idempotency_key="k-1")
-    assert (error.payment, 1) == (again.value.payment, len(shop.sandbox.asked))
+    assert (error.payment, 1) == (again.value.payment, len(shop.sandbox.requests))
 
 
-def test_a_refusal_may_come_later(shop: Shop) -> None:
+def test_refusal_may_come_later(shop: Shop) -> None:
     """A webhook says that a payment was refused, and why."""
     shop.sandbox.fail()
     with pytest.raises(PaymentDeclined):
         shop.payments.charge(charge("CARD_EXPIRED"), idempotency_key="k-1")
-    (news,) = shop.news()
-    assert news.decline is not None
+    (events,) = shop.webhook_events()
+    assert events.decline is not None
     assert (PaymentState.FAILED, DeclineReason.EXPIRED_CARD, "6") == (
-        news.state,
-        news.decline.reason,
-        news.decline.vendor_code,
+        events.state,
+        events.decline.reason,
+        events.decline.vendor_code,
     )
 
 
-def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
-    """A card that is wrong is declined before there is a payment."""
+def test_decline_without_a_payment_names_none(shop: Shop) -> None:
+    """A wrong card is declined before there is a payment, so the error names none."""
     body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
     shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")
     assert (DeclineReason.INCORRECT_NUMBER, "101", None) == (
-        caught.value.reason,
-        caught.value.vendor_code,
-        caught.value.payment,
+        excinfo.value.reason,
+        excinfo.value.vendor_code,
+        excinfo.value.payment,
     )
 
 
-def test_a_buyer_who_cancels_has_declined() -> None:
+def test_buyer_who_cancels_has_declined() -> None:
     """A cancellation without a reason counts as the buyer's."""
     error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
     assert isinstance(error, PaymentDeclined)
@@ -260,8 +260,8 @@ def test_received_payment_is_pending(shop: Shop) -> None:
     """A payment that was only received is pending until its webhook."""
     payment = shop.payments.authorize(charge("PENDING"), idempotency_key="k-1")
     assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
-    (news,) = shop.news()
-    assert PaymentState.AUTHORIZED == advance(payment, news).state
+    (events,) = shop.webhook_events()
+    assert PaymentState.AUTHORIZED == advance(payment, events).state
 
 
 # --- buyers who have something to do -----------------------------------------
@@ -293,11 +293,11 @@ def test_redirected_payment_may_be_declined(shop: Shop) -> None:
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     back = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.complete(payment.ref, back, idempotency_key="k-2")
     assert (DeclineReason.CANCELED_BY_BUYER, psp) == (
-        caught.value.reason,
-        Ref.parse(caught.value.payment or "").id,
+        excinfo.value.reason,
+        Ref.parse(excinfo.value.payment or "").id,
     )
 
 
@@ -305,7 +305,7 @@ def test_return_without_adyens_fields_is_refused(shop: Shop) -> None:
     """Without Adyen's parameters nothing is sent."""
     with pytest.raises(InvalidData):
         shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 def test_payment_data_is_returned() -> None:
@@ -318,9 +318,9 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: Shop) -> None:
     """A payment without Adyen's id is cancelled by our reference."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     void = shop.payments.void(payment.ref, idempotency_key="k-2")
-    assert ("INV-2041", MoveState.PENDING) == (shop.asked["paymentReference"], void.state)
-    (news,) = shop.news()
-    assert (PaymentState.VOIDED, "TECHNICAL_CANCEL") == (news.state, news.vendor_type)
+    assert ("INV-2041", MoveState.PENDING) == (shop.last_request["paymentReference"], void.state)
+    (events,) = shop.webhook_events()
+    assert (PaymentState.VOIDED, "TECHNICAL_CANCEL") == (events.state, events.vendor_type)
 
 
 def test_native_3ds_challenge(shop: Shop) -> None:
@@ -328,7 +328,7 @@ def test_native_3ds_challenge(shop: Shop) -> None:
     native = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
     request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
     payment = shop.payments.authorize(request, idempotency_key="k-1")
-    assert "always" == shop.asked["authenticationData"]["attemptAuthentication"]
+    assert "always" == shop.last_request["authenticationData"]["attemptAuthentication"]
     action = payment.next_action
     assert action is not None
     assert (NextActionType.SDK, f"token-{payment.ref.id}", "fingerprint") == (

@@ -26,7 +26,7 @@ from moorage.testing.sandboxes.base import (
     reply,
 )
 from moorage.vendors.payments._adyen_answers import classify
-from tests.vendors.adyen_shop import EUR_149, Json, Shop, charge
+from tests.vendors.adyen_account import EUR_149, Json, Shop, charge
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def shop() -> Shop:
     ],
     ids=["nothing", "nameless", "new-and-nameless"],
 )
-def test_a_success_that_is_none_is_a_failure(shop: Shop, body: Json) -> None:
-    """A success that does not say what every success says is no success."""
+def test_malformed_success_is_a_failure(shop: Shop, body: Json) -> None:
+    """A success without the fields that every success has is a failure."""
     shop.sandbox.fail(reply(body), reply(body))
     with pytest.raises(VendorFailed):
         shop.payments.charge(charge(), idempotency_key="k-1")
 
 
-def test_a_capture_that_has_no_reference_is_a_failure(shop: Shop) -> None:
-    """A capture that nobody could name was not received."""
+def test_capture_without_a_reference_is_a_failure(shop: Shop) -> None:
+    """A capture without a reference counts as not received."""
     nameless = reply({"status": "received"}, 201)
     shop.sandbox.fail(nameless, nameless)
     with pytest.raises(VendorFailed):
@@ -76,8 +76,8 @@ def test_unknown_states_are_kept(shop: Shop) -> None:
     assert (MoveState.UNKNOWN, "pondered") == (capture.state, capture.vendor_state)
 
 
-def test_a_part_may_be_authorised(shop: Shop) -> None:
-    """Where only a part is authorised, only that counts."""
+def test_partial_authorisation(shop: Shop) -> None:
+    """If only a part is authorised, the payment has that amount."""
     body = {
         "resultCode": "PartiallyAuthorised",
         "pspReference": "S",
@@ -97,8 +97,8 @@ def test_a_part_may_be_authorised(shop: Shop) -> None:
     assert ("visa", None) == (payment.means.brand, payment.means.expires)
 
 
-def test_the_amount_may_be_unknown(shop: Shop) -> None:
-    """A payment whose amount neither the reference nor Adyen gives has none."""
+def test_amount_may_be_unknown(shop: Shop) -> None:
+    """A payment has no amount if neither its reference nor Adyen gives one."""
     shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
     back = {"redirectResult": "X"}
     done = shop.payments.complete(Ref("adyen", "shop", "S"), back, idempotency_key="k-2")
@@ -109,7 +109,7 @@ def test_the_amount_may_be_unknown(shop: Shop) -> None:
 
 
 def error(status: int, code: str, kind: str, **headers: str) -> Response:
-    """An error as Adyen writes it."""
+    """Return an error in Adyen's form."""
     body = {"status": status, "errorCode": code, "message": "No.", "errorType": kind}
     return reply(body, status, **headers)
 
@@ -140,20 +140,20 @@ def test_error_codes_come_before_the_status(
 ) -> None:
     """An error's code and type decide before its status."""
     shop.sandbox.fail(response, response)
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")
-    assert kind is type(caught.value)
+    assert kind is type(excinfo.value)
 
 
-def test_the_vendors_words_are_kept(shop: Shop) -> None:
-    """An error has Adyen's own code and words."""
+def test_vendors_words_are_kept(shop: Shop) -> None:
+    """An error has Adyen's own code and text."""
     shop.sandbox.fail(error(422, "130", "validation"))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")
     assert ("130", "No.", 422) == (
-        caught.value.vendor_code,
-        caught.value.vendor_message,
-        caught.value.status,
+        excinfo.value.vendor_code,
+        excinfo.value.vendor_message,
+        excinfo.value.status,
     )
 
 
@@ -163,7 +163,7 @@ def test_lost_answer_is_retried_with_its_key(shop: Shop) -> None:
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     assert [payment.ref.id] == list(shop.sandbox.payments)
     assert ["k-1", "k-1"] == [
-        request.headers.get("idempotency-key") for request in shop.sandbox.asked
+        request.headers.get("idempotency-key") for request in shop.sandbox.requests
     ]
 
 
@@ -179,7 +179,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     """A key of more than 64 characters is sent as its digest."""
     for key in ("k" * 64, "k" * 65, "k" * 65):
         shop.payments.charge(charge(), idempotency_key=key)
-    first, second = (request.headers.get("idempotency-key") for request in shop.sandbox.asked)
+    first, second = (request.headers.get("idempotency-key") for request in shop.sandbox.requests)
     assert ("k" * 64, 64) == (first, len(second or ""))
     assert first != second
 

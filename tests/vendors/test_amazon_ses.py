@@ -1,4 +1,4 @@
-"""Amazon SES: what it is sent, what its answers mean, and what its notices tell."""
+"""Amazon SES: requests, responses and event notifications."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email.amazon_ses import AmazonSes, classify, error_code
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_labs import ses_vendor
+from tests.vendors.email_sandboxes import ses_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -57,8 +57,8 @@ def _message(**changes: Any) -> EmailMessage:
     return EmailMessage(**{**usual, **changes})
 
 
-def test_a_message_is_written_as_ses_wants_it() -> None:
-    """Every field of a message has its place in the body."""
+def test_fields_of_a_message() -> None:
+    """Every field of a message is sent in its place of the body."""
     body = mail_body(
         _message(
             cc="cc@example.com",
@@ -104,8 +104,8 @@ def test_a_message_is_written_as_ses_wants_it() -> None:
     } == body
 
 
-def test_a_template_is_named_or_located() -> None:
-    """A template is known by its name, or by its ARN."""
+def test_template_is_named_or_located() -> None:
+    """A template is given by its name or its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
     named = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
     located = mail_body(_message(template=TemplateRef(arn)), None, None)
@@ -116,12 +116,12 @@ def test_a_template_is_named_or_located() -> None:
 
 @pytest.mark.parametrize("words", [{"tags": ["a b"]}, {"metadata": {"a": "é"}}])
 def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> None:
-    """Tags and metadata are letters and digits at SES."""
+    """Tags and metadata with other characters than letters and digits are refused."""
     with pytest.raises(InvalidData):
         mail_body(_message(**words), None, None)
 
 
-def test_a_bulk_is_a_template_in_the_request() -> None:
+def test_bulk_is_a_template_in_the_request() -> None:
     """A bulk is sent as an inline template, with each recipient's data."""
     base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
     custom = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
@@ -140,8 +140,20 @@ def test_a_bulk_is_a_template_in_the_request() -> None:
     assert [{"Name": "tag_t", "Value": "true"}] == entry["ReplacementTags"]
 
 
-def test_a_bulk_may_be_html_or_files_alone() -> None:
-    """Only what is there is part of the template."""
+def test_placeholders_are_in_alphabetical_order() -> None:
+    """The values of placeholders are in alphabetical order, so that a repeat has the same bytes."""
+    names = ["b", "d", "a", "c", "e"]
+    text = " ".join(f"{{{{{name}}}}}" for name in names)
+    people = [BulkRecipient(to="a@example.com", data=dict.fromkeys(names, "x"))]
+    bulk = BulkMessage(base=_message(to=(), text=text), recipients=people)
+    [entry] = bulk_body(bulk, None, None)["BulkEmailEntries"]
+    words = entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"]
+
+    assert sorted(names) == [name for name in json.loads(words) if name in names]
+
+
+def test_bulk_may_be_html_or_files_alone() -> None:
+    """The template of a bulk contains only the given parts."""
     html = BulkMessage(base=_message(to=(), text=None, html="<p>"), recipients=["a@example.com"])
     file = Attachment(filename="a.txt", content=b"x")
     files = BulkMessage(
@@ -155,8 +167,8 @@ def test_a_bulk_may_be_html_or_files_alone() -> None:
     assert [{"Subject": "Hi", "Html": "<p>"}, {"Subject": "Hi", "Text": " "}] == parts
 
 
-def test_a_bulk_ends_differently_for_each() -> None:
-    """One entry's failure is that entry's alone, with the vendor's word for it."""
+def test_results_of_a_bulk_are_separate() -> None:
+    """A failed entry of a bulk has its own error, with the vendor's code."""
     sandbox = AmazonSesSandbox()
     people = [f"{who}@example.com" for who in ("ada", "refused", "throttled", "outage")]
     bulk = BulkMessage(base=_message(to=()), recipients=people)
@@ -191,8 +203,8 @@ def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -
     assert type(result.error) is kind
 
 
-def test_a_bulk_that_does_not_tell_of_each_is_malformed() -> None:
-    """Fewer results than recipients say nothing of anybody."""
+def test_bulk_that_does_not_tell_of_each_is_malformed() -> None:
+    """A bulk with fewer results than recipients is a malformed response."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": []}))
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
@@ -203,14 +215,14 @@ def test_a_bulk_that_does_not_tell_of_each_is_malformed() -> None:
 
 
 def test_whole_credentials_come_from_the_provider() -> None:
-    """Without a key of its own the account's credentials are asked for."""
+    """Without keys of its own the account uses the credential provider."""
     sandbox = AmazonSesSandbox()
     signing = AwsSigV4(access_key_id=sandbox.access_key_id, region=sandbox.region, service="ses")
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.signed(signing, sandbox.secret_access_key))
     vendor = AmazonSes(region=sandbox.region, sender="shop@example.com")
-    opened = hub(vendor, sandbox, credentials=provider)
-    opened.email().send_transactional(EmailMessage(to="ada@example.com", text="Hi"))
+    mail_hub = hub(vendor, sandbox, credentials=provider)
+    mail_hub.email().send_transactional(EmailMessage(to="ada@example.com", text="Hi"))
 
     assert "shop@example.com" == sandbox.delivered[0].sender
 
@@ -237,8 +249,8 @@ def test_address_validation(address: str, verdict: Verdict, reasons: tuple[str, 
     assert bool(reasons) != result.mx
 
 
-def test_a_check_without_a_verdict_is_malformed() -> None:
-    """A check that does not say anything is no check."""
+def test_check_without_a_verdict_is_malformed() -> None:
+    """An address check without a verdict is a malformed response."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"MailboxValidation": {}}))
     with pytest.raises(VendorFailed, match="IsValid"):
@@ -246,7 +258,7 @@ def test_a_check_without_a_verdict_is_malformed() -> None:
 
 
 def test_metrics_are_counted() -> None:
-    """Metrics of days are counted in the contract's words; other days are not."""
+    """Daily metrics are counted under the contract's names; other days are ignored."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
         "SEND": [(datetime(2026, 1, day, tzinfo=UTC), 10) for day in (1, 2, 3, 4)],
@@ -277,7 +289,7 @@ def test_metrics_of_another_name_or_time_are_left_out() -> None:
     "code, kind", [("ACCESS_DENIED", AuthenticationFailed), ("INTERNAL_FAILURE", VendorFailed)]
 )
 def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception]) -> None:
-    """Numbers that are only partly there are not told as if they were all."""
+    """Incomplete metrics raise an error instead of counting as complete."""
     sandbox = AmazonSesSandbox()
     sandbox.broken_metrics = code
     query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
@@ -296,8 +308,8 @@ def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception])
         (404, "NotFoundException", VendorRejected),
     ],
 )
-def test_a_refusal_is_read(status: int, name: str, kind: type[Any]) -> None:
-    """An error's name decides, and stands beside our own words."""
+def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> None:
+    """The name of an error decides its class, and is kept."""
     answer = reply({"message": "No."}, status, x_amzn_ErrorType=f"{name}:http://x/")
     error: Any = classify(Request.get("/"), answer)
 
@@ -315,8 +327,8 @@ def test_a_refusal_is_read(status: int, name: str, kind: type[Any]) -> None:
         (Response(400, {"x-amzn-ErrorType": ""}), None),
     ],
 )
-def test_the_name_of_an_error_is_found(response: Response, code: str | None) -> None:
-    """The name stands in a header or in the body, and may be missing."""
+def test_name_of_an_error_is_found(response: Response, code: str | None) -> None:
+    """The error's name is read from a header or the body, and may be missing."""
     assert code == error_code(response)
 
 
@@ -331,8 +343,8 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
 def _events(event: dict[str, Any] | str | None) -> tuple[EmailEvent, ...]:
     data = event if event is None or isinstance(event, str) else json.dumps(event)
     webhook = WebhookEvent(vendor="aws-sns", id="n1", type="x", vendor_type="x", data=data)
-    opened = Hub([Account("mail", AmazonSes(region="eu-central-1"))])
-    events: tuple[EmailEvent, ...] = opened.events("mail", webhook)
+    mail_hub = Hub([Account("mail", AmazonSes(region="eu-central-1"))])
+    events: tuple[EmailEvent, ...] = mail_hub.events("mail", webhook)
     return events
 
 
@@ -389,8 +401,8 @@ def test_suppressed_mail_is_rejected(word: str, status: EmailStatus) -> None:
     assert (status, word, True) == (result.status, result.code, result.permanent)
 
 
-def test_a_delay_says_why() -> None:
-    """Mail that is late says what it waits for."""
+def test_delay_says_why() -> None:
+    """The event of a delayed message has the reason."""
     delay = {"delayType": "MailboxFull", "delayedRecipients": [{"emailAddress": "b@example.com"}]}
     (result,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
 
@@ -399,7 +411,7 @@ def test_a_delay_says_why() -> None:
 
 
 def test_event_without_a_recipient() -> None:
-    """An event without a recipient is still an event of its message."""
+    """An event without a recipient still belongs to its message."""
     (result,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
 
     assert ("n1", EmailStatus.SENT, None) == (result.id, result.status, result.email)
@@ -420,7 +432,7 @@ def test_event_without_a_recipient() -> None:
 def test_events_have_the_contracts_names(
     kind: str, part: dict[str, Any], status: EmailStatus
 ) -> None:
-    """Each kind of event is told in the contract's words, of each recipient."""
+    """Each kind of event has the contract's name, one event per recipient."""
     reports = _events({"notificationType": kind, "mail": MAIL, **part})
 
     assert {status} == {report.status for report in reports}
@@ -430,25 +442,25 @@ def test_events_have_the_contracts_names(
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
 def test_other_notices_give_no_events(event: dict[str, Any] | str | None) -> None:
-    """Other notices of the topic give no events."""
+    """Notifications of other kinds give no events."""
     assert () == _events(event)
 
 
 def test_notices_are_signed_and_become_events() -> None:
-    """A notice of SNS is verified by its certificate, and told by the contract."""
+    """An SNS notification is verified by its certificate and becomes an event."""
     sandbox = AmazonSesSandbox()
-    opened = hub(ses_vendor(sandbox), sandbox)
-    receipt = opened.email().send_transactional(_message())
+    mail_hub = hub(ses_vendor(sandbox), sandbox)
+    receipt = mail_hub.email().send_transactional(_message())
     mail = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
     notice = sandbox.notice({"eventType": "Open", "mail": mail, "open": {}}, datetime.now(UTC))
-    verifier = opened.webhooks(
+    verifier = mail_hub.webhooks(
         "mail",
         clock=SystemClock(),
         http=SandboxHttpClient(sandbox),
         parameters={"topic_arn": sandbox.topic_arn},
     )
     (webhook,) = verifier.verify(headers={}, body=notice)
-    (result,) = opened.events("mail", webhook)
+    (result,) = mail_hub.events("mail", webhook)
 
     assert receipt.ref == result.ref
     with pytest.raises(WebhookRejected):
@@ -465,7 +477,7 @@ def test_notices_are_signed_and_become_events() -> None:
         ("bulk-emails", {"BulkEmailEntries": []}),
     ],
 )
-def test_the_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
+def test_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
     """The sandbox refuses what SES would refuse."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
@@ -474,16 +486,16 @@ def test_the_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
         call(Request.post(f"/v2/email/outbound-{path}", json={**usual, **body}))
 
 
-def test_the_sandbox_takes_ten_queries() -> None:
-    """No query, or more than ten, are refused."""
+def test_sandbox_takes_ten_queries() -> None:
+    """The sandbox refuses no metric queries, and more than ten."""
     sandbox = AmazonSesSandbox()
     call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
     with pytest.raises(InvalidRequest):
         call(Request.post("/v2/email/metrics/batch", json={"Queries": []}))
 
 
-def test_the_sandbox_knows_its_templates() -> None:
-    """A template that there is none of is not found."""
+def test_sandbox_knows_its_templates() -> None:
+    """The sandbox reports an unknown template as not found."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     with pytest.raises(VendorRejected, match="template"):
@@ -521,8 +533,8 @@ def test_unverified_sender_is_rejected() -> None:
         )
 
 
-def test_the_sandbox_listens_on_a_port() -> None:
-    """The same holds over a real connection, signature and all."""
+def test_sandbox_listens_on_a_port() -> None:
+    """The sandbox verifies signatures over a real connection, too."""
     sandbox = AmazonSesSandbox()
     file = Attachment(filename="a.bin", content=bytes(range(256)))
     with sandbox.serving() as server:
@@ -532,8 +544,8 @@ def test_the_sandbox_listens_on_a_port() -> None:
             credentials=sandbox.secret_access_key,
             base_url=server.url,
         )
-        with Hub([Account("mail", vendor)]) as opened:
-            opened.email().send_transactional(_message(attachments=[file]))
+        with Hub([Account("mail", vendor)]) as mail_hub:
+            mail_hub.email().send_transactional(_message(attachments=[file]))
 
     attached = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
     assert file.content == b64decode(attached["RawContent"])

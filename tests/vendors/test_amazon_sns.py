@@ -1,8 +1,4 @@
-"""Amazon SNS: requests, answers and errors.
-
-AWS's own description is not part of this repository: a folder that has it as `sns.json`, which is
-`service-2.json` of `sns/2010-03-31` in botocore, is named by `MOORAGE_VENDOR_DESCRIPTIONS`.
-"""
+"""Amazon SNS: requests, answers and errors, also by AWS's own description in botocore."""
 
 from __future__ import annotations
 
@@ -31,7 +27,6 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.sms.amazon_sns import FIELDS, AmazonSnsSandbox
 from moorage.vendors.sms.amazon_sns import AmazonSns, classify, message_form, read_receipt
-from tests.support.openapi import description
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.amazon_sns import sns_says
 
@@ -43,13 +38,13 @@ SPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 
 
 def form(**fields: Any) -> dict[str, str]:
-    """The form of a message."""
+    """Return the form of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     return message_form(VENDOR, SmsMessage(**options))
 
 
 def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Type and value of each attribute, by name."""
+    """Return the type and value of each attribute by name."""
     entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
     return {
         sent[f"{at}.Name"]: (sent[f"{at}.Value.DataType"], sent[f"{at}.Value.StringValue"])
@@ -58,15 +53,15 @@ def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
-    """A hub with SNS behind it."""
+    """Return a hub with SNS."""
     usual = {"access_key_id": sandbox.access_key_id, "credentials": sandbox.secret_access_key}
     vendor = AmazonSns(**({"region": sandbox.region} | usual | options))
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
-def taken(inside: str) -> Response:
-    """A success that holds this."""
+def success(inside: str) -> Response:
+    """Return a successful response with this body."""
     return Response(
         200, body=f'<PublishResponse xmlns="{SPACE}">{inside}</PublishResponse>'.encode()
     )
@@ -93,8 +88,8 @@ def taken(inside: str) -> Response:
     ],
     ids=["plain", "name", "number", "short", "options", "none"],
 )
-def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
-    """A message is published to a telephone, with what SNS has no field for as attributes."""
+def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
+    """A message is published to a phone number, with extra fields as attributes."""
     sent = form(**fields)
     named = {name: value for name, value in sent.items() if not name.startswith("MessageAttr")}
 
@@ -109,13 +104,13 @@ def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, tuple[s
 
 
 def test_other_options_are_fields() -> None:
-    """An option that is no attribute of a text message is a field of the request."""
+    """An option that is not a message attribute becomes a field of the request."""
     sent = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
 
     assert ("Parcel", False) == (sent["Subject"], "MessageStructure" in sent)
 
 
-def test_an_account_has_a_type_and_a_sender() -> None:
+def test_account_has_a_type_and_a_sender() -> None:
     """An account's message type and sender are sent with each message."""
     vendor = attrs.evolve(VENDOR, sender="ACME", message_type="Promotional")
     sent = message_form(vendor, SmsMessage(to=TO, text="Hello"))
@@ -126,10 +121,10 @@ def test_an_account_has_a_type_and_a_sender() -> None:
     } == attributes(sent)
 
 
-def test_a_receipt_is_read() -> None:
-    """SNS says the name of what it took, and no more."""
+def test_fields_of_a_receipt() -> None:
+    """A receipt has only the id of the message."""
     receipt = read_receipt(
-        REFS, taken("<PublishResult><MessageId>m-1</MessageId><New>1</New></PublishResult>")
+        REFS, success("<PublishResult><MessageId>m-1</MessageId><New>1</New></PublishResult>")
     )
 
     assert ("m-1", SmsStatus.QUEUED, None) == (
@@ -149,10 +144,10 @@ def test_a_receipt_is_read() -> None:
         "<PublishResult><MessageId/></PublishResult>",
     ],
 )
-def test_a_message_without_a_name_is_malformed(inside: str) -> None:
-    """A success without the id of a message is none."""
+def test_success_without_an_id_is_malformed(inside: str) -> None:
+    """A success without the message's id is a malformed response."""
     with pytest.raises(VendorFailed, match="no MessageId"):
-        read_receipt(REFS, taken(inside))
+        read_receipt(REFS, success(inside))
 
 
 @pytest.mark.parametrize(
@@ -275,8 +270,8 @@ def test_sandbox_refuses_unsigned_requests() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
-    """The sandbox refuses what SNS would refuse, and takes nothing."""
+def test_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what SNS would refuse, and sends nothing."""
     sandbox = AmazonSnsSandbox()
     extra: dict[str, Any] = {"extra": {"amazon_sns": change}}
     with pytest.raises(InvalidRequest):
@@ -294,7 +289,7 @@ def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in its way."""
+    """A message to a magic number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(AmazonSnsSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
@@ -310,12 +305,18 @@ def test_other_operations_are_unsupported() -> None:
     with pytest.raises(InvalidData):
         sms.send(SmsMessage(to=TO, text="Hi", extra={"amazon_sns": []}))  # type: ignore[dict-item]
 
-    assert 1 == len(sandbox.asked)
+    assert 1 == len(sandbox.requests)
 
 
-def test_the_fields_are_as_described() -> None:
-    """AWS's description has every field that is sent, and the sandbox knows all of its fields."""
-    result = description("sns.json")
+def service_model() -> Any:
+    """Return AWS's own description of SNS, which comes with moto."""
+    loaders = pytest.importorskip("botocore.loaders", reason="install moto")
+    return loaders.Loader().load_service_model("sns", "service-2")
+
+
+def test_fields_are_as_described() -> None:
+    """AWS's description and the sandbox have every field that is sent."""
+    result = service_model()
     members = set(result["shapes"]["PublishInput"]["members"])
     value = set(result["shapes"]["MessageAttributeValue"]["members"])
 
@@ -333,7 +334,7 @@ def test_the_fields_are_as_described() -> None:
 
 def test_documented_errors_are_classified() -> None:
     """Every documented error of publishing has its exception."""
-    result = description("sns.json")
+    result = service_model()
     shapes = [
         result["shapes"][error["shape"]] for error in result["operations"]["Publish"]["errors"]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,11 +28,18 @@ from moorage import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.contracts.sms import (
+    LineType,
+    NumberCheck,
+    Price,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+)
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.bird import BirdSandbox
-from moorage.vendors.sms.bird import Bird, classify, message_body, read_message, read_number
+from moorage.vendors.sms.bird import Bird, classify
 from tests.support.openapi import problems
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.bird import bird_says
@@ -82,14 +90,31 @@ DESCRIPTION = {
 """What can be sent with a message, as the models of Bird's own libraries have it."""
 
 
+def message_body(vendor: Bird, message: SmsMessage) -> Any:
+    """Return the body of the request that sends a message."""
+    content: Any = Bird.send.request(vendor, message).body
+    return json.loads(content)
+
+
+def read_message(refs: Any, response: Response) -> SmsReceipt:
+    """Return the receipt that an answer is read as."""
+    return Bird.get.reads.parse(refs.ref, response)
+
+
+def read_number(response: Response) -> NumberCheck:
+    """Return the look-up that an answer is read as."""
+    return Bird.validate_number.reads.parse(REFS.ref, response)
+
+
 def body(**fields: Any) -> dict[str, Any]:
-    """The body of a message."""
+    """Return the body of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    return message_body(VENDOR, SmsMessage(**options))
+    whole: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
+    return whole
 
 
 def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
-    """A hub with Bird behind it."""
+    """Return a hub with Bird."""
     vendor = Bird(region=sandbox.region, credentials=sandbox.api_key, sender="Acme")
     account = Account("texts", vendor, settings={"retry": None} | settings)
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -115,16 +140,16 @@ def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
     ],
     ids=["plain", "sender", "reference", "options", "smart"],
 )
-def test_a_message_as_a_body(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Bird's own words, its options joined in last."""
+def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A message is sent in Bird's terms, with its options merged last."""
     usual = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
 
     assert usual | expected == body(**fields)
     assert [] == problems(DESCRIPTION, "post", "/v1/sms/messages", body(**fields))
 
 
-def test_a_template_of_theirs() -> None:
-    """A stored template is an option, with what it does not go with taken out."""
+def test_stored_template() -> None:
+    """A stored template is an option, and the fields that exclude it are removed."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
     sent = body(extra={"bird": {"template": template, **without}})
@@ -135,8 +160,8 @@ def test_a_template_of_theirs() -> None:
     assert SmsStatus.QUEUED is hub(sandbox).sms().send(message).status
 
 
-def test_a_message_says_whom_it_comes_from() -> None:
-    """Without a sender nothing is sent."""
+def test_sender_is_required() -> None:
+    """A message without a sender is refused."""
     with pytest.raises(InvalidData, match="by Bird needs a sender"):
         message_body(attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello"))
 
@@ -164,7 +189,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
         ({"status": "sent", "cost": [], "segments": "2", "last_error": "no"}, {"price": None}),
     ],
 )
-def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
     """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"id": "sms_1"} | table, 202))
 
@@ -172,8 +197,8 @@ def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> Non
     assert {"id": "sms_1"} | table == receipt.raw
 
 
-def test_a_message_without_a_name_is_malformed() -> None:
-    """A success without the id of a message is none."""
+def test_success_without_an_id_is_malformed() -> None:
+    """A success without the message's id is a malformed response."""
     with pytest.raises(VendorFailed, match="no id"):
         read_message(REFS, reply({"status": "accepted"}, 202))
 
@@ -190,7 +215,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
         (None, LineType.UNKNOWN),
     ],
 )
-def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
     """A number's fields are read, and an unknown line type becomes unknown."""
     fields = {"phone_number": TO, "country_code": "DE", "line_type": kind}
     result = read_number(reply(fields | {"network_info": {"carrier_name": "Telekom"}}))
@@ -227,15 +252,15 @@ def test_invalid_number() -> None:
             sms.validate_number(TO)
 
 
-def test_a_number_is_looked_up_in_international_form() -> None:
-    """A number as it is written at home is refused before anything is sent."""
+def test_number_is_looked_up_in_international_form() -> None:
+    """Looking up a national number is refused before anything is sent."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
 
     assert TO == sms.validate_number(TO, country="DE").number
     with pytest.raises(InvalidData, match="international"):
         sms.validate_number("015112345678", country="DE")
-    assert 1 == len(sandbox.asked)
+    assert 1 == len(sandbox.requests)
 
 
 @pytest.mark.parametrize(
@@ -284,21 +309,21 @@ def test_other_errors_are_classified_by_status(body: bytes) -> None:
 @pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
 def test_invalid_region_is_refused(region: Any) -> None:
     """An invalid region is refused, and the setting is named."""
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         Bird(region=region)
 
-    assert "region" == refused.value.path
+    assert "region" == excinfo.value.path
 
 
-def test_the_region_says_where_it_is() -> None:
-    """A workspace is asked where its region is, and asks for a key if it has none."""
+def test_region_says_where_it_is() -> None:
+    """The region decides the URL, and an account without a key uses the provider."""
     service = VENDOR.services()[""]
 
     assert ("https://eu1.platform.bird.com", True) == (service.base_url, service.needs_credentials)
 
 
 def test_lost_answer_is_retried_with_its_key() -> None:
-    """A message whose answer was lost is sent once."""
+    """A message whose response was lost is sent once."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -307,11 +332,13 @@ def test_lost_answer_is_retried_with_its_key() -> None:
     receipt = sms.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
 
     assert [receipt.ref.id] == [*sandbox.messages]
-    assert ["k-1", "k-1"] == [request.headers.get("idempotency-key") for request in sandbox.asked]
+    assert ["k-1", "k-1"] == [
+        request.headers.get("idempotency-key") for request in sandbox.requests
+    ]
 
 
-def test_a_key_is_theirs_for_one_request() -> None:
-    """The sandbox replays success and refusal to a key, and refuses it for another request."""
+def test_key_is_theirs_for_one_request() -> None:
+    """The sandbox replays successes and refusals by key, and refuses other requests."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
 
@@ -331,7 +358,7 @@ def test_a_key_is_theirs_for_one_request() -> None:
     assert 400 == ask("k" * 256, TO).status
 
 
-def test_a_message_is_looked_up() -> None:
+def test_message_is_looked_up() -> None:
     """A message's state and cost can be looked up."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
@@ -357,7 +384,7 @@ def test_incoming_message() -> None:
     ours = hub(sandbox)
     now = datetime.now(UTC).replace(microsecond=0)
     verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
-    webhook = verifier.verify(**sandbox.receive(TO, "Yes & no", at=now).given())[0]
+    webhook = verifier.verify(**sandbox.receive(TO, "Yes & no", at=now).arguments())[0]
     event = ours.events("texts", webhook)[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no", now) == (
@@ -375,7 +402,7 @@ def test_failure_event_keeps_its_code() -> None:
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, "failed", error_code="blocked_by_carrier")
     verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
-    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.FAILED, "blocked_by_carrier", None) == (
         event.status,
@@ -388,7 +415,7 @@ def test_failure_event_keeps_its_code() -> None:
     "kind, data", [("email.delivered", {"sms_id": "1"}), ("sms.sent", {}), ("sms.sent", "text")]
 )
 def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
-    """A webhook about no message gives no events."""
+    """A webhook that concerns no message gives no events."""
     result: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
 
     assert () == VENDOR.events(result, REFS.ref)
@@ -410,8 +437,8 @@ def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
-    """The sandbox refuses what Bird would refuse, and takes nothing."""
+def test_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what Bird would refuse, and sends nothing."""
     sandbox = BirdSandbox()
     extra: dict[str, Any] = {"extra": {"bird": change}}
     with pytest.raises(InvalidRequest):
@@ -429,13 +456,13 @@ def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in its way."""
+    """A message to a magic number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
 def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
-    """An unknown key, and a body that is no object, are refused."""
+    """The sandbox refuses an unknown key, and a body that is not an object."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
     url = "https://eu1.platform.bird.com/v1/sms/messages"

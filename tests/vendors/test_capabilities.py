@@ -1,4 +1,4 @@
-"""Every declared capability of a vendor works, and every other one is refused."""
+"""Each declared capability of a vendor works, and every other capability is refused."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pytest
 
 import moorage
 from moorage import UnsupportedByVendor
+from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.sms import SmsCapability
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
-from moorage.wiring.installed_vendors import KINDS, vendor_class, vendor_names
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FLAGS = [
     pytest.param(kind, vendor, capability, id=f"{vendor}-{capability}")
-    for kind in KINDS
+    for kind in CONTRACTS
     for vendor in vendor_names()
     if kind in vendor_class(vendor).kinds
     for capability in BY_CAPABILITY[kind]
@@ -31,8 +32,8 @@ PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_
 """What is only told along with something else, which is what is refused."""
 
 
-def test_every_capability_is_used() -> None:
-    """There is a use of each capability that any vendor says it has."""
+def test_every_capability_has_a_scenario() -> None:
+    """The tests have a scenario for each capability that a vendor declares."""
     messages = {
         capability for name in vendor_names() for capability in vendor_class(name).capabilities
     }
@@ -62,9 +63,9 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
         if able:
             assert asyncio.run(use())
         else:
-            with pytest.raises(UnsupportedByVendor) as caught:
+            with pytest.raises(UnsupportedByVendor) as excinfo:
                 asyncio.run(use())
-            assert PART_OF.get(capability, capability) in caught.value.capabilities
-            assert [] == [request for sandbox in sandboxes for request in sandbox.asked]
+            assert PART_OF.get(capability, capability) in excinfo.value.capabilities
+            assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
     finally:
         fixture.close()

@@ -1,4 +1,4 @@
-"""A card's brand has one name, whichever vendor takes the payment."""
+"""A card's brand has the same name at every vendor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORDS: Final = {
 
 @pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
 def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Factory) -> None:
-    """A caller who compares brands does not notice that the vendor changed."""
+    """A payment with a Visa card has the same brand at every vendor."""
     subject = make()
     account = Account("till", subject.vendor, settings={"volatile_keys": True})
     order = Charge(
@@ -55,7 +55,7 @@ def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Facto
 
 @pytest.mark.parametrize("brand", WORDS)
 def test_vendors_words_for_a_brand_have_one_name(brand: str) -> None:
-    """Spelling, case and other names of a brand do not count; a name stays what it is."""
+    """Spellings and other names of a brand are normalised; unknown names are kept."""
     for word in WORDS[brand].split():
         spaced = word.replace("-", " ")
         assert brand == card_brand(spaced) == MeansOfPayment(brand=spaced).brand
@@ -64,6 +64,6 @@ def test_vendors_words_for_a_brand_have_one_name(brand: str) -> None:
 
 @pytest.mark.parametrize("word", [None, "", " ", "_"])
 def test_word_without_letters_is_no_brand(word: str | None) -> None:
-    """A payment without a brand has none."""
+    """A brand without letters counts as missing."""
     assert card_brand(word) is None
     assert MeansOfPayment(brand=word).brand is None

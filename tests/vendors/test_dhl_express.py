@@ -11,7 +11,7 @@ from moorage.contracts.shipping import Contents, LabelSize, Parcel, Signature
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
-from tests.vendors.dhl_express_shop import (
+from tests.vendors.dhl_express_account import (
     CUSTOMS,
     OFFER,
     PARCEL,
@@ -25,7 +25,7 @@ from tests.vendors.dhl_express_shop import (
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -38,7 +38,7 @@ def shipment_request(**fields: Any) -> Any:
 
 
 def test_weights_and_sides_are_converted_and_rounded_up() -> None:
-    """Weights and sides are converted exactly to kg and cm, and rounded up."""
+    """Weights and sides are converted exactly to kg and cm, and then rounded up."""
     parcel = Parcel(weight="2.5", weight_unit="lb", length=1, width=2, height=3, length_unit="in")
     package = shipment_request(parcels=parcel)["content"]["packages"][0]
 
@@ -48,13 +48,13 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
     } == package
 
 
-def test_a_parcel_without_sides_is_refused(shop: Shop) -> None:
-    """DHL must know how large a parcel is; which one is not known is said before all is sent."""
-    with pytest.raises(InvalidData) as caught:
+def test_parcel_without_sides_is_refused(shop: Shop) -> None:
+    """A parcel without dimensions is refused before sending, and the error names it."""
+    with pytest.raises(InvalidData) as excinfo:
         shop.bought(parcels=[PARCEL, Parcel(weight=1)])
 
-    assert "parcels[1].length" == caught.value.field
-    assert [] == shop.sandbox.asked
+    assert "parcels[1].length" == excinfo.value.field
+    assert [] == shop.sandbox.requests
 
 
 def test_sender_has_contact_details() -> None:
@@ -181,11 +181,11 @@ def test_domestic_shipment_has_the_accounts_description(shop: Shop) -> None:
         content["isCustomsDeclarable"],
         content["incoterm"],
     )
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 def test_references_go_with_the_mark_by_which_it_is_found() -> None:
-    """Our own reference comes first, then the mark; what does not fit on a label is refused."""
+    """Our own reference comes first, then the look-up mark; too long ones are refused."""
     body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 
     assert [
@@ -199,8 +199,8 @@ def test_references_go_with_the_mark_by_which_it_is_found() -> None:
         shipment_request(reference="o" * 36)
 
 
-def test_a_label_is_written_on_paper_that_dhl_has() -> None:
-    """A4 and A6 have templates; what has none is refused before anything is sent."""
+def test_label_is_written_on_paper_that_dhl_has() -> None:
+    """A4 and A6 labels have templates; other sizes are refused before sending."""
     image = shipment_request(label_size=LabelSize.A4)["outputImageProperties"]
 
     assert {
@@ -217,7 +217,7 @@ def test_a_label_is_written_on_paper_that_dhl_has() -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """DHL is asked twice, so an option says for which of the two it is."""
+    """An option names the request that it belongs to, since DHL gets two."""
     extra = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.bought(extra=extra)
 

@@ -19,7 +19,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.vendors.shipping._dhl_express_answers import classify
 from moorage.vendors.shipping._dhl_express_requests import rates_body, shipment_body
 from moorage.vendors.shipping.dhl_express import DhlExpress
-from tests.vendors.dhl_express_shop import OFFER, PLANNED, REQUEST, Shop
+from tests.vendors.dhl_express_account import OFFER, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.shipping.dhl_express import DhlExpressSandbox
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -42,7 +42,7 @@ def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
     ):
         with pytest.raises(UnsupportedByVendor):
             doing.send(None)
-    assert shop.sandbox.asked == []
+    assert shop.sandbox.requests == []
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,21 @@ def test_unsupported_operations_are_refused_by_the_vendor(shop: Shop) -> None:
         ([], None, None),
     ],
 )
-def test_an_error_keeps_its_code(body: object, code: str | None, words: str | None) -> None:
-    """DHL's code begins its own words, wherever they stand."""
+def test_error_keeps_its_code(body: object, code: str | None, words: str | None) -> None:
+    """An error's text begins with DHL's code, wherever the response has it."""
     error: Any = classify(Request.get("/rates"), reply(body, 400))
 
     assert (InvalidRequest, code, words) == (type(error), error.vendor_code, error.vendor_message)
 
 
 def test_other_errors_are_classified_by_status() -> None:
-    """An error that is no JSON is classified by its status."""
+    """An error without JSON is classified by its status."""
     assert None is classify(Request.get("/rates"), Response(502, body=b"<html>"))
     assert None is classify(Request.get("/rates"), Response(200, body=b"{}"))
 
 
-def test_an_account_is_checked() -> None:
-    """A key without a secret, a time that is none and an offset that is none are told at once."""
+def test_account_is_checked() -> None:
+    """A key without a secret, or an invalid time or offset, is refused at once."""
     wrongs: tuple[dict[str, Any], ...] = (
         {"username": "key"},
         {"credentials": "secret"},
@@ -88,8 +88,8 @@ def test_an_account_is_checked() -> None:
     assert time(9, 30) == DhlExpress(account_number="1", ready=time(9, 30)).ready
 
 
-def test_a_secret_may_come_from_a_provider() -> None:
-    """Without a secret of its own the account asks the credential provider, and shows nothing."""
+def test_secret_may_come_from_a_provider() -> None:
+    """Without its own secret the account uses the credential provider; a repr shows none."""
     (service,) = DhlExpress(account_number="123456789").services().values()
     assert (True, None) == (service.needs_credentials, service.credentials)
     vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")
@@ -99,7 +99,7 @@ def test_a_secret_may_come_from_a_provider() -> None:
 
 
 def sent(sandbox: DhlExpressSandbox, request: Request, **headers: str) -> Response:
-    """The sandbox's answer to a request."""
+    """Return the sandbox's response to a request."""
     existing = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
     fields = {"Authorization": f"Basic {existing}", "x-version": "3.1.0", **headers}
     for name, value in fields.items():
@@ -190,8 +190,8 @@ UNDECLARED = {
         (Request.get("/address-validate"), "Missing mandatory parameters: type"),
     ],
 )
-def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
-    """Unknown, missing and mistyped fields are refused, and whatever else DHL refuses."""
+def test_sandbox_is_as_strict_as_dhl(shop: Shop, query: Request, words: str) -> None:
+    """The sandbox refuses unknown, missing and mistyped fields, and what DHL refuses."""
     answer = sent(shop.sandbox, query)
 
     assert 400 <= answer.status < 500
@@ -208,6 +208,6 @@ def test_sandbox_checks_credentials_and_version(shop: Shop) -> None:
     wrong = attrs.evolve(shop.vendor, credentials="wrong")
     account = Account("dhl", wrong, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         hub.shipping().get_rates(REQUEST)
-    assert "wrong" not in str(caught.value)
+    assert "wrong" not in str(excinfo.value)

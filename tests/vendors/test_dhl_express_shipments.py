@@ -1,4 +1,4 @@
-"""DHL Express: rates, labels, ship dates, and purchases whose answer was lost."""
+"""DHL Express: rates, labels, ship dates, and purchases with a lost response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendors.shipping._dhl_express_requests import when
-from tests.vendors.dhl_express_shop import MARK, PARCEL, PLANNED, REQUEST, Shop
+from tests.vendors.dhl_express_account import MARK, PARCEL, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
-def test_a_price_is_the_one_that_is_billed(shop: Shop) -> None:
-    """Of several currencies the billed one counts, and an offer without it is told apart."""
+def test_price_in_the_billed_currency(shop: Shop) -> None:
+    """A rate's price is in the billed currency; a rate without it becomes a message."""
     products = [
         {"productCode": "P", "totalPrice": [{"currencyType": "BASEC", "price": 1}]},
         {
@@ -56,7 +56,7 @@ def test_a_price_is_the_one_that_is_billed(shop: Shop) -> None:
 
 
 def test_no_product_is_no_error(shop: Shop) -> None:
-    """Where DHL has no product there is no offer; what is refused otherwise is refused."""
+    """Without a product DHL offers no rates; other refusals raise errors."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))
@@ -65,36 +65,36 @@ def test_no_product_is_no_error(shop: Shop) -> None:
     assert ((), 1) == (result.rates, len(result.messages))
 
     shop.sandbox.fail(reply({"detail": "7008: It is not available."}, 400))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(REQUEST)
-    assert "7008" == caught.value.vendor_code
+    assert "7008" == excinfo.value.vendor_code
 
 
-def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
-    """DHL keeps no offers, so a reference alone buys nothing."""
+def test_only_a_whole_rate_is_bought(shop: Shop) -> None:
+    """DHL stores no rates, so the reference of a rate is not enough to buy it."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    count = len(shop.sandbox.asked)
-    with pytest.raises(UnsupportedByVendor) as caught:
+    count = len(shop.sandbox.requests)
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(rate.ref, idempotency_key="k-1")
 
-    assert ("buy_by_reference",) == caught.value.capabilities
-    assert count == len(shop.sandbox.asked)
+    assert ("buy_by_reference",) == excinfo.value.capabilities
+    assert count == len(shop.sandbox.requests)
     assert "Lovelace" not in repr(rate)
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
 
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
-    """Of several parcels each has a number and a label of its own."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL])
-    numbers = bought.tracking_numbers
+    """Each of several parcels has its own number and label."""
+    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    numbers = shipment.tracking_numbers
 
     assert 2 == len(set(numbers))
-    assert list(numbers) == [label.tracking_number for label in bought.labels]
+    assert list(numbers) == [label.tracking_number for label in shipment.labels]
     assert all(
         number.encode() in (label.content or b"")
-        for number, label in zip(numbers, bought.labels, strict=True)
+        for number, label in zip(numbers, shipment.labels, strict=True)
     )
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(shipment.ref)
     assert (ShipmentState.BOUGHT, numbers, ()) == (
         result.state,
         result.tracking_numbers,
@@ -104,10 +104,10 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     shop.sandbox.move(numbers[1], "WC")
     shop.sandbox.move([*shop.sandbox.shipments][1], "OK")
     assert TrackingStatus.OUT_FOR_DELIVERY is shop.shipping.track(numbers[1], "DHL Express").status
-    assert ("pieceTrackingNumber", numbers[1]) in shop.sandbox.asked[-1].query
+    assert ("pieceTrackingNumber", numbers[1]) in shop.sandbox.requests[-1].query
 
 
-def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
+def test_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
     """A lost purchase is found by its reference, and the missing label is reported."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
@@ -121,7 +121,7 @@ def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
         result.service,
     )
     assert "label" in (result.warnings[0].text or "")
-    query = dict(shop.sandbox.asked[-1].query)
+    query = dict(shop.sandbox.requests[-1].query)
     assert (MARK, "2029-12-30", "2030-01-02") == (
         query["shipmentReference"],
         query["dateRangeFrom"],
@@ -138,8 +138,8 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_a_reference_of_ours_is_no_mark(shop: Shop) -> None:
-    """Another shipment whose reference is the key is not taken for what was lost."""
+def test_own_reference_is_not_a_mark(shop: Shop) -> None:
+    """Another shipment whose reference equals the key is not taken for the lost one."""
     shop.bought("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(ConnectionFailed("The request was lost."))
@@ -147,8 +147,8 @@ def test_a_reference_of_ours_is_no_mark(shop: Shop) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_a_day_is_that_of_the_sender() -> None:
-    """Without a day it is the day that it is there where it is handed over."""
+def test_default_ship_date() -> None:
+    """The default ship date is the current day at the sender's place."""
     shop = Shop(ready="08:30", utc_offset="+13:00")
     shop.shipping.get_rates(REQUEST)
     assert "2030-01-02T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
@@ -157,7 +157,7 @@ def test_a_day_is_that_of_the_sender() -> None:
     assert PLANNED == when(date(2030, 1, 2), time(17), "+01:00")
 
 
-def test_a_key_keeps_its_day_over_midnight(shop: Shop) -> None:
+def test_key_keeps_its_day_over_midnight(shop: Shop) -> None:
     """A purchase repeated on the next day returns the first one."""
     first = shop.bought()
     shop.clock.advance(13 * 3_600)
@@ -169,8 +169,8 @@ def test_a_key_keeps_its_day_over_midnight(shop: Shop) -> None:
         shop.bought(ship_date=date(2030, 1, 5))
 
 
-def test_a_purchase_without_a_number_is_no_success(shop: Shop) -> None:
-    """After an answer that names no shipment nobody knows; what it cost is what was offered."""
+def test_purchase_without_a_number_is_no_success(shop: Shop) -> None:
+    """A purchase without a shipment number is a failure with an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"documents": []}, 201))
     with pytest.raises(OutcomeUnknown):
@@ -184,8 +184,8 @@ def test_a_purchase_without_a_number_is_no_success(shop: Shop) -> None:
     )
 
 
-def test_a_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
-    """A label in a new format is told as unknown, and one that is no Base64 has no content."""
+def test_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
+    """A label in an unknown format is kept as unknown; invalid Base64 has no content."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     label = {"typeCode": "label", "imageFormat": "LP2", "content": "?", "packageReferenceNumber": 9}
     shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "documents": [label]}, 201))

@@ -9,22 +9,22 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, TrackingStatus
 from moorage.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.dhl_express_shop import THERE, Shop
+from tests.vendors.dhl_express_account import THERE, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
     """Checkpoints have their time zone, are in order, and name the signer."""
-    bought = shop.bought()
-    assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(bought.ref).status
+    shipment = shop.bought()
+    assert TrackingStatus.PRE_TRANSIT is shop.shipping.track_shipment(shipment.ref).status
     for code in ("PU", "OH", "OK"):
-        shop.sandbox.move(bought.tracking_numbers[0], code)
-    tracking = shop.shipping.track_shipment(bought.ref)
+        shop.sandbox.move(shipment.tracking_numbers[0], code)
+    tracking = shop.shipping.track_shipment(shipment.ref)
 
     assert ["PU", "OH", "OK"] == [event.vendor_status for event in tracking.events]
     assert datetime(2030, 1, 3, 6, tzinfo=UTC) == tracking.delivered_at
@@ -44,11 +44,11 @@ def test_incomplete_checkpoints(shop: Shop) -> None:
     assert (TrackingStatus.UNKNOWN, None, None) == (event.status, event.at, event.location)
 
 
-def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
-    """DHL follows what DHL carries, and says so before it is asked; nor does it know any number."""
+def test_only_dhl_numbers_are_tracked(shop: Shop) -> None:
+    """Numbers of other carriers are refused before sending; unknown ones by DHL."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
     with pytest.raises(VendorRejected):
         shop.shipping.track("1", "dhl_express")
     shop.sandbox.fail(reply({"detail": "It is down."}, 503))
@@ -62,8 +62,8 @@ def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
         shop.shipping.track("1", "dhl_express")
 
 
-def test_a_place_is_compared(shop: Shop) -> None:
-    """DHL knows cities and codes; how it writes them is told, and streets are left alone."""
+def test_address_check_compares_places(shop: Shop) -> None:
+    """DHL checks cities and postal codes, and suggests its spelling; streets are ignored."""
     checked = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
 
@@ -77,8 +77,8 @@ def test_a_place_is_compared(shop: Shop) -> None:
     )
 
 
-def test_a_place_that_is_none_is_invalid(shop: Shop) -> None:
-    """An empty list is no place; an answer without any is a failure, and a refusal stays one."""
+def test_unknown_place_is_invalid(shop: Shop) -> None:
+    """An address without a known place is invalid; a malformed response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
     checked = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.INVALID, "There is no such code.") == (

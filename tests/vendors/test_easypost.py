@@ -1,4 +1,4 @@
-"""EasyPost: what it is told, and how its answers are read."""
+"""EasyPost: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer
 from moorage.vendors.shipping._easypost import address_body, shipment_body
 from moorage.vendors.shipping.easypost import EasyPost
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
-    from moorage.faces.shipping import Shipping
+    from moorage.operations.shipping import Shipping
 
 HERE = Address(
     name="Jack Sparrow",
@@ -75,14 +75,16 @@ class Shop:
         self.shipping: Shipping = self.hub.shipping()
 
     def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
-        """A shipment."""
+        """Buy a label and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
-        return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
+        return self.shipping.create_shipment(
+            ShipmentRequest(rate_request=request), idempotency_key=key
+        )
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -192,13 +194,13 @@ def test_customs_lines_have_totals() -> None:
 
 def test_insurance_is_sent_with_the_purchase(shop: Shop) -> None:
     """Insurance is sent with the purchase, in dollars only."""
-    bought = shop.bought(insurance=Money("100", "USD"))
+    shipment = shop.bought(insurance=Money("100", "USD"))
 
-    assert "100.00" == shop.sandbox.shipments[bought.ref.id]["insurance"]
-    count = len(shop.sandbox.asked)
+    assert "100.00" == shop.sandbox.shipments[shipment.ref.id]["insurance"]
+    count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
         shop.bought("order-2", insurance=Money("100", "EUR"))
-    assert count == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.requests)
 
 
 def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
@@ -226,7 +228,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
 def test_services_have_the_names_that_every_vendor_shares(
     shop: Shop, carrier: str, service: str, expected: str
 ) -> None:
-    """Carriers and services are told in words of our own, and in EasyPost's."""
+    """Carriers and services have a neutral name, beside EasyPost's own."""
     rate = {"id": "r", "carrier": carrier, "service": service, "rate": "1", "currency": "USD"}
     shop.sandbox.fail(reply({"id": "shp_1", "rates": [rate]}, 201))
     offer = shop.shipping.get_rates(REQUEST).rates[0]
@@ -238,8 +240,8 @@ def test_services_have_the_names_that_every_vendor_shares(
     )
 
 
-def test_a_malformed_shipment_is_no_offer(shop: Shop) -> None:
-    """A shipment without an id is a failure, whenever it is asked for."""
+def test_malformed_shipment_is_no_offer(shop: Shop) -> None:
+    """A shipment without an id is a failure at every request."""
     shop.sandbox.fail(reply({"rates": []}, 201))
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
@@ -248,31 +250,31 @@ def test_a_malformed_shipment_is_no_offer(shop: Shop) -> None:
         shop.shipping.get_shipment("easypost:easypost:shp_1")
 
 
-def test_a_purchase_without_a_label_is_no_success(shop: Shop) -> None:
-    """An answer that sold nothing is a failure, however well it is formed."""
+def test_purchase_without_a_label_is_no_success(shop: Shop) -> None:
+    """A purchase without a label is a failure, however well-formed the response."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(reply({"id": "shp_1", "status": "unknown"}))
     with pytest.raises(VendorFailed):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_a_shipment_is_sold_once_by_one_offer(shop: Shop) -> None:
-    """Another key gets the label that was bought by its offer, and none by another offer."""
+def test_shipment_is_bought_once(shop: Shop) -> None:
+    """Another key gets the label that was bought with its rate, and no other rate is bought."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
     same = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
 
     assert first == same
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.create_shipment(rates[1], idempotency_key="k-3")
-    assert "SHIPMENT.POSTAGE.EXISTS" == caught.value.vendor_code
+    assert "SHIPMENT.POSTAGE.EXISTS" == excinfo.value.vendor_code
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference that is no rate is refused before anything is sent."""
+    """A reference of anything but a rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 @pytest.mark.parametrize(
@@ -283,21 +285,21 @@ def test_only_rates_can_be_bought(shop: Shop) -> None:
         "SHIPMENT.PURCHASE.IN_PROGRESS",
     ],
 )
-def test_a_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> None:
-    """A carrier's silence is a failure that may pass, and the same key buys then."""
+def test_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> None:
+    """A carrier's timeout is a temporary failure, and the same key may buy later."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     error = {"error": {"code": code, "message": "The carrier does not answer."}}
     shop.sandbox.fail(reply(error, 422))
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
-    assert (True, code) == (caught.value.retryable, caught.value.vendor_code)
+    assert (True, code) == (excinfo.value.retryable, excinfo.value.vendor_code)
     bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
     assert ShipmentState.BOUGHT is bought.state
 
 
-def test_a_lost_purchase_is_found(shop: Shop) -> None:
-    """A repeat after a lost answer returns the bought shipment."""
+def test_lost_purchase_is_found(shop: Shop) -> None:
+    """A repeat after a lost response returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
@@ -323,9 +325,9 @@ def test_unbought_shipment_is_quoted(shop: Shop) -> None:
     )
     with pytest.raises(VendorRejected, match="The shipment has no label"):
         shop.shipping.get_label(ref)
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.cancel(ref)
-    assert "SHIPMENT.REFUND.UNAVAILABLE" == caught.value.vendor_code
+    assert "SHIPMENT.REFUND.UNAVAILABLE" == excinfo.value.vendor_code
 
 
 @pytest.mark.parametrize(
@@ -339,44 +341,44 @@ def test_unbought_shipment_is_quoted(shop: Shop) -> None:
 )
 def test_refund_states(shop: Shop, word: str, cancelled: CancelState, state: ShipmentState) -> None:
     """The carrier's decision on a refund is given as state and original word."""
-    bought = shop.bought()
-    shop.sandbox.settle_refund(bought.ref.id, word)
-    result = shop.shipping.cancel(bought.ref)
+    shipment = shop.bought()
+    shop.sandbox.settle_refund(shipment.ref.id, word)
+    result = shop.shipping.cancel(shipment.ref)
 
     assert (cancelled, word) == (result.state, result.vendor_status)
-    assert state is shop.shipping.get_shipment(bought.ref).state
+    assert state is shop.shipping.get_shipment(shipment.ref).state
 
 
 def test_refund_of_a_moving_shipment_stays_requested(shop: Shop) -> None:
     """A refund that is under review stays requested."""
-    bought = shop.bought()
-    shop.shipping.cancel(bought.ref)
-    shop.sandbox.move(bought.tracking_numbers[0], "in_transit")
+    shipment = shop.bought()
+    shop.shipping.cancel(shipment.ref)
+    shop.sandbox.move(shipment.tracking_numbers[0], "in_transit")
 
-    assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
+    assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
 
 
 @pytest.mark.parametrize("target", [LabelFormat.ZPL, LabelFormat.EPL])
-def test_a_label_is_converted(shop: Shop, target: LabelFormat) -> None:
-    """A label is fetched in the format that is asked for."""
+def test_label_is_converted(shop: Shop, target: LabelFormat) -> None:
+    """A label is fetched in the requested format."""
     label = shop.shipping.get_label(shop.bought().ref, target)
 
     assert target is label.format
     assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{target}"] == label.content
 
 
-def test_a_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
-    """EasyPost makes no picture of a label, and an answer without a file is a failure."""
-    bought = shop.bought()
+def test_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
+    """EasyPost converts no label to an image; a response without a file is a failure."""
+    shipment = shop.bought()
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_label(bought.ref, "png")
-    shop.sandbox.fail(reply(shop.sandbox.shipments[bought.ref.id]))
+        shop.shipping.get_label(shipment.ref, "png")
+    shop.sandbox.fail(reply(shop.sandbox.shipments[shipment.ref.id]))
     with pytest.raises(VendorFailed):
-        shop.shipping.get_label(bought.ref, "zpl")
+        shop.shipping.get_label(shipment.ref, "zpl")
 
 
-def test_a_label_of_a_new_kind_is_kept(shop: Shop) -> None:
-    """A format that nobody knows is told as unknown, with EasyPost's word for it."""
+def test_label_of_a_new_kind_is_kept(shop: Shop) -> None:
+    """An unknown label format is kept as unknown, with EasyPost's name for it."""
     bought = shop.bought()
     shipment = shop.sandbox.shipments[bought.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
@@ -390,21 +392,21 @@ def test_a_label_of_a_new_kind_is_kept(shop: Shop) -> None:
     assert 1 == len(result.documents)
 
 
-def test_a_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
-    """A URL that is none does not hide that a label was bought."""
-    bought = shop.bought()
-    shop.sandbox.shipments[bought.ref.id]["postage_label"]["label_url"] = "https://["
-    result = shop.shipping.get_shipment(bought.ref).labels[0]
+def test_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
+    """An invalid label URL does not hide that a label was bought."""
+    shipment = shop.bought()
+    shop.sandbox.shipments[shipment.ref.id]["postage_label"]["label_url"] = "https://["
+    result = shop.shipping.get_shipment(shipment.ref).labels[0]
 
     assert (None, "https://[") == (result.content, result.url)
 
 
 def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
     """A label URL of another host is returned, and not fetched."""
-    bought = shop.bought()
-    label = shop.sandbox.shipments[bought.ref.id]["postage_label"]
+    shipment = shop.bought()
+    label = shop.sandbox.shipments[shipment.ref.id]["postage_label"]
     label["label_url"] = "https://elsewhere.example/label.pdf"
-    result = shop.shipping.get_shipment(bought.ref).labels[0]
+    result = shop.shipping.get_shipment(shipment.ref).labels[0]
 
     assert (None, "https://elsewhere.example/label.pdf") == (result.content, result.url)
 
@@ -421,8 +423,8 @@ def test_label_of_another_host_is_not_fetched(shop: Shop) -> None:
         ("EZ7000000007", TrackingStatus.UNKNOWN),
     ],
 )
-def test_parcels_of_others_are_followed(shop: Shop, number: str, status: TrackingStatus) -> None:
-    """A number that was not bought here is followed, with what happened on the way."""
+def test_foreign_numbers_are_tracked(shop: Shop, number: str, status: TrackingStatus) -> None:
+    """A number that was not bought here can be tracked."""
     tracking = shop.shipping.track(number, "usps")
 
     assert (status, "usps", number) == (tracking.status, tracking.carrier, tracking.number)
@@ -430,15 +432,15 @@ def test_parcels_of_others_are_followed(shop: Shop, number: str, status: Trackin
     assert Place(city="HOUSTON", region="TX", postal_code="77063") == tracking.events[0].location
     assert "John Tester" not in repr(tracking)
     assert {"tracker": {"tracking_code": number, "carrier": "USPS"}} == (
-        shop.sandbox.asked[-1].json()
+        shop.sandbox.requests[-1].json()
     )
 
 
-def test_a_number_that_is_none_is_refused(shop: Shop) -> None:
-    """EasyPost refuses a number that it cannot follow; one that is none is not even sent."""
-    with pytest.raises(VendorRejected) as caught:
+def test_invalid_number_is_refused(shop: Shop) -> None:
+    """EasyPost refuses an untrackable number; an invalid one is not sent."""
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("1Z", "a carrier of its own")
-    assert "TRACKER.CREATE.ERROR" == caught.value.vendor_code
+    assert "TRACKER.CREATE.ERROR" == excinfo.value.vendor_code
     with pytest.raises(InvalidData):
         shop.shipping.track("", "usps")
 
@@ -474,8 +476,8 @@ def test_tracking_events_are_sorted(shop: Shop) -> None:
     assert datetime(2030, 1, 3, 8, tzinfo=UTC) == tracking.delivered_at
 
 
-def test_a_third_line_is_no_correction(shop: Shop) -> None:
-    """EasyPost has two lines, and an address that it confirms in them is as it was given."""
+def test_third_line_is_no_correction(shop: Shop) -> None:
+    """Merging three address lines into two is not reported as a correction."""
     value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
     checked = shop.shipping.validate_address(value)
 
@@ -510,8 +512,8 @@ def test_address_changes_are_listed(shop: Shop) -> None:
     assert "90277-2506" == (checked.suggested and checked.suggested.postal_code)
 
 
-def test_an_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
-    """An answer that says nothing of delivery is neither good nor bad."""
+def test_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
+    """A response without a delivery check leaves the address unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
     checked = shop.shipping.validate_address(THERE)
 
@@ -519,7 +521,7 @@ def test_an_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
 
 
 def event(**result: Any) -> WebhookEvent:
-    """A webhook that was verified."""
+    """Return a verified webhook."""
     return WebhookEvent(vendor="easypost", id="evt_1", type="new", vendor_type="new", data=result)
 
 
@@ -537,8 +539,8 @@ def test_refund_event_belongs_to_its_shipment(shop: Shop) -> None:
     assert () == shop.hub.events("easypost", event(object="Batch", status="created"))
 
 
-def test_a_key_may_come_from_a_provider() -> None:
-    """Without a key of its own the account asks the credential provider."""
+def test_key_may_come_from_a_provider() -> None:
+    """Without a key of its own the account uses the credential provider."""
     services = EasyPost().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)
@@ -546,8 +548,8 @@ def test_a_key_may_come_from_a_provider() -> None:
 
 
 def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
-    """Fields of another shape are as good as none."""
-    assert not read([]).text("id")
+    """Fields of an unexpected type count as missing."""
+    assert not as_answer([]).text("id")
     odd = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
     shop.sandbox.fail(reply(odd))
     result = shop.shipping.get_shipment("easypost:easypost:shp_1")

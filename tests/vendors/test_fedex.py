@@ -19,7 +19,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._fedex_requests import rates_body, shipment_body
-from tests.vendors.fedex_shop import HERE, PARCEL, REQUEST, THERE, Shop
+from tests.vendors.fedex_account import HERE, PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -34,7 +34,7 @@ SHIRTS = CustomsItem(
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -51,7 +51,7 @@ def shipment_request(request: RateRequest) -> dict[str, Any]:
 
 
 def test_rate_request_has_no_names_or_streets() -> None:
-    """A rate request has places and parcels, and no names or streets."""
+    """A rate request has places and parcels, but no names or streets."""
     body = rates_body(attrs.evolve(REQUEST, ship_date=date(2030, 1, 2)), "740561073", "PICKUP")
 
     assert {
@@ -108,7 +108,7 @@ def test_weights_use_the_first_parcels_system() -> None:
 
 
 def test_purchase_carries_its_mark() -> None:
-    """A purchase has sender and recipient, and each parcel the mark and our reference."""
+    """Each parcel of a purchase has the look-up mark and our reference."""
     boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
     body = shipment_request(
         attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2))
@@ -236,7 +236,7 @@ def test_unsupported_shipments_are_refused_before_sending(shop: Shop) -> None:
     """A foreign return address and too long a reference are refused before sending."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=THERE))
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
     assert shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=HERE)).rates
     with pytest.raises(InvalidData):
         shop.bought(reference="n" * 36)
@@ -249,7 +249,7 @@ def test_key_is_sent_as_the_transaction_id(shop: Shop) -> None:
     shop.bought("k" * 200)
     told_of = [
         str(request.headers.get("x-customer-transaction-id"))
-        for request in shop.sandbox.asked
+        for request in shop.sandbox.requests
         if request.path == "/ship/v1/shipments"
     ]
 

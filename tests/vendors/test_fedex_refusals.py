@@ -21,12 +21,12 @@ from moorage.errors import (
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 from moorage.vendors.shipping.fedex import FedEx
-from tests.vendors.fedex_shop import RATES, REQUEST, Shop
+from tests.vendors.fedex_account import RATES, REQUEST, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -50,11 +50,11 @@ def test_error_codes_come_before_the_status(
 ) -> None:
     """The error code in the body decides before the status."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
-    with pytest.raises(kind, match=r"No\.") as caught:
+    with pytest.raises(kind, match=r"No\.") as excinfo:
         shop.shipping.get_rates(REQUEST)
 
-    assert kind is type(caught.value)
-    assert code == caught.value.vendor_code  # type: ignore[attr-defined]
+    assert kind is type(excinfo.value)
+    assert code == excinfo.value.vendor_code  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -73,24 +73,24 @@ def test_token_is_reused_until_refused(shop: Shop) -> None:
     """One token is used until FedEx refuses it."""
     shop.shipping.get_rates(REQUEST)
     shop.shipping.get_rates(REQUEST)
-    assert 1 == shop.sandbox.token_endpoint.granted
+    assert 1 == shop.sandbox.token_endpoint.grants
     shop.sandbox.token_endpoint.forget()
     assert shop.shipping.get_rates(REQUEST).rates
-    assert 2 == shop.sandbox.token_endpoint.granted
-    headers = shop.sandbox.asked[-1].headers
+    assert 2 == shop.sandbox.token_endpoint.grants
+    headers = shop.sandbox.requests[-1].headers
     assert "en_US" == headers.get("x-locale")
 
 
 def test_tracking_may_have_a_project_of_its_own() -> None:
-    """The parcels are followed with the token of the project that tracks."""
+    """Tracking uses the token of its own project, if one is configured."""
     shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
     shop.bought()
-    desk = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
-    shop.sandbox.beside["/oauth/token"] = shop.sandbox.token_endpoint = desk
+    dispatcher = TokenEndpoint("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
+    shop.sandbox.mounts["/oauth/token"] = shop.sandbox.token_endpoint = dispatcher
     [number] = shop.sandbox.tracks
 
     assert number == shop.shipping.track(number, "fedex").number
-    assert 1 == desk.granted
+    assert 1 == dispatcher.grants
     assert {"", "tracking"} == set(FedEx(**_options("tracking_")).clients())
 
 
@@ -111,15 +111,15 @@ def _options(*prefixes: str) -> dict[str, Any]:
     ],
 )
 def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
-    """A key without its secret, and a way in which nobody gets a parcel, are refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    """A key without its secret, or an unknown pickup type, is refused."""
+    with pytest.raises(ConfigurationError) as excinfo:
         FedEx(account_number="1", **options)  # type: ignore[arg-type]  # what a configuration gives
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
-def test_an_account_is_where_it_says() -> None:
-    """The test system is another host; tokens may come from a provider; no secret is shown."""
+def test_account_is_where_it_says() -> None:
+    """The test system has its own URL; tokens may come from a provider; no secret is shown."""
     usual, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
 
     assert "https://apis.fedex.com" == usual.services()[""].base_url
@@ -154,11 +154,13 @@ def test_an_account_is_where_it_says() -> None:
         ),
     ],
 )
-def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
     """The sandbox refuses unknown fields and wrong types like FedEx."""
     shop.bought()
-    [sent] = [request for request in shop.sandbox.asked if request.path == "/ship/v1/shipments"]
-    body = json.loads(sent.body)
+    [requests] = [
+        request for request in shop.sandbox.requests if request.path == "/ship/v1/shipments"
+    ]
+    body = json.loads(requests.body)
     inner = body
     for name in path[:-1]:
         inner = inner[name]
@@ -172,7 +174,7 @@ def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object,
 def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     """A missing token, an unknown path and a zero weight are refused."""
     shop.shipping.get_rates(REQUEST)
-    body = json.loads(shop.sandbox.asked[-1].body)
+    body = json.loads(shop.sandbox.requests[-1].body)
     response = Request.post("/rate/v1/rates/quotes", json=body)
     assert 200 == answered(shop, response).status
     assert 401 == answered(shop, response, token="another").status
@@ -185,8 +187,8 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
 
 
 def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
-    """The sandbox's answer to a request with this token, by default a valid one."""
-    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.granted}"
+    """Return the sandbox's response to a request with this token, by default a valid one."""
+    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.token_endpoint.grants}"
     shown = request.with_header("Authorization", f"Bearer {good}")
     url = f"https://apis.fedex.com{request.path}"
     return SandboxHttpClient(shop.sandbox).send(shown, url, Timeouts())

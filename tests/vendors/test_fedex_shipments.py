@@ -1,4 +1,4 @@
-"""FedEx: rates, labels, cancellations, and purchases whose answer was lost."""
+"""FedEx: rates, labels, cancellations, and purchases with a lost response."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendors.shipping.fedex import FedEx
-from tests.vendors.fedex_shop import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
+from tests.vendors.fedex_account import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -69,7 +69,7 @@ def test_rates_have_the_accounts_price(shop: Shop) -> None:
 
 
 def test_no_service_becomes_a_message(shop: Shop) -> None:
-    """A place or weight without service gives a message instead of rates."""
+    """A place or weight without a service gives a message instead of rates."""
     nowhere = shop.shipping.get_rates(
         attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
     )
@@ -77,17 +77,17 @@ def test_no_service_becomes_a_message(shop: Shop) -> None:
 
     assert [(), "RATE.LOCATION.NOSERVICE"] == [nowhere.rates, nowhere.messages[0].code]
     assert [(), "Too heavy."] == [heavy.rates, heavy.messages[0].text]
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, country="CA")))
-    assert "CUSTOMSCLEARANCEDETAIL.REQUIRED" == caught.value.vendor_code
+    assert "CUSTOMSCLEARANCEDETAIL.REQUIRED" == excinfo.value.vendor_code
 
 
 @pytest.mark.parametrize(
     "wish, image",
     [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
 )
-def test_a_label_is_written_as_it_was_wished(shop: Shop, wish: str, image: str) -> None:
-    """Each format has its word, and the label is in the answer."""
+def test_label_format(shop: Shop, wish: str, image: str) -> None:
+    """The label is returned in the requested format."""
     label = shop.bought(label=wish).labels[0]
 
     assert (LabelFormat(wish), image) == (label.format, label.vendor_format)
@@ -96,25 +96,27 @@ def test_a_label_is_written_as_it_was_wished(shop: Shop, wish: str, image: str) 
 
 
 def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop) -> None:
-    """Parcels that go together are known by their first number, also later."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+    """Parcels of one shipment share its first number for later operations."""
+    shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
-    assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
-    assert bought.tracking_numbers == shop.shipping.get_shipment(str(bought.ref)).tracking_numbers
-    back = shop.shipping.cancel(str(bought.ref))
+    assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
+    assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
+    assert (
+        shipment.tracking_numbers == shop.shipping.get_shipment(str(shipment.ref)).tracking_numbers
+    )
+    back = shop.shipping.cancel(str(shipment.ref))
     assert (CancelState.APPROVED, "Shipment is successfully cancelled") == (
         back.state,
         back.vendor_status,
     )
-    again = shop.shipping.cancel(bought.ref)
+    again = shop.shipping.cancel(shipment.ref)
     assert (CancelState.APPROVED, "CA") == (again.state, again.vendor_status)
     assert {"CA"} == {track["latestStatusDetail"]["code"] for track in shop.sandbox.tracks.values()}
 
 
-def test_a_cancel_that_was_not_done_is_an_error(shop: Shop) -> None:
-    """A success that says no is a refusal, and one that says nothing is a failure."""
-    bought = shop.bought()
+def test_failed_cancellation_is_an_error(shop: Shop) -> None:
+    """A negative reply to a cancellation is a refusal, and a malformed one a failure."""
+    shipment = shop.bought()
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
     cancel = "PUT /ship/v1/shipments/cancel"
     shop.wire.planned[cancel] = [
@@ -123,17 +125,17 @@ def test_a_cancel_that_was_not_done_is_an_error(shop: Shop) -> None:
         out(),
         out(cancelledShipment=True),
     ]
-    with pytest.raises(VendorRejected, match="Too late") as caught:
-        shop.shipping.cancel(bought.ref)
-    assert "SHIPMENT.CANCEL.FAILED" == caught.value.vendor_code
+    with pytest.raises(VendorRejected, match="Too late") as excinfo:
+        shop.shipping.cancel(shipment.ref)
+    assert "SHIPMENT.CANCEL.FAILED" == excinfo.value.vendor_code
     with pytest.raises(VendorRejected, match="does not say why"):
-        shop.shipping.cancel(bought.ref)
+        shop.shipping.cancel(shipment.ref)
     with pytest.raises(VendorFailed):
-        shop.shipping.cancel(bought.ref)
-    assert "cancelledShipment" == shop.shipping.cancel(bought.ref).vendor_status
-    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.cancel(shipment.ref)
+    assert "cancelledShipment" == shop.shipping.cancel(shipment.ref).vendor_status
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.cancel("fedex:fedex:7")
-    assert "TRACKINGNUMBER.NOTFOUND" == caught.value.vendor_code
+    assert "TRACKINGNUMBER.NOTFOUND" == excinfo.value.vendor_code
 
 
 def test_incomplete_purchase_answers(shop: Shop) -> None:
@@ -171,12 +173,12 @@ def test_incomplete_purchase_answers(shop: Shop) -> None:
         shop.bought("k-3")
 
 
-def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """A lost purchase is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
-    fields = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
+    fields = json.loads(shop.sandbox.requests[-1].body)["referencesInformation"]
     assert (sha256(b"\norder-1").hexdigest()[:32], "2130-01-03") == (
         fields["value"],
         fields["shipDateEndDate"],
@@ -201,7 +203,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ],
     ids=["outage", "none", "odd", "list", "empty"],
 )
-def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
     """A lost purchase that cannot be found has an unknown outcome."""
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
@@ -214,15 +216,15 @@ def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Respon
 
 
 def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
-    """FedEx keeps no offers: the reference of one is refused before anything is sent."""
+    """FedEx stores no rates, so a rate's reference is refused before anything is sent."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    count = len(shop.sandbox.asked)
+    count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label("fedex:fedex:1")
 
-    assert count == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor, match="only with its purchase"):
         asyncio.run(FedEx(account_number="1").get_labels(None, rate.ref, None))  # type: ignore[arg-type]  # nothing is sent
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
@@ -230,6 +232,6 @@ def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
 
 def test_reference_has_account_and_number() -> None:
     """A shipment's reference has its account and tracking number."""
-    bought = Shop().bought()
+    shipment = Shop().bought()
 
-    assert Ref("fedex", "fedex", bought.tracking_numbers[0]) == bought.ref
+    assert Ref("fedex", "fedex", shipment.tracking_numbers[0]) == shipment.ref

@@ -10,7 +10,7 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.fedex_shop import RESOLVE, THERE, TRACK, Shop, out
+from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, Shop, out
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
 def tracked(**track: Any) -> Response:
-    """An answer with the tracking of a parcel."""
+    """Return a response with a parcel's tracking."""
     return out(completeTrackResults=[{"trackResults": [track]}])
 
 
 def resolved(**address: Any) -> Response:
-    """An answer with a resolved address."""
+    """Return a response with a resolved address."""
     return out(resolvedAddresses=[address])
 
 
@@ -98,18 +98,18 @@ def test_delivery_time_from_the_event(shop: Shop) -> None:
 
 def test_unknown_number_is_refused_unless_just_bought(shop: Shop) -> None:
     """An unknown number is refused; a label just bought has the status unknown."""
-    bought = shop.bought()
+    shipment = shop.bought()
     shop.sandbox.tracks.clear()
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("7", "fedex")
-    assert "TRACKING.TRACKINGNUMBER.NOTFOUND" == caught.value.vendor_code
-    tracking = shop.shipping.track_shipment(bought.ref)
-    assert (TrackingStatus.UNKNOWN, bought.ref.id) == (tracking.status, tracking.number)
-    assert ShipmentState.UNKNOWN is shop.shipping.get_shipment(bought.ref).state
+    assert "TRACKING.TRACKINGNUMBER.NOTFOUND" == excinfo.value.vendor_code
+    tracking = shop.shipping.track_shipment(shipment.ref)
+    assert (TrackingStatus.UNKNOWN, shipment.ref.id) == (tracking.status, tracking.number)
+    assert ShipmentState.UNKNOWN is shop.shipping.get_shipment(shipment.ref).state
     error = {"code": "TRACKING.DATA.DENIED", "message": "No."}
     shop.wire.planned[TRACK] = [tracked(error=error), out(alerts=[]), reply({})]
     with pytest.raises(VendorRejected, match=r"No\."):
-        shop.shipping.track_shipment(bought.ref)
+        shop.shipping.track_shipment(shipment.ref)
     with pytest.raises(VendorFailed):
         shop.shipping.track("7", "fedex")
     with pytest.raises(VendorFailed):
@@ -142,8 +142,8 @@ def test_address_verdicts(shop: Shop, told_of: dict[str, Any], verdict: AddressV
     assert (verdict is AddressVerdict.INVALID) is bool(checked.messages)
 
 
-def test_an_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
-    """Streets and codes come as FedEx writes them; who is there stays as it was given."""
+def test_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
+    """The suggested address has FedEx's street and code, and the given name."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
     shop.wire.planned[RESOLVE] = [
         resolved(

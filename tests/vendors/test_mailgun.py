@@ -16,11 +16,11 @@ from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
 from moorage.vendors.email._mailgun_forms import mail_request
 from moorage.vendors.email.mailgun import Mailgun
 from tests.vendors.email_hubs import hub
-from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
+from tests.vendors.mailgun_account import form_of, mail, mailgun_hub
 
 
-def test_a_message_is_written_as_mailgun_wants_it() -> None:
-    """Every field of a message has its place in the form."""
+def test_fields_of_a_message() -> None:
+    """Every field of a message is sent in its place of the form."""
     request = mail_request(
         "mail.example.com",
         mail(
@@ -88,37 +88,39 @@ def test_a_message_is_written_as_mailgun_wants_it() -> None:
     ] == [(name, item.filename, item.content, item.content_type) for name, item in form.files]
 
 
-def test_a_template_brings_its_own_words() -> None:
-    """A template has texts of its own, and a subject unless the message has one."""
+def test_template_brings_its_own_words() -> None:
+    """A template provides the texts, and the subject unless the message has one."""
     template = TemplateRef("welcome", {"total": ["149.90"]})
     form = form_of(mail_request("d.example", mail(template=template), None))
     bare = form_of(mail_request("d.example", mail(template=template, subject=""), None))
 
     assert ("welcome", '{"total": ["149.90"]}', "Hi") == (
-        form.one("template"),
-        form.one("t:variables"),
-        form.one("subject"),
+        form.value("template"),
+        form.value("t:variables"),
+        form.value("subject"),
     )
     assert {"from", "to", "template", "t:variables"} == {name for name, _ in bare.fields}
 
 
 def test_test_mode_delivers_nothing() -> None:
-    """Messages are taken, alone or in a batch."""
-    sandbox, opened = mailgun_hub(test_mode=True)
-    opened.email().send_transactional(mail())
-    opened.email().send_bulk(BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
+    """In test mode messages and batches are accepted and not delivered."""
+    sandbox, mail_hub = mailgun_hub(test_mode=True)
+    mail_hub.email().send_transactional(mail())
+    mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
 
-    assert ["yes", "yes"] == [read_form(request).one("o:testmode") for request in sandbox.asked]
+    assert ["yes", "yes"] == [
+        read_form(request).value("o:testmode") for request in sandbox.requests
+    ]
     assert [] == sandbox.delivered
 
 
 @pytest.mark.parametrize("region, host", [("us", "api.mailgun.net"), ("eu", "api.eu.mailgun.net")])
-def test_a_domain_is_in_a_region(region: str, host: str) -> None:
-    """The address of the API is the region's."""
-    sandbox, opened = mailgun_hub(region=region)
-    opened.email().send_transactional(mail())
+def test_domain_is_in_a_region(region: str, host: str) -> None:
+    """The region decides the URL of the API."""
+    sandbox, mail_hub = mailgun_hub(region=region)
+    mail_hub.email().send_transactional(mail())
 
-    assert host == sandbox.asked[0].host
+    assert host == sandbox.requests[0].host
 
 
 @pytest.mark.parametrize(
@@ -133,13 +135,13 @@ def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
 
 def test_greeting_page_is_no_success() -> None:
     """Mailgun's greeting page at a wrong URL is a configuration error."""
-    _, opened = mailgun_hub(base_url="https://api.mailgun.net/v2")
+    _, mail_hub = mailgun_hub(base_url="https://api.mailgun.net/v2")
     with pytest.raises(ConfigurationError, match="no API at this URL"):
-        opened.email().send_transactional(mail())
+        mail_hub.email().send_transactional(mail())
 
 
-def test_the_key_comes_from_the_provider() -> None:
-    """Without a key of its own the account's credentials are asked for."""
+def test_key_comes_from_the_provider() -> None:
+    """Without a key of its own the account uses the credential provider."""
     sandbox = MailgunSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.basic("api", sandbox.api_key))
@@ -149,12 +151,12 @@ def test_the_key_comes_from_the_provider() -> None:
     assert 1 == len(sandbox.delivered)
 
 
-def test_a_scheduled_message_is_scheduled() -> None:
+def test_scheduled_message_is_scheduled() -> None:
     """A message for later has the status scheduled, alone or in a bulk."""
-    _, opened = mailgun_hub()
+    _, mail_hub = mailgun_hub()
     at = datetime(2031, 5, 6, tzinfo=UTC)
     bulk = BulkMessage(base=mail(to=(), send_at=at), recipients=["a@example.com"])
 
-    receipt = opened.email().send_transactional(mail(send_at=at))
+    receipt = mail_hub.email().send_transactional(mail(send_at=at))
     assert EmailStatus.SCHEDULED is receipt.status
-    assert EmailStatus.SCHEDULED is opened.email().send_bulk(bulk)[0].unwrap().status
+    assert EmailStatus.SCHEDULED is mail_hub.email().send_bulk(bulk)[0].unwrap().status

@@ -20,7 +20,7 @@ from moorage.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdi
 from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.email.mailgun import classify
-from tests.vendors.mailgun_shop import mail, mailgun_hub
+from tests.vendors.mailgun_account import mail, mailgun_hub
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ from tests.vendors.mailgun_shop import mail, mailgun_hub
         (500, "Internal Server Error", VendorFailed),
     ],
 )
-def test_a_refusal_is_read(status: int, words: str, kind: type[Any]) -> None:
-    """A domain that may not send is no wrong request, and no wrong key."""
-    sandbox, opened = mailgun_hub()
+def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None:
+    """An unverified domain is neither an invalid request nor a wrong key."""
+    sandbox, mail_hub = mailgun_hub()
     sandbox.fail(*[reply({"message": words}, status)] * 3)
-    with pytest.raises(kind) as caught:
-        opened.email().send_transactional(mail())
+    with pytest.raises(kind) as excinfo:
+        mail_hub.email().send_transactional(mail())
 
-    assert type(caught.value) is kind
-    assert words == caught.value.vendor_message
+    assert type(excinfo.value) is kind
+    assert words == excinfo.value.vendor_message
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_a_refusal_is_read(status: int, words: str, kind: type[Any]) -> None:
         ("120 seconds", None),
     ],
 )
-def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
-    """When to come back stands in Mailgun's words, and is told where it is a time."""
-    sandbox, opened = mailgun_hub()
+def test_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
+    """The time to come back is read from Mailgun's text, if it has one."""
+    sandbox, mail_hub = mailgun_hub()
     words = f"Domain a.example is not allowed to send: limit exceeded, try again after {when}"
     sandbox.fail(*[reply({"message": words}, 429)] * 3)
-    with pytest.raises(RateLimitExceeded) as caught:
-        opened.email().send_transactional(mail())
+    with pytest.raises(RateLimitExceeded) as excinfo:
+        mail_hub.email().send_transactional(mail())
 
-    assert caught.value.by_vendor
-    assert words == caught.value.vendor_message
+    assert excinfo.value.by_vendor
+    assert words == excinfo.value.vendor_message
     if at is not None:
         # The pause is capped at an hour; Mailgun's own value is in the error too.
-        retry_at, message = caught.value.retry_at, caught.value.vendor_retry_after
+        retry_at, message = excinfo.value.retry_at, excinfo.value.vendor_retry_after
         assert retry_at is not None
         assert message is not None
         assert at == retry_at - timedelta(hours=1) + timedelta(seconds=message)
@@ -86,12 +86,12 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"message": "Queued."}, {"id": "<>"}, {"id": None}, []])
-def test_a_message_without_an_id_was_not_taken(answer: object) -> None:
-    """An answer that does not name the message is none."""
-    sandbox, opened = mailgun_hub()
+def test_message_without_an_id_was_not_taken(answer: object) -> None:
+    """A response without a message id is malformed."""
+    sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):
-        opened.email().send_transactional(mail())
+        mail_hub.email().send_transactional(mail())
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_address_validation(
     mx: bool | None,
 ) -> None:
     """Mailgun's verdict on an address is given in the contract's terms."""
-    _, opened = mailgun_hub()
-    result = opened.email().validate_address(address)
+    _, mail_hub = mailgun_hub()
+    result = mail_hub.email().validate_address(address)
 
     assert (verdict, reasons, intended, mx) == (
         result.verdict,
@@ -125,17 +125,17 @@ def test_address_validation(
     assert not result.disposable
 
 
-def test_a_check_without_a_verdict_is_malformed() -> None:
-    """A check that does not say anything is no check."""
-    sandbox, opened = mailgun_hub()
+def test_check_without_a_verdict_is_malformed() -> None:
+    """An address check without a verdict is a malformed response."""
+    sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply({"address": "ada@example.com"}))
     with pytest.raises(VendorFailed, match="result"):
-        opened.email().validate_address("ada@example.com")
+        mail_hub.email().validate_address("ada@example.com")
 
 
-def test_days_come_in_pages() -> None:
-    """All days are asked for, though Mailgun gives fewer at once, and are this domain's."""
-    sandbox, opened = mailgun_hub()
+def test_daily_statistics_are_paged() -> None:
+    """All days of this domain are requested, page by page."""
+    sandbox, mail_hub = mailgun_hub()
     first = datetime(2026, 1, 1, tzinfo=UTC)
     sandbox.days = [
         (
@@ -150,10 +150,10 @@ def test_days_come_in_pages() -> None:
         for number in range(-1, 252)
     ]
     query = StatisticsQuery(start=first.date(), end=first.date() + timedelta(days=249))
-    result = opened.email().get_statistics(query)
+    result = mail_hub.email().get_statistics(query)
 
     assert [0, 100, 200] == [
-        json.loads(request.body)["pagination"]["skip"] for request in sandbox.asked
+        json.loads(request.body)["pagination"]["skip"] for request in sandbox.requests
     ]
     assert 250 == len(result.rows)
     assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
@@ -161,7 +161,7 @@ def test_days_come_in_pages() -> None:
 
 def test_other_days_are_left_out() -> None:
     """Days outside the requested span do not count."""
-    sandbox, opened = mailgun_hub()
+    sandbox, mail_hub = mailgun_hub()
     items = [
         {
             "dimensions": [{"dimension": "time", "value": f"{day} Mar 2026 00:00:00 +0000"}],
@@ -171,17 +171,17 @@ def test_other_days_are_left_out() -> None:
     ]
     sandbox.fail(reply({"items": items, "pagination": {"limit": 3}}))
     query = StatisticsQuery(start=date(2026, 3, 2), end=date(2026, 3, 3))
-    result = opened.email().get_statistics(query)
+    result = mail_hub.email().get_statistics(query)
 
-    assert 1 == len(sandbox.asked)
+    assert 1 == len(sandbox.requests)
     assert EmailCounts(opened=2) == result.totals
 
 
 @pytest.mark.parametrize("answer", [{}, {"items": {}}, {"items": [{"metrics": {}}]}, []])
 def test_days_without_dates_are_malformed(answer: object) -> None:
-    """Numbers of no day are no numbers."""
-    sandbox, opened = mailgun_hub()
+    """Statistics without dates are a malformed response."""
+    sandbox, mail_hub = mailgun_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
     with pytest.raises(VendorFailed):
-        opened.email().get_statistics(query)
+        mail_hub.email().get_statistics(query)

@@ -1,4 +1,4 @@
-"""Many messages at once: one request with variables, or one each where that cannot say it."""
+"""Bulk messages: one request with variables, or one per recipient if that is impossible."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from moorage.contracts.email import TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.testing.sandboxes.email.mailgun import read_form
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one
-from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
+from tests.vendors.mailgun_account import form_of, mail, mailgun_hub
 
 
-def test_a_bulk_is_one_request_with_variables() -> None:
+def test_bulk_is_one_request_with_variables() -> None:
     """A bulk is one request, with each recipient's data as variables."""
     base = mail(
         to=(), subject="For {{name}}", html="<b>{{name}}</b>", metadata={"m": "0", "all": "x"}
@@ -34,32 +34,32 @@ def test_a_bulk_is_one_request_with_variables() -> None:
     assert fits_one(bulk)
     assert ["Ada <ada@example.com>", "bob@example.com"] == form.all("to")
     assert ("For %recipient.t_name%", "<b>%recipient.h_name%</b>") == (
-        form.one("subject"),
-        form.one("html"),
+        form.value("subject"),
+        form.value("html"),
     )
     assert {"m": "%recipient.m_1%", "k": "%recipient.m_0%", "all": "x"} == form.below("v:")
     assert {
         "ada@example.com": {"t_name": "<A>", "h_name": "&lt;A&gt;", "m_0": "2", "m_1": "1"},
         "bob@example.com": {"t_name": "7", "h_name": "7", "m_0": "", "m_1": "0"},
-    } == json.loads(form.one("recipient-variables"))
+    } == json.loads(form.value("recipient-variables"))
 
 
-def test_a_bulk_without_anything_of_their_own_is_one_request_all_the_same() -> None:
-    """Without variables everybody would see who else gets it."""
-    sandbox, opened = mailgun_hub()
+def test_bulk_without_variables_hides_recipients() -> None:
+    """A bulk without variables still hides the recipients from each other."""
+    sandbox, mail_hub = mailgun_hub()
     base = mail(to=(), text=None, html="<p>", template=TemplateRef("welcome", {"a": "b"}))
     bulk = BulkMessage(base=base, recipients=["a@example.com", "b@example.com"])
-    results = opened.email().send_bulk(bulk)
+    results = mail_hub.email().send_bulk(bulk)
 
     assert [True, True] == [result.ok for result in results]
-    assert 1 == len(sandbox.asked)
+    assert 1 == len(sandbox.requests)
     assert [("a@example.com",), ("b@example.com",)] == [message.to for message in sandbox.delivered]
     assert 1 == len({result.value.ref for result in results})
 
 
 def test_bulk_metadata_is_per_recipient() -> None:
     """Each recipient's metadata comes back with its events."""
-    sandbox, opened = mailgun_hub()
+    sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(
         base=mail(to=()),
         recipients=[
@@ -67,7 +67,7 @@ def test_bulk_metadata_is_per_recipient() -> None:
             for number in range(2)
         ],
     )
-    opened.email().send_bulk(bulk)
+    mail_hub.email().send_bulk(bulk)
 
     assert [{"n": "0"}, {"n": "1"}] == [
         message.raw["user-variables"] for message in sandbox.delivered
@@ -95,32 +95,32 @@ def test_bulk_metadata_is_per_recipient() -> None:
 )
 def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list[Any]) -> None:
     """Copies, headers and templates need one request per recipient."""
-    sandbox, opened = mailgun_hub()
+    sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
-    results = opened.email().send_bulk(bulk, idempotency_key="news")
+    results = mail_hub.email().send_bulk(bulk, idempotency_key="news")
 
     assert all(result.ok for result in results)
-    assert len(recipients) == len(sandbox.asked)
-    assert not any(read_form(request).all("recipient-variables") for request in sandbox.asked)
+    assert len(recipients) == len(sandbox.requests)
+    assert not any(read_form(request).all("recipient-variables") for request in sandbox.requests)
 
 
 def test_bulk_template_data_is_merged() -> None:
     """Common template data is merged with each recipient's."""
-    sandbox, opened = mailgun_hub()
+    sandbox, mail_hub = mailgun_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
     custom = BulkRecipient(to="a@example.com", data={"b": [2]})
-    opened.email().send_bulk(BulkMessage(base=base, recipients=[custom, "b@example.com"]))
+    mail_hub.email().send_bulk(BulkMessage(base=base, recipients=[custom, "b@example.com"]))
 
     assert {'{"a": 1, "b": [2]}', '{"a": 1, "b": 1}'} == {
-        read_form(request).one("t:variables") for request in sandbox.asked
+        read_form(request).value("t:variables") for request in sandbox.requests
     }
 
 
 def test_one_bad_address_is_the_end_of_a_batch() -> None:
-    """Mailgun takes all of a batch or nothing, and so each is told."""
-    sandbox, opened = mailgun_hub()
+    """Mailgun accepts all of a batch or nothing, so all recipients get the error."""
+    sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "refused@example.com"])
-    results = opened.email().send_bulk(bulk)
+    results = mail_hub.email().send_bulk(bulk)
 
     assert [InvalidRequest] * 2 == [type(result.error) for result in results]
     assert [] == sandbox.delivered

@@ -12,7 +12,7 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox, read_form
-from tests.vendors.mailgun_shop import mail, mailgun_hub
+from tests.vendors.mailgun_account import mail, mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
 USUAL = {"from": "shop@example.com", "to": "a@example.com", "subject": "Hi", "text": "x"}
@@ -52,10 +52,10 @@ def _post(**change: Any) -> Request:
         Request.post("/v1/analytics/metrics", json={"dimensions": ["tag"]}),
     ],
 )
-def test_the_sandbox_is_strict(request_: Request) -> None:
+def test_sandbox_is_strict(request_: Request) -> None:
     """The sandbox refuses what Mailgun would refuse."""
-    _, opened = mailgun_hub()
-    send = partial(opened.manager.call, "mail")
+    _, mail_hub = mailgun_hub()
+    send = partial(mail_hub.manager.call, "mail")
     assert 200 == send(_post()).status
     with pytest.raises(InvalidRequest):
         send(request_)
@@ -68,22 +68,22 @@ def test_the_sandbox_is_strict(request_: Request) -> None:
         Request.post(PATH, form={**USUAL, "text": "x" * 28_000_000}, files=[]),
     ],
 )
-def test_the_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
-    """Another domain is not found, and what is too large is refused."""
-    _, opened = mailgun_hub()
+def test_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
+    """Another domain is not found, and a too large message is refused."""
+    _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected):
-        opened.manager.call("mail", request_)
+        mail_hub.manager.call("mail", request_)
 
 
 def test_unverified_domain_is_refused() -> None:
     """An unverified domain may not send."""
-    _, opened = mailgun_hub()
+    _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected, match="not allowed to send"):
-        opened.email().send_transactional(mail(from_="a@unverified.example"))
+        mail_hub.email().send_transactional(mail(from_="a@unverified.example"))
 
 
-def test_a_file_without_a_type_is_anything() -> None:
-    """So a form may leave it out."""
+def test_file_without_a_type_is_anything() -> None:
+    """A file of a form may lack its content type."""
     body = (
         b'--b\r\ncontent-disposition: form-data; name="attachment"; filename="a"\r\n\r\nz\r\n--b--'
     )
@@ -97,12 +97,12 @@ def test_a_file_without_a_type_is_anything() -> None:
     )
 
 
-def test_the_sandbox_listens_on_a_port() -> None:
-    """The same holds over a real connection."""
+def test_sandbox_listens_on_a_port() -> None:
+    """The sandbox works over a real connection."""
     sandbox = MailgunSandbox()
     with sandbox.serving() as server:
         vendor = mailgun_vendor(sandbox, base_url=server.url)
-        with Hub([Account("mail", vendor)]) as opened:
-            opened.email().send_transactional(mail())
+        with Hub([Account("mail", vendor)]) as mail_hub:
+            mail_hub.email().send_transactional(mail())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to

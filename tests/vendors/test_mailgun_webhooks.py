@@ -11,7 +11,7 @@ from moorage import Ref, WebhookRejected
 from moorage.adapters.clocks.system import SystemClock
 from moorage.contracts.email_outcomes import EmailStatus
 from moorage.domain.webhooks.events import WebhookEvent
-from tests.vendors.mailgun_shop import mail, mailgun_hub
+from tests.vendors.mailgun_account import mail, mailgun_hub
 
 URL = "https://erp.example/hooks"
 
@@ -29,8 +29,8 @@ def _event(**fields: Any) -> dict[str, Any]:
 
 def test_webhooks_are_signed_and_become_events() -> None:
     """A signed webhook gives an event of the sent message."""
-    sandbox, opened = mailgun_hub()
-    receipt = opened.email().send_transactional(mail())
+    sandbox, mail_hub = mailgun_hub()
+    receipt = mail_hub.email().send_transactional(mail())
     result = _event(
         event="failed",
         severity="permanent",
@@ -43,9 +43,9 @@ def test_webhooks_are_signed_and_become_events() -> None:
         },
     )
     notice = sandbox.tell(URL, result, datetime.now(UTC))
-    verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
-    [webhook] = verifier.verify(**notice.given())
-    [event] = opened.events("mail", webhook)
+    verifier = mail_hub.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
+    [webhook] = verifier.verify(**notice.arguments())
+    [event] = mail_hub.events("mail", webhook)
 
     assert Ref("mailgun", "mail", receipt.ref.id) == event.ref
     assert not receipt.ref.id.startswith("<")
@@ -60,7 +60,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
     assert (("invoice",), {"invoice": "7", "n": "8"}) == (event.tags, event.metadata)
     assert ("ada@example.com", webhook.id) == (event.email, event.id)
     with pytest.raises(WebhookRejected):
-        opened.webhooks("mail", clock=SystemClock(), secrets="wrong").verify(**notice.given())
+        mail_hub.webhooks("mail", clock=SystemClock(), secrets="wrong").verify(**notice.arguments())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_kind_of_event_is_known(
     ],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Incoming mail and list events are no events of a message."""
+    """Webhooks about incoming mail and lists give no message events."""
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == mailgun_hub()[1].events("mail", webhook)

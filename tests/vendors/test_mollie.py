@@ -1,4 +1,4 @@
-"""Mollie: payments, and what happens when the buyer pays."""
+"""Mollie: payments, and the buyer's steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moorage.contracts.payments import (
 )
 from moorage.errors import InvalidData, PaymentDeclined
 from moorage.vendors.payments.mollie import Mollie, amount_body, payment_body
-from tests.vendors.mollie_shop import BACK, CUSTOMER, EUROS, Shop, order
+from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, Shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +78,8 @@ def test_every_field_of_a_charge_is_sent() -> None:
         ("mdt_1", {"mandateId": "mdt_1"}),
     ],
 )
-def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, Any]) -> None:
-    """Methods, tokens and mandates have a field each; without any the buyer chooses."""
+def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
+    """Methods, tokens and mandates are sent in their fields; without any the buyer chooses."""
     body = payment_body(Mollie(return_url=BACK), order(source))
 
     assert fields == {
@@ -97,16 +97,16 @@ def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, An
     ],
 )
 def test_amounts_are_written_with_all_their_decimals(money: Money, value: str) -> None:
-    """An amount has exactly the decimals that its currency has."""
+    """An amount has exactly the decimals of its currency."""
     assert {"currency": money.currency, "value": value} == amount_body(money)
 
 
 def test_redirect_payment_needs_a_return_url() -> None:
     """Without a return URL no payment page is opened; off-session payments need none."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         payment_body(Mollie(), order())
 
-    assert "return_url" == caught.value.field
+    assert "return_url" == excinfo.value.field
     away = order("mdt_1", customer=CUSTOMER, off_session=True)
     assert "redirectUrl" not in payment_body(Mollie(), away)
 
@@ -114,25 +114,25 @@ def test_redirect_payment_needs_a_return_url() -> None:
 @pytest.mark.parametrize("wish", ["off_session", "store_method"])
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
 def test_stored_means_need_a_customer(wish: str, customer: Customer | None) -> None:
-    """Storing or reusing a means of payment needs a customer's id."""
+    """Storing or reusing a payment method needs a customer's id."""
     fields: dict[str, Any] = {wish: True}
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         payment_body(Mollie(return_url=BACK), order(customer=customer, **fields))
 
-    assert "customer.id" == caught.value.field
+    assert "customer.id" == excinfo.value.field
 
 
 def test_request_headers(shop: Shop) -> None:
     """The idempotency key and the API key are sent in Mollie's headers."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
-    headers = shop.sandbox.asked[0].headers
+    headers = shop.sandbox.requests[0].headers
 
     assert "INV-2041/1" == headers.get("idempotency-key")
     assert f"Bearer {shop.sandbox.api_key}" == headers.get("authorization")
 
 
-def test_nothing_secret_is_shown() -> None:
-    """Neither the API key nor the token of the webhooks' URL is in a repr."""
+def test_repr_shows_no_secret() -> None:
+    """A repr shows neither the API key nor the token of the webhook URL."""
     vendor = Mollie(credentials="live_secret", webhook_url="https://shop.example/?token=t0k3n")
 
     assert "live_secret" not in repr(vendor)
@@ -141,7 +141,7 @@ def test_nothing_secret_is_shown() -> None:
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key are two payments, though Mollie has one account."""
+    """Two tenants' payments with the same key at one account are two payments."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")
@@ -154,8 +154,8 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
 # --- what happens ----------------------------------------------------------
 
 
-def test_a_buyer_chooses_and_pays(shop: Shop) -> None:
-    """A payment without a means leads to Mollie's page, and is complete when the buyer is back."""
+def test_buyer_chooses_the_method(shop: Shop) -> None:
+    """A payment without a method leads to Mollie's page and is complete on return."""
     intent = shop.payments.create_intent(order(None), idempotency_key=shop.key())
     action = intent.next_action
     assert action is not None
@@ -179,22 +179,22 @@ def test_a_buyer_chooses_and_pays(shop: Shop) -> None:
         ("failed", DeclineReason.DO_NOT_HONOR, "refused_by_issuer"),
     ],
 )
-def test_a_buyer_comes_back_without_having_paid(
+def test_return_without_payment_is_a_decline(
     shop: Shop, status: str, reason: DeclineReason, code: str
 ) -> None:
-    """A payment that ended without success is a decline that says why."""
+    """An unsuccessful payment is a decline with a reason."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, status)
 
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.complete(payment.ref, idempotency_key=shop.key())
 
-    assert (reason, code) == (caught.value.reason, caught.value.vendor_code)
-    assert str(payment.ref) == caught.value.payment
+    assert (reason, code) == (excinfo.value.reason, excinfo.value.vendor_code)
+    assert str(payment.ref) == excinfo.value.payment
 
 
 def test_pending_payment(shop: Shop) -> None:
-    """A payment under way is pending until the money arrives."""
+    """A payment is pending until the money arrives."""
     payment = shop.pay("banktransfer")
     shop.sandbox.visit(payment.ref.id, "pending")
     waiting = shop.payments.complete(payment.ref, idempotency_key=shop.key())
@@ -204,8 +204,8 @@ def test_pending_payment(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.payments.get(payment.ref).state
 
 
-def test_a_card_may_want_to_be_confirmed(shop: Shop) -> None:
-    """A card whose bank asks the buyer waits for them; another is paid at once."""
+def test_card_with_3d_secure(shop: Shop) -> None:
+    """A card whose bank asks the buyer is pending; another one is paid at once."""
     assert PaymentState.REQUIRES_ACTION == shop.pay("tkn_3dsecure").state
     paid = shop.pay()
 
@@ -216,21 +216,21 @@ def test_a_card_may_want_to_be_confirmed(shop: Shop) -> None:
     )
 
 
-def test_a_decline_names_its_payment(shop: Shop) -> None:
-    """A card that is declined made a payment, which its error names as a whole reference."""
-    with pytest.raises(PaymentDeclined) as caught:
+def test_decline_names_its_payment(shop: Shop) -> None:
+    """The error of a declined card has the reference of its payment."""
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay("tkn_card_expired")
 
-    assert DeclineReason.EXPIRED_CARD == caught.value.reason
-    declined = shop.payments.get(caught.value.payment or "")
+    assert DeclineReason.EXPIRED_CARD == excinfo.value.reason
+    declined = shop.payments.get(excinfo.value.payment or "")
     assert PaymentState.FAILED == declined.state
     assert declined.decline is not None
     assert "card_expired" == declined.decline.vendor_code
     assert EUROS == declined.amount
 
 
-def test_a_means_is_kept_and_used_again(shop: Shop) -> None:
-    """The first payment leaves a mandate, by which the buyer who is away pays the next."""
+def test_stored_payment_method(shop: Shop) -> None:
+    """The first payment creates a mandate for later payments without the buyer."""
     first = shop.pay(customer=CUSTOMER, store_method=True)
     assert first.means is not None
     mandate = first.means.stored
@@ -243,8 +243,8 @@ def test_a_means_is_kept_and_used_again(shop: Shop) -> None:
     assert ("recurring", mandate) == (shop.sent()["sequenceType"], shop.sent()["mandateId"])
 
 
-def test_a_debit_takes_its_time(shop: Shop) -> None:
-    """A debit by a mandate is under way until it has arrived."""
+def test_pending_direct_debit(shop: Shop) -> None:
+    """A direct debit is pending until the money arrives."""
     debit = shop.pay("directdebit", customer=CUSTOMER, off_session=True)
     shop.sandbox.arrive(debit.ref.id)
 

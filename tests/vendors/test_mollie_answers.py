@@ -17,7 +17,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._mollie_answers import (
     capture_of,
     classify,
@@ -26,7 +26,7 @@ from moorage.vendors.payments._mollie_answers import (
     payment_of,
     refund_of,
 )
-from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
+from tests.vendors.mollie_account import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,9 +44,9 @@ def _shop() -> Iterator[Shop]:
 
 
 def payment(**fields: Any) -> Payment:
-    """A payment as Mollie says it."""
+    """Return a payment in Mollie's form."""
     usual = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
-    result = payment_of(ref, read({**usual, **fields}))
+    result = payment_of(ref, as_answer({**usual, **fields}))
     assert result is not None
     return result
 
@@ -59,7 +59,7 @@ def payment(**fields: Any) -> Payment:
 )
 def test_incomplete_answers_are_none(reader: Callable[..., object], message: Json) -> None:
     """An answer without id, status, amount or payment is None."""
-    assert reader(ref, read(message)) is None
+    assert reader(ref, as_answer(message)) is None
 
 
 def test_unknown_status_is_kept() -> None:
@@ -93,7 +93,7 @@ def test_inexact_amounts_are_none(value: object) -> None:
     """An amount that is not exact in its currency is None."""
     fields = {"amount": {"currency": "EUR", "value": value}}
 
-    assert money(read(fields), "amount") is None
+    assert money(as_answer(fields), "amount") is None
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_decline_texts_are_masked() -> None:
     assert len(decline.vendor_message or "") <= 301
 
 
-def test_means_of_payment() -> None:
-    """A means of payment has the details that Mollie gives."""
+def test_payment_method_details() -> None:
+    """A payment method has the details that Mollie gives."""
     assert MeansOfPayment(type="ideal") == payment(method="ideal").means
     details = {"cardNumber": "6703********5678", "cardExpiryDate": "soon", "wallet": "applepay"}
     means = payment(method="bancontact", details=details).means
@@ -165,24 +165,24 @@ def test_error_bodies_come_before_the_status(
         (BACK_AGAIN, reply({"status": "failed"}, 201)),
     ],
 )
-def test_the_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
-    """A look at what failed is no failure, and what says nothing is what its status says."""
+def test_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
+    """A response about a failed payment is not an error; other bodies leave it to the status."""
     assert classify(request_, answer) is None
 
 
 def test_payments_are_listed(shop: Shop) -> None:
     """All payments are found page by page, newest first."""
-    made = [shop.pay().ref for _ in range(3)]
+    payments = [shop.pay().ref for _ in range(3)]
     query = PaymentQuery(limit=2)
     first = shop.payments.payments(query)
     second = shop.payments.payments(query, after=first.next)
 
-    assert made[::-1] == [item.ref for item in (*first.items, *second.items)]
+    assert payments[::-1] == [item.ref for item in (*first.items, *second.items)]
     assert second.next is None
 
 
 def test_payments_are_listed_by_time(shop: Shop) -> None:
-    """Mollie knows no times to ask by: what is not asked for is left out, and the end found."""
+    """Mollie has no time filter, so payments outside the period are dropped."""
     made = []
     for _ in range(5):
         made.append(shop.pay().ref)
@@ -200,8 +200,8 @@ def test_payments_are_listed_by_time(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"_embedded": []}, {"_embedded": {"payments": {}}}])
-def test_a_list_that_is_none_is_malformed(shop: Shop, body: dict[str, Any]) -> None:
-    """An answer without a list is a failure of the vendor."""
+def test_malformed_list(shop: Shop, body: dict[str, Any]) -> None:
+    """A response without a list is malformed."""
     shop.sandbox.fail(reply(body))
 
     with pytest.raises(VendorFailed):

@@ -10,11 +10,11 @@ from moorage import Timeouts
 from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
-from tests.vendors.mollie_shop import BACK
+from tests.vendors.mollie_account import BACK
 
 
 def opened(**fields: Any) -> dict[str, Any]:
-    """The body of a payment, with changes."""
+    """Return the body of a payment, with changes."""
     usual = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
@@ -24,10 +24,10 @@ def opened(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def asked(
+def reply_to(
     sandbox: MollieSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """The sandbox's answer."""
+    """Return the sandbox's response."""
     fields = {"Authorization": f"Bearer {sandbox.api_key}", **headers}
     http = SandboxHttpClient(sandbox)
     request = Request(method, path, headers=fields)
@@ -70,7 +70,7 @@ def asked(
 )
 def test_sandbox_refuses_invalid_payments(body: object, field: str) -> None:
     """Missing, misspelt or malformed fields are refused."""
-    response = asked(MollieSandbox(), "POST", "/v2/payments", body)
+    response = reply_to(MollieSandbox(), "POST", "/v2/payments", body)
 
     assert (422, field) == (response.status, response.json()["field"])
 
@@ -79,7 +79,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
     """Missing, forbidden and impossible operations are refused."""
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
-    paid = asked(sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"]))
+    paid = reply_to(sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"]))
     at = f"/v2/payments/{paid.json()['id']}"
     recurring = opened(sequenceType="recurring", customerId="cst_new")
 
@@ -100,20 +100,20 @@ def test_sandbox_refuses_impossible_operations() -> None:
         (422, "POST", f"{at}/refunds", {}),
         (422, "POST", f"{at}/refunds", {"amount": {"currency": "EUR", "value": "1.00"}}),
     ):
-        assert status == asked(sandbox, method, path, body).status
-    assert 401 == asked(sandbox, "GET", at, Authorization="Bearer test_wrong").status
-    assert 200 == asked(sandbox, "DELETE", at).status
+        assert status == reply_to(sandbox, method, path, body).status
+    assert 401 == reply_to(sandbox, "GET", at, Authorization="Bearer test_wrong").status
+    assert 200 == reply_to(sandbox, "DELETE", at).status
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
     """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
-    first = asked(sandbox, "POST", "/v2/payments", opened(), **key)
-    again = asked(sandbox, "POST", "/v2/payments", opened(), **key)
-    other = asked(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
+    first = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
+    again = reply_to(sandbox, "POST", "/v2/payments", opened(), **key)
+    other = reply_to(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
     wrong = {"Idempotency-Key": "w"}
-    refused = [asked(sandbox, "POST", "/v2/payments", {}, **wrong) for _ in range(2)]
+    refused = [reply_to(sandbox, "POST", "/v2/payments", {}, **wrong) for _ in range(2)]
 
     assert first.json() == again.json()
     assert "true" == again.headers.get("idempotent-replayed")
@@ -122,9 +122,9 @@ def test_sandbox_repeats_answers_by_key() -> None:
     assert 1 == len(sandbox.payments)
 
 
-def test_a_payment_without_a_place_for_webhooks_sends_none() -> None:
-    """Mollie tells only where it was told to."""
+def test_payment_without_a_place_for_webhooks_sends_none() -> None:
+    """A payment without a webhook URL sends no webhooks."""
     sandbox = MollieSandbox()
-    asked(sandbox, "POST", "/v2/payments", opened(method="creditcard", cardToken="tkn_visa"))
+    reply_to(sandbox, "POST", "/v2/payments", opened(method="creditcard", cardToken="tkn_visa"))
 
     assert [] == sandbox.sent

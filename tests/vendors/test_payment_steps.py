@@ -1,4 +1,4 @@
-"""Steps that a payment is not in the state for have one error at all vendors of payments."""
+"""A step that a payment's state does not allow raises the same error at all vendors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from moorage.testing.sandbox_fixtures import SandboxFixture
+    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
@@ -27,7 +27,7 @@ MUCH = Money("500.00", "EUR")
 
 
 class Shop:
-    """Payments at a sandbox in either mode; the vendor acts on requests at once."""
+    """Payments at a sandbox in either mode; the vendor decides requests at once."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.fixture: SandboxFixture = fixture_of(vendor, folder)
@@ -43,7 +43,7 @@ class Shop:
         self._number = 0
 
     async def __call__(self, verb: str, *options: Any, **named: Any) -> Any:
-        """Do a step under a key of its own, unless it has one."""
+        """Run a step under a new key, unless it has one."""
         self._number += 1
         key = named.pop("idempotency_key", f"k-{self._number}")
         done = getattr(self._face, verb)(*options, idempotency_key=key, **named)
@@ -53,7 +53,7 @@ class Shop:
         return done
 
     async def authorized(self) -> Ref:
-        """A payment that is set aside."""
+        """Make an authorised payment."""
         charge = Charge(
             Money("149.90", "EUR"),
             self.fixture.token,
@@ -67,19 +67,19 @@ class Shop:
         return ref
 
     async def captured(self) -> Ref:
-        """A payment that is taken."""
+        """Make a captured payment."""
         ref = await self.authorized()
         await self("capture", ref)
         return ref
 
     async def voided(self) -> Ref:
-        """A payment that is given up."""
+        """Make a voided payment."""
         ref = await self.authorized()
         await self("void", ref)
         return ref
 
     async def refunded(self) -> Ref:
-        """A payment that is given back."""
+        """Make a refunded payment."""
         ref = await self.captured()
         await self("refund", ref)
         return ref
@@ -103,17 +103,17 @@ STEPS: list[Step] = [
 
 
 def run(check: Callable[[], Awaitable[None]]) -> None:
-    """Do it in an event loop, which a synchronous hub does without."""
+    """Run a step; of an asynchronous hub, in an event loop."""
     asyncio.run(check())  # type: ignore[arg-type]  # what is awaited here is a coroutine
 
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_a_step_in_the_wrong_state_is_rejected(
+def test_step_in_the_wrong_state_is_rejected(
     vendor: str, step: Step, mode: str, tmp_path: Path
 ) -> None:
-    """It is `VendorRejected`, at once or, where the vendor decides later, by its webhook."""
+    """The step raises `VendorRejected`, at once or by a later webhook."""
 
     async def check() -> None:
         state, verb, value = step
@@ -122,10 +122,12 @@ def test_a_step_in_the_wrong_state_is_rejected(
         if vendor == "adyen" and (value or step[:2] != ("refunded", "refund")):
             assert MoveState.PENDING is (await shop(verb, ref, *value)).state
             return
-        with pytest.raises(moorage.ConnectorError) as caught:
+        with pytest.raises(moorage.ConnectorError) as excinfo:
             await shop(verb, ref, *value)
-        error = caught.value
-        assert (VendorRejected, vendor, verb) == (type(error), error.service, error.operation)
+        error = excinfo.value
+        assert (VendorRejected, vendor, f"payments.{verb}") == (
+            *(type(error), error.service, error.operation),
+        )
 
     run(check)
 
@@ -153,10 +155,10 @@ def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_pat
         ref = await shop.captured()
         await shop("refund", ref, PART, idempotency_key="part")
         if vendor == "adyen":
-            count = len(shop.sandbox.asked)
-            with pytest.raises(VendorRejected) as caught:
+            count = len(shop.sandbox.requests)
+            with pytest.raises(VendorRejected) as excinfo:
                 await shop("refund", ref)
-            assert ("Give the amount.", count) == (caught.value.remedy, len(shop.sandbox.asked))
+            assert ("Give the amount.", count) == (excinfo.value.remedy, len(shop.sandbox.requests))
             rest = await shop("refund", ref, Money("99.90", "EUR"))
         else:
             rest = await shop("refund", ref)
@@ -169,8 +171,8 @@ def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_pat
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path: Path) -> None:
-    """A repeat of a refund of all of it gives the same refund, at every vendor."""
+def test_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path: Path) -> None:
+    """A repeated full refund returns the same refund at every vendor."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
@@ -184,16 +186,16 @@ def test_a_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_pa
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_a_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
-    """Why money is given back may be said in a text; one that says nothing is refused alike."""
+def test_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
+    """A refund's reason may be a text, and an empty one is refused everywhere."""
 
     async def check() -> None:
         shop = Shop(vendor, mode, tmp_path)
         ref = await shop.captured()
-        count = len(shop.sandbox.asked)
-        with pytest.raises(InvalidData) as caught:
+        count = len(shop.sandbox.requests)
+        with pytest.raises(InvalidData) as excinfo:
             await shop("refund", ref, PART, reason="nonsense")
-        assert ("reason", count) == (caught.value.field, len(shop.sandbox.asked))
+        assert ("reason", count) == (excinfo.value.field, len(shop.sandbox.requests))
         assert PART == (await shop("refund", ref, PART, reason="duplicate")).amount
 
     run(check)
@@ -208,8 +210,8 @@ def test_other_refusals_to_void_are_errors(code: str, tmp_path: Path) -> None:
         ref = await shop.authorized()
         error = {"type": "invalid_request_error", "code": code, "message": "No."}
         shop.sandbox.fail(reply({"error": error}, 400))
-        with pytest.raises(VendorRejected) as caught:
+        with pytest.raises(VendorRejected) as excinfo:
             await shop("void", ref)
-        assert code == caught.value.vendor_code
+        assert code == excinfo.value.vendor_code
 
     run(check)

@@ -22,7 +22,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments.paypal import PayPal
-from tests.vendors.paypal_shop import BACK, SETTINGS, Shop, order
+from tests.vendors.paypal_account import BACK, SETTINGS, Shop, order
 from tests.vendors.subjects.paypal import paypal_says
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _shop() -> Iterator[Shop]:
 # --- the account -----------------------------------------------------------
 
 
-def test_where_it_is() -> None:
-    """PayPal itself, its sandbox, or wherever the account says."""
+def test_base_url() -> None:
+    """The URL is that of PayPal, of its sandbox, or of the account's setting."""
     assert "https://api-m.paypal.com" == PayPal().services()[""].base_url
     assert "https://api-m.sandbox.paypal.com" == PayPal(sandbox=True).services()[""].base_url
     elsewhere = PayPal(base_url="https://proxy.example/", client_id="a", client_secret="b")
@@ -49,26 +49,26 @@ def test_where_it_is() -> None:
     assert "paypal" == PayPal().verifying()["scheme"]
 
 
-def test_an_app_has_both() -> None:
-    """Half of what tokens are asked for with is refused, and the other half is named."""
-    with pytest.raises(ConfigurationError) as caught:
+def test_app_needs_id_and_secret() -> None:
+    """An app with only an id or only a secret is refused, and the missing half is named."""
+    with pytest.raises(ConfigurationError) as excinfo:
         PayPal(client_id="a")
-    assert "client_secret" == caught.value.path
-    with pytest.raises(ConfigurationError) as caught:
+    assert "client_secret" == excinfo.value.path
+    with pytest.raises(ConfigurationError) as excinfo:
         PayPal(client_secret="b")
-    assert "client_id" == caught.value.path
+    assert "client_id" == excinfo.value.path
 
 
-def test_where_no_secret_is_sent() -> None:
-    """A configuration that would send the secret in the clear is refused, with its place."""
+def test_secret_needs_https() -> None:
+    """A configuration that would send the secret without TLS is refused with its path."""
     wrong = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
-    with pytest.raises(ConfigurationError, match="not HTTPS") as caught:
+    with pytest.raises(ConfigurationError, match="not HTTPS") as excinfo:
         moorage.open({"vendors": {"paypal": wrong}})
 
-    assert "vendors.paypal.base_url" == caught.value.path
+    assert "vendors.paypal.base_url" == excinfo.value.path
 
 
-def test_a_token_from_elsewhere(shop: Shop) -> None:
+def test_token_from_the_provider(shop: Shop) -> None:
     """Without an app the credential provider is asked for a token."""
     shop.charged()
     token = shop.last().bearer()
@@ -80,37 +80,37 @@ def test_a_token_from_elsewhere(shop: Shop) -> None:
         payment = hub.payments().charge(order(), idempotency_key="other")
 
     assert PaymentState.CAPTURED is payment.state
-    assert 1 == shop.sandbox.token_endpoint.granted
+    assert 1 == shop.sandbox.token_endpoint.grants
 
 
-def test_a_token_that_has_ended_is_renewed(shop: Shop) -> None:
-    """A 401 brings another token, and the payment is made once."""
+def test_expired_token_is_renewed(shop: Shop) -> None:
+    """A 401 causes a new token, and the payment is made once."""
     shop.charged()
     shop.sandbox.token_endpoint.forget()
     shop.charged()
 
-    assert (2, 2) == (shop.sandbox.token_endpoint.granted, len(shop.sandbox.taken))
+    assert (2, 2) == (shop.sandbox.token_endpoint.grants, len(shop.sandbox.charged_orders))
 
 
-def test_an_app_that_is_not_known(shop: Shop) -> None:
-    """Nothing is asked for with a wrong secret, and the secret is not shown."""
+def test_wrong_app_secret(shop: Shop) -> None:
+    """A wrong secret gets no token, and the error does not show it."""
     vendor = PayPal(client_id="paypal-client", client_secret="wrong-secret", sandbox=True)
     account = Account("main", vendor, settings=SETTINGS)
     with Hub([account], http=SandboxHttpClient(shop.sandbox)) as hub:
-        with pytest.raises(CredentialRefreshFailed) as caught:
+        with pytest.raises(CredentialRefreshFailed) as excinfo:
             hub.payments().charge(order(), idempotency_key="k")
-        assert "wrong-secret" not in f"{caught.value!r}{caught.value}{vendor!r}{account!r}{hub!r}"
+        assert "wrong-secret" not in f"{excinfo.value!r}{excinfo.value}{vendor!r}{account!r}{hub!r}"
 
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 def test_second_401_is_final(shop: Shop) -> None:
     """A 401 with a new token is an authentication failure."""
     shop.sandbox.fail(*[paypal_says(401, "AUTHENTICATION_FAILURE")] * 2)
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         shop.charged()
 
-    assert "AUTHENTICATION_FAILURE" == caught.value.vendor_code
+    assert "AUTHENTICATION_FAILURE" == excinfo.value.vendor_code
 
 
 # --- what is sent ----------------------------------------------------------
@@ -119,8 +119,8 @@ def test_second_401_is_final(shop: Shop) -> None:
 PARTNER = "PayPal-Partner-Attribution-Id"
 
 
-def test_an_order_as_it_is_written(shop: Shop) -> None:
-    """Everything has its place; the key and the token go along, and the wish to be told all."""
+def test_fields_of_an_order(shop: Shop) -> None:
+    """An order has all its fields, its key, its token and the wish for a full response."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
     request = shop.last()
 
@@ -144,13 +144,13 @@ def test_an_order_as_it_is_written(shop: Shop) -> None:
 
 
 def test_headers_of_the_account() -> None:
-    """An account may have headers of its own, and PayPal is asked for all of its answer still."""
+    """An account may add headers, and PayPal is still asked for a full response."""
     shop = Shop({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
     reports = [
         (request.headers.get(PARTNER), request.headers.get("Prefer"))
-        for request in shop.sandbox.asked
+        for request in shop.sandbox.requests
     ]
 
     assert [("ACME", "return=representation")] * 2 == reports
@@ -168,17 +168,17 @@ def test_headers_of_the_account() -> None:
     ],
 )
 def test_amounts_are_texts(amount: Money, value: str) -> None:
-    """An amount has the decimals that PayPal takes of its currency."""
+    """An amount has the decimals that PayPal accepts for its currency."""
     assert {"currency_code": amount.currency, "value": value} == amount_body(amount)
 
 
 @pytest.mark.parametrize("amount", [Money("500.50", "HUF"), Money("1.234", "BHD")])
-def test_an_amount_that_cannot_be_written(amount: Money, shop: Shop) -> None:
-    """Nothing is rounded, and nothing is sent."""
+def test_unsupported_amount_is_refused(amount: Money, shop: Shop) -> None:
+    """An amount that PayPal cannot represent is refused, not rounded."""
     with pytest.raises(InvalidData):
         shop.charged(amount=amount)
 
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 BUYER = Customer(id="ada-1", email="ada@example.com")
@@ -256,17 +256,17 @@ def test_payment_sources(
         ),
     ],
 )
-def test_an_intent_leaves_the_choice(
+def test_intent_leaves_the_choice(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: Shop
 ) -> None:
-    """An intent is no payment yet, even if a stored means is named; the buyer chooses."""
+    """An intent is not a payment yet, even with a stored method; the buyer chooses."""
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 
     assert sent == shop.sent().get("payment_source")
     assert PaymentState.REQUIRES_ACTION is payment.state
     assert payment.ref.id == payment.client_token
-    assert [] == shop.sandbox.taken
+    assert [] == shop.sandbox.charged_orders
 
 
 @pytest.mark.parametrize(
@@ -285,24 +285,24 @@ def test_invalid_charges_are_refused_before_sending(
     source: str, fields: dict[str, Any], field: str, shop: Shop
 ) -> None:
     """A charge that PayPal could not take is refused before anything is sent."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         shop.charged(source, **fields)
 
-    assert field == caught.value.field
-    assert [] == shop.sandbox.asked
+    assert field == excinfo.value.field
+    assert [] == shop.sandbox.requests
 
 
 def test_only_cards_are_confirmed(shop: Shop) -> None:
-    """A bank cannot be asked to have a wallet's payment confirmed."""
-    with pytest.raises(UnsupportedByVendor) as caught:
+    """Confirmation by the bank is refused for wallets."""
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.charged("paypal", three_ds=ThreeDs.ALWAYS)
 
-    assert ("three_ds",) == caught.value.capabilities
-    assert [] == shop.sandbox.asked
+    assert ("three_ds",) == excinfo.value.capabilities
+    assert [] == shop.sandbox.requests
 
 
-def test_a_long_key_and_a_tenants(shop: Shop) -> None:
-    """Keys that PayPal could not keep, or that tenants share, are told by their digests."""
+def test_long_and_tenants_keys_are_digests(shop: Shop) -> None:
+    """A too long key, or a tenant's key, is sent as its digest."""
     shop.payments.charge(order(), idempotency_key="k" * 109)
     assert 64 == len(shop.last().headers.get("PayPal-Request-Id") or "")
     shop.hub.payments(tenant="acme").charge(order(), idempotency_key="k")

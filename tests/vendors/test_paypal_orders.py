@@ -1,4 +1,4 @@
-"""PayPal's orders, and the states read from them."""
+"""PayPal's orders and their states."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moorage.contracts.payments import Customer, DeclineReason, MoveState, Payme
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.paypal_shop import EUROS, TEN, Shop, order
+from tests.vendors.paypal_account import EUROS, TEN, Shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ def _shop() -> Iterator[Shop]:
 # --- buyers ----------------------------------------------------------------
 
 
-def test_a_buyer_approves(shop: Shop) -> None:
-    """A buyer is sent to PayPal; when they are back the order is captured, and their means kept."""
+def test_approved_order_is_captured(shop: Shop) -> None:
+    """After the buyer's approval the order is captured and the method stored."""
     customer = Customer(id="ada-1")
     payment = shop.charged("paypal", store_method=True, customer=customer)
     assert payment.next_action is not None
@@ -48,8 +48,8 @@ def test_a_buyer_approves(shop: Shop) -> None:
     assert PaymentState.CAPTURED is shop.charged(str(done.means.stored)).state
 
 
-def test_a_card_in_paypals_form(shop: Shop) -> None:
-    """A card that was entered is captured, if its holder confirmed what there was to confirm."""
+def test_card_in_paypals_form(shop: Shop) -> None:
+    """A card that was entered is captured after its holder's confirmation."""
     for number, shift in enumerate((None, "POSSIBLE")):
         payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
         shop.sandbox.enter_card(payment.ref.id, shift)
@@ -62,12 +62,12 @@ def test_a_card_in_paypals_form(shop: Shop) -> None:
         payment = shop.payments.create_intent(order(None), idempotency_key=f"n-{number}")
         shop.sandbox.enter_card(payment.ref.id, shift)
         shop.sandbox.approve(payment.ref.id)
-        with pytest.raises(PaymentDeclined) as caught:
+        with pytest.raises(PaymentDeclined) as excinfo:
             shop.payments.complete(payment.ref, idempotency_key=f"c-{number}")
-        assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
-        assert (shift, str(payment.ref)) == (caught.value.vendor_code, caught.value.payment)
+        assert DeclineReason.AUTHENTICATION_REQUIRED == excinfo.value.reason
+        assert (shift, str(payment.ref)) == (excinfo.value.vendor_code, excinfo.value.payment)
 
-    assert 2 == len(shop.sandbox.taken)
+    assert 2 == len(shop.sandbox.charged_orders)
 
 
 def test_redirected_authorisation_is_completed(shop: Shop) -> None:
@@ -95,39 +95,39 @@ def test_decline_after_the_return(shop: Shop) -> None:
     returned = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
     for key in ("back", "again"):
-        with pytest.raises(PaymentDeclined) as caught:
+        with pytest.raises(PaymentDeclined) as excinfo:
             shop.payments.complete(payment.ref, returned, idempotency_key=key)
-        assert DeclineReason.INSUFFICIENT_FUNDS == caught.value.reason
-        assert payment.ref.id == Ref.parse(str(caught.value.payment)).id
-        assert "5120" == caught.value.vendor_code
+        assert DeclineReason.INSUFFICIENT_FUNDS == excinfo.value.reason
+        assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
+        assert "5120" == excinfo.value.vendor_code
 
 
-def test_a_wallet_that_is_refused(shop: Shop) -> None:
-    """A refusal is a decline, with PayPal's own issue; before there is an order none is named."""
-    with pytest.raises(PaymentDeclined) as caught:
+def test_refused_wallet(shop: Shop) -> None:
+    """A refused wallet is a decline with PayPal's issue, and names no order before there is one."""
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.charged("paypal:refused-1")
 
-    assert DeclineReason.DO_NOT_HONOR == caught.value.reason
-    assert ("INSTRUMENT_DECLINED", None) == (caught.value.vendor_code, caught.value.payment)
+    assert DeclineReason.DO_NOT_HONOR == excinfo.value.reason
+    assert ("INSTRUMENT_DECLINED", None) == (excinfo.value.vendor_code, excinfo.value.payment)
 
 
-def test_a_refusal_after_the_buyer_is_back(shop: Shop) -> None:
-    """A refusal that names no order is of the order that was completed."""
+def test_refusal_after_the_buyer_is_back(shop: Shop) -> None:
+    """A refusal without an order's id concerns the order being completed."""
     payment = shop.charged("card:confirms-1")
     returned = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.complete(payment.ref, returned, idempotency_key="back")
 
-    assert payment.ref.id == Ref.parse(str(caught.value.payment)).id
+    assert payment.ref.id == Ref.parse(str(excinfo.value.payment)).id
 
 
-def test_a_decline_that_is_complete(shop: Shop) -> None:
-    """An order that PayPal calls complete though its card was declined is a failed payment."""
-    with pytest.raises(PaymentDeclined) as caught:
+def test_decline_that_is_complete(shop: Shop) -> None:
+    """A completed order with a declined card is a failed payment."""
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.authorized("card:declined-5400")
-    assert (201, DeclineReason.EXPIRED_CARD) == (caught.value.status, caught.value.reason)
-    existing = shop.payments.get(str(caught.value.payment))
+    assert (201, DeclineReason.EXPIRED_CARD) == (excinfo.value.status, excinfo.value.reason)
+    existing = shop.payments.get(str(excinfo.value.payment))
 
     assert PaymentState.FAILED is existing.state
     assert existing.decline is not None
@@ -156,7 +156,7 @@ def test_malformed_orders_are_failures(body: object, shop: Shop) -> None:
 
 
 def test_unknown_fields_are_kept(shop: Shop) -> None:
-    """Unknown words and fields break nothing."""
+    """Unknown values and fields cause no error."""
     body = {
         "id": "5O1",
         "status": "TRANSMOGRIFIED",
@@ -205,8 +205,8 @@ def test_card_details(shop: Shop) -> None:
     assert payment.next_action is None
 
 
-def test_an_order_that_names_no_means(shop: Shop) -> None:
-    """An order may not say what is paid with, nor where the buyer is to go."""
+def test_order_that_names_no_means(shop: Shop) -> None:
+    """An order may lack a payment method and a redirect."""
     unit = {"amount": {"currency_code": "EUR", "value": "149.90"}}
     shop.sandbox.fail(reply({"id": "5O1", "status": "CREATED", "purchase_units": [unit]}))
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
@@ -233,8 +233,8 @@ def test_authorisation_states(status: str, state: PaymentState, shop: Shop) -> N
     assert (state, None) == (existing.state, existing.authorized)
 
 
-def test_money_that_paypal_took_back(shop: Shop) -> None:
-    """A capture that is given back with no refund to be seen is given back all the same."""
+def test_reversed_payment(shop: Shop) -> None:
+    """A reversed capture counts as refunded, even without a visible refund."""
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()
     capture["status"] = "REFUNDED"

@@ -11,7 +11,7 @@ from moorage.contracts.payments import DisputeState, PaymentQuery, PaymentState,
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.paypal_shop import EUROS, TEN, Shop
+from tests.vendors.paypal_account import EUROS, TEN, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_disputes_come_in_pages(shop: Shop) -> None:
-    """One page leads to the next; what began later than is asked for is left out."""
+    """Disputes are listed page by page; later ones than requested are dropped."""
     assert () == shop.payments.disputes().items
     payment = shop.charged()
     capture = payment.captures[0].ref.id
@@ -42,11 +42,11 @@ def test_disputes_come_in_pages(shop: Shop) -> None:
     assert "2" == dict(shop.last().query)["page_size"]
     second = shop.payments.disputes(query, after=first.next)
     results = [item.ref.id for page in (first, second) for item in page.items]
-    late = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
+    late_disputes = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
 
     assert keys[::-1] == results
     assert second.next is None
-    assert () == late.items
+    assert () == late_disputes.items
     assert "50" == dict(shop.last().query)["page_size"]
     dispute = first.items[0]
     assert (DisputeState.NEEDS_RESPONSE, EUROS, None) == (
@@ -80,7 +80,7 @@ def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: Shop)
 
 
 def test_payment_reports(shop: Shop) -> None:
-    """Payments are listed by capture, from which the payment can be looked up."""
+    """Payments are listed by capture, from which each payment can be looked up."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
     page = shop.payments.payments()
@@ -95,8 +95,8 @@ def test_payment_reports(shop: Shop) -> None:
     assert (TEN, second.ref.id) == (refund.amount, refund.payment.id)
 
 
-def test_a_report_goes_on(shop: Shop) -> None:
-    """Page after page, and then stretch after stretch of 31 days, until the beginning."""
+def test_report_is_read_page_by_page(shop: Shop) -> None:
+    """A report continues page by page, and then by periods of 31 days."""
     for _ in range(3):
         shop.charged()
     now = datetime.now(UTC)
@@ -154,7 +154,7 @@ def test_invalid_cursor_is_refused(text: str, shop: Shop) -> None:
     with pytest.raises(InvalidData, match="no page"):
         shop.payments.payments(after=Ref("paypal", "main", text))
 
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
@@ -176,7 +176,7 @@ def test_report_from_before_paypal_is_empty(shop: Shop) -> None:
     ],
 )
 def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
-    """Money that went to the bank is listed as what arrives there, and nothing else is."""
+    """Transfers to the bank are listed as payouts, with the net amount."""
     shop.charged()
     made = shop.sandbox.withdraw(TEN, status)
     [payout] = shop.payments.payouts().items
@@ -187,8 +187,8 @@ def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) ->
     assert shop.payments.payouts().items[0].amount is None
 
 
-def test_a_payment_in_the_report_that_is_under_way(shop: Shop) -> None:
-    """Only what has succeeded was captured; what was paid by us is no payment."""
+def test_report_with_pending_payments(shop: Shop) -> None:
+    """Only successful payments count as captured; our own payments are left out."""
     shop.charged()
     [result] = shop.sandbox.transactions
     result["transaction_status"] = "P"

@@ -1,4 +1,4 @@
-"""The harmless request of each vendor: it changes nothing, and tells a good key from a bad one."""
+"""The harmless request of each vendor, which tells whether a key is valid."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PINGED = (
 
 
 def made(name: str, folder: Path) -> tuple[Vendor, Any]:
-    """A vendor and its sandbox."""
+    """Return a vendor and its sandbox."""
     fixture, kind = fixture_of(name, folder), vendor_class(name)
     fields = {field.name for field in attrs.fields(cast("Any", kind))}
     return kind(**{key: value for key, value in fixture.options.items() if key in fields}), fixture
 
 
 def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
-    """A manager of the vendor's main service, at its sandbox."""
+    """Return a manager of the vendor's main service at its sandbox."""
     service = attrs.evolve(vendor.services()[""], name="pinged", volatile_keys=True)
     return ConnectorManager([service], http=SandboxHttpClient(fixture.sandbox))
 
 
 @pytest.mark.parametrize("name", PINGED)
-def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
+def test_good_key_is_accepted(name: str, tmp_path: Path) -> None:
     """A vendor's ping with a valid key succeeds, and has no effect."""
     vendor, fixture = made(name, tmp_path)
     request = vendor.ping()
@@ -54,7 +54,7 @@ def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PINGED)
-def test_a_bad_key_is_refused(name: str, tmp_path: Path) -> None:
+def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
     """A vendor's ping with another key fails to authenticate."""
     vendor, fixture = made(name, tmp_path)
     wrong = Secret(b64encode(b"another key of the right length!").decode())
@@ -65,8 +65,8 @@ def test_a_bad_key_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED}))
-def test_the_others_have_none(name: str, tmp_path: Path) -> None:
-    """Where nothing harmless is known, none is made up."""
+def test_vendors_without_a_ping(name: str, tmp_path: Path) -> None:
+    """A vendor without a known harmless request has no ping."""
     vendor, fixture = made(name, tmp_path)
     assert vendor.ping() is None
     fixture.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from datetime import timedelta
 from decimal import Decimal
@@ -27,12 +28,19 @@ from moorage import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.contracts.sms import (
+    LineType,
+    NumberCheck,
+    Price,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+)
 from moorage.domain.webhooks.presets import preset
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.plivo import FIELDS, PlivoSandbox
-from moorage.vendors.sms.plivo import Plivo, classify, message_body, read_message, read_number
+from moorage.vendors.sms.plivo import Plivo
 from tests.vendors.sms_subjects import Refs
 from tests.webhooks.world import Receiver
 
@@ -40,17 +48,35 @@ TO = "+4915112345678"
 FROM = "+15005550006"
 VENDOR = Plivo(auth_id="MA" + "0" * 18, sender=FROM)
 REFS: Any = Refs("plivo")
+classify: Any = Plivo.refusals
 SEND, READ = Request.post("/v1/Account/MA/Message/", json={}), Request.get("/v1/Account/MA/")
 
 
+def message_body(vendor: Plivo, message: SmsMessage) -> Any:
+    """Return the body that sends a message."""
+    content: Any = Plivo.send.request(vendor, message).body
+    return json.loads(content)
+
+
+def read_message(refs: Any, response: Response) -> SmsReceipt:
+    """Return the receipt of a message that was looked up."""
+    return Plivo.get.reads.parse(refs.ref, response)
+
+
+def read_number(response: Response) -> NumberCheck:
+    """Return the look-up of a number."""
+    return Plivo.validate_number.reads.parse(REFS.ref, response)
+
+
 def body(**fields: Any) -> dict[str, Any]:
-    """The body of a message."""
+    """Return the body of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
-    return message_body(VENDOR, SmsMessage(**options))
+    result: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
+    return result
 
 
 def hub(sandbox: PlivoSandbox) -> Hub:
-    """A hub with Plivo behind it."""
+    """Return a hub with Plivo."""
     vendor = Plivo(auth_id=sandbox.auth_id, credentials=sandbox.auth_token, sender=FROM)
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -87,16 +113,16 @@ def hub(sandbox: PlivoSandbox) -> Hub:
     ],
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )
-def test_a_message_as_a_body(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Plivo's own words, its options last, and each as Plivo reads it."""
+def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A message is sent in Plivo's terms and types, with its options last."""
     sent = body(**fields)
 
     assert {"dst": "4915112345678"} | expected == sent
     assert [] == [name for name, value in sent.items() if not isinstance(value, FIELDS[name])]
 
 
-def test_a_message_says_whom_it_comes_from() -> None:
-    """Without a sender nothing is sent, unless there is a pool to choose from."""
+def test_sender_is_required() -> None:
+    """A message without a sender or a pool of senders is refused."""
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
@@ -127,7 +153,7 @@ def test_a_message_says_whom_it_comes_from() -> None:
         ),
     ],
 )
-def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
     """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
@@ -135,8 +161,8 @@ def test_a_message_is_read(table: dict[str, Any], fields: dict[str, Any]) -> Non
     assert {"message_uuid": "u-1"} | table == receipt.raw
 
 
-def test_a_message_without_a_name_is_malformed() -> None:
-    """A success without the UUID of a message is none."""
+def test_success_without_an_id_is_malformed() -> None:
+    """A success without the message's UUID is a malformed response."""
     with pytest.raises(VendorFailed, match="no message_uuid"):
         read_message(REFS, reply({"message_state": "queued"}))
 
@@ -146,10 +172,10 @@ def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
     """A queued message without an id is a failure with unknown outcome."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
-    with pytest.raises(VendorFailed, match="no message_uuid") as failed:
+    with pytest.raises(VendorFailed, match="no message_uuid") as excinfo:
         hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
 
-    assert not failed.value.retryable
+    assert not excinfo.value.retryable
 
 
 @pytest.mark.parametrize(
@@ -163,7 +189,7 @@ def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
         (None, LineType.UNKNOWN),
     ],
 )
-def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
     """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
@@ -182,8 +208,8 @@ def test_a_number_is_read(kind: str | None, line: LineType) -> None:
         read_number(reply({}))
 
 
-def test_a_number_that_is_none() -> None:
-    """A number that Plivo does not know cannot be one; another 404 is no answer about it."""
+def test_unknown_number_is_invalid() -> None:
+    """A number that Plivo does not know is invalid; another 404 says nothing about it."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -197,16 +223,16 @@ def test_a_number_that_is_none() -> None:
         sms.validate_number(TO)
 
 
-def test_a_number_is_looked_up_in_international_form() -> None:
-    """A number as it is written at home is refused before anything is sent."""
+def test_number_is_looked_up_in_international_form() -> None:
+    """Looking up a national number is refused before anything is sent."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
 
     assert TO == sms.validate_number(TO, country="DE").number
-    assert "/v1/Number/%2B4915112345678" == sandbox.asked[-1].path
+    assert "/v1/Number/%2B4915112345678" == sandbox.requests[-1].path
     with pytest.raises(InvalidData, match="international"):
         sms.validate_number("015112345678", country="DE")
-    assert 1 == len(sandbox.asked)
+    assert 1 == len(sandbox.requests)
 
 
 @pytest.mark.parametrize(
@@ -250,18 +276,18 @@ def test_other_errors_are_classified_by_status(body: bytes) -> None:
 @pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
 def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
     """An invalid auth id is refused, and the setting is named."""
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         Plivo(auth_id=auth_id)
 
-    assert "auth_id" == refused.value.path
+    assert "auth_id" == excinfo.value.path
 
 
 def test_credentials_may_be_left_to_the_provider() -> None:
-    """Without a token of its own an account asks for whole credentials."""
+    """Without a token of its own an account uses the credential provider."""
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
-def test_a_message_is_looked_up() -> None:
+def test_message_is_looked_up() -> None:
     """A message can be looked up; a missing one is refused."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
@@ -293,7 +319,7 @@ def test_incoming_message() -> None:
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
     verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
@@ -305,7 +331,7 @@ def test_failure_event_keeps_its_code() -> None:
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, "failed", error_code="30", url="https://a.example/")
     verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    webhook = verifier.verify(**notice.given())[0]
+    webhook = verifier.verify(**notice.arguments())[0]
     event = ours.events("texts", webhook)[0]
 
     assert (SmsStatus.FAILED, "30", None) == (event.status, event.error_code, event.sender)
@@ -319,26 +345,26 @@ def test_older_signature_needs_a_setting() -> None:
     headers = {name: text for name, text in notice.headers.items() if "V3" not in name}
     older = attrs.evolve(notice, headers=headers)
     usual = hub(sandbox).webhooks("texts", secrets=sandbox.auth_token)
-    with pytest.raises(WebhookRejected) as refused:
-        usual.verify(**older.given())
+    with pytest.raises(WebhookRejected) as excinfo:
+        usual.verify(**older.arguments())
     weaker = Hub([Account("texts", attrs.evolve(VENDOR, webhook_version=2))])
     verifier = weaker.webhooks("texts", secrets=sandbox.auth_token)
 
-    assert "downgraded" == refused.value.reason
-    assert verifier.verify(**older.given())[0].weak
+    assert "downgraded" == excinfo.value.reason
+    assert verifier.verify(**older.arguments())[0].weak
 
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])
-def test_a_signature_has_a_version(version: Any) -> None:
-    """There are signatures of version 2 and 3, and no others."""
-    with pytest.raises(ConfigurationError) as refused:
+def test_signature_has_a_version(version: Any) -> None:
+    """Signature versions 2 and 3 are accepted, and no others."""
+    with pytest.raises(ConfigurationError) as excinfo:
         attrs.evolve(VENDOR, webhook_version=version)
 
-    assert "webhook_version" == refused.value.path
+    assert "webhook_version" == excinfo.value.path
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook about no message gives no events."""
+    """A webhook that concerns no message gives no events."""
     result: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)
@@ -378,8 +404,8 @@ def test_signature_of_plivos_own_library() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
-    """The sandbox refuses what Plivo would refuse, and takes nothing."""
+def test_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what Plivo would refuse, and sends nothing."""
     sandbox = PlivoSandbox()
     extra: dict[str, Any] = {"extra": {"plivo": change}}
     with pytest.raises(InvalidRequest):
@@ -397,7 +423,7 @@ def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
     ],
 )
 def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
-    """A message to a magic number fails in its way."""
+    """A message to a magic number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(PlivoSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 

@@ -1,4 +1,4 @@
-"""Reading answers: what is missing or odd is None, and never an error."""
+"""Reading responses: missing or unexpected values become None, never an error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from moorage import Money, Response, VendorFailed
-from moorage.vendors._reading import (
+from moorage.vendor_sdk import (
     Answer,
-    answer,
-    answers,
+    as_answer,
     as_decimal,
     as_minor,
     as_money,
     as_time,
     malformed,
-    read,
+    read_answer,
+    read_answers,
 )
 
 BODY: dict[str, Any] = {
@@ -42,39 +42,39 @@ NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("body", ODD, ids=repr)
-def test_no_object_is_malformed(body: bytes) -> None:
-    """A success without an object says nothing, and is not to be repeated."""
-    with pytest.raises(VendorFailed) as refused:
-        answer(Response(200, body=body))
+def test_missing_object_is_malformed(body: bytes) -> None:
+    """A success that should be an object and is not is malformed, and not repeated."""
+    with pytest.raises(VendorFailed) as excinfo:
+        read_answer(Response(200, body=body))
 
-    assert not refused.value.retryable
-    assert 200 == refused.value.status
+    assert not excinfo.value.retryable
+    assert 200 == excinfo.value.status
 
 
 @pytest.mark.parametrize("body", [b"{}", b"", b"1", b"nonsense"], ids=repr)
-def test_no_list_is_malformed(body: bytes) -> None:
-    """Where a list is wanted, nothing else will do."""
+def test_missing_list_is_malformed(body: bytes) -> None:
+    """A success that should be a list and is not is malformed."""
     with pytest.raises(VendorFailed):
-        answers(Response(200, body=body))
+        read_answers(Response(200, body=body))
 
 
-def test_a_list_is_of_objects() -> None:
-    """Of a list only the objects are looked at."""
-    results = answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
+def test_list_is_of_objects() -> None:
+    """Entries of a list that are not objects are skipped."""
+    results = read_answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
     assert [1, 3] == [result.integer("a") for result in results]
 
 
-def test_an_object_is_read() -> None:
-    """An object is read, and a value that is none is empty."""
-    assert "1" == answer(Response(200, body=b'{"a": 1}')).text("a")
-    assert not read(None)
-    assert read({"a": 1})
-    assert "<Answer of 1 fields>" == repr(read({"secret": 1}))
+def test_object_is_read() -> None:
+    """An object is returned, and any other value becomes an empty one."""
+    assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
+    assert not as_answer(None)
+    assert as_answer({"a": 1})
+    assert "<Answer of 1 fields>" == repr(as_answer({"secret": 1}))
 
 
 def test_error_names_the_missing_field() -> None:
-    """The error names the field that every success has."""
+    """The error names the field that every success must have."""
     assert "has no sid" in str(malformed(Response(201), "sid"))
 
 
@@ -114,7 +114,7 @@ def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
 
 
 def test_objects_within() -> None:
-    """Objects within are read in turn, and what is none is passed over."""
+    """Nested objects are read in turn, and other values are skipped."""
     body = Answer(BODY)
 
     assert "x" == body.object("inner.deep").text("name")
@@ -144,8 +144,8 @@ def test_objects_within() -> None:
         ([1], None),
     ],
 )
-def test_a_number_is_exact(value: object, expected: Decimal | None) -> None:
-    """A number is what is written, to the last digit."""
+def test_number_is_exact(value: object, expected: Decimal | None) -> None:
+    """A number keeps all its digits."""
     assert expected == as_decimal(value)
 
 
@@ -160,7 +160,7 @@ def test_a_number_is_exact(value: object, expected: Decimal | None) -> None:
     ],
 )
 def test_money(amount: object, currency: object, expected: Money | None) -> None:
-    """An amount is money if its currency can have it."""
+    """An amount is money if it is valid in its currency."""
     assert expected == as_money(amount, currency)
 
 
@@ -176,7 +176,7 @@ def test_money(amount: object, currency: object, expected: Money | None) -> None
     ],
 )
 def test_minor_units(amount: object, currency: object, expected: Money | None) -> None:
-    """Minor units are those of their currency."""
+    """An amount in minor units is converted by its currency."""
     assert expected == as_minor(amount, currency)
 
 
@@ -205,8 +205,8 @@ def test_minor_units(amount: object, currency: object, expected: Money | None) -
     ],
     ids=ascii,
 )
-def test_a_moment(value: object, expected: datetime | None) -> None:
-    """A moment is read in each way that vendors write it, and is in UTC."""
+def test_times_are_read(value: object, expected: datetime | None) -> None:
+    """A time is read in each format that vendors use, in UTC."""
     result = as_time(value)
 
     assert expected == result

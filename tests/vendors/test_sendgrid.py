@@ -1,4 +1,4 @@
-"""SendGrid: what it is sent, what its answers mean, and what its webhooks tell."""
+"""SendGrid: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_labs import sendgrid_vendor
+from tests.vendors.email_sandboxes import sendgrid_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -57,8 +57,8 @@ def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
     return mail_body(SendGrid(**options), message, [{"to": [{"email": "ada@example.com"}]}])
 
 
-def test_a_message_is_written_as_sendgrid_wants_it() -> None:
-    """Every field of a message has its place in the body."""
+def test_fields_of_a_message() -> None:
+    """Every field of a message is sent in its place of the body."""
     body = _body(
         _message(
             html="<p>",
@@ -96,15 +96,15 @@ def test_a_message_is_written_as_sendgrid_wants_it() -> None:
 
 
 def test_several_answer_addresses_are_a_list() -> None:
-    """More than one address to answer to stands in another field."""
+    """Several reply addresses are sent in a field of their own."""
     body = _body(_message(reply_to=["a@example.com", "b@example.com"]))
 
     assert [{"email": "a@example.com"}, {"email": "b@example.com"}] == body["reply_to_list"]
     assert "reply_to" not in body
 
 
-def test_a_template_brings_its_own_contents() -> None:
-    """With a template there are no contents, and what fills it in is each recipient's."""
+def test_template_brings_its_own_contents() -> None:
+    """A message with a template has no contents, and each recipient has its data."""
     body = _body(_message(template=TemplateRef("d-1", {"total": "149.90"})))
 
     assert "d-1" == body["template_id"]
@@ -113,7 +113,7 @@ def test_a_template_brings_its_own_contents() -> None:
 
 
 def test_too_many_tags_are_refused_here() -> None:
-    """SendGrid takes ten."""
+    """More than ten tags are refused before sending."""
     with pytest.raises(InvalidData, match="11 tags"):
         _body(_message(tags=[f"t{number}" for number in range(11)]))
 
@@ -140,7 +140,7 @@ def test_bulk_headers_are_merged() -> None:
 
 
 def test_headers_are_written_in_ascii() -> None:
-    """SendGrid writes headers as they come, so that letters beyond ASCII come as encoded words."""
+    """Headers beyond ASCII are sent as encoded words, since SendGrid does not encode them."""
     written = {"X-Kunde": "=?utf-8?b?w7w=?="}
     body = _body(_message(headers={"X-Kunde": "ü"}))
     custom = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
@@ -149,15 +149,15 @@ def test_headers_are_written_in_ascii() -> None:
     assert written == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
-def test_a_bulk_without_places_has_no_substitutions() -> None:
-    """Text without placeholders is sent once."""
+def test_bulk_without_places_has_no_substitutions() -> None:
+    """A text without placeholders has no substitutions."""
     body = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=["a@example.com"]))
 
     assert [{"to": [{"email": "a@example.com"}]}] == body["personalizations"]
 
 
-def test_a_bulk_may_be_html_alone() -> None:
-    """Places in the HTML have words of their own, which are escaped."""
+def test_bulk_may_be_html_alone() -> None:
+    """Placeholders in HTML have their own, escaped values."""
     base = _message(to=(), text=None, html="{{n}}")
     custom = BulkRecipient(to="a@example.com", data={"n": "<"})
     body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[custom]))
@@ -178,7 +178,7 @@ def test_sandbox_mode_receipt() -> None:
     assert [] == sandbox.delivered
 
 
-def test_a_scheduled_message_is_scheduled() -> None:
+def test_scheduled_message_is_scheduled() -> None:
     """A message for later has the status scheduled."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
@@ -189,8 +189,8 @@ def test_a_scheduled_message_is_scheduled() -> None:
     assert EmailStatus.SCHEDULED is email.send_bulk(bulk)[0].unwrap().status
 
 
-def test_the_key_comes_from_the_provider() -> None:
-    """Without a key of its own the account's credentials are asked for."""
+def test_key_comes_from_the_provider() -> None:
+    """Without a key of its own the account uses the credential provider."""
     sandbox = SendGridSandbox()
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
@@ -227,7 +227,7 @@ def test_address_validation(
 
 
 def test_addresses_are_checked_with_a_key_of_their_own() -> None:
-    """SendGrid wants another key for checks of addresses."""
+    """Address checks use their own API key."""
     sandbox = SendGridSandbox("SG.checks")
     vendor = SendGrid(credentials="SG.mail", validation_credentials="SG.checks")
     email = hub(vendor, sandbox).email()
@@ -238,16 +238,16 @@ def test_addresses_are_checked_with_a_key_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"result": {}}, {}])
-def test_a_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
-    """A check that does not say anything is no check."""
+def test_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
+    """An address check without a verdict is a malformed response."""
     sandbox = SendGridSandbox()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=r"result\.verdict"):
         hub(sendgrid_vendor(sandbox), sandbox).email().validate_address("ada@example.com")
 
 
-def test_days_come_in_pages() -> None:
-    """All days are asked for, and counted in the contract's words."""
+def test_daily_statistics_are_paged() -> None:
+    """All days are requested and counted under the contract's names."""
     sandbox = SendGridSandbox()
     first = date(2024, 1, 1)
     sandbox.days = [
@@ -260,13 +260,13 @@ def test_days_come_in_pages() -> None:
     query = StatisticsQuery(start=first, end=first + timedelta(days=500))
     result = hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query)
 
-    assert 2 == len(sandbox.asked)
+    assert 2 == len(sandbox.requests)
     assert 501 == len(result.rows)
     assert EmailCounts(delivered=1002, opened=501, complained=0) == result.totals
 
 
-def test_a_day_without_a_date_is_malformed() -> None:
-    """Numbers of no day are no numbers."""
+def test_day_without_a_date_is_malformed() -> None:
+    """Statistics without dates are a malformed response."""
     sandbox = SendGridSandbox()
     sandbox.fail(reply([{"stats": []}]))
     query = StatisticsQuery(start=date(2024, 1, 1), end=date(2024, 1, 1))
@@ -289,7 +289,7 @@ def test_a_day_without_a_date_is_malformed() -> None:
 def test_errors_have_code_and_text(
     status: int, body: dict[str, Any], kind: type[Any], code: str | None
 ) -> None:
-    """SendGrid's code and text are in the error."""
+    """An error has SendGrid's code and text."""
     error: Any = classify(Request.get("/"), reply(body, status))
 
     assert type(error) is kind
@@ -326,7 +326,7 @@ def _event(**fields: Any) -> dict[str, Any]:
 def test_webhooks_are_signed_and_become_events() -> None:
     """A signed webhook with several records gives an event for each."""
     sandbox = SendGridSandbox()
-    opened = hub(sendgrid_vendor(sandbox), sandbox)
+    mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     now = datetime.now(UTC)
     headers, body = sandbox.webhook(
         [
@@ -339,10 +339,10 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ],
         now,
     )
-    verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.public_key)
+    verifier = mail_hub.webhooks("mail", clock=SystemClock(), secrets=sandbox.public_key)
     webhooks = verifier.verify(headers=headers, body=body)
     one, two, three, four, five = [
-        event for webhook in webhooks for event in opened.events("mail", webhook)
+        event for webhook in webhooks for event in mail_hub.events("mail", webhook)
     ]
 
     ref = Ref("sendgrid", "mail", "abc", {"message": "abc.filter0001.16648.5515E0B88.0"})
@@ -377,14 +377,14 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ("recvd-77d9b5dd9-kw9ks-1-60.0", "", "recvd-77d9b5dd9-kw9ks-1-60.0"),
     ],
 )
-def test_a_message_is_named_without_its_stations(result: str, gate: str, id_: str) -> None:
-    """A message's id is what stands before its stations, or what the gate called it."""
+def test_message_is_named_without_its_stations(result: str, gate: str, id_: str) -> None:
+    """A message's id is the part before the names of SendGrid's servers."""
     assert id_ == message_id(result, gate)
 
 
 def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
-    """Events of two messages that were dropped at the same machine are of two messages."""
-    opened = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
+    """Messages dropped by one server have different references."""
+    mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
     reports = [
         _event(event="dropped", sg_message_id="filter0093p1las1.9128.5717FB8127.0"),
         _event(event="dropped", sg_message_id="filter0093p1las1.7777.5717AAAA11.0"),
@@ -399,40 +399,40 @@ def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
         for payload in reports
     ]
 
-    ids = [opened.events("mail", webhook)[0].ref.id for webhook in webhooks]
+    ids = [mail_hub.events("mail", webhook)[0].ref.id for webhook in webhooks]
     assert 3 == len(set(ids))
     assert "wrfRRvF7Q0GgwUo2CvDmEA" == ids[2]
 
 
 def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
-    """Metadata whose name means something else in an event is neither lost nor taken for that."""
+    """Metadata with a reserved name comes back unchanged."""
     metadata = {"url": "a", "category": "b", "word_url": "c", "word_free": "d", "free": "e"}
     body = mail_body(SendGrid(sender="a@example.com"), _message(metadata=metadata), [{}])
     payload = _event(event="click", **body["custom_args"])
     webhook = WebhookEvent(vendor="sendgrid", id="e", type="x", vendor_type="x", payload=payload)
-    opened = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
-    [event] = opened.events("mail", webhook)
+    mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
+    [event] = mail_hub.events("mail", webhook)
 
     assert (metadata, (), None) == (event.metadata, event.tags, event.url)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_only_a_202_is_a_mail_that_was_taken(status: int) -> None:
-    """Another success, such as the page of a gateway, does not mean that the mail goes out."""
+def test_only_202_is_a_success(status: int) -> None:
+    """Another 2xx, such as a gateway's page, does not mean that the mail was accepted."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
 
     sandbox.fail(Response(status, body=b"<html>Welcome!</html>"))
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         email.send_transactional(_message())
-    assert not caught.value.retryable
+    assert not excinfo.value.retryable
     sandbox.fail(Response(status, {"X-Message-Id": "abc"}))
     assert [VendorFailed] * 2 == [type(item.error) for item in email.send_bulk(bulk)]
 
 
-def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
-    """A 202 without an id is a receipt of our own name, the same for the same key, that warns."""
+def test_202_without_an_id() -> None:
+    """A 202 without an id gives a receipt with an id made from the key, and a warning."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
@@ -459,7 +459,7 @@ def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
 
 
 def test_sandbox_mode_of_one_message() -> None:
-    """A message with its own sandbox mode was only checked."""
+    """A message in sandbox mode was only checked."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
@@ -471,7 +471,7 @@ def test_sandbox_mode_of_one_message() -> None:
 
 
 def test_deferred_mail_is_not_permanent() -> None:
-    """Deferred mail is no permanent failure."""
+    """The event of a deferred message is not a permanent failure."""
     webhook = WebhookEvent(
         vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=_event(event="deferred")
     )
@@ -481,15 +481,15 @@ def test_deferred_mail_is_not_permanent() -> None:
     assert (EmailStatus.DEFERRED, False) == (event.status, event.permanent)
 
 
-def test_an_event_is_of_the_message_that_was_sent() -> None:
+def test_event_is_of_the_message_that_was_sent() -> None:
     """An event has the id of the message's receipt."""
     sandbox = SendGridSandbox()
-    opened = hub(sendgrid_vendor(sandbox), sandbox)
-    receipt = opened.email().send_transactional(_message())
+    mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
+    receipt = mail_hub.email().send_transactional(_message())
     payload = _event(sg_message_id=f"{receipt.ref.id}.recvd-5645d9c87f-78xgx-1-5F2A.0")
     webhook = WebhookEvent(vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=payload)
 
-    assert receipt.ref.id == opened.events("mail", webhook)[0].ref.id
+    assert receipt.ref.id == mail_hub.events("mail", webhook)[0].ref.id
 
 
 @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ def test_an_event_is_of_the_message_that_was_sent() -> None:
         {"categories": ["x"] * 11},
     ],
 )
-def test_the_sandbox_is_strict(body: dict[str, Any]) -> None:
+def test_sandbox_is_strict(body: dict[str, Any]) -> None:
     """The sandbox refuses what SendGrid would refuse."""
     sandbox = SendGridSandbox()
     usual = {
@@ -519,8 +519,8 @@ def test_the_sandbox_is_strict(body: dict[str, Any]) -> None:
         "subject": "Hi",
         "content": [{"type": "text/plain", "value": "x"}],
     }
-    opened = hub(sendgrid_vendor(sandbox), sandbox)
-    send = partial(opened.manager.call, "mail")
+    mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
+    send = partial(mail_hub.manager.call, "mail")
     assert 202 == send(Request.post("/v3/mail/send", json=usual)).status
     with pytest.raises(InvalidRequest):
         send(Request.post("/v3/mail/send", json={**usual, **body}))
@@ -545,12 +545,12 @@ def test_unverified_sender_is_refused() -> None:
         email.send_transactional(_message(from_="a@unverified.example"))
 
 
-def test_the_sandbox_listens_on_a_port() -> None:
-    """The same holds over a real connection."""
+def test_sandbox_listens_on_a_port() -> None:
+    """The sandbox works over a real connection."""
     sandbox = SendGridSandbox()
     with sandbox.serving() as server:
         vendor = SendGrid(credentials=sandbox.api_key, base_url=server.url)
-        with Hub([Account("mail", vendor)]) as opened:
-            opened.email().send_transactional(_message())
+        with Hub([Account("mail", vendor)]) as mail_hub:
+            mail_hub.email().send_transactional(_message())
 
     assert ("ada@example.com",) == sandbox.delivered[0].to

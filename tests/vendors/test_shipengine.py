@@ -25,7 +25,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._common import as_number
 from moorage.vendors.shipping._shipengine_requests import address_body, rates_body
-from tests.vendors.shipengine_shop import PARCEL, REQUEST, THERE, Shop
+from tests.vendors.shipengine_account import PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -41,12 +41,12 @@ ABROAD = attrs.evolve(THERE, country="CA", region="ON")
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
 def shipment_request(request: RateRequest, insurer: str = "carrier") -> dict[str, Any]:
-    """The shipment of a rate request."""
+    """Return the shipment of a rate request."""
     shipment: dict[str, Any] = rates_body(request, ["se-1"], insurer)["shipment"]
     return shipment
 
@@ -111,11 +111,11 @@ def test_address_fields() -> None:
 def test_every_address_has_a_region_as_shipengine_wants(
     address: Address, region: str | None
 ) -> None:
-    """Where a country's addresses have none, the city stands for it."""
+    """In countries without regions, the city is sent as the region."""
     assert region == address_body(address).get("state_province")
 
 
-def test_a_company_is_a_name() -> None:
+def test_company_is_a_name() -> None:
     """An address without a person's name has the company's, as ShipEngine wants one."""
     body = address_body(Address(company="ACME", country="DE"))
 
@@ -191,7 +191,7 @@ def test_customs_lines_have_unit_values() -> None:
     ],
 )
 def test_customs_contents(contents: Contents, word: str, why: str | None) -> None:
-    """Each kind of contents has its word; others are explained."""
+    """Each kind of contents is translated; others are sent with an explanation."""
     even = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))
@@ -219,7 +219,7 @@ def test_unsupported_shipments_are_refused_before_sending(
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_rates(attrs.evolve(REQUEST, **fields))
 
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_json_numbers_are_exact(value: str, expected: float) -> None:
     assert Decimal(value) == Decimal(json.dumps(as_number(Decimal(value))))
 
 
-def test_a_number_of_too_many_digits_is_refused() -> None:
+def test_number_of_too_many_digits_is_refused() -> None:
     """A number that a JSON reader would round is refused."""
     with pytest.raises(InvalidData):
         as_number(Decimal("12345678901234567.89"))

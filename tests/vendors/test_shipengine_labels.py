@@ -1,4 +1,4 @@
-"""ShipEngine: rates, labels, cancellations, and purchases whose answer was lost."""
+"""ShipEngine: rates, labels, cancellations, and purchases with a lost response."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from tests.vendors.shipengine_shop import PARCEL, REQUEST, Shop
+from tests.vendors.shipengine_account import PARCEL, REQUEST, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
-    """All connected carriers are asked unless the account names some."""
+    """All connected carriers give rates, unless the account names some."""
     listing, named = Shop(), Shop(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     named.shipping.get_rates(REQUEST)
@@ -45,9 +45,9 @@ def test_all_carriers_are_asked_unless_some_are_named() -> None:
         listing.shipping.get_rates(attrs.evolve(REQUEST, carrier_accounts=["se-9"]))
 
     assert ["/v1/carriers", "/v1/rates", "/v1/rates"] == [
-        request.path for request in listing.sandbox.asked
+        request.path for request in listing.sandbox.requests
     ]
-    assert ["/v1/rates"] == [request.path for request in named.sandbox.asked]
+    assert ["/v1/rates"] == [request.path for request in named.sandbox.requests]
 
 
 def test_too_heavy_parcel_becomes_a_message(shop: Shop) -> None:
@@ -104,7 +104,7 @@ def test_rate_is_the_total_price(shop: Shop) -> None:
 def test_label_format_and_size(shop: Shop) -> None:
     """The label's format and size are kept with the rate."""
     label = shop.bought(label_size=LabelSize.A6).labels[0]
-    request = next(request for request in shop.sandbox.asked if "/labels/rates/" in request.path)
+    request = next(request for request in shop.sandbox.requests if "/labels/rates/" in request.path)
 
     assert {
         "label_format": "pdf",
@@ -117,73 +117,73 @@ def test_label_format_and_size(shop: Shop) -> None:
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
-    """Parcels that go together have labels and numbers of their own."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    """Each parcel of a shipment has its own label and number."""
+    shipment = shop.bought(parcels=[PARCEL, PARCEL])
 
-    assert 2 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
-    third = shop.shipping.get_label(str(bought.ref), parcel=2)
-    assert bought.labels[1] == third
+    assert 2 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
+    assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
+    third = shop.shipping.get_label(str(shipment.ref), parcel=2)
+    assert shipment.labels[1] == third
 
 
 def test_several_parcels_may_share_a_file(shop: Shop) -> None:
     """If there is one file for all parcels, it is one label, and each parcel has its number."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL])
-    for package in shop.sandbox.labels[bought.ref.id]["packages"]:
+    shipment = shop.bought(parcels=[PARCEL, PARCEL])
+    for package in shop.sandbox.labels[shipment.ref.id]["packages"]:
         package["label_download"] = None
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(shipment.ref)
 
     assert (2, 1) == (len(result.tracking_numbers), len(result.labels))
 
 
-def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
-    """A label is given in another format that ShipEngine has, and never taken for one."""
-    bought = shop.bought()
+def test_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
+    """A label is returned in another format only if ShipEngine has it."""
+    shipment = shop.bought()
 
-    assert LabelFormat.PNG is shop.shipping.get_label(bought.ref, "png").format
-    del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
+    assert LabelFormat.PNG is shop.shipping.get_label(shipment.ref, "png").format
+    del shop.sandbox.labels[shipment.ref.id]["label_download"]["zpl"]
     with pytest.raises(VendorRejected, match="no label of this shipment in zpl"):
-        shop.shipping.get_label(bought.ref, "zpl")
-    count = len(shop.sandbox.asked)
+        shop.shipping.get_label(shipment.ref, "zpl")
+    count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_label(bought.ref, "epl")
-    assert count == len(shop.sandbox.asked)
+        shop.shipping.get_label(shipment.ref, "epl")
+    assert count == len(shop.sandbox.requests)
 
 
-def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
-    """A format that nobody knows is unknown, and the label is where ShipEngine says."""
-    bought = shop.bought()
-    label = shop.sandbox.labels[bought.ref.id]
+def test_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
+    """A label in an unknown format has ShipEngine's link."""
+    shipment = shop.bought()
+    label = shop.sandbox.labels[shipment.ref.id]
     label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(shipment.ref)
 
     assert (ShipmentState.UNKNOWN, "on_ice") == (result.state, result.vendor_status)
     assert (LabelFormat.UNKNOWN, ("https://f",)) == (result.labels[0].format, result.documents)
 
 
-def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """A label still being made is pending."""
+def test_label_that_comes_later_is_pending(shop: Shop) -> None:
+    """A label that is not ready yet is pending."""
     shop.sandbox.slow = True
-    bought, lost = shop.bought(), shop.bought("order-2")
+    shipment, lost = shop.bought(), shop.bought("order-2")
 
     assert (ShipmentState.PENDING, (), ()) == (
-        bought.state,
-        bought.labels,
-        bought.tracking_numbers,
+        shipment.state,
+        shipment.labels,
+        shipment.tracking_numbers,
     )
-    with pytest.raises(VendorRejected) as caught:
-        shop.shipping.get_label(bought.ref, "pdf")
-    assert TrackingStatus.UNKNOWN is shop.shipping.track_shipment(bought.ref).status
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.shipping.get_label(shipment.ref, "pdf")
+    assert TrackingStatus.UNKNOWN is shop.shipping.track_shipment(shipment.ref).status
     with pytest.raises(VendorRejected, match="no label to void"):
-        shop.shipping.cancel(bought.ref)
-    shop.sandbox.finish(bought.ref.id)
+        shop.shipping.cancel(shipment.ref)
+    shop.sandbox.finish(shipment.ref.id)
     shop.sandbox.finish(lost.ref.id, "error")
-    assert ShipmentState.BOUGHT is shop.shipping.get_shipment(bought.ref).state
+    assert ShipmentState.BOUGHT is shop.shipping.get_shipment(shipment.ref).state
     assert ShipmentState.FAILED is shop.shipping.get_shipment(lost.ref).state
-    assert caught.value.vendor_code is None
+    assert excinfo.value.vendor_code is None
 
 
-def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """A lost purchase is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
@@ -191,8 +191,8 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
 
     assert [result.ref.id] == [*shop.sandbox.labels]
     assert (("rate_id", rate.ref.id), "desc") == (
-        shop.sandbox.asked[-2].query[0],
-        dict(shop.sandbox.asked[-2].query)["sort_dir"],
+        shop.sandbox.requests[-2].query[0],
+        dict(shop.sandbox.requests[-2].query)["sort_dir"],
     )
 
 
@@ -215,7 +215,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     ],
     ids=["none", "unmarked", "odd", "list", "failed"],
 )
-def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
     """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
@@ -236,26 +236,26 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference that is no rate is refused before anything is sent."""
+    """A reference of anything but a rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.create_shipment(
             Ref("shipengine", "shipengine", "se-1", {"file": "pdf"}), idempotency_key="k-2"
         )
-    assert "invalid_identifier" == caught.value.vendor_code
+    assert "invalid_identifier" == excinfo.value.vendor_code
 
 
 def test_void_states(shop: Shop) -> None:
-    """Voiding again says that the label is void; a pending refund is requested."""
-    bought = shop.bought()
-    first, second = shop.shipping.cancel(bought.ref), shop.shipping.cancel(bought.ref)
+    """A second void reports that the label is void; a pending refund counts as requested."""
+    shipment = shop.bought()
+    first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
 
     assert (CancelState.APPROVED, "approved") == (first.state, first.vendor_status)
     assert (CancelState.APPROVED, "label_already_voided") == (second.state, second.vendor_status)
-    assert ShipmentState.CANCELED is shop.shipping.get_shipment(bought.ref).state
-    shop.sandbox.labels[bought.ref.id]["refund_details"] = {"refund_status": "pending"}
-    assert ShipmentState.CANCELING is shop.shipping.get_shipment(bought.ref).state
+    assert ShipmentState.CANCELED is shop.shipping.get_shipment(shipment.ref).state
+    shop.sandbox.labels[shipment.ref.id]["refund_details"] = {"refund_status": "pending"}
+    assert ShipmentState.CANCELING is shop.shipping.get_shipment(shipment.ref).state
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
-        shop.shipping.cancel(bought.ref)
+        shop.shipping.cancel(shipment.ref)

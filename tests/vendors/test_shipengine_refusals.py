@@ -21,7 +21,7 @@ from moorage.errors import (
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.vendors.shipping._shipengine_requests import rates_body
 from moorage.vendors.shipping.shipengine import ShipEngine
-from tests.vendors.shipengine_shop import REQUEST, Shop
+from tests.vendors.shipengine_account import REQUEST, Shop
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.shipping.shipengine import ShipEngineSandbox
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -57,11 +57,11 @@ def test_error_codes_come_before_the_status(
     if kind is None:
         assert TrackingStatus.UNKNOWN is shop.shipping.track("1", "usps").status
         return
-    with pytest.raises(kind, match=r"No\.") as caught:
+    with pytest.raises(kind, match=r"No\.") as excinfo:
         shop.shipping.track("1", "usps")
 
-    assert kind is type(caught.value)
-    assert error.get("error_code") == caught.value.vendor_code  # type: ignore[attr-defined]
+    assert kind is type(excinfo.value)
+    assert error.get("error_code") == excinfo.value.vendor_code  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -82,19 +82,19 @@ def test_other_errors_are_classified_by_status(
         shop.shipping.track("1", "usps")
 
 
-def test_a_secret_in_an_error_is_masked(shop: Shop) -> None:
+def test_secret_in_an_error_is_masked(shop: Shop) -> None:
     """A key that ShipEngine echoes is masked."""
     text = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
     error = {"error_code": "unauthorized", "error_type": "security", "message": text}
     shop.sandbox.fail(reply({"errors": [error]}, 401))
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         shop.shipping.track("1", "usps")
 
-    assert "sk_live_51H8xYzAbCdEfGhIjKlMnOpQr" not in f"{caught.value}{caught.value!r}"
+    assert "sk_live_51H8xYzAbCdEfGhIjKlMnOpQr" not in f"{excinfo.value}{excinfo.value!r}"
 
 
-def test_a_key_may_come_from_a_provider() -> None:
-    """Without a key of its own the account asks the credential provider."""
+def test_key_may_come_from_a_provider() -> None:
+    """Without a key of its own the account uses the credential provider."""
     services = ShipEngine().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)
@@ -140,7 +140,7 @@ GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
         (("rate_options", "carrier_ids"), ["se-9"], "invalid_identifier"),
     ],
 )
-def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+def test_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
     """The sandbox refuses unknown fields and wrong types like ShipEngine."""
     body = json.loads(json.dumps(GOOD))
     inner = body
@@ -183,7 +183,7 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
 def answered(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
-    """The sandbox's answer to a request with this key."""
+    """Return the sandbox's response to a request with this key."""
     shown = request if key is None else request.with_header("API-Key", key)
     url = f"https://api.shipengine.com{request.path}"
     return SandboxHttpClient(sandbox).send(shown, url, Timeouts())

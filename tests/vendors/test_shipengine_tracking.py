@@ -12,12 +12,12 @@ from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.shipengine_shop import THERE, Shop
+from tests.vendors.shipengine_account import THERE, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -98,7 +98,7 @@ def test_address_verdicts(
     assert ["suite_missing", "a1"] == [message.code for message in checked.messages]
 
 
-def test_an_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
+def test_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
     """An address that differs only in case is valid."""
     checked = shop.shipping.validate_address(THERE)
 
@@ -115,7 +115,7 @@ def test_an_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
 
 
 def event(kind: str, **data: Any) -> WebhookEvent:
-    """A webhook that was verified."""
+    """Return a verified webhook."""
     return WebhookEvent(vendor="shipengine", id="1", type=kind, vendor_type=kind, data=data)
 
 
@@ -136,6 +136,6 @@ def test_webhook_of_an_unknown_parcel_is_verified(shop: Shop) -> None:
     shop.sandbox.labels.clear()
     notice = shop.sandbox.report("https://shop.example", number, at=datetime.now(UTC))
     verifier = shop.hub.webhooks("shipengine", secrets=shop.sandbox.webhook_key)
-    (told_of,) = shop.hub.events("shipengine", verifier.verify(**notice.given())[0])
+    (told_of,) = shop.hub.events("shipengine", verifier.verify(**notice.arguments())[0])
 
     assert (None, number) == (told_of.ref, told_of.tracking.number)

@@ -1,4 +1,4 @@
-"""Every vendor of shipping keeps the contract, through either hub."""
+"""Every shipping vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", shipping_conformance.CHECKS, ids=name_of)
-def test_a_vendor_keeps_the_contract(check: Check, subject: Factory) -> None:
-    """Every shipping vendor passes the contract's checks."""
+def test_shipping_vendor_conforms(check: Check, subject: Factory) -> None:
+    """Every shipping vendor passes the kit behind a synchronous hub."""
     check(subject)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", shipping_conformance.ASYNC_CHECKS, ids=name_of)
-def test_a_vendor_keeps_the_contract_awaited(check: AsyncCheck, subject: Factory) -> None:
-    """The same holds when it is awaited."""
+def test_shipping_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
+    """Every shipping vendor passes the kit behind an asynchronous hub."""
     asyncio.run(check(subject))

@@ -1,4 +1,4 @@
-"""Shippo: what it is told, and how its answers are read."""
+"""Shippo: requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from moorage.vendors.shipping.shippo import Shippo
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
     from moorage.domain.http.requests import Request, Timeouts
-    from moorage.faces.shipping import Shipping
+    from moorage.operations.shipping import Shipping
 
 HERE = Address(
     name="Mr Hippo",
@@ -67,7 +67,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
-    """Reaches the sandbox, but for what is planned for a path."""
+    """Sends requests to the sandbox, except for paths with a planned response."""
 
     def __init__(self, sandbox: ShippoSandbox) -> None:
         super().__init__(sandbox)
@@ -75,7 +75,7 @@ class Wire(SandboxHttpClient):
         self.planned: dict[str, list[Response | Exception | Lost]] = {}
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer with the planned response, or by the sandbox."""
+        """Return the planned response of the path, or the sandbox's."""
         planned = self.planned.get(f"{request.method.value} {request.path}")
         if planned:
             self.sandbox.fail(planned.pop(0))  # type: ignore[arg-type]  # as it is planned
@@ -94,14 +94,16 @@ class Shop:
         self.shipping: Shipping = self.hub.shipping()
 
     def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
-        """A shipment."""
+        """Buy a label and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
-        return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
+        return self.shipping.create_shipment(
+            ShipmentRequest(rate_request=request), idempotency_key=key
+        )
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -239,23 +241,23 @@ def test_label_format_and_size(
 
 
 def test_several_parcels_have_a_label_each(shop: Shop) -> None:
-    """Parcels that go together have their own labels and numbers, and are called back together."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+    """Each parcel has its own label and number, and all are cancelled together."""
+    shipment = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
 
-    assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
-    assert bought.tracking_numbers == tuple(label.tracking_number for label in bought.labels)
-    third = shop.shipping.get_label(str(bought.ref), parcel=3)
-    assert bought.labels[2] == third
+    assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
+    assert shipment.tracking_numbers == tuple(label.tracking_number for label in shipment.labels)
+    third = shop.shipping.get_label(str(shipment.ref), parcel=3)
+    assert shipment.labels[2] == third
     with pytest.raises(VendorRejected, match="has no label 4; it has 3"):
-        shop.shipping.get_label(bought.ref, parcel=4)
-    back = shop.shipping.cancel(str(bought.ref))
+        shop.shipping.get_label(shipment.ref, parcel=4)
+    back = shop.shipping.cancel(str(shipment.ref))
     assert (CancelState.REQUESTED, 3) == (back.state, len(shop.sandbox.refunds))
     one, *others = shop.sandbox.refunds
     shop.sandbox.settle_refund(one, "ERROR")
     for other in others:
         shop.sandbox.settle_refund(other)
-    shop.sandbox.move(bought.tracking_numbers[0], "TRANSIT")
-    assert CancelState.REJECTED is shop.shipping.cancel(bought.ref).state
+    shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")
+    assert CancelState.REJECTED is shop.shipping.cancel(shipment.ref).state
 
 
 def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
@@ -267,61 +269,61 @@ def test_first_label_is_returned_if_others_cannot_be_read(shop: Shop) -> None:
 
 def test_unlisted_parcels_are_cancelled_by_reference(shop: Shop) -> None:
     """If the parcels cannot be listed, the known transaction is cancelled."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    shipment = shop.bought(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
-    shop.shipping.cancel(bought.ref)
+    shop.shipping.cancel(shipment.ref)
 
-    assert [bought.ref.id] == [*shop.sandbox.refunds]
+    assert [shipment.ref.id] == [*shop.sandbox.refunds]
 
 
-def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
-    """A label still being made is pending."""
+def test_label_that_comes_later_is_pending(shop: Shop) -> None:
+    """A label that is not ready yet is pending."""
     shop.sandbox.slow = True
-    bought = shop.bought()
+    shipment = shop.bought()
 
     assert (ShipmentState.PENDING, (), ()) == (
-        bought.state,
-        bought.labels,
-        bought.tracking_numbers,
+        shipment.state,
+        shipment.labels,
+        shipment.tracking_numbers,
     )
-    assert not bought.state.settled
-    with pytest.raises(VendorRejected) as caught:
-        shop.shipping.get_label(bought.ref)
-    assert caught.value.retryable
-    tracking = shop.shipping.track_shipment(bought.ref)
+    assert not shipment.state.settled
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.shipping.get_label(shipment.ref)
+    assert excinfo.value.retryable
+    tracking = shop.shipping.track_shipment(shipment.ref)
     assert (None, TrackingStatus.UNKNOWN) == (tracking.number, tracking.status)
-    shop.sandbox.finish(bought.ref.id)
-    result = shop.shipping.get_shipment(bought.ref)
+    shop.sandbox.finish(shipment.ref.id)
+    result = shop.shipping.get_shipment(shipment.ref)
     assert (ShipmentState.BOUGHT, 1) == (result.state, len(result.labels))
 
 
 def test_label_that_fails_later(shop: Shop) -> None:
-    """A label that fails in the end has the state failed, with the reason."""
+    """A label that fails later has the state failed, with the reason."""
     shop.sandbox.slow = True
-    bought = shop.bought()
-    shop.sandbox.finish(bought.ref.id, "ERROR")
-    result = shop.shipping.get_shipment(bought.ref)
+    shipment = shop.bought()
+    shop.sandbox.finish(shipment.ref.id, "ERROR")
+    result = shop.shipping.get_shipment(shipment.ref)
 
     assert (ShipmentState.FAILED, "carrier_error") == (result.state, result.warnings[0].code)
 
 
-def test_a_new_status_is_kept(shop: Shop) -> None:
-    """A status that nobody knows is unknown, and Shippo's word for it is kept."""
-    bought = shop.bought()
-    shop.sandbox.transactions[bought.ref.id] |= {
+def test_new_status_is_kept(shop: Shop) -> None:
+    """An unknown status is kept as unknown, with Shippo's name for it."""
+    shipment = shop.bought()
+    shop.sandbox.transactions[shipment.ref.id] |= {
         "status": "ON_ICE",
         "label_file_type": "SVG",
         "rate": {"provider": "USPS", "amount": "6.07", "currency": "USD"},
         "commercial_invoice_url": "https://deliver.goshippo.com/invoice.pdf",
     }
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(shipment.ref)
 
     assert (ShipmentState.UNKNOWN, "ON_ICE") == (result.state, result.vendor_status)
     assert (LabelFormat.UNKNOWN, 1) == (result.labels[0].format, len(result.documents))
     assert Money("6.07", "USD") == result.cost
 
 
-def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+def test_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """A lost purchase is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
@@ -332,7 +334,7 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     assert result.ref.id != other.ref.id
 
 
-def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
+def test_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
     """A lost purchase that cannot be found has an unknown outcome."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Response(503)]
@@ -348,8 +350,8 @@ def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
     assert {} == shop.sandbox.transactions
 
 
-def test_a_long_key_has_a_short_mark() -> None:
-    """A mark fits what Shippo keeps, and tells keys apart."""
+def test_long_key_has_a_short_mark() -> None:
+    """The look-up mark of a long key fits Shippo's limit and is unique."""
     long = "k" * 254
 
     assert "order-1" == mark("order-1")
@@ -358,10 +360,10 @@ def test_a_long_key_has_a_short_mark() -> None:
 
 
 def test_only_rates_can_be_bought(shop: Shop) -> None:
-    """A reference that is no rate is refused before anything is sent."""
+    """A reference of anything but a rate is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
-    assert [] == shop.sandbox.asked
+    assert [] == shop.sandbox.requests
 
 
 def test_unreadable_rates_become_messages(shop: Shop) -> None:
@@ -393,22 +395,22 @@ def test_unreadable_rates_become_messages(shop: Shop) -> None:
 def test_wrong_fields_are_named(
     shop: Shop, answer: dict[str, Any], code: str | None, words: str | None
 ) -> None:
-    """A request with wrong fields is told by the first of them."""
+    """The error of a request with wrong fields names the first one."""
     shop.sandbox.fail(reply(answer, 400))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(REQUEST)
 
-    assert (code, words) == (caught.value.vendor_code, caught.value.vendor_message)
+    assert (code, words) == (excinfo.value.vendor_code, excinfo.value.vendor_message)
 
 
-def test_a_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
-    """A label that is not bought, and Shippo does not say why, is refused all the same."""
+def test_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
+    """A label that Shippo refuses without a reason is still refused."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [reply({"object_id": "1", "status": "ERROR"}, 201)]
-    with pytest.raises(VendorRejected, match="no reason is given") as caught:
+    with pytest.raises(VendorRejected, match="no reason is given") as excinfo:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
-    assert (None, None) == (caught.value.vendor_code, caught.value.vendor_message)
+    assert (None, None) == (excinfo.value.vendor_code, excinfo.value.vendor_message)
 
 
 @pytest.mark.parametrize(
@@ -420,19 +422,19 @@ def test_a_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
 )
 def test_refund_states(shop: Shop, word: str, state: CancelState) -> None:
     """The carrier's decision on a refund is returned when it is requested again."""
-    bought = shop.bought()
-    assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
-    shop.sandbox.settle_refund(bought.ref.id, word)
-    shop.sandbox.move(bought.tracking_numbers[0], "TRANSIT")
+    shipment = shop.bought()
+    assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
+    shop.sandbox.settle_refund(shipment.ref.id, word)
+    shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")
 
-    assert state is shop.shipping.cancel(bought.ref).state
+    assert state is shop.shipping.cancel(shipment.ref).state
 
 
-def test_a_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
-    """A status of a refund that nobody knows is unknown, and kept."""
-    bought = shop.bought()
+def test_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
+    """An unknown status of a refund is kept as unknown."""
+    shipment = shop.bought()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
-    result = shop.shipping.cancel(bought.ref)
+    result = shop.shipping.cancel(shipment.ref)
 
     assert (CancelState.UNKNOWN, "PONDERED") == (result.state, result.vendor_status)
 
@@ -442,19 +444,19 @@ def test_unbought_shipment_cannot_be_cancelled(shop: Shop) -> None:
     with pytest.raises(VendorRejected):
         shop.shipping.cancel("shippo:shippo:nothing")
     shop.sandbox.slow = True
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.cancel(shop.bought().ref)
-    assert "transaction" == caught.value.vendor_code
+    assert "transaction" == excinfo.value.vendor_code
 
 
-def test_a_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
-    """Shippo converts no label; a reference that does not say how it was written is looked up."""
-    bought = shop.bought()
+def test_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
+    """Shippo converts no labels; the format of a bare reference is looked up."""
+    shipment = shop.bought()
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_label(bought.ref, "zpl")
+        shop.shipping.get_label(shipment.ref, "zpl")
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_label(Ref("shippo", "shippo", bought.ref.id), "pdf")
-    odd = Ref("shippo", "shippo", bought.ref.id, {"label": "zpl"})
+        shop.shipping.get_label(Ref("shippo", "shippo", shipment.ref.id), "pdf")
+    odd = Ref("shippo", "shippo", shipment.ref.id, {"label": "zpl"})
     assert LabelFormat.PDF is shop.shipping.get_label(odd, "zpl").format
 
 
@@ -474,10 +476,10 @@ def test_a_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
         ("UNKNOWN", None, TrackingStatus.UNKNOWN),
     ],
 )
-def test_parcels_of_others_are_followed(
+def test_foreign_numbers_are_tracked(
     shop: Shop, word: str, closer: str | None, status: TrackingStatus
 ) -> None:
-    """A number that was not bought here is followed, as closely as Shippo says."""
+    """A number that was not bought here can be tracked."""
     shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
     shop.sandbox.move("SHIPPO_PRE_TRANSIT", word, closer)
     tracking = shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
@@ -507,10 +509,10 @@ def test_incomplete_tracking(shop: Shop) -> None:
 
 def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     """An event's reference is enough to track the shipment."""
-    bought = shop.bought()
-    [result] = shop.hub.events("shippo", event("transaction_updated", object_id=bought.ref.id))
+    shipment = shop.bought()
+    [result] = shop.hub.events("shippo", event("transaction_updated", object_id=shipment.ref.id))
     assert result.ref is not None
-    whole, named = (shop.shipping.track_shipment(ref) for ref in (bought.ref, result.ref))
+    whole, named = (shop.shipping.track_shipment(ref) for ref in (shipment.ref, result.ref))
 
     assert whole.status is not TrackingStatus.UNKNOWN
     assert (whole.number, whole.carrier, whole.status) == (
@@ -520,8 +522,8 @@ def test_shipment_is_tracked_by_its_events_reference(shop: Shop) -> None:
     )
 
 
-def test_an_arrival_without_a_time_is_no_time(shop: Shop) -> None:
-    """A parcel arrived when the first event says that says when."""
+def test_arrival_without_a_time_is_no_time(shop: Shop) -> None:
+    """The delivery time is that of the first delivery event with a time."""
     history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
     shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))
 
@@ -554,7 +556,7 @@ def test_address_changes_are_listed(shop: Shop) -> None:
 
 
 def event(kind: str, **data: Any) -> WebhookEvent:
-    """A webhook that was verified."""
+    """Return a verified webhook."""
     return WebhookEvent(vendor="shippo", id="1", type=kind, vendor_type=kind, data=data)
 
 
@@ -569,8 +571,8 @@ def test_label_events(shop: Shop) -> None:
     assert () == shop.hub.events("shippo", event("batch_purchased"))
 
 
-def test_a_token_may_come_from_a_provider() -> None:
-    """Without a token of its own the account asks the credential provider."""
+def test_token_may_come_from_a_provider() -> None:
+    """Without a token of its own the account uses the credential provider."""
     services = Shippo().services()
 
     assert (True, None) == (services[""].needs_credentials, services[""].credentials)

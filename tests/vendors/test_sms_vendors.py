@@ -1,4 +1,4 @@
-"""Every vendor of text messages keeps the contract, through either hub."""
+"""Every SMS vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
-def test_a_vendor_keeps_the_contract(check: Check, subject: Factory) -> None:
-    """Every SMS vendor passes the contract's checks."""
+def test_sms_vendor_conforms(check: Check, subject: Factory) -> None:
+    """Every SMS vendor passes the kit behind a synchronous hub."""
     check(subject)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
-def test_a_vendor_keeps_the_contract_awaited(check: AsyncCheck, subject: Factory) -> None:
-    """The same holds when it is awaited."""
+def test_sms_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
+    """Every SMS vendor passes the kit behind an asynchronous hub."""
     asyncio.run(check(subject))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
-def test_a_vendor_is_reached_over_a_socket(subject: Factory) -> None:
+def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
     """A text is sent over a real connection, once for its key."""
     made = subject()
     vendor: Any = made.vendor

@@ -1,4 +1,4 @@
-"""SMTP: what is written, and how a server's words are read."""
+"""SMTP: the written messages, and the replies of servers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from moorage.testing.sandboxes.email.smtp import SmtpSandbox, read_message
 from moorage.vendors.email._mime import mime_bytes
 from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_labs import smtp_vendor
+from tests.vendors.email_sandboxes import smtp_vendor
 
 SHOP = EmailAddress("shop@example.com", "Zoë's Shop")
 SMUGGLED = "=?utf-8?q?Hi=0D=0ABcc:_eve@example.com?="
@@ -64,8 +64,8 @@ def _image() -> Attachment:
     )
 
 
-def test_the_same_message_is_the_same_bytes() -> None:
-    """A message is written without chance, its boundaries made of its name."""
+def test_message_bytes_are_reproducible() -> None:
+    """A message has the same bytes each time, with boundaries made from its id."""
     file = Attachment(filename="ä b.bin", content=b"\x00\xff")
     message = _message(html='<img src="cid:logo">', attachments=[_image(), file])
     written = mime_bytes(message, SHOP, "<1@example.com>")
@@ -76,7 +76,7 @@ def test_the_same_message_is_the_same_bytes() -> None:
     assert b"\n" not in written.replace(b"\r\n", b"")
 
 
-def test_a_long_header_is_one_line() -> None:
+def test_long_header_is_one_line() -> None:
     """A long link in a header is not folded, since some readers would break it."""
     link = "<https://example.com/" + "u" * 300 + ">"
     written = mime_bytes(_message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>")
@@ -108,7 +108,7 @@ def test_a_long_header_is_one_line() -> None:
     ],
 )
 def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: list[str]) -> None:
-    """Each kind of content has its place in the tree of parts."""
+    """Each kind of content has its place in the MIME tree."""
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
     written = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
@@ -128,9 +128,9 @@ def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: 
     ids=["subject", "header", "name", "wide-name", "file"],
 )
 def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
-    """A line break in an encoded word is refused, or is still encoded where it is written.
+    """A line break in an encoded word is refused, or stays encoded.
 
-    Which of the two depends on the age of the interpreter: older ones write such a word decoded.
+    Older versions of Python write such a word decoded, so there it is refused.
     """
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
@@ -143,7 +143,7 @@ def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
 def test_lines_end_as_mail_ends_them(kind: str) -> None:
-    """No file has lines that end otherwise than SMTP wants, which servers refuse."""
+    """Line endings in files are converted to CRLF, since servers refuse others."""
     file = Attachment(filename="a.eml", content=b"From: a\n\nb" * 30, content_type=kind)
 
     written = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
@@ -152,7 +152,7 @@ def test_lines_end_as_mail_ends_them(kind: str) -> None:
 
 
 def test_letters_of_every_language_are_written_as_they_are() -> None:
-    """An address with such letters makes the headers UTF-8."""
+    """An internationalised address makes the headers UTF-8."""
     message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
     written = mime_bytes(message, SHOP, "<1@example.com>")
 
@@ -160,7 +160,7 @@ def test_letters_of_every_language_are_written_as_they_are() -> None:
 
 
 def test_dots_and_long_lines_arrive() -> None:
-    """A line of one dot does not end a message, and a long one is not cut."""
+    """A line of one dot does not end a message, and a long line is not cut."""
     text = ".\n..\n.a\n" + "x" * 5_000
     with SmtpSandbox() as sandbox:
         hub(smtp_vendor(sandbox)).email().send_transactional(_message(text=text))
@@ -168,8 +168,8 @@ def test_dots_and_long_lines_arrive() -> None:
         assert text == (sandbox.delivered[0].text or "").replace("\r\n", "\n")
 
 
-def test_the_key_names_the_message() -> None:
-    """A message with a key can be looked for by its Message-ID; others are never the same."""
+def test_message_id_follows_from_the_key() -> None:
+    """A message's key decides its Message-ID; without a key each one is different."""
     with SmtpSandbox() as one, SmtpSandbox() as two:
         for sandbox in (one, two):
             email = hub(smtp_vendor(sandbox)).email()
@@ -211,7 +211,7 @@ def test_failures_are_reported_to_the_envelope_sender() -> None:
 
 
 def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
-    """A server that does not say that it takes such addresses is not given them."""
+    """An internationalised address is sent only to servers with SMTPUTF8."""
     message = _message(to="zoë@example.com")
     with SmtpSandbox() as able, SmtpSandbox(extensions=()) as unable:
         hub(smtp_vendor(able)).email().send_transactional(message)
@@ -234,8 +234,8 @@ def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
         ("530 5.7.0 Who?", AuthenticationFailed, "530 5.7.0"),
     ],
 )
-def test_a_refusal_is_read(words: str, kind: type[Any], code: str) -> None:
-    """A server's number and code decide, after the message as before it."""
+def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> None:
+    """A server's reply code decides the error, before and after the message."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.taken = words
@@ -251,14 +251,14 @@ def test_a_refusal_is_read(words: str, kind: type[Any], code: str) -> None:
         assert [] == sandbox.delivered
 
 
-def test_a_server_may_not_want_the_message() -> None:
-    """A refusal before the first byte of a message is one too."""
+def test_server_may_not_want_the_message() -> None:
+    """A refusal of the DATA command is a refusal of the message."""
     with SmtpSandbox() as sandbox:
         sandbox.invitation = "554 5.5.1 No valid recipients"
-        with pytest.raises(VendorRejected) as refused:
+        with pytest.raises(VendorRejected) as excinfo:
             hub(smtp_vendor(sandbox)).email().send_transactional(_message())
 
-        assert "554 5.5.1" == refused.value.vendor_code
+        assert "554 5.5.1" == excinfo.value.vendor_code
         assert [] == sandbox.delivered
 
 
@@ -273,8 +273,8 @@ def test_unreadable_final_reply_is_an_unknown_outcome(words: str) -> None:
             email.send_transactional(_message(), idempotency_key="INV-8")
 
 
-def test_every_yes_is_one() -> None:
-    """A server may say yes in other numbers than the usual one."""
+def test_any_positive_reply_is_a_success() -> None:
+    """Any positive reply code counts as success."""
     with SmtpSandbox() as sandbox:
         sandbox.taken = "251 2.0.0 Will forward"
         receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message())
@@ -287,27 +287,27 @@ def test_temporary_refusal_keeps_the_key_free() -> None:
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.refusals.append("451 4.2.0 Come back later")
-        with pytest.raises(VendorRejected) as refused:
+        with pytest.raises(VendorRejected) as excinfo:
             email.send_transactional(_message(), idempotency_key="INV-7")
         email.send_transactional(_message(), idempotency_key="INV-7")
 
-        assert refused.value.retryable
+        assert excinfo.value.retryable
         assert 1 == len(sandbox.delivered)
 
 
 @pytest.mark.parametrize("words", ["554 5.3.2 Closed", "421 4.3.2 Full"])
-def test_a_server_that_does_not_greet_was_not_given_anything(words: str) -> None:
-    """A refusal at the door is the server's, and says so."""
+def test_server_that_does_not_greet_was_not_given_anything(words: str) -> None:
+    """A refusal instead of the greeting raises an error with the server's text."""
     with SmtpSandbox() as sandbox:
         sandbox.greeting = words
-        with pytest.raises((VendorRejected, VendorFailed)) as refused:
+        with pytest.raises((VendorRejected, VendorFailed)) as excinfo:
             hub(smtp_vendor(sandbox)).email().send_transactional(_message())
 
-        assert words[:9] == refused.value.vendor_code
+        assert words[:9] == excinfo.value.vendor_code
 
 
-def test_a_sender_may_be_refused() -> None:
-    """A server that nobody may send through from there says so."""
+def test_sender_may_be_refused() -> None:
+    """A refused sender raises an error with the server's text."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         with pytest.raises(InvalidRequest, match=r"553 5\.1\.8"):
@@ -319,14 +319,14 @@ def test_refused_connection_processed_nothing() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         vendor = Smtp(host="127.0.0.1", port=bound.getsockname()[1], security="none", login=False)
-        with pytest.raises(ConnectionFailed) as refused:
+        with pytest.raises(ConnectionFailed) as excinfo:
             hub(vendor).email().send_transactional(_message())
 
-    assert not refused.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
-def test_a_server_may_know_everybody() -> None:
-    """A server that does not ask who we are is not told."""
+def test_server_without_authentication() -> None:
+    """A server without authentication gets no password."""
     with SmtpSandbox(login=False) as sandbox:
         email = hub(smtp_vendor(sandbox, credentials=None, login=False)).email()
         email.send_transactional(_message())
@@ -335,14 +335,14 @@ def test_a_server_may_know_everybody() -> None:
         assert 1 == len(sandbox.delivered)
 
 
-def test_a_server_that_takes_no_password_is_a_mistake() -> None:
-    """A password for a server that does not ask for one is a mistake in the configuration."""
+def test_server_that_takes_no_password_is_a_mistake() -> None:
+    """A password for a server without authentication is a configuration error."""
     with SmtpSandbox(login=False) as sandbox, pytest.raises(ConfigurationError, match="password"):
         hub(smtp_vendor(sandbox)).email().send_transactional(_message())
 
 
-def test_the_password_comes_from_the_provider() -> None:
-    """Without a password of its own the account's credentials are asked for."""
+def test_password_comes_from_the_provider() -> None:
+    """Without a password of its own the account uses the credential provider."""
     provider = MemoryCredentialProvider()
     with SmtpSandbox() as sandbox:
         provider.rotate("mail", None, Credentials.basic(sandbox.username, sandbox.password))
@@ -371,31 +371,31 @@ def test_oauth_login(token: str, arrives: bool) -> None:
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_connections_are_protected(security: str) -> None:
-    """Nothing but the greeting is said before TLS, and certificates are verified."""
+    """Only the greeting is exchanged before TLS, and certificates are verified."""
     server, client = tls_pair()
     implicit = security == "tls"
     with SmtpSandbox(tls=server, implicit=implicit) as sandbox:
         vendor = smtp_vendor(sandbox, security=security)
         trusting = {"mail": SmtpTransport(vendor, client)}
         Hub([Account("mail", vendor)], transports=trusting).email().send_transactional(_message())
-        with pytest.raises(ConnectionFailed) as refused:
+        with pytest.raises(ConnectionFailed) as excinfo:
             Hub([Account("mail", vendor)]).email().send_transactional(_message())
 
         assert 1 == len(sandbox.delivered)
-        assert not refused.value.retryable
-        assert not refused.value.may_have_been_processed
+        assert not excinfo.value.retryable
+        assert not excinfo.value.may_have_been_processed
         before = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
         assert all(item.startswith("ehlo") for item in before)
 
 
-def test_connections_are_protected_awaited() -> None:
-    """The same holds when it is awaited."""
+def test_async_connections_are_protected() -> None:
+    """Asynchronous connections verify certificates, and start TLS before anything else."""
     server, client = tls_pair()
 
     async def send(vendor: Smtp) -> None:
         trusting = {"mail": AsyncSmtpTransport(vendor, client)}
-        async with AsyncHub([Account("mail", vendor)], transports=trusting) as opened:
-            await opened.email().send_transactional(_message())
+        async with AsyncHub([Account("mail", vendor)], transports=trusting) as mail_hub:
+            await mail_hub.email().send_transactional(_message())
 
     with SmtpSandbox(tls=server) as sandbox:
         asyncio.run(send(smtp_vendor(sandbox, security="starttls")))
@@ -403,44 +403,44 @@ def test_connections_are_protected_awaited() -> None:
         assert 1 == len(sandbox.delivered)
 
 
-def test_a_server_without_tls_is_given_nothing() -> None:
-    """A server that does not offer TLS where it must is left at once."""
+def test_server_without_tls_is_given_nothing() -> None:
+    """A server without the required TLS is disconnected at once."""
     with SmtpSandbox() as sandbox:
         vendor = smtp_vendor(sandbox, security="starttls")
-        with pytest.raises(ConnectionFailed) as refused:
+        with pytest.raises(ConnectionFailed) as excinfo:
             hub(vendor).email().send_transactional(_message())
 
-        assert not refused.value.retryable
+        assert not excinfo.value.retryable
         assert "AUTH" not in sandbox.said
 
 
-def test_a_server_that_hangs_up_is_unreached() -> None:
-    """A server that leaves before the message was given it has not processed it."""
+def test_server_that_hangs_up_is_unreached() -> None:
+    """A server that disconnects before the message has not processed it."""
     with SmtpSandbox() as sandbox:
         vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")
         transport = SmtpTransport(vendor, ssl.create_default_context())
         for leaves in ("AUTH", "MAIL"):
             sandbox.leaves_at = leaves
-            with pytest.raises(ConnectionFailed) as refused:
+            with pytest.raises(ConnectionFailed) as excinfo:
                 transport.deliver(
                     Credentials.basic(sandbox.username, sandbox.password),
                     {"sender": "a@b.c", "recipients": ["a@b.c"], "wide": False},
                     b"\r\n",
                 )
-            assert not refused.value.may_have_been_processed
+            assert not excinfo.value.may_have_been_processed
 
 
 @pytest.mark.parametrize(
     "options", [{"security": "ssl"}, {"security": "none"}], ids=["unknown", "open"]
 )
 def test_connections_that_others_could_read_are_refused(options: dict[str, Any]) -> None:
-    """A connection to another machine is protected, whatever is asked for."""
+    """An unencrypted connection to another machine is refused."""
     with pytest.raises(ConfigurationError):
         Smtp(host="mail.example.com", **options)
 
 
 def test_ports_follow_from_how_connections_are_protected() -> None:
-    """The usual ports are known."""
+    """The default port follows from the kind of TLS."""
     ports = [Smtp(host="localhost", security=text).port for text in ("starttls", "tls", "none")]
 
     assert [587, 465, 25] == ports

@@ -19,7 +19,7 @@ from moorage.contracts.payments import (
 from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateLimitExceeded
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments.square import API_VERSION, Square, amount_body, payment_body
-from tests.vendors.square_shop import CUSTOMER, Shop, order
+from tests.vendors.square_account import CUSTOMER, Shop, order
 from tests.vendors.subjects.square import says
 
 if TYPE_CHECKING:
@@ -85,33 +85,33 @@ def test_minimal_charge() -> None:
 )
 def test_too_long_fields_are_refused(fields: dict[str, Any], field: str) -> None:
     """A field longer than Square's limit is refused, not cut."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         payment_body(Square(), order(**fields), autocomplete=True)
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
-def test_a_card_that_is_kept_belongs_to_a_customer(customer: Customer | None) -> None:
-    """A card on file is used of a customer of Square's."""
-    with pytest.raises(InvalidData) as caught:
+def test_card_on_file_needs_a_customer(customer: Customer | None) -> None:
+    """A card on file needs its Square customer."""
+    with pytest.raises(InvalidData) as excinfo:
         payment_body(Square(), order("ccof:1", customer=customer), autocomplete=True)
 
-    assert "customer.id" == caught.value.field
+    assert "customer.id" == excinfo.value.field
 
 
 @pytest.mark.parametrize(
     "money, minor", [(Money("500", "JPY"), 500), (Money("1.5", "USD"), 150)], ids=str
 )
 def test_amounts_are_written_in_the_smallest_unit(money: Money, minor: int) -> None:
-    """Amounts are whole numbers of what the currency has no smaller of."""
+    """Amounts are whole numbers of the currency's smallest unit."""
     assert {"amount": minor, "currency": money.currency} == amount_body(money)
 
 
 def test_request_headers(shop: Shop) -> None:
     """Each request has the API version, the token and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
-    headers = shop.sandbox.asked[0].headers
+    headers = shop.sandbox.requests[0].headers
 
     assert API_VERSION == headers.get("square-version") == Square.api_version
     assert f"Bearer {shop.sandbox.access_token}" == headers.get("authorization")
@@ -124,7 +124,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
     for key in ("k" * 45, "k" * 46, "k" * 47):
         shop.payments.charge(order(), idempotency_key=key)
     first, second, third = (
-        json.loads(request.body)["idempotency_key"] for request in shop.sandbox.asked
+        json.loads(request.body)["idempotency_key"] for request in shop.sandbox.requests
     )
 
     assert "k" * 45 == first
@@ -133,7 +133,7 @@ def test_long_key_is_sent_as_a_digest(shop: Shop) -> None:
 
 
 def test_no_option_replaces_a_key(shop: Shop) -> None:
-    """The key that an effect has is the one that Square is told."""
+    """The vendor's options cannot replace the idempotency key."""
     shop.payments.charge(
         order(extra={"square": {"idempotency_key": "mine"}}), idempotency_key="INV-2041/1"
     )
@@ -141,20 +141,20 @@ def test_no_option_replaces_a_key(shop: Shop) -> None:
     assert "INV-2041/1" == shop.sent()["idempotency_key"]
 
 
-def test_a_limit_says_when_to_come_back(shop: Shop) -> None:
-    """Square's own limit tells how long it lasts."""
+def test_limit_says_when_to_come_back(shop: Shop) -> None:
+    """The error of Square's rate limit has its duration."""
     answer = says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         shop.pay()
 
-    assert "RATE_LIMITED" == caught.value.vendor_code
-    assert caught.value.retry_at is not None
+    assert "RATE_LIMITED" == excinfo.value.vendor_code
+    assert excinfo.value.retry_at is not None
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key are two payments, though Square has one account."""
+    """Two tenants' payments with the same key at one account are two payments."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")
@@ -164,8 +164,8 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
     assert 3 == len({str(payment.ref) for payment in payments})
 
 
-def test_nothing_secret_is_shown() -> None:
-    """No access token is in a repr."""
+def test_repr_shows_no_secret() -> None:
+    """A repr shows no access token."""
     assert "EAAA-1" not in repr(Square(credentials="EAAA-1"))
     assert Square().services()[""].needs_credentials
 
@@ -174,7 +174,7 @@ def test_nothing_secret_is_shown() -> None:
 
 
 def test_payment_details(shop: Shop) -> None:
-    """A payment has its means, reference and times."""
+    """A payment has its method, reference and times."""
     paid = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 
     assert (
@@ -201,24 +201,24 @@ def test_payment_details(shop: Shop) -> None:
         ("cnon:sandbox-BAD_MOOD", DeclineReason.OTHER),
     ],
 )
-def test_a_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReason) -> None:
-    """A declined payment is named by its whole reference, and says why when it is looked at."""
-    with pytest.raises(PaymentDeclined) as caught:
+def test_decline_names_its_payment(shop: Shop, source: str, reason: DeclineReason) -> None:
+    """A decline has the whole reference of its payment, whose look-up has the reason."""
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(source, customer=CUSTOMER)
 
-    assert reason == caught.value.reason
-    declined = shop.payments.get(caught.value.payment or "")
+    assert reason == excinfo.value.reason
+    declined = shop.payments.get(excinfo.value.payment or "")
     assert PaymentState.FAILED == declined.state
     assert declined.decline is not None
-    assert (reason, caught.value.vendor_code) == (
+    assert (reason, excinfo.value.vendor_code) == (
         declined.decline.reason,
         declined.decline.vendor_code,
     )
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_a_debit_takes_its_time(shop: Shop, success: bool) -> None:
-    """A debit is under way until it has arrived, or has come back."""
+def test_pending_direct_debit(shop: Shop, success: bool) -> None:
+    """A direct debit is pending until the money arrives or returns."""
     debit = shop.pay("bnon:bank-nonce-ok")
     shop.time += 60
     shop.sandbox.arrive(debit.ref.id, success=success)
@@ -233,7 +233,7 @@ def test_a_debit_takes_its_time(shop: Shop, success: bool) -> None:
 
 
 def test_lost_payment_is_settled(shop: Shop) -> None:
-    """A payment with a lost answer is requested again with its key."""
+    """A payment with a lost response is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

@@ -1,4 +1,4 @@
-"""Square's answers, lists and webhooks."""
+"""Square's responses, lists and webhooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from moorage.errors import (
     WebhookRejected,
 )
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._square_answers import (
     classify,
     decline_of,
@@ -39,7 +39,7 @@ from moorage.vendors.payments._square_answers import (
     refund_of,
 )
 from moorage.vendors.payments.square import Square
-from tests.vendors.square_shop import EUROS, PART, Shop, ref
+from tests.vendors.square_account import EUROS, PART, Shop, ref
 from tests.vendors.subjects.square import says
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import Payment
     from moorage.contracts.vendor import MakeRef
-    from moorage.vendors._reading import Answer
+    from moorage.vendor_sdk import Answer
     from tests.support.openapi import Json
 
 
@@ -77,7 +77,7 @@ def test_payments_are_listed(shop: Shop) -> None:
     second = shop.payments.payments(query, after=first.next)
 
     assert [made[3], made[2], made[1]] == [item.ref for item in (*first.items, *second.items)]
-    request = dict(shop.sandbox.asked[-1].query)
+    request = dict(shop.sandbox.requests[-1].query)
     assert ("DESC", "2", shop.sandbox.location_id) == (
         request["sort_order"],
         request["limit"],
@@ -95,8 +95,8 @@ def test_malformed_lists(shop: Shop, operation: str) -> None:
     assert () == getattr(shop.payments, operation)().items
 
 
-def test_a_dispute_is_won(shop: Shop) -> None:
-    """A disputed payment is what it was before once the dispute is won."""
+def test_won_dispute(shop: Shop) -> None:
+    """A won dispute restores the payment's previous state."""
     payment = shop.pay()
     shop.time += 60
     key = shop.sandbox.dispute(payment.ref.id)
@@ -111,11 +111,11 @@ def test_a_dispute_is_won(shop: Shop) -> None:
     assert PaymentState.CAPTURED == shop.told(disputed).state
 
 
-def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
-    """A bank that only asks has taken nothing back."""
+def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
+    """A bank's inquiry has taken no money back, so the payment is not disputed."""
     payment = shop.pay()
     shop.sandbox.dispute(payment.ref.id, "INQUIRY_EVIDENCE_REQUIRED")
-    event = shop.news()[-1]
+    event = shop.webhook_events()[-1]
 
     assert event.dispute is not None
     assert (DisputeState.INQUIRY, None) == (event.dispute.state, event.state)
@@ -130,13 +130,13 @@ def test_payouts(shop: Shop) -> None:
     assert (PayoutState.IN_TRANSIT, PART) == (moving.state, moving.amount)
     assert (PayoutState.FAILED, Money("500", "JPY")) == (failed.state, failed.amount)
     assert moving.arrives is not None
-    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.news())]
+    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.webhook_events())]
 
 
 def test_webhook_of_another_url_is_refused(shop: Shop) -> None:
     """The URL is signed, so a webhook for another URL is refused."""
     shop.pay()
-    options = shop.sandbox.sent[0].given()
+    options = shop.sandbox.sent[0].arguments()
     verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
 
     strange: dict[str, Any] = {**options, "url": "https://elsewhere.example/webhooks/square"}
@@ -158,13 +158,13 @@ def test_incomplete_answers_are_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
     """An answer without id or state is None."""
-    assert reader(ref, read(message)) is None
+    assert reader(ref, as_answer(message)) is None
 
 
 def payment(**fields: Any) -> Payment:
-    """A payment as Square says it."""
+    """Return a payment in Square's form."""
     usual = {"id": "p1", "status": "COMPLETED", "total_money": {"amount": 100, "currency": "EUR"}}
-    result = payment_of(ref, read({**usual, **fields}))
+    result = payment_of(ref, as_answer({**usual, **fields}))
     assert result is not None
     return result
 
@@ -178,8 +178,8 @@ def test_unknown_status_is_kept() -> None:
     assert {"x": 1} == result.raw["later"]
 
 
-def test_a_failure_without_an_error_says_no_reason() -> None:
-    """A payment that failed for no reason that is told failed for another."""
+def test_failure_without_an_error_says_no_reason() -> None:
+    """A failed payment without an error has the reason "other"."""
     decline = payment(status="FAILED").decline
 
     assert decline is not None
@@ -205,8 +205,8 @@ def test_tip_is_part_of_the_captured_amount() -> None:
 
 
 def test_dispute_without_a_payment() -> None:
-    """Disputes and refunds without a payment are read, and are no events of one."""
-    dispute = dispute_of(ref, read({"dispute_id": "d", "state": "NEW"}))
+    """Disputes and refunds without a payment can be read, and give no events."""
+    dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
     for name, thing in (
@@ -217,7 +217,7 @@ def test_dispute_without_a_payment() -> None:
 
 
 def webhook(data: object) -> WebhookEvent:
-    """A webhook about this."""
+    """Return a webhook with this content."""
     return WebhookEvent(vendor="square", id="evt", type="x", vendor_type="x", data=data)
 
 
@@ -274,8 +274,8 @@ def test_other_errors_are_classified_by_status(request_: Request, answer: Respon
     assert classify(request_, answer) is None
 
 
-def test_a_failure_at_once_is_a_decline() -> None:
-    """A payment that was made and has failed already is a decline that names it."""
+def test_failure_at_once_is_a_decline() -> None:
+    """A payment that was created and failed is a decline with its reference."""
     error = classify(PAY, reply({"payment": FAILED}))
 
     assert isinstance(error, PaymentDeclined)
@@ -289,7 +289,7 @@ def test_a_failure_at_once_is_a_decline() -> None:
 def test_error_texts_are_masked() -> None:
     """A card number in an error's text is masked, and a long text is cut."""
     error = {"code": "INVALID_CARD", "detail": f"4111111111111111 {'x' * 999}"}
-    decline = decline_of(read(error))
+    decline = decline_of(as_answer(error))
 
     assert "4111111111111111" not in (decline.vendor_message or "")
     assert len(decline.vendor_message or "") <= 301

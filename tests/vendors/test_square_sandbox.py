@@ -13,10 +13,10 @@ from moorage.testing.sandboxes.payments.square import SquareSandbox
 from moorage.vendors.payments.square import API_VERSION
 
 
-def asked(
+def reply_to(
     sandbox: SquareSandbox, method: str, path: str, body: object = None, **headers: str
 ) -> Response:
-    """The sandbox's answer."""
+    """Return the sandbox's response."""
     fields = {
         "Authorization": f"Bearer {sandbox.access_token}",
         "Square-Version": API_VERSION,
@@ -31,7 +31,7 @@ def asked(
 
 
 def paying(**fields: Any) -> dict[str, Any]:
-    """The body of a payment, with changes."""
+    """Return the body of a payment, with changes."""
     usual = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
@@ -67,7 +67,7 @@ def paying(**fields: Any) -> dict[str, Any]:
 )
 def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
     """Missing, misspelt, too long or malformed fields are refused."""
-    response = asked(SquareSandbox(), "POST", "/v2/payments", body)
+    response = reply_to(SquareSandbox(), "POST", "/v2/payments", body)
 
     assert code == response.json()["errors"][0]["code"]
     assert response.status in {400, 404}
@@ -76,12 +76,12 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 def test_sandbox_refuses_impossible_operations() -> None:
     """Missing, forbidden and impossible operations are refused."""
     sandbox = SquareSandbox()
-    held = asked(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()["payment"]
+    held = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()["payment"]
     at = f"/v2/payments/{held['id']}"
     tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
     assert (
         105
-        == asked(sandbox, "POST", "/v2/payments", tip).json()["payment"]["total_money"]["amount"]
+        == reply_to(sandbox, "POST", "/v2/payments", tip).json()["payment"]["total_money"]["amount"]
     )
     euro = {"amount": 101, "currency": "EUR"}
 
@@ -108,18 +108,18 @@ def test_sandbox_refuses_impossible_operations() -> None:
             },
         ),
     ):
-        assert code == asked(sandbox, method, path, body).json()["errors"][0]["code"]
-    assert 401 == asked(sandbox, "GET", at, Authorization="Bearer EAAA-wrong").status
-    assert 400 == asked(sandbox, "GET", at, **{"Square-Version": "latest"}).status
+        assert code == reply_to(sandbox, method, path, body).json()["errors"][0]["code"]
+    assert 401 == reply_to(sandbox, "GET", at, Authorization="Bearer EAAA-wrong").status
+    assert 400 == reply_to(sandbox, "GET", at, **{"Square-Version": "latest"}).status
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
     """A key repeats its answer, also a refusal, and refuses another request."""
     sandbox = SquareSandbox()
-    first, again = (asked(sandbox, "POST", "/v2/payments", paying()) for _ in range(2))
-    other = asked(sandbox, "POST", "/v2/payments", paying(note="x"))
+    first, again = (reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2))
+    other = reply_to(sandbox, "POST", "/v2/payments", paying(note="x"))
     wrong = paying(idempotency_key="w", location_id="L0")
-    refused = [asked(sandbox, "POST", "/v2/payments", wrong) for _ in range(2)]
+    refused = [reply_to(sandbox, "POST", "/v2/payments", wrong) for _ in range(2)]
 
     assert first.json() == again.json()
     assert "IDEMPOTENCY_KEY_REUSED" == other.json()["errors"][0]["code"]

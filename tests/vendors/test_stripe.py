@@ -1,4 +1,4 @@
-"""Stripe: requests, answers, and its sandbox."""
+"""Stripe: requests, responses, and its sandbox."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from moorage.vendors._reading import read
+from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._stripe_answers import (
     MINOR,
     dispute_of,
@@ -63,25 +63,25 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import Payment, PaymentEvent
     from moorage.contracts.vendor import MakeRef
-    from moorage.faces.payments import Payments
-    from moorage.vendors._reading import Answer
+    from moorage.operations.payments import Payments
+    from moorage.vendor_sdk import Answer
 
 EUROS = Money("149.90", "EUR")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """A reference of an account."""
+    """Return a reference to an object, such as a payment, in the test account at Stripe."""
     return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
 
 
 def order(source: str | None = "pm_card_visa", **fields: Any) -> Charge:
-    """An invoice to be paid."""
+    """An invoice to pay."""
     return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
 
 
 class Shop:
-    """A hub with one account at a sandbox of its own."""
+    """A hub with one account at a new sandbox."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox()
@@ -93,31 +93,31 @@ class Shop:
 
     @property
     def payments(self) -> Payments:
-        """The operations."""
+        """The payment operations of the hub."""
         return self.hub.payments()
 
     def key(self) -> str:
-        """A key that was not used."""
+        """A new idempotency key."""
         self.number += 1
         return f"k-{self.number}"
 
     def sent(self) -> dict[str, str]:
-        """The form that was sent last."""
-        return dict(self.sandbox.asked[-1].form)
+        """The form of the last request."""
+        return dict(self.sandbox.requests[-1].form)
 
-    def news(self) -> list[PaymentEvent]:
+    def webhook_events(self) -> list[PaymentEvent]:
         """The events of all webhooks so far."""
         verifier = self.hub.webhooks("main", secrets=self.sandbox.webhook_secret)
         return [
             event
             for notice in self.sandbox.sent
-            for webhook in verifier.verify(**notice.given())
+            for webhook in verifier.verify(**notice.arguments())
             for event in self.hub.events("main", webhook)
         ]
 
     def told(self, payment: Payment) -> Payment:
         """A payment after all its events."""
-        for event in self.news():
+        for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)
         return payment
@@ -135,7 +135,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def test_forms_nest_in_brackets() -> None:
-    """Objects and lists are written in brackets, booleans in words, and nothing not at all."""
+    """Objects and lists use brackets, booleans are words, and None is left out."""
     body = {"a": {"b": [1, {"c": True}]}, "d": None, "e": "f", "g": False}
 
     assert [("a[b][0]", "1"), ("a[b][1][c]", "true"), ("e", "f"), ("g", "false")] == list(
@@ -198,8 +198,8 @@ def test_every_field_of_a_charge_is_sent() -> None:
         ("tok_1", {"payment_method_data": {"type": "card", "card": {"token": "tok_1"}}}),
     ],
 )
-def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, Any]) -> None:
-    """Tokens of each kind have a field of their own."""
+def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
+    """Each kind of token is sent in its own field."""
     body = intent_body(order(source))
 
     names = ("payment_method", "confirmation_token", "payment_method_data")
@@ -207,7 +207,7 @@ def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, An
 
 
 def test_redirects_need_a_return_url() -> None:
-    """Without a return URL only means without a redirect are allowed."""
+    """Without a return URL only methods without a redirect are allowed."""
     body = confirmed_body(order(), capture_method="automatic")
 
     assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
@@ -216,15 +216,15 @@ def test_redirects_need_a_return_url() -> None:
 def test_request_headers(shop: Shop) -> None:
     """Each request has the API version and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
-    headers = shop.sandbox.asked[0].headers
+    headers = shop.sandbox.requests[0].headers
 
     assert API_VERSION == headers.get("stripe-version")
     assert "INV-2041/1" == headers.get("idempotency-key")
     assert f"Bearer {shop.sandbox.api_key}" == headers.get("authorization")
 
 
-def test_another_account_can_be_spoken_for() -> None:
-    """A connected account is named in its header; without a key the provider is asked."""
+def test_connected_account() -> None:
+    """A connected account is named in a header; without a key the provider is asked."""
     service = Stripe(connected="acct_1").services()[""]
 
     assert "acct_1" == service.headers.get("Stripe-Account")
@@ -244,7 +244,7 @@ def test_another_account_can_be_spoken_for() -> None:
     ],
 )
 def test_amounts_are_written_as_stripe_writes_them(money: Money, minor: int) -> None:
-    """Stripe has exceptions of its own, and no amount is off by a unit."""
+    """Stripe's own minor units are applied without rounding."""
     assert minor == MINOR.to_minor(money)
     assert money == MINOR.from_minor(minor, money.currency)
 
@@ -252,8 +252,8 @@ def test_amounts_are_written_as_stripe_writes_them(money: Money, minor: int) -> 
 # --- what happens ----------------------------------------------------------
 
 
-def test_an_intent_is_left_to_the_browser(shop: Shop) -> None:
-    """An intent that is only created waits for a means of payment, and the browser has a token."""
+def test_intent_is_left_to_the_browser(shop: Shop) -> None:
+    """A created intent waits for a payment method, and the browser gets a token."""
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
 
     assert PaymentState.REQUIRES_PAYMENT_METHOD == payment.state
@@ -274,13 +274,13 @@ def test_invalid_id_is_an_unknown_outcome(shop: Shop, existing: bytes) -> None:
     body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
 
-    with pytest.raises(VendorFailed) as caught:
+    with pytest.raises(VendorFailed) as excinfo:
         shop.payments.charge(order(), idempotency_key=shop.key())
 
-    assert BuyerOutcome.UNKNOWN == told_buyer(caught.value).outcome
+    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome
 
 
-def test_a_buyer_confirms(shop: Shop) -> None:
+def test_confirmed_payment_is_complete(shop: Shop) -> None:
     """After the buyer has confirmed, the payment is complete."""
     url = "https://shop.example/back"
     charge = order("pm_card_threeDSecure2Required", return_url=url)
@@ -297,8 +297,8 @@ def test_a_buyer_confirms(shop: Shop) -> None:
     assert EUROS == done.captured
 
 
-def test_a_buyer_does_not_confirm(shop: Shop) -> None:
-    """A buyer who failed at their bank's steps has not paid."""
+def test_unconfirmed_payment_fails(shop: Shop) -> None:
+    """A buyer who fails the bank's authentication has not paid."""
     payment = shop.payments.charge(
         order("pm_card_authenticationRequired"), idempotency_key=shop.key()
     )
@@ -307,24 +307,24 @@ def test_a_buyer_does_not_confirm(shop: Shop) -> None:
     assert payment.client_token == payment.next_action.token
     shop.sandbox.authenticate(payment.ref.id, success=False)
 
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.complete(payment.ref, idempotency_key=shop.key())
 
-    assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
-    assert str(payment.ref) == caught.value.payment
+    assert DeclineReason.AUTHENTICATION_REQUIRED == excinfo.value.reason
+    assert str(payment.ref) == excinfo.value.payment
     assert PaymentState.FAILED == shop.told(payment).state
 
 
-def test_a_buyer_comes_back_from_elsewhere(shop: Shop) -> None:
-    """A payment is not completed by the return from another."""
+def test_return_from_another_payment(shop: Shop) -> None:
+    """The return from another payment does not complete this one."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
 
     with pytest.raises(InvalidData):
         shop.payments.complete(payment.ref, {"payment_intent": "pi_x"}, idempotency_key=shop.key())
 
 
-def test_an_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
-    """An intent that has its means and waits for us is confirmed by completing it."""
+def test_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
+    """Completing an intent that has a payment method confirms it."""
     payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
     assert "requires_confirmation" == payment.vendor_state
 
@@ -340,15 +340,15 @@ def test_off_session_payment_that_needs_the_buyer_is_declined(shop: Shop) -> Non
     """An off-session payment that needs authentication is declined."""
     charge = order("pm_card_authenticationRequired", off_session=True)
 
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge, idempotency_key=shop.key())
 
-    assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
-    assert (caught.value.payment or "").startswith("stripe:main:pi_")
+    assert DeclineReason.AUTHENTICATION_REQUIRED == excinfo.value.reason
+    assert (excinfo.value.payment or "").startswith("stripe:main:pi_")
 
 
-def test_more_than_one_part_is_captured(shop: Shop) -> None:
-    """Parts are captured one after another, and the last lets go of the rest."""
+def test_several_partial_captures(shop: Shop) -> None:
+    """Parts are captured one after another, and the final one releases the rest."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     part = Money("50.00", "EUR")
     first = shop.payments.capture(payment.ref, part, final=False, idempotency_key=shop.key())
@@ -363,21 +363,21 @@ def test_more_than_one_part_is_captured(shop: Shop) -> None:
 
 
 def test_void(shop: Shop) -> None:
-    """A voided authorisation is voided, and nothing was refunded."""
+    """A voided authorisation has the state voided, and nothing was refunded."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
     assert void.after is not None
 
     assert PaymentState.VOIDED == void.after.state
     assert Money("0", "EUR") == void.after.refunded
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.payments.capture(payment.ref, idempotency_key=shop.key())
-    assert "payment_intent_unexpected_state" == caught.value.vendor_code
+    assert "payment_intent_unexpected_state" == excinfo.value.vendor_code
     assert PaymentState.VOIDED == shop.told(payment).state
 
 
-def test_an_authorisation_lapses(shop: Shop) -> None:
-    """An authorisation that nobody captured expires, and says until when it holds."""
+def test_expired_authorisation(shop: Shop) -> None:
+    """An authorisation has its expiry time, and expires if nobody captures it."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     assert payment.authorized_until is not None
     shop.sandbox.lapse(payment.ref.id)
@@ -386,12 +386,12 @@ def test_an_authorisation_lapses(shop: Shop) -> None:
     assert PaymentState.EXPIRED == shop.told(payment).state
     assert any(
         event.vendor_type == "charge.expired" and event.state is PaymentState.EXPIRED
-        for event in shop.news()
+        for event in shop.webhook_events()
     )
 
 
 def test_pending_debit(shop: Shop) -> None:
-    """A debit under way is pending until it has arrived."""
+    """A direct debit is pending until the money arrives."""
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
     shop.sandbox.arrive(payment.ref.id)
@@ -402,8 +402,8 @@ def test_pending_debit(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
-    """A refund that is under way is pending, and may fail."""
+def test_pending_refund(shop: Shop, success: bool) -> None:
+    """A refund is pending until the money arrives, and may fail."""
     payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
     refund = shop.payments.refund(
         payment.ref, reason=RefundReason.FRAUD, idempotency_key=shop.key()
@@ -419,8 +419,8 @@ def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
     assert state == shop.payments.get(payment.ref).state
 
 
-def test_a_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
-    """Stripe knows three reasons, and no other is made up."""
+def test_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
+    """A refund's reason that Stripe does not know is not sent."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.payments.refund(payment.ref, reason=RefundReason.OTHER, idempotency_key=shop.key())
 
@@ -434,7 +434,7 @@ def test_missing_currency_is_looked_up(shop: Shop) -> None:
 
     with pytest.raises(InvalidData):
         shop.payments.refund(bare, Money("1", "USD"), idempotency_key=shop.key())
-    assert "GET" == shop.sandbox.asked[-1].method
+    assert "GET" == shop.sandbox.requests[-1].method
     one = Money("1", "EUR")
     assert one == shop.payments.refund(bare, one, idempotency_key=shop.key()).amount
 
@@ -455,14 +455,14 @@ def test_payments_are_listed(shop: Shop) -> None:
 
 def test_unknown_account_is_refused(shop: Shop) -> None:
     """The error names the account that is not configured."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         shop.payments.payouts(account="other")
 
-    assert "'other'" in str(caught.value)
+    assert "'other'" in str(excinfo.value)
 
 
-def test_a_list_that_is_none_is_malformed(shop: Shop) -> None:
-    """An answer without a list is a failure of the vendor."""
+def test_malformed_list(shop: Shop) -> None:
+    """A response without a list is malformed."""
     shop.sandbox.fail(reply({"data": None}))
 
     with pytest.raises(VendorFailed):
@@ -470,21 +470,21 @@ def test_a_list_that_is_none_is_malformed(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("answer", [reply({"id": "re_1"}), reply({"status": "pending"})])
-def test_a_refund_that_is_none_is_malformed(shop: Shop, answer: Response) -> None:
-    """An answer that is no refund is a failure of the vendor."""
+def test_malformed_refund(shop: Shop, answer: Response) -> None:
+    """A response without a refund is malformed."""
     shop.sandbox.fail(answer)
 
     with pytest.raises(VendorFailed):
         shop.payments.get_refund("stripe:main:re_1")
 
 
-def test_a_dispute_is_won(shop: Shop) -> None:
-    """A disputed payment is what it was before once the dispute is won."""
+def test_won_dispute(shop: Shop) -> None:
+    """A won dispute restores the payment's previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
     disputed = shop.told(payment)
     dispute = shop.payments.disputes().items[0]
     shop.sandbox.close_dispute(dispute.ref.id, "won")
-    won = attrs.evolve(shop.news()[-1], at=datetime.now(UTC) + timedelta(hours=1))
+    won = attrs.evolve(shop.webhook_events()[-1], at=datetime.now(UTC) + timedelta(hours=1))
 
     assert PaymentState.DISPUTED == disputed.state
     assert DisputeState.NEEDS_RESPONSE == dispute.state
@@ -494,11 +494,11 @@ def test_a_dispute_is_won(shop: Shop) -> None:
     assert PaymentState.CAPTURED == advance(disputed, won).state
 
 
-def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
-    """A bank that only asks has taken nothing back."""
+def test_inquiry_is_not_a_dispute(shop: Shop) -> None:
+    """A bank's inquiry has taken no money back, so the payment is not disputed."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     shop.sandbox.dispute(payment.ref.id, "warning_needs_response")
-    event = shop.news()[-1]
+    event = shop.webhook_events()[-1]
 
     assert event.dispute is not None
     assert DisputeState.INQUIRY == event.dispute.state
@@ -513,7 +513,7 @@ def test_payouts(shop: Shop) -> None:
 
     assert (PayoutState.IN_TRANSIT, Money("100.00", "EUR")) == (moving.state, moving.amount)
     assert (PayoutState.FAILED, "account_closed") == (failed.state, failed.reason)
-    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.news())]
+    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.webhook_events())]
 
 
 # --- what is said ----------------------------------------------------------
@@ -522,23 +522,23 @@ def test_payouts(shop: Shop) -> None:
 @pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
 def test_incomplete_answers_are_none(reader: Callable[[MakeRef, Answer], object]) -> None:
     """An answer without id or status is None."""
-    assert reader(ref, read({})) is None
-    assert reader(ref, read({"id": "x"})) is None
+    assert reader(ref, as_answer({})) is None
+    assert reader(ref, as_answer({"id": "x"})) is None
 
 
 def test_dispute_without_a_deadline() -> None:
     """A dispute that cannot be answered has no deadline."""
     fields = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
-    dispute = dispute_of(ref, read(fields))
+    dispute = dispute_of(ref, as_answer(fields))
 
     assert dispute is not None
     assert dispute.respond_by is None
 
 
 def intent(**fields: Any) -> Payment:
-    """An intent as Stripe says it."""
+    """Return an intent in Stripe's form."""
     usual = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
-    payment = payment_of(ref, read({**usual, **fields}))
+    payment = payment_of(ref, as_answer({**usual, **fields}))
     assert payment is not None
     return payment
 
@@ -584,8 +584,8 @@ def test_missing_totals_are_none() -> None:
     assert Money("0", "EUR") == intent(amount_received=0, latest_charge=None).refunded
 
 
-def test_a_stored_means_is_known() -> None:
-    """A means of payment that belongs to a customer can be used again."""
+def test_stored_means_is_known() -> None:
+    """A payment method that belongs to a customer can be used again."""
     means = intent(customer="cus_1", payment_method="pm_1").means
 
     assert means is not None
@@ -614,8 +614,8 @@ def test_other_webhooks_give_no_events(thing: object) -> None:
     assert () == Stripe(credentials="sk").events(event, ref)
 
 
-def test_a_charge_without_an_intent_is_itself() -> None:
-    """A charge without an intent is a payment of its own; uncaptured, it gave nothing back."""
+def test_charge_without_an_intent_is_itself() -> None:
+    """A charge without an intent is a payment by itself, refunded only if captured."""
     thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     thing |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
     event = WebhookEvent(
@@ -636,7 +636,7 @@ def test_a_charge_without_an_intent_is_itself() -> None:
     ],
 )
 def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
-    """A debit counts as captured to Stripe before the bank has paid; its status decides."""
+    """Stripe calls a pending debit captured, so its status decides."""
     thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     thing |= {"captured": True, "amount_captured": 14990, "amount_refunded": 0, "status": status}
     event = WebhookEvent(
@@ -649,7 +649,7 @@ def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> N
 
 
 def says(status: int, **error: Any) -> Response:
-    """An error as Stripe says it."""
+    """Return an error in Stripe's form."""
     return reply({"error": error}, status)
 
 
@@ -689,26 +689,26 @@ def test_stored_failure_is_not_retried() -> None:
     assert not error.retryable
 
 
-def test_a_decline_without_a_code_is_a_decline() -> None:
-    """A card error that says nothing more is declined for another reason."""
+def test_decline_without_a_code_is_a_decline() -> None:
+    """A card error without a code is a decline with the reason "other"."""
     error = classify(Request.post("/"), says(402, type="card_error"))
 
     assert isinstance(error, PaymentDeclined)
     assert (DeclineReason.OTHER, None, None) == (error.reason, error.vendor_code, error.payment)
 
 
-def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
-    """A decline that made no payment has no reference to give."""
+def test_decline_without_a_payment_names_none(shop: Shop) -> None:
+    """A decline without a payment has no reference."""
     shop.sandbox.fail(says(402, type="card_error", code="expired_card"))
 
-    with pytest.raises(PaymentDeclined) as caught:
+    with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(), idempotency_key=shop.key())
 
-    assert (DeclineReason.EXPIRED_CARD, None) == (caught.value.reason, caught.value.payment)
+    assert (DeclineReason.EXPIRED_CARD, None) == (excinfo.value.reason, excinfo.value.payment)
 
 
-def test_one_that_is_not_there_unsettles_no_other(shop: Shop) -> None:
-    """Each payment that is to be settled has a result of its own."""
+def test_missing_payment_affects_no_other(shop: Shop) -> None:
+    """Each payment to settle has its own result, also if another is missing."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     missing, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 
@@ -717,7 +717,7 @@ def test_one_that_is_not_there_unsettles_no_other(shop: Shop) -> None:
 
 
 def test_tenants_share_no_keys(shop: Shop) -> None:
-    """Two tenants' payments with the same key are two payments, though Stripe has one account."""
+    """Two tenants' payments with the same key at one account are two payments."""
     payments = [
         shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
         for tenant in (None, "one", "two", "one")
@@ -725,4 +725,4 @@ def test_tenants_share_no_keys(shop: Shop) -> None:
 
     assert payments[1] == payments[3]
     assert 3 == len({str(payment.ref) for payment in payments})
-    assert "k-1" == shop.sandbox.asked[0].headers.get("idempotency-key")
+    assert "k-1" == shop.sandbox.requests[0].headers.get("idempotency-key")

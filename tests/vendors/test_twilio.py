@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -22,34 +23,58 @@ from moorage import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.contracts.sms import (
+    LineType,
+    NumberCheck,
+    Price,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+)
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
-from moorage.vendors.sms.twilio import Twilio, classify, message_form, read_message, read_number
+from moorage.vendors.sms.twilio import Twilio
 from tests.vendors.sms_subjects import Refs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.faces.sms import Sms
+    from moorage.operations.sms import Sms
 
 TO = "+4915112345678"
 FROM = "+15005550006"
 SANDBOX = TwilioSandbox()
 VENDOR = Twilio(account_sid=SANDBOX.account_sid, sender=FROM)
 REFS: Any = Refs("twilio")
+classify: Any = Twilio.refusals
+
+
+def message_form(vendor: Twilio, message: SmsMessage) -> list[tuple[str, str]]:
+    """Return the form that sends a message."""
+    content: Any = Twilio.send.request(vendor, message).body
+    return parse_qsl(content.decode())
+
+
+def read_message(refs: Any, response: Response) -> SmsReceipt:
+    """Return the receipt in an answer."""
+    return Twilio.get.reads.parse(refs.ref, response)
+
+
+def read_number(response: Response) -> NumberCheck:
+    """Return the look-up of a number."""
+    return Twilio.validate_number.reads.parse(REFS.ref, response)
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """The form of a message."""
+    """Return the form of a message."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
 
 
 def hub(sandbox: TwilioSandbox, retry: Mapping[str, Any] | None = None) -> Hub:
-    """A hub with Twilio behind it."""
+    """Return a hub with Twilio."""
     vendor = Twilio(account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender=FROM)
     settings = {"retry": None} if retry is None else retry
     return Hub([Account("texts", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
@@ -90,13 +115,13 @@ def texts(sandbox: TwilioSandbox) -> Sms:
     ],
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )  # fmt: skip
-def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, list[str]]) -> None:
-    """A message is sent in Twilio's own words, its options last."""
+def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, list[str]]) -> None:
+    """A message is sent in Twilio's terms, with its options last."""
     assert expected == form(**fields)
 
 
-def test_a_time_is_sent_in_utc() -> None:
-    """A message that is sent later says when in UTC, whichever zone was meant."""
+def test_time_is_sent_in_utc() -> None:
+    """The time of a scheduled message is sent in UTC."""
     later = datetime(2031, 5, 6, 14, tzinfo=timezone(timedelta(hours=2)))
     sent = form(send_at=later, sender_pool="MG1")
 
@@ -123,7 +148,7 @@ def test_a_time_is_sent_in_utc() -> None:
         ({"status": "sent", "price": "-0.0075"}, {"price": None}),
     ],
 )  # fmt: skip
-def test_a_message_is_read(body: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) -> None:
     """A message's fields are read, and unknown ones kept."""
     receipt = read_message(REFS, reply({"sid": "SM1"} | body, 201))
 
@@ -131,8 +156,8 @@ def test_a_message_is_read(body: dict[str, Any], fields: dict[str, Any]) -> None
     assert {"sid": "SM1"} | body == receipt.raw
 
 
-def test_a_message_without_a_name_is_malformed() -> None:
-    """A success without the SID of a message is none."""
+def test_success_without_an_id_is_malformed() -> None:
+    """A success without the message's SID is a malformed response."""
     with pytest.raises(VendorFailed, match="no sid"):
         read_message(REFS, reply({"status": "queued"}, 201))
 
@@ -142,7 +167,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
     [("mobile", LineType.MOBILE), ("nonFixedVoip", LineType.VOIP), ("pager", LineType.OTHER),
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN), (None, LineType.UNKNOWN)],
 )  # fmt: skip
-def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
     """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
@@ -164,8 +189,8 @@ def test_a_number_is_read(kind: str | None, line: LineType) -> None:
     )
 
 
-def test_a_number_that_is_none() -> None:
-    """A number that cannot be one is told so, with the reasons."""
+def test_invalid_number() -> None:
+    """An invalid number is reported with the reasons."""
     body = {"valid": False, "phone_number": "+49", "validation_errors": ["TOO_SHORT"]}
     result = read_number(reply(body))
 
@@ -212,14 +237,14 @@ def test_error_codes_come_before_the_status(
 )
 def test_invalid_account_sid_is_refused(sid: Any) -> None:
     """An invalid account SID is refused, and the setting is named."""
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as excinfo:
         Twilio(account_sid=sid)
 
-    assert "account_sid" == refused.value.path
+    assert "account_sid" == excinfo.value.path
 
 
-def test_a_key_may_stand_for_the_account() -> None:
-    """The secret of an API key is sent with the key's own name."""
+def test_key_may_stand_for_the_account() -> None:
+    """An API key's secret is sent with the key's SID as the user name."""
     vendor = Twilio(account_sid=SANDBOX.account_sid, api_key="SK1", credentials=Secret("s"))
 
     assert {"SK1"} == {service.credentials.username for service in vendor.services().values()}  # type: ignore[union-attr]
@@ -245,9 +270,9 @@ def test_sent_message_cannot_be_cancelled() -> None:
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     receipt = sms.send(SmsMessage(to=TO, text="Hi"))
-    with pytest.raises(VendorRejected) as refused:
+    with pytest.raises(VendorRejected) as excinfo:
         sms.cancel(receipt.ref)
-    assert "30409" == refused.value.vendor_code
+    assert "30409" == excinfo.value.vendor_code
     with pytest.raises(VendorRejected) as missing:
         sms.cancel(Ref("twilio", "texts", "SM404"))
 
@@ -265,8 +290,8 @@ def test_balance() -> None:
         sms.check_balance()
 
 
-def test_a_number_is_looked_up() -> None:
-    """A number is looked up as it is written at home, too."""
+def test_number_is_looked_up() -> None:
+    """A national number can be looked up, too."""
     sms = texts(TwilioSandbox())
 
     assert ("+12125551234", "US") == (
@@ -282,7 +307,7 @@ def test_incoming_message() -> None:
     ours = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in")
     verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
@@ -294,14 +319,14 @@ def test_failure_event_keeps_its_code() -> None:
     receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
     notice = sandbox.report(receipt.ref.id, "undelivered", error_code="30005")
     verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.UNDELIVERED, "30005", None) == (event.status, event.error_code, event.sender)
     assert SmsStatus.UNDELIVERED is ours.sms().get(receipt.ref).status
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook about no message gives no events."""
+    """A webhook that concerns no message gives no events."""
     result: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)

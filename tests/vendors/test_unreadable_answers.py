@@ -1,4 +1,4 @@
-"""Unreadable answers to a bulk, and answers that may be empty."""
+"""Unreadable responses to a bulk, and responses that may be empty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.result import Result
 from moorage.errors import VendorFailed
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors._reading import Answer, malformed
+from moorage.vendor_sdk import Answer, malformed
 from moorage.vendors.email._common import check_some_readable
 from moorage.vendors.email.amazon_ses import read_entries, read_entry
 from moorage.vendors.payments.mollie import _check_released
@@ -28,12 +28,12 @@ class Wire:
     account = "main"
 
     def ref(self, id: str, /, **_: object) -> Ref:
-        """A reference."""
+        """Return a reference."""
         return Ref("amazon_ses", "main", id)
 
 
-def test_a_bulk_of_which_nothing_can_be_read_is_lost() -> None:
-    """An answer none of whose items can be read is no answer, and one with some is."""
+def test_wholly_unreadable_bulk_is_lost() -> None:
+    """A bulk without a readable result has an unknown outcome; one readable result is enough."""
     with pytest.raises(VendorFailed):
         check_some_readable([UNREAD, UNREAD], ANSWER)
 
@@ -41,7 +41,7 @@ def test_a_bulk_of_which_nothing_can_be_read_is_lost() -> None:
 
 
 def test_entries_without_a_status_are_lost() -> None:
-    """A bulk at Amazon SES that says nothing of anybody is no answer; of one, that one failed."""
+    """A bulk at Amazon SES without any status has an unknown outcome."""
     wire: Any = Wire()
     people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "bob")]
     base = EmailMessage(subject="Hello", text="Hello")
@@ -53,8 +53,8 @@ def test_entries_without_a_status_are_lost() -> None:
     assert isinstance(read_entry(wire, Answer({}), ()).error, VendorFailed)
 
 
-def test_a_release_need_not_say_anything() -> None:
-    """Mollie's answer to a release may be empty, and is never a page."""
+def test_release_need_not_say_anything() -> None:
+    """Mollie's response to a release may be empty, but not an HTML page."""
     _check_released(Response(202))
     _check_released(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):

@@ -11,12 +11,12 @@ from moorage.contracts.shipping import Address, LabelSize, Parcel, Signature
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._ups_requests import rates_body, shipment_body
-from tests.vendors.ups_shop import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, Shop
+from tests.vendors.ups_account import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -160,8 +160,8 @@ def test_customs_become_an_invoice() -> None:
     assert "Shirts of cotton, with short sleeves and a pocket" == shipment["Description"]
 
 
-def test_an_invoice_needs_a_number(shop: Shop) -> None:
-    """A reference of ours will do; elsewhere than in Canada nothing is told besides the invoice."""
+def test_invoice_needs_a_number(shop: Shop) -> None:
+    """An invoice has our reference as its number; only Canada needs the total value too."""
     german = attrs.evolve(AWAY, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
     shipment = shipment_request(
@@ -181,8 +181,8 @@ def test_an_invoice_needs_a_number(shop: Shop) -> None:
     assert shop.bought(recipient=AWAY, customs=CUSTOMS).labels
 
 
-def test_a_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
-    """Pictures and other papers are refused before anything is sent, whenever they are asked."""
+def test_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
+    """Unsupported label formats and sizes are refused before sending."""
     wrong: list[dict[str, Any]] = [{"label": "png"}, {"label_size": LabelSize.A6}]
     for fields in wrong:
         with pytest.raises(UnsupportedByVendor):
@@ -190,19 +190,19 @@ def test_a_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
         with pytest.raises(UnsupportedByVendor):
             shipment_request(**fields)
     assert shipment_request(label_size="4x6")
-    bought = shop.bought()
-    count = len(shop.sandbox.asked)
+    shipment = shop.bought()
+    count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_label(bought.ref, "png")
-    assert count == len(shop.sandbox.asked)
+        shop.shipping.get_label(shipment.ref, "png")
+    assert count == len(shop.sandbox.requests)
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: Shop) -> None:
-    """UPS is asked twice, so an option says for which of the two it is."""
+    """An option names the request that it belongs to, since UPS gets two."""
     green = {"Shipment": {"ShipmentServiceOptions": {"UPScarbonneutralIndicator": ""}}}
     shop.bought(extra={"ups": {"shipment": green}})
 
     assert {"UPScarbonneutralIndicator": ""} == (
-        shop.asked("/ship")["ShipmentRequest"]["Shipment"]["ShipmentServiceOptions"]
+        shop.last_request("/ship")["ShipmentRequest"]["Shipment"]["ShipmentServiceOptions"]
     )
-    assert "ShipmentServiceOptions" not in shop.asked("/Shop")["RateRequest"]["Shipment"]
+    assert "ShipmentServiceOptions" not in shop.last_request("/Shop")["RateRequest"]["Shipment"]

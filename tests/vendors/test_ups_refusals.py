@@ -23,12 +23,12 @@ from moorage.vendors.shipping._ups_requests import (
     shipment_body,
 )
 from moorage.vendors.shipping.ups import Ups
-from tests.vendors.ups_shop import AWAY, DAY, OFFER, REQUEST, THERE, Shop
+from tests.vendors.ups_account import AWAY, DAY, OFFER, REQUEST, THERE, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -39,8 +39,8 @@ def _shop() -> Shop:
         ({"errors": [{"code": "TV1002", "message": "No."}]}, "TV1002"),
     ],
 )
-def test_an_error_keeps_its_code(body: object, code: str) -> None:
-    """UPS writes its errors in two places."""
+def test_error_keeps_its_code(body: object, code: str) -> None:
+    """An error has its code from either place where UPS writes it."""
     error: Any = classify(Request.get("/"), reply(body, 401))
 
     assert (AuthenticationFailed, code, "No.") == (
@@ -64,25 +64,25 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
-def test_a_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
-    """One token serves many requests; who is refused gets another, and a wrong secret gets none."""
+def test_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
+    """One token serves many requests; a refusal causes a new one, a wrong secret none."""
     shop.bought()
     shop.bought("order-2")
-    assert 1 == shop.sandbox.tokens.granted
+    assert 1 == shop.sandbox.tokens.grants
     shop.sandbox.tokens.forget()
     shop.shipping.get_rates(REQUEST)
-    assert 2 == shop.sandbox.tokens.granted
+    assert 2 == shop.sandbox.tokens.grants
 
     wrong = attrs.evolve(shop.vendor, client_secret="hush-hush")
     account = Account("ups", wrong, settings={"retry": None, "circuit": None})
     hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
-    with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)) as caught:
+    with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)) as excinfo:
         hub.shipping().get_rates(REQUEST)
-    assert "hush-hush" not in f"{caught.value}{caught.value!r}"
+    assert "hush-hush" not in f"{excinfo.value}{excinfo.value!r}"
 
 
-def test_an_account_is_checked() -> None:
-    """An id without a secret is told at once; without both a provider is asked for tokens."""
+def test_account_is_checked() -> None:
+    """An id without a secret is refused at once; without both a provider is asked."""
     with pytest.raises(ConfigurationError):
         Ups(account_number="A1B2C3", client_id="app")
     vendor = Ups(account_number="A1B2C3")
@@ -93,9 +93,9 @@ def test_an_account_is_checked() -> None:
 
 
 def sent(shop: Shop, request: Request) -> Response:
-    """The sandbox's answer to a request."""
+    """Return the sandbox's response to a request."""
     shop.shipping.validate_address(THERE)
-    token = shop.sandbox.asked[-1].headers.get("authorization") or ""
+    token = shop.sandbox.requests[-1].headers.get("authorization") or ""
     url = f"https://onlinetools.ups.com{request.path}"
     existing = request.with_header("Authorization", token)
     return SandboxHttpClient(shop.sandbox).send(existing, url, Timeouts())
@@ -109,19 +109,19 @@ ABROAD = {"Name": "Ada", "Address": {"AddressLine": [], "CountryCode": "DE"}}
 
 
 def rate(**fields: Any) -> Request:
-    """A question that differs in this."""
+    """Return a rate request with changes."""
     body = {"RateRequest": {"Request": {}, "Shipment": {**_RATE, **fields}}}
     return Request.post("/api/rating/v2409/Shop", json=body)
 
 
 def boxed(length: str) -> Request:
-    """A question for a box of this length."""
+    """Return a rate request for a box of this length."""
     dimensions = {**_PACKAGE["Dimensions"], "Length": length}
     return rate(Package=[{**_PACKAGE, "Dimensions": dimensions}])
 
 
 def ship(code: str = "ZPL", **fields: Any) -> Request:
-    """A purchase that differs in this."""
+    """Return a purchase with changes."""
     label = {
         "LabelImageFormat": {"Code": code},
         "LabelStockSize": {"Height": "6", "Width": "4"},
@@ -132,7 +132,7 @@ def ship(code: str = "ZPL", **fields: Any) -> Request:
 
 
 def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
-    """A question for labels."""
+    """Return a request for labels."""
     return Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
 
 
@@ -166,8 +166,8 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
         (Request.post("/api/addressvalidation/v2/3", json=address_body(AWAY)), "264002"),
     ],
 )
-def test_a_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
-    """Unknown, missing and mistyped fields are refused, and whatever else UPS refuses."""
+def test_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) -> None:
+    """The sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
     answer = sent(shop, query)
 
     assert 400 <= answer.status < 500
@@ -176,14 +176,14 @@ def test_a_sandbox_is_as_strict_as_ups(shop: Shop, query: Request, code: str) ->
 
 def test_sandbox_label_recovery(shop: Shop) -> None:
     """Labels of voided shipments are gone, and unsupported formats refused."""
-    bought = shop.bought()
-    body = recovery_body(LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
+    shipment = shop.bought()
+    body = recovery_body(LabelFormat.PDF, {"TrackingNumber": shipment.ref.id})
     picture = {**body["LabelRecoveryRequest"]}
     picture["LabelSpecification"] = {"LabelImageFormat": {"Code": "PNG"}}
     path = "/api/labels/v1/recovery"
     answer = sent(shop, Request.post(path, json={"LabelRecoveryRequest": picture}))
     assert "300071" in answer.text
-    shop.shipping.cancel(bought.ref)
+    shop.shipping.cancel(shipment.ref)
     assert "300069" in sent(shop, Request.post(path, json=body)).text
     refused = SandboxHttpClient(shop.sandbox).send(
         Request.post(path, json=body), f"https://onlinetools.ups.com{path}", Timeouts()

@@ -1,4 +1,4 @@
-"""UPS: rates, labels, cancellations, and purchases whose answer was lost."""
+"""UPS: rates, labels, cancellations, and purchases with a lost response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.testing.sandboxes.base import Lost, reply
-from tests.vendors.ups_shop import MARK, PARCEL, REQUEST, Shop
+from tests.vendors.ups_account import MARK, PARCEL, REQUEST, Shop
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
@@ -76,7 +76,7 @@ def test_unreadable_rate_becomes_a_message(shop: Shop) -> None:
 
 
 def test_no_service_is_no_error(shop: Shop) -> None:
-    """Where UPS has no service there is no offer; what is refused otherwise is refused."""
+    """Without a service UPS offers no rates; other refusals raise errors."""
     shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": []}}))
     result = shop.shipping.get_rates(REQUEST)
     assert ((), 1) == (result.rates, len(result.messages))
@@ -84,32 +84,34 @@ def test_no_service_is_no_error(shop: Shop) -> None:
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
 
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=100)))
-    assert "111035" == caught.value.vendor_code
+    assert "111035" == excinfo.value.vendor_code
 
 
 def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
-    """UPS keeps no offers, so a reference alone buys nothing."""
+    """UPS stores no rates, so the reference of a rate is not enough to buy it."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
-    assert ("buy_by_reference",) == caught.value.capabilities
+    assert ("buy_by_reference",) == excinfo.value.capabilities
     wire: Any = None
     with pytest.raises(UnsupportedByVendor):
         shop.vendor.buy(wire, rate.ref, None, key="k-1").send(None)
 
 
-def test_a_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
-    """It is sold as a picture; if it cannot be recovered, the picture is what there is."""
-    bought = shop.bought()
+def test_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
+    """A PDF label is fetched after the purchase; if that fails, the GIF is returned."""
+    shipment = shop.bought()
     assert (
         "GIF"
         == (
-            shop.asked("/ship")["ShipmentRequest"]["LabelSpecification"]["LabelImageFormat"]["Code"]
+            shop.last_request("/ship")["ShipmentRequest"]["LabelSpecification"]["LabelImageFormat"][
+                "Code"
+            ]
         )
     )
-    assert (LabelFormat.PDF, "pdf") == (bought.labels[0].format, bought.ref.other("label"))
+    assert (LabelFormat.PDF, "pdf") == (shipment.labels[0].format, shipment.ref.other("label"))
 
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     real = shop.sandbox.answer
@@ -119,19 +121,19 @@ def test_a_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
         return reply({}, 500) if lost else real(request)
 
     shop.sandbox.answer = answer  # type: ignore[method-assign]
-    bought = shop.shipping.create_shipment(rate, idempotency_key="k-2")
-    (label,) = bought.labels
+    shipment = shop.shipping.create_shipment(rate, idempotency_key="k-2")
+    (label,) = shipment.labels
     assert (LabelFormat.UNKNOWN, "GIF", None) == (
         label.format,
         label.vendor_format,
-        bought.ref.other("label"),
+        shipment.ref.other("label"),
     )
     assert (label.content or b"").startswith(b"GIF")
-    assert () == shop.shipping.get_shipment(bought.ref).labels
+    assert () == shop.shipping.get_shipment(shipment.ref).labels
 
 
-def test_an_empty_recovery_is_none(shop: Shop) -> None:
-    """An answer without labels takes nothing from what was sold."""
+def test_empty_recovery_is_none(shop: Shop) -> None:
+    """A recovery without labels leaves those of the purchase."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
         "ShipmentIdentificationNumber": "1Z1",
@@ -152,7 +154,7 @@ def test_an_empty_recovery_is_none(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
-def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
+def test_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
     """A lost purchase is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
@@ -166,7 +168,7 @@ def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
         result.labels[0].format,
     )
     assert {"ReferenceNumber": {"Value": MARK}, "ShipperNumber": "A1B2C3"} == (
-        shop.asked("/recovery")["LabelRecoveryRequest"]["ReferenceValues"]
+        shop.last_request("/recovery")["LabelRecoveryRequest"]["ReferenceValues"]
     )
 
 
@@ -179,62 +181,62 @@ def test_unfound_purchase_is_unknown(shop: Shop, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_a_tenants_mark_is_its_own(shop: Shop) -> None:
-    """UPS knows the references of all tenants together, so one key of two has two marks."""
-    request = ShipmentRequest(asked=REQUEST)
+def test_tenants_mark_is_its_own(shop: Shop) -> None:
+    """UPS finds references across tenants, so each tenant's mark is different."""
+    request = ShipmentRequest(rate_request=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
     shipping.create_shipment(request, idempotency_key="k-1")
-    (package,) = shop.asked("/ship")["ShipmentRequest"]["Shipment"]["Package"]
+    (package,) = shop.last_request("/ship")["ShipmentRequest"]["Shipment"]["Package"]
 
     (reference,) = package["ReferenceNumber"]
     assert sha256(b"acme\nk-1").hexdigest()[:32] == reference["Value"] != MARK
 
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
-    """Of several parcels each has a number and a label of its own, then and later."""
-    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    """Each of several parcels has its own number and label, at once and later."""
+    shipment = shop.bought(parcels=[PARCEL, PARCEL])
 
-    assert 2 == len(set(bought.tracking_numbers))
-    assert list(bought.tracking_numbers) == [label.tracking_number for label in bought.labels]
-    second = shop.shipping.get_label(bought.ref, "zpl", parcel=2)
-    assert (LabelFormat.ZPL, bought.labels[1].tracking_number) == (
+    assert 2 == len(set(shipment.tracking_numbers))
+    assert list(shipment.tracking_numbers) == [label.tracking_number for label in shipment.labels]
+    second = shop.shipping.get_label(shipment.ref, "zpl", parcel=2)
+    assert (LabelFormat.ZPL, shipment.labels[1].tracking_number) == (
         second.format,
         second.tracking_number,
     )
-    result = shop.shipping.get_shipment(bought.ref)
-    assert bought.tracking_numbers == result.tracking_numbers
+    result = shop.shipping.get_shipment(shipment.ref)
+    assert shipment.tracking_numbers == result.tracking_numbers
 
 
 def test_shipment_unknown_to_tracking_is_bought(shop: Shop) -> None:
     """A label just bought is found even if tracking does not know it yet."""
-    bought = shop.bought()
+    shipment = shop.bought()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
-    result = shop.shipping.get_shipment(bought.ref)
-    assert (ShipmentState.BOUGHT, bought.labels) == (result.state, result.labels)
+    result = shop.shipping.get_shipment(shipment.ref)
+    assert (ShipmentState.BOUGHT, shipment.labels) == (result.state, result.labels)
     with pytest.raises(VendorRejected):
         shop.shipping.get_shipment("ups:ups:1Z")
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TV1002"}]}}, 400))
     with pytest.raises(InvalidRequest):
-        shop.shipping.get_shipment(bought.ref)
+        shop.shipping.get_shipment(shipment.ref)
 
 
 def test_void_shipment_has_no_labels(shop: Shop) -> None:
     """A voided shipment has no labels, and voiding again says the same."""
-    bought = shop.bought()
-    back = shop.shipping.cancel(bought.ref)
+    shipment = shop.bought()
+    back = shop.shipping.cancel(shipment.ref)
     assert (CancelState.APPROVED, "Voided") == (back.state, back.vendor_status)
-    result = shop.shipping.get_shipment(bought.ref)
+    result = shop.shipping.get_shipment(shipment.ref)
     assert (ShipmentState.CANCELED, (), "MV") == (result.state, result.labels, result.vendor_status)
 
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "190117"}]}}, 400))
-    again = shop.shipping.cancel(bought.ref)
+    again = shop.shipping.cancel(shipment.ref)
     assert (CancelState.APPROVED, "MV") == (again.state, again.vendor_status)
 
 
 def test_unclear_void_is_unknown(shop: Shop) -> None:
     """An answer that does not confirm the void leaves it unknown."""
-    bought = shop.bought()
+    shipment = shop.bought()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
-    back = shop.shipping.cancel(bought.ref)
+    back = shop.shipping.cancel(shipment.ref)
 
     assert (CancelState.UNKNOWN, "0") == (back.state, back.vendor_status)

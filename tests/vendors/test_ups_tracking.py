@@ -9,21 +9,21 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.ups_shop import AWAY, THERE, Shop
+from tests.vendors.ups_account import AWAY, THERE, Shop
 
 
 @pytest.fixture(name="shop")
 def _shop() -> Shop:
-    """A shop of its own for each test."""
+    """A new shop for each test."""
     return Shop()
 
 
 def test_tracking_events_are_in_order(shop: Shop) -> None:
     """Events are in UTC and in order."""
-    bought = shop.bought()
+    shipment = shop.bought()
     for kind in ("I", "O", "D"):
-        shop.sandbox.move(bought.tracking_numbers[0], kind, "SR")
-    tracking = shop.shipping.track_shipment(bought.ref)
+        shop.sandbox.move(shipment.tracking_numbers[0], kind, "SR")
+    tracking = shop.shipping.track_shipment(shipment.ref)
 
     assert ["M", "I", "O", "D"] == [event.vendor_status for event in tracking.events]
     assert (TrackingStatus.DELIVERED, "SR") == (tracking.status, tracking.code)
@@ -61,14 +61,14 @@ def test_incomplete_events(shop: Shop) -> None:
     )
 
 
-def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
-    """UPS follows what UPS carries, and says so before it is asked; nor does it know any number."""
+def test_only_ups_numbers_are_tracked(shop: Shop) -> None:
+    """Numbers of other carriers are refused before sending; unknown ones by UPS."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1", "usps")
-    assert [] == shop.sandbox.asked
-    with pytest.raises(VendorRejected) as caught:
+    assert [] == shop.sandbox.requests
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("1Z", "UPS")
-    assert "TW0001" == caught.value.vendor_code
+    assert "TW0001" == excinfo.value.vendor_code
 
 
 def test_address_changes_are_listed(shop: Shop) -> None:
@@ -108,7 +108,7 @@ def test_ambiguous_and_invalid_addresses(shop: Shop) -> None:
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
         shop.shipping.validate_address(THERE)
-    count = len(shop.sandbox.asked)
+    count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.validate_address(AWAY)
-    assert count == len(shop.sandbox.asked)
+    assert count == len(shop.sandbox.requests)

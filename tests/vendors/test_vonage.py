@@ -20,11 +20,11 @@ from moorage import (
     VendorRejected,
 )
 from moorage.contracts.routes import Account
-from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.contracts.sms import LineType, NumberCheck, Price, SmsMessage, SmsStatus
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
-from moorage.vendors.sms.vonage import Vonage, classify, message_form, read_number, read_parts
+from moorage.vendors.sms.vonage import Vonage, classify, message_form, read_parts
 from tests.vendors.sms_subjects import Refs
 
 TO = "+447700900000"
@@ -34,27 +34,32 @@ SEND, LOOK_UP = Request.post("/sms/json", form={"a": "1"}), Request.get("/ni/sta
 REFS: Any = Refs("vonage")
 
 
-def taken(number: int, **more: str) -> dict[str, str]:
-    """The answer for an accepted part."""
+def accepted_part(number: int, **more: str) -> dict[str, str]:
+    """The response for an accepted part."""
     part = {"message-id": f"0A{number}", "status": "0", "message-price": "0.03330000"}
     return part | more
 
 
-def refused(status: str) -> dict[str, str]:
-    """The answer for a refused part."""
+def refused_part(status: str) -> dict[str, str]:
+    """The response for a refused part."""
     return {"status": status, "error-text": "447700900000 is bad"}
 
 
 def parts(*fields: dict[str, str]) -> Response:
-    """An answer to sending."""
+    """Return a response with these parts."""
     return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 
 def hub(sandbox: VonageSandbox) -> Hub:
-    """A hub with Vonage behind it."""
+    """Return a hub with Vonage."""
     vendor = Vonage(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme")
     account = Account("texts", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def read_number(response: Response) -> NumberCheck:
+    """Return the look-up that an answer is read as."""
+    return Vonage.validate_number.reads.parse(REFS.ref, response)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +86,8 @@ def hub(sandbox: VonageSandbox) -> Hub:
     ],
     ids=["plain", "sender", "unicode", "more", "options"],
 )
-def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, str]) -> None:
-    """A message is sent in Vonage's own words, its options last."""
+def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, str]) -> None:
+    """A message is sent in Vonage's terms, with its options last."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
 
     assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**options))
@@ -97,8 +102,8 @@ def test_missing_sender_is_refused() -> None:
 
 
 def test_all_parts_taken() -> None:
-    """A message of several parts is one, and costs what they cost together."""
-    receipt = read_parts(REFS, parts(taken(1), taken(2)))
+    """A message of several parts has one receipt with the total price."""
+    receipt = read_parts(REFS, parts(accepted_part(1), accepted_part(2)))
 
     assert (SmsStatus.QUEUED, "0", None) == (
         receipt.status,
@@ -113,7 +118,7 @@ def test_all_parts_taken() -> None:
 @pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
 def test_partly_refused_message(order: int) -> None:
     """A message with a refused part has failed, and says which parts were accepted."""
-    receipt = read_parts(REFS, parts(*[taken(1), refused("1")][::order]))
+    receipt = read_parts(REFS, parts(*[accepted_part(1), refused_part("1")][::order]))
 
     assert (SmsStatus.FAILED, "1", "1") == (
         receipt.status,
@@ -121,16 +126,16 @@ def test_partly_refused_message(order: int) -> None:
         receipt.error_code,
     )
     assert (("0A1",), 2) == (receipt.parts, receipt.segments)
-    assert classify(SEND, parts(*[taken(1), refused("1")][::order])) is None
+    assert classify(SEND, parts(*[accepted_part(1), refused_part("1")][::order])) is None
 
 
 @pytest.mark.parametrize(
     "messages",
-    [[], [{}], [{"status": "0"}], [taken(1), {"status": "0"}]],
+    [[], [{}], [{"status": "0"}], [accepted_part(1), {"status": "0"}]],
     ids=["none", "empty", "nameless", "half"],
 )
 def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> None:
-    """A part that was taken has a name, or nobody knows what was done."""
+    """An accepted part without an id has an unknown outcome."""
     answer = parts(*messages)
 
     assert classify(SEND, answer) is None
@@ -138,12 +143,12 @@ def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> No
         read_parts(REFS, answer)
 
 
-def test_a_price_is_of_all_parts() -> None:
-    """Where one part has no price, the whole has none."""
-    nameless = taken(2)
+def test_price_is_of_all_parts() -> None:
+    """If one part has no price, the message has none."""
+    nameless = accepted_part(2)
     del nameless["message-price"]
 
-    assert read_parts(REFS, parts(taken(1), nameless)).price is None
+    assert read_parts(REFS, parts(accepted_part(1), nameless)).price is None
 
 
 @pytest.mark.parametrize(
@@ -162,9 +167,9 @@ def test_a_price_is_of_all_parts() -> None:
         ("77", VendorRejected),
     ],
 )
-def test_a_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None:
-    """HTTP 200 says nothing: what was refused says so in the body."""
-    error: Any = classify(SEND, parts(refused(status), refused("5")))
+def test_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None:
+    """A refusal is in the body of a response with status 200."""
+    error: Any = classify(SEND, parts(refused_part(status), refused_part("5")))
 
     assert kind.__name__ == type(error).__name__
     assert (status, 200) == (error.vendor_code, error.status)
@@ -196,10 +201,10 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
         (None, None),
     ],
 )
-def test_a_look_up_is_refused_in_the_body(
+def test_look_up_is_refused_in_the_body(
     status: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """A look-up that was refused says so in the body, too."""
+    """The refusal of a look-up is in the body, too."""
     for words in ("status_message", "error_text"):
         error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
 
@@ -212,7 +217,7 @@ def test_a_look_up_is_refused_in_the_body(
     [("mobile", LineType.MOBILE), ("virtual", LineType.VOIP), ("pager", LineType.OTHER),
      ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN)],
 )  # fmt: skip
-def test_a_number_is_read(network: str, line: LineType) -> None:
+def test_fields_of_a_number(network: str, line: LineType) -> None:
     """A number's fields are read, and an unknown line type becomes unknown."""
     result = read_number(
         reply(
@@ -237,15 +242,15 @@ def test_a_number_is_read(network: str, line: LineType) -> None:
         ({}, "3"),
     ],
 )
-def test_a_number_that_is_none(body: dict[str, str], why: str) -> None:
-    """A number that cannot be one is told so, with the reason."""
+def test_invalid_number(body: dict[str, str], why: str) -> None:
+    """An invalid number is reported with the reason."""
     result = read_number(reply({"status": 3, "international_format_number": "1"} | body))
 
     assert (False, None, (why,)) == (result.valid, result.number, result.reasons)
 
 
-def test_a_look_up_of_which_little_is_known() -> None:
-    """A number is good though its carrier could not be asked; without a status it is nothing."""
+def test_look_up_of_which_little_is_known() -> None:
+    """A number is valid without its carrier; a look-up without a status is malformed."""
     result = read_number(reply({"status": 43}))
 
     assert (True, None, LineType.UNKNOWN) == (result.valid, result.number, result.line)
@@ -253,8 +258,8 @@ def test_a_look_up_of_which_little_is_known() -> None:
         read_number(reply({}))
 
 
-def test_a_number_is_looked_up() -> None:
-    """A number is looked up as it is written at home, too."""
+def test_number_is_looked_up() -> None:
+    """A national number can be looked up, too."""
     sms = hub(VonageSandbox()).sms()
 
     assert TO == sms.validate_number("07700900000", country="GB").number
@@ -291,8 +296,8 @@ def test_credentials_may_come_from_elsewhere() -> None:
         ("unknown", "1", SmsStatus.UNKNOWN),
     ],
 )
-def test_a_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> None:
-    """A delivery receipt tells of a part, in each form that Vonage sends."""
+def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> None:
+    """A delivery receipt names its part, in each form that Vonage sends."""
     sandbox = VonageSandbox()
     ours = hub(sandbox)
     message = SmsMessage(to=TO, text="a" * 161, callback_url=CALLBACK, reference="a=b&c")
@@ -300,7 +305,7 @@ def test_a_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> Non
     at = datetime.now(UTC).replace(microsecond=0)
     notice = sandbox.report(receipt.parts[1], word, error_code=code, sent_as=sent_as, at=at)
     verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
-    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert receipt.parts[1] == event.ref.id
     assert (status, word, at) == (event.status, event.vendor_status, event.at)
@@ -316,7 +321,7 @@ def test_incoming_message(text: str, sender: str) -> None:
     ours = hub(sandbox)
     notice = sandbox.receive(sender, text, url=CALLBACK)
     verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
-    webhook = verifier.verify(**notice.given())[0]
+    webhook = verifier.verify(**notice.arguments())[0]
     event = ours.events("texts", webhook)[0]
 
     assert "message.received" == webhook.type
@@ -324,7 +329,7 @@ def test_incoming_message(text: str, sender: str) -> None:
 
 
 def test_other_webhooks_give_no_events() -> None:
-    """A webhook about no message gives no events."""
+    """A webhook that concerns no message gives no events."""
     result: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
 
     assert () == VENDOR.events(result, REFS.ref)

@@ -1,4 +1,4 @@
-"""Inputs that nobody would send but an attacker, and what must hold for each of them.
+"""Inputs of an attacker, and the rules that hold for each of them.
 
 They are genuine webhooks that were damaged: bits, pieces, headers, times, order. Whatever comes, a verifier answers with events or with `WebhookRejected`; and it
 answers with events only if what is signed is as it was sent.
@@ -156,7 +156,7 @@ class Target:
             AssertionError: it was, and is not what was signed.
         """
         sent = mutations(dice, self.sent)
-        options: dict[str, Any] = sent.given()
+        options: dict[str, Any] = sent.arguments()
         if dice.random() < 0.1:
             pairs = [*sent.headers.items(), *self.sent.headers.items()]
             dice.shuffle(pairs)

@@ -228,7 +228,7 @@ CHUNKED: Final = ("werkzeug", "asgi", "django-asgi", "flask", "starlette")
 
 
 class Hosts:
-    """All of them, each started when it is first asked."""
+    """All web servers, each started at its first use."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack

@@ -72,7 +72,7 @@ def jwk(key: ec.EllipticCurvePrivateKey, key_id: str = "key-1") -> str:
 def token(
     claims: Mapping[str, object], algorithm: str = "ES256", key_id: str | None = "key-1"
 ) -> str:
-    """A token that our key signs with ES256, whatever its header says."""
+    """A token that the test key signs with ES256, with any header."""
     header = {"alg": algorithm, "typ": "JWT"} | ({"kid": key_id} if key_id else {})
     text = ".".join(url64(json.dumps(part).encode()) for part in (header, claims))
     numbers = utils.decode_dss_signature(curve().sign(text.encode(), ec.ECDSA(hashes.SHA256())))

@@ -45,14 +45,14 @@ class Sent:
     url: str = URL
     method: str = "POST"
 
-    def given(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """As `verify` takes it."""
         return attrs.asdict(self)
 
 
 @attrs.frozen(kw_only=True)
 class Sender:
-    """A vendor: what its verifier is told, and a function that sends at a moment."""
+    """A vendor: the options of its verifier, and a function that sends a webhook at a time."""
 
     name: str
     send: Callable[[datetime, int], Sent]

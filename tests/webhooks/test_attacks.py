@@ -117,7 +117,7 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 
 @pytest.mark.parametrize("space", ["\r\n ", "\n", "\r", "\x00", "\x0b", "\u00a0", "\u2028"])
 def test_folded_headers(space: str) -> None:
-    """A line break or an odd space in a signature is part of it, and spoils it."""
+    """A line break or an unusual space in a signature makes it invalid."""
     sent = GITHUB.send(NOW, 1)
     genuine = sent.headers["X-Hub-Signature-256"]
     receiver = Receiver.of(GITHUB)
@@ -138,7 +138,7 @@ def test_white_space_between_marks_changes_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["github", "stripe", "slack", "standard-webhooks", "sendgrid"])
 def test_similar_header_names_are_ignored(name: str) -> None:
-    """A header with another letter, underscore or space in its name is another header."""
+    """Header names with other letters, underscores or spaces are different headers."""
     sender = BY_NAME[name]
     sent = sender.send(NOW, 1)
     receiver = Receiver.of(sender)
@@ -211,7 +211,7 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
-    """Of each signature on a curve anybody can make a second one; it is the same delivery."""
+    """The second valid form of a signature on a curve counts as the same delivery."""
     receiver = Receiver.of(SENDGRID, replay_guard=True)
     sent = SENDGRID.send(NOW, 1)
     receiver.done(receiver.verify(sent))
@@ -329,7 +329,7 @@ def forged(header: dict[str, Any], sign: Any) -> str:
     ids=str,
 )
 def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
-    """Neither a key, an address, a name nor an algorithm of the sender's choice is used."""
+    """Keys, addresses, names and algorithms that the sender chooses are not used."""
     numbers = keys.curve().public_key().public_numbers()
     public = keys.jwk(keys.curve()).encode()
     ways = (
@@ -417,7 +417,7 @@ def test_an_address_that_is_no_text_is_no_address() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 204])
 def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
-    """A redirect is not followed, and what came with it is no certificate."""
+    """A redirect to a certificate is not followed."""
     links = Links(status=status)
     with pytest.raises(VendorFailed):
         Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
@@ -429,7 +429,7 @@ def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
 
 @pytest.mark.parametrize("hidden", ["Type", "TopicArn", "Timestamp", "MessageId"])
 def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
-    """Amazon signs for everybody: a message that holds the other lines does not make it ours.
+    """Amazon signs for all its customers: only the topic's own messages are accepted.
 
     A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
     """
@@ -452,7 +452,7 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
 
 
 def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
-    """Adyen signs fields with colons between them; splitting them elsewhere makes no new event."""
+    """Adyen joins fields with colons; other splits of the same text are the same event."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
     content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
@@ -495,7 +495,7 @@ def test_challenge_response_is_no_signature() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 5, 19])
 def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
-    """Wherever in a batch the forged item stands, nobody gets any of it, and none is remembered."""
+    """A forged item anywhere in a batch makes it invalid, and nothing is stored."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
     changed = [*items]
@@ -510,7 +510,7 @@ def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
 
 
 def test_members_that_are_there_twice() -> None:
-    """Of a member that a body has twice, what was verified is what is given."""
+    """For a duplicate member, the verified value is returned."""
     good, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
     for first, second, reason in ((evil, good, None), (good, evil, "signature")):
         body = (
@@ -563,7 +563,7 @@ def test_endpoints_remember_separately() -> None:
 
 
 def test_verifiers_of_one_name_and_store_remember_together() -> None:
-    """Another worker's verifier knows what the first one handled."""
+    """A delivery that one worker handled is known to other workers' verifiers."""
     (first, _), (second, _) = guards(("shop", None), ("shop", None))
     sent = GITHUB.send(NOW, 1)
     events = first.verify(sent)
@@ -624,7 +624,7 @@ def test_bodies_of_other_types(name: str, body: Any) -> None:
 
     sent = BY_NAME[name].send(NOW, 1)
     with pytest.raises(InvalidData, match="not bytes"):
-        Receiver.of(BY_NAME[name]).verify(sent.given() | {"body": body})
+        Receiver.of(BY_NAME[name]).verify(sent.arguments() | {"body": body})
 
 
 def test_custom_schemes_resist_the_same_attacks() -> None:

@@ -124,7 +124,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
 
 
 def test_a_pinned_client_is_known_by_its_certificate() -> None:
-    """In the forms that proxies pass it on in, while it is valid, and no other client."""
+    """A pinned client certificate is accepted in every form of proxies, while it is valid."""
     sender = BY_NAME["client-certificate"]
     sent = sender.send(NOW, 1)
     pem = keys.usual_certificate().decode()
@@ -151,7 +151,7 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
 
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
 def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
-    """Where every item has its own signature, a client's certificate must hold for each."""
+    """If every item is signed, a client certificate must cover each item."""
     ends = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(
         name="own",

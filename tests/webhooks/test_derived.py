@@ -165,7 +165,7 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
     ],
 )
 def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
-    """Places are told by what they read, and whether one may be missing is no part of its name."""
+    """Placeholders are distinguished by source; being optional is not part of the name."""
     assert places == Template(text).places
 
 
@@ -192,7 +192,7 @@ def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
 
 
 def test_names_keep_their_case_but_those_of_headers() -> None:
-    """Fields and parameters are told apart by case, and what may be missing may be missing."""
+    """Fields and parameters are case-sensitive; optional ones may be missing."""
     made = scheme(
         signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}
     )
@@ -254,7 +254,7 @@ def test_unclosed_braces_are_refused() -> None:
 
     assert caught.value.message.startswith(repr("{" + "v" * 79))
     assert "scheme" == caught.value.path
-    assert caught.value.remedy.startswith("Write a brace as two")
+    assert caught.value.remedy.startswith("Write a literal brace twice")
     meta = scheme(handshake="meta", signs="{parameter:a}{body}").parameters
     assert {"a", "verify_token"} == meta
     assert {"a", "public_key"} == scheme(

@@ -1,4 +1,4 @@
-"""Where webhooks are read: the longest, the shortest, and what is only nearly right."""
+"""Webhooks at the limits: the longest, the shortest, and almost correct ones."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes)
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
 @pytest.mark.parametrize("text", [" key", "key\n"])
 def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str) -> None:
-    """A stray newline is told instead of making every signature wrong."""
+    """A key with a stray newline is refused, instead of making every signature wrong."""
     assert hmac_key(Secret(text.strip()), form) is not None
     assert hmac_key(Secret(text), form) is None
 
@@ -126,7 +126,7 @@ def test_only_zeros_are_the_same_key_as_none() -> None:
 
 
 def test_one_of_several_is_enough() -> None:
-    """A word is right wherever it stands among others, and a password may have colons."""
+    """One correct value among several is accepted, and a password may contain colons."""
     check = checker(WebhookAlgorithm.TOKEN, Secret("word"))
     assert check(b"", ["word", "other"])
     assert check(b"", ["other", "word"])
@@ -156,7 +156,7 @@ def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
 
 
 def test_older_releases_tell_times_without_a_zone() -> None:
-    """Before version 42 of cryptography a certificate tells its time in UTC and does not say so."""
+    """With cryptography before version 42, a certificate's times without a zone are in UTC."""
     begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=1)
     older: Any = SimpleNamespace(
         not_valid_before=begins.replace(tzinfo=None), not_valid_after=ends.replace(tzinfo=None)
@@ -176,7 +176,7 @@ def test_a_key_has_nothing_in_between(stray: bytes) -> None:
 
 
 def test_json_is_not_taken_for_a_form() -> None:
-    """A body that begins as JSON within 64 bytes is no form."""
+    """A body that begins as JSON within 64 bytes is not a form."""
     assert delivery(b"a=b").is_form()
     assert not delivery(b"[1]").is_form()
     assert not delivery(b'{"a": 1}').is_form()
@@ -214,7 +214,7 @@ def test_fragment_is_not_part_of_the_query() -> None:
 
 @pytest.mark.parametrize("escape", ["%3A", "%3a"])
 def test_an_escape_is_read_in_either_case(escape: str) -> None:
-    """HubSpot's letters are read of capital and of small digits."""
+    """HubSpot's percent escapes may have capital or small digits."""
     scene = Scene(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
 
     assert b"https://a.example/?at=1:2" == Template("{url_decoded}").fill(scene)
@@ -233,7 +233,7 @@ def test_a_url_without_its_query(rest: str) -> None:
     [("", "?"), ("?", "?"), ("#c", "?"), ("?b=2&a=%2F&b=1#c", "?a=/&b=1&b=2."), ("?a", "?a=.")],
 )
 def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
-    """Plivo signs a URL with its parameters in order, and a dot before what follows."""
+    """Plivo signs a URL with sorted parameters, and a dot before the rest."""
     scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)
@@ -250,7 +250,7 @@ def test_a_value_is_one_line() -> None:
 
 @pytest.mark.parametrize("wrong", ["bodyX", "Xbody", "body?X"])
 def test_the_nearest_place_is_named(wrong: str) -> None:
-    """A place with a slip in it is answered with the one that was meant."""
+    """A misspelt placeholder is refused with the nearest valid one."""
     with pytest.raises(ConfigurationError) as caught:
         Template(f"{{{wrong}}}")
     assert caught.value.remedy.startswith("Did you mean body? ")

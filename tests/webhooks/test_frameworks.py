@@ -50,7 +50,7 @@ def world() -> Generator[Hosts]:
 
 
 def of_github(body: bytes, number: int = 1) -> Sent:
-    """These bytes, as GitHub signs them."""
+    """A request with these bytes, signed like GitHub."""
     signature = "sha256=" + mac(SECRET, body).hex()
     named = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
     return Sent(headers=named | {"Content-Type": "application/json"}, body=body)
@@ -62,7 +62,7 @@ def of_github(body: bytes, number: int = 1) -> Sent:
 @EVERYWHERE
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
 def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
-    """White space, escapes and doubled members arrive as they were sent, whatever their name."""
+    """White space, escapes and duplicate members arrive as they were sent."""
     ENDPOINT.receives("github")
     sent = of_github(ODD)
     value = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
@@ -114,7 +114,7 @@ def test_unreadable_chunked_body_needs_a_length(host: str, world: Hosts) -> None
 
 @EVERYWHERE
 def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(host: str, world: Hosts) -> None:
-    """Anybody can send no body in chunks, so that is refused like any other forgery."""
+    """An empty chunked body is refused as a forgery, not as the host's mistake."""
     ENDPOINT.receives("github")
     empty = Sent(headers={"Content-Type": "application/json"}, body=b"")
 
@@ -171,7 +171,7 @@ class _AsyncLost(_Lost):
 
 @EVERYWHERE
 def test_answers(host: str, world: Hosts) -> None:
-    """A forgery, a repeat, a delivery under way and a host that fails are told apart."""
+    """A forgery, a repeat, a delivery in progress and a failing host get different answers."""
     receiver = ENDPOINT.receives("github")
     sent = of_github(b'{"a":1}')
     forged = attrs.evolve(sent, body=b'{"a":2}')
@@ -195,7 +195,7 @@ def test_answers(host: str, world: Hosts) -> None:
 
 @EVERYWHERE
 def test_challenges_are_echoed(host: str, world: Hosts) -> None:
-    """Slack, Zoom, Meta and Discord get what they asked for, in the form they want it in."""
+    """Slack, Zoom, Meta and Discord get their challenges back in the required form."""
     ENDPOINT.receives("slack")
     signed = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
     slack = versioned(*signed, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"})
@@ -417,7 +417,7 @@ def test_django_limits_become_webhook_errors() -> None:
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
-    """A request as Flask makes it of what a server gives."""
+    """A Flask request made from the bytes of a server."""
     value = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
     return hosts.flask_app.request_class(value.get_environ())
 

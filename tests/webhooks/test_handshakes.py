@@ -33,7 +33,7 @@ def test_list_is_no_challenge(name: str) -> None:
 
 
 def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
-    """The same words of somebody else are an event, and so is a list of Amazon's."""
+    """Only Amazon's single notices are confirmations; the same text elsewhere is an event."""
     words = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM}
 
     assert CONFIRM == confirmation(Handshake.SNS, words)
@@ -42,7 +42,7 @@ def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
 
 
 def test_slack_gets_its_challenge_back() -> None:
-    """The challenge is echoed as plain text, and the guard against replays is not asked."""
+    """The challenge is returned as plain text, without using the replay guard."""
     receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
     sent = asked("slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"})
     for _ in range(2):
@@ -143,7 +143,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
 
 
 def test_a_handshake_is_of_its_tenant() -> None:
-    """The secret is asked for by the endpoint's name, for this tenant."""
+    """The secret is requested by endpoint name, for this tenant."""
     provider = Changing("a key")
     receiver = Receiver.of(
         BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}
@@ -159,7 +159,7 @@ CONFIRMATION = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM, "To
 
 @IN_BOTH
 def test_a_subscription_is_confirmed(awaited: bool) -> None:
-    """The link of a verified confirmation is followed once it is asked to be."""
+    """The link of a verified confirmation is opened on request."""
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], awaited=awaited, links=links)
     (event,) = receiver.verify(sns("2", **CONFIRMATION)(NOW, 1))
@@ -183,7 +183,7 @@ def test_a_subscription_is_confirmed(awaited: bool) -> None:
     ],
 )
 def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
-    """Even what Amazon signed is not followed but to Amazon, and for nothing but this."""
+    """A confirmation link that leads anywhere except to Amazon is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"])
     options = CONFIRMATION | {"SubscribeURL": link}
 
@@ -191,7 +191,7 @@ def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
 
 
 def test_another_topic_is_foreign() -> None:
-    """Amazon signs for everybody, so what comes from another topic is not ours."""
+    """A signed message of another topic is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
 
     assert "foreign" == receiver.refused(BY_NAME["aws-sns"].send(NOW, 1))

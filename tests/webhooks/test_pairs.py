@@ -18,7 +18,7 @@ FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}
 
 
 def signed(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with their signature, in small letters."""
+    """The fields with their signature, in lower case."""
     content = "".join(f"&{name}={value}" for name, value in sorted(fields.items()))
     sig = hmac.new(SECRET.encode(), content.encode(), hashlib.sha256).hexdigest()
     return fields | {"sig": sig}
@@ -49,7 +49,7 @@ def test_it_may_come_in_any_form() -> None:
 
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
 def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
-    """A signature may be in capitals or in small letters, and not in both."""
+    """A signature may be in upper or lower case, but not mixed."""
     fields = signed(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
     mixed = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
@@ -79,7 +79,7 @@ def test_ambiguous_fields_are_refused(fields: Any) -> None:
 
 
 def test_a_list_has_no_fields() -> None:
-    """A list is refused, wherever the signature stands."""
+    """A list in place of fields is refused."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
     sent = Sent(headers={"X-Sig": "00"}, body=b"[1]")
 

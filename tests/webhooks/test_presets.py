@@ -1,4 +1,4 @@
-"""Every preset: what its vendor sends is accepted, and nothing that differs from it."""
+"""Every preset accepts its vendor's webhooks, and nothing that differs from them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, WebhookRejected
 from moorage.domain.webhooks.algorithms import PLAIN
 from moorage.domain.webhooks.presets import PRESETS
+from tests.support.examples import examples
 from tests.webhooks.senders import BY_NAME, SENDERS, Sender, Sent
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets
@@ -51,7 +52,7 @@ def signed_headers(sender: Sender, sent: Sent) -> list[str]:
 
 
 def flipped(sent: Sent, sender: Sender, place: int, bit: int) -> Sent:
-    """The webhook with one bit of what is covered turned over."""
+    """Return the webhook with one signed bit changed."""
     names = signed_headers(sender, sent)
     sizes = [len(sent.headers[name]) for name in names]
     body = len(sent.body) if sender.body_covered else 0
@@ -73,7 +74,7 @@ def test_every_preset_has_a_sender() -> None:
 
 
 def test_every_preset_is_on_the_page() -> None:
-    """The documentation lists each scheme, and says of each weak one what is not covered."""
+    """The documentation lists each scheme, and the uncovered parts of weak ones."""
     text = presets.page()
     for name, scheme in PRESETS.items():
         assert f"| `{name}` |" in text
@@ -128,7 +129,7 @@ def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
 
 
 @EACH
-@settings(max_examples=60)
+@examples(60)
 @given(place=st.integers(0, 100_000), bit=st.integers(0, 6))
 def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
     """Any flipped bit in signature, time or body is refused.
@@ -220,15 +221,15 @@ def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
 
 @SINGLE
 def test_two_different_signatures_are_refused_in_either_order(sender: Sender) -> None:
-    """A header that is there twice, and differs, is not looked at, whichever comes first."""
+    """A duplicate signature header with different values is refused, in either order."""
     sent = sender.send(NOW, 7)
     receiver = Receiver.of(sender)
     for name in signed_headers(sender, sent):
         pairs = list(sent.headers.items())
         twice = (name.lower(), sent.headers[name][:-1] + "?")
         for headers in ([*pairs, twice], [twice, *pairs]):
-            assert "duplicated" == receiver.refused(sent.given() | {"headers": headers})
-        assert receiver.verify(sent.given() | {"headers": [*pairs, (name, sent.headers[name])]})
+            assert "duplicated" == receiver.refused(sent.arguments() | {"headers": headers})
+        assert receiver.verify(sent.arguments() | {"headers": [*pairs, (name, sent.headers[name])]})
 
 
 @EACH

@@ -105,7 +105,7 @@ BRAINTREE = base64.encodebytes(
 
 @attrs.frozen(kw_only=True)
 class Published:
-    """A webhook that somebody else signed, and where it was found."""
+    """A published webhook, and its source."""
 
     found: str
     scheme: str

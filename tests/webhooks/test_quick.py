@@ -1,4 +1,4 @@
-"""The short way accepts nothing but what the long way does; what it skips is read later."""
+"""The fast verifier accepts exactly what the full one accepts."""
 
 # ruff: noqa: D102 - what a verifier is given, and its two ways
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moorage import (
@@ -30,6 +30,7 @@ from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.domain.webhooks.quick import quick
 from moorage.testing import RecordingObserver, VirtualClock
+from tests.support.examples import examples
 from tests.webhooks.fuzzing import mutations
 from tests.webhooks.keys import url64
 from tests.webhooks.senders import BY_NAME, SECRET, Sent, b64, mac, millis, stamp
@@ -82,7 +83,7 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
 
 
 class Ways:
-    """A verifier, either of whose ways can be asked alone."""
+    """A verifier whose fast and full path can be called separately."""
 
     def __init__(self, scheme: Any, secret: Any, **more: Any) -> None:
         options: dict[str, Any] = {"replay_guard": False, "clock": VirtualClock(NOW)} | more
@@ -137,15 +138,15 @@ def test_the_schemes_that_have_a_short_way() -> None:
 def test_fast_path_gives_the_same_event(case: tuple[str, Ways, Sent]) -> None:
     """A genuine webhook gives the same event on the fast path and in the full verifier."""
     _, ways, sent = case
-    pairs = sent.given() | {"headers": [*sent.headers.items(), ("Other", "x")]}
-    for shape in (sent.given(), pairs):
+    pairs = sent.arguments() | {"headers": [*sent.headers.items(), ("Other", "x")]}
+    for shape in (sent.arguments(), pairs):
         event = ways.short(shape)
         assert event is not None
         assert same(ways.long(shape), event)
 
 
 @EACH
-@settings(max_examples=30)
+@examples(30)
 @given(seed=st.integers(0, 2**32))
 def test_fast_path_accepts_no_more_than_the_full_verifier(
     case: tuple[str, Ways, Sent], seed: int
@@ -154,7 +155,7 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
     _, ways, sent = case
     dice = random.Random(seed)
     for _ in range(10):
-        damaged: dict[str, Any] = mutations(dice, sent).given()
+        damaged: dict[str, Any] = mutations(dice, sent).arguments()
         if dice.random() < 0.3:
             damaged["headers"] = [*damaged["headers"].items(), *sent.headers.items()]
             dice.shuffle(damaged["headers"])
@@ -184,7 +185,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
 
 
 def test_one_of_several_is_enough() -> None:
-    """A signature counts wherever it stands among others."""
+    """A valid signature among several is accepted in any position."""
     accept = quick(own(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
     signature = hmac.digest(SECRET.encode(), b"{}", "sha256").hex()
@@ -256,7 +257,7 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     """Unusual headers are left to the full verifier, not refused."""
     sent = GITHUB.send(NOW, 1)
     ways = Ways("github", SECRET)
-    options = sent.given() | {"headers": change(sent.headers)}
+    options = sent.arguments() | {"headers": change(sent.headers)}
 
     assert ways.short(options) is None
     assert ways.verifier.verify(**options)
@@ -408,14 +409,14 @@ def test_a_provider_that_may_change_is_asked_each_time() -> None:
     """Only secrets that cannot change are cached."""
 
     class Changing(StaticWebhookSecrets):
-        """Not what it was made from."""
+        """An object whose content changes after it was read."""
 
         def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
             return held
 
     held = (Secret(SECRET),)
     verifier = Ways("github", Changing({None: "unused"})).verifier
-    sent = GITHUB.send(NOW, 1).given()
+    sent = GITHUB.send(NOW, 1).arguments()
     assert verifier.verify(**sent)
     held = (Secret("another secret"),)
     with pytest.raises(WebhookRejected):

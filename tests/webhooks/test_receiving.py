@@ -21,7 +21,7 @@ SENT = BY_NAME["twilio"].send(NOW, 7)
 
 
 class Trickle(io.RawIOBase):
-    """An input that gives a few bytes at a time, and fails at its end if told to."""
+    """An input that returns a few bytes at a time, and fails at its end on demand."""
 
     def __init__(self, body: bytes, error: OSError | None = None) -> None:
         self._rest = body
@@ -95,12 +95,12 @@ def test_what_says_it_is_too_long_is_not_read(length: str) -> None:
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "\uff11", "x", "1,1"])
 def test_a_length_that_is_none_is_refused(length: str) -> None:
-    """A length is a number, and no other way of saying one is understood."""
+    """An invalid Content-Length is refused."""
     assert "malformed" == refused(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
 
 
 def test_what_is_cut_off_is_refused() -> None:
-    """A body that ends before its length is not taken for the whole."""
+    """A body shorter than its length is refused."""
     short = environ(Trickle(SENT.body[:-3]))
     assert "malformed" == refused(lambda: from_wsgi(short))
     broken = environ(Trickle(SENT.body[:9], OSError("reset")))

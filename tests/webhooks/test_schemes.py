@@ -1,4 +1,4 @@
-"""Schemes of one's own, what a body may be, and what is sent by ourselves."""
+"""Custom schemes, allowed bodies, and outgoing webhooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OWN: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"}
 
 
 def own(**fields: Any) -> WebhookScheme:
-    """A scheme of one's own."""
+    """A custom scheme."""
     return WebhookScheme(**OWN | fields)
 
 
@@ -98,7 +98,7 @@ def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> Non
 
 
 def test_a_scheme_is_a_value() -> None:
-    """Equal schemes are equal, and show what they look at."""
+    """Equal schemes are equal, and their `repr` shows the headers they read."""
     assert own() == own()
     assert own() != own(signs="{url}{body}")
     assert hash(own()) == hash(own())
@@ -373,7 +373,7 @@ def test_raw_bodies() -> None:
 
 @pytest.mark.parametrize("body", ["{}", {"a": 1}, None, 7])
 def test_only_bytes_are_a_body(body: Any) -> None:
-    """A body that was decoded or parsed is refused with what to do instead."""
+    """A decoded or parsed body is refused, with advice."""
     kind = type(body).__name__
     with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as caught:
         Receiver(own(), SECRET).verify({"headers": {}, "body": body})
@@ -434,7 +434,7 @@ def test_signature_error_names_the_url_if_signed() -> None:
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:
-    """Where all of the body is the time, bytes that are no text are no time either."""
+    """If the whole body is the time, bytes that are not text are refused."""
     scheme = own(timestamp="{body}", tolerance=300)
     assert "malformed" == Receiver(scheme, SECRET).refused(sent(b"\xff"))
 
@@ -464,7 +464,7 @@ def test_two_times_are_refused_in_either_order() -> None:
 
 
 def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
-    """Each in a header of its own, and the one that is ours is enough."""
+    """One valid signature of two is enough while a Mollie secret is replaced."""
     mollie = BY_NAME["mollie"]
     argument = mollie.send(NOW, 1)
     good = argument.headers["X-Mollie-Signature"]
@@ -472,7 +472,7 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     receiver = Receiver.of(mollie)
     for values in ([good, other], [other, good]):
         headers = [("X-Mollie-Signature", value) for value in values]
-        assert receiver.verify(argument.given() | {"headers": headers})
+        assert receiver.verify(argument.arguments() | {"headers": headers})
     assert "signature" == receiver.refused(
         attrs.evolve(argument, headers={"X-Mollie-Signature": other})
     )
@@ -513,7 +513,7 @@ def test_missing_signature_error_names_the_header() -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
 def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever this machine is: a time without a zone is in UTC, and each is shown there."""
+    """Times without a zone are in UTC, in any local time zone."""
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -583,7 +583,7 @@ def test_delivery_identity() -> None:
 
 
 def test_an_empty_id_is_none() -> None:
-    """Of two webhooks that name nothing the second is not taken for the first, sent again."""
+    """Two webhooks with empty ids are not repeats of each other."""
     scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
     receiver = Receiver(scheme, SECRET, replay_guard=True)
     options = [

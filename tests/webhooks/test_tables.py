@@ -50,7 +50,7 @@ def test_every_preset_is_a_table(name: str) -> None:
 
 @EACH
 def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
-    """A scheme that was read from a table accepts what the vendor sends."""
+    """A scheme read from a table accepts the vendor's webhooks."""
     sender = BY_NAME[name]
     scheme = WebhookScheme.from_table(preset(name).to_table())
     receiver = Receiver(scheme, sender.secret, parameters=sender.parameters)
@@ -138,6 +138,6 @@ def test_tables_must_be_mappings(table: Any) -> None:
 
 
 def test_a_preset_that_is_nearly_right() -> None:
-    """A preset's name with a slip in it is answered with the one that was meant."""
+    """A misspelt preset is refused with the nearest valid name."""
     with pytest.raises(ConfigurationError, match=r"Did you mean standard-webhooks\?"):
         preset("standard-webhook")

@@ -1,4 +1,4 @@
-"""Verifying: downgrades, batches, each delivery once, and what a verifier is told."""
+"""Verification: downgrades, batches, replays, and the verifier's parameters."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
 def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
-    """Only the scheme's algorithm is used, whatever the header of a token asks for."""
+    """Only the scheme's algorithm is used, whatever a token's header names."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
     value = attrs.evolve(sent, headers={"Plaid-Verification": keys.token(claims, algorithm)})
@@ -169,7 +169,7 @@ def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -
 
 @pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
 def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, reason: str) -> None:
-    """A scheme that tolerates nothing believes no token before or after its time."""
+    """Without a tolerance, a token is refused one second before or after its time."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
     receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)
 
@@ -212,7 +212,7 @@ def batch(*items: object) -> Sent:
 
 
 def test_every_item_of_a_batch_is_verified() -> None:
-    """One forged item, wherever it stands, spoils the batch; an empty one proves nothing."""
+    """A forged item in any position makes a batch invalid; an empty batch is refused."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     good, forged = adyen_item(1), adyen_item(2, merchantReference="another")
     unsigned = adyen_item(3, additionalData={})
@@ -281,7 +281,7 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
 def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
-    """A guard that forgets while the signed time is still accepted is no guard."""
+    """A guard with a shorter memory than the time tolerance is refused."""
     sender = BY_NAME[name]
     for remembered in (least, timedelta(seconds=least - 1)):
         with pytest.raises(ConfigurationError, match="could be handled twice") as caught:
@@ -324,7 +324,7 @@ def test_remembering_for_ever_needs_a_store() -> None:
 
 
 class Remembering(MemoryStorage):
-    """A store that remembers what it was asked."""
+    """A store that records its requests."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
@@ -356,14 +356,14 @@ def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
 
     def once(error: Exception | None) -> None:
         if not awaited:
-            with receiver.verifier.receive(**sent.given()) as events:
+            with receiver.verifier.receive(**sent.arguments()) as events:
                 assert events
                 if error:
                     raise error
             return
 
         async def within() -> None:
-            async with receiver.verifier.receive(**sent.given()) as events:
+            async with receiver.verifier.receive(**sent.arguments()) as events:
                 assert events
                 if error:
                     raise error
@@ -420,7 +420,7 @@ class Changing:
 
 
 def test_secrets_may_come_from_a_provider() -> None:
-    """A provider is asked each time, for this tenant and this key."""
+    """The provider is called for each verification, with the tenant and the key id."""
     provider = Changing("another", SECRET)
     receiver = Receiver.of(GITHUB, secret=provider, name="hub")
     sent = GITHUB.send(NOW, 1)
@@ -458,7 +458,7 @@ def test_cached_keys_are_bounded() -> None:
 
 
 def test_each_tenant_has_its_own_secrets() -> None:
-    """A webhook for one tenant is not verified with another's secret, nor with none."""
+    """A tenant's webhook is not verified with another's secret, nor without one."""
     held: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
     receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(held))
     sent = GITHUB.send(NOW, 1)
@@ -478,7 +478,7 @@ def test_each_tenant_has_its_own_secrets() -> None:
 
 
 def test_a_provider_has_a_mode() -> None:
-    """A provider serves the face of its own mode, and the other says so."""
+    """A provider of the other mode (synchronous or asynchronous) is refused."""
     sent = GITHUB.send(NOW, 1)
     awaited = AsyncStaticWebhookSecrets({None: SECRET})
     assert Receiver.of(GITHUB, secret=awaited, awaited=True).verify(sent)
@@ -489,7 +489,7 @@ def test_a_provider_has_a_mode() -> None:
 
 
 def test_parameters_are_those_of_the_scheme() -> None:
-    """Neither more nor fewer, and none of them empty."""
+    """The parameters must be those of the scheme, and not empty."""
     for value in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
         with pytest.raises(ConfigurationError, match="are not those of the scheme"):
             WebhookVerifier("paypal", parameters=value)  # type: ignore[arg-type]  # on purpose
@@ -502,7 +502,7 @@ def test_parameters_are_those_of_the_scheme() -> None:
 
 
 def test_the_tolerance_can_be_another() -> None:
-    """Where a time is signed the tolerance can be set; elsewhere there is nothing to set."""
+    """The tolerance can be set if the scheme signs a time, and not otherwise."""
     receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
     assert "stale" == receiver.refused(STRIPE.send(NOW - timedelta(seconds=12), 1))
     with pytest.raises(ConfigurationError, match="signs no time"):
@@ -543,7 +543,7 @@ def test_urls_behind_a_proxy() -> None:
     assert Receiver.of(square, origin="https://shop.example").verify(inside)
     assert "signature" == Receiver.of(square).refused(inside)
     with pytest.raises(InvalidData, match="no URL was given"):
-        Receiver.of(square).verify(sent.given() | {"url": None})
+        Receiver.of(square).verify(sent.arguments() | {"url": None})
 
     twilio = BY_NAME["twilio"]
     for url in ("https://shop.example:443/hooks?shop=1", "https://shop.example:8443/hooks?shop=1"):
@@ -570,7 +570,7 @@ def test_urls_behind_a_proxy() -> None:
 
 
 def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
-    """Twilio's JSON is covered by the digest in the URL; without one it is not believed."""
+    """Twilio's JSON is covered by the digest in the URL, which is required."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio)
     url = "https://shop.example/a"
@@ -585,7 +585,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
 
 
 def test_a_form_that_is_signed_alike_is_a_replay() -> None:
-    """Twilio signs names and values run together; a form that is split elsewhere is known again."""
+    """Twilio's forms with the same concatenated text count as the same delivery."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio, replay_guard=True)
     value = twilio.send(NOW, 1)
@@ -616,7 +616,7 @@ def test_an_event_is_of_the_tenant_that_was_named() -> None:
     """An event has the named tenant even if all tenants share a secret."""
     shared: Any = {None: SECRET, "acme": SECRET}
     verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared)).verifier
-    sent = GITHUB.send(NOW, 1).given()
+    sent = GITHUB.send(NOW, 1).arguments()
     (plain,) = verifier.verify(**sent, tenant="acme")
     (awaited,) = asyncio.run(verifier.averify(**sent, tenant="acme"))
 
@@ -642,7 +642,7 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
 def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
-    """An invalid secret is refused, and no traceback frame of ours shows it."""
+    """An invalid secret is refused, and no traceback frame of moorage shows it."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookVerifier(name, secret)
 

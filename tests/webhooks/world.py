@@ -25,7 +25,7 @@ KNOWN = frozenset({CERT_SNS, CERT_PAYPAL, CERT_PAYPAL.replace("api.", "api.sandb
 
 
 class Links:
-    """An HTTP client that has a certificate for every address, and remembers who asked."""
+    """An HTTP client with a certificate for every address, which records its requests."""
 
     def __init__(self, body: bytes | None = None, status: int = 200) -> None:
         self.body = keys.usual_certificate() if body is None else body
@@ -89,7 +89,7 @@ class Receiver:
         return cls(scheme, options.pop("secret", sender.secret), **options)
 
     def verify(self, sent: Sent | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
-        options = (sent.given() if isinstance(sent, Sent) else sent) | more
+        options = (sent.arguments() if isinstance(sent, Sent) else sent) | more
         if self.awaited:
             return asyncio.run(self.verifier.averify(**options))
         return self.verifier.verify(**options)

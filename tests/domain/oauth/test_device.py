@@ -58,7 +58,7 @@ def test_expiry_is_in_utc() -> None:
 
 @pytest.mark.parametrize("code", ["x", "x" * 64])
 def test_codes_are_short_and_long(code: str) -> None:
-    """User codes of one letter and of many letters are accepted."""
+    """User codes of any length are accepted."""
     consent = answer(user_code=code)
 
     assert isinstance(consent, DeviceConsent)
@@ -89,7 +89,7 @@ def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, flo
 
 
 def test_no_pause_is_without_end() -> None:
-    """A number that is too large for Python to hold is not the pause of anybody."""
+    """A pause too large for a float is refused."""
     body = json.dumps(TOLD | {"interval": "@"}).replace('"@"', "1e400").encode()
     consent = read_device(Response(200, body=body), NOW)
 
@@ -122,7 +122,7 @@ def test_an_older_name_is_known() -> None:
     ],
 )
 def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
-    """A verification URL off the server's scheme, or a code with odd letters, is refused."""
+    """A verification URL on another scheme, or a code with other characters, is refused."""
     refused = answer(**changes)
 
     assert isinstance(refused, Refused)

@@ -16,20 +16,19 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.auth.methods import OAuthCredentials, authorise, sign, signs, tells_in_query
+from moorage.domain.auth.methods import OAuthCredentials, authorise, needs_flow, sign, signs
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.dpop import (
+from moorage.domain.signing.dpop import check_proof_key, proof
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.proof_refusals import (
     ProofRefusal,
     challenge,
-    check_proof_key,
     nonce_of,
-    proof,
     refusal_of,
 )
-from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConnectorError, InvalidData
 from tests.security.canaries import Canaries
 from tests.support import authorization_jwt as jose
@@ -223,7 +222,7 @@ def test_bound_token_is_sent_with_its_proof() -> None:
         claims[name] for name in ("htm", "htu", "nonce")
     )
     assert signs(credentials)
-    assert tells_in_query(credentials)
+    assert needs_flow(credentials)
     assert claims["ath"] not in repr((sent, sent.headers, credentials))
     assert sent.headers["DPoP"] not in repr((sent, sent.headers, credentials))
 

@@ -61,7 +61,7 @@ def test_success_ignores_the_body(body: bytes) -> None:
 def test_refusals_are_typed(
     status: int, error: str | None, kind: type[Exception], remedy: str
 ) -> None:
-    """Each says what to do, and whether another try may help."""
+    """Each refusal says what to do, and whether another attempt may help."""
     body = b"" if error is None else json.dumps({"error": error}).encode()
     answer = read(status, body, Retry_After="30")
     assert isinstance(answer, Refused)
@@ -78,7 +78,7 @@ def test_refusals_are_typed(
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:
-    """A server that names a moment is asked again at that moment."""
+    """If the server names a time, the request is repeated at that time."""
     answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
     assert isinstance(answer, Refused)
 

@@ -105,7 +105,7 @@ def test_client_parameters_are_sent() -> None:
     ids=["shared", "RSA", "P-256"],
 )
 def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> None:
-    """A client assertion names client, audience and time, and has a number of its own."""
+    """A client assertion names client, audience and time, and has a unique id."""
     request, _ = token_request(client(**options), ASKED, NOON)
     form = form_of(request)
 

@@ -1,4 +1,4 @@
-"""Shared Key of Azure Storage: against what its documentation says is signed."""
+"""Shared Key of Azure Storage, compared with Azure's documentation."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_parameter_without_a_value() -> None:
 
 
 def test_signed_anew() -> None:
-    """A request that is signed again has the signature of that time, and no date of its own."""
+    """A request that is signed again has a new signature and no date of its own."""
     once = signed(Request.get("/c", headers={"Date": "long ago"}))
     later = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 

@@ -1,4 +1,4 @@
-"""Signatures by HMAC: against what vendors publish, and what cannot be signed."""
+"""HMAC signatures, compared with vendors' examples, and refused inputs."""
 
 from __future__ import annotations
 

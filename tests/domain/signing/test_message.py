@@ -1,4 +1,4 @@
-"""HTTP Message Signatures: against the examples of RFC 9421, and what cannot be signed."""
+"""HTTP Message Signatures, compared with the examples of RFC 9421, and refused inputs."""
 
 from __future__ import annotations
 

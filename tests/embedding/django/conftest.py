@@ -17,8 +17,8 @@ configure()
 
 
 @pytest.fixture(autouse=True)
-def closed() -> Generator[None]:
-    """Close the connections of all threads: no end of a request does it here."""
+def close_connections() -> Generator[None]:
+    """Close the connections of all threads, as the end of a request would."""
     links: list[Any] = []
 
     def remember(connection: Any, **_: object) -> None:
@@ -34,17 +34,17 @@ def closed() -> Generator[None]:
 
 @pytest.fixture(params=[SQLITE, POSTGRES, MARIADB])
 def alias(request: pytest.FixtureRequest) -> str:
-    """A database in which moorage has tables of its own."""
+    """The alias of a database that holds moorage's own tables."""
     return migrated(str(request.param))
 
 
 @pytest.fixture(params=["default", POSTGRES, MARIADB])
-def home(request: pytest.FixtureRequest) -> str:
-    """A database of the host's."""
+def host_database(request: pytest.FixtureRequest) -> str:
+    """The alias of a database that belongs to the host."""
     return migrated(str(request.param))
 
 
 @pytest.fixture
-def plain_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let kits check what is plain in an event loop, which Django refuses elsewhere."""
+def allow_sync_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow synchronous checks inside an event loop, which Django refuses by default."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")

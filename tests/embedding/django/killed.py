@@ -1,8 +1,8 @@
-"""A Django project in a process of its own, which is killed.
+"""A Django project in its own process, which a test kills.
 
-Run with a database as JSON, the file to append calls to, and a number of calls. It commits so many
-calls, opens another transaction, and kills itself in it. Without a number it makes calls until
-somebody kills it.
+Arguments: a database as JSON, the file to append calls to, and a number of calls. The process
+commits that many calls, opens another transaction and kills itself inside it. Without a number it
+delivers calls until it is killed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.conf import settings
 
 
 def main(database: str, path: str, calls: str = "") -> None:
-    """Be the host, or a worker."""
+    """Run as the host or as the worker."""
     settings.configure(
         DATABASES={"default": json.loads(database)},
         INSTALLED_APPS=["moorage_django"],

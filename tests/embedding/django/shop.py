@@ -1,4 +1,4 @@
-"""A shop that takes payments at a sandbox of Stripe's, in the project of the tests."""
+"""A shop in the tests' Django project that takes payments at Stripe's sandbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS: Final = "1:" + "A" * 43 + "="
 
 
 class Shop:
-    """A shop, its vendor, and what its handler was told."""
+    """A shop, its vendor, and the events that its handler received."""
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox(
@@ -38,7 +38,7 @@ class Shop:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `MOORAGE` is set to."""
+        """The value of the setting `MOORAGE`."""
         return {
             "CONFIGURATION": {
                 "vendors": {
@@ -54,12 +54,12 @@ class Shop:
 
     @property
     def charges(self) -> int:
-        """How often the vendor took money."""
+        """The number of times that the vendor took money."""
         return sum(b'"payment_intent.succeeded"' in notice.body for notice in self.sandbox.sent)
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
-        """Send a webhook of the sandbox's, and tell the status of the answer."""
-        options = {**self.sandbox.sent[number].given(), **changes}
+        """Send a webhook of the sandbox and return the status of the response."""
+        options = {**self.sandbox.sent[number].arguments(), **changes}
         headers = {
             f"HTTP_{name.upper().replace('-', '_')}": value
             for name, value in dict(options["headers"]).items()
@@ -81,13 +81,13 @@ class Shop:
 
 
 def order(reference: str = "INV-1") -> Charge:
-    """What is to be paid."""
+    """The order to pay."""
     return Charge(Money("149.90", "EUR"), "pm_card_visa", reference=reference)
 
 
 @contextmanager
-def opened(shop: Shop, **changes: Any) -> Generator[Shop]:
-    """The project, set to this shop."""
+def open_shop(shop: Shop, **changes: Any) -> Generator[Shop]:
+    """The project, configured with this shop."""
     for alias in (migrated("default"), migrated(SQLITE)):
         for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
             table.objects.using(alias).all().delete()

@@ -1,4 +1,4 @@
-"""A project of its own, for servers: settings by the environment, and a view that takes money."""
+"""A Django project for real servers: settings from the environment and a view that takes money."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOST: dict[str, Any] = {
 
 
 def pay(request: HttpRequest, reference: str) -> HttpResponse:
-    """Take money for an order, once."""
+    """Take money for an order once."""
     payment = moorage_django.hub().payments().charge(_charge(reference), idempotency_key=reference)
     if "fail" in request.GET:
         transaction.set_rollback(True)
@@ -39,14 +39,14 @@ def pay(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 async def apay(request: HttpRequest, reference: str) -> HttpResponse:
-    """The same, awaited."""
+    """Take money for an order once; asynchronous."""
     payments = moorage_django.ahub().payments()
     payment = await payments.charge(_charge(reference), idempotency_key=reference)
     return HttpResponse(payment.ref.id)
 
 
 def log(request: HttpRequest) -> HttpResponse:
-    """How many calls the log has."""
+    """Return the number of calls in the log."""
     from moorage_django.runtime import process  # noqa: PLC0415 - models are ready by now
 
     return HttpResponse(str(process.log().summarise(LogQuery()).count))

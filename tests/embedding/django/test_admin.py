@@ -1,4 +1,4 @@
-"""What people see and decide in Django's admin."""
+"""Pages of Django's admin on which people read the log and decide about calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moorage.testing.sandboxes.base import Lost, reply
 from moorage_django import after_commit, hub, outbox, worker
 from moorage_django.models import Deferred
 from moorage_django.runtime import process
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shop() -> Generator[Shop]:
     """A shop that has a worker."""
-    with opened(Shop(), WORKER=True) as made:
+    with open_shop(Shop(), WORKER=True) as new_shop:
         User.objects.all().delete()
-        yield made
+        yield new_shop
 
 
 def browser(**rights: bool) -> Client:
-    """The browser of somebody who works here."""
+    """A browser in which a member of staff is logged in."""
     person = User.objects.create_user("ann", is_staff=True, **rights)
     client = Client()
     client.force_login(person)
     return client
 
 
-def test_the_log_is_read_and_not_written(shop: Shop) -> None:
-    """The log shows its calls, and offers no way to change them."""
+def test_log_page_is_read_only(shop: Shop) -> None:
+    """The log lists its calls and offers no way to change them."""
     hub().payments().charge(order(), idempotency_key="INV-1/1")
     client = browser(is_superuser=True)
 
@@ -56,8 +56,10 @@ def test_the_log_is_read_and_not_written(shop: Shop) -> None:
         ("replay", "waiting", "1 entry put back to be done again."),
     ],
 )
-def test_a_person_decides(shop: Shop, action: str, state: str, word: str) -> None:
-    """Calls that are put off can be called off, and done again; that is asked and told."""
+def test_actions_on_deferred_calls_need_confirmation(
+    shop: Shop, action: str, state: str, word: str
+) -> None:
+    """Staff can cancel or repeat deferred calls; each action is confirmed first and reported."""
     entry = after_commit("payments", "charge", order())
     before = outbox().find(EntryQuery()).items[0]
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_deferred_changelist")
@@ -75,8 +77,8 @@ def test_a_person_decides(shop: Shop, action: str, state: str, word: str) -> Non
     assert (state, before.fence + 1) == (after.state, after.fence)
 
 
-def test_what_cannot_be_changed_is_told(shop: Shop) -> None:
-    """An entry that somebody works on is left alone, and the reason is shown."""
+def test_action_on_a_leased_entry_is_refused(shop: Shop) -> None:
+    """An action skips an entry that a worker holds, and the page shows the reason."""
     entry = after_commit("payments", "charge", order())
     Deferred.objects.update(state="claimed", due=process.now() + timedelta(hours=1))
     page = reverse("admin:moorage_django_deferred_changelist")
@@ -88,12 +90,12 @@ def test_what_cannot_be_changed_is_told(shop: Shop) -> None:
 
 
 @pytest.fixture
-def limited() -> Generator[Shop]:
+def rate_limited_shop() -> Generator[Shop]:
     """A shop whose vendor has asked for a pause of half an hour."""
     shop = Shop()
     configuration = shop.settings["CONFIGURATION"]
     configuration["vendors"]["stripe"] |= {"limits": {"rate": 100, "per": 1.0}}
-    with opened(shop, CONFIGURATION=configuration):
+    with open_shop(shop, CONFIGURATION=configuration):
         User.objects.all().delete()
         shop.sandbox.fail(reply({}, 429, **{"retry-after": "1800"}))
         with pytest.raises(RateLimitExceeded):
@@ -101,8 +103,8 @@ def limited() -> Generator[Shop]:
         yield shop
 
 
-def test_the_pause_of_a_limit_is_ended(limited: Shop) -> None:
-    """Whoever may change calls ends a pause in two steps, and calls go on."""
+def test_staff_ends_the_pause_of_a_limit(rate_limited_shop: Shop) -> None:
+    """A member of staff who may change calls ends a pause in two steps, and calls continue."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_limits")
     assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
     assert b"One of: stripe." in client.get(page).content
@@ -118,8 +120,8 @@ def test_the_pause_of_a_limit_is_ended(limited: Shop) -> None:
     assert "were not paused" in client.post(page, confirmed, follow=True).content.decode()
 
 
-def test_the_limits_of_nobody(limited: Shop) -> None:
-    """A service, tenant or endpoint that there is not is told, and the form is shown again."""
+def test_ending_the_pause_of_an_unknown_service(rate_limited_shop: Shop) -> None:
+    """An unknown service, tenant or endpoint is reported, and the form is shown again."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_limits")
     for target in ({"service": "nobody"}, {"service": "stripe", "tenant": "a", "endpoint": "x"}):
         assert b"Yes, end the pause" in client.post(page, target).content
@@ -129,8 +131,8 @@ def test_the_limits_of_nobody(limited: Shop) -> None:
 
 
 @pytest.fixture
-def unknown(shop: Shop) -> str:
-    """The key of a payment of which a shop does not know whether it was made."""
+def unknown_key(shop: Shop) -> str:
+    """The key of a payment whose outcome the shop does not know."""
     key = uuid4().hex
     hub().manager.set_circuit("stripe", CircuitState.CLOSED)
     shop.sandbox.fail(Lost(), Lost(), Lost())
@@ -139,52 +141,52 @@ def unknown(shop: Shop) -> str:
     return key
 
 
-def test_an_unknown_payment_is_closed(shop: Shop, unknown: str) -> None:
-    """A person finds it, closes it in two steps, and the buyer is charged once."""
+def test_staff_closes_an_unknown_payment(shop: Shop, unknown_key: str) -> None:
+    """A person finds and closes an unknown payment, and the buyer is charged once."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
     assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
-    assert unknown.encode() in client.get(page).content
-    fields = {"key": unknown, "outcome": "done"}
-    assert f"Close {unknown} as done".encode() in client.post(page, fields).content
+    assert unknown_key.encode() in client.get(page).content
+    fields = {"key": unknown_key, "outcome": "done"}
+    assert f"Close {unknown_key} as done".encode() in client.post(page, fields).content
     closed = client.post(page, {**fields, "confirmed": "yes"}, follow=True)
 
     assert b"is closed as done" in closed.content
-    assert unknown not in [payment.idempotency_key for payment in hub().unsettled_payments()]
-    assert hub().payments().charge(order(unknown), idempotency_key=unknown).replayed
+    assert unknown_key not in [payment.idempotency_key for payment in hub().unsettled_payments()]
+    assert hub().payments().charge(order(unknown_key), idempotency_key=unknown_key).replayed
     assert 1 == len(shop.sandbox.charges)
 
 
-def test_closing_that_is_refused_is_told(shop: Shop, unknown: str) -> None:
-    """While it may be under way nobody can say that it was not done; and not everybody may."""
+def test_closing_a_payment_may_be_refused(shop: Shop, unknown_key: str) -> None:
+    """A payment in progress cannot be closed as not done, and closing needs the permission."""
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
-    fields = {"key": unknown, "outcome": "not done", "confirmed": "yes"}
+    fields = {"key": unknown_key, "outcome": "not done", "confirmed": "yes"}
     assert b"may still be under way" in client.post(page, fields, follow=True).content
     User.objects.all().delete()
     assert 403 == browser().get(page).status_code
 
 
-def test_the_worker_leaves_a_payment_that_may_be_under_way(shop: Shop, unknown: str) -> None:
-    """A round of the worker settles nothing while the caller of a payment may be at work."""
+def test_worker_skips_payments_in_progress(shop: Shop, unknown_key: str) -> None:
+    """A worker settles no payment whose caller may still be at work."""
     for step in worker.steps():
         assert not step()
-    assert unknown in [payment.idempotency_key for payment in hub().unsettled_payments()]
+    assert unknown_key in [payment.idempotency_key for payment in hub().unsettled_payments()]
 
 
-def test_who_may_not_end_a_pause(shop: Shop) -> None:
-    """Who may only read the log sees no such page."""
+def test_ending_a_pause_needs_permission(shop: Shop) -> None:
+    """Staff who may only read the log cannot open the page that ends a pause."""
     assert 403 == browser().get(reverse("admin:moorage_django_limits")).status_code
 
 
-def test_who_may_not_decide(shop: Shop) -> None:
-    """Who has no right to change entries is not even let in."""
+def test_changing_entries_needs_permission(shop: Shop) -> None:
+    """Staff without the right to change entries cannot open their pages."""
     after_commit("payments", "charge", order())
 
     page = browser().get(reverse("admin:moorage_django_deferred_changelist"))
     assert 403 == page.status_code
 
 
-def test_one_entry(shop: Shop) -> None:
-    """A page of one entry shows what it is about, and not its content."""
+def test_page_of_an_entry(shop: Shop) -> None:
+    """The page of an entry shows its kind and state, but not its content."""
     entry = after_commit("payments", "charge", order())
     client = browser(is_superuser=True)
 

@@ -1,4 +1,4 @@
-"""`manage.py check` names what is amiss with a project."""
+"""`manage.py check` names each mistake in a project's settings."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ STRIPE = {"vendors": {"stripe": {"credentials": Secret(KEY)}}}
 INLINE = {"vendors": {"stripe": {"credentials": KEY}}}
 
 
-def found(
+def check_ids(
     databases: dict[str, Any] | None = None, *, debug: bool = False, **messages: Any
 ) -> set[str]:
-    """The names of what is found with these settings."""
+    """Return the ids of the check messages that these settings cause."""
     changed: dict[str, Any] = {"MOORAGE": {**RIGHT, **messages}, "DEBUG": debug}
     if databases is not None:
         changed["DATABASES"] = databases
@@ -37,9 +37,9 @@ def found(
         return {str(item.id).removeprefix("moorage.") for item in settings_are_right()}
 
 
-def test_nothing() -> None:
-    """A project that is right has nothing to hear."""
-    assert set() == found()
+def test_correct_project() -> None:
+    """A correct project causes no check message."""
+    assert set() == check_ids()
     with override_settings(MOORAGE=RIGHT):
         assert [] == run_checks(tags=["moorage"])
 
@@ -71,46 +71,46 @@ def test_nothing() -> None:
         ("W009", {"STATE": "redis://:passw0rd@127.0.0.1:1/0"}),
     ],
 )
-def test_settings(expected: str, fields: dict[str, Any]) -> None:
-    """What is wrong or missing has a name."""
-    assert {expected} == found(**fields)
+def test_wrong_settings(expected: str, fields: dict[str, Any]) -> None:
+    """Each wrong or missing setting has a check message of its own."""
+    assert {expected} == check_ids(**fields)
 
 
-def test_no_settings() -> None:
-    """A project without settings is told what to set."""
+def test_missing_settings() -> None:
+    """A project without settings learns which setting to add."""
     with override_settings(MOORAGE=None):
         (error,) = settings_are_right()
 
     assert ("moorage.E001", True) == (error.id, "CONFIGURATION" in error.hint)
 
 
-def test_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys nothing is sealed, which is said."""
+def test_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys nothing is encrypted, and a check warns of it."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
-    assert {"W004"} == found(KEYS=None)
+    assert {"W004"} == check_ids(KEYS=None)
 
 
-def test_no_keys_for_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys tenants cannot have accounts of their own."""
+def test_tenants_need_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check reports that accounts of tenants cannot be stored without keys."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
-    assert {"E004"} == found(KEYS=None, TENANTS=True)
+    assert {"E004"} == check_ids(KEYS=None, TENANTS=True)
 
 
-def test_for_ever() -> None:
-    """What is never to be forgotten needs no number of days."""
-    assert set() == found(KEEP=None)
+def test_retention_may_be_unlimited() -> None:
+    """Unlimited retention needs no number of days."""
+    assert set() == check_ids(KEEP=None)
 
 
 def test_live_credentials_while_debugging() -> None:
-    """Whoever debugs with live credentials hears of it."""
-    assert {"W005", "W006"} == found(debug=True, CONFIGURATION=STRIPE)
+    """A check warns of live credentials in a project with DEBUG on."""
+    assert {"W005", "W006"} == check_ids(debug=True, CONFIGURATION=STRIPE)
 
 
 def test_secrets_in_the_settings() -> None:
-    """A secret in plain sight is warned of, as Django mails settings; a `Secret` is not shown."""
-    assert {"W005", "W009"} == found(CONFIGURATION=INLINE)
+    """A check warns of a plain secret in the settings, but not of a `Secret`."""
+    assert {"W005", "W009"} == check_ids(CONFIGURATION=INLINE)
     for configuration, shows in ((INLINE, True), (STRIPE, False)):
         with override_settings(MOORAGE={**RIGHT, "CONFIGURATION": configuration}):
             reported = pformat(SafeExceptionReporterFilter().get_safe_settings())
@@ -118,36 +118,36 @@ def test_secrets_in_the_settings() -> None:
 
 
 def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several workers that share nothing are refused."""
+    """Several workers without a shared store are refused."""
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
 
-    assert {"E007"} == found(STATE="memory:")
+    assert {"E007"} == check_ids(STATE="memory:")
 
 
-def test_requests_in_transactions_of_the_same_file() -> None:
-    """A host on SQLite whose requests are transactions is told to give moorage a file."""
+def test_atomic_requests_on_sqlite() -> None:
+    """A check tells a host with atomic requests on SQLite to give moorage a file of its own."""
     host = {**HOST, "ATOMIC_REQUESTS": True}
 
-    assert {"W001", "W002"} == found({"default": host})
-    assert set() == found({"default": host, "moorage": moorage_django.beside(host)})
+    assert {"W001", "W002"} == check_ids({"default": host})
+    assert set() == check_ids({"default": host, "moorage": moorage_django.beside(host)})
 
 
-def test_a_database_that_is_not_known() -> None:
-    """A database in which nothing can be kept is named."""
+def test_unsupported_database() -> None:
+    """A check names a database engine that moorage does not support."""
     other = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
 
-    assert "E005" in found({"default": HOST, "moorage": other})
+    assert "E005" in check_ids({"default": HOST, "moorage": other})
 
 
-def test_an_alias_with_transactions() -> None:
-    """The alias that is moorage's own must not be part of requests."""
+def test_alias_with_atomic_requests() -> None:
+    """A check refuses atomic requests on the alias that is reserved for moorage."""
     fields = {**moorage_django.beside(HOST), "ATOMIC_REQUESTS": True}
 
-    assert {"E006"} == found({"default": HOST, "moorage": fields})
+    assert {"E006"} == check_ids({"default": HOST, "moorage": fields})
 
 
 def test_missing_tables() -> None:
-    """Tables that are not there are named when the database is checked."""
+    """Checking the database names the tables that are missing."""
     assert [] == tables_are_there([migrated("default"), migrated(SQLITE)])
     assert [] == tables_are_there(None)
     (missing,) = tables_are_there([BARE])
@@ -155,8 +155,8 @@ def test_missing_tables() -> None:
     assert ("moorage.W008", True) == (missing.id, "--database bare" in missing.hint)
 
 
-def test_the_hint_for_keys_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning tells the command that prints keys, and not a mask."""
+def test_hint_of_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint names a command that prints new keys in plain text."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with override_settings(MOORAGE={**RIGHT, "KEYS": None}):
         (warning,) = [item for item in settings_are_right() if item.id == "moorage.W004"]

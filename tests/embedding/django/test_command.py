@@ -1,4 +1,4 @@
-"""`manage.py moorage …`."""
+"""The command `manage.py moorage`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moorage_django import after_commit, hub
 from moorage_django.management.commands.moorage import Command
 from moorage_django.models import Credential
 from moorage_django.runtime import process
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shop() -> Generator[Shop]:
     """A shop that has a worker."""
-    with opened(Shop(), WORKER=True) as made:
-        yield made
+    with open_shop(Shop(), WORKER=True) as new_shop:
+        yield new_shop
 
 
 def run(*words: str) -> str:
-    """What a command prints."""
+    """Run a command and return its output."""
     out = StringIO()
     call_command("moorage", *words, stdout=out)
     return out.getvalue()
 
 
 def test_deliver(shop: Shop) -> None:
-    """A worker handles webhooks and makes calls that were put off."""
+    """`deliver` handles webhooks and makes deferred calls."""
     after_commit("payments", "charge", order())
     assert "1 done, 0 not.\n" == run("deliver", "--once")
     shop.deliver()
@@ -47,7 +47,7 @@ def test_deliver(shop: Shop) -> None:
 
 
 def test_export_and_erase(shop: Shop) -> None:
-    """All that is kept of a subject is handed out, and erased."""
+    """The data of a person can be exported and erased."""
     hub().payments(subject="zoe").charge(order(), idempotency_key="INV-1/1")
     hub().payments(subject="ann").charge(order(), idempotency_key="INV-2/1")
     after_commit("payments", "charge", order(), subject="zoe")
@@ -60,7 +60,7 @@ def test_export_and_erase(shop: Shop) -> None:
 
 
 def test_credentials_of_a_tenant(shop: Shop) -> None:
-    """Of a tenant it is told that there are credentials, and they can be erased."""
+    """The export says that a tenant has credentials, and they can be erased."""
     ports = process.ports()
     ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))
 
@@ -71,43 +71,41 @@ def test_credentials_of_a_tenant(shop: Shop) -> None:
     assert not Credential.objects.using("moorage").exists()
 
 
-def test_nobody(shop: Shop) -> None:
-    """Who is to be erased must be said."""
+def test_erasing_needs_a_subject(shop: Shop) -> None:
+    """`erase` fails without the name of a subject."""
     with pytest.raises(CommandError, match="Neither a subject nor a tenant"):
         run("erase")
 
 
 def test_housekeep() -> None:
-    """What is older than the settings say is forgotten."""
-    with opened(Shop(), KEEP=0.0):
+    """`housekeep` deletes data that is older than the settings allow."""
+    with open_shop(Shop(), KEEP=0.0):
         hub().payments().charge(order(), idempotency_key="INV-1/1")
 
         assert "1 forgotten.\n" == run("housekeep")
 
 
-def test_commands_of_moorages_own(
-    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every other command is moorage's own, over the configuration of the project."""
+def test_other_commands(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every other command of moorage runs with the project's configuration."""
     file = tmp_path / "moorage.toml"
     file.write_text('[email]\nvendor = "smtp"\n[vendors.smtp]\nhost = "mail.example"\n')
-    with opened(Shop(), CONFIGURATION=file), pytest.raises(SystemExit) as ended:
+    with open_shop(Shop(), CONFIGURATION=file), pytest.raises(SystemExit) as excinfo:
         Command().run_from_argv(["manage.py", "moorage", "check"])
 
-    assert 0 == ended.value.code
+    assert 0 == excinfo.value.code
     assert f"{file} is valid." in capsys.readouterr().out
 
 
-def test_a_copy_is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    """On a copy of production nothing is sent, and what could be is deleted by one command."""
-    with opened(Shop(), ENVIRONMENT="staging", WORKER=True):
+def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A copy of production sends nothing, and one command deletes its pending calls."""
+    with open_shop(Shop(), ENVIRONMENT="staging", WORKER=True):
         rearm(process.ports()["state"], "production")
         after_commit("payments", "charge", order())
         with pytest.raises(CopiedStore, match="production"):
             hub().payments().charge(order(), idempotency_key="INV-1/1")
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as excinfo:
             Command().run_from_argv(["manage.py", "moorage", "neutralize", "--yes"])
 
-        assert 0 == ended.value.code
+        assert 0 == excinfo.value.code
         assert "1 calls deleted" in capsys.readouterr().out
         assert "0 done, 0 not.\n" == run("deliver", "--once")

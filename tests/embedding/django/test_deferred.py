@@ -1,4 +1,4 @@
-"""Calls that are made after the commit."""
+"""Calls that are deferred until the commit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.test.utils import override_settings
 
 from moorage.hub.outbox import EntryQuery, EntryState
 from moorage_django import after_commit, hub, outbox
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose process makes calls itself."""
-    with opened(Shop()) as made:
-        yield made
+    """A shop whose web process makes its deferred calls itself."""
+    with open_shop(Shop()) as new_shop:
+        yield new_shop
 
 
-def test_made_after_the_commit(shop: Shop) -> None:
-    """A call that is put off is made when the transaction is committed, and not before."""
+def test_call_is_made_after_the_commit(shop: Shop) -> None:
+    """A deferred call is made when the transaction commits, and not earlier."""
     with transaction.atomic():
         after_commit("payments", "charge", order())
         assert 0 == shop.charges
@@ -33,8 +33,8 @@ def test_made_after_the_commit(shop: Shop) -> None:
     assert [EntryState.DONE] == [item.state for item in outbox().find(EntryQuery()).items]
 
 
-def test_not_made_after_a_rollback(shop: Shop) -> None:
-    """A call that is put off is forgotten with the transaction that is rolled back."""
+def test_rollback_discards_the_call(shop: Shop) -> None:
+    """A rollback discards the calls that its transaction deferred."""
     with transaction.atomic():
         after_commit("payments", "charge", order())
         transaction.set_rollback(True)
@@ -43,9 +43,9 @@ def test_not_made_after_a_rollback(shop: Shop) -> None:
     assert () == outbox().find(EntryQuery()).items
 
 
-def test_made_by_a_worker() -> None:
-    """Where there is a worker, the call waits for it."""
-    with opened(Shop(), WORKER=True) as shop:
+def test_worker_makes_the_call() -> None:
+    """In a project with a worker, the web process leaves deferred calls to it."""
+    with open_shop(Shop(), WORKER=True) as shop:
         after_commit("payments", "charge", order())
         assert 0 == shop.charges
 
@@ -53,16 +53,16 @@ def test_made_by_a_worker() -> None:
         assert 1 == shop.charges
 
 
-def test_named_once(shop: Shop) -> None:
-    """A call with a key is made once, however often it is asked for."""
+def test_key_makes_a_call_unique(shop: Shop) -> None:
+    """Two deferred calls with one key are made once."""
     for _ in range(2):
         after_commit("payments", "charge", order(), key="INV-1")
 
     assert 1 == shop.charges
 
 
-def test_a_rollback_takes_no_charge_back(shop: Shop) -> None:
-    """What was charged in a transaction that is rolled back stays charged, and replays."""
+def test_charge_survives_a_rollback(shop: Shop) -> None:
+    """A charge made in a transaction that rolls back is replayed, not repeated."""
     with transaction.atomic():
         first = hub().payments().charge(order(), idempotency_key="INV-1/1")
         transaction.set_rollback(True)
@@ -72,10 +72,8 @@ def test_a_rollback_takes_no_charge_back(shop: Shop) -> None:
     assert first.ref == again.ref
 
 
-def test_what_cannot_be_delivered_disturbs_nobody(
-    shop: Shop, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The commit and the host's other hooks go on, the reason is logged, and the call stays."""
+def test_failed_delivery_is_logged(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """A failed delivery is logged and stays pending; the commit and its other hooks go on."""
     went_on: list[str] = []
     with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": UNREADABLE}):
         with transaction.atomic():
@@ -90,10 +88,10 @@ def test_what_cannot_be_delivered_disturbs_nobody(
     assert 1 == outbox().deliver(hub()).done
 
 
-def test_what_breaks_is_logged_without_its_words(
+def test_foreign_error_is_logged_without_message(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that is none of ours is named, and its words, which may hold a secret, are not."""
+    """The log names a foreign error but not its message, which may hold a secret."""
 
     def broken() -> None:
         raise RuntimeError("hunter2")
@@ -105,8 +103,8 @@ def test_what_breaks_is_logged_without_its_words(
     assert "hunter2" not in caplog.text
 
 
-def test_nobody_makes_the_calls_of_others(shop: Shop) -> None:
-    """A request makes the calls that it put off itself; those of others wait for a worker."""
+def test_request_makes_only_its_own_calls(shop: Shop) -> None:
+    """A request makes the calls that it deferred; those of other requests wait for a worker."""
     others = outbox().put("payments", "charge", order("INV-1"))
     with transaction.atomic():
         mine = [after_commit("payments", "charge", order(name)) for name in ("INV-2", "INV-3")]

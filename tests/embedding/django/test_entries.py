@@ -1,4 +1,4 @@
-"""Inbox and outbox in Django's database."""
+"""The inbox and the outbox in Django's database."""
 
 from __future__ import annotations
 
@@ -23,88 +23,94 @@ if TYPE_CHECKING:
     from moorage.testing.kits._entries_checks import AsyncCheck, Check
 
 
-pytestmark = pytest.mark.usefixtures("plain_in_a_loop")
+pytestmark = pytest.mark.usefixtures("allow_sync_in_a_loop")
 
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_the_inbox_conforms(check: Check, home: str) -> None:
-    """The inbox keeps the contract of its port."""
-    check(emptied(Webhook, OrmInbox, home))
+def test_inbox_conforms(check: Check, host_database: str) -> None:
+    """The inbox passes the conformance kit of its port."""
+    check(store_factory(Webhook, OrmInbox, host_database))
 
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_the_inbox_conforms_awaited(check: AsyncCheck, home: str) -> None:
-    """The awaited inbox keeps the contract of its port."""
-    asyncio.run(check(emptied(Webhook, AsyncOrmInbox, home)))
+def test_async_inbox_conforms(check: AsyncCheck, host_database: str) -> None:
+    """The asynchronous inbox passes the conformance kit of its port."""
+    asyncio.run(check(store_factory(Webhook, AsyncOrmInbox, host_database)))
 
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_the_outbox_conforms(check: Check, home: str) -> None:
-    """The outbox keeps the contract of its port."""
-    check(emptied(Deferred, OrmOutbox, home))
+def test_outbox_conforms(check: Check, host_database: str) -> None:
+    """The outbox passes the conformance kit of its port."""
+    check(store_factory(Deferred, OrmOutbox, host_database))
 
 
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_the_outbox_conforms_awaited(check: AsyncCheck, home: str) -> None:
-    """The awaited outbox keeps the contract of its port."""
-    asyncio.run(check(emptied(Deferred, AsyncOrmOutbox, home)))
+def test_async_outbox_conforms(check: AsyncCheck, host_database: str) -> None:
+    """The asynchronous outbox passes the conformance kit of its port."""
+    asyncio.run(check(store_factory(Deferred, AsyncOrmOutbox, host_database)))
 
 
-def test_a_renewal_uses_a_connection_of_its_own_and_closes_it(home: str) -> None:
-    """What renews an entry in another thread leaves no connection open there."""
-    store = emptied(Webhook, OrmInbox, home)()
+def test_renewal_closes_its_connection(host_database: str) -> None:
+    """The thread that renews a lease uses its own connection and closes it."""
+    store = store_factory(Webhook, OrmInbox, host_database)()
     store.due(1)
     results: list[Any] = []
 
     def renewing() -> None:
         store.due(1)
-        results.append(connections[home].connection is None)
+        results.append(connections[host_database].connection is None)
         store.release_thread()
-        results.append(connections[home].connection is None)
+        results.append(connections[host_database].connection is None)
 
     thread = Thread(target=renewing)
     thread.start()
     thread.join()
     assert [False, True] == results
-    assert connections[home].connection is not None
+    assert connections[host_database].connection is not None
 
 
-def test_leases_outlast_transactions_of_a_file(home: str) -> None:
-    """In a file, where a handler's transaction keeps renewals out, entries are taken for longer."""
-    target = 10.0 if connections[home].vendor == "sqlite" else 1.5
-    assert target == OrmInbox(home).shortest_lease == AsyncOrmInbox(home).shortest_lease
+def test_leases_on_sqlite_are_longer(host_database: str) -> None:
+    """Leases on SQLite are longer, because a handler's transaction blocks their renewal."""
+    target = 10.0 if connections[host_database].vendor == "sqlite" else 1.5
+    assert (
+        target
+        == OrmInbox(host_database).shortest_lease
+        == AsyncOrmInbox(host_database).shortest_lease
+    )
 
 
-def test_workers_claim_different_calls_together(home: str) -> None:
-    """Of ten calls two workers have each call once, and late results change nothing."""
-    store = emptied(Deferred, OrmOutbox, home)()
+def test_workers_claim_different_calls(host_database: str) -> None:
+    """Two workers claim ten calls, each call once, and late results change nothing."""
+    store = store_factory(Deferred, OrmOutbox, host_database)()
     for number in range(10):
         store.add(call(f"call-{number}"))
     first = store.claim(4, 60.0, 5)
-    later = asyncio.run(AsyncOrmOutbox(home).claim(10, 60.0, 5))
+    later = asyncio.run(AsyncOrmOutbox(host_database).claim(10, 60.0, 5))
 
     assert [1] * 10 == [entry.fence for entry in (*first, *later)]
     assert 10 == len({entry.id for entry in (*first, *later)})
     done = [finish(entry, store.now()) for entry in first]
     assert [True, False] == store.settle(done[:2], [1, 0])
-    assert [False, True] == asyncio.run(AsyncOrmOutbox(home).settle(done[:2], [7, 1]))
+    assert [False, True] == asyncio.run(AsyncOrmOutbox(host_database).settle(done[:2], [7, 1]))
     results = store.find(EntryQuery(states=(EntryState.DONE,))).items
     assert {entry.id for entry in done[:2]} == {entry.id for entry in results}
 
 
-def test_a_call_that_another_worker_locks_is_passed_over(home: str) -> None:
-    """Where the database can, a worker does not wait for the rows that another one takes."""
-    features = connections[home].features
+def test_locked_call_is_skipped(host_database: str) -> None:
+    """A worker skips rows that another worker has locked, where the database supports it."""
+    features = connections[host_database].features
     if not features.has_select_for_update_skip_locked:
         pytest.skip("this database locks no rows: run the cases of the servers")
-    store = emptied(Deferred, OrmOutbox, home)()
+    store = store_factory(Deferred, OrmOutbox, host_database)()
     for name in ("a", "b"):
         store.add(call(name))
     claimed: list[str] = []
-    with transaction.atomic(using=home):
-        Deferred.objects.using(home).select_for_update().get(id="a")
+    with transaction.atomic(using=host_database):
+        Deferred.objects.using(host_database).select_for_update().get(id="a")
         thread = Thread(
-            target=lambda: claimed.extend(entry.id for entry in OrmOutbox(home).claim(9, 60.0, 5))
+            target=lambda: claimed.extend(
+                entry.id for entry in OrmOutbox(host_database).claim(9, 60.0, 5)
+            )
         )
         thread.start()
         thread.join()
@@ -116,8 +122,8 @@ def call(name: str) -> OutboxEntry:
     return OutboxEntry(id=name, target="shop", operation="call", added_at=datetime.now(UTC))
 
 
-def emptied(table: Any, kind: Callable[[str], Any], alias: str) -> Callable[[], Any]:
-    """What makes a store without entries."""
+def store_factory(table: Any, kind: Callable[[str], Any], alias: str) -> Callable[[], Any]:
+    """Return a factory of empty stores."""
 
     def made() -> Any:
         table.objects.using(alias).all().delete()

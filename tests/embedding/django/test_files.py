@@ -1,4 +1,4 @@
-"""Django's mail and files, through the contracts."""
+"""Django's mail and file storage over moorage's contracts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 BACKEND = "moorage_django.mail.EmailBackend"
 
 
-class Offices:
-    """A post office and a bucket."""
+class Vendors:
+    """The sandbox of a mail vendor and a bucket of files."""
 
     def __init__(self) -> None:
         self.post = PostmarkSandbox()
@@ -35,16 +35,16 @@ class Offices:
 
 
 @pytest.fixture
-def offices() -> Generator[Offices]:
-    """The project, with mail at one vendor and files at another."""
-    made = Offices()
+def vendors() -> Generator[Vendors]:
+    """The project, with one vendor for mail and another for files."""
+    sandboxes = Vendors()
     migrated("default")
     migrated(SQLITE)
     configuration = {
         "vendors": {
-            "postmark": {"credentials": made.post.token, "sender": "shop@example.com"},
+            "postmark": {"credentials": sandboxes.post.token, "sender": "shop@example.com"},
             "s3": {
-                "bucket": made.bucket.bucket,
+                "bucket": sandboxes.bucket.bucket,
                 "access_key_id": "AKIASANDBOX",
                 "credentials": "s3-sandbox-secret",
             },
@@ -53,28 +53,28 @@ def offices() -> Generator[Offices]:
     with override_settings(
         MOORAGE={
             "CONFIGURATION": configuration,
-            "PORTS": {"http": SandboxHttpClient(made.post, made.bucket)},
+            "PORTS": {"http": SandboxHttpClient(sandboxes.post, sandboxes.bucket)},
             "KEYS": KEYS,
         },
         EMAIL_BACKEND=BACKEND,
         STORAGES={"default": {"BACKEND": "moorage_django.storage.Storage"}},
     ):
-        yield made
-    made.bucket.close()
+        yield sandboxes
+    sandboxes.bucket.close()
 
 
 # --- mail -------------------------------------------------------------------------------
 
 
-def test_send_mail(offices: Offices) -> None:
-    """Django's own function sends through the vendor, and says how many were sent."""
+def test_send_mail(vendors: Vendors) -> None:
+    """`send_mail` sends through the vendor and returns the number of messages sent."""
     assert 1 == send_mail("Paid", "Thank you.", None, ["zoe@example.com"])
-    (mail,) = offices.post.delivered
+    (mail,) = vendors.post.delivered
     assert ("Paid", ("zoe@example.com",)) == (mail.subject, mail.to)
 
 
-def test_everything_a_message_has(offices: Offices) -> None:
-    """Alternatives, files, images, copies, answers and headers arrive."""
+def test_all_fields_of_a_message(vendors: Vendors) -> None:
+    """Alternatives, attachments, images, copies, reply addresses and headers arrive."""
     message = EmailMultiAlternatives(
         "Your order",
         "Thank you.",
@@ -93,38 +93,38 @@ def test_everything_a_message_has(offices: Offices) -> None:
     message.attach(logo)
 
     assert 1 == message.send()
-    (mail,) = offices.post.delivered
+    (mail,) = vendors.post.delivered
     assert ("Thank you.", ["zoe@example.com"]) == (mail.text, [*mail.to])
     assert [("boss@example.com",), ("archive@example.com",)] == [mail.cc, mail.bcc]
     assert "2041" == dict(mail.headers)["X-Invoice"]
     assert ["invoice.pdf", "note.txt", "attachment-3"] == [item.filename for item in mail.items]
 
 
-def test_a_failure_is_told_unless_it_may_be_silent(offices: Offices) -> None:
-    """What the vendor refuses raises, unless the caller said otherwise."""
+def test_refused_mail_raises_unless_silent(vendors: Vendors) -> None:
+    """A refusal by the vendor raises an error, unless `fail_silently` is set."""
     with pytest.raises(ConnectorError):
         send_mail("Paid", "Thank you.", None, ["refused@example.com"])
 
     assert 0 == send_mail("Paid", "Thank you.", None, ["refused@example.com"], fail_silently=True)
 
 
-def test_several_on_one_connection(offices: Offices) -> None:
-    """A connection sends several messages, and leaves out those that go to nobody."""
+def test_several_messages_on_one_connection(vendors: Vendors) -> None:
+    """A connection sends several messages and skips those without recipients."""
     messages = [EmailMultiAlternatives("a", "b", None, to) for to in (["a@example.com"], [], [])]
 
     assert 1 == get_connection().send_messages(messages)
 
 
-def test_copies_only(offices: Offices) -> None:
-    """Those who only get a copy do not learn of each other: the mail goes to its sender."""
+def test_blind_copies_only(vendors: Vendors) -> None:
+    """Recipients of blind copies do not see each other; the message is addressed to its sender."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
     assert 1 == message.send()
-    assert ("me@example.com",) == offices.post.delivered[0].to
+    assert ("me@example.com",) == vendors.post.delivered[0].to
 
 
-def test_strange_alternatives(offices: Offices) -> None:
-    """What no vendor is told is refused, and not left out."""
+def test_unsupported_alternatives(vendors: Vendors) -> None:
+    """Alternatives that the vendor cannot send are refused, not dropped."""
     message = EmailMultiAlternatives("a", "b", None, ["a@example.com"])
     message.attach_alternative("BEGIN:VCALENDAR", "text/calendar")
 
@@ -132,34 +132,34 @@ def test_strange_alternatives(offices: Offices) -> None:
         message.send()
 
 
-def test_mail_after_the_commit(offices: Offices) -> None:
-    """Mail by the outbox goes out with the commit, and not at all after a rollback."""
+def test_mail_after_the_commit(vendors: Vendors) -> None:
+    """Mail through the outbox is sent at the commit, and not after a rollback."""
     with override_settings(EMAIL_BACKEND="moorage_django.mail.OutboxEmailBackend"):
         with transaction.atomic():
             send_mail("Undone", "Never mind.", None, ["zoe@example.com"])
             transaction.set_rollback(True)
         with transaction.atomic():
             assert 1 == send_mail("Paid", "Thank you.", None, ["zoe@example.com"])
-            assert [] == offices.post.delivered
+            assert [] == vendors.post.delivered
 
-    assert ["Paid"] == [mail.subject for mail in offices.post.delivered]
+    assert ["Paid"] == [mail.subject for mail in vendors.post.delivered]
 
 
 # --- files ------------------------------------------------------------------------------
 
 
-def test_files_as_django_uses_them(offices: Offices) -> None:
-    """Saving, opening, listing, measuring and deleting work as with Django's own backend."""
+def test_storage_api(vendors: Vendors) -> None:
+    """Saving, opening, listing, measuring and deleting work as with Django's own storage."""
     files: Any = storages["default"]
     name = files.save("invoices/2041.txt", ContentFile(b"149.90"))
     other = files.save("invoices/2041.txt", ContentFile(b"50.00"))
 
     assert "invoices/2041.txt" == name != other
     assert (True, 6) == (files.exists(name), files.size(name))
-    with files.open(name) as opened:
-        assert b"149.90" == opened.read()
-    with files.open(name, "r") as opened:
-        assert "149.90" == opened.read()
+    with files.open(name) as open_shop:
+        assert b"149.90" == open_shop.read()
+    with files.open(name, "r") as open_shop:
+        assert "149.90" == open_shop.read()
     assert (["invoices"], []) == files.listdir("")
     assert ([], sorted([name[9:], other[9:]])) == files.listdir("invoices")
     assert "Signature" in files.url(name)
@@ -168,8 +168,8 @@ def test_files_as_django_uses_them(offices: Offices) -> None:
     assert not files.exists(name)
 
 
-def test_what_is_missing(offices: Offices) -> None:
-    """What is not there is missing in the way that Django's users know."""
+def test_missing_file(vendors: Vendors) -> None:
+    """A missing file raises the same error as in Django's own storage."""
     files: Any = storages["default"]
 
     with pytest.raises(FileNotFoundError):
@@ -181,8 +181,8 @@ def test_what_is_missing(offices: Offices) -> None:
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/passwd", "a/../../out.txt", "..\\out.txt"])
-def test_nothing_leads_out(offices: Offices, name: str) -> None:
-    """No name leads out of the folder of the storage."""
+def test_names_cannot_leave_the_folder(vendors: Vendors, name: str) -> None:
+    """No file name can escape from the folder of the storage."""
     files: Any = storages.create_storage(
         {"BACKEND": "moorage_django.storage.Storage", "OPTIONS": {"location": "media"}}
     )
@@ -191,8 +191,8 @@ def test_nothing_leads_out(offices: Offices, name: str) -> None:
         files.exists(name)
 
 
-def test_a_place_and_a_public_url(offices: Offices) -> None:
-    """A storage may have a folder of its own, and URLs that are not signed."""
+def test_folder_and_public_urls(vendors: Vendors) -> None:
+    """A storage may have a folder of its own and unsigned URLs."""
     options = {"location": "media", "base_url": "https://cdn.example/"}
     files: Any = storages.create_storage(
         {"BACKEND": "moorage_django.storage.Storage", "OPTIONS": options}
@@ -203,15 +203,15 @@ def test_a_place_and_a_public_url(offices: Offices) -> None:
     assert ([], ["a.txt"]) == files.listdir("")
 
 
-def test_writing_into_a_file(offices: Offices) -> None:
-    """A file is saved anew, and not written into."""
+def test_file_cannot_be_opened_for_writing(vendors: Vendors) -> None:
+    """A stored file cannot be changed in place, only saved again."""
     with pytest.raises(InvalidData, match="Save it anew"):
         storages["default"].open("a.txt", "wb")
 
 
 @isolate_apps("moorage_django")
-def test_a_field_of_a_model(offices: Offices) -> None:
-    """A FileField keeps its file at the vendor."""
+def test_file_field(vendors: Vendors) -> None:
+    """A FileField stores its file at the vendor."""
 
     class Scan(models.Model):
         """A row with a file."""
@@ -219,7 +219,7 @@ def test_a_field_of_a_model(offices: Offices) -> None:
         file = models.FileField(upload_to="scans")
 
         class Meta:
-            """Of no app."""
+            """The options of the model, which belongs to no installed app."""
 
             app_label = "moorage_django"
 
@@ -231,7 +231,11 @@ def test_a_field_of_a_model(offices: Offices) -> None:
     scan = Scan()
     scan.file.save("page.txt", ContentFile(b"text"))
     result = Scan.objects.get()
-    with result.file.open() as opened:
-        assert (b"text", 4, "scans/page.txt") == (opened.read(), result.file.size, result.file.name)
+    with result.file.open() as open_shop:
+        assert (b"text", 4, "scans/page.txt") == (
+            open_shop.read(),
+            result.file.size,
+            result.file.name,
+        )
     with connections["default"].schema_editor() as editor:
         editor.delete_model(Scan)

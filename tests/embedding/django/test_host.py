@@ -1,4 +1,4 @@
-"""What a host on SQLite, its transactions and its error pages meet."""
+"""The effect of moorage on a host's transactions on SQLite and on its error pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage import AuthenticationFailed, ConfigurationError, LogQuery
 from moorage_django import ahub, hub
 from moorage_django.runtime import process
 from moorage_django.state import OrmStorage
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,15 +30,15 @@ MOST = 0.05
 @pytest.fixture
 def shop() -> Generator[Shop]:
     """A shop whose host is on SQLite."""
-    with opened(Shop()) as made:
-        yield made
+    with open_shop(Shop()) as new_shop:
+        yield new_shop
 
 
-def test_inside_a_write_transaction(shop: Shop) -> None:
-    """A call inside of the host's open write transaction waits for no lock, and is as quick."""
+def test_call_inside_a_write_transaction(shop: Shop) -> None:
+    """A call inside the host's open write transaction waits for no lock."""
 
     def quickest(name: str) -> float:
-        """Of many, for a machine that is busy makes any other one slow."""
+        """Return the shortest of many durations, since a busy machine lengthens the others."""
         took: list[float] = []
         for number in range(20):
             began = perf_counter()
@@ -55,14 +55,14 @@ def test_inside_a_write_transaction(shop: Shop) -> None:
     assert inside - before < MOST
 
 
-def test_the_state_is_in_the_database(shop: Shop) -> None:
-    """Where no store is named, Django's database is it, also for what moves money."""
+def test_default_store_is_the_database(shop: Shop) -> None:
+    """Without a configured store, state lives in Django's database, also that of payments."""
     assert isinstance(process.ports()["state"], OrmStorage)
     assert shop.settings["CONFIGURATION"].keys() == {"vendors"}
 
 
-def test_the_log_survives_a_rollback(shop: Shop) -> None:
-    """What was called stays in the log, whatever the host rolls back."""
+def test_log_survives_a_rollback(shop: Shop) -> None:
+    """A rollback of the host removes no call from the log."""
     with transaction.atomic():
         hub().payments().charge(order(), idempotency_key="INV-1/1")
         process.flush()
@@ -71,8 +71,8 @@ def test_the_log_survives_a_rollback(shop: Shop) -> None:
     assert 1 == process.log().summarise(LogQuery()).count
 
 
-def test_in_an_event_loop(shop: Shop) -> None:
-    """The plain hub is refused in an event loop, saying which one to use."""
+def test_sync_hub_in_an_event_loop(shop: Shop) -> None:
+    """The synchronous hub is refused in an event loop, with the name of the one to use."""
 
     async def calls() -> None:
         hub().payments().charge(order(), idempotency_key="INV-1/1")
@@ -82,7 +82,7 @@ def test_in_an_event_loop(shop: Shop) -> None:
 
 
 def test_no_secret_on_an_error_page(shop: Shop) -> None:
-    """Django's page with all local variables shows no secret when a call fails in a view."""
+    """Django's debug page of a failed call shows no secret among the local variables."""
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_" + "wrong" * 5}}}
     with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):
         hub()
@@ -108,7 +108,7 @@ def _page_of(view: Any) -> str:
 
 
 def test_one_hub_of_each_mode(shop: Shop) -> None:
-    """A process has one hub of each mode, and another one when its settings change."""
+    """A process has one hub of each mode, and new ones after its settings change."""
     first = hub(), ahub()
     assert first == (hub(), ahub())
 

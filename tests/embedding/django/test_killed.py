@@ -1,4 +1,4 @@
-"""Django processes that are killed: a commit is delivered, and an open transaction is not."""
+"""Processes of Django that are killed: committed calls are delivered, open transactions are not."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ KILLED = -9
 
 @pytest.fixture(params=["default", POSTGRES])
 def database(request: pytest.FixtureRequest) -> str:
-    """A database of the host's without calls."""
+    """A database of the host without calls."""
     alias = migrated(request.param)
     OrmOutbox(alias).remove(EntryQuery())
     return alias
 
 
 def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
-    """A host that is killed in its transaction, or a worker."""
+    """A host that is killed inside its transaction, or a worker."""
     value = connections[alias].settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
     place = json.dumps({name: value[name] for name in names}, default=str)
@@ -44,8 +44,8 @@ def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
 
-def test_hosts_and_workers_that_are_killed(database: str, tmp_path: Path) -> None:
-    """Each committed call is made, in order, and only those that were at work are repeated."""
+def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
+    """Each committed call is made, in order, and only interrupted calls are repeated."""
     made = tmp_path / "made.txt"
     with process(database, made, str(CALLS)) as host:
         assert host.wait(PATIENCE) == KILLED

@@ -1,4 +1,4 @@
-"""When entries of the integration log reach the database, and in what order they are shown."""
+"""When entries of the integration log reach the database, and the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from moorage_django.checks import _unkept
 from moorage_django.log import MOST, UNKEPT, OrmLogger, kept_fields
 from moorage_django.models import Call
 from moorage_django.runtime import process
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 from tests.support.django_project import BARE
 
 if TYPE_CHECKING:
@@ -35,18 +35,18 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose log is empty."""
-    with opened(Shop()) as made:
-        yield made
+    """A shop with an empty log."""
+    with open_shop(Shop()) as new_shop:
+        yield new_shop
 
 
 def rows(alias: str) -> int:
-    """How many entries are in the database."""
+    """Return the number of entries in the database."""
     return Call.objects.using(alias).count()
 
 
-def test_a_thread_writes_it_without_another_request(shop: Shop) -> None:
-    """A call is in the database soon, though nobody asks and no request ends."""
+def test_log_is_written_in_the_background(shop: Shop) -> None:
+    """A call soon reaches the database without another call or the end of a request."""
     hub().payments().charge(order(), idempotency_key="INV-1/1")
 
     until = time.monotonic() + PATIENCE
@@ -55,8 +55,8 @@ def test_a_thread_writes_it_without_another_request(shop: Shop) -> None:
     assert 1 == rows("moorage")
 
 
-def test_the_thread_ends_when_all_is_written(alias: str) -> None:
-    """There is a thread only while something is to be written."""
+def test_log_thread_ends_when_idle(alias: str) -> None:
+    """The thread that writes the log ends when the queue is empty."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, every=0.01)
     log.write(integration_log_conformance.entry(1))
@@ -68,8 +68,8 @@ def test_the_thread_ends_when_all_is_written(alias: str) -> None:
     log.close()
 
 
-def test_without_threads_it_is_written_after_the_request(shop: Shop) -> None:
-    """Where a server runs no threads, the end of the request writes what it has logged."""
+def test_log_without_threads_is_written_after_the_request(shop: Shop) -> None:
+    """On a server without threads, the log is written at the end of the request."""
     log = OrmLogger("moorage", threads=False)
     process._made["log"] = log  # noqa: SLF001 - as where uWSGI runs no threads
     hub().payments().charge(order(), idempotency_key="INV-1/1")
@@ -79,8 +79,8 @@ def test_without_threads_it_is_written_after_the_request(shop: Shop) -> None:
     assert 1 == rows("moorage")
 
 
-def test_the_end_of_a_request_writes_nothing_that_a_thread_writes(alias: str) -> None:
-    """Nobody waits for the log where a thread writes it."""
+def test_request_does_not_wait_for_the_log_thread(alias: str) -> None:
+    """The end of a request leaves the log to the thread that writes it."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, every=3_600.0, threads=True)
     log.write(integration_log_conformance.entry(1))
@@ -91,8 +91,8 @@ def test_the_end_of_a_request_writes_nothing_that_a_thread_writes(alias: str) ->
     assert 1 == rows(alias)
 
 
-def test_a_transaction_takes_nothing_along(alias: str) -> None:
-    """What is queued is not written in a transaction that may be rolled back."""
+def test_log_is_not_written_inside_a_transaction(alias: str) -> None:
+    """Queued entries are not written inside a transaction that may be rolled back."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
     with transaction.atomic(using=alias):
@@ -105,8 +105,8 @@ def test_a_transaction_takes_nothing_along(alias: str) -> None:
     assert 1 == rows(alias)
 
 
-def test_entries_wait_for_a_database_that_is_away() -> None:
-    """What cannot be written at the end of a request stays queued, in its order, and is told."""
+def test_entries_wait_for_an_unreachable_database() -> None:
+    """Entries that cannot be written stay queued in order, and the failure is reported."""
     log = OrmLogger(BARE, threads=False)
     for number in range(5):
         log.write(integration_log_conformance.entry(number))
@@ -121,8 +121,8 @@ def test_entries_wait_for_a_database_that_is_away() -> None:
     assert 5 == log.lost
 
 
-def test_an_entry_that_no_database_takes(alias: str) -> None:
-    """One entry that cannot be written holds up none of the others."""
+def test_rejected_entry_does_not_block_others(alias: str) -> None:
+    """An entry that cannot be written does not hold up the others."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]
@@ -136,8 +136,8 @@ def test_an_entry_that_no_database_takes(alias: str) -> None:
     assert ({"call-0000", "call-0001", "call-0003", "call-0004"}, 1) == (stored, log.lost)
 
 
-def test_shown_in_order_of_time(alias: str) -> None:
-    """Entries that were written later may be of earlier calls; pages go by the calls' time."""
+def test_log_is_ordered_by_time(alias: str) -> None:
+    """Pages of the log are ordered by the time of the call, not of the write."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
     late, early = integration_log_conformance.entry(2), integration_log_conformance.entry(1)
@@ -156,8 +156,8 @@ def test_shown_in_order_of_time(alias: str) -> None:
             log.find(LogQuery(after=cursor))
 
 
-def test_the_admin_shows_the_latest_call_first(shop: Shop) -> None:
-    """The page of the log goes by time, whichever process wrote first."""
+def test_admin_shows_latest_calls_first(shop: Shop) -> None:
+    """The admin lists calls by time, regardless of which process wrote them."""
     User.objects.all().delete()
     for number in (2, 3, 1):
         process.log().write(integration_log_conformance.entry(number))
@@ -175,8 +175,8 @@ def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_a_newer_entry_is_kept_but_for_what_is_new() -> None:
-    """A field that only a newer moorage has costs no entry, and is named by the checks."""
+def test_unknown_field_of_a_log_entry_is_dropped() -> None:
+    """An unknown field of a newer moorage loses no entry, and the checks name it."""
 
     @attrs.frozen(kw_only=True)
     class Newer(IntegrationLog):
@@ -191,8 +191,8 @@ def test_a_newer_entry_is_kept_but_for_what_is_new() -> None:
     assert "mode" in str(_unkept(unkept).msg)
 
 
-def test_entries_that_are_lost_are_counted_and_told() -> None:
-    """Where the queue is full the oldest entry goes, with a warning the first time."""
+def test_lost_entries_are_counted() -> None:
+    """A full queue drops its oldest entry, counts it and warns the first time."""
     log = OrmLogger(BARE, threads=False)
     for number in range(MOST):
         log.write(integration_log_conformance.entry(number % 9))

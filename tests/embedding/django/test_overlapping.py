@@ -1,4 +1,4 @@
-"""Entries of one order are made in it, also where transactions of the host overlap."""
+"""Entries of one lane are delivered in order, even if transactions of the host overlap."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("alias", [POSTGRES, MARIADB])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
-def test_order(check: Callable[[Begin, Any], None], alias: str) -> None:
-    """Of one order nothing overtakes, and nobody else waits."""
+def test_lane_order(check: Callable[[Begin, Any], None], alias: str) -> None:
+    """Entries of one lane never overtake each other, and other lanes do not wait."""
     store = OrmOutbox(migrated(alias))
     Deferred.objects.using(alias).all().delete()
 

@@ -1,4 +1,4 @@
-"""Test databases that pytest-django makes for a project with moorage's own alias."""
+"""Test databases that pytest-django creates for a project with an alias for moorage."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def _place() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "file", "postgresql"])
-def test_test_databases_have_their_tables_and_no_history(tmp_path: Path, kind: str) -> None:
-    """The host's migrations run in its own database alone, and all is removed afterwards."""
+def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> None:
+    """The host's migrations run in the host's database only, and all is removed afterwards."""
     host: dict[str, Any] = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(tmp_path / "erp.sqlite3"),
@@ -129,38 +129,41 @@ def test_test_databases_have_their_tables_and_no_history(tmp_path: Path, kind: s
     if kind == "postgresql":
         with psycopg.connect(postgres_url()) as link:
             left = sql.SQL("SELECT count(*) FROM pg_database WHERE datname = {}")
-            found = link.execute(left.format(host["TEST"]["NAME"])).fetchone()
-        assert (0,) == found
+            matches = link.execute(left.format(host["TEST"]["NAME"])).fetchone()
+        assert (0,) == matches
 
 
-def _lets(monkeypatch: pytest.MonkeyPatch, host: dict[str, Any], own: dict[str, Any]) -> None:
-    named = SimpleNamespace(DATABASES={"default": host, "moorage": own})
+def _lets(
+    monkeypatch: pytest.MonkeyPatch, host: dict[str, Any], own_database: dict[str, Any]
+) -> None:
+    named = SimpleNamespace(DATABASES={"default": host, "moorage": own_database})
     monkeypatch.setattr(databases, "settings", named)
 
 
-def test_alias_beside_a_server_stays_the_same_while_test_databases_are_named(
+def test_alias_follows_renamed_test_databases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Django renames one alias after the other; what was one database at first stays one."""
+    """Aliases of one database still share it while Django renames them one by one."""
     monkeypatch.setattr(databases, "_shared", set())
     host = {"ENGINE": "django.db.backends.postgresql", "NAME": "erp"}
-    own = moorage_django.beside(host)
-    _lets(monkeypatch, host, own)
+    own_alias = moorage_django.beside(host)
+    _lets(monkeypatch, host, own_alias)
     remember()
-    _lets(monkeypatch, {**host, "NAME": "test_erp"}, own)
+    _lets(monkeypatch, {**host, "NAME": "test_erp"}, own_alias)
     assert same_database("moorage")
 
 
 @pytest.mark.parametrize(
-    "own", [{"TEST": {"NAME": "another"}}, {"NAME": "other"}, {"ENGINE": "sqlite3", "NAME": "a"}]
+    "own_database",
+    [{"TEST": {"NAME": "another"}}, {"NAME": "other"}, {"ENGINE": "sqlite3", "NAME": "a"}],
 )
-def test_alias_of_another_database_is_not_taken_for_the_same(
-    monkeypatch: pytest.MonkeyPatch, own: dict[str, Any]
+def test_alias_of_another_database(
+    monkeypatch: pytest.MonkeyPatch, own_database: dict[str, Any]
 ) -> None:
-    """A database of its own, or a test database of its own, has tables of its own."""
+    """An alias with its own database, or its own test database, has its own tables."""
     monkeypatch.setattr(databases, "_shared", set())
     host = {"ENGINE": "django.db.backends.postgresql", "NAME": "erp"}
-    _lets(monkeypatch, host, {**host, **own})
+    _lets(monkeypatch, host, {**host, **own_database})
     remember()
-    _lets(monkeypatch, {**host, "NAME": "test_erp"}, {**host, **own})
+    _lets(monkeypatch, {**host, "NAME": "test_erp"}, {**host, **own_database})
     assert not same_database("moorage")

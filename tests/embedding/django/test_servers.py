@@ -1,9 +1,10 @@
-"""A project under the servers that hosts use: several workers, and an event loop."""
+"""A Django project under real servers: several workers, and an event loop."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 
 def program(*words: str, environment: Mapping[str, str]) -> list[str]:
-    """Run a program to its end, and give the lines it says."""
+    """Run a program to its end and return the lines that it prints."""
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -53,32 +54,44 @@ def program(*words: str, environment: Mapping[str, str]) -> list[str]:
 
 @pytest.fixture
 def vendor() -> StripeSandbox:
-    """A vendor."""
+    """The sandbox of a vendor."""
     return StripeSandbox()
 
 
+def environment_in(folder: Path, vendor: StripeSandbox, url: str) -> dict[str, str]:
+    """The environment of a project whose databases are in this folder."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "SITE_FOLDER": str(folder),
+        "SITE_VENDOR": url,
+        "SITE_KEY": vendor.api_key,
+        "MOORAGE_KEYS": KEYS,
+    }
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with databases that have their tables and nothing else."""
+    folder = tmp_path_factory.mktemp("migrated")
+    environment = environment_in(folder, StripeSandbox(), "http://127.0.0.1:9")
+    program(SITE, "migrate", "--verbosity=0", environment=environment)
+    custom = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
+    program(SITE, *custom, environment=environment)
+    return folder
+
+
 @pytest.fixture
-def environment(vendor: StripeSandbox, tmp_path: Path) -> Generator[dict[str, str]]:
-    """The environment of a project whose tables are there, and whose vendor listens."""
+def environment(vendor: StripeSandbox, migrated: Path, tmp_path: Path) -> Generator[dict[str, str]]:
+    """The environment of a migrated project whose vendor listens."""
+    shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
     with vendor.serving() as server:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        made = {
-            **os.environ,
-            "PYTHONPATH": paths,
-            "SITE_FOLDER": str(tmp_path),
-            "SITE_VENDOR": server.url,
-            "SITE_KEY": vendor.api_key,
-            "MOORAGE_KEYS": KEYS,
-        }
-        program(SITE, "migrate", "--verbosity=0", environment=made)
-        custom = ("migrate", "moorage_django", "--verbosity=0", "--database=moorage")
-        program(SITE, *custom, environment=made)
-        yield made
+        yield environment_in(tmp_path, vendor, server.url)
 
 
 @contextmanager
 def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[str]:
-    """The URL of a server that runs meanwhile."""
+    """Run a server meanwhile; yields its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -88,14 +101,14 @@ def serving(words: Sequence[str], environment: Mapping[str, str]) -> Generator[s
         text=True,
     ) as server:
         try:
-            yield said(server)
+            yield wait_for_address(server)
         finally:
             server.terminate()
             server.communicate(timeout=150)
 
 
-def said(server: subprocess.Popen[str]) -> str:
-    """Wait until a server says where it listens."""
+def wait_for_address(server: subprocess.Popen[str]) -> str:
+    """Wait until a server prints the address that it listens on."""
     text = ""
     for line in server.stdout or ():
         text += line
@@ -105,18 +118,19 @@ def said(server: subprocess.Popen[str]) -> str:
 
 
 def charges(vendor: StripeSandbox) -> int:
-    """How often the vendor took money."""
+    """The number of times that the vendor took money."""
     return sum(
-        request.method == "POST" and "payment_intents" in request.path for request in vendor.asked
+        request.method == "POST" and "payment_intents" in request.path
+        for request in vendor.requests
     )
 
 
 @pytest.mark.parametrize("words", [GUNICORN, UVICORN], ids=["gunicorn", "uvicorn"])
 @pytest.mark.parametrize("way", ["pay", "apay"])
-def test_eight_at_once_are_one_charge(
+def test_eight_parallel_submits_charge_once(
     vendor: StripeSandbox, environment: dict[str, str], words: Sequence[str], way: str
 ) -> None:
-    """Eight parallel submits of one order are eight good pages and one charge."""
+    """Eight parallel submits of one order show eight successful pages and charge once."""
     warm = {**environment, "SITE_WARM": "yes"}
     with serving(words, warm) as url, StdlibHttpClient() as client, ThreadPoolExecutor(8) as pool:
         before = charges(vendor)
@@ -133,8 +147,8 @@ def test_eight_at_once_are_one_charge(
     assert 1 == charges(vendor) - before
 
 
-def test_a_rollback_takes_nothing_back(vendor: StripeSandbox, environment: dict[str, str]) -> None:
-    """What a request charged that is rolled back stays charged, in the log and for the next."""
+def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str, str]) -> None:
+    """A charge in a request that rolls back stays in the log and is replayed."""
     with serving(GUNICORN, environment) as url, StdlibHttpClient() as client:
         for place in ("pay/INV-1/?fail", "pay/INV-1/"):
             where = f"{url}/{place}"
@@ -150,8 +164,8 @@ def test_a_rollback_takes_nothing_back(vendor: StripeSandbox, environment: dict[
     assert 1 == charges(vendor)
 
 
-def test_nothing_is_amiss(environment: dict[str, str]) -> None:
-    """The checks of Django's have nothing to say but what is left out here."""
+def test_checks_pass(environment: dict[str, str]) -> None:
+    """Django's checks report nothing except the warnings silenced here."""
     done = program(
         SITE, "check", "--database=default", "--database=moorage", environment=environment
     )
@@ -159,14 +173,16 @@ def test_nothing_is_amiss(environment: dict[str, str]) -> None:
     assert "no issues" in done[-1] or "W004" in "".join(done)
 
 
-def test_the_worker_ends_kindly(environment: dict[str, str]) -> None:
-    """A worker that is told to end does, with nothing half done."""
+def test_worker_ends_gracefully(environment: dict[str, str]) -> None:
+    """A worker that is told to stop finishes its work and exits."""
     words = (sys.executable, "-m", SITE, "moorage", "deliver", "--pause=0.05")
     with subprocess.Popen(
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as worker:
         assert worker.stdout is not None
-        assert "At work, until told to end.\n" == worker.stdout.readline()
+        assert (
+            "The worker is running. Stop it with SIGTERM or Ctrl-C.\n" == worker.stdout.readline()
+        )
         worker.terminate()
         _, errors = worker.communicate(timeout=150)
 

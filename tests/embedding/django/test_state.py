@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _patient() -> Generator[None]:
-    """Wait two minutes for commands that need much CPU time, which a busy machine has not."""
+    """Allow two minutes for commands that need much CPU time on a busy machine."""
     with waiting_at_most(120.0):
         yield
 
 
 @pytest.fixture
 def store(alias: str) -> OrmStorage:
-    """A store."""
+    """The state store in a database."""
     return OrmStorage(alias)
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_conforms(check: kit.Check, store: OrmStorage) -> None:
-    """The store keeps the contract of its port."""
+    """The store passes the conformance kit of its port."""
     check(lambda: store)
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
-    """It keeps states for as long as they matter, and decides by its own time."""
+    """The store keeps states until they expire by its own clock."""
     check(lambda: (store, time.sleep))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: kit.AsyncCheck, alias: str) -> None:
-    """The asynchronous store keeps the contract of its port."""
+def test_async_store_conforms(check: kit.AsyncCheck, alias: str) -> None:
+    """The asynchronous store passes the conformance kit of its port."""
 
     async def checked() -> None:
         store = AsyncOrmStorage(alias)
@@ -54,8 +54,8 @@ def test_conforms_awaited(check: kit.AsyncCheck, alias: str) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, alias: str) -> None:
-    """It keeps states for as long as they matter, and decides by its own time."""
+def test_async_store_conforms_in_time(check: kit.AsyncTimedCheck, alias: str) -> None:
+    """The asynchronous store keeps states until they expire by its own clock."""
 
     async def checked() -> None:
         store = AsyncOrmStorage(alias)

@@ -1,4 +1,4 @@
-"""Accounts of tenants as rows, changed while the project runs."""
+"""Accounts of tenants as database rows, which change while the project runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from moorage_django.models import Tenant
 from moorage_django.runtime import process
 from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
 from moorage_django.worker import deliver
-from tests.embedding.django.shop import KEYS, Shop, opened, order
+from tests.embedding.django.shop import KEYS, Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -31,7 +31,7 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple[Any, Any]]:
-    """What makes tenants of whom nobody is known."""
+    """Return a factory of empty tables of tenants."""
 
     def made() -> tuple[Any, Any]:
         Tenant.objects.using(alias).all().delete()
@@ -48,47 +48,47 @@ def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple
     return made
 
 
-@pytest.mark.usefixtures("plain_in_a_loop")
+@pytest.mark.usefixtures("allow_sync_in_a_loop")
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
-def test_conforms(check: tenants_conformance.Check, home: str) -> None:
-    """Tenants keep the contract of their port."""
-    check(factory(home, lambda plain: plain))
+def test_conforms(check: tenants_conformance.Check, host_database: str) -> None:
+    """The table of tenants passes the conformance kit of its port."""
+    check(factory(host_database, lambda plain: plain))
 
 
-@pytest.mark.usefixtures("plain_in_a_loop")
+@pytest.mark.usefixtures("allow_sync_in_a_loop")
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
-def test_conforms_awaited(check: tenants_conformance.AsyncCheck, home: str) -> None:
-    """Awaited tenants keep the contract of their port."""
-    asyncio.run(check(factory(home, AsyncOrmTenants)))
+def test_async_tenants_conform(check: tenants_conformance.AsyncCheck, host_database: str) -> None:
+    """The asynchronous table of tenants passes the conformance kit of its port."""
+    asyncio.run(check(factory(host_database, AsyncOrmTenants)))
 
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose tenants have accounts of their own."""
-    with opened(Shop(), TENANTS=True) as made:
+    """A shop whose tenants have their own accounts."""
+    with open_shop(Shop(), TENANTS=True) as new_shop:
         Tenant.objects.all().delete()
         User.objects.all().delete()
-        yield made
+        yield new_shop
 
 
 def tables(key: str) -> dict[str, Any]:
-    """What a tenant has."""
+    """The configuration of a tenant."""
     return {
         "vendors": {"stripe": {"credentials": key}},
         "payments": {"vendor": "stripe"},
     }
 
 
-def test_in_use_without_a_restart(shop: Shop) -> None:
-    """A tenant that is written down pays by its own account."""
+def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
+    """A tenant that is added while the project runs pays with its own account."""
     OrmTenants(AesGcmCipher(KeyRing.parse(KEYS))).put("acme", tables(shop.sandbox.api_key))
 
     payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
     assert ("acme.stripe", 1) == (payment.ref.account, shop.charges)
 
 
-def written(shop: Shop, **changes: Any) -> OrmTenants:
-    """Tenants of whom one has an account with webhooks, written down and not yet looked up."""
+def stored_tenants(shop: Shop, **changes: Any) -> OrmTenants:
+    """Stored tenants, one of which has an account with webhooks; none is loaded yet."""
     result = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     account = {
         "credentials": shop.sandbox.api_key,
@@ -100,7 +100,7 @@ def written(shop: Shop, **changes: Any) -> OrmTenants:
 
 
 def webhook(shop: Shop) -> int:
-    """Send a webhook of the tenant's account, and tell the status of the answer."""
+    """Send a webhook for the tenant's account and return the status of the response."""
     shop.sandbox.webhook_url = "http://testserver/moorage/webhooks/acme.stripe/"
     shop.sandbox.tell("payment_intent.succeeded", INTENT)
     return shop.deliver()
@@ -115,10 +115,10 @@ INTENT = {
 }
 
 
-def test_webhook_of_a_tenant_that_was_not_called() -> None:
-    """A process that has just begun takes it, and another that has just begun handles it."""
-    with opened(Shop(), TENANTS=True, WORKER=True) as shop:
-        written(shop)
+def test_new_processes_accept_a_tenants_webhook() -> None:
+    """One new process accepts a tenant's webhook, and another new process handles it."""
+    with open_shop(Shop(), TENANTS=True, WORKER=True) as shop:
+        stored_tenants(shop)
         assert 200 == webhook(shop)
         (entry,) = inbox().find(EntryQuery()).items
         assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
@@ -128,18 +128,18 @@ def test_webhook_of_a_tenant_that_was_not_called() -> None:
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 
-def test_webhook_of_a_tenant_whose_tables_are_wrong() -> None:
-    """The vendor is not told that nobody is there, so it sends again."""
-    with opened(Shop(), TENANTS=True) as shop:
-        written(shop, speed=5)
+def test_webhook_of_a_misconfigured_tenant() -> None:
+    """A wrong tenant configuration is answered with an error that makes the vendor retry."""
+    with open_shop(Shop(), TENANTS=True) as shop:
+        stored_tenants(shop, speed=5)
         assert 500 == webhook(shop)
-        written(shop)
+        stored_tenants(shop)
         process.close()
         assert 200 == webhook(shop)
 
 
-def test_the_form_shows_no_secret(shop: Shop) -> None:
-    """A tenant is written down and changed by a form that never shows what was given to it."""
+def test_form_shows_no_secret(shop: Shop) -> None:
+    """The form to add and change tenants never shows their secrets."""
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)
@@ -158,8 +158,8 @@ def test_the_form_shows_no_secret(shop: Shop) -> None:
     assert {"credentials": "sk_test_of_acme", "timeout": 7.5} == stored
 
 
-def test_a_row_that_cannot_be_opened(shop: Shop) -> None:
-    """Where the key of a row is gone, the list is shown and says so; the row can be deleted."""
+def test_tenant_without_its_key_is_listed(shop: Shop) -> None:
+    """A row whose encryption key is lost is listed with a note, and can be deleted."""
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
     OrmTenants(AesGcmCipher(generate_keys())).put("acme", tables("sk_test_of_acme"))
@@ -177,8 +177,8 @@ def test_a_row_that_cannot_be_opened(shop: Shop) -> None:
     assert not Tenant.objects.exists()
 
 
-def test_the_form_refuses_what_makes_no_sense(shop: Shop) -> None:
-    """What moorage would refuse later is refused by the form, saying what is wrong."""
+def test_form_rejects_invalid_accounts(shop: Shop) -> None:
+    """The form rejects accounts that moorage would reject later, and says why."""
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)
@@ -189,8 +189,8 @@ def test_the_form_refuses_what_makes_no_sense(shop: Shop) -> None:
     assert not Tenant.objects.exists()
 
 
-def test_the_form_adds_nobody_twice(shop: Shop) -> None:
-    """Who adds a tenant of a name that there is does not write over its accounts."""
+def test_form_rejects_an_existing_name(shop: Shop) -> None:
+    """Adding a tenant under an existing name does not overwrite its accounts."""
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
     existing = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
@@ -202,10 +202,10 @@ def test_the_form_adds_nobody_twice(shop: Shop) -> None:
     assert tables("sk_test_of_acme") == existing.tables("acme")
 
 
-def test_the_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys the form says what to set, and keeps nothing."""
+def test_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys the form names the missing setting and stores nothing."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
-    with opened(Shop(), KEYS=None):
+    with open_shop(Shop(), KEYS=None):
         User.objects.all().delete()
         client = Client()
         client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
@@ -228,8 +228,8 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
         ([SECOND, "new", FIRST], ["two", "new", "one"]),
     ],
 )
-def test_hidden_texts_of_a_list(shown: list[str], entries: list[str]) -> None:
-    """Of a list each hidden text is put back for itself, wherever it is moved."""
+def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[str]) -> None:
+    """Each masked item of a list gets its own secret back, even after it moves."""
     stored = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
     assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == hidden(stored)
@@ -252,8 +252,8 @@ def test_hidden_texts_of_a_list(shown: list[str], entries: list[str]) -> None:
         ),
     ],
 )
-def test_nothing_to_put_back(options: dict[str, Any], path: str) -> None:
-    """A hidden text where nothing was is refused: a renamed account would lose its secrets."""
+def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -> None:
+    """A mask without a stored secret is rejected, since a renamed account would lose its own."""
     stored = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
     with pytest.raises(InvalidData, match="nothing to be kept") as raised:
         revealed(options, stored)
@@ -261,9 +261,12 @@ def test_nothing_to_put_back(options: dict[str, Any], path: str) -> None:
     assert path == raised.value.field
 
 
-def test_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts of tenants are not kept unsealed."""
+def test_tenants_need_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts of tenants are not stored unencrypted."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
-    with opened(Shop(), TENANTS=True, KEYS=None), pytest.raises(ConfigurationError, match="keys"):
+    with (
+        open_shop(Shop(), TENANTS=True, KEYS=None),
+        pytest.raises(ConfigurationError, match="keys"),
+    ):
         hub()

@@ -1,4 +1,4 @@
-"""Webhooks that reach a project of Django's."""
+"""Webhooks that arrive at a Django project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage.hub.inbox import EntryQuery, EntryState
 from moorage_django import hub, inbox
 from moorage_django.entries import OrmInbox
 from moorage_django.runtime import process
-from tests.embedding.django.shop import Shop, opened, order
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """A shop whose process handles webhooks itself."""
-    with opened(Shop()) as made:
-        yield made
+    """A shop whose web process handles webhooks itself."""
+    with open_shop(Shop()) as new_shop:
+        yield new_shop
 
 
 def charge(key: str = "INV-1/1") -> str:
-    """Take money, and tell the id of the payment."""
+    """Take money and return the id of the payment."""
     return hub().payments().charge(order(), idempotency_key=key).ref.id
 
 
-def test_handled_after_the_response(shop: Shop) -> None:
-    """A webhook is answered 2xx, and handled when the response is sent."""
+def test_webhook_is_handled_after_the_response(shop: Shop) -> None:
+    """A webhook is answered with 2xx and handled after the response is sent."""
     payment = charge()
 
     assert 200 == shop.deliver()
     assert [payment] == [event.ref.id for event in shop.news]
 
 
-def test_handled_by_a_worker() -> None:
-    """Where there is a worker, the response only has the webhook written down."""
-    with opened(Shop(), WORKER=True) as shop:
+def test_worker_handles_the_webhook() -> None:
+    """In a project with a worker, the web process only stores the webhook."""
+    with open_shop(Shop(), WORKER=True) as shop:
         charge()
 
         assert 200 == shop.deliver()
@@ -50,7 +50,7 @@ def test_handled_by_a_worker() -> None:
 
 
 def test_repeated_webhook(shop: Shop) -> None:
-    """A webhook that comes again is answered as before, and handled once."""
+    """A repeated webhook gets the same response and is handled once."""
     charge()
 
     assert [200, 200] == [shop.deliver(), shop.deliver()]
@@ -58,7 +58,7 @@ def test_repeated_webhook(shop: Shop) -> None:
 
 
 def test_forged_webhook(shop: Shop) -> None:
-    """A forged webhook is refused without a word, and leaves nothing behind."""
+    """A forged webhook is refused without details and leaves nothing behind."""
     charge()
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
 
@@ -67,43 +67,43 @@ def test_forged_webhook(shop: Shop) -> None:
 
 
 def test_unknown_account(shop: Shop) -> None:
-    """Nobody is there under the name of an account that there is not."""
+    """A webhook for an unknown account gets 404."""
     assert 404 == Client().post("/moorage/webhooks/adyen/").status_code
 
 
 def test_wrong_configuration() -> None:
-    """Where nothing can be opened, that is said, and no vendor is told that nobody is there."""
+    """A broken configuration is reported and does not answer vendors with 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with (
-        opened(Shop(), CONFIGURATION=configuration),
+        open_shop(Shop(), CONFIGURATION=configuration),
         pytest.raises(ConfigurationError, match="NO_SUCH_KEY"),
     ):
         Client().post("/moorage/webhooks/stripe/")
 
 
-def test_too_large(shop: Shop) -> None:
+def test_too_large_body(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
     url, body = "/moorage/webhooks/stripe/", b"x" * (1 << 20 | 1)
 
     assert 413 == Client().post(url, body, content_type="text/plain").status_code
 
 
-def test_chunked_body_is_asked_for_a_length(shop: Shop) -> None:
-    """An unsigned request in chunks is refused, and neither fails nor is mailed to the admins."""
+def test_chunked_body_needs_a_length(shop: Shop) -> None:
+    """An unsigned chunked request gets 411, without an error mail to the admins."""
     url, chunked = "/moorage/webhooks/stripe/", {"Transfer-Encoding": "chunked"}
 
     assert 411 == Client().generic("POST", url, headers=chunked).status_code
 
 
-def test_no_token_is_asked_for(shop: Shop) -> None:
-    """A vendor has no CSRF token, and is let in all the same."""
+def test_webhook_needs_no_csrf_token(shop: Shop) -> None:
+    """Webhooks are exempt from CSRF protection."""
     answer = Client(enforce_csrf_checks=True).post("/moorage/webhooks/stripe/", b"{}", "text/plain")
 
     assert 403 != answer.status_code
 
 
 def test_failing_handler(shop: Shop) -> None:
-    """A handler that fails is rolled back, and called again when the webhook is replayed."""
+    """A failed handler is rolled back, and runs again when the webhook is replayed."""
     charge()
     shop.failing = True
     assert 200 == shop.deliver()
@@ -116,19 +116,19 @@ def test_failing_handler(shop: Shop) -> None:
     assert 1 == len(shop.news)
 
 
-def test_no_secret() -> None:
-    """Without a secret nothing is taken, whoever sends it."""
+def test_webhook_without_a_secret() -> None:
+    """An account without a webhook secret accepts no webhook."""
     shop = Shop()
     settings = shop.settings["CONFIGURATION"]
     del settings["vendors"]["stripe"]["webhook_secrets"]
-    with opened(shop, CONFIGURATION=settings):
+    with open_shop(shop, CONFIGURATION=settings):
         charge()
 
         assert 500 == shop.deliver()
         assert () == inbox().find(EntryQuery()).items
 
 
-def test_nobody_handles_the_webhooks_of_others(shop: Shop) -> None:
+def test_response_handles_only_its_own_webhook(shop: Shop) -> None:
     """A response is followed by its own webhook only; others wait for a worker."""
     charge()
     shop.failing = True
@@ -142,10 +142,10 @@ def test_nobody_handles_the_webhooks_of_others(shop: Shop) -> None:
     assert [mine] == [event.ref.id for event in shop.news]
 
 
-def test_a_store_that_is_away_after_the_response(
+def test_store_fails_after_the_response(
     shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be handled after the response is logged, and no server hears of it."""
+    """A failure after the response is logged and does not reach the server."""
 
     def away(*_: object) -> None:
         raise StorageUnavailable("the database could not be used.")

@@ -1,4 +1,4 @@
-"""Somebody with a browser that knows links, forms and cookies, and remembers all it was shown."""
+"""A browser with links, forms and cookies, which remembers every page it received."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Form:
     choices: dict[str, dict[str, str]] = attrs.field(factory=dict)
 
     def filled(self, **chosen: str) -> dict[str, str]:
-        """What it sends with these chosen, each by a part of the text beside it."""
+        """The fields of the form with these options chosen, each by a part of its text."""
         values = {
             name: next(value for text, value in self.choices[name].items() if word in text)
             for name, word in chosen.items()
@@ -38,7 +38,7 @@ class Form:
 
 @attrs.define
 class Page:
-    """What a server has shown.
+    """A page that a server has sent.
 
     Attributes:
         status, url, source: as they came.
@@ -55,7 +55,7 @@ class Page:
     refers: list[str] = attrs.field(factory=list)
 
     def form(self, ending: str) -> Form:
-        """The form that leads to a path with this ending."""
+        """Return the form whose action ends with this path."""
         return next(form for action, form in self.forms.items() if action.endswith(ending))
 
 
@@ -113,11 +113,11 @@ class Buyer:
         return self._ask("GET", urljoin(self.url, path), None)
 
     def post(self, form: Form, values: Mapping[str, str] | None = None) -> Page:
-        """Send a form, and follow where it leads."""
+        """Send a form and follow its redirect."""
         return self._ask("POST", form.action, urlencode(values or form.fields))
 
     def pay(self, invoice: str, means: str) -> Page:
-        """Open an invoice, and pay it."""
+        """Open an invoice and pay it."""
         form = self.get(invoice).form("/pay")
         return self.post(form, form.filled(means=means))
 

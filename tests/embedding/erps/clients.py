@@ -14,7 +14,7 @@ INVOICE: Final = "/acme/invoices/A-1004/"
 
 
 def django_client() -> Any:
-    """Django's, after a charge inside `atomic` was undone."""
+    """Pay in Django's test client, after a charge inside a rolled-back `atomic`."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
     import django  # noqa: PLC0415 - one framework of the two
 
@@ -39,7 +39,7 @@ def django_client() -> Any:
 
 
 def flask_client() -> Any:
-    """Flask's, after a session in which something was charged was rolled back."""
+    """Pay in Flask's test client, after a charge in a session that was rolled back."""
     from ledger import create_app, desk  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
     from ledger.models import Attempt, Invoice, session  # type: ignore[import-not-found]  # noqa: PLC0415 - of this framework only
 
@@ -62,7 +62,7 @@ def flask_client() -> Any:
 
 
 def source(client: Any, path: str) -> str:
-    """A page, as it was sent."""
+    """Return the source of a page."""
     answer = client.get(path)
     body: bytes = answer.content if sys.argv[1] == "django" else answer.data
     return body.decode()

@@ -1,4 +1,4 @@
-"""Has all webhooks of an ERP handled anew that wait for another try, and prints how many."""
+"""Program that handles all failed webhooks of an ERP again, and prints their number."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from moorage.hub.inbox import EntryQuery
 
 
-def opened(name: str) -> tuple[Any, Any]:
-    """The inbox of an ERP, and the context that it is used in."""
+def open_inbox(name: str) -> tuple[Any, Any]:
+    """The inbox of an ERP, and the context to use it in."""
     if name == "django":
         os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
         import django  # noqa: PLC0415 - one framework of the two
@@ -29,7 +29,7 @@ def opened(name: str) -> tuple[Any, Any]:
         return current_moorage.inbox, app.app_context()
 
 
-inbox, context = opened(sys.argv[1])
+inbox, context = open_inbox(sys.argv[1])
 with context:
     waiting = inbox.find(EntryQuery(states=["waiting"])).items
     for entry in waiting:

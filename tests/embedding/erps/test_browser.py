@@ -1,4 +1,4 @@
-"""Both ERPs in a real browser: by mouse, by keyboard alone, on a phone, in light and dark."""
+"""Both ERPs in a real browser: by mouse, by keyboard, on a phone, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from moorage.testing.sandboxes.base import Slow
-from tests.embedding.erps.house import House, house
+from tests.embedding.erps.running_erp import RunningErp, running_erp
 from tests.support.browser import ENTER, SPACE, TAB, Browser, browsing
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PICTURES: Final = Path(__file__).parents[3] / "build" / "erps"
 
 
-def by_mouse(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
-    """An invoice is paid, shipped and mailed, and the log tells of it."""
+def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+    """An invoice is paid, shipped and mailed, and the log lists the calls."""
     window.open(shop.erp.url)
     keep("companies")
     window.click("a", "ACME")
@@ -55,8 +55,8 @@ def by_mouse(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
     keep("log")
 
 
-def by_keyboard(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
-    """All of it can be done without a mouse, and what has the focus shows."""
+def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+    """All steps work without a mouse, and the focus is visible."""
     window.open(f"{shop.erp.url}/globex/")
     window.press(TAB)
     assert "Skip to the content" == window.focused
@@ -72,8 +72,8 @@ def by_keyboard(shop: House, window: Browser, keep: Callable[[str], None]) -> No
     assert window.reads("It is paid")
 
 
-def on_a_phone(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
-    """Nothing is wider than a phone, and what is not known is not told as known."""
+def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+    """No page is wider than a phone, and an unknown outcome is shown as unknown."""
     window.look(width=360, height=740, dark=True)
     shop.street.stripe.fail(Slow(3.0))
     window.open(f"{shop.erp.url}/hasty/invoices/hasty-3/")
@@ -99,9 +99,9 @@ def on_a_phone(shop: House, window: Browser, keep: Callable[[str], None]) -> Non
 
 
 @pytest.mark.parametrize("name", ["django", "flask"])
-def test_people_can_use_it(name: str, tmp_path: Path) -> None:
-    """By mouse, by keyboard alone and on a phone an invoice is paid, and pages tell the truth."""
-    with browsing() as window, house(name, tmp_path) as shop:
+def test_erp_is_usable(name: str, tmp_path: Path) -> None:
+    """An invoice can be paid by mouse, by keyboard and on a phone, with truthful pages."""
+    with browsing() as window, running_erp(name, tmp_path) as shop:
         window.look()
 
         def keep(what: str) -> None:

@@ -1,4 +1,4 @@
-"""What both ERPs are, and how they do in the test clients of their frameworks."""
+"""The two ERPs as programs, and in the test clients of their frameworks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vendor_street.erp import EXAMPLES
 
 from moorage.wiring.installed_vendors import vendor_names
 from tests.embedding.erps.buyer import Buyer
-from tests.embedding.erps.house import House
+from tests.embedding.erps.running_erp import RunningErp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ NAMES = ["django", "flask"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_vendor_is_named(name: str) -> None:
-    """What speaks to vendors is short; neither it nor anything else of an ERP names one."""
+def test_erp_names_no_vendor(name: str) -> None:
+    """The code that calls vendors is short, and no part of an ERP names a vendor."""
     assert 150 > len((EXAMPLES / DESKS[name]).read_text().splitlines())
     sources = [*(EXAMPLES / f"{name}_erp").rglob("*.py"), *(EXAMPLES / "erp_pages").rglob("*.html")]
     assert len(sources) > 10
@@ -35,16 +35,16 @@ def test_no_vendor_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_their_configurations_differ_in_nothing(name: str) -> None:
-    """Who does what is the same for both, so that either can be taken for the other's."""
+def test_both_erps_have_the_same_configuration(name: str) -> None:
+    """Both ERPs can use the same configuration of accounts and routes."""
     custom = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
     assert custom == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_frameworks_own_client_pays(name: str, tmp_path: Path) -> None:
-    """In a test client, too, what was undone is charged once; forms of other sites are refused."""
-    shop = House(name, tmp_path)
+def test_framework_test_client_pays(name: str, tmp_path: Path) -> None:
+    """In a test client a rolled-back order is charged once; cross-site forms are refused."""
+    shop = RunningErp(name, tmp_path)
     with shop.street:
         shop.erp.set_up(shop.street)
         shop.run("clients.py")
@@ -54,8 +54,8 @@ def test_the_frameworks_own_client_pays(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_command_starts_it(name: str, tmp_path: Path) -> None:
-    """Everything is set up, an address printed, and everything ended with Ctrl-C."""
+def test_one_command_starts_an_erp(name: str, tmp_path: Path) -> None:
+    """One command sets up an ERP and prints its address; Ctrl-C ends all of it."""
     arguments = [sys.executable, "-m", "vendor_street", name]
     environment = {**os.environ, "ERP_FOLDER": str(tmp_path)}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What tests of the extension for Flask share."""
+"""Databases and applications for the tests of the Flask extension."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ POSTGRESQL = "postgresql+psycopg" if MODERN else "postgresql+psycopg2"
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """A database of a host, in a file."""
+    """A host's database in a SQLite file."""
     return f"sqlite:///{tmp_path / 'erp.db'}"
 
 
 @pytest.fixture
 def postgresql_url() -> Iterator[str]:
-    """A database of a host, in PostgreSQL: a schema that nobody else uses."""
+    """A host's database in PostgreSQL: a schema of its own."""
     name = f"flask_{uuid4().hex[:12]}"
     url = sqlalchemy.engine.make_url(postgres_url()).set(drivername=POSTGRESQL)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
@@ -43,7 +43,7 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture
 def mariadb_database_url() -> Iterator[str]:
-    """A database of a host, in MariaDB, that nobody else uses."""
+    """A host's database in MariaDB that no other test uses."""
     name = f"flask_{uuid4().hex[:12]}"
     url = sqlalchemy.engine.make_url(mariadb_url()).set(drivername="mariadb+pymysql")
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
@@ -56,14 +56,14 @@ def mariadb_database_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A database of a host, of the kinds that hosts have most."""
+    """A host's database, of the most common kinds."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def sql_url(database_url: str) -> str:
-    """A database in which moorage's own stores can be."""
+    """A database that can hold moorage's own stores."""
     if not MODERN and not database_url.startswith("sqlite"):
         pytest.skip("moorage's own stores use a server through SQLAlchemy 2 only")
     return database_url
@@ -71,14 +71,14 @@ def sql_url(database_url: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb_database"])
 def any_database_url(request: pytest.FixtureRequest) -> str:
-    """A database of a host, of each kind."""
+    """A host's database, of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[Shop]:
-    """An application with a database of either kind, ready for use."""
-    with closing(Shop(database_url)) as made:
-        made.moored.migrate()
-        yield made
+    """An application with a database of either kind."""
+    with closing(Shop(database_url)) as new_shop:
+        new_shop.moored.migrate()
+        yield new_shop

@@ -1,6 +1,6 @@
-"""A worker of an inbox in a process of its own: `python -m … URL SECONDS`.
+"""A worker of an inbox in its own process: `python -m … URL SECONDS`.
 
-It tells of each webhook until when it has it, and is at work on it for so long.
+For each webhook it prints the end of its lease, and works on it for that many seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POLL = 0.1
 
 
 def hub_of(vendor: StripeSandbox) -> Hub:
-    """A hub that takes payments by this vendor."""
+    """Return a hub that takes payments at this vendor."""
     account = {
         "credentials": vendor.api_key,
         "webhook_secrets": [vendor.webhook_secret],
@@ -33,7 +33,7 @@ def hub_of(vendor: StripeSandbox) -> Hub:
 
 
 def work(url: str, seconds: float) -> None:
-    """Handle what is due until this process is killed."""
+    """Handle due webhooks until this process is killed."""
     inbox = WebhookInbox(hub_of(StripeSandbox()), inbox_in(Database(url)))
 
     @inbox.on("webhook")

@@ -1,4 +1,4 @@
-"""A shop that gunicorn serves: its hub was used before the server forked its workers."""
+"""A shop for gunicorn, whose hub was used before the server forked its workers."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 VENDOR: Final = os.environ["MOORAGE_TEST_VENDOR"]
 
 
-class Door:
-    """An HTTP client that finds every vendor at one door of this machine."""
+class SingleAddressClient:
+    """An HTTP client that sends the requests for every vendor to one local address."""
 
     def __init__(self) -> None:
         self._client = StdlibHttpClient()
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send it to the door."""
+        """Send a request to the local address."""
         return self._client.send(request, _led(url), timeouts).evolve(url=url)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send it to the door, and read the answer piece by piece."""
+        """Send a request to the local address and stream the response."""
         return self._client.open(request, _led(url), timeouts)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
 
@@ -59,14 +59,14 @@ app.config["MOORAGE"] = {
     },
     "DATABASE": sessions,
     "STATE": os.environ.get("MOORAGE_TEST_STATE"),
-    "PORTS": {"http": Door()},
+    "PORTS": {"http": SingleAddressClient()},
 }
 moorage.init_app(app)
 
 
 @app.post("/pay/<order>")
 def pay(order: str) -> dict[str, str]:
-    """Take the money for an order, and tell who did."""
+    """Take the money for an order; return the payment and the id of the worker process."""
     amount = Money(request.form["amount"], "EUR")
     charge = Charge(amount, "pm_card_visa", reference=order)
     payment = moorage.hub.payments().charge(charge, idempotency_key=order)

@@ -1,4 +1,4 @@
-"""A small application of somebody else's that embeds the extension."""
+"""A small application that embeds the Flask extension."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYS: Final = "1:" + "A" * 43 + "="
 
 
 class Shop:
-    """An application with payments at a sandbox of Stripe's.
+    """An application with payments at Stripe's sandbox.
 
     Args:
         database: the URL of its database.
@@ -71,7 +71,7 @@ class Shop:
 
     @property
     def moored(self) -> Moored:
-        """What belongs to the application."""
+        """The extension's state of the application."""
         return moored_in(self.app)
 
     def client(self) -> FlaskClient:
@@ -79,8 +79,8 @@ class Shop:
         return self.app.test_client()
 
     def deliver(self, number: int = -1, **changes: Any) -> int:
-        """Send a webhook of the sandbox's, and tell the status of the answer."""
-        options = {**self.sandbox.sent[number].given(), **changes}
+        """Send a webhook of the sandbox and return the status of the response."""
+        options = {**self.sandbox.sent[number].arguments(), **changes}
         answer = self.client().open(
             options["url"],
             method=options["method"],

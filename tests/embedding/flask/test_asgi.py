@@ -1,4 +1,4 @@
-"""An application of Flask's behind a server of ASGI's."""
+"""A Flask application behind an ASGI server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_webhook(shop: Shop) -> None:
-    """A webhook that comes over ASGI is verified byte by byte, and written down."""
+    """A webhook over ASGI is verified byte by byte and stored."""
     wsgi = pytest.importorskip("asgiref.wsgi")
     testing = pytest.importorskip("asgiref.testing")
     payment = charge(shop)

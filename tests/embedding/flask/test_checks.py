@@ -1,4 +1,4 @@
-"""What is amiss with an application's settings is named before it matters."""
+"""Mistakes in an application's settings are named before they cause harm."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ KEYS = Secret(TEXT)
 
 
 def named(shop: Shop, **environment: str) -> dict[str, bool]:
-    """The names of what is amiss, with how severe each is."""
+    """Return the names of the findings with their severity."""
     try:
         return {finding.name: finding.severe for finding in findings(shop.moored, environment)}
     finally:
         shop.close()
 
 
-def test_nothing_amiss(sql_url: str) -> None:
-    """Of an application that has everything nothing is said."""
+def test_correct_application(sql_url: str) -> None:
+    """A correct application has no findings."""
     assert {} == named(Shop(sql_url, KEYS=KEYS), WEB_CONCURRENCY="4")
 
 
-def test_no_keys(sqlite_url: str) -> None:
-    """Without keys nothing that is stored is sealed, and that is said."""
+def test_missing_keys(sqlite_url: str) -> None:
+    """A finding reports that data is stored unencrypted without keys."""
     assert {"no-keys": False} == named(Shop(sqlite_url))
 
 
@@ -49,14 +49,14 @@ def test_no_keys(sqlite_url: str) -> None:
         ({"GUNICORN_CMD_ARGS": "--workers 1"}, False),
     ],
 )
-def test_no_shared_store(environment: dict[str, str], severe: bool) -> None:
-    """Several workers that share no store must not start; one may, and is told."""
+def test_missing_shared_store(environment: dict[str, str], severe: bool) -> None:
+    """Several workers without a shared store must not start; one worker gets a warning."""
     assert {"store-not-shared": severe} == named(Shop(KEYS=KEYS), **environment)
 
 
 @pytest.mark.parametrize("setting", ["STATE", "ASIDE"])
-def test_in_the_file_of_the_host(setting: str, tmp_path: Path) -> None:
-    """Nothing of ours that a call waits for is in the host's SQLite file."""
+def test_state_is_outside_the_hosts_file(setting: str, tmp_path: Path) -> None:
+    """State that a call waits for is not stored in the host's SQLite file."""
     file = f"{tmp_path / 'erp.db'}"
     text = f"sqlite:///{file}" if setting == "STATE" else file
     settings: dict[str, Any] = {"KEYS": KEYS, setting: text}
@@ -66,7 +66,7 @@ def test_in_the_file_of_the_host(setting: str, tmp_path: Path) -> None:
 
 
 def test_webhooks_without_secret(sqlite_url: str) -> None:
-    """An account whose webhooks nobody could verify is named."""
+    """A finding names an account without a webhook secret."""
     configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": Secret("sk")}}}
     shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION=configuration)
 
@@ -74,7 +74,7 @@ def test_webhooks_without_secret(sqlite_url: str) -> None:
 
 
 def test_secrets_in_the_settings(sqlite_url: str) -> None:
-    """A secret that stands in the settings as it is, is named; a `Secret` is not."""
+    """A finding names a plain secret in the settings, but not a `Secret`."""
     smtp = {"host": "mail.example", "username": "erp", "sender": "erp@x.example"}
     for password, amiss in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
         value = Secret("hunter2-canary") if password is None else password
@@ -85,7 +85,7 @@ def test_secrets_in_the_settings(sqlite_url: str) -> None:
 
 
 def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that is not there is named by the path in the configuration."""
+    """A finding names a missing secret by its path in the configuration."""
     monkeypatch.delenv("STRIPE_KEY", raising=False)
     vendors = {"stripe": {"credentials": "secret://env/STRIPE_KEY"}}
     shop = Shop(sqlite_url, CONFIGURATION={"vendors": vendors})
@@ -105,8 +105,8 @@ def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"DATABASE": 5}, "MOORAGE.DATABASE"),
     ],
 )
-def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
-    """What no store can be made of is named, and not only met by the first call."""
+def test_invalid_store_url(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
+    """A finding names an invalid store URL before the first call meets it."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
     result, *_ = findings(shop.moored)
@@ -136,8 +136,8 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
         ),
     ],
 )
-def test_places(options: dict[str, Any], expected: Places) -> None:
-    """Where things are kept follows from the host's database and the settings."""
+def test_storage_locations(options: dict[str, Any], expected: Places) -> None:
+    """The locations of the stores follow from the host's database and the settings."""
     assert expected == places(**options)
 
 
@@ -151,7 +151,7 @@ def test_places(options: dict[str, Any], expected: Places) -> None:
     ],
 )
 def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
-    """A password in a URL, and keys that stand there as they are, are named and not shown."""
+    """Passwords in URLs and plain keys are named, and not shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
         (result,) = [
             finding for finding in findings(shop.moored, {}) if finding.name == "secret-in-settings"
@@ -162,8 +162,8 @@ def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_ur
     assert TEXT not in str(result)
 
 
-def test_a_secret_url_is_no_finding(sqlite_url: str) -> None:
-    """A URL that is wrapped is shown by nobody, and used as one that is not."""
+def test_wrapped_url(sqlite_url: str) -> None:
+    """A URL in a `Secret` works and causes no finding."""
     url = Secret("redis://:hunter2@127.0.0.1:9/0")
     shop = Shop(sqlite_url, KEYS=KEYS, STATE=url)
     assert "redis://:hunter2@127.0.0.1:9/0" == shop.moored.stores.state_url
@@ -171,8 +171,8 @@ def test_a_secret_url_is_no_finding(sqlite_url: str) -> None:
     assert {} == named(shop)
 
 
-def test_keys_are_made_by_the_command_that_is_named(sqlite_url: str) -> None:
-    """What the finding tells to run prints keys that seal."""
+def test_named_command_prints_keys(sqlite_url: str) -> None:
+    """The command that the finding names prints keys that encrypt."""
     with closing(Shop(sqlite_url)) as shop:
         (result,) = findings(shop.moored, {})
     command = result.remedy.partition(": ")[2]

@@ -1,4 +1,4 @@
-"""`flask moorage …`, as an operator calls it."""
+"""The command `flask moorage`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(shop: Shop, *words: str) -> Result:
 
 
 def test_migrate(database_url: str) -> None:
-    """Tables are made where they are missing, and left alone where they are not."""
+    """`migrate` creates missing tables and leaves existing ones alone."""
     shop = Shop(database_url, KEYS=KEYS)
     output = [run(shop, "migrate") for _ in range(2)]
     shop.close()
@@ -35,7 +35,7 @@ def test_migrate(database_url: str) -> None:
 
 
 def test_tables_are_missing(database_url: str) -> None:
-    """Where tables are missing, it is said how to make them."""
+    """Missing tables are reported with the command that creates them."""
     shop = Shop(database_url)
     output = run(shop, "deliver", "--once")
     shop.close()
@@ -45,7 +45,7 @@ def test_tables_are_missing(database_url: str) -> None:
 
 
 def test_check(sql_url: str) -> None:
-    """Nothing amiss ends well, what is severe does not, and no traceback is shown."""
+    """`check` succeeds without findings, fails on errors and shows no traceback."""
     good, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
     output = [run(good, "check"), run(bad, "check")]
     good.close()
@@ -57,7 +57,7 @@ def test_check(sql_url: str) -> None:
 
 
 def test_deliver_once(shop: Shop) -> None:
-    """What is due is done once."""
+    """`deliver --once` does all due work once."""
     charge(shop)
     shop.deliver()
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
@@ -69,7 +69,7 @@ def test_deliver_once(shop: Shop) -> None:
 
 
 def test_subject(shop: Shop) -> None:
-    """What is kept of somebody is handed out, and erased."""
+    """The data of a person is exported and erased."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
     shop.moorage.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")
     shop.moorage.outbox.put("payments", "charge", order, subject="ada")
@@ -86,7 +86,7 @@ def test_subject(shop: Shop) -> None:
 
 
 def test_credentials_of_a_tenant(sql_url: str) -> None:
-    """A tenant's credentials are told of, not shown, and erased with the rest."""
+    """The export names a tenant's credentials without showing them; `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
     stored: Any = shop.moored.stores.credentials
@@ -102,8 +102,8 @@ def test_credentials_of_a_tenant(sql_url: str) -> None:
     assert [] == left
 
 
-def test_commands_of_moorage(database_url: str) -> None:
-    """Every other command is moorage's own, with the application's configuration and store."""
+def test_other_commands(database_url: str) -> None:
+    """Every other command of moorage uses the application's configuration and store."""
     shop = Shop(database_url)
     shop.moored.migrate()
     output = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
@@ -114,8 +114,8 @@ def test_commands_of_moorage(database_url: str) -> None:
     assert json.loads(output[1].output)["ok"]
 
 
-def test_commands_that_are_none(sqlite_url: str) -> None:
-    """What is no command is refused, and ends badly."""
+def test_unknown_command(sqlite_url: str) -> None:
+    """An unknown command is refused with an exit status of failure."""
     shop = Shop(sqlite_url)
     output = run(shop, "fly")
     shop.close()
@@ -125,7 +125,7 @@ def test_commands_that_are_none(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("keep, left", [(90, 1), (0, 0)])
 def test_tidy(keep: float, left: int, database_url: str) -> None:
-    """What is older than the settings say is forgotten, and nothing else."""
+    """`tidy` deletes data older than the settings allow, and nothing else."""
     shop = Shop(database_url, KEEP=keep)
     shop.moored.migrate()
     charge(shop)
@@ -139,8 +139,8 @@ def test_tidy(keep: float, left: int, database_url: str) -> None:
     assert (left, left) == (results[0], len(results[1].items))
 
 
-def test_a_copy_is_made_harmless(database_url: str) -> None:
-    """On a copy of production, calls that are not made yet are deleted by one command."""
+def test_copy_of_production_is_disarmed(database_url: str) -> None:
+    """On a copy of production, one command deletes the pending calls."""
     shop = Shop(database_url, KEYS=KEYS, ENVIRONMENT="staging")
     shop.moored.migrate()
     with shop.app.app_context():

@@ -1,4 +1,4 @@
-"""The extension: its settings, several applications, and several processes."""
+"""The Flask extension: its settings, several applications, and several processes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tests.embedding.flask.shop import Shop
 
 
-def made(settings: object) -> Flask:
-    """An application with these settings."""
+def create_app(settings: object) -> Flask:
+    """Return an application with these settings."""
     app = Flask("made")
     app.config["MOORAGE"] = settings
     Moorage(app)
@@ -54,36 +54,36 @@ def made(settings: object) -> Flask:
         ({"CONFIGURATION": {}, "PORTS": {"observer": ()}}, "MOORAGE.PORTS.observer"),
     ],
 )
-def test_settings_that_make_no_sense(settings: object, path: str) -> None:
-    """Settings that make no sense are refused when the extension meets the application."""
+def test_invalid_settings(settings: object, path: str) -> None:
+    """Invalid settings are refused when the extension is initialised."""
     with pytest.raises(ConfigurationError) as raised:
-        made(settings)
+        create_app(settings)
 
     assert path == raised.value.path
 
 
-def test_no_secret_is_shown(sqlite_url: str) -> None:
-    """What the settings show of themselves has no secret of the configuration in it."""
+def test_settings_show_no_secret(sqlite_url: str) -> None:
+    """The representation of the settings shows no secret of the configuration."""
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_of_acme"}}}
-    app = made({"CONFIGURATION": configuration, "DATABASE": sqlite_url, "KEYS": "1:sealing"})
+    app = create_app({"CONFIGURATION": configuration, "DATABASE": sqlite_url, "KEYS": "1:sealing"})
 
-    shown = repr(moored_in(app).settings)
-    assert not {"sk_test_of_acme", "sealing"} & set(re.findall(r"\w+", shown))
+    text = repr(moored_in(app).settings)
+    assert not {"sk_test_of_acme", "sealing"} & set(re.findall(r"\w+", text))
 
 
 def test_nearest_setting() -> None:
-    """A misspelt setting is answered with what was probably meant."""
+    """The error for a misspelt setting suggests the nearest name."""
     with pytest.raises(ConfigurationError, match="Did you mean DATABASE"):
-        made({"CONFIGURATION": {}, "DATBASE": "sqlite://"})
+        create_app({"CONFIGURATION": {}, "DATBASE": "sqlite://"})
 
 
 def engine_of(url: str) -> sqlalchemy.Engine:
-    """An engine of a host's."""
+    """Return a host's engine."""
     return sqlalchemy.create_engine(url)
 
 
 def session_of(url: str) -> scoped_session[Any]:
-    """Sessions of a host's."""
+    """Return a host's sessions."""
     return scoped_session(sessionmaker(engine_of(url)))
 
 
@@ -99,7 +99,7 @@ def session_of(url: str) -> scoped_session[Any]:
     ids=["a URL as text", "a URL", "an engine", "sessions", "an extension"],
 )
 def test_databases(give: Callable[[str], object], has_session: bool, sqlite_url: str) -> None:
-    """A host's database is known by whatever it is given as."""
+    """The host's database is recognised in every form it is given in."""
     host = host_of(Settings(configuration={}, database=give(sqlite_url)))
 
     assert host.database is not None
@@ -107,16 +107,16 @@ def test_databases(give: Callable[[str], object], has_session: bool, sqlite_url:
     assert has_session is (host.session is not None)
 
 
-def test_session_that_is_given(sqlite_url: str) -> None:
-    """What gives the session may be named by itself."""
+def test_explicit_session(sqlite_url: str) -> None:
+    """The setting `SESSION` may name the source of sessions."""
     session = session_of(sqlite_url)
 
     assert session is host_of(Settings(configuration={}, session=session)).session
 
 
 @pytest.mark.parametrize("value", [42, "mysql+nothing://host/name", "no url"])
-def test_no_database(value: object) -> None:
-    """What is no database is refused by the setting's name."""
+def test_invalid_database(value: object) -> None:
+    """An invalid database is refused with the name of the setting."""
     with pytest.raises(ConfigurationError) as raised:
         host_of(Settings(configuration={}, database=value))
 
@@ -124,15 +124,15 @@ def test_no_database(value: object) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    """A database is named without its password."""
+    """The description of a database contains no password."""
     database = Database("postgresql://shop:canary@db.example/shop?sslpassword=canary")
 
     driver = "psycopg" if MODERN else "psycopg2"
     assert f"<Database postgresql+{driver}://shop:***@db.example/shop>" == repr(database)
 
 
-def test_database_that_is_away() -> None:
-    """A server that does not answer is unavailable, and its error holds no driver's."""
+def test_unreachable_database() -> None:
+    """An unreachable server counts as unavailable, and the driver's error is not shown."""
     database = Database("postgresql://shop:canary@127.0.0.1:1/shop")
     with pytest.raises(StorageUnavailable) as raised, database.begin():
         pass  # pragma: no cover - never got so far
@@ -142,7 +142,7 @@ def test_database_that_is_away() -> None:
 
 
 def test_several_applications(sqlite_url: str) -> None:
-    """One extension serves several applications, each with what is its own."""
+    """One extension serves several applications, each with its own state."""
     extension = Moorage()
     apps = [Flask("first"), Flask("second")]
     for app in apps:
@@ -159,14 +159,14 @@ def test_several_applications(sqlite_url: str) -> None:
         moored_in(app).close()
 
 
-def test_application_without() -> None:
-    """An application that the extension does not know is told so."""
+def test_unknown_application() -> None:
+    """An application that was not initialised raises an error that says so."""
     with Flask("bare").app_context(), pytest.raises(ConfigurationError, match="init_app"):
         _ = current_moorage.hub
 
 
-def test_opened_anew(shop: Shop) -> None:
-    """What was closed is opened anew when it is used again."""
+def test_closed_extension_reopens(shop: Shop) -> None:
+    """A closed extension opens again at its next use."""
     before = charge(shop)
     shop.moored.close()
 
@@ -176,7 +176,7 @@ def test_opened_anew(shop: Shop) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked(shop: Shop) -> None:
-    """A forked child works on connections of its own, and leaves its parent's alone."""
+    """A forked child uses its own connections and leaves its parent's alone."""
     charge(shop)
     child = os.fork()
     if not child:  # pragma: no cover - the child's side
@@ -192,8 +192,8 @@ def test_forked(shop: Shop) -> None:
     assert 3 == shop.moorage.log.summarise(LogQuery()).count
 
 
-def test_pages_that_are_none(shop: Shop) -> None:
-    """What is no page's `next` leads to no page."""
+def test_invalid_page_token(shop: Shop) -> None:
+    """An invalid page token is refused with the name of its field."""
     with pytest.raises(InvalidData) as raised:
         shop.moorage.log.find(LogQuery(after="yesterday"))
 
@@ -201,7 +201,7 @@ def test_pages_that_are_none(shop: Shop) -> None:
 
 
 def test_tables_are_declared_once() -> None:
-    """Declaring the tables again gives those that are there."""
+    """Declaring the tables again returns the existing ones."""
     metadata = sqlalchemy.MetaData()
 
     assert tables(metadata) == tables(metadata)

@@ -1,4 +1,4 @@
-"""Workers of gunicorn's that share what the extension keeps."""
+"""Workers of gunicorn that share the extension's stores."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def gunicorn(environment: dict[str, str]) -> Generator[str]:
     command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
     where = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
     with started([*command, *where], environment) as server:
-        yield said(server, r"Listening at: (http://\S+)")
+        yield wait_for_output(server, r"Listening at: (http://\S+)")
 
 
 @contextmanager
 def started(
     command: Sequence[str], environment: dict[str, str]
 ) -> Generator[subprocess.Popen[str]]:
-    """A program that runs meanwhile, and is ended kindly."""
+    """Run a program meanwhile and end it gracefully."""
     paths = os.pathsep.join(path for path in sys.path if path)
     with subprocess.Popen(
         command,
@@ -59,8 +59,8 @@ def started(
             program.communicate(timeout=150)
 
 
-def said(program: subprocess.Popen[str], pattern: str) -> str:
-    """Wait until the program says something, and give what is of interest in it."""
+def wait_for_output(program: subprocess.Popen[str], pattern: str) -> str:
+    """Wait until the program prints a match, and return its group."""
     text = ""
     for line in program.stdout or ():
         text += line
@@ -71,7 +71,7 @@ def said(program: subprocess.Popen[str], pattern: str) -> str:
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shop whose tables are there."""
+    """The environment of a shop with migrated tables."""
     shop = Shop(database_url)
     shop.moored.migrate()
     shop.close()
@@ -83,8 +83,8 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_one_order_at_once(environment: dict[str, str]) -> None:
-    """Eight submits of one order at once are eight good pages and one charge."""
+def test_eight_parallel_submits_charge_once(environment: dict[str, str]) -> None:
+    """Eight parallel submits of one order show eight successful pages and charge once."""
     pytest.importorskip("gunicorn")
     sandbox = StripeSandbox()
     with (
@@ -111,8 +111,8 @@ def test_one_order_at_once(environment: dict[str, str]) -> None:
     assert 200 == received
 
 
-def test_worker_ends_when_told(environment: dict[str, str]) -> None:
-    """A worker that is told to end does so at once, and well."""
+def test_worker_stops_on_signal(environment: dict[str, str]) -> None:
+    """A worker that is told to stop exits at once with success."""
     command = (sys.executable, "-m", "flask", "--app=tests.embedding.flask.served", "moorage")
     with (
         StripeSandbox().serving() as vendor,
@@ -121,7 +121,7 @@ def test_worker_ends_when_told(environment: dict[str, str]) -> None:
             environment | {"MOORAGE_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
         ) as worker,
     ):
-        said(worker, "(Working)")
+        wait_for_output(worker, "(Working)")
         worker.terminate()
 
         assert 0 == worker.wait(20)

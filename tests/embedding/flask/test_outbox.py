@@ -1,4 +1,4 @@
-"""Calls that an application writes down in its own transaction."""
+"""Calls that an application defers in its own transaction."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
 
 
 def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
-    """Write a charge down."""
+    """Defer a charge."""
     return shop.moorage.outbox.put("payments", "charge", ORDER, key=key)
 
 
 def delivered(shop: Shop) -> int:
-    """How many calls, all of them well, the worker makes."""
+    """Run the worker and return the number of calls, which all succeed."""
     rounds = worker.deliver(shop.moored)
     assert all(len(item) == item.done for item in rounds)
     return sum(map(len, rounds))
 
 
-def test_committed(shop: Shop) -> None:
-    """A call is made once the host has committed, and once only."""
+def test_call_is_made_after_the_commit(shop: Shop) -> None:
+    """A deferred call is made once, after the host has committed."""
     put(shop)
     shop.sessions.commit()
 
@@ -45,8 +45,8 @@ def test_committed(shop: Shop) -> None:
     assert 1 == len(shop.sandbox.charges)
 
 
-def test_rolled_back(shop: Shop) -> None:
-    """A call is not made if the host rolls back."""
+def test_rollback_discards_the_call(shop: Shop) -> None:
+    """A deferred call is not made if the host rolls back."""
     put(shop)
     shop.sessions.rollback()
 
@@ -54,8 +54,8 @@ def test_rolled_back(shop: Shop) -> None:
     assert {} == shop.sandbox.charges
 
 
-def test_written_down_twice(shop: Shop) -> None:
-    """Of two calls with one key the first is made, in the same transaction and in another."""
+def test_key_makes_a_call_unique(shop: Shop) -> None:
+    """Of two deferred calls with one key the first is made, in any transaction."""
     first = put(shop)
     again = put(shop)
     shop.sessions.commit()
@@ -66,8 +66,8 @@ def test_written_down_twice(shop: Shop) -> None:
     assert 1 == delivered(shop)
 
 
-def test_whatever_the_host_does(shop: Shop) -> None:
-    """What the host wrote in its transaction, and a call, come and go together."""
+def test_call_and_host_data_commit_together(shop: Shop) -> None:
+    """The host's data and the deferred call are committed or rolled back together."""
     shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
     shop.sessions.commit()
     shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
@@ -78,8 +78,8 @@ def test_whatever_the_host_does(shop: Shop) -> None:
     assert () == shop.moorage.outbox.find(EntryQuery()).items
 
 
-def test_no_database() -> None:
-    """Without a database there is nowhere to write a call down."""
+def test_outbox_needs_a_database() -> None:
+    """An application without a database cannot defer calls."""
     shop = Shop()
     with pytest.raises(ConfigurationError) as raised:
         put(shop)
@@ -88,8 +88,8 @@ def test_no_database() -> None:
     shop.close()
 
 
-def test_no_session(sqlite_url: str) -> None:
-    """Where it is not known whose transaction to write in, nothing is written."""
+def test_outbox_needs_a_session(sqlite_url: str) -> None:
+    """Without a known session of the host, no call can be deferred."""
     shop = Shop(DATABASE=sqlite_url)
     shop.moored.migrate()
     with pytest.raises(ConfigurationError) as raised:

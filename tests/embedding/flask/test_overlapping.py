@@ -1,4 +1,4 @@
-"""Entries of one order are made in it, also where transactions of the host overlap."""
+"""Entries of one lane are delivered in order, even if transactions of the host overlap."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["postgresql", "mariadb_database"])
 def server_url(request: pytest.FixtureRequest) -> str:
-    """A database of a host, in a server that lets transactions overlap."""
+    """A host's database on a server with overlapping transactions."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
-def test_order(check: Callable[[Begin, Any], None], server_url: str, isolation: str) -> None:
-    """Of one order nothing overtakes, and nobody else waits, whatever the host's isolation is."""
+def test_lane_order(check: Callable[[Begin, Any], None], server_url: str, isolation: str) -> None:
+    """Entries of one lane never overtake each other, at any isolation level of the host."""
     engine = sqlalchemy.create_engine(server_url, isolation_level=isolation)
-    database, made = Database(server_url), tables()
-    database.create(made.outbox.metadata, (made.outbox, made.lanes))
+    database, host_tables = Database(server_url), tables()
+    database.create(host_tables.outbox.metadata, (host_tables.outbox, host_tables.lanes))
 
     @contextmanager
     def begin() -> Generator[HostOutbox]:

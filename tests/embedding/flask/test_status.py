@@ -1,4 +1,4 @@
-"""The page that tells how calls are going."""
+"""The status page of the Flask extension."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def guarded(database_url: str) -> Iterator[Shop]:
-    """A shop that shows its page."""
+    """A shop with a guarded status page."""
     shop = Shop(database_url, GUARD=lambda: True)
     shop.moored.migrate()
     yield shop
     shop.close()
 
 
-def refused(shop: Shop) -> str:
-    """Write a call down that the vendor refuses, and tell its id."""
+def refused_call(shop: Shop) -> str:
+    """Defer a call that the vendor refuses, and return its id."""
     order = Charge(Money("1.00", "EUR"), "pm_card_chargeDeclined", reference="INV-<2>")
     entry = shop.moorage.outbox.put("payments", "charge", order)
     shop.sessions.commit()
@@ -35,15 +35,15 @@ def refused(shop: Shop) -> str:
 
 
 def state_of(shop: Shop, id: str) -> EntryState:
-    """How far an entry has come."""
+    """Return the state of an entry."""
     (result,) = shop.moorage.outbox.find(EntryQuery(id=id)).items
     return result.state
 
 
-def test_tells_all(guarded: Shop) -> None:
-    """The page has each service, the latest calls, and what waits for a person."""
+def test_status_page(guarded: Shop) -> None:
+    """The page lists each service, the latest calls, and the calls that wait for a person."""
     charge(guarded)
-    refused(guarded)
+    refused_call(guarded)
     answer = guarded.client().get("/moorage/status")
 
     assert 200 == answer.status_code
@@ -55,9 +55,9 @@ def test_tells_all(guarded: Shop) -> None:
 @pytest.mark.parametrize(
     "verb, expected", [("replay", EntryState.WAITING), ("drop", EntryState.DROPPED)]
 )
-def test_settled_by_hand(verb: str, expected: EntryState, guarded: Shop) -> None:
-    """What waits for a person is done again or called off, as the person says."""
-    entry = refused(guarded)
+def test_person_settles_a_call(verb: str, expected: EntryState, guarded: Shop) -> None:
+    """A person repeats or cancels a call that waits for a decision."""
+    entry = refused_call(guarded)
     answer = guarded.client().post(f"/moorage/status/outbox/{entry}/{verb}")
 
     assert 303 == answer.status_code
@@ -67,17 +67,17 @@ def test_settled_by_hand(verb: str, expected: EntryState, guarded: Shop) -> None
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}]
 )
-def test_another_site(headers: dict[str, str], guarded: Shop) -> None:
-    """What another site has a browser ask for is not done."""
-    entry = refused(guarded)
+def test_cross_site_form_is_refused(headers: dict[str, str], guarded: Shop) -> None:
+    """A form that another site submits does nothing."""
+    entry = refused_call(guarded)
     answer = guarded.client().post(f"/moorage/status/outbox/{entry}/replay", headers=headers)
 
     assert 403 == answer.status_code
     assert EntryState.DEAD is state_of(guarded, entry)
 
 
-def test_nobody_is_let_in(sqlite_url: str) -> None:
-    """Without a guard there is no page, and whom the guard keeps out sees none."""
+def test_status_page_needs_a_guard(sqlite_url: str) -> None:
+    """Without a guard there is no page, and the guard keeps others out."""
     shops = Shop(sqlite_url), Shop(sqlite_url, GUARD=lambda: False)
     answers = [shop.client().get("/moorage/status").status_code for shop in shops]
     for shop in shops:
@@ -86,8 +86,8 @@ def test_nobody_is_let_in(sqlite_url: str) -> None:
     assert [404, 403] == answers
 
 
-def test_nothing_to_tell() -> None:
-    """A page of an application without calls and without a database says so."""
+def test_status_page_without_data() -> None:
+    """The page of an application without calls and database says so."""
     shop = Shop(GUARD=lambda: True, volatile=True)
     client = shop.client()
     answer = client.get("/moorage/status")

@@ -1,4 +1,4 @@
-"""The adapters of the extension for Flask do what their ports owe, in SQLite and PostgreSQL."""
+"""The Flask extension's adapters pass the conformance kits in SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -57,14 +57,17 @@ Fresh: TypeAlias = Callable[[], tuple[Database, str]]
 
 @pytest.fixture
 def fresh(any_database_url: str) -> Iterator[Fresh]:
-    """Makes tables that nobody has written in; their database, and their names' beginning."""
+    """Return a factory of empty tables: their database and the prefix of their names."""
     with ExitStack() as stack:
 
         def make() -> tuple[Database, str]:
             database, prefix = Database(any_database_url), f"m{uuid4().hex[:8]}_"
-            made = tables(prefix=prefix)
+            host_tables = tables(prefix=prefix)
             stack.callback(database.close)
-            database.create(made.log.metadata, (made.log, made.inbox, made.outbox, made.lanes))
+            database.create(
+                host_tables.log.metadata,
+                (host_tables.log, host_tables.inbox, host_tables.outbox, host_tables.lanes),
+            )
             return database, prefix
 
         yield make
@@ -72,7 +75,7 @@ def fresh(any_database_url: str) -> Iterator[Fresh]:
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
-    """The log does what every integration log must."""
+    """The log passes the conformance kit of integration logs."""
     with ExitStack() as stack:
 
         def make() -> HostIntegrationLogger:
@@ -86,7 +89,7 @@ def test_log(check: integration_log_conformance.Check, fresh: Fresh) -> None:
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
-    """The inbox does what every store of webhooks must."""
+    """The inbox passes the conformance kit of inboxes."""
 
     def make() -> HostInbox:
         database, prefix = fresh()
@@ -97,7 +100,7 @@ def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> N
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> None:
-    """The outbox does what every store of calls must."""
+    """The outbox passes the conformance kit of outboxes."""
 
     def make() -> HostOutbox:
         database, prefix = fresh()
@@ -107,8 +110,8 @@ def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> 
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_workers_claim_different_calls_together(fresh: Fresh, skips: bool) -> None:
-    """Of ten calls two workers have each call once, also in servers without SKIP LOCKED."""
+def test_workers_claim_different_calls(fresh: Fresh, skips: bool) -> None:
+    """Two workers claim ten calls, each call once, also on servers without SKIP LOCKED."""
     database, prefix = fresh()
     target = None if skips else (lambda: False)
     store = HostOutbox(database.kind, database.lend, prefix=prefix, skips_locked=target)
@@ -124,8 +127,8 @@ def test_workers_claim_different_calls_together(fresh: Fresh, skips: bool) -> No
     assert [done[0].id] == [entry.id for entry in results]
 
 
-def test_a_call_that_another_worker_locks_is_passed_over(fresh: Fresh) -> None:
-    """A worker does not wait for the rows that another one takes."""
+def test_locked_call_is_skipped(fresh: Fresh) -> None:
+    """A worker does not wait for rows that another worker has locked."""
     database, prefix = fresh()
     if database.kind == "sqlite":
         pytest.skip("a file locks no rows: run the cases of the servers")
@@ -137,8 +140,8 @@ def test_a_call_that_another_worker_locks_is_passed_over(fresh: Fresh) -> None:
         assert ["b"] == [entry.id for entry in store.claim(9, 60.0, 5)]
 
 
-def test_claims_that_overlap_have_different_calls(fresh: Fresh) -> None:
-    """Workers that claim at the same time share the calls, and none of them fails."""
+def test_concurrent_claims_share_the_calls(fresh: Fresh) -> None:
+    """Workers that claim at the same time get different calls, and none fails."""
     database, prefix = fresh()
     if database.kind == "sqlite":
         pytest.skip("a file has one worker at a time: run the cases of the servers")
@@ -161,8 +164,8 @@ def test_claims_that_overlap_have_different_calls(fresh: Fresh) -> None:
     assert 60 == len(everything) + len(left)
 
 
-def test_a_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
-    """A session that has a database for each table is asked for that of the outbox."""
+def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
+    """A session with several databases is asked for the outbox table's database."""
     books = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'books.db'}")
     database = Database(sqlite_url)
     engines = {"moorage_outbox": database.engine}
@@ -172,8 +175,8 @@ def test_a_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> No
             table = getattr(clause, "table", None)
             return engines.get(getattr(table, "name", ""), books)
 
-    made = tables()
-    database.create(made.log.metadata, (made.outbox, made.lanes))
+    host_tables = tables()
+    database.create(host_tables.log.metadata, (host_tables.outbox, host_tables.lanes))
     with Routing() as session:
         store = outbox_in(database, lambda: session)
         store.add(overlapping.entry("given-up", None))
@@ -187,22 +190,22 @@ def test_a_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> No
 
 
 def test_state(sql_url: str) -> None:
-    """State is on connections of its own: in the host's server, or in a file beside the host's."""
+    """State uses its own connections, in the host's server or in a file beside the host's."""
     with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
 
     assert ("SqliteStorage" if "sqlite" in sql_url else "SqlStorage") == kind.__name__
 
 
-def test_state_that_is_given(sqlite_url: str) -> None:
-    """A store that the settings give is used as it is."""
+def test_explicit_state_store(sqlite_url: str) -> None:
+    """A store from the settings is used unchanged."""
     value = MemoryStorage()
     with closing(Shop(sqlite_url, STATE=value)) as shop:
         assert value is shop.moored.stores.state
 
 
 def test_credentials(sql_url: str) -> None:
-    """Credentials are shared by all who have the key, and nobody reads them in the database."""
+    """Credentials are encrypted in the database and shared by every holder of the key."""
     with (
         closing(Shop(sql_url, KEYS=KEYS)) as first,
         closing(Shop(sql_url, KEYS=Secret(KEYS))) as second,
@@ -219,14 +222,14 @@ def test_credentials(sql_url: str) -> None:
             providers[1].get("stripe", None)
 
 
-def test_without_keys_no_credentials(database_url: str) -> None:
-    """Without a key to seal them with no credentials are stored."""
+def test_credentials_need_keys(database_url: str) -> None:
+    """Without a key no credentials are stored."""
     with closing(Shop(database_url)) as shop:
         assert None is shop.moored.stores.credentials
 
 
 def test_tenants(sql_url: str) -> None:
-    """A tenant's accounts may be in the database, and are used without a restart."""
+    """A tenant's accounts in the database are used without a restart."""
     with closing(Shop(sql_url, KEYS=KEYS, TENANTS=True)) as shop:
         shop.moored.migrate()
         stripe = {"credentials": shop.sandbox.api_key}
@@ -239,8 +242,8 @@ def test_tenants(sql_url: str) -> None:
     assert "acme.stripe" == payment.ref.account
 
 
-def test_tenants_are_sealed(sqlite_url: str) -> None:
-    """Without a key tenants' accounts are not stored."""
+def test_tenants_need_keys(sqlite_url: str) -> None:
+    """Without a key no accounts of tenants are stored."""
     with closing(Shop(sqlite_url, TENANTS=True)) as shop:
         with pytest.raises(ConfigurationError) as raised:
             _ = shop.moorage.hub
@@ -260,9 +263,9 @@ def test_in_memory() -> None:
         assert 1 == shop.moorage.log.summarise(LogQuery()).count
 
 
-def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:
-    """What cannot be written waits, within its bound, and goes when it can."""
-    made = tables()
+def test_log_of_an_unreachable_database(tmp_path: Path) -> None:
+    """Entries that cannot be written wait in a bounded queue until they can."""
+    host_tables = tables()
     path = tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")
     log = log_in(database, max_waiting=3, threads=False)
@@ -275,7 +278,7 @@ def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:
         log.find(LogQuery())
     assert 2 == log.lost
     path.parent.mkdir()
-    database.create(made.log.metadata, (made.log,))
+    database.create(host_tables.log.metadata, (host_tables.log,))
 
     assert ["call-0004", "call-0003", "call-0002"] == [
         entry.id for entry in log.find(LogQuery()).items
@@ -283,8 +286,8 @@ def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unfit", ["\ud800", "a\0b"])
-def test_an_entry_that_no_database_takes(fresh: Fresh, unfit: str) -> None:
-    """One entry that cannot be written holds up none of the others."""
+def test_rejected_entry_does_not_block_others(fresh: Fresh, unfit: str) -> None:
+    """An entry that cannot be written does not hold up the others."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]
@@ -297,8 +300,8 @@ def test_an_entry_that_no_database_takes(fresh: Fresh, unfit: str) -> None:
     assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored
 
 
-def test_a_number_that_a_column_has_no_room_for(fresh: Fresh) -> None:
-    """An entry whose number is too large for a server's column is lost alone, and counted."""
+def test_number_too_large_for_a_column(fresh: Fresh) -> None:
+    """Only the entry whose number is too large for the column is lost, and it is counted."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(3)]
@@ -314,15 +317,15 @@ def test_a_number_that_a_column_has_no_room_for(fresh: Fresh) -> None:
     assert (0 if is_file else 1) == log.lost
 
 
-def test_a_database_of_an_unknown_kind() -> None:
-    """A store says which databases it can be in."""
+def test_unsupported_database() -> None:
+    """The error for an unsupported database lists the supported ones."""
     database = Database("sqlite://")
     with pytest.raises(ConfigurationError, match="mariadb, mysql, postgresql, sqlite"):
         HostOutbox("oracle", database.lend)
 
 
-def test_log_is_written_without_another_request(fresh: Fresh) -> None:
-    """A thread writes it soon, though nobody asks and no request ends, and then it ends."""
+def test_log_is_written_in_the_background(fresh: Fresh) -> None:
+    """A thread soon writes the log without another request, and then ends."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix)
     log.write(integration_log_conformance.entry(1))
@@ -335,7 +338,7 @@ def test_log_is_written_without_another_request(fresh: Fresh) -> None:
 
 
 def test_log_without_threads(fresh: Fresh) -> None:
-    """Where a server runs no threads, the end of a request writes it."""
+    """On a server without threads, the end of a request writes the log."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     log.write(integration_log_conformance.entry(1))
@@ -347,7 +350,7 @@ def test_log_without_threads(fresh: Fresh) -> None:
 
 
 def test_end_of_a_request_writes_the_log(database_url: str) -> None:
-    """An application writes what waits when a request ends, where no thread does so."""
+    """The end of a request writes the queued log where no thread does."""
     with closing(Shop(database_url)) as shop:
         shop.moored.migrate()
         shop.client().get("/nothing")  # nothing was opened yet
@@ -361,21 +364,21 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
 
 
 def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
-    """What cannot be written at the end of a request waits for the next."""
-    made, path = tables(), tmp_path / "later" / "log.db"
+    """Entries that cannot be written at the end of a request wait for the next."""
+    host_tables, path = tables(), tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")
     log = log_in(database, threads=False)
     log.write(integration_log_conformance.entry(1))
     log.after_request()
     path.parent.mkdir()
-    database.create(made.log.metadata, (made.log,))
+    database.create(host_tables.log.metadata, (host_tables.log,))
     log.after_request()
 
     assert 1 == rows(database, "moorage_")
 
 
-def test_log_is_in_order_of_time(fresh: Fresh) -> None:
-    """Entries that were written later may be of earlier calls; pages go by the calls' time."""
+def test_log_is_ordered_by_time(fresh: Fresh) -> None:
+    """Pages of the log are ordered by the time of the call, not of the write."""
     database, prefix = fresh()
     log = log_in(database, prefix=prefix, threads=False)
     late, early = integration_log_conformance.entry(2), integration_log_conformance.entry(1)
@@ -397,7 +400,7 @@ PATIENCE = 30.0
 
 
 def rows(database: Database, prefix: str) -> int:
-    """How many entries are in the database."""
+    """Return the number of entries in the database."""
     with database.begin() as connection:
         counted = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables(prefix=prefix).log)
         return int(connection.execute(counted).scalar_one())
@@ -407,8 +410,8 @@ def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_a_database_that_is_not_there(postgresql_url: str) -> None:
-    """A database that is not there is away; only where it is there are tables missing."""
+def test_missing_database_or_tables(postgresql_url: str) -> None:
+    """A missing database counts as unavailable; missing tables are reported as such."""
     there = sqlalchemy.engine.make_url(postgresql_url)
     nowhere = there.set(database="nobody_made_this").render_as_string(hide_password=False)
     for url, message in ((nowhere, "did not do it"), (postgresql_url, "no tables")):
@@ -416,8 +419,41 @@ def test_a_database_that_is_not_there(postgresql_url: str) -> None:
             log_in(database).find(LogQuery())
 
 
-def test_a_newer_entry_is_kept_but_for_what_is_new(fresh: Fresh) -> None:
-    """A field that only a newer moorage has costs no entry."""
+def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
+    """A table without newer columns is refused with its remedy, and extended by `create`."""
+    newer = {"vendor", "account", "trace_id", "method", "route", "error_message"}
+    prefix = f"m{uuid4().hex[:8]}_"
+    log_table = tables(prefix=prefix).log
+    older = sqlalchemy.Table(
+        log_table.name,
+        sqlalchemy.MetaData(),
+        *(
+            sqlalchemy.Column(
+                item.name, item.type, primary_key=item.primary_key, nullable=item.nullable
+            )
+            for item in log_table.columns
+            if item.name not in newer
+        ),
+    )
+    written = integration_log_conformance.entry(3)
+    with closing(Database(any_database_url)) as database:
+        database.create(older.metadata, (older,))
+        log = log_in(database, prefix=prefix, threads=False)
+        log.write(written)
+        with pytest.raises(ConfigurationError, match="lacks a column") as caught:
+            log.flush()
+        assert "flask moorage migrate" in str(caught.value.remedy)
+
+        for _ in range(2):
+            database.create(log_table.metadata, (log_table,))
+        assert (written,) == log.find(LogQuery(vendor="adyen")).items
+        log.close()
+        with database.begin() as connection:
+            log_table.drop(connection)
+
+
+def test_unknown_field_of_a_log_entry_is_dropped(fresh: Fresh) -> None:
+    """An unknown field of a newer moorage loses no entry."""
 
     @attrs.frozen(kw_only=True)
     class Newer(IntegrationLog):

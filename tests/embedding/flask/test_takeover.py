@@ -1,4 +1,4 @@
-"""Workers that are killed while they handle a webhook, and those that take it over."""
+"""Workers that are killed while they handle a webhook, and the workers that take over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def worker(url: str, seconds: float) -> Generator[subprocess.Popen[str]]:
-    """A process that handles each webhook for so long."""
+    """Run a process that handles each webhook for this many seconds."""
     command = [sys.executable, "-m", "tests.embedding.flask.handling", url, str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -36,29 +36,31 @@ def worker(url: str, seconds: float) -> Generator[subprocess.Popen[str]]:
         process.stdout.close()
 
 
-def taken_until(process: subprocess.Popen[str]) -> datetime:
-    """Until when a worker has the webhook that it took, once it has taken one."""
+def lease_end(process: subprocess.Popen[str]) -> datetime:
+    """Wait until a worker has claimed the webhook, and return the end of its lease."""
     assert process.stdout is not None
     return datetime.fromisoformat(process.stdout.readline().strip())
 
 
-def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
-    """A handler that takes longer than a lease keeps its webhook; once killed, another has it.
+def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
+    """A slow handler keeps its webhook; after a kill, another worker gets it within a lease.
+
+    All times are read from the clock of the store.
 
     When that may be, and when it was, is judged by the clock of the store.
     """
-    database, made = Database(database_url), tables()
-    database.create(made.inbox.metadata, (made.inbox, made.lanes))
+    database, host_tables = Database(database_url), tables()
+    database.create(host_tables.inbox.metadata, (host_tables.inbox, host_tables.lanes))
     store, vendor = inbox_in(database), StripeSandbox()
     lease = timedelta(seconds=store.shortest_lease)
     hub = hub_of(vendor)
     hub.payments().charge(
         Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1"), idempotency_key="INV-1"
     )
-    id_ = WebhookInbox(hub, store).receive("stripe", **vendor.sent[-1].given()).id
+    id_ = WebhookInbox(hub, store).receive("stripe", **vendor.sent[-1].arguments()).id
 
     with worker(database_url, 3_600.0) as one:
-        first = taken_until(one)
+        first = lease_end(one)
         with worker(database_url, 0.0) as other:
             while store.now() < first + 2 * lease:
                 time.sleep(0.1)
@@ -71,7 +73,7 @@ def test_a_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
             assert over is not None
             assert first < over <= died + lease
 
-            assert over <= taken_until(other) - lease
+            assert over <= lease_end(other) - lease
             while (entry := store.find(EntryQuery(id=id_)).items[0]).state is EntryState.CLAIMED:
                 time.sleep(0.1)
     assert (EntryState.DONE, 2) == (entry.state, entry.attempts)

@@ -1,4 +1,4 @@
-"""Calls to vendors in the middle of what the host does with its database."""
+"""Calls to vendors inside the host's database transactions."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ _LOCKED = 2.0
 
 
 @pytest.fixture
-def writing(shop: Shop) -> Shop:
-    """A shop in the middle of a transaction that writes."""
+def shop_in_transaction(shop: Shop) -> Shop:
+    """A shop inside a transaction that writes."""
     shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
     shop.sessions.commit()
     shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
     return shop
 
 
-def test_inside_an_open_transaction(writing: Shop) -> None:
-    """A call inside a transaction that writes waits for nothing, and is recorded."""
+def test_call_inside_a_write_transaction(shop_in_transaction: Shop) -> None:
+    """A call inside a write transaction waits for no lock and is recorded."""
     began = time.monotonic()
     with Control() as control:
         for number in range(5):
-            charge(writing, f"INV-{number}")
+            charge(shop_in_transaction, f"INV-{number}")
         took = time.monotonic() - began
-    result = writing.moorage.log.find(LogQuery())
+    result = shop_in_transaction.moorage.log.find(LogQuery())
 
     assert [IntegrationStatus.SUCCESS] * 5 == [entry.status for entry in result.items]
     assert took - control.lost < _LOCKED
-    writing.sessions.commit()
-    assert 1 == writing.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
+    shop_in_transaction.sessions.commit()
+    assert 1 == shop_in_transaction.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
 
 
-def test_webhook_inside_an_open_transaction(writing: Shop) -> None:
-    """A webhook is written down while another request of the host's writes."""
-    charge(writing)
+def test_webhook_during_a_write_transaction(shop_in_transaction: Shop) -> None:
+    """A webhook is stored while another request of the host writes."""
+    charge(shop_in_transaction)
 
-    assert 200 == writing.deliver()
+    assert 200 == shop_in_transaction.deliver()
 
 
-def test_rolled_back_after_the_charge(shop: Shop) -> None:
-    """What the host rolls back takes no key along: a repeat asks the vendor nothing."""
+def test_charge_survives_a_rollback(shop: Shop) -> None:
+    """A rollback of the host removes no key: a repeat asks the vendor nothing."""
     with shop.app.app_context():
         first = charge(shop)
         shop.sessions.rollback()
-        count = len(shop.sandbox.asked)
+        count = len(shop.sandbox.requests)
 
         assert first == charge(shop)
-        assert count == len(shop.sandbox.asked)
+        assert count == len(shop.sandbox.requests)
         assert 2 == shop.moorage.log.summarise(LogQuery()).count

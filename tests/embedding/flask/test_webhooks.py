@@ -1,4 +1,4 @@
-"""Webhooks that reach an application of Flask's."""
+"""Webhooks that arrive at a Flask application."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.embedding.flask.shop import KEYS, Shop
 
 
 def charge(shop: Shop, key: str = "INV-1/1") -> str:
-    """Take money, and tell the id of the payment."""
+    """Take money and return the id of the payment."""
     order = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
     return shop.moorage.hub.payments().charge(order, idempotency_key=key).ref.id
 
 
 def test_stored_first_and_handled_later(shop: Shop) -> None:
-    """A webhook is answered 2xx once it is written down, and its handlers run when asked to."""
+    """A stored webhook is answered with 2xx, and its handlers run on demand."""
     payment = charge(shop)
 
     assert 200 == shop.deliver()
@@ -31,7 +31,7 @@ def test_stored_first_and_handled_later(shop: Shop) -> None:
 
 
 def test_repeated_webhook(shop: Shop) -> None:
-    """A webhook that comes again is answered as before, and handled once."""
+    """A repeated webhook gets the same response and is handled once."""
     charge(shop)
 
     assert [200, 200] == [shop.deliver(), shop.deliver()]
@@ -41,7 +41,7 @@ def test_repeated_webhook(shop: Shop) -> None:
 
 
 def test_forged_webhook(shop: Shop) -> None:
-    """A forged webhook is refused without a word, and leaves nothing behind."""
+    """A forged webhook is refused without details and leaves nothing behind."""
     charge(shop)
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
 
@@ -50,26 +50,26 @@ def test_forged_webhook(shop: Shop) -> None:
 
 
 def test_unknown_account(shop: Shop) -> None:
-    """Nobody is there under the name of an account that there is not."""
+    """A webhook for an unknown account gets 404."""
     assert 404 == shop.client().post("/moorage/webhooks/adyen").status_code
 
 
-def test_too_large(shop: Shop) -> None:
+def test_too_large_body(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
     answer = shop.client().post("/moorage/webhooks/stripe", data=b"x" * (1 << 20 | 1))
 
     assert 413 == answer.status_code
 
 
-def test_chunked_body_is_asked_for_a_length(shop: Shop) -> None:
-    """An unsigned request in chunks that the server does not end is refused, and does not fail."""
+def test_chunked_body_needs_a_length(shop: Shop) -> None:
+    """An unsigned chunked request without an end is refused with 411."""
     chunked = {"Transfer-Encoding": "chunked"}
 
     assert 411 == shop.client().post("/moorage/webhooks/stripe", headers=chunked).status_code
 
 
 def test_failing_handler(shop: Shop) -> None:
-    """A webhook whose handler fails is not done, and is handled when it is replayed."""
+    """A webhook whose handler fails stays pending and is handled when it is replayed."""
     charge(shop)
     shop.deliver()
     shop.failing = True
@@ -83,7 +83,7 @@ def test_failing_handler(shop: Shop) -> None:
 
 
 def test_wrong_configuration(sqlite_url: str) -> None:
-    """Where nothing can be opened, that is said, and no vendor is told that nobody is there."""
+    """A broken configuration is reported and does not answer vendors with 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with closing(Shop(sqlite_url, CONFIGURATION=configuration)) as shop:
         shop.app.testing = True
@@ -91,8 +91,8 @@ def test_wrong_configuration(sqlite_url: str) -> None:
             shop.client().post("/moorage/webhooks/stripe")
 
 
-def test_webhook_of_a_tenant_that_was_not_called(sql_url: str) -> None:
-    """A process that has just begun takes it, and another that has just begun handles it."""
+def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
+    """One new process accepts a tenant's webhook, and another new process handles it."""
     with closing(Shop(sql_url, TENANTS=True, KEYS=KEYS)) as shop:
         shop.moored.migrate()
         account = {
@@ -112,8 +112,8 @@ def test_webhook_of_a_tenant_that_was_not_called(sql_url: str) -> None:
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 
-def test_webhook_of_a_tenant_whose_tables_are_wrong(sqlite_url: str) -> None:
-    """The vendor is not told that nobody is there, so it sends again."""
+def test_webhook_of_a_misconfigured_tenant(sqlite_url: str) -> None:
+    """A wrong tenant configuration is answered with an error that makes the vendor retry."""
     with closing(Shop(sqlite_url, TENANTS=True, KEYS=KEYS)) as shop:
         shop.moored.migrate()
         tenants: Any = shop.moored.stores.tenants

@@ -28,7 +28,7 @@ def sns_says(status: int, code: str, words: str = "+447700900000 is refused") ->
 
 
 def amazon_sns() -> SmsSubject:
-    """Amazon SNS, with a sandbox of its own."""
+    """Amazon SNS with a new sandbox."""
     sandbox = AmazonSnsSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (sns_says(400, "Throttling"), RateLimitExceeded),

@@ -28,7 +28,7 @@ def bird_says(status: int, kind: str, code: str = "E99999") -> Response:
 
 
 def bird() -> SmsSubject:
-    """Bird, with a sandbox of its own."""
+    """Bird with a new sandbox."""
     sandbox = BirdSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (bird_says(429, "rate_limit_error"), RateLimitExceeded),

@@ -25,7 +25,7 @@ def dhl_says(status: int, detail: str) -> Response:
 
 
 def dhl_express() -> ShippingSubject:
-    """DHL Express, with a sandbox of its own."""
+    """DHL Express with a new sandbox."""
     sandbox = DhlExpressSandbox()
     return ShippingSubject(
         vendor=DhlExpress(

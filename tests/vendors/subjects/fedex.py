@@ -25,7 +25,7 @@ def fedex_says(status: int, code: str) -> Response:
 
 
 def fedex() -> ShippingSubject:
-    """FedEx, with a sandbox of its own."""
+    """FedEx with a new sandbox."""
     sandbox = FedExSandbox()
     return ShippingSubject(
         vendor=FedEx(

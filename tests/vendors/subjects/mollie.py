@@ -27,13 +27,13 @@ def says(status: int, detail: str = "No.", **more: str) -> Response:
 
 
 def written(request: SandboxRequest) -> int:
-    """The amount that a request asks for, in minor units."""
+    """The amount of a request, in minor units."""
     amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor
 
 
 def mollie() -> PaymentsSubject:
-    """Mollie, with a sandbox of its own."""
+    """Mollie with a new sandbox."""
     sandbox = MollieSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (says(429), RateLimitExceeded),

@@ -24,13 +24,13 @@ def paypal_says(status: int, name: str, issue: str | None = None, field: str = "
 
 
 def written(request: SandboxRequest) -> int:
-    """The minor units that an order asks for."""
+    """The amount of an order, in minor units."""
     amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor
 
 
 def paypal() -> PaymentsSubject:
-    """PayPal, with a sandbox of its own."""
+    """PayPal with a new sandbox."""
     sandbox = PayPalSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),
@@ -48,7 +48,7 @@ def paypal() -> PaymentsSubject:
             webhook_id=sandbox.webhook_id,
         ),
         sandbox=sandbox,
-        charged=lambda: len(sandbox.taken),
+        charged=lambda: len(sandbox.charged_orders),
         pays="card:visa-1",
         declined="card:declined-5120",
         expired="card:declined-5400",

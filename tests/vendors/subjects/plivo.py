@@ -26,7 +26,7 @@ def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:
 
 
 def plivo() -> SmsSubject:
-    """Plivo, with a sandbox of its own."""
+    """Plivo with a new sandbox."""
     sandbox = PlivoSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (plivo_says(429), RateLimitExceeded),

@@ -30,7 +30,7 @@ def shipengine_says(status: int, code: str, kind: str) -> Response:
 
 
 def shipengine() -> ShippingSubject:
-    """ShipEngine, with a sandbox of its own that keeps its files elsewhere."""
+    """ShipEngine with a new sandbox that stores its files on another host."""
     sandbox = ShipEngineSandbox(files=FILES)
     return ShippingSubject(
         vendor=ShipEngine(credentials=sandbox.api_key, label_hosts=[FILES]),

@@ -26,7 +26,7 @@ def says(status: int, category: str, code: str, detail: str = "No.") -> Response
 
 
 def square() -> PaymentsSubject:
-    """Square, with a sandbox of its own."""
+    """Square with a new sandbox."""
     sandbox = SquareSandbox()
     wrong = "INVALID_REQUEST_ERROR"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (

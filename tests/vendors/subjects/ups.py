@@ -25,7 +25,7 @@ def ups_says(status: int, code: str) -> Response:
 
 
 def ups() -> ShippingSubject:
-    """UPS, with a sandbox of its own."""
+    """UPS with a new sandbox."""
     sandbox = UpsSandbox()
     return ShippingSubject(
         vendor=Ups(

@@ -1,4 +1,4 @@
-"""Acme keeps what every vendor of text messages owes, and is found by its name alone."""
+"""Acme passes the conformance kit of text messages, and is found by its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def says(status: int, code: str) -> Response:
 
 
 def subject() -> sms_conformance.SmsSubject:
-    """Acme, with a sandbox of its own."""
+    """Acme with a new sandbox."""
     sandbox = AcmeSandbox()
     return sms_conformance.SmsSubject(
         vendor=Acme(credentials=sandbox.api_key, sender="+15005550006"),
@@ -47,11 +47,11 @@ def subject() -> sms_conformance.SmsSubject:
 
 @pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
 def test_it_conforms(check: sms_conformance.Check) -> None:
-    """It does what every vendor of text messages must do."""
+    """Acme passes the conformance kit."""
     check(subject)
 
 
 @pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
 def test_it_conforms_awaited(check: sms_conformance.AsyncCheck) -> None:
-    """It does so in asynchronous code, too."""
+    """Acme passes the conformance kit in asynchronous code."""
     asyncio.run(check(subject))

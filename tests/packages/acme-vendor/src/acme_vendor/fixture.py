@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acme_vendor.sandbox import AcmeSandbox
-from moorage.testing.sandbox_fixtures import SandboxFixture
+from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
     from pathlib import Path

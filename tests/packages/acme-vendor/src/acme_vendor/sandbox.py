@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import Notice, Refusal, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Notice, Refusal, Replays, Sandbox, SandboxRequest, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,14 +42,16 @@ class AcmeSandbox(Sandbox):
         self.webhook_url = webhook_url
         self.webhook_secret = f"whsec_{b64encode(b'acme-sandbox-webhook-key').decode()}"
         self.messages: dict[str, dict[str, Any]] = {}
-        self._answers: dict[str, tuple[bytes, Response]] = {}
+        self._replays = Replays(
+            lambda: _refusal(409, "key_reuse", "The key was used for another message.")
+        )
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        """What it answers."""
+        """The routes of the sandbox."""
         return {"POST /v1/messages": self._once, "GET /v1/messages/{id}": self._look_up}
 
     def report(self, id: str, status: str) -> Notice:
-        """Say what became of a message, as a signed webhook.
+        """Return the signed webhook about a message.
 
         Args:
             id: of the message.
@@ -69,18 +71,17 @@ class AcmeSandbox(Sandbox):
         }
         return self.notify(self.webhook_url, body, headers)
 
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check the key."""
+        if request.bearer() != self.api_key:
+            raise _refusal(401, "unauthorized", "The key is not known.")
+
     def _once(self, request: SandboxRequest) -> Response:
-        """What was answered to a key before, or what is answered now."""
-        self._let_in(request)
+        """Return the response stored for a key, or execute the request."""
         key = request.headers.get("idempotency-key")
         if key is None:
             return self._create(request)
-        if key not in self._answers:
-            self._answers[key] = request.body, self._create(request)
-        body, response = self._answers[key]
-        if body != request.body:
-            raise _refusal(409, "key_reuse", "The key was used for another message.")
-        return response
+        return self._replays.respond(key, request.body, lambda: self._create(request))
 
     def _create(self, request: SandboxRequest) -> Response:
         body = request.json()
@@ -92,15 +93,10 @@ class AcmeSandbox(Sandbox):
         self.messages[id] = {"id": id, "status": "queued", **body}
         return reply(self.messages[id], 201)
 
-    def _look_up(self, request: SandboxRequest, id: str) -> Response:
-        self._let_in(request)
+    def _look_up(self, _: SandboxRequest, id: str) -> Response:
         if id not in self.messages:
             raise _refusal(404, "not_found", "There is no such message.")
         return reply(self.messages[id])
-
-    def _let_in(self, request: SandboxRequest) -> None:
-        if request.bearer() != self.api_key:
-            raise _refusal(401, "unauthorized", "The key is not known.")
 
 
 def _refusal(status: int, code: str, message: str) -> Refusal:

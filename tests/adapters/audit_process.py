@@ -1,0 +1,34 @@
+"""A process that appends to an audit trail."""
+
+from __future__ import annotations
+
+import sys
+
+from moorage.hub.audit import AuditTrail
+from moorage.wiring.store_urls import open_audit
+
+
+def main(url: str, prefix: str, name: str, number: str) -> None:
+    """Append records as soon as a line arrives at the standard input.
+
+    Args:
+        url: the URL of the store.
+        prefix: the beginning of its tables' names.
+        name: the actor.
+        number: the number of records.
+    """
+    options = {} if url.startswith("file:") else {"prefix": prefix, "timeout": 60.0}
+    store = open_audit(url, **options)
+    trail = AuditTrail(store)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    try:
+        for turn in range(int(number)):
+            trail.record("note", f"{name}/{turn}", actor=name)
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,105 @@
+"""The adapters of other libraries' clients, with their own client or a borrowed one."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import httpx2
+import requests
+from requests.adapters import HTTPAdapter
+
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNSUPPORTED: Final = {
+    ("aiohttp", "a_flood_is_refused"): "it reads past a chunk's extension, however long that is",
+    ("aiohttp", "fields_beyond_ascii_are_kept"): "it sends fields as UTF-8, and ours are Latin-1",
+}
+"""The checks that a library cannot pass, with the reason, which the documentation states too."""
+
+
+@cache
+def system_context() -> ssl.SSLContext:
+    """Return the context with the system's authorities; loading them may exceed short timeouts."""
+    return ssl.create_default_context()
+
+
+class _Trusting(HTTPAdapter):
+    """An adapter with its own TLS context, as the documentation of requests shows."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
+        """Leave the context as it is."""
+
+
+def session(context: ssl.SSLContext | None = None) -> requests.Session:
+    """Return a session with this TLS context."""
+    made = requests.Session()
+    made.mount("https://", _Trusting(context or system_context()))
+    return made
+
+
+def client(context: ssl.SSLContext | None = None) -> httpx2.Client:
+    """Return a client with this TLS context."""
+    return httpx2.Client(verify=context or system_context())
+
+
+def async_client(context: ssl.SSLContext | None = None) -> httpx2.AsyncClient:
+    """Return an asynchronous client with this TLS context."""
+    return httpx2.AsyncClient(verify=context or system_context())
+
+
+def async_session(context: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """Return a session of aiohttp with this TLS context."""
+    connector = aiohttp.TCPConnector(ssl=context or system_context(), limit=0)
+    return aiohttp.ClientSession(connector=connector)
+
+
+SYNC: Final[dict[str, Callable[..., Any]]] = {
+    "httpx2": Httpx2HttpClient,
+    "requests": RequestsHttpClient,
+}
+ASYNC: Final[dict[str, Callable[..., Any]]] = {
+    "httpx2": AsyncHttpx2HttpClient,
+    "aiohttp": AsyncAiohttpHttpClient,
+}
+
+
+def on_client(context: ssl.SSLContext | None = None) -> Httpx2HttpClient:
+    """Return an adapter on a client that the host's function creates."""
+    return Httpx2HttpClient(client=lambda: client(context))
+
+
+def on_session(context: ssl.SSLContext | None = None) -> RequestsHttpClient:
+    """Return an adapter on a session that the host's function creates."""
+    return RequestsHttpClient(session=lambda: session(context))
+
+
+def on_async_client(context: ssl.SSLContext | None = None) -> AsyncHttpx2HttpClient:
+    """Return an adapter on an asynchronous client that the host's function creates."""
+    return AsyncHttpx2HttpClient(client=lambda: async_client(context))
+
+
+def on_async_session(context: ssl.SSLContext | None = None) -> AsyncAiohttpHttpClient:
+    """Return an adapter on a session of aiohttp that the host's function creates."""
+    return AsyncAiohttpHttpClient(session=lambda: async_session(context))
+
+
+SYNC_BORROWED: Final[dict[str, Callable[..., Any]]] = {"httpx2": on_client, "requests": on_session}
+ASYNC_BORROWED: Final[dict[str, Callable[..., Any]]] = {
+    "httpx2": on_async_client,
+    "aiohttp": on_async_session,
+}

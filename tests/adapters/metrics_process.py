@@ -1,0 +1,71 @@
+"""A process that counts calls and ends normally, forks, or is killed.
+
+Run with the URL of the metrics, the prefix of the table, and what it does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.observation.events import CallFinished
+from moorage.wiring.store_urls import open_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def finished(at: datetime = NOON, **changes: Any) -> CallFinished:
+    """The end of a call."""
+    fields: dict[str, Any] = {
+        "at": at,
+        "service": "stripe",
+        "operation": "payments.charge",
+        "tenant": "acme",
+        "started_at": NOON,
+        "duration": 0.5,
+        "attempts": 1,
+    }
+    return CallFinished(**{**fields, **changes})
+
+
+def ends(open_: Callable[..., Any]) -> None:
+    """Count calls and come to an end long before a thread would store them."""
+    metrics = open_(every=3_600.0)
+    for _ in range(3):
+        metrics(finished())
+
+
+def forks(open_: Callable[..., Any]) -> None:
+    """Leave a call in memory, and fork a child that counts a call."""
+    metrics = open_(every=3_600.0)
+    metrics(finished())
+    child = os.fork()
+    if not child:
+        metrics(finished())
+        metrics.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def waits(open_: Callable[..., Any]) -> None:
+    """Store a call, leave others in memory, and wait to be killed."""
+    metrics = open_(every=3_600.0)
+    metrics(finished())
+    metrics.flush()
+    for _ in range(5):
+        metrics(finished())
+    os.write(1, b"stored\n")
+    Event().wait()
+
+
+if __name__ == "__main__":
+    url, prefix, name = sys.argv[1:]
+    {"ends": ends, "forks": forks, "waits": waits}[name](
+        lambda **options: open_metrics(url, prefix=prefix, timeout=30.0, **options)
+    )

@@ -1,0 +1,87 @@
+"""A store of either mode as a test that does one thing after another uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Command, States
+
+Answer = TypeVar("Answer")
+
+MODES = ("plain", "awaited")
+DAY = 86_400_000_000
+
+
+class Face:
+    """A store whose asynchronous methods are awaited by this wrapper."""
+
+    def __init__(self, mode: str, where: object, **options: Any) -> None:
+        self.store: Any
+        if mode == "plain":
+            self.store, self._runner = RedisStorage(where, **options), None
+        else:
+            self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
+
+    def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
+        """Run one command."""
+        return self._done(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
+
+    def post(self, command: Command[Any]) -> None:
+        """Post a command, where a loop runs if there is any."""
+        if self._runner is None:
+            self.store.post(command)
+        else:
+            self._runner.run(self._posted(command))
+
+    async def _posted(self, command: Command[Any]) -> None:
+        self.store.post(command)
+
+    def node_of(self, command: Command[Any]) -> str:
+        """As the store does."""
+        if self._runner is None:
+            return str(self.store.node_of(command))
+        return self._runner.run(self._node_of(command))
+
+    async def _node_of(self, command: Command[Any]) -> str:
+        return str(self.store.node_of(command))
+
+    def housekeep(self) -> int:
+        """As the store does."""
+        return self._done(self.store.housekeep())  # type: ignore[no-any-return]  # a number
+
+    def close(self) -> None:
+        """Close the store, and the loop."""
+        if self._runner is None:
+            self.store.close()
+        else:
+            self._runner.run(self.store.aclose())
+
+    def _done(self, value: Any) -> Any:
+        return value if self._runner is None else self._runner.run(value)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        if self._runner is not None:
+            self._runner.close()
+
+
+class Count:
+    """Counts its executions; the script does not know this kind of command."""
+
+    durable = False
+
+    def __init__(self, key: str, *, once: bool = True) -> None:
+        self.keys = (key,)
+        self.once = once
+
+    def apply(self, states: States, now: int) -> tuple[States, int]:
+        """One more."""
+        number = 1 if states[0] is None else states[0][2] + 1
+        return ((now, DAY, number),), number

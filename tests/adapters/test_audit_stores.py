@@ -1,0 +1,396 @@
+"""The audit trail in SQLite, PostgreSQL, MariaDB, and a file of JSON Lines."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import pytest
+import sqlalchemy
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.audit.sql import SqlAudit
+from moorage.adapters.audit.sqlite import SqliteAudit
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.domain.observation.audit import GENESIS, Act, AuditHead, AuditQuery, Fault
+from moorage.hub.audit import AuditTrail
+from moorage.testing import VirtualClock
+from moorage.wiring.store_urls import open_audit
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.domain.observation.audit import AuditRecord
+
+KINDS = ("file", "sqlite", "postgresql", "mariadb")
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+KEYS = generate_keys()
+
+
+class AuditLab:
+    """A store of each kind that nobody else uses, and the means to damage it."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind = kind
+        self.prefix = f"audit{uuid4().hex[:8]}_"
+        self.path = folder / f"{self.prefix}trail"
+        servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
+        self.url = (
+            f"file://{self.path}"
+            if kind == "file"
+            else f"sqlite:///{self.path}"
+            if kind == "sqlite"
+            else servers[kind]()
+        )
+        self.store = self.another()
+        self.store.migrate()
+
+    def another(self, **options: Any) -> Any:
+        """A second store, opened on the same trail."""
+        if self.kind != "file":
+            options["prefix"] = self.prefix
+        return open_audit(self.url, **options)
+
+    def run(self, *statements: str) -> None:
+        """Run statements on the tables."""
+        if self.kind == "sqlite":
+            with closing(sqlite3.connect(self.path)) as link, link:
+                for statement in statements:
+                    link.execute(statement)
+            return
+        alchemy = sqlalchemy.make_url(self.url).set(drivername=_DRIVERS[self.kind])
+        engine = sqlalchemy.create_engine(alchemy, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def change(self, number: int, name: str, value: str) -> None:
+        """Change a text of a record, as somebody with access to the store could."""
+        if self.kind == "file":
+            lines = self.path.read_text().splitlines(keepends=True)
+            fields = json.loads(lines[number - 1])
+            lines[number - 1] = json.dumps({**fields, name: value}) + "\n"
+            self.path.write_text("".join(lines))
+            return
+        self.run(f"UPDATE {self.prefix}audit SET {name} = '{value}' WHERE number = {number}")
+
+    def remove(self, number: int) -> None:
+        """Remove a record."""
+        if self.kind == "file":
+            lines = self.path.read_text().splitlines(keepends=True)
+            del lines[number - 1]
+            self.path.write_text("".join(lines))
+            return
+        self.run(f"DELETE FROM {self.prefix}audit WHERE number = {number}")
+
+    def close(self) -> None:
+        """Drop the tables."""
+        self.store.close()
+        if self.kind in _DRIVERS:
+            self.run(*(f"DROP TABLE {self.prefix}{name}" for name in ("audit", "audit_head")))
+
+
+@pytest.fixture(params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
+    """An empty trail in a store of each kind."""
+    made = AuditLab(request.param, tmp_path)
+    yield made
+    made.close()
+
+
+def filled(lab: AuditLab, size: int = 6) -> AuditTrail:
+    """A trail with records of several acts and persons, a second apart."""
+    clock = VirtualClock()
+    trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
+    for number in range(size):
+        act = ("circuit.open", "circuit.reset", "key.resolve")[number % 3]
+        trail.record(
+            act,
+            f"service ✓ {number % 2}",
+            actor=("ada", "Ada")[number % 2],
+            reason="vendor's incident 7",
+            before=None if number % 2 else {"state": "closed"},
+            after={"state": "öffnet"},
+        )
+        clock.advance(1.0)
+    return trail
+
+
+def test_trail_is_kept(lab: AuditLab) -> None:
+    """Records come back as they were written, and another process continues their chain."""
+    trail = filled(lab)
+    records = list(lab.store.records())
+    with closing(lab.another()) as other:
+        assert records == list(other.records())
+        AuditTrail(other, keys=KEYS).record("note", "end", actor="bob")
+
+    assert [1, 2, 3, 4, 5, 6, 7] == [record.number for record in records]
+    assert ["seal"] == [record.act for record in records if record.number == 5]
+    assert {"state": "öffnet"} == json.loads(records[0].after or "")
+    result = trail.verify()
+    assert (True, 8, 5) == (result.whole, result.records, result.sealed)
+    assert lab.store.head() == result.head
+
+
+def test_records_are_found(lab: AuditLab) -> None:
+    """Filters and pages work the same in each store; texts that differ in case are different."""
+    filled(lab)
+    records = list(lab.store.records())
+    start = records[0].time
+    for query in (
+        AuditQuery(),
+        AuditQuery(act="circuit."),
+        AuditQuery(act="circuit.open"),
+        AuditQuery(act="circuit"),
+        AuditQuery(subject="service ✓ 1", actor="Ada"),
+        AuditQuery(actor="ada"),
+        AuditQuery(since=start + timedelta(seconds=1), until=start + timedelta(seconds=3)),
+    ):
+        expected = [record for record in reversed(records) if query.matches(record)]
+        found: list[AuditRecord] = []
+        after: int | None = None
+        while True:
+            page = lab.store.find(attrs.evolve(query, limit=2, after=after))
+            found += page.items
+            after = page.next
+            if after is None:
+                break
+        assert expected == found
+
+
+@pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
+def test_alteration_is_found(lab: AuditLab, name: str) -> None:
+    """A changed text of a stored record is found by its number."""
+    trail = filled(lab)
+    lab.change(3, name, "x")
+
+    finding = trail.verify().finding
+    assert finding is not None
+    assert (3, Fault.ALTERED) == (finding.number, finding.fault)
+
+
+@pytest.mark.parametrize(
+    "number, fault", [(1, Fault.REMOVED), (4, Fault.REMOVED), (7, Fault.CUT_OFF)]
+)
+def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
+    """A missing record is found by its number, the last one too."""
+    trail = filled(lab)
+    lab.remove(number)
+
+    finding = trail.verify().finding
+    assert finding is not None
+    assert (number, fault) == (finding.number, finding.fault)
+
+
+def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
+    """A trail whose last record is missing takes no more, so that nothing conceals the gap."""
+    trail = filled(lab)
+    lab.remove(7)
+
+    with pytest.raises(ConfigurationError, match=r"note of 1 was refused.* damaged"):
+        trail.record("note", "1", actor="ada")
+    assert 6 == len(list(lab.store.records()))
+
+
+def test_processes_keep_one_chain(lab: AuditLab) -> None:
+    """Of processes that append at once, each continues the chain of the others."""
+    command = [sys.executable, "-m", "tests.adapters.audit_process", lab.url, lab.prefix]
+    processes = [
+        subprocess.Popen(
+            [*command, name, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in "abc"
+    ]
+    with processes[0], processes[1], processes[2]:
+        for process in processes:
+            assert process.stdout is not None
+            assert "ready\n" == process.stdout.readline()
+        for process in processes:
+            process.communicate("go\n")
+    assert [0, 0, 0] == [process.returncode for process in processes]
+
+    records = list(lab.store.records())
+    assert {f"{name}/{turn}" for name in "abc" for turn in range(20)} == {
+        record.subject for record in records
+    }
+    assert 60 == len(records)
+    assert AuditTrail(lab.store).verify().whole
+
+
+# --- SQLite -----------------------------------------------------------------------------
+
+
+def test_values_of_other_types_are_found(tmp_path: Path) -> None:
+    """Values that SQLite stores although they are not of the column's type are alterations."""
+    for column in ("acted_at", "subject", "state_after"):
+        lab = AuditLab("sqlite", tmp_path)
+        trail = filled(lab)
+        lab.run(f"UPDATE {lab.prefix}audit SET {column} = x'00ff' WHERE number = 2")
+        finding = trail.verify().finding
+        lab.close()
+        assert finding is not None
+        assert (2, Fault.ALTERED) == (finding.number, finding.fault)
+
+
+def test_tables_are_created(tmp_path: Path) -> None:
+    """Missing tables are created with `create`, by `migrate`, or by the statements of `ddl`."""
+    with SqliteAudit(tmp_path / "a.db") as store, pytest.raises(ConfigurationError):
+        store.head()
+    with SqliteAudit(tmp_path / "b.db", create=True) as store:
+        assert AuditHead() == store.head()
+    with closing(sqlite3.connect(tmp_path / "c.db")) as link:
+        link.executescript(SqliteAudit.ddl())
+    with SqliteAudit(tmp_path / "c.db") as store:
+        AuditTrail(store).record("note", "1", actor="ada")
+    assert "moorage_audit_head" in SqlAudit.ddl("mariadb")
+    assert "moorage_audit_head" in SqlAudit.ddl("postgresql")
+
+
+# --- the file ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[AuditLab]:
+    """A trail in a file."""
+    made = AuditLab("file", tmp_path)
+    yield made
+    made.close()
+
+
+def _text(lab: AuditLab) -> list[bytes]:
+    return lab.path.read_bytes().splitlines(keepends=True)
+
+
+def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
+    """Records that were written before a crash and the head after it are continued."""
+    trail = filled(file)
+    head = file.path.with_name(f"{file.path.name}.head")
+    earlier = head.read_bytes()
+    trail.record("note", "1", actor="ada")
+    trail.seal()
+    last = trail.record("note", "2", actor="ada")
+    assert last is not None
+    head.write_bytes(earlier)
+    with file.path.open("ab") as lines:
+        lines.write(b'{"number": 11, "at')
+
+    assert (last.number, last.hash, 9) == attrs.astuple(file.store.head())
+    assert trail.verify().whole
+    trail.record("note", "3", actor="ada")
+    assert trail.verify().whole
+    assert 11 == len(_text(file))
+
+
+def test_first_record_survives_a_crash(file: AuditLab) -> None:
+    """If the head was never written, the chain is continued from its beginning."""
+    trail = AuditTrail(file.store)
+    trail.record("note", "1", actor="ada")
+    file.path.with_name(f"{file.path.name}.head").unlink()
+
+    trail.record("note", "2", actor="ada")
+    assert 2 == trail.verify().records
+
+
+@pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
+def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
+    """Lines after the head that do not continue it are no part of the chain."""
+    trail = filled(file)
+    head = file.path.with_name(f"{file.path.name}.head")
+    earlier = head.read_bytes()
+    trail.record("note", "1", actor="ada")
+    head.write_bytes(earlier)
+    lines = _text(file)
+    lines[-1] = json.dumps({**json.loads(lines[-1]), **change}).encode() + b"\n"
+    file.path.write_bytes(b"".join(lines))
+
+    assert 7 == file.store.head().number
+    assert not trail.verify().whole
+    with pytest.raises(ConfigurationError, match="damaged"):
+        trail.record("note", "2", actor="ada")
+
+
+@pytest.mark.parametrize(
+    "line", [b"nonsense\n", b"[]\n", b'{"number": 2}\n', b'{"number": 1, "number": 2}\n']
+)
+def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
+    """A line that is not as it was written is an alteration."""
+    trail = filled(file)
+    lines = _text(file)
+    lines[1] = line
+    file.path.write_bytes(b"".join(lines))
+
+    finding = trail.verify().finding
+    assert finding is not None
+    assert (2, Fault.ALTERED) == (finding.number, finding.fault)
+
+
+def test_spaces_and_types_are_found(file: AuditLab) -> None:
+    """Another notation of the same values is an alteration, too."""
+    trail = filled(file)
+    whole = _text(file)
+    for changed in (whole[1].replace(b": ", b":", 1), whole[1].replace(b": 2,", b": 2.0,", 1)):
+        file.path.write_bytes(b"".join([whole[0], changed, *whole[2:]]))
+        finding = trail.verify().finding
+        assert finding is not None
+        assert 2 == finding.number
+
+
+def test_unreadable_head_is_refused(file: AuditLab) -> None:
+    """A head that is none is refused, with the name of its file."""
+    trail = filled(file)
+    head = file.path.with_name(f"{file.path.name}.head")
+    for text in ("{", "[]", '{"other": 1}'):
+        head.write_text(text)
+        with pytest.raises(ConfigurationError, match=r"trail\.head is no head"):
+            trail.record("note", "1", actor="ada")
+
+
+def test_removed_file_is_refused(file: AuditLab) -> None:
+    """A trail whose file is gone, but not its head, is damaged."""
+    trail = filled(file)
+    file.path.unlink()
+
+    assert 7 == file.store.head().number
+    assert [] == list(file.store.records())
+    finding = trail.verify().finding
+    assert finding is not None
+    assert (1, Fault.CUT_OFF) == (finding.number, finding.fault)
+    with pytest.raises(ConfigurationError, match="damaged"):
+        trail.record("note", "1", actor="ada")
+
+
+def test_file_that_cannot_be_used(tmp_path: Path) -> None:
+    """Errors of the system become an error that names the file."""
+    with pytest.raises(StorageUnavailable, match=r"audit trail .*nowhere.* could not be used"):
+        AuditTrail(FileAudit(tmp_path / "nowhere" / "trail")).record("note", "1")
+    assert "trail" in repr(FileAudit(tmp_path / "trail"))
+
+
+# --- URLs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["memory:", "redis://localhost", "file:///", "sqlite:///"])
+def test_other_urls_are_refused(url: str) -> None:
+    """A URL of another kind is refused."""
+    with pytest.raises(ConfigurationError, match="audit trail") as caught:
+        open_audit(url)
+    assert "audit.url" == caught.value.path
+
+
+def test_record_has_a_genesis(tmp_path: Path) -> None:
+    """The first record continues from the fixed beginning of all chains."""
+    store = FileAudit(tmp_path / "trail")
+    AuditTrail(store).record("note", "1", actor="ada")
+    (record,) = store.records()
+    assert GENESIS == record.previous
+    assert Act(act="note", subject="1", actor="ada", at=datetime.now(UTC)).reason == record.reason

@@ -1,0 +1,596 @@
+"""Adapters that borrow a client which the host has created."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+from moorage.domain.http.requests import Request, Timeouts
+from moorage.domain.http.transport import DangerouslyUnverified, Tls
+from moorage.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    VendorFailed,
+)
+from moorage.testing.fakes.http_proxy import ProxyServer
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+from moorage.testing.fakes.http_tls import tls_pair
+from moorage.testing.kits._http_lab import Threaded, lab
+from tests.adapters.borrowed_clients import (
+    ASYNC,
+    ASYNC_BORROWED,
+    SYNC,
+    SYNC_BORROWED,
+    async_client,
+    async_session,
+    client,
+    session,
+    system_context,
+)
+from tests.adapters.forked import in_a_child
+from tests.adapters.http_modes import GET, LONG, POST, in_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.ports.http import AsyncHttpClient
+
+UNVERIFIED = Tls(unverified=DangerouslyUnverified(because="it is on this machine"))
+
+sync_client = pytest.mark.parametrize("make", SYNC.values(), ids=SYNC)
+sync_borrowed = pytest.mark.parametrize("make", SYNC_BORROWED.values(), ids=SYNC_BORROWED)
+async_clients = pytest.mark.parametrize("make", ASYNC.values(), ids=ASYNC)
+
+
+def in_threads(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
+    """Return a synchronous client whose calls run in threads."""
+    return Threaded(make(**settings))
+
+
+def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a test with every adapter; synchronous ones run in threads."""
+    return _with(SYNC, ASYNC, test)
+
+
+def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a test with every adapter on a borrowed client; synchronous ones run in threads."""
+    return _with(SYNC_BORROWED, ASYNC_BORROWED, test)
+
+
+def _with(
+    blocking: dict[str, Callable[..., Any]],
+    looping: dict[str, Callable[..., Any]],
+    test: Callable[..., Any],
+) -> Callable[..., Any]:
+    makes: dict[str, Callable[..., Any]] = {}
+    makes |= {f"sync-{name}": partial(in_threads, make) for name, make in blocking.items()}
+    makes |= {f"async-{name}": make for name, make in looping.items()}
+    run: Callable[..., Any] = in_loop(test)
+    return pytest.mark.parametrize("make", makes.values(), ids=makes)(run)  # type: ignore[no-any-return]  # it is `run`
+
+
+# --- yours -------------------------------------------------------------------
+
+
+def test_borrowed_httpx2_client_is_not_changed() -> None:
+    """Only its transport is used: its headers and cookies are not sent, and it stays open."""
+    with VendorServer() as vendor, client() as value:
+        value.headers["X-Theirs"] = "1"
+        value.cookies.set("theirs", "1")
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        with Httpx2HttpClient(client=value) as ours:
+            for _ in range(2):
+                ours.send(GET, vendor.url, LONG)
+
+        assert 1 == vendor.connections
+        assert {"theirs": "1"} == dict(value.cookies)
+        assert not value.is_closed
+        value.get(vendor.url)
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+def test_borrowed_requests_session_is_not_changed() -> None:
+    """Only its connections are used: its headers and cookies are not sent, and idle ones stay."""
+    with VendorServer() as vendor, session() as value:
+        value.headers["X-Theirs"] = "1"
+        value.cookies.set("theirs", "1")
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        with RequestsHttpClient(session=value) as ours:
+            for _ in range(2):
+                ours.send(GET, vendor.url, LONG)
+
+        assert {"theirs": "1"} == dict(value.cookies)
+        value.get(vendor.url)
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+@in_loop
+async def test_borrowed_aiohttp_session_is_not_changed() -> None:
+    """Only its connector is used: its headers and cookies are not sent, and it stays open."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        connector = aiohttp.TCPConnector(ssl=system_context())
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers={"X-Theirs": "1"},
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        ) as value:
+            async with AsyncAiohttpHttpClient(session=value) as ours:
+                for _ in range(2):
+                    await ours.send(GET, vendor.url, LONG)
+            assert not value.closed
+            assert 0 == len(value.cookie_jar)
+            async with value.get(vendor.url):
+                pass
+
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+@each_borrowed
+async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
+    """A client that the host's function created is closed with the adapter, not before."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(body=b"x" * 99_999))
+        ours = make()
+        await ours.send(GET, vendor.url, LONG)
+        incoming = await ours.open(GET, vendor.url, LONG)
+        await ours.close()
+        received = b""
+        while piece := await incoming.read():
+            received += piece
+        assert 99_999 == len(received)
+        await asyncio.to_thread(vendor.wait_for_closed)
+        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+            await ours.send(GET, vendor.url, LONG)
+        assert not caught.value.may_have_been_processed
+
+
+def test_closed_httpx2_client_is_refused() -> None:
+    """A client that the host has closed is not opened again."""
+    value = client()
+    ours = Httpx2HttpClient(client=value)
+    value.close()
+
+    with pytest.raises(ConnectionFailed, match="HTTP client is closed") as caught:
+        ours.send(GET, "http://127.0.0.1:1/", LONG)
+    assert not caught.value.may_have_been_processed
+    assert not caught.value.retryable
+
+
+@in_loop
+async def test_closed_async_client_is_refused() -> None:
+    """An asynchronous client that the host has closed is not opened again."""
+    one, other = async_client(), async_session()
+    ours = [AsyncHttpx2HttpClient(client=one), AsyncAiohttpHttpClient(session=other)]
+    await one.aclose()
+    await other.close()
+
+    for each_one in ours:
+        with pytest.raises(ConnectionFailed, match="HTTP client is closed"):
+            await each_one.send(GET, "http://127.0.0.1:1/", LONG)
+        await each_one.close()
+
+
+# --- whom they trust ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **more: Httpx2HttpClient(client=httpx2.Client(verify=False), **more),
+        lambda **more: AsyncHttpx2HttpClient(client=httpx2.AsyncClient(verify=False), **more),
+        lambda **more: RequestsHttpClient(session=unverified_session(), **more),
+    ],
+    ids=["httpx2", "async-httpx2", "requests"],
+)
+def test_unverified_client_is_refused(make: Callable[..., Any]) -> None:
+    """A client that does not verify certificates is refused, unless `tls` gives a reason."""
+    with pytest.raises(ConfigurationError, match="does not verify") as caught:
+        make()
+    assert "DangerouslyUnverified" in (caught.value.remedy or "")
+
+    with pytest.warns(UserWarning, match="it is on this machine"):
+        assert UNVERIFIED.unverified == make(tls=UNVERIFIED).unverified
+
+
+def unverified_session() -> requests.Session:
+    """A session that does not verify certificates."""
+    made = requests.Session()
+    made.verify = False
+    return made
+
+
+@in_loop
+async def test_unverified_aiohttp_session_is_refused() -> None:
+    """A session that does not verify certificates is refused, unless `tls` gives a reason."""
+    anybody = tls_pair()[1]
+    anybody.check_hostname = False
+    for trust in (False, anybody):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as value:
+            with pytest.raises(ConfigurationError, match="does not verify"):
+                AsyncAiohttpHttpClient(session=value)
+            with pytest.warns(UserWarning, match="it is on this machine"):
+                AsyncAiohttpHttpClient(session=value, tls=UNVERIFIED)
+
+
+def test_hidden_unverified_client_is_refused_when_connecting() -> None:
+    """A client that hides its missing verification is refused when it connects."""
+    server, _ = tls_pair()
+    anybody = tls_pair()[1]
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    hidden = httpx2.Client(transport=_Hidden(httpx2.HTTPTransport(verify=anybody)))
+    with VendorServer(tls=server) as vendor:
+        vendor.always(Behaviour(204))
+        for ours in (
+            Httpx2HttpClient(client=hidden),
+            RequestsHttpClient(session=_careless),
+        ):
+            with pytest.raises(ConfigurationError, match="does not verify"):
+                ours.send(GET, vendor.url, LONG)
+        assert () == vendor.requests
+        with pytest.warns(UserWarning, match="it is on this machine"):
+            allowed = Httpx2HttpClient(client=hidden, tls=UNVERIFIED)
+        assert 204 == allowed.send(GET, vendor.url, LONG).status
+        hidden.close()
+
+
+class _Careless(HTTPAdapter):
+    """An adapter that never verifies certificates, whatever its session's settings."""
+
+    def get_connection_with_tls_context(
+        self,
+        request: Any,
+        verify: object,
+        proxies: Any = None,
+        cert: Any = None,
+    ) -> Any:
+        """Verify nothing."""
+        return super().get_connection_with_tls_context(request, False, proxies, cert)
+
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
+        """Leave it at that."""
+
+
+def _careless() -> requests.Session:
+    made = requests.Session()
+    made.mount("https://", _Careless())
+    return made
+
+
+class _Hidden(httpx2.BaseTransport):
+    """A transport that hides the transport inside it."""
+
+    def __init__(self, within: httpx2.BaseTransport) -> None:
+        self._within = within
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._within.handle_request(request)
+
+    def close(self) -> None:
+        self._within.close()
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [({"proxy": "http://127.0.0.1:1"}, "proxy"), ({"tls": Tls(minimum="1.3")}, "tls")],
+)
+@sync_borrowed
+def test_settings_beside_a_borrowed_client_are_refused(
+    make: Callable[..., Any], settings: dict[str, Any], path: str
+) -> None:
+    """Connection settings belong where the borrowed client is made."""
+    kind = type(make())
+    name = "client" if kind is Httpx2HttpClient else "session"
+    with pytest.raises(ConfigurationError, match="has its own") as caught:
+        kind(**{name: make}, **settings)
+    assert path == caught.value.path
+
+
+# --- where they belong -------------------------------------------------------
+
+
+@sync_borrowed
+def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
+    """A forked child uses neither its parent's connections nor its parent's client."""
+    with VendorServer() as vendor, make() as ours:
+        vendor.always(Behaviour(204))
+        ours.send(GET, vendor.url, LONG)
+
+        assert 204 == in_a_child(lambda: ours.send(GET, vendor.url, LONG).status)
+        assert 204 == ours.send(GET, vendor.url, LONG).status
+        assert 2 == vendor.connections
+
+
+@pytest.mark.parametrize(
+    "give, take",
+    [
+        (client, lambda value: Httpx2HttpClient(client=value)),
+        (session, lambda value: RequestsHttpClient(session=value)),
+    ],
+    ids=["httpx2", "requests"],
+)
+def test_forked_child_refuses_the_parents_client(
+    give: Callable[[], Any], take: Callable[[Any], Any]
+) -> None:
+    """A forked child refuses a client whose connections its parent still uses."""
+    with VendorServer() as vendor, give() as value:
+        vendor.always(Behaviour(204))
+        ours = take(value)
+        ours.send(GET, vendor.url, LONG)
+
+        def ask() -> tuple[str, bool]:
+            with pytest.raises(ConnectionFailed) as caught:
+                ours.send(GET, vendor.url, LONG)
+            return str(caught.value), caught.value.may_have_been_processed
+
+        message, processed = in_a_child(ask)
+        assert "belongs to another process" in message
+        assert not processed
+
+
+@async_clients
+def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
+    """A client may be used in one event loop after another."""
+    ours = make()
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204, {"Connection": "close"}))
+
+        async def ask() -> int:
+            status: int = (await ours.send(GET, vendor.url, LONG)).status
+            return status
+
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            assert [204, 204] == [first.run(ask()), second.run(ask())]
+            assert 204 == first.run(ask())
+            second.run(ours.close())
+            first.run(ours.close())
+
+
+def test_borrowed_client_belongs_to_one_loop() -> None:
+    """The host's client is refused in another event loop than its first."""
+    with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
+        vendor.always(Behaviour(204))
+        value = async_client()
+        ours = AsyncHttpx2HttpClient(client=value)
+        first.run(ours.send(GET, vendor.url, LONG))
+        with pytest.raises(ConnectionFailed, match="another event loop") as caught:
+            second.run(ours.send(GET, vendor.url, LONG))
+        assert "function" in (caught.value.remedy or "")
+        first.run(ours.close())
+        first.run(value.aclose())
+
+
+@sync_client
+def test_connections_are_new_after_a_fork(make: Callable[..., Any]) -> None:
+    """After a fork the client makes new connections."""
+    with VendorServer() as vendor, make() as ours:
+        vendor.always(Behaviour(204, {"Connection": "close"}))
+        ours.send(GET, vendor.url, LONG)
+        start_afresh()
+        assert 204 == ours.send(GET, vendor.url, LONG).status
+
+
+# --- what is kept ------------------------------------------------------------
+
+
+@each_client
+async def test_keep_alive_of_idle_connections(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """A connection is reused unless it was idle for longer than `keep_alive`."""
+    for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
+        async with lab(partial(make, keep_alive=keep_alive)) as (vendor, ours):
+            vendor.always(Behaviour(204))
+            await ours.send(GET, vendor.url, LONG)
+            await asyncio.sleep(pause)
+            await ours.send(GET, vendor.url, LONG)
+            assert connections == vendor.connections
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@each_client
+async def test_abandoned_response_frees_its_slot(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """An abandoned response costs its connection, but no slot."""
+    async with lab(partial(make, max_connections=1)) as (vendor, ours):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await ours.open(GET, vendor.url, LONG)
+        del incoming
+        gc.collect()
+
+        assert 204 == (await ours.send(GET, vendor.url, LONG)).status
+
+
+@each_client
+async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
+    """Active connections are counted; idle ones are unknown with this library."""
+    async with lab(partial(make, max_connections=7)) as (vendor, ours):
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await ours.open(GET, vendor.url, LONG)
+        result = ours.statistics()  # type: ignore[attr-defined]  # the adapters have it
+        assert (1, None, 0, 7) == (result.active, result.idle, result.waiting, result.limit)
+        incoming.close()
+
+
+# --- what goes wrong ---------------------------------------------------------
+
+
+@each_client
+async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]) -> None:
+    """No exception of a library is cause or context of an error: it would show the request."""
+    request = Request.get("/", headers={"Authorization": "Bearer sk-live-42"})
+    with VendorServer(port="refusing") as nobody:
+        async with lab(make) as (vendor, ours):
+            for url, behaviour in (
+                (nobody.url, None),
+                (vendor.url, Behaviour(raw=b"", then="close")),
+                (vendor.url, Behaviour(raw=b"", then="reset")),
+                (vendor.url, Behaviour(raw=b"SSH-2.0\r\n\r\n", then="close")),
+                (vendor.url, Behaviour(body=b"x" * 99, cut=9, then="reset")),
+                (vendor.url, Behaviour(raw=b"")),
+            ):
+                if behaviour is not None:
+                    vendor.queue(behaviour)
+                with pytest.raises((ConnectionFailed, VendorFailed)) as caught:
+                    await ours.send(request, f"{url}/?token=sk-live-42", Timeouts(total=0.3))
+                error: BaseException | None = caught.value
+                while error is not None:
+                    assert type(error).__module__.partition(".")[0] in {"moorage", "builtins"}
+                    assert "sk-live-42" not in f"{error!r} {error}"
+                    error = error.__cause__ or error.__context__
+
+
+@each_client
+async def test_write_timeout_is_for_each_piece(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """A body that takes longer than the write timeout is sent if each piece is sent in time."""
+    async with lab(make) as (vendor, ours):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=bytes(2_000_000))
+        answer = await ours.send(request, vendor.url, Timeouts(write=5.0))
+        assert 204 == answer.status
+        assert 2_000_000 == len(vendor.requests[0].body)
+
+
+# --- of httpx2 ---------------------------------------------------------------
+
+
+def test_sync_http2_client_is_refused() -> None:
+    """Ending one HTTP/2 exchange in time would end the others on its connection."""
+    with client() as value:
+        pool: Any = value._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+        pool._http2 = True  # noqa: SLF001 - as it is with httpx2[http2], which is not installed
+        with pytest.raises(ConfigurationError, match="HTTP/2"):
+            Httpx2HttpClient(client=value)
+
+
+def test_custom_transports_work() -> None:
+    """A transport without connections works, and its errors may have been processed."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/late":
+            raise httpx2.ReadTimeout("…", request=request)
+        if request.url.path == "/gone":
+            raise httpx2.ConnectError("…", request=request)
+        if request.url.path == "/odd":
+            raise LookupError("…")
+        return httpx2.Response(200, json={"a": request.headers["x"]})
+
+    value = httpx2.Client(transport=httpx2.MockTransport(answer))
+    ours = Httpx2HttpClient(client=value)
+
+    result = Request.get("/", headers={"X": "1"})
+    assert {"a": "1"} == ours.send(result, "http://vendor.example/", LONG).json()
+    for path, kind, processed in (
+        ("late", AttemptTimeout, True),
+        ("gone", ConnectionFailed, False),
+        ("odd", ConnectionFailed, True),
+    ):
+        with pytest.raises(kind) as caught:
+            ours.send(result, f"http://vendor.example/{path}", LONG)
+        assert processed is caught.value.may_have_been_processed
+    value.close()
+
+
+# --- of requests -------------------------------------------------------------
+
+
+def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that trusts the environment uses its proxy, as requests does."""
+    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        vendor.always(Behaviour(204))
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+        monkeypatch.setenv("no_proxy", "")
+        for trust_env, request in ((True, 1), (False, 1)):
+            value = session()
+            value.trust_env = trust_env
+            with RequestsHttpClient(session=value) as ours:
+                assert 204 == ours.send(GET, vendor.url, LONG).status
+            assert request == len(proxy.requests)
+            value.close()
+
+
+def test_socks_proxy_is_transparent() -> None:
+    """A request through SOCKS is sent as if there were no proxy."""
+    with session() as value:
+        value.proxies = {"http": "socks5://127.0.0.1:1"}
+        ours = RequestsHttpClient(session=value)
+        with pytest.raises(ConnectionFailed) as caught:
+            ours.send(GET, "http://127.0.0.1:1/", LONG)
+        assert not caught.value.may_have_been_processed
+
+
+def test_session_adapter_without_connections_is_refused() -> None:
+    """A session whose adapter has no connections is refused, and the error names the adapter."""
+
+    class Elsewhere(BaseAdapter):
+        """Sends in another way."""
+
+        def close(self) -> None:
+            """Close nothing."""
+
+    with session() as value:
+        value.mount("http://", Elsewhere())
+        with pytest.raises(ConfigurationError, match="Elsewhere has no connections"):
+            RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
+
+
+def test_full_blocking_pool_is_waited_for() -> None:
+    """A session whose pool blocks when it is full is waited for until the pool timeout."""
+    with VendorServer() as vendor, session() as value:
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
+        ours = RequestsHttpClient(session=value)
+        incoming = ours.open(GET, vendor.url, LONG)
+        with pytest.raises(AttemptTimeout) as caught:
+            ours.send(POST, vendor.url, Timeouts(total=0.05))
+        assert not caught.value.may_have_been_processed
+        incoming.close()
+
+
+# --- of aiohttp --------------------------------------------------------------
+
+
+@in_loop
+async def test_aiohttp_refuses_non_ascii_fields() -> None:
+    """A header field that aiohttp would send as UTF-8 is refused, and nothing is sent."""
+    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+        request = Request.get("/", headers={"X-Name": "Zoë"})
+        with pytest.raises(InvalidData, match="X-Name") as caught:
+            await ours.send(request, vendor.url, LONG)
+        assert "headers.X-Name" == caught.value.field
+    assert () == vendor.requests
+
+
+@in_loop
+async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
+    """With aiohttp an endless chunk extension ends at the timeout."""
+    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+        vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))
+        with pytest.raises(AttemptTimeout) as caught:
+            await ours.send(GET, vendor.url, Timeouts(total=0.2))
+        assert caught.value.may_have_been_processed

@@ -1,0 +1,151 @@
+"""The adapters of httpx2, requests and aiohttp keep the contract of their port."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.testing import http_conformance as kit
+from moorage.testing.kits.checks import name_of
+from tests.adapters.borrowed_clients import ASYNC, ASYNC_BORROWED, SYNC, SYNC_BORROWED, UNSUPPORTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+
+# A connection that a vendor does not read from, aiohttp closes only when all is read, or its loop
+# has ended: what is left of it then is nobody's fault.
+LEAVES = {
+    "aiohttp": (
+        pytest.mark.filterwarnings("ignore::ResourceWarning"),
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    )
+}
+
+
+@pytest.fixture(autouse=True)
+def _collected(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """Collect what aiohttp leaves open, so that no later test fails because of it."""
+    yield
+    if "aiohttp" in request.node.name:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+def cases(
+    kinds: dict[str, Callable[..., Any]], checks: Iterable[Callable[..., Any]]
+) -> pytest.MarkDecorator:
+    """Parametrize a test by library and check, without the checks that a library cannot pass."""
+    return pytest.mark.parametrize(
+        "make, check",
+        [
+            pytest.param(
+                make, check, id=f"{library}-{name_of(check)}", marks=LEAVES.get(library, ())
+            )
+            for library, make in kinds.items()
+            for check in checks
+            if (library, name_of(check)) not in UNSUPPORTED
+        ],
+    )
+
+
+@cases(SYNC, kit.CHECKS)
+def test_conforms(make: Callable[..., Any], check: kit.Check) -> None:
+    """A synchronous client keeps the contract of its port."""
+    check(make)
+
+
+@cases(ASYNC, kit.ASYNC_CHECKS)
+def test_conforms_asynchronously(make: Callable[..., Any], check: kit.AsyncCheck) -> None:
+    """An asynchronous client keeps the contract of its port."""
+    asyncio.run(check(make))
+
+
+@cases(SYNC_BORROWED, kit.CHECKS)
+def test_borrowed_client_conforms(make: Callable[..., Any], check: kit.Check) -> None:
+    """A synchronous client that the host created keeps the contract."""
+    check(make)
+
+
+@cases(ASYNC_BORROWED, kit.ASYNC_CHECKS)
+def test_borrowed_client_conforms_asynchronously(
+    make: Callable[..., Any], check: kit.AsyncCheck
+) -> None:
+    """An asynchronous client that the host created keeps the contract."""
+    asyncio.run(check(make))
+
+
+@cases(SYNC, kit.ONE_CONNECTION_CHECKS)
+def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check) -> None:
+    """Callers of a synchronous client with one connection use it one after another."""
+    check(partial(make, max_connections=1))
+
+
+@cases(ASYNC, kit.ASYNC_ONE_CONNECTION_CHECKS)
+def test_conforms_asynchronously_with_one_connection(
+    make: Callable[..., Any], check: kit.AsyncCheck
+) -> None:
+    """Callers of an asynchronous client with one connection use it one after another."""
+    asyncio.run(check(partial(make, max_connections=1)))
+
+
+@cases(SYNC_BORROWED, kit.TLS_CHECKS)
+def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> None:
+    """A synchronous client that the host created verifies servers."""
+    check(make)
+
+
+@cases(ASYNC_BORROWED, kit.ASYNC_TLS_CHECKS)
+def test_conforms_asynchronously_with_tls(
+    make: Callable[..., Any], check: kit.AsyncTlsCheck
+) -> None:
+    """An asynchronous client that the host created verifies servers."""
+    asyncio.run(check(make))
+
+
+@cases(SYNC, kit.TRUST_CHECKS)
+def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) -> None:
+    """A synchronous client uses its authorities and its client certificate."""
+    check(lambda tls: make(tls=tls))
+
+
+@cases(ASYNC, kit.ASYNC_TRUST_CHECKS)
+def test_conforms_asynchronously_with_trust(
+    make: Callable[..., Any], check: kit.AsyncTrustCheck
+) -> None:
+    """An asynchronous client uses its authorities and its client certificate."""
+    asyncio.run(check(lambda tls: make(tls=tls)))
+
+
+@cases(SYNC, kit.GUARD_CHECKS)
+def test_conforms_with_a_guard(make: Callable[..., Any], check: kit.GuardCheck) -> None:
+    """A synchronous client connects only where its guard allows."""
+    check(lambda guard, tls: make(guard=guard, tls=tls))
+
+
+@cases(ASYNC, kit.ASYNC_GUARD_CHECKS)
+def test_conforms_asynchronously_with_a_guard(
+    make: Callable[..., Any], check: kit.AsyncGuardCheck
+) -> None:
+    """An asynchronous client connects only where its guard allows."""
+    asyncio.run(check(lambda guard, tls: make(guard=guard, tls=tls)))
+
+
+@cases(SYNC, kit.PROXY_CHECKS)
+def test_conforms_through_a_proxy(make: Callable[..., Any], check: kit.ProxyCheck) -> None:
+    """A synchronous client sends through a proxy."""
+    check(lambda proxy, tls: make(proxy=proxy, tls=tls))
+
+
+@cases(ASYNC, kit.ASYNC_PROXY_CHECKS)
+def test_conforms_asynchronously_through_a_proxy(
+    make: Callable[..., Any], check: kit.AsyncProxyCheck
+) -> None:
+    """An asynchronous client sends through a proxy."""
+    asyncio.run(check(lambda proxy, tls: make(proxy=proxy, tls=tls)))

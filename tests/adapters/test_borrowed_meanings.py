@@ -1,0 +1,225 @@
+"""The meaning of each exception of a library."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import pytest
+from aiohttp import http_exceptions
+from urllib3 import PoolManager
+
+from moorage.adapters.http.borrowed import _aiohttp_exchange, _httpx2_exchanges
+from moorage.adapters.http.borrowed._library_exchange import (
+    LibraryExchange,
+    Meaning,
+    OutgoingRequest,
+    Pieces,
+    reason_for,
+    seconds_left,
+)
+from moorage.adapters.http.borrowed._urllib3_wire import Connections
+from moorage.adapters.http.connections._threads import run
+from moorage.adapters.http.connections._wire import Origin
+from moorage.adapters.http.messages._http1 import NotHttp
+from moorage.domain.http.requests import Timeouts
+from moorage.testing.fakes.http_server import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+OUTGOING = OutgoingRequest(
+    Origin("vendor.example", 443, secure=True),
+    memoryview(b"GET / HTTP/1.1\r\nHost: vendor.example\r\n\r\n"),
+    Pieces(b"", None, inf),
+    Timeouts(),
+    inf,
+)
+
+HTTPX2 = {
+    "CloseError": Meaning.CUT_OFF,
+    "ConnectError": Meaning.NOT_REACHED,
+    "ConnectTimeout": Meaning.NOT_REACHED_IN_TIME,
+    "CookieConflict": Meaning.CUT_OFF,
+    "DecodingError": Meaning.CUT_OFF,
+    "HTTPError": Meaning.CUT_OFF,
+    "HTTPStatusError": Meaning.CUT_OFF,
+    "InvalidURL": Meaning.NOT_REACHED,
+    "LocalProtocolError": Meaning.CUT_OFF,
+    "NetworkError": Meaning.CUT_OFF,
+    "PoolTimeout": Meaning.NO_CONNECTION,
+    "ProtocolError": Meaning.CUT_OFF,
+    "ProxyError": Meaning.NOT_REACHED,
+    "ReadError": Meaning.CUT_OFF,
+    "ReadTimeout": Meaning.NO_RESPONSE_IN_TIME,
+    "RemoteProtocolError": Meaning.NOT_HTTP,
+    "RequestError": Meaning.CUT_OFF,
+    "RequestNotRead": Meaning.CUT_OFF,
+    "ResponseNotRead": Meaning.CUT_OFF,
+    "StreamClosed": Meaning.CUT_OFF,
+    "StreamConsumed": Meaning.CUT_OFF,
+    "StreamError": Meaning.CUT_OFF,
+    "TimeoutException": Meaning.NO_RESPONSE_IN_TIME,
+    "TooManyRedirects": Meaning.CUT_OFF,
+    "TransportError": Meaning.CUT_OFF,
+    "UnsupportedProtocol": Meaning.NOT_REACHED,
+    "WriteError": Meaning.CUT_OFF,
+    "WriteTimeout": Meaning.NOT_TAKEN_IN_TIME,
+}
+AIOHTTP = {
+    "ClientConnectionError": Meaning.CUT_OFF,
+    "ClientConnectionResetError": Meaning.CUT_OFF,
+    "ClientConnectorCertificateError": Meaning.NOT_REACHED,
+    "ClientConnectorDNSError": Meaning.NOT_REACHED,
+    "ClientConnectorError": Meaning.NOT_REACHED,
+    "ClientConnectorSSLError": Meaning.NOT_REACHED,
+    "ClientError": Meaning.CUT_OFF,
+    "ClientHttpProxyError": Meaning.NOT_REACHED,
+    "ClientOSError": Meaning.CUT_OFF,
+    "ClientPayloadError": Meaning.CUT_OFF,
+    "ClientProxyConnectionError": Meaning.NOT_REACHED,
+    "ClientResponseError": Meaning.NOT_HTTP,
+    "ClientSSLError": Meaning.NOT_REACHED,
+    "ConnectionTimeoutError": Meaning.NOT_REACHED_IN_TIME,
+    "ContentTypeError": Meaning.NOT_HTTP,
+    "InvalidURL": Meaning.NOT_REACHED,
+    "InvalidUrlClientError": Meaning.NOT_REACHED,
+    "InvalidUrlRedirectClientError": Meaning.NOT_REACHED,
+    "NonHttpUrlClientError": Meaning.NOT_REACHED,
+    "NonHttpUrlRedirectClientError": Meaning.NOT_REACHED,
+    "RedirectClientError": Meaning.CUT_OFF,
+    "ServerConnectionError": Meaning.CUT_OFF,
+    "ServerDisconnectedError": Meaning.CUT_OFF,
+    "ServerFingerprintMismatch": Meaning.NOT_REACHED,
+    "ServerTimeoutError": Meaning.NO_RESPONSE_IN_TIME,
+    "SocketTimeoutError": Meaning.NO_RESPONSE_IN_TIME,
+    "TooManyRedirects": Meaning.NOT_HTTP,
+    "WSServerHandshakeError": Meaning.NOT_HTTP,
+}
+LATER: frozenset[str] = frozenset(
+    {"EofStream", "SSEError", "UploadAbortedError", "WSMessageTypeError"}
+)
+"""Of what we do not use, or not in every release: they mean what their bases do."""
+
+
+def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
+    """Return the public exceptions of a library."""
+    shown = {name: getattr(library, name) for name in dir(library)}
+    return {
+        name: kind
+        for name, kind in shown.items()
+        if isinstance(kind, type)
+        and issubclass(kind, Exception)
+        and not issubclass(kind, Warning)
+        and "WebSocket" not in name
+    }
+
+
+def without_constructor(kind: type[Exception]) -> Exception:
+    """Return an exception without calling its constructor."""
+    return kind.__new__(kind)
+
+
+def sync_exchange() -> LibraryExchange:
+    """Return an exchange by httpx2."""
+    return _httpx2_exchanges.SyncHttpx2Exchange(
+        OUTGOING, httpx2.MockTransport(_never), allow_unverified=False
+    )
+
+
+def async_exchange() -> LibraryExchange:
+    """Return an exchange by aiohttp."""
+    session: Any = None
+    return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
+
+
+def _never(request: httpx2.Request) -> httpx2.Response:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "library, fields, exchange",
+    [(httpx2, HTTPX2, sync_exchange), (aiohttp, AIOHTTP, async_exchange)],
+)
+def test_each_exception_has_a_meaning(
+    library: ModuleType, fields: dict[str, Meaning], exchange: Callable[[], LibraryExchange]
+) -> None:
+    """Each public exception of a library has the listed meaning."""
+    existing = exceptions_of(library)
+
+    assert set() == set(existing) - set(fields) - LATER
+    assert fields == {
+        name: exchange().meaning(without_constructor(existing[name])) for name in fields
+    }
+
+
+@pytest.mark.parametrize(
+    "error, meaning",
+    [
+        (http_exceptions.BadStatusLine(""), Meaning.NOT_HTTP),
+        (http_exceptions.TransferEncodingError(""), Meaning.NOT_HTTP),
+        (asyncio.IncompleteReadError(b"", 1), Meaning.CUT_OFF),
+        (UnicodeError(), Meaning.CUT_OFF),
+    ],
+    ids=repr,
+)
+def test_wrapped_exceptions_have_a_meaning(error: Exception, meaning: Meaning) -> None:
+    """Exceptions of other libraries that a library lets through have a meaning too."""
+    assert meaning is async_exchange().meaning(error)
+
+
+def test_reason_is_the_systems_message() -> None:
+    """The reason of an error is the operating system's message, or else a class's name."""
+    below = ssl.SSLCertVerificationError(1, "…")
+    below.verify_message = "certificate has expired"
+    above = aiohttp.ClientOSError(9, "Can not write to http://vendor.example/?token=sk-live-42")
+    above.__cause__ = below
+
+    assert "certificate has expired" == reason_for(above)
+    assert "Broken pipe" == reason_for(BrokenPipeError(32, "Broken pipe"))
+    assert "ClientOSError" == reason_for(aiohttp.ClientOSError(9, "http://vendor.example/?token=x"))
+    assert "OSError" == reason_for(OSError("http://vendor.example/?token=x"))
+
+
+def test_timeouts_of_steps_are_positive() -> None:
+    """A library gets a positive timeout for each step, which does not exceed the total."""
+    assert seconds_left(None, inf) is None
+    assert 3.0 == seconds_left(3.0, inf)
+    assert 0 < (seconds_left(3.0, -inf) or 0) < 0.01
+    assert 0 < (seconds_left(None, 0.0) or 0) < 0.01
+
+
+def test_exchange_has_the_interface_of_a_wire() -> None:
+    """An exchange answers the questions that a pool asks of an idle connection."""
+    exchange = sync_exchange()
+
+    assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())
+
+
+def test_urllib3_staleness_check_does_not_wait() -> None:
+    """A urllib3 connection is checked for staleness without waiting."""
+    with VendorServer() as vendor, PoolManager() as manager:
+        vendor.queue(Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="close"))
+        host, port = vendor.address
+        pool = manager.connection_from_host(host, port, "http")
+        origin = Origin(host, port, secure=False)
+        wire = Connections(allow_unverified=False).take(pool, origin, inf, None)
+        assert not wire.stale()
+        assert wire.glance() is None
+        run(wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", inf))
+        vendor.wait_for_closed()
+        assert (wire.glance() or b"").startswith(b"HTTP/1.1 200")
+        assert b"" == wire.glance()
+        wire.close()
+        wire.close()
+
+
+def test_line_break_in_a_field_is_refused() -> None:
+    """A value with a line break, which a library let through, is not HTTP."""
+    with pytest.raises(NotHttp, match="malformed header field"):
+        sync_exchange().encode_head(200, b"OK", [(b"A", b"x\r\nB: y")])

@@ -1,0 +1,114 @@
+"""Kerberos tickets for the scheme Negotiate, from a realm on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from base64 import b64decode
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    CredentialNotFound,
+    Credentials,
+    Request,
+    Service,
+)
+from moorage.adapters.negotiators.kerberos import AsyncKerberosNegotiator, KerberosNegotiator
+from moorage.testing import Behaviour, VendorServer
+from tests.support.kerberos_realm import KerberosRealm
+from tests.support.servers import needs_kerberos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAMES = ("KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerberosRealm]:
+    """A realm whose user this process is."""
+    needs_kerberos()
+    before = {name: os.environ.get(name) for name in _NAMES}
+    with KerberosRealm(tmp_path_factory.mktemp("realm")) as realm:
+        os.environ.update({name: realm.environment[name] for name in _NAMES})
+        yield realm
+    for name, value in before.items():
+        os.environ.pop(name)
+        if value is not None:
+            os.environ[name] = value
+
+
+def user_of(token: bytes, realm: KerberosRealm) -> str:
+    """The user whom the HTTP service of this machine recognises in a token."""
+    gssapi: Any = import_module("gssapi")
+    own = gssapi.Credentials(usage="accept", store={"keytab": str(realm.service_keys)})
+    context = gssapi.SecurityContext(creds=own, usage="accept")
+    context.step(token)
+    return str(context.initiator_name)
+
+
+def test_token_proves_the_user_of_this_process(realm: KerberosRealm) -> None:
+    """The service recognises the user in a token, and each token is another one."""
+    negotiator = KerberosNegotiator()
+    tokens = [negotiator.token("localhost") for _ in range(2)]
+    assert ["erp@MOORAGE.TEST"] * 2 == [user_of(token, realm) for token in tokens]
+    assert tokens[0] != tokens[1]
+
+
+def test_token_of_a_named_user(realm: KerberosRealm) -> None:
+    """A negotiator can be given the user whose tickets it uses."""
+    negotiator = AsyncKerberosNegotiator("erp@MOORAGE.TEST")
+    token = asyncio.run(negotiator.token("localhost"))
+    assert "erp@MOORAGE.TEST" == user_of(token, realm)
+
+
+@pytest.mark.parametrize("user, host", [(None, "unknown.example"), ("x@MOORAGE.TEST", "a")])
+def test_missing_ticket_is_explained(realm: KerberosRealm, user: str | None, host: str) -> None:
+    """The error for an unknown service or user says what to do."""
+    assert realm.user_keys.exists()
+    with pytest.raises(CredentialNotFound, match="There is no Kerberos ticket") as caught:
+        KerberosNegotiator(user).token(host)
+    assert "kinit" in caught.value.remedy
+
+
+def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
+    """A manager sends each request with its own ticket of the service."""
+
+    def answer(request: Any) -> Behaviour:
+        scheme, _, token = request.headers["authorization"].partition(" ")
+        return Behaviour.of_json({scheme: user_of(b64decode(token), realm)})
+
+    with VendorServer() as vendor:
+        vendor.always(answer)
+        base_url = f"http://localhost:{vendor.address[1]}"
+        service = Service("books", base_url=base_url, credentials=Credentials.negotiate())
+        with ConnectorManager([service]) as manager:
+            sync_answers = [manager.call("books", Request.get("/")).json() for _ in range(2)]
+
+        async def call() -> Any:
+            async with AsyncConnectorManager([service]) as manager:
+                return (await manager.call("books", Request.get("/"))).json()
+
+        async_answer = asyncio.run(call())
+    assert [{"Negotiate": "erp@MOORAGE.TEST"}] * 3 == [*sync_answers, async_answer]
+
+
+def test_missing_library_is_named() -> None:
+    """Without the library the error names the extra to install."""
+    before = sys.modules.get("gssapi")
+    sys.modules["gssapi"] = None  # type: ignore[assignment]  # how an import is made to fail
+    try:
+        with pytest.raises(ConfigurationError, match="gssapi is not installed") as caught:
+            KerberosNegotiator()
+    finally:
+        del sys.modules["gssapi"]
+        if before is not None:
+            sys.modules["gssapi"] = before
+    assert "[kerberos]" in caught.value.remedy

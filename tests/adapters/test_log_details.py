@@ -1,0 +1,304 @@
+"""What entries of the integration log tell of a call, older tables, and the plans of queries."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import pytest
+import sqlalchemy
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from moorage import (
+    ConfigurationError,
+    ConnectorManager,
+    Endpoint,
+    IntegrationLog,
+    IntegrationStatus,
+    LogQuery,
+    Request,
+    Response,
+    Service,
+    VendorRejected,
+)
+from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.logs._table import COLUMNS, LogSql, LogTable
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.logs.sql import SqlIntegrationLogger
+from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+from moorage.adapters.tables._table import StatementResult, moment
+from moorage.testing import FakeVendor, ScriptedHttpClient
+from moorage.wiring.store_urls import open_log
+from tests.adapters.entry_labs import KINDS
+from tests.adapters.observed import CANARY, CREDENTIALS
+from tests.adapters.test_table_log import DRIVERS, Lab, entry
+from tests.support.servers import postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NEWER = ("vendor", "account", "trace_id", "method", "route", "error_message")
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+@pytest.fixture(params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A database of each kind."""
+    made = Lab(request.param, tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def called(request: Request, answer: Response, *observers: Any) -> IntegrationLog:
+    """The entry of one call."""
+    log = MemoryIntegrationLogger()
+    service = Service(
+        "v", base_url="https://v.example", endpoints=[Endpoint("item", path="/items/{id}")]
+    )
+    with ConnectorManager(
+        [service], http=ScriptedHttpClient(FakeVendor([answer])), log=log, observers=observers
+    ) as manager:
+        try:
+            manager.call("v", request)
+        except VendorRejected:
+            assert answer.status == 400
+    (item,) = log.find(LogQuery()).items
+    return item
+
+
+# --- calls ------------------------------------------------------------------------------
+
+
+def test_entry_shows_method_and_route_of_the_request() -> None:
+    """An entry has the path of the endpoint, and never the path of the request."""
+    item = called(Request.delete("/items/secret-7"), Response(204))
+
+    assert ("DELETE", "/items/{id}", "item") == (item.method, item.route, item.operation)
+    assert "secret-7" not in repr(item)
+
+
+def test_entry_has_the_message_of_the_error() -> None:
+    """An entry of a failure has the vendor's words, without card numbers."""
+    body = b'{"error": {"code": "E9", "message": "No such card: 4111111111111111"}}'
+    item = called(
+        Request.get("/items/7"), Response(400, {"content-type": "application/json"}, body)
+    )
+
+    assert item.error_message is not None
+    assert "No such card: 4111***1111" in item.error_message
+
+
+@pytest.mark.parametrize("form", CREDENTIALS)
+def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
+    """A vendor that quotes the credential in its error puts it into no file of the log."""
+    body = f'{{"error": {{"code": "E9", "message": "Refused: {CANARY}"}}}}'.encode()
+    answer = Response(400, {"content-type": "application/json"}, body)
+    service = Service("v", base_url="https://v.example", credentials=CREDENTIALS[form])
+    http = ScriptedHttpClient(FakeVendor([answer]))
+    with open_log(f"sqlite:///{tmp_path}/log.db", create=True, threads=False) as log:
+        with (
+            ConnectorManager([service], http=http, log=log) as manager,
+            pytest.raises(VendorRejected),
+        ):
+            manager.call("v", Request.get("/items", query={"token": CANARY}))
+        (item,) = log.find(LogQuery(text="refused")).items
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    assert "InvalidRequest" == item.error
+    assert b"Refused" in stored
+    assert CANARY.encode() not in stored
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_trace_of_the_request_header(status: int) -> None:
+    """The trace is that of the header `traceparent` if the request has one."""
+    item = called(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
+
+    assert TRACE == item.trace_id
+
+
+@pytest.mark.parametrize(
+    "header", ["", "00-xyz-1-01", f"00-{'0' * 32}-{'1' * 16}-01", f"x{PARENT}"]
+)
+def test_header_without_a_trace(header: str) -> None:
+    """A malformed header, or one with an id of zeros, names no trace."""
+    item = called(Request.get("/items/7", headers={"traceparent": header}), Response(200))
+
+    assert item.trace_id is None
+
+
+def test_trace_of_the_callers_context() -> None:
+    """The trace is that of the current span if no observer makes spans."""
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
+    with tracer.start_as_current_span("request") as span:
+        item = called(Request.get("/items/7", headers={"traceparent": PARENT}), Response(200))
+
+    assert trace.format_trace_id(span.get_span_context().trace_id) == item.trace_id
+
+
+def test_trace_of_the_observers_span() -> None:
+    """The trace is that of the call's own span if an observer makes one."""
+    observer = OpenTelemetryObserver(tracer_provider=TracerProvider(shutdown_on_exit=False))
+    item = called(Request.get("/items/7"), Response(200), observer)
+
+    assert item.trace_id is not None
+    assert 32 == len(item.trace_id)
+
+
+# --- older tables -----------------------------------------------------------------------
+
+
+def older_table(lab: Lab) -> None:
+    """Create the table as a release without the newer columns created it."""
+    kind = {"mariadb": "mysql"}.get(lab.kind, lab.kind)
+    quote = "`" if kind == "mysql" else '"'
+    bare = f"{lab.prefix}log"
+    columns = tuple(name for name in COLUMNS if name not in NEWER)
+    (definition,) = LogSql(kind, bare, f"{quote}{bare}{quote}", columns).definitions()
+    kept = tuple(
+        index for index in definition.indexes if not any(name in index.columns for name in NEWER)
+    )
+    url = sqlalchemy.make_url(lab.url)
+    if lab.kind in DRIVERS:
+        url = url.set(drivername=DRIVERS[lab.kind])
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        for statement in attrs.evolve(definition, indexes=kept).statements():
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(
+            f"INSERT INTO {bare} (id, service, status, started_at, duration, attempts)"
+            " VALUES ('old', 'stripe', 'success', 1, 0.5, 1)"
+        )
+
+
+def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
+    """A table without newer columns is refused with its remedy, and extended by `migrate`."""
+    older_table(lab)
+    log = lab.another(create=False, threads=False)
+    log.write(entry(3))
+    with pytest.raises(ConfigurationError, match=r"column|table") as caught:
+        log.flush()
+    assert "migrate()" in str(caught.value.remedy)
+
+    log.migrate()
+    items = log.find(LogQuery()).items
+    assert [entry(3), "old"] == [items[0], items[1].id]
+    assert items[1].vendor is None
+
+
+def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
+    """A log that creates its table also extends an older one."""
+    older_table(lab)
+    log = lab.another(create=True, threads=False)
+    log.write(entry(3))
+
+    assert [entry(3)] == list(log.find(LogQuery(vendor="adyen")).items)
+
+
+# --- plans of queries -------------------------------------------------------------------
+
+FILL = """
+INSERT INTO {table}
+    (id, service, operation, tenant, subject, status, started_at, duration, attempts, vendor,
+     account, idempotency_key, trace_id, error, error_message, http_status, vendor_code, region,
+     method, route)
+WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {rows})
+SELECT 'id-' || n, 'service-' || (n % 20), 'operation-' || (n % 50), 'tenant-' || (n % 40),
+       'subject-' || (n % 40), CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'success' END, n / 3, 0.1,
+       1, 'vendor-' || (n % 10), 'account-' || (n % 10), 'key-' || n, 'trace-' || n, NULL, NULL,
+       NULL, NULL, 'eu', 'GET', '/items'
+FROM series
+"""
+"""Adds rows, three of which begin at the same time."""
+
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"service": "service-3"},
+    {"operation": "operation-3"},
+    {"tenant": "tenant-3"},
+    {"status": IntegrationStatus.FAILED},
+    {"subject": "subject-3"},
+    {"id": "id-3"},
+    {"idempotency_key": "key-3"},
+    {"trace_id": "trace-3"},
+    {"vendor": "vendor-3"},
+    {"region": "eu"},
+    {"service": "service-3", "region": "eu"},
+    {"service": "service-3", "status": IntegrationStatus.SUCCESS},
+    {"since": moment(2_000), "until": moment(5_000)},
+    {"tenant": "tenant-3", "since": moment(2_000)},
+)
+
+
+def statements_of(sql: LogSql, query: LogQuery) -> list[tuple[str, list[Any]]]:
+    """The statements by which a page is read."""
+    statements: list[tuple[str, list[Any]]] = []
+
+    async def execute(*several: Any, **_: Any) -> list[StatementResult]:
+        statements.extend((text, list(values)) for text, values in several)
+        return [StatementResult((), 0)] * len(several)
+
+    run_now(LogTable(sql).find(execute, query))
+    return statements
+
+
+def pages(filters: dict[str, Any]) -> list[LogQuery]:
+    """A query of the first page, and one of a page in the middle."""
+    return [LogQuery(**filters, limit=20), LogQuery(**filters, limit=20, after="4000.12000")]
+
+
+def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
+    """SQLite reads each page of a filter in the order of an index."""
+    path = tmp_path / "log.db"
+    sql = LogSql("sqlite", "moorage_log", '"moorage_log"')
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SqliteIntegrationLogger.ddl())
+        connection.execute(FILL.format(table=sql.table, rows=20_000))
+        connection.execute("ANALYZE")
+        plans = {
+            str(query): [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+            for filters in FILTERS
+            for query in pages(filters)
+            for text, values in statements_of(sql, query)
+        }
+
+    assert 2 * len(FILTERS) == len(plans)
+    for query, plan in plans.items():
+        assert all("USING" in step and "INDEX" in step for step in plan), (query, plan)
+        assert not any("TEMP B-TREE" in step for step in plan), (query, plan)
+
+
+def test_no_page_is_sorted_or_scans_the_table() -> None:
+    """PostgreSQL reads each page of a filter in the order of an index."""
+    url = sqlalchemy.make_url(postgres_url()).set(drivername=DRIVERS["postgresql"])
+    prefix = f"lab{uuid4().hex[:8]}_"
+    sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"')
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:  # whose end rolls everything back
+        for statement in SqlIntegrationLogger.ddl("postgresql", prefix=prefix).split(";\n"):
+            if statement:
+                connection.exec_driver_sql(statement)
+        connection.execute(sqlalchemy.text(FILL.format(table=sql.table, rows=20_000)))
+        connection.exec_driver_sql(f"ANALYZE {sql.table}")
+        plans: dict[str, str] = {}
+        for filters in FILTERS:
+            for query in pages(filters):
+                for text, values in statements_of(sql, query):
+                    explain = f"EXPLAIN {text.replace('?', '%s')}"
+                    rows = connection.exec_driver_sql(explain, tuple(values))
+                    plans[str(query)] = "\n".join(row[0] for row in rows)
+
+    assert 2 * len(FILTERS) == len(plans)
+    for name, plan in plans.items():
+        assert "Index Scan" in plan, (name, plan)
+        assert "Seq Scan" not in plan, (name, plan)
+        assert "Sort" not in plan, (name, plan)

@@ -1,0 +1,162 @@
+"""The observers that write log records and leave breadcrumbs, with the real libraries."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sentry_sdk
+import structlog
+
+from moorage import (
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectorManager,
+    ConsentNeeded,
+    Request,
+    Response,
+    Service,
+    VendorFailed,
+)
+from moorage.adapters.observers._description import ERROR, INFO, WARNING, fields_of, level_of
+from moorage.adapters.observers.sentry import SentryObserver
+from moorage.adapters.observers.standard_logging import LoggingObserver
+from moorage.domain.observation.events import CircuitChanged, Event
+from moorage.domain.resilience.circuit import CircuitState
+from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """Each event is a record with a message, a level and the event's fields."""
+    caplog.set_level(logging.DEBUG, "moorage")
+    manager, _ = manager_of(LoggingObserver(), *ANSWERS)
+
+    manager.call("erp", Request.get(f"/invoices/{CANARY}"), request_id="order-7")
+
+    records: list[Any] = caplog.records
+    assert "CallStarted" == records[0].moorage_event
+    last = records[-1]
+    assert (logging.INFO, "erp", "invoice", "order-7", 2) == (
+        last.levelno,
+        last.moorage_service,
+        last.moorage_operation,
+        last.moorage_request_id,
+        last.moorage_attempts,
+    )
+    assert last.getMessage().startswith("CallFinished erp invoice: succeeded after ")
+    assert any("attempt 1 VendorFailed after" in one.getMessage() for one in records)
+    assert any(one.getMessage() == "RetryScheduled erp invoice: VendorFailed" for one in records)
+    assert CANARY not in str([vars(one) for one in records])
+
+
+def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
+    """No record is made below the level of the logger."""
+    logger = logging.getLogger("shop.vendors")
+    caplog.set_level(logging.ERROR, "shop.vendors")
+    manager, _ = manager_of(
+        LoggingObserver(logger), Response(503), circuit=OPENS_AT_ONCE, retry=None
+    )
+
+    with pytest.raises(VendorFailed):
+        manager.call("erp", Request.get("/stock"))
+    with pytest.raises(CircuitBreakerOpen):
+        manager.call("erp", Request.get("/stock"))
+
+    assert ["CallFinished"] * 2 == [one.moorage_event for one in caplog.records]  # type: ignore[attr-defined]
+
+
+def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancelled call is logged as such, not as an error."""
+    caplog.set_level(logging.INFO, "moorage")
+    manager = ConnectorManager([Service("tax")], observers=[LoggingObserver()])
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        manager.run("tax", interrupted)
+
+    assert "CallFinished tax: cancelled after" in caplog.text
+    assert {logging.INFO} == {one.levelno for one in caplog.records}
+
+
+def test_levels_and_fields() -> None:
+    """An open circuit is a warning, a closed one is not, and what needs a person is an error."""
+    opened = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
+    closed = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
+
+    assert (WARNING, INFO) == (level_of(opened), level_of(closed))
+    assert ERROR == level_of(ConsentNeeded(at=NOW, service="erp", reason="revoked"))
+    assert {
+        "at": "2026-01-01T00:00:00+00:00",
+        "service": "erp",
+        "circuit": "erp",
+        "state": "open",
+        "by_hand": False,
+    } == fields_of(opened)
+    told: Any = Event(at=NOW, service=("not", "text"))  # type: ignore[arg-type]  # as a port may
+    assert "('not', 'text')" == fields_of(told)["service"]
+
+
+def test_structlog_writes_the_fields() -> None:
+    """Structlog's formatter writes the fields of a record as they stand."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ExtraAdder(),
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ]
+        )
+    )
+    logger = logging.getLogger("shop.structured")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    manager = ConnectorManager([Service("tax")], observers=[LoggingObserver(logger)])
+
+    manager.run("tax", lambda: None)
+
+    line = json.loads(stream.getvalue())
+    assert ("tax", "CallFinished", 1) == (
+        line["moorage_service"],
+        line["moorage_event"],
+        line["moorage_attempts"],
+    )
+
+
+@pytest.mark.parametrize("form", CREDENTIALS)
+def test_breadcrumbs_have_no_secrets(form: str) -> None:
+    """Sentry gets a breadcrumb for each event from INFO on, without a credential or a path."""
+    manager, _ = manager_of(SentryObserver(), *ANSWERS, credentials=CREDENTIALS[form])
+
+    with sentry_sdk.isolation_scope() as scope:
+        scope.clear_breadcrumbs()
+        client = sentry_sdk.Client(dsn=None, default_integrations=False)
+        scope.set_client(client)
+        with sentry_sdk.new_scope() as inner:
+            inner.set_client(client)
+            manager.call("erp", Request.get(f"/invoices/{CANARY}"))
+        crumbs = list(scope._breadcrumbs)  # noqa: SLF001 - there is no other way to read them
+
+    assert ["RetryScheduled erp invoice", "CallFinished erp invoice"] == [
+        one["message"] for one in crumbs
+    ]
+    assert CANARY not in str(crumbs)
+
+
+def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package the error says what to install."""
+    monkeypatch.setitem(sys.modules, "sentry_sdk", None)
+
+    with pytest.raises(ConfigurationError, match=r"sentry-sdk.*\[sentry\]"):
+        SentryObserver()

@@ -1,0 +1,464 @@
+"""Figures about calls in memory, in a file, in PostgreSQL and in MariaDB."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy
+
+from moorage import ConfigurationError, ConnectorManager, Service, StorageUnavailable
+from moorage.adapters.metrics.memory import AsyncMemoryMetrics, MemoryMetrics
+from moorage.adapters.metrics.recorder import FiguresRecorder, close_all
+from moorage.adapters.metrics.sql import AsyncSqlMetrics, SqlMetrics
+from moorage.adapters.metrics.sqlite import AsyncSqliteMetrics, SqliteMetrics
+from moorage.domain.observation.figures import DAY, HOUR, MINUTE, FiguresQuery, Retention
+from moorage.wiring.store_urls import aopen_metrics, open_metrics
+from tests.adapters.entry_labs import KINDS
+from tests.adapters.metrics_process import NOON, finished
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from moorage.adapters.metrics.recorder import StoredFigures
+
+DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+PATIENCE = 120.0
+ALL = FiguresQuery(by=())
+
+
+class Lab:
+    """A database with a table of figures that nobody else uses.
+
+    Args:
+        kind: one of `KINDS`, or "memory".
+        directory: the folder for a file.
+    """
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self.kind = kind
+        servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
+        file = f"sqlite:///{directory / 'metrics.db'}"
+        self.url = {"sqlite": file, "memory": "memory:"}.get(kind) or servers[kind]()
+        self.prefix = f"lab{uuid4().hex[:8]}_"
+        self._opened: list[Any] = []
+
+    def metrics(self, **options: Any) -> Any:
+        """The figures that are in the table; no thread stores more of them."""
+        fields: dict[str, Any] = {}
+        if self.kind != "memory":
+            fields = {"prefix": self.prefix, "create": True, "threads": False, "timeout": 30.0}
+        metrics = open_metrics(self.url, **{**fields, **options})
+        self._opened.append(metrics)
+        return metrics
+
+    def close(self) -> None:
+        """Close everything and drop the table."""
+        for metrics in self._opened:
+            metrics.close()
+        if self.kind in DRIVERS:
+            url = sqlalchemy.make_url(self.url).set(drivername=DRIVERS[self.kind])
+            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}metrics")
+
+
+@pytest.fixture(params=KINDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A database of each kind."""
+    lab = Lab(request.param, tmp_path)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+@pytest.fixture(params=("memory", *KINDS))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """Memory, and a database of each kind."""
+    place = Lab(request.param, tmp_path)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def calls(metrics: Any, **options: Any) -> int:
+    """The number of all calls that a query finds."""
+    return sum(window.figures.calls for window in metrics.figures(FiguresQuery(**options)))
+
+
+# --- reading ----------------------------------------------------------------------------
+
+
+def test_figures_are_those_of_all_calls(place: Lab) -> None:
+    """Figures are found by series and time, and have outcomes, attempts, bytes and durations."""
+    metrics = place.metrics()
+    for second in range(0, 180, 10):
+        metrics(finished(NOON + timedelta(seconds=second), duration=second / 100))
+    metrics(finished(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
+    metrics(finished(error="VendorFailed", service="vat", tenant="b\0\ud800" + "x" * 300))
+    (whole,) = metrics.figures(FiguresQuery(tenant="acme"))
+    minutes = metrics.figures(FiguresQuery(service="stripe", by=(), window=60))
+
+    assert (18, 18) == (whole.figures.success, whole.figures.attempts)
+    assert ("stripe", "payments.charge", "acme") == (whole.service, whole.operation, whole.tenant)
+    assert pytest.approx(0.8, rel=0.0101) == whole.figures.durations.percentile(50)
+    assert [7, 6, 6] == [window.figures.calls for window in minutes]
+    assert [NOON + timedelta(minutes=number) for number in range(3)] == [
+        window.start for window in minutes
+    ]
+    assert 1 == metrics.figures(FiguresQuery(tenant="", by=()))[0].figures.unknown
+    odd = FiguresQuery(tenant=("b\\0\\ud800" + "x" * 300)[:255])
+    assert 1 == metrics.figures(odd)[0].figures.failed
+    assert 6 == calls(metrics, since=NOON + timedelta(minutes=2))
+    assert 8 == calls(metrics, until=NOON + timedelta(seconds=1))
+    assert () == metrics.figures(FiguresQuery(service="nobody"))
+
+
+def test_several_processes_are_added_up(lab: Lab) -> None:
+    """Each process replaces its own rows only, however often it stores them."""
+    processes = [lab.metrics() for _ in range(3)]
+    for number, metrics in enumerate((*processes, *processes)):
+        metrics(finished(duration=number + 1.0))
+        metrics.flush()
+        metrics.flush()
+    (window,) = processes[0].figures(ALL)
+
+    assert (6, 6) == (window.figures.calls, window.figures.durations.count)
+    assert (1.0, 6.0) == (
+        window.figures.durations.shortest / 1e9,
+        window.figures.durations.longest / 1e9,
+    )
+
+
+def test_a_manager_counts_its_calls(place: Lab) -> None:
+    """Metrics are an observer of a manager."""
+    metrics = place.metrics()
+    with ConnectorManager(services=[Service("vat")], observers=[metrics]) as manager:
+        manager.run("vat", lambda: 1, tenant="acme")
+        with pytest.raises(ZeroDivisionError):
+            manager.run("vat", lambda: 1 // 0, tenant="acme")
+    (window,) = metrics.figures(FiguresQuery())
+
+    assert ("vat", "acme", 1) == (window.service, window.tenant, window.figures.success)
+    assert 2 == window.figures.calls
+
+
+# --- housekeeping -----------------------------------------------------------------------
+
+
+def test_old_windows_become_longer_ones(place: Lab) -> None:
+    """Minutes become hours and days, with all their calls, and are removed at last."""
+    first, second = place.metrics(), place.metrics()
+    if place.kind == "memory":
+        second = first
+    for minute in range(0, 180, 20):
+        for metrics, tenant in ((first, "a"), (second, "b")):
+            metrics(finished(NOON + timedelta(minutes=minute), tenant=tenant))
+        first.flush()
+        second.flush()
+    before = first.figures(FiguresQuery(window=HOUR))
+
+    assert 0 == first.housekeep(NOON + timedelta(hours=23))
+    assert 18 == first.housekeep(NOON + timedelta(days=2))
+    assert {HOUR} == {window.seconds for window in first.figures(FiguresQuery(window=MINUTE))}
+    assert before == second.figures(FiguresQuery(window=HOUR))
+
+    second(finished(tenant="a"))
+    second.flush()
+    assert 1 == second.housekeep(NOON + timedelta(days=2))
+    assert 19 == calls(first)
+    hours = 6 if place.kind == "memory" else 7  # another roll-up is another row of a table
+    assert hours == second.housekeep(NOON + timedelta(days=40))
+    assert [(DAY, 10), (DAY, 9)] == [
+        (window.seconds, window.figures.calls) for window in first.figures(FiguresQuery())
+    ]
+    assert 2 == first.housekeep(NOON + timedelta(days=900))
+    assert () == first.figures(FiguresQuery())
+
+
+def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
+    """More rows than a transaction takes lose no call."""
+    metrics = lab.metrics()
+    for minute in range(3):
+        for number in range(300):
+            metrics(finished(NOON + timedelta(minutes=minute), tenant=f"t{number}"))
+        metrics.flush()
+
+    assert 900 == metrics.housekeep(NOON + timedelta(days=2))
+    assert 900 == calls(metrics)
+    metrics.housekeep(NOON + timedelta(days=900))
+    assert 0 == calls(metrics)
+
+
+def test_several_processes_roll_up_at_once(lab: Lab) -> None:
+    """Whoever rolls up the same rows at the same time counts none of them twice."""
+    processes = [lab.metrics() for _ in range(3)]
+    for metrics in processes:
+        for number in range(120):
+            metrics(finished(NOON + timedelta(minutes=number % 3), tenant=f"t{number}"))
+        metrics.flush()
+    failures: list[Exception] = []
+
+    def housekeep(metrics: Any) -> None:
+        try:
+            metrics.housekeep(NOON + timedelta(days=2))
+        except StorageUnavailable as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=housekeep, args=(metrics,)) for metrics in processes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    processes[0].housekeep(NOON + timedelta(days=2))
+
+    assert 360 == calls(processes[0])
+    assert {HOUR} == {window.seconds for window in processes[0].figures(FiguresQuery(window=60))}
+    assert len(failures) < len(threads)
+
+
+def test_retention_is_an_option(tmp_path: Path) -> None:
+    """Metrics keep windows as long as they are told to."""
+    retention = Retention(hours=2 * DAY, days=3 * DAY)
+    memory = open_metrics("memory:", retention=retention)
+    file = open_metrics(f"sqlite:///{tmp_path}/m.db", create=True, retention=retention)
+    for metrics in (memory, file):
+        with metrics:
+            metrics(finished())
+            metrics.flush()
+            metrics.housekeep(NOON + timedelta(days=4))
+            assert 0 == calls(metrics)
+
+
+# --- the table --------------------------------------------------------------------------
+
+
+def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
+    """The statements of `ddl` name the table, and `migrate` may run again."""
+    kind = SqliteMetrics if lab.kind == "sqlite" else SqlMetrics
+    twin = AsyncSqliteMetrics if lab.kind == "sqlite" else AsyncSqlMetrics
+    args = () if lab.kind == "sqlite" else (lab.kind,)
+    metrics = lab.metrics()
+    metrics.migrate()
+    metrics.migrate()
+
+    assert "CREATE TABLE IF NOT EXISTS" in kind.ddl(*args, prefix="own_")
+    assert kind.ddl(*args) == twin.ddl(*args)
+    assert "own_metrics" in kind.ddl(*args, prefix="own_")
+
+
+def test_missing_table_error(lab: Lab) -> None:
+    """The error for a missing table says what to do."""
+    metrics = lab.metrics(create=False)
+    with pytest.raises(ConfigurationError) as caught:
+        metrics.figures(ALL)
+
+    assert "migrate()" in str(caught.value.remedy)
+
+
+def test_unreachable_server_is_reported() -> None:
+    """A query of an unreachable server raises an error, and counting goes on."""
+    metrics = open_metrics("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
+    metrics(finished())
+    with pytest.raises(StorageUnavailable):
+        metrics.figures(ALL)
+    metrics(finished())
+    metrics.after_request()
+    metrics.close()
+
+    assert 0 == metrics.lost
+
+
+@pytest.mark.parametrize("scheme", ["redis", "nothing"])
+def test_no_metrics_have_such_a_url(scheme: str) -> None:
+    """Metrics are in memory, in a file, or in a database."""
+    with pytest.raises(ConfigurationError, match="not one for metrics") as caught:
+        open_metrics(f"{scheme}://host")
+
+    assert "metrics.url" == caught.value.path
+
+
+# --- the recorder -----------------------------------------------------------------------
+
+
+class Table:
+    """A table that may be away or unusable."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Any, int] = {}
+        self.batches: list[int] = []
+        self.failure: Exception | None = None
+        self.housekeeping: list[datetime] = []
+        self.stored = threading.Event()
+
+    def store(self, rows: Sequence[StoredFigures]) -> None:
+        """Take figures."""
+        self.batches.append(len(rows))
+        if self.failure is not None:
+            raise self.failure
+        for part, row in rows:
+            self.rows[part, row.start, row.service, row.tenant] = row.figures.calls
+        self.stored.set()
+
+    def recorder(self, **options: Any) -> FiguresRecorder:
+        """A recorder of this table."""
+        fields = {"threads": False, **options}
+        return FiguresRecorder(self.store, self.housekeeping.append, "here", **fields)
+
+
+def test_background_thread_stores_and_ends() -> None:
+    """A thread stores figures by itself, and ends when nothing is left."""
+    table = Table()
+    recorder = table.recorder(threads=True, every=0.01)
+    recorder(finished())
+
+    assert table.stored.wait(PATIENCE)
+    for thread in threading.enumerate():
+        if thread.name == "moorage-metrics":
+            thread.join(PATIENCE)
+    assert [1] == list(table.rows.values())
+    recorder.after_request()
+    recorder.close()
+    assert [1] == table.batches
+
+
+def test_figures_of_a_dead_database_wait() -> None:
+    """No call hears of a database that is away, and its figures are stored later, once."""
+    table = Table()
+    table.failure = StorageUnavailable("away", remedy="Start it.")
+    recorder = table.recorder()
+    for number in range(450):
+        recorder(finished(tenant=f"t{number % 225}"))
+        recorder.after_request()
+    table.failure = None
+    table.batches.clear()
+    recorder.after_request()
+    recorder.after_request()
+
+    assert [200, 25] == table.batches
+    assert (450, 0) == (sum(table.rows.values()), recorder.lost)
+
+
+def test_lost_figures_are_counted_and_reported() -> None:
+    """Beyond the bound, the oldest figures are lost, with one warning."""
+    table = Table()
+    table.failure = StorageUnavailable("away", remedy="Start it.")
+    recorder = table.recorder(max_waiting=2)
+    recorder(finished())
+    recorder.after_request()
+    for minute in (1, 2):
+        recorder(finished(NOON + timedelta(minutes=minute)))
+    with pytest.warns(RuntimeWarning, match="loses figures: too many wait"):
+        recorder.after_request()
+    recorder(finished(NOON + timedelta(minutes=3)))
+    recorder.after_request()
+
+    assert 2 == recorder.lost
+
+
+def test_an_unusable_table_is_reported_once() -> None:
+    """In the background a warning says why figures cannot be stored."""
+    table = Table()
+    table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
+    recorder = table.recorder()
+    recorder(finished())
+    with pytest.warns(RuntimeWarning, match="cannot be written: No table. Run `migrate\\(\\)`"):
+        recorder.after_request()
+    recorder.after_request()
+
+    assert 0 == recorder.lost
+
+
+def test_housekeeping_runs_once_an_hour() -> None:
+    """The first write of another hour rolls up old figures."""
+    table = Table()
+    recorder = table.recorder()
+    for minute in (0, 1, 61, 62, 125):
+        recorder(finished(NOON + timedelta(minutes=minute)))
+        recorder.after_request()
+
+    assert [NOON + timedelta(minutes=minute) for minute in (61, 125)] == table.housekeeping
+
+
+def test_every_recorder_is_closed_at_exit() -> None:
+    """What the end of a process closes has stored its figures."""
+    table = Table()
+    recorder = table.recorder()
+    recorder(finished())
+    close_all()
+
+    assert [1] == list(table.rows.values())
+    recorder.after_request()
+
+
+# --- asynchronous -----------------------------------------------------------------------
+
+
+def test_asynchronous_metrics(place: Lab) -> None:
+    """Asynchronous metrics count the same, and have the same figures."""
+
+    async def use() -> None:
+        options: dict[str, Any] = {}
+        if place.kind != "memory":
+            options = {"prefix": place.prefix, "threads": False, "timeout": 30.0}
+        async with aopen_metrics(place.url, **options) as metrics:
+            if place.kind != "memory":
+                await metrics.migrate()
+                assert "Metrics" in repr(metrics)
+            metrics(finished())
+            await metrics.flush()
+            (window,) = await metrics.figures(ALL)
+            assert (1, 0) == (window.figures.calls, metrics.lost)
+            assert 1 == await metrics.housekeep(NOON + timedelta(days=2))
+
+    place.metrics()
+    asyncio.run(use())
+
+
+def test_metrics_in_memory_count_what_is_lost() -> None:
+    """Memory loses nothing."""
+    with MemoryMetrics() as metrics:
+        assert 0 == metrics.lost
+    assert 0 == AsyncMemoryMetrics().lost
+
+
+# --- processes --------------------------------------------------------------------------
+
+
+def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.adapters.metrics_process", lab.url, lab.prefix, does]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
+def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
+    """At the end of a process no call is lost or counted twice."""
+    metrics = lab.metrics()
+    metrics.migrate()
+    with _process(lab, does) as process:
+        assert 0 == process.wait()
+
+    assert expected == calls(metrics)
+
+
+def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
+    """Stored figures survive a kill; those of the last seconds are lost."""
+    metrics = lab.metrics()
+    metrics.migrate()
+    with _process(lab, "waits") as process:
+        assert process.stdout is not None
+        assert b"stored\n" == process.stdout.readline()
+        process.kill()
+
+    assert 1 == calls(metrics)

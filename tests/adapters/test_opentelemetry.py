@@ -1,0 +1,375 @@
+"""The observer of OpenTelemetry, with the real SDK."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from moorage import (
+    AttemptFinished,
+    AttemptStarted,
+    BulkheadWaited,
+    CallFinished,
+    CallOutcome,
+    CallRefused,
+    CallStarted,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    Endpoint,
+    Event,
+    HedgeConfig,
+    LogEntriesLost,
+    RateLimitWaited,
+    Region,
+    Request,
+    Response,
+    RetryScheduled,
+    Service,
+    VendorFailed,
+    VendorPaused,
+)
+from moorage.adapters.observers._description import NAMES, holder_of
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+from moorage.domain.observation import events
+from moorage.domain.observation.events import CallIdentity
+from moorage.domain.observation.late_fields import late
+from moorage.domain.service.plan import Plan, circuit_name
+from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
+
+READ = Request.get(f"/invoices/{CANARY}")
+
+
+class Telemetry:
+    """The SDK of OpenTelemetry with exporters in memory, and an observer that uses it."""
+
+    def __init__(self, *, connector_names: bool = False, **options: Any) -> None:
+        self.spans_out = InMemorySpanExporter()
+        self.logs_out: Any = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK's
+        self.reader = InMemoryMetricReader()
+        self.tracers = TracerProvider(shutdown_on_exit=False, **options)
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.spans_out))
+        loggers = LoggerProvider(shutdown_on_exit=False)
+        loggers.add_log_record_processor(SimpleLogRecordProcessor(self.logs_out))
+        self.observer = OpenTelemetryObserver(
+            connector_names=connector_names,
+            tracer_provider=self.tracers,
+            meter_provider=MeterProvider([self.reader], shutdown_on_exit=False),
+            logger_provider=loggers,
+        )
+
+    def spans(self) -> list[Any]:
+        """The finished spans, in the order of their start."""
+        return sorted(self.spans_out.get_finished_spans(), key=lambda span: span.start_time or 0)
+
+    def metrics(self) -> dict[str, Any]:
+        """The metrics, by name."""
+        data = self.reader.get_metrics_data()
+        return {
+            metric.name: metric
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+    def text(self) -> str:
+        """Everything that was exported, as text."""
+        logs = [repr(vars(log.log_record)) for log in self.logs_out.get_finished_logs()]
+        data = self.reader.get_metrics_data()
+        return "".join([span.to_json() for span in self.spans()] + logs) + (
+            data.to_json() if data else ""
+        )
+
+
+def test_call_is_one_trace() -> None:
+    """A call is a span below the caller's, and each of its attempts a span below it."""
+    telemetry = Telemetry()
+    manager, vendor = manager_of(telemetry.observer, *ANSWERS)
+
+    with telemetry.tracers.get_tracer("app").start_as_current_span("order") as order:
+        manager.call("erp", READ, tenant="acme", request_id="order-7")
+
+    names = {span.name for span in telemetry.spans()}
+    assert {"order", "moorage.call", "GET /invoices/{id}"} == names
+    (call,) = (span for span in telemetry.spans() if span.name == "moorage.call")
+    attempts = [span for span in telemetry.spans() if span.name.startswith("GET")]
+    assert order.get_span_context().span_id == call.parent.span_id
+    assert [call.context.span_id] * 2 == [span.parent.span_id for span in attempts]
+    assert [503, 200] == [span.attributes["http.response.status_code"] for span in attempts]
+    assert [None, 1] == [span.attributes.get("http.request.resend_count") for span in attempts]
+    assert trace.SpanKind.CLIENT is attempts[0].kind
+    assert "moorage.RetryScheduled" in [event.name for event in call.events]
+    assert ("acme", "order-7", 2) == tuple(
+        call.attributes[f"moorage.{name}"] for name in ("tenant", "request_id", "attempts")
+    )
+    sent = [delivery.headers["traceparent"][:-3] for delivery in vendor.requests]
+    assert sent == [
+        f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}" for span in attempts
+    ]
+
+
+def test_attempts_with_and_without_names() -> None:
+    """Requests without a route are named by their method, and functions by the registry."""
+    telemetry = Telemetry()
+    manager, _ = manager_of(telemetry.observer, Response(200), Response(200))
+
+    for _ in range(2):
+        manager.call("erp", Request.get("/stock"))
+    manager.run("erp", lambda: None)
+
+    names = [span.name for span in telemetry.spans() if span.parent is not None]
+    assert ["GET", "GET", "moorage.attempt"] == names
+
+
+def test_emitted_names_are_registered() -> None:
+    """Every name that a run emits is in the registry, and every metric of the registry is used."""
+    telemetry = Telemetry()
+    manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), circuit=None)
+    refusing, _ = manager_of(telemetry.observer, Response(503), circuit=OPENS_AT_ONCE, retry=None)
+    manager.call("erp", READ, tenant="acme", idempotency_key="k")
+    with pytest.raises(VendorFailed):
+        refusing.call("erp", READ)
+    with pytest.raises(CircuitBreakerOpen):
+        refusing.call("erp", READ)
+    telemetry.observer(LogEntriesLost(at=datetime.now(UTC), service="log", entries=3, total=3))
+    telemetry.observer(VendorPaused(at=datetime.now(UTC), service="erp", delay=3.0))
+
+    attributes = {name for span in telemetry.spans() for name in span.attributes}
+    for metric in telemetry.metrics().values():
+        attributes |= {name for point in metric.data.data_points for name in point.attributes}
+    assert attributes <= set(NAMES["attributes"])
+    happened = {event.name: event for span in telemetry.spans() for event in span.events}
+    assert {"moorage.RetryScheduled", "moorage.CallRefused", "moorage.CircuitChanged"} <= set(
+        happened
+    )
+    for name, event in happened.items():
+        allowed = {*NAMES["events"][name]["attributes"], *NAMES["attributes"], "moorage.at"}
+        assert set(event.attributes) <= allowed
+    assert set(NAMES["metrics"]) == set(telemetry.metrics())
+    for name, metric in telemetry.metrics().items():
+        assert NAMES["metrics"][name]["unit"] == metric.unit
+    names = {"moorage.call", "GET /invoices/{id}", "moorage.event"}
+    assert names == {span.name for span in telemetry.spans()}
+
+
+def test_registered_events_are_the_events() -> None:
+    """The registry lists each event that can be one of a span, with its own fields."""
+    inherited = {field.name for field in attrs.fields(Event)}
+    spans = (Event, CallStarted, CallFinished, AttemptStarted, AttemptFinished)
+    listed = {
+        f"moorage.{kind.__name__}": [
+            f"moorage.{field.name}" for field in attrs.fields(kind) if field.name not in inherited
+        ]
+        for kind in vars(events).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind not in spans
+    }
+
+    assert listed == {name: event["attributes"] for name, event in NAMES["events"].items()}
+
+
+def test_registered_outcomes_and_reasons_are_all() -> None:
+    """The registry lists each outcome, and each kind of wait and refusal has a reason."""
+    assert [outcome.value for outcome in CallOutcome] == list(NAMES["outcomes"])
+    now = datetime.now(UTC)
+    waits = [
+        RateLimitWaited(at=now, service="erp", delay=1.0),
+        RetryScheduled(at=now, service="erp", delay=1.0, attempt=1, error="VendorFailed"),
+        BulkheadWaited(at=now, service="erp", delay=1.0),
+    ]
+    refusals = [
+        CallRefused(at=now, service="erp", error=error, retry_after=0.0)
+        for about in NAMES["held_by"].values()
+        for error in about["errors"]
+    ]
+
+    assert set(NAMES["held_by"]) == {holder_of(event) for event in (*waits, *refusals)}
+
+
+def test_outcomes_are_exported() -> None:
+    """The spans of calls and attempts say if the vendor did nothing, acted, or may have."""
+    telemetry = Telemetry()
+    manager, vendor = manager_of(telemetry.observer, retry=None)
+    vendor.queue(
+        Response(200),
+        Response(404),
+        ConnectionFailed("cut", may_have_been_processed=True),
+        ConnectionFailed("refused", may_have_been_processed=False),
+    )
+    manager.call("erp", READ)
+    for _ in range(3):
+        with pytest.raises(ConnectorError):
+            manager.call("erp", READ)
+
+    outcomes = [span.attributes["moorage.outcome"] for span in telemetry.spans()]
+    assert ["done", "done", "nothing", "nothing"] == outcomes[:4]
+    assert ["unknown", "unknown", "nothing", "nothing"] == outcomes[4:]
+
+
+def test_changes_by_hand_have_a_span() -> None:
+    """A circuit that a person opens is exported in a span of its own, or in the current one."""
+    telemetry = Telemetry()
+    manager, _ = manager_of(telemetry.observer, circuit=OPENS_AT_ONCE)
+
+    manager.set_circuit("erp", CircuitState.FORCED_OPEN)
+    with telemetry.tracers.get_tracer("app").start_as_current_span("admin"):
+        manager.set_circuit("erp", CircuitState.CLOSED)
+
+    alone, current = telemetry.spans()
+    assert ("moorage.event", "admin") == (alone.name, current.name)
+    for span in (alone, current):
+        (event,) = span.events
+        assert "moorage.CircuitChanged" == event.name
+        assert ("erp", True) == tuple(
+            event.attributes[f"moorage.{name}"] for name in ("circuit", "by_hand")
+        )
+
+
+def test_circuits_are_named() -> None:
+    """A circuit is named by its service, its region and the endpoint that has its own."""
+    service = Service(
+        "erp",
+        regions=[Region("eu", "https://eu.example"), Region("us", "https://us.example")],
+        endpoints=[Endpoint("pay", circuit=CircuitBreakerConfig()), Endpoint("list")],
+    )
+
+    pay, listing = (Plan(service, None, endpoint) for endpoint in service.endpoints)
+    assert "erp@eu/pay" == circuit_name(pay.regions["eu"])
+    assert "erp@us" == circuit_name(listing.regions["us"])
+    assert "erp" == circuit_name(Plan(service, None, None))
+
+
+def test_alternative_names() -> None:
+    """With `connector_names` spans, metrics and the log record of an error have other names."""
+    telemetry = Telemetry(connector_names=True)
+    manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), Response(503))
+    manager.call("erp", READ)
+    with pytest.raises(VendorFailed):
+        manager.call("erp", READ)
+
+    assert {"connector.execute", "connector.rest.request"} == {
+        span.name for span in telemetry.spans()
+    }
+    names = {"connector.execution.duration", "connector.execution.count", "connector.retry.count"}
+    assert names <= set(telemetry.metrics())
+    (log,) = telemetry.logs_out.get_finished_logs()
+    assert "connector.error" == log.log_record.event_name
+    assert "VendorFailed" == (log.log_record.attributes or {})["error.type"]
+
+
+@pytest.mark.parametrize("form", CREDENTIALS)
+def test_no_secret_is_exported(form: str) -> None:
+    """No credential, path or query is in a span, a metric or a log record."""
+    telemetry = Telemetry(connector_names=True)
+    answers = (Response(401), Response(503), Response(503))
+    credentials = CREDENTIALS[form]
+    manager, vendor = manager_of(telemetry.observer, *answers, credentials=credentials)
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"erp"):
+            manager.call("erp", attrs.evolve(READ, query={"token": CANARY}))
+
+    assert 3 == len(vendor.requests)
+    assert CANARY not in telemetry.text()
+    assert telemetry.spans()
+
+
+def test_signed_request_covers_the_trace() -> None:
+    """The signature of a request covers its `traceparent`."""
+    telemetry = Telemetry()
+    manager, vendor = manager_of(
+        telemetry.observer, Response(200), credentials=CREDENTIALS["aws_sigv4"]
+    )
+
+    manager.call("erp", READ)
+
+    assert "traceparent" in vendor.requests[0].headers["authorization"].partition("Signed")[2]
+
+
+def test_sampled_out_call_costs_no_attributes() -> None:
+    """A call that is not sampled has no spans, and its requests say so."""
+    telemetry = Telemetry(sampler=ALWAYS_OFF)
+    manager, vendor = manager_of(telemetry.observer, *ANSWERS)
+
+    manager.call("erp", READ)
+
+    assert [] == telemetry.spans()
+    assert not int(vendor.requests[0].headers["traceparent"][-2:], 16) & 1
+
+
+def test_interrupted_attempt_ends_with_its_call() -> None:
+    """The span of an attempt that was interrupted ends with the span of its call."""
+    telemetry = Telemetry()
+    manager = ConnectorManager([Service("tax")], observers=[telemetry.observer])
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        manager.run("tax", interrupted)
+
+    call, attempt = telemetry.spans()
+    assert call.context.span_id == attempt.parent.span_id
+    assert call.attributes["moorage.cancelled"]
+
+
+def test_hedged_attempts_have_spans_of_their_own() -> None:
+    """If a read is hedged (sent again while the first waits), each request gets its own span."""
+    telemetry = Telemetry()
+    hedge = HedgeConfig(delay=0.001)
+    manager, _ = manager_of(telemetry.observer, *ANSWERS, hedge=hedge, retry=None)
+
+    manager.call("erp", READ)
+
+    attempts = [span for span in telemetry.spans() if span.parent is not None]
+    assert {None, 1} == {span.attributes.get("moorage.hedge") for span in attempts}
+
+
+def test_events_of_unknown_calls_are_counted() -> None:
+    """Events of a call whose start was missed make no spans."""
+    telemetry = Telemetry()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    identity, plan = CallIdentity(0, now, str), Plan(Service("erp"), None, None)
+    started = late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
+    nothing = CallOutcome.NOTHING
+    finished = (identity, plan, 0, 1, 5, None, 200, False, 0, None, None, None, nothing)
+
+    telemetry.observer(started)
+    assert {} == telemetry.observer.trace_headers(started)
+    telemetry.observer(late(AttemptFinished, finished))
+    ended = (identity, plan, 0, 1, None, 200, None, None, *[False] * 5, None, nothing)
+    telemetry.observer(late(CallFinished, ended))
+
+    assert [] == telemetry.spans()
+    assert 1 == telemetry.metrics()["moorage.call.count"].data.data_points[0].value
+
+
+def test_without_an_sdk_nothing_is_recorded() -> None:
+    """The API alone is enough, and changes neither the call nor its request."""
+    manager, vendor = manager_of(OpenTelemetryObserver(), Response(200))
+
+    assert 200 == manager.call("erp", READ).status
+    assert "traceparent" not in vendor.requests[0].headers
+
+
+def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package the error says what to install."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+
+    with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):
+        OpenTelemetryObserver()

@@ -1,0 +1,243 @@
+"""Commands that nobody waits for, on the asynchronous face."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.adapters.concurrency.forking import start_afresh
+from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
+from moorage.errors import InvalidData, StorageUnavailable
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import States
+
+
+class Said:
+    """A command with a number, to tell it from others."""
+
+    keys = ("a",)
+    once = True
+    durable = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Change nothing."""
+        return states, None
+
+
+class Slow:
+    """Executes one command at a time, each when released; fails on demand."""
+
+    def __init__(self, timeout: float = 20, **errors: Exception) -> None:
+        self.done: list[int] = []
+        self.begun: list[int] = []
+        self.may = asyncio.Event()
+        self.may.set()
+        self.errors = errors
+        self.posts = PostedCommands(self.execute, timeout)
+
+    async def execute(self, command: Any) -> None:
+        """Take a turn of the loop."""
+        self.begun.append(command.number)
+        await asyncio.sleep(0)
+        await self.may.wait()
+        error = self.errors.pop(f"at{command.number}", None)
+        if error:
+            raise error
+        self.done.append(command.number)
+
+    def post(self, *numbers: int) -> None:
+        """Post one command after another."""
+        for number in numbers:
+            self.posts.post(Said(number))
+
+    @property
+    def busy(self) -> bool:
+        """Return whether any command is queued or running."""
+        return bool(self.posts.queue or self.posts.task)
+
+
+async def turns(number: int = 50) -> None:
+    """Give all other tasks several turns."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def test_posts_are_executed_by_a_task() -> None:
+    """In a running loop posted commands are executed in order."""
+
+    async def run() -> Slow:
+        store = Slow()
+        store.post(1, 2, 3)
+        await turns()
+        return store
+
+    store = asyncio.run(run())
+
+    assert ([1, 2, 3], False) == (store.done, store.busy)
+
+
+def test_settle_waits_for_posts() -> None:
+    """`settle` returns when every command is executed, later ones included."""
+
+    async def run() -> list[int]:
+        store = Slow()
+        store.post(1, 2)
+        waiting = [asyncio.ensure_future(store.posts.settle()) for _ in range(2)]
+        await asyncio.sleep(0)
+        store.post(3)
+        await asyncio.wait(waiting)
+        return store.done
+
+    assert [1, 2, 3] == asyncio.run(run())
+
+
+def test_posts_without_a_loop_are_kept() -> None:
+    """Commands posted without a loop are executed in the next loop."""
+    store = Slow()
+    store.post(1, 2)
+    stored, done = len(store.posts.queue), [*store.done]
+
+    asyncio.run(store.posts.settle())
+
+    assert (2, [], [1, 2]) == (stored, done, store.done)
+
+
+def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
+    """A started command is not repeated, and no other is lost."""
+
+    async def run(store: Slow) -> None:
+        store.may.clear()
+        store.post(1, 2, 3)
+        await turns()
+
+    store = Slow()
+    asyncio.run(run(store))
+    left = [command.number for command in store.posts.queue]  # type: ignore[attr-defined]  # as posted
+    store.may = asyncio.Event()
+    store.may.set()
+
+    asyncio.run(store.posts.settle())
+
+    assert ([2, 3], [1, 2, 3], [2, 3]) == (left, store.begun, store.done)
+
+
+def test_a_task_that_never_began_has_taken_nothing() -> None:
+    """All that was posted is there for the next."""
+
+    async def run(store: Slow) -> list[int]:
+        store.post(1, 2)
+        assert store.posts.task
+        store.posts.task.cancel()
+        await turns()
+        begun = [*store.begun]
+        await store.posts.settle()
+        return begun
+
+    store = Slow()
+
+    assert ([], [1, 2]) == (asyncio.run(run(store)), store.done)
+
+
+def test_one_loop_does_not_wait_for_another() -> None:
+    """A blocked event loop keeps its own commands, and blocks no others."""
+    store, other = Slow(), asyncio.new_event_loop()
+
+    async def begin() -> None:
+        store.may.clear()
+        store.post(1, 2)
+        await turns(3)
+
+    async def go_on() -> None:
+        store.may = asyncio.Event()
+        store.may.set()
+        await store.posts.settle()
+
+    waits = store.may
+    other.run_until_complete(begin())
+    asyncio.run(go_on())
+    meanwhile = [*store.done]
+    waits.set()
+    other.run_until_complete(turns())
+    other.close()
+
+    assert ([2], [2, 1], False) == (meanwhile, store.done, store.busy)
+
+
+def test_failing_post_does_not_stop_others() -> None:
+    """The exception of a posted command is dropped."""
+    store = Slow(at1=InvalidData("no"), at2=RuntimeError("no"))
+    store.post(1, 2, 3)
+
+    asyncio.run(store.posts.settle())
+
+    assert [3] == store.done
+
+
+def test_posts_wait_for_one_outage() -> None:
+    """After an outage the remaining commands are kept for the next time."""
+    store = Slow(at1=StorageUnavailable("down"))
+    store.post(1, 2, 3)
+
+    asyncio.run(store.posts.settle())
+    begun = [*store.begun]
+    asyncio.run(store.posts.settle())
+
+    assert ([1], [2, 3]) == (begun, store.done)
+
+
+def test_waiting_has_an_end() -> None:
+    """A store that hangs holds nobody longer than its timeout."""
+
+    async def run() -> Slow:
+        store = Slow(timeout=0.001)
+        store.may.clear()
+        store.post(1)
+        await store.posts.settle()
+        return store
+
+    store = asyncio.run(run())
+
+    assert ([1], []) == (store.begun, store.done)
+
+
+def test_cancelled_waiter_does_not_stop_posts() -> None:
+    """After a cancelled wait, posted commands are still executed."""
+
+    async def run() -> list[int]:
+        store = Slow()
+        store.post(1, 2)
+        waiting = asyncio.ensure_future(store.posts.settle())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await turns()
+        return store.done
+
+    assert [1, 2] == asyncio.run(run())
+
+
+def test_no_more_are_kept_than_fit() -> None:
+    """The oldest fall out."""
+    store = Slow()
+    store.post(*range(MAX_POSTED + 2))
+
+    asyncio.run(store.posts.settle())
+
+    assert [*range(2, MAX_POSTED + 2)] == store.done
+
+
+def test_forked_child_drops_its_parents_posts() -> None:
+    """A forked child drops its parent's commands, which would run twice."""
+    store = Slow()
+    store.post(1)
+
+    start_afresh()
+
+    assert not store.busy

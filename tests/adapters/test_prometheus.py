@@ -1,0 +1,244 @@
+"""The observer of Prometheus, with the real client."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import NoOpTracerProvider
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition
+
+from moorage import (
+    CallFinished,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectorManager,
+    LogEntriesLost,
+    Request,
+    Response,
+    Service,
+    VendorFailed,
+)
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+from moorage.adapters.observers.prometheus import OTHER, PrometheusObserver, exemplar_of
+from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
+from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.ports.observer import Observer
+
+
+NUMBER = 100_000 if os.environ.get("MOORAGE_LONG") else 1_000
+"""The number of different URLs, keys and tenants."""
+
+
+def openmetrics(registry: CollectorRegistry) -> bytes:
+    """The metrics of a registry in the format that has exemplars."""
+    text: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]  # the client's
+    return text
+
+
+def test_calls_are_counted() -> None:
+    """Calls, attempts, retries, refusals and circuits are counted by service and operation."""
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    manager, _ = manager_of(observer, *ANSWERS)
+    manager.call("erp", Request.get("/invoices/7"))
+    failing, _ = manager_of(observer, Response(503), circuit=OPENS_AT_ONCE, retry=None)
+    with pytest.raises(VendorFailed):
+        failing.call("erp", Request.get("/stock"))
+    with pytest.raises(CircuitBreakerOpen):
+        failing.call("erp", Request.get("/stock"))
+
+    def value(name: str, **labels: str) -> float | None:
+        labels = {"service": "erp", "operation": "", **labels}
+        return registry.get_sample_value(name, labels)
+
+    invoice = {"operation": "invoice"}
+    assert 1 == value("moorage_call_duration_seconds_count", error="", **invoice)
+    assert 1 == value("moorage_retries_total", error="VendorFailed", **invoice)
+    assert 1 == value("moorage_attempts_total", status="200", error="", **invoice)
+    assert 1 == value("moorage_attempts_total", status="503", error="VendorFailed")
+    assert 1 == value("moorage_refusals_total", error="CircuitBreakerOpen")
+    assert 2 == registry.get_sample_value(
+        "moorage_circuit_state", {"service": "erp", "circuit": "erp"}
+    )
+    assert 1 == value("moorage_outcomes_total", outcome="unknown")
+
+
+def test_functions_and_interruptions_have_no_status() -> None:
+    """A function's attempt has no status, and an interrupted call is counted as cancelled."""
+    registry = CollectorRegistry()
+    manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    manager.run("tax", lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        manager.run("tax", interrupted)
+
+    labels = {"service": "tax", "operation": ""}
+    attempts = registry.get_sample_value(
+        "moorage_attempts_total", {**labels, "status": "", "error": ""}
+    )
+    cancelled = registry.get_sample_value(
+        "moorage_call_duration_seconds_count", {**labels, "error": "cancelled"}
+    )
+    assert (1, 1) == (attempts, cancelled)
+
+
+def test_lost_entries_are_counted() -> None:
+    """Entries that the log could not store are counted."""
+    registry, log = CollectorRegistry(), MemoryIntegrationLogger()
+    seen = RecordingObserver()
+    log.lost = 2  # type: ignore[attr-defined]  # as logs in a table have it
+    manager = ConnectorManager(
+        [Service("tax")], observers=[PrometheusObserver(registry), seen], log=log
+    )
+
+    manager.run("tax", lambda: None)
+
+    assert 1 == len(seen.of(LogEntriesLost))
+    assert 2 == registry.get_sample_value("moorage_log_entries_lost_total")
+
+
+@pytest.mark.untraced
+def test_urls_keys_and_tenants_add_no_series() -> None:
+    """Different paths, keys, ids and tenants add no series, here and in OpenTelemetry."""
+    registry, reader = CollectorRegistry(), InMemoryMetricReader()
+    telemetry = OpenTelemetryObserver(
+        meter_provider=MeterProvider([reader], shutdown_on_exit=False),
+        tracer_provider=NoOpTracerProvider(),
+    )
+    service = Service("erp", base_url="https://erp.example", circuit=None)
+    http = ScriptedHttpClient(FakeVendor(Response(200)))
+    observers: list[Observer] = [PrometheusObserver(registry), telemetry]
+    manager = ConnectorManager([service], http=http, observers=observers)
+
+    def series() -> tuple[int, int]:
+        data = reader.get_metrics_data()
+        metrics = data.resource_metrics[0].scope_metrics[0].metrics if data else ()
+        points = sum(len(metric.data.data_points) for metric in metrics)
+        return generate_latest(registry).count(b"\n"), points
+
+    seen = RecordingObserver()
+    ConnectorManager([service], http=http, observers=[*observers, seen]).call(
+        "erp", Request.post("/warm"), tenant="warm", idempotency_key="warm"
+    )
+    manager.call("erp", Request.get("/warm"))
+    before = series()
+    (ended,) = seen.of(CallFinished)
+    for number in range(NUMBER):
+        tenant, request_id = f"tenant-{number}", f"id-{number}"
+        request = Request.get(f"/stock/{number}")
+        manager.call("erp", request, tenant=tenant, request_id=request_id)
+        event = attrs.evolve(
+            ended, tenant=tenant, request_id=request_id, idempotency_key=f"key-{number}"
+        )
+        for observer in observers:
+            observer(event)
+
+    assert before == series()
+    labels = {"service": "erp", "operation": "", "outcome": "done"}
+    assert 2 + 2 * NUMBER == registry.get_sample_value("moorage_outcomes_total", labels)
+
+
+def test_operations_are_bounded() -> None:
+    """Beyond the limit, services and operations are counted as others."""
+    registry = CollectorRegistry()
+    services = [Service(f"s{number}") for number in range(5)]
+    observer = PrometheusObserver(registry, max_operations=2)
+    manager = ConnectorManager(services, observers=[observer])
+    for service in services:
+        manager.run(service.name, lambda: None)
+
+    labels = {"service": OTHER, "operation": OTHER, "error": ""}
+    assert 3 == registry.get_sample_value("moorage_call_duration_seconds_count", labels)
+
+
+@pytest.mark.parametrize("form", CREDENTIALS)
+def test_no_secret_is_exposed(form: str) -> None:
+    """No credential and no path is in a metric or an exemplar."""
+    registry = CollectorRegistry()
+    manager, _ = manager_of(PrometheusObserver(registry), *ANSWERS, credentials=CREDENTIALS[form])
+
+    manager.call("erp", Request.get(f"/invoices/{CANARY}"))
+
+    assert CANARY not in openmetrics(registry).decode()
+
+
+def test_exemplars_name_the_call() -> None:
+    """A duration has the correlation id of a call as its exemplar, unless that is too long."""
+    registry = CollectorRegistry()
+    manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
+    seen = RecordingObserver()
+
+    manager.run("tax", lambda: None, request_id="order-7")
+    ConnectorManager([Service("tax")], observers=[seen]).run(
+        "tax", lambda: None, request_id="x" * 200
+    )
+
+    assert 'request_id="order-7"' in openmetrics(registry).decode()
+    assert exemplar_of(seen.events[-1]) is None
+
+
+def test_observers_share_the_metrics_of_a_registry() -> None:
+    """A second observer of a registry counts in the same metrics, in the global one too."""
+    assert PrometheusObserver()._metrics is PrometheusObserver(REGISTRY)._metrics  # noqa: SLF001 - or it raises
+
+
+WORKER = """
+from moorage import ConnectorManager, Service
+from moorage.adapters.observers.prometheus import PrometheusObserver
+
+manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver()])
+for _ in range(3):
+    manager.run("tax", lambda: None)
+"""
+READER = """
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+"""
+
+
+def test_processes_are_added_up(tmp_path: Path) -> None:
+    """In multiprocess mode a metric is the sum of the counts of all processes."""
+
+    def program(text: str) -> str:
+        environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""}
+        return subprocess.run(
+            [sys.executable, "-c", text],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    program(WORKER)
+    program(WORKER)
+
+    labels = 'error="",operation="",service="tax"'
+    assert f"moorage_call_duration_seconds_count{{{labels}}} 6.0" in program(READER)
+
+
+def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package the error says what to install."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    with pytest.raises(ConfigurationError, match=r"prometheus-client.*\[prometheus\]"):
+        PrometheusObserver()

@@ -1,0 +1,259 @@
+"""The batcher of an event loop, on a connection whose replies the test delays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import exceptions as wrong
+
+from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters.state._redis_batcher import Batcher
+from moorage.adapters.state._redis_wire import ScriptCall, ScriptCalls
+from moorage.domain.resilience.admission import Admission, Answer, Gates, GiveBack
+from moorage.errors import InvalidData
+from moorage.testing.kits._state_commands import new_key
+from tests.adapters.in_flight import OfOnesOwn
+from tests.adapters.redis_modes import Count
+from tests.adapters.sqlite_lab import claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.state.commands import Command
+
+PATIENT = 30.0
+SCRIPT_CALLS = ScriptCalls("test:")
+TICKETS = ((1, 2),)
+GRANTED = (Answer.GO, 0, None, TICKETS)
+UNREADABLE = [-1, 0, b"", b""]
+
+
+class HeldConnection:
+    """A connection that replies from its release on.
+
+    Args:
+        reply: returns the reply to a call, or raises the error of the connection.
+    """
+
+    def __init__(self, reply: Callable[[ScriptCall], Any]) -> None:
+        self.calls: list[ScriptCall] = []
+        self.released = asyncio.Event()
+        self._reply = reply
+
+    async def ready(self) -> None:
+        """Do nothing: the connection is open."""
+
+    async def run_batch(self, batch: Sequence[ScriptCall]) -> list[Any]:
+        """Reply after the release."""
+        self.calls += batch
+        await self.released.wait()
+        return [self._reply(call) for call in batch]
+
+    async def drop(self) -> None:
+        """Do nothing: no connection is open."""
+
+
+def batcher_on(connection: HeldConnection) -> Batcher:
+    """Return a batcher of the running loop for a connection."""
+    untyped: Any = connection
+    return Batcher(
+        asyncio.get_running_loop(),
+        untyped,
+        script_calls=SCRIPT_CALLS,
+        timeout=PATIENT,
+        posted=deque(),
+        error_of=lambda error: StorageUnavailable(type(error).__name__),
+    )
+
+
+def admission(rule: Any = None) -> Admission:
+    """Return a request for one token of a limit."""
+    limit = rule or RateLimitConfig.per_second(1).rule
+    gates = Gates(limits=[limit], limit_keys=[new_key()])
+    return Admission(gates, within=0, lease=1, ticketed=True)
+
+
+def return_calls(command: Admission) -> list[bytes]:
+    """Return the encoded script calls that give back what an admission took."""
+    call = SCRIPT_CALLS.of(GiveBack(command.gates, TICKETS))
+    assert call is not None
+    return [call.packed]
+
+
+async def abandon(
+    batcher: Batcher, connection: HeldConnection, task: asyncio.Task[Any], *, late: bool
+) -> None:
+    """Cancel a caller in flight, or after its reply arrived but before it has read it."""
+    while not connection.calls:  # noqa: ASYNC110 - the queue goes on by itself
+        await asyncio.sleep(0)
+    if not late:
+        task.cancel()
+        await asyncio.wait([task])
+    connection.released.set()
+    while late and not batcher.idle():  # noqa: ASYNC110 - the queue goes on by itself
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    await batcher.finish()
+    assert task.cancelled()
+
+
+LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with the reply"])
+
+
+# --- commands of the script ------------------------------------------------------
+
+
+def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
+    """Return the encoded calls that follow the cancellation of a caller."""
+
+    async def story() -> list[bytes]:
+        connection = HeldConnection(reply)
+        batcher = batcher_on(connection)
+        call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
+        task = asyncio.ensure_future(batcher.send(call, None, command))
+        await abandon(batcher, connection, task, late=late)
+        return [call.packed for call in connection.calls[1:]]
+
+    return asyncio.run(story())
+
+
+@LEAVING
+def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
+    """A grant goes back whether its caller left before the reply or together with it."""
+    command = admission()
+
+    assert return_calls(command) == sent_after(command, lambda _: GRANTED, late=late)
+
+
+@LEAVING
+@pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
+def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
+    """A claim is not returned, and an invalid reply grants nothing."""
+    command = claim(new_key()) if reply is GRANTED else admission()
+
+    assert [] == sent_after(command, lambda _: reply, late=late)
+
+
+@LEAVING
+def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
+    """A connection that is lost under a caller that has left grants nothing."""
+
+    def lose(_: ScriptCall) -> Any:
+        raise wrong.ConnectionError
+
+    assert [] == sent_after(admission(), lose, late=late)
+
+
+def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
+    """A caller whose deadline passes just after its reply arrived gets the reply."""
+
+    async def story() -> list[Any]:
+        connection = HeldConnection(lambda _: "reply")
+        batcher = batcher_on(connection)
+        connection.released.set()
+        call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
+        # The second caller gives the batch its time: the first one alone has none.
+        return [*await asyncio.gather(batcher.send(call, 0.0), batcher.send(call, PATIENT))]
+
+    assert ["reply", "reply"] == asyncio.run(story())
+
+
+# --- commands that are decided here ----------------------------------------------
+
+
+READ = b"\11"
+
+
+def looks_after(
+    command: Command[Any], *, late: bool, error: type[Exception] | None = None
+) -> tuple[int, int]:
+    """Return how often stored states were read for a cancelled caller, and how often after it."""
+
+    def reply(call: ScriptCall) -> Any:
+        if error is not None:
+            raise error
+        return [1, None] if call.packed == READ else 1
+
+    async def story() -> tuple[int, int]:
+        connection = HeldConnection(reply)
+        batcher = batcher_on(connection)
+        task = asyncio.ensure_future(batcher.swap(command))
+        await abandon(batcher, connection, task, late=late)
+        reads = [call.packed == READ for call in connection.calls]
+        return sum(reads[:2]), sum(reads[2:])
+
+    return asyncio.run(story())
+
+
+@LEAVING
+def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
+    """A grant by a custom rule is given back with another command, which reads the state again."""
+    command = admission(OfOnesOwn(RateLimitConfig.per_second(1).rule))
+
+    assert (1, 1) == looks_after(command, late=late)
+
+
+class Refused(Count):
+    """A command that cannot be decided."""
+
+    def apply(self, states: Any, now: int) -> Any:
+        """Refuse."""
+        raise InvalidData("this command is wrong.")
+
+
+@LEAVING
+@pytest.mark.parametrize("kind", [Count, Refused])
+def test_other_decided_commands_of_cancelled_callers_return_nothing(
+    kind: type[Count], *, late: bool
+) -> None:
+    """A command that takes nothing from a limit, or that raises, stays as it was decided."""
+    assert (1, 0) == looks_after(kind(new_key()), late=late)
+
+
+@LEAVING
+def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
+    """A connection that is lost under a caller that has left decides nothing, once and for all."""
+    lost = wrong.TimeoutError
+
+    assert (1, 0) == looks_after(Count(new_key()), late=late, error=lost)
+
+
+def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
+    """A cancelled caller's command leaves the queue unsent, as long as it waits there."""
+
+    async def story() -> int:
+        connection = HeldConnection(lambda _: 1)
+        batcher = batcher_on(connection)
+        connection.released.set()
+        call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
+        tasks = [
+            asyncio.ensure_future(batcher.send(call)),
+            asyncio.ensure_future(batcher.swap(Count(new_key()))),
+        ]
+        await asyncio.sleep(0)  # both have joined their queues, which are served after this
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await batcher.finish()
+        return len(connection.calls)
+
+    assert 0 == asyncio.run(story())
+
+
+def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
+    """A caller gets a reply that comes in the turn of the loop in which its time is over."""
+
+    async def story() -> Any:
+        connection = HeldConnection(lambda _: 7)
+        connection.released.set()
+        batcher = batcher_on(connection)
+        call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
+        answer = await batcher.send(call, 0.0)
+        await batcher.finish()
+        return answer
+
+    assert 7 == asyncio.run(story())

@@ -1,0 +1,90 @@
+"""Requests to Redis, compared with those of redis-py and hiredis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+import redis.connection
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from moorage.adapters.state._redis_wire import (
+    DIGEST,
+    SCRIPT,
+    ScriptCall,
+    arguments,
+    request,
+    with_script,
+)
+
+# Bytes that could be taken for a part of the protocol.
+BINARY = st.binary(max_size=40) | st.lists(
+    st.sampled_from((b"\r\n", b"$", b"*", b"-1", b"0", b"EVALSHA", DIGEST, b"\0", b"\xff", b"+OK")),
+    max_size=6,
+).map(b"".join)
+CALLS = st.builds(
+    lambda keys, packed: ScriptCall(tuple(keys), packed, list, once=False),
+    st.lists(BINARY, max_size=4, unique=True),
+    BINARY | st.binary(min_size=1_000, max_size=9_000),
+)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[ScriptCall]:
+    """Draw a batch, in which calls repeat."""
+    calls = draw(st.lists(CALLS, min_size=1, max_size=4))
+    return draw(st.lists(st.sampled_from(calls), min_size=1, max_size=8))
+
+
+def parts_of(verb: bytes, script: bytes, batch: list[ScriptCall]) -> list[bytes]:
+    """Return the parts of the request that calls a script for a batch."""
+    keys, values = arguments(batch)
+    return [verb, script, b"%d" % len(keys), *keys, *values]
+
+
+def read_by_hiredis(packed: bytes) -> Any:
+    """Return the only value in bytes, as the parser of Redis' own client reads it."""
+    reader = hiredis.Reader()
+    reader.feed(packed)
+    value = reader.gets()
+    assert reader.gets() is False, "the bytes have more than one value"
+    return value
+
+
+@given(batches())
+@example([ScriptCall((), b"", list, once=False)])
+def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
+    """The bytes are those of redis-py with and without hiredis, and hiredis reads every part."""
+    parts = parts_of(b"EVALSHA", DIGEST, batch)
+    untyped: Any = redis.connection
+    encode = untyped.Encoder("utf-8", "strict", decode_responses=False).encode
+    pack: Any = hiredis.pack_command
+    packed = request(batch)
+
+    assert pack(tuple(parts)) == packed
+    assert b"".join(untyped.PythonRespSerializer(6_000, encode).pack(*parts)) == packed
+    assert parts == read_by_hiredis(packed)
+
+
+@given(batches())
+def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
+    """A server that has not loaded the script gets the same arguments."""
+    packed = with_script(request(batch))
+
+    assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed)
+
+
+@given(batches())
+def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
+    """The arguments name the keys of each call, and the number of its repetitions."""
+    keys, values = arguments(batch)
+    sent: list[tuple[tuple[bytes, ...], bytes]] = []
+    for positions, times, packed in zip(values[1::3], values[2::3], values[3::3], strict=True):
+        numbers = [
+            int.from_bytes(positions[at : at + 2]) for at in range(0, len(positions) // 2 * 2, 2)
+        ]
+        named = tuple(keys[number - 1] for number in numbers) if positions else tuple(keys)
+        sent += [(named, packed)] * int(times)
+
+    assert [(call.keys, call.packed) for call in batch] == sent

@@ -1,0 +1,554 @@
+"""Redis behind TLS, behind Sentinel, as a cluster, and with a given client."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+from contextlib import ExitStack, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.cluster
+import redis.crc
+
+from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters.state._redis_cluster import ClusterPool
+from moorage.adapters.state._redis_server import RedisServer, UnsentError
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.idempotency.claims import Claim, Verdict
+from moorage.domain.resilience.admission import Admission, Answer, Gates
+from moorage.errors import ConfigurationError
+from moorage.testing import state_conformance as kit
+from moorage.testing.fakes.http_tls import certificate_files
+from moorage.testing.kits._state_commands import Write, new_key
+from moorage.testing.kits.checks import name_of
+from tests.adapters.redis_modes import MODES, Count, Face
+from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENT = 20.0
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both modes, one after the other."""
+    return str(request.param)
+
+
+def one_token(key: str) -> Admission:
+    """Requests one token."""
+    gates = Gates(limits=[RateLimitConfig(100, burst=9).rule], limit_keys=[key])
+    return Admission(gates, within=0, lease=1)
+
+
+def works(face: Face) -> None:
+    """Require that both kinds of commands are done."""
+    command, key = one_token(new_key()), new_key()
+    assert Answer.GO is face.execute(command)[0]
+    assert [1, 2] == [face.execute(Count(key)) for _ in range(2)]
+    assert 0 == face.housekeep()
+
+
+# --- addresses ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis+unknown://localhost",
+        "redis+sentinel://localhost",
+        "redis://localhost:port",
+        "redis://[::1",
+        "redis://me:12/word@host:1",
+        "redis+cluster://me:12#word@host:1",
+    ],
+)
+def test_invalid_urls_are_refused(mode: str, url: str) -> None:
+    """An invalid URL is refused when the store is made."""
+    with pytest.raises(ConfigurationError, match="not an address of Redis"):
+        Face(mode, url)
+
+
+def test_other_clients_are_refused(mode: str) -> None:
+    """A client of the other mode, or any other value, is refused."""
+    other: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
+    for wrong in (other, 6379, None):
+        with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
+            Face(mode, wrong)
+
+
+def test_certificates_belong_to_tls(mode: str) -> None:
+    """Where nothing is verified, nobody is to think that it is."""
+    for where in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
+        with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
+            Face(mode, where, ca="ca.pem")
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("redis://me:word@host:1/2?protocol=3", "redis://me:***@host:1/2"),
+        ("redis://:word@host", "redis://:***@host"),
+        ("redis://host", "redis://host"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("rediss+cluster://u:w@a:1,b:2", "rediss+cluster://u:***@a:1,b:2"),
+        ("redis+sentinel://:w@a,b:2/primary/3", "redis+sentinel://:***@a,b:2/primary/3"),
+    ],
+)
+def test_a_store_shows_no_secret(mode: str, url: str, shown: str) -> None:
+    """Its representation says where it is, and not the password."""
+    assert repr(Face(mode, url).store).endswith(f"Storage('{shown}')")
+
+
+def test_durability_must_be_declared(mode: str) -> None:
+    """A Redis store is durable only if its caller says so."""
+    assert not Face(mode, "redis://host").store.durable
+    assert Face(mode, "redis://host", durable=True).store.durable
+
+
+# --- one server ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A plain server with a socket file too."""
+    with PrivateRedis("--unixsocket", "redis.sock") as started:
+        yield started
+
+
+def test_a_ready_client_says_where(mode: str, server: PrivateRedis) -> None:
+    """Its address, database and password are taken over, and it is left alone."""
+    options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
+    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
+    with Face(mode, client, timeout=PATIENT, prefix="p:") as face:
+        works(face)
+        key = new_key()
+        face.execute(Count(key))
+        assert f":{server.port}" in repr(face.store)
+    with redis.Redis(port=server.port, db=3) as look:
+        assert look.exists(f"p:{key}")
+
+
+def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
+    """A unix URL connects without a network."""
+    with Face(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
+        works(face)
+    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
+        unix_socket_path=f"{server.folder}/redis.sock"
+    )
+    with Face(mode, client, timeout=PATIENT) as face:
+        works(face)
+
+
+# --- TLS -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server that accepts only TLS, and its certificate."""
+    folder, port = tmp_path_factory.mktemp("tls"), free_port()
+    certificate, key = certificate_files(folder)
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file")
+    try:
+        started = PrivateRedis("--port", "0", *options, str(certificate), *files)
+    except AssertionError:
+        pytest.skip("this redis-server was built without TLS")
+    with started:
+        yield f"rediss://127.0.0.1:{port}/0", certificate
+
+
+# A loop that ends right after a failed handshake has not closed its transport yet.
+a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@a_loop_ends_early
+def test_tls_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
+    """Only certificates of the given authority are trusted."""
+    url, certificate = guarded
+    with Face(mode, url, timeout=PATIENT, ca=certificate) as face:
+        works(face)
+    with (
+        Face(mode, url, timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"cannot be reached.*certificates"),
+    ):
+        face.execute(one_token(new_key()))
+    gc.collect()
+
+
+@a_loop_ends_early
+def test_the_name_in_a_certificate_is_verified(mode: str, guarded: tuple[str, Path]) -> None:
+    """A certificate for another host is none for this one."""
+    url, certificate = guarded
+    with (
+        Face(mode, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
+        pytest.raises(StorageUnavailable, match="cannot be reached"),
+    ):
+        face.execute(one_token(new_key()))
+    gc.collect()
+
+
+# --- Sentinel ------------------------------------------------------------------------
+
+
+def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
+    """When Sentinel names another primary, the next command goes there."""
+    with (
+        PrivateRedis() as primary,
+        PrivateRedis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
+    ):
+        config = tmp_path / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor mine 127.0.0.1 {primary.port} 1\n"
+            "sentinel down-after-milliseconds mine 300\nsentinel failover-timeout mine 1000\n"
+        )
+        with (
+            PrivateRedis("--sentinel", config=config) as sentinel,
+            redis.Redis(port=replica.port) as other,
+            redis.Redis(port=sentinel.port) as request,
+        ):
+            wait_until(lambda: other.info()["master_link_status"] == "up", "replication")
+            wait_until(lambda: request.sentinel_slaves("mine"), "finding the replica")
+            where = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
+            with Face(mode, where, timeout=PATIENT) as face:
+                works(face)
+                primary.kill()
+                wait_until(lambda: _answers(face), "the failover")
+                works(face)
+                assert "master" == other.info()["role"]
+            primary.start()
+
+
+def _answers(face: Face) -> bool:
+    try:
+        works(face)
+    except StorageUnavailable:
+        return False
+    return True
+
+
+# --- a cluster -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots."""
+    yield from nodes_of()
+
+
+def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots, with further options."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *more)
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
+        places = [f"127.0.0.1:{node.port}" for node in nodes]
+        subprocess.run(
+            ["redis-cli", "--cluster", "create", *places, "--cluster-yes"],  # noqa: S607 - as found
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: all(map(is_well, nodes)), "agreeing on the cluster")
+        yield nodes
+
+
+def is_well(node: PrivateRedis) -> bool:
+    """Return whether a node finds its cluster complete."""
+    client: Any
+    with redis.Redis(port=node.port) as client:
+        result = client.execute_command("CLUSTER INFO")
+        return bool(result["cluster_state"] == "ok")
+
+
+def url_of(cluster: list[PrivateRedis]) -> str:
+    """The address of a cluster, by two of its nodes."""
+    return f"redis+cluster://127.0.0.1:{cluster[0].port},127.0.0.1:{cluster[1].port}"
+
+
+@pytest.mark.parametrize("check", kit.CHECKS[3:], ids=name_of)
+def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> None:
+    """A store in a cluster keeps the contract for commands whose keys belong together."""
+    with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
+        check(lambda: at_home(store))
+
+
+def at_home(store: Any) -> Any:
+    """A store for the kit, over keys that belong together."""
+    return OneHome(store)
+
+
+class OneHome:
+    """A store whose keys all have one home, as those of one service and tenant have."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.post = lambda command: store.post(AtHome(command))
+        if isinstance(store, AsyncRedisStorage):
+            self.execute = self._later
+        else:
+            self.execute = self._now
+
+    def _now(self, command: Any, timeout: float | None = None) -> Any:
+        return self._store.execute(AtHome(command), timeout)
+
+    async def _later(self, command: Any, timeout: float | None = None) -> Any:
+        return await self._store.execute(AtHome(command), timeout)
+
+
+class AtHome:
+    """A command, with its keys moved to one home."""
+
+    def __init__(self, command: Any) -> None:
+        self.keys = tuple(f"{{home}}{key}" for key in command.keys)
+        self.once = command.once
+        self.apply = command.apply
+
+
+def test_nodes_that_forgot_the_script_are_given_it(mode: str, cluster: list[PrivateRedis]) -> None:
+    """A node that was started again does not know the script, and learns it with the next call."""
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+        for number in range(2):
+            for node in cluster:
+                client = redis.Redis(port=node.port)
+                client.script_flush()
+                client.close()
+            claimed = face.execute(
+                Claim(
+                    f"{{forgetful:{mode}}}:key:{number}",
+                    fingerprint=b"f",
+                    owner=7,
+                    lease=1_000_000,
+                    ttl=1_000_000,
+                    target="",
+                    remembered=0,
+                )
+            )
+            assert claimed.verdict is Verdict.RUN
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
+def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
+    """So does the asynchronous one."""
+
+    async def checked() -> None:
+        async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
+            await check(lambda: at_home(store))
+
+    asyncio.run(checked())
+
+
+def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
+    """Commands, posted ones too, go to the node with their keys."""
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+        works(face)
+        commands = [one_token(new_key()) for _ in range(30)]
+        for command in commands:
+            face.post(command)
+            assert Answer.GO is face.execute(command)[0]
+    sizes = []
+    for node in cluster:
+        with redis.Redis(port=node.port) as client:
+            sizes.append(client.dbsize())
+    assert all(sizes)
+
+
+def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+    """A command with keys on several nodes is refused."""
+    with (
+        Face(mode, url_of(cluster), timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
+    ):
+        face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
+
+
+def test_one_server_names_no_node(mode: str) -> None:
+    """With a single server, commands are not separated by node."""
+    with PrivateRedis() as server, Face(mode, server.url, timeout=PATIENT) as face:
+        command = Count(new_key())
+        face.execute(command)
+        assert "" == face.node_of(command)
+
+
+def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+    """The error for one node's address says to give the cluster's URL."""
+    commands = [one_token(f"{{{number}}}") for number in range(40)]
+    with (
+        Face(mode, cluster[0].url, timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"is a cluster.*redis\+cluster://"),
+    ):
+        [face.execute(command) for command in commands]
+
+
+def test_a_ready_cluster_client_says_where(mode: str, cluster: list[PrivateRedis]) -> None:
+    """Its nodes and settings are taken over."""
+    if mode == "plain":
+        client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
+    else:
+        client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
+    with Face(mode, client, timeout=PATIENT) as face:
+        works(face)
+    if mode == "plain":
+        client.close()
+
+
+def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+    """A cluster's eviction policy is checked like a single server's."""
+    clients = [redis.Redis(port=node.port) for node in cluster]
+    for client in clients:
+        client.config_set("maxmemory", "1gb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with (
+            Face(mode, url_of(cluster), timeout=PATIENT) as face,
+            pytest.raises(ConfigurationError, match="allkeys-lru"),
+        ):
+            face.execute(one_token(new_key()))
+    finally:
+        for client in clients:
+            client.config_set("maxmemory", "0")
+            client.close()
+
+
+def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
+    """A key that moves to another node while it is used is found there."""
+    with Face(mode, url_of(cluster), timeout=PATIENT) as face:
+        count = Count("{moving}:key")
+        first = face.execute(count)
+        _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
+        assert first + 1 == face.execute(count)
+
+
+def _move(slot: int, cluster: list[PrivateRedis]) -> None:
+    """Move a slot with its keys from the node that has it to the next."""
+    clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
+    names = [client.execute_command("CLUSTER MYID").decode() for client in clients]
+    keys = [client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10) for client in clients]
+    source = next(number for number, result in enumerate(keys) if result)
+    target = (source + 1) % len(cluster)
+    clients[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
+    clients[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
+    for key in keys[source]:
+        clients[source].migrate("127.0.0.1", cluster[target].port, key, 0, 1000)
+    for client in clients:
+        client.execute_command("CLUSTER SETSLOT", slot, "NODE", names[target])
+        client.close()
+
+
+def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
+    """The error names the unreachable cluster without its password."""
+    where = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
+    with Face(mode, where, timeout=1) as face:
+        with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
+            face.execute(one_token(new_key()))
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            face.housekeep()
+
+
+def cluster_of_nobody() -> ClusterPool:
+    """Connections to a cluster at an address where nothing listens."""
+    url = f"redis+cluster://127.0.0.1:{free_port()}"
+    return ClusterPool(RedisServer(url, is_async=False, timeout=1, ca=None, may_evict=False))
+
+
+def test_wait_for_another_threads_discovery_is_bounded() -> None:
+    """A thread that waits for another's node discovery stops at its deadline."""
+    links = cluster_of_nobody()
+    busy = links._loading  # noqa: SLF001 - as another thread holds it
+    with busy, pytest.raises(UnsentError) as caught:
+        links._load(monotonic() + 0.01, lambda: None)  # noqa: SLF001 - as `ask` calls it
+    assert isinstance(caught.value.__cause__, redis.TimeoutError)
+
+
+def test_nodes_that_another_thread_has_learned_are_not_asked_for_again() -> None:
+    """A thread uses the nodes that another thread has just discovered."""
+    links = cluster_of_nobody()
+    until = monotonic() + PATIENT
+    with pytest.raises(UnsentError):
+        links._load(until, lambda: None)  # noqa: SLF001 - as `ask` calls it
+    links._load(until, lambda: ("127.0.0.1", 1))  # noqa: SLF001 - as `ask` calls it
+
+
+# --- a cluster that loses a node ---------------------------------------------------------
+
+
+@pytest.fixture
+def losing() -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots, and go on without one of them."""
+    yield from nodes_of("--cluster-require-full-coverage", "no")
+
+
+def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
+    """A part in braces for each node, by its port."""
+    fields: dict[int, str] = {}
+    with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
+        for number in range(99):
+            node: Any = client.get_node_from_key(f"{{h{number}}}")
+            fields.setdefault(node.port, f"{{h{number}}}")
+    return fields
+
+
+def test_a_node_that_is_lost_takes_its_own_keys_away_only(
+    mode: str, losing: list[PrivateRedis]
+) -> None:
+    """Keys of other nodes are served as before, by stores old and new; each has its node."""
+    home = homes(losing)
+    lost, *others = losing
+    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
+        for node in losing:
+            assert 1 == face.execute(Count(f"{home[node.port]}:1"))
+            name = face.node_of(Count(f"{home[node.port]}:1"))
+            assert f"127.0.0.1:{node.port}" == name
+        lost.kill()
+        for number in range(2, 5):
+            with pytest.raises(StorageUnavailable, match="cannot be reached"):
+                face.execute(Count(f"{home[lost.port]}:1"))
+            for node in others:
+                assert number == face.execute(Count(f"{home[node.port]}:1"))
+    for place in (losing[1:], losing[:2]):
+        with Face(mode, url_of(place), timeout=PATIENT) as face:
+            for node in others:
+                face.execute(Count(f"{home[node.port]}:2"))
+
+
+def test_a_node_that_takes_over_is_followed(mode: str, losing: list[PrivateRedis]) -> None:
+    """After the loss of a node, its slots are requested from the node that took over."""
+    home = homes(losing)
+    lost, heir, _ = losing
+    part = home[lost.port]
+    with Face(mode, url_of(losing[1:]), timeout=PATIENT) as face:
+        face.execute(Count(f"{part}:1"))
+        give_slots(losing, lost, heir)
+        lost.kill()
+        with suppress(StorageUnavailable):
+            face.execute(Count(f"{part}:1"))
+        face.execute(Count(f"{part}:1"))
+        assert f"127.0.0.1:{heir.port}" == face.node_of(Count(f"{part}:1"))
+
+
+def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
+    """Assign one node's slots to another on every node, without moving states."""
+    clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
+    try:
+        of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")
+        slots: Any = clients[0].execute_command("CLUSTER SLOTS")
+        ranges = [(slot[0], slot[1]) for slot in slots if slot[2][1] == lost.port]
+        for node, client in zip(cluster, clients, strict=True):
+            if node is lost:
+                continue
+            for first, last in ranges:
+                for slot in range(first, last + 1):
+                    client.execute_command("CLUSTER SETSLOT", slot, "NODE", of_heir)
+    finally:
+        for client in clients:
+            client.close()

@@ -1,0 +1,283 @@
+"""Tables that an earlier release created: missing columns and indexes are added, others refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import attrs
+import pytest
+import sqlalchemy
+
+from moorage import ConfigurationError, Credentials, LogQuery
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sql import SqlCredentialProvider
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
+from moorage.adapters.databases._table_definition import TableDefinition
+from moorage.adapters.sealed import _file
+from moorage.adapters.sealed._rows import create
+from moorage.adapters.tenants.sql import SqlTenants
+from moorage.testing.kits import integration_log_conformance
+from moorage.wiring.store_urls import open_log, open_outbox
+from tests.adapters.entry_labs import KINDS
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "mariadb": "mariadb+pymysql",
+}
+SERVERS = ("postgresql", "mariadb")
+CIPHER = AesGcmCipher(generate_keys())
+OWNER = ("shop", None)
+
+
+class Database:
+    """A database, and a prefix of tables that no other test uses.
+
+    Args:
+        kind: one of `KINDS`.
+        directory: the directory of a SQLite file.
+    """
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
+        self.url = f"sqlite:///{directory / 'tables.db'}" if kind == "sqlite" else servers[kind]()
+        self.kind = kind
+        self.prefix = f"old{uuid4().hex[:8]}_"
+        url = sqlalchemy.make_url(self.url).set(drivername=DRIVERS[kind])
+        self.engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        self._stores: list[Any] = []
+
+    def log(self, **options: Any) -> Any:
+        """Return an integration log without a thread."""
+        return self._opened(
+            open_log(self.url, prefix=self.prefix, threads=False, timeout=30.0, **options)
+        )
+
+    def outbox(self, **options: Any) -> Any:
+        """Return an outbox."""
+        return self._opened(open_outbox(self.url, prefix=self.prefix, timeout=30.0, **options))
+
+    def run(self, *statements: str) -> None:
+        """Run statements in one transaction."""
+        with self.engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def without(self, table: str, column: str) -> None:
+        """Remove a column and its indexes."""
+        name = f"{self.prefix}{table}"
+        place = f" ON {name}" if self.kind == "mariadb" else ""
+        for index in sqlalchemy.inspect(self.engine).get_indexes(name):
+            if column in index["column_names"]:
+                self.run(f"DROP INDEX {index['name']}{place}")
+        self.run(f"ALTER TABLE {name} DROP COLUMN {column}")
+
+    def columns(self, table: str) -> set[str]:
+        """Return the names of a table's columns."""
+        inspected = sqlalchemy.inspect(self.engine).get_columns(f"{self.prefix}{table}")
+        return {column["name"] for column in inspected}
+
+    def indexes(self, table: str) -> set[str]:
+        """Return the names of a table's indexes, without the name of the table."""
+        name = f"{self.prefix}{table}"
+        inspected = sqlalchemy.inspect(self.engine).get_indexes(name)
+        return {str(index["name"]).removeprefix(f"{name}_") for index in inspected}
+
+    def close(self) -> None:
+        """Close the stores, and drop the tables."""
+        for store in self._stores:
+            store.close()
+        metadata = sqlalchemy.MetaData()
+        metadata.reflect(self.engine, only=lambda name, _: name.startswith(self.prefix))
+        metadata.drop_all(self.engine)
+
+    def _opened(self, store: Any) -> Any:
+        self._stores.append(store)
+        return store
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of each kind."""
+    opened = Database(request.param, tmp_path)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database in each server."""
+    opened = Database(request.param, tmp_path)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def entry(number: int, **changes: Any) -> Any:
+    """Return an entry of the integration log."""
+    return attrs.evolve(integration_log_conformance.entry(number), **changes)
+
+
+def write(log: Any, *entries: Any) -> None:
+    """Store entries of the integration log."""
+    for new_entry in entries:
+        log.write(new_entry)
+    log.flush()
+
+
+def subjects(log: Any) -> list[str | None]:
+    """Return the subjects of the stored entries, newest first."""
+    return [stored.subject for stored in log.find(LogQuery()).items]
+
+
+def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
+    """Existing rows have no value in the new column, and new rows have theirs."""
+    log = database.log(create=True)
+    write(log, entry(1, subject="a"))
+    database.without("log", "subject")
+
+    log = database.log()
+    with pytest.raises(ConfigurationError, match="migrate"):
+        log.find(LogQuery())
+    log.migrate()
+    write(log, entry(2, subject="b"))
+
+    assert ["b", None] == subjects(log)
+    assert "subject_time" in database.indexes("log")
+
+
+def test_creating_store_adds_a_missing_column(database: Database) -> None:
+    """A store that creates its tables also extends those of an earlier release."""
+    write(database.log(create=True), entry(1))
+    database.without("log", "subject")
+    log = database.log(create=True)
+
+    write(log, entry(2, subject="b"))
+
+    assert ["b", None] == subjects(log)
+
+
+def test_migration_adds_a_missing_column_of_the_outbox(database: Database) -> None:
+    """Tables of entries are extended in the same way."""
+    outbox = database.outbox(create=True)
+    outbox.migrate()
+    before = database.columns("outbox"), database.indexes("outbox")
+    database.without("outbox", "subject")
+    assert "subject" not in database.columns("outbox")
+
+    database.outbox().migrate()
+
+    assert before == (database.columns("outbox"), database.indexes("outbox"))
+
+
+def test_migration_restores_a_missing_index(database: Database) -> None:
+    """An index that a release adds is created in an existing table."""
+    log = database.log()
+    log.migrate()
+    indexes = database.indexes("log")
+    table = f"{database.prefix}log"
+    database.run(
+        f"DROP INDEX tenant ON {table}"
+        if database.kind == "mariadb"
+        else f"DROP INDEX {table}_tenant"
+    )
+    assert "tenant" not in database.indexes("log")
+
+    log.migrate()
+
+    assert indexes == database.indexes("log")
+
+
+def test_repeated_migration_changes_nothing(database: Database) -> None:
+    """A complete table stays as it is, with its rows."""
+    log = database.log()
+    log.migrate()
+    write(log, entry(1, subject="a"))
+    before = database.columns("log"), database.indexes("log")
+
+    log.migrate()
+
+    assert before == (database.columns("log"), database.indexes("log"))
+    assert ["a"] == subjects(log)
+
+
+def test_missing_required_column_is_refused(database: Database) -> None:
+    """A table that lacks a required column is not one of moorage's, and stays unchanged."""
+    database.run(f"CREATE TABLE {database.prefix}log (number BIGINT PRIMARY KEY, service TEXT)")
+
+    with pytest.raises(ConfigurationError, match="has no column id, which existing rows need"):
+        database.log().migrate()
+    assert {"number", "service"} == database.columns("log")
+
+
+def test_concurrent_migrations_add_a_column_once(database: Database) -> None:
+    """Several processes may migrate at the same time."""
+    database.log().migrate()
+    database.without("log", "subject")
+    logs = [database.log() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(log.migrate) for log in logs]:
+            done.result()
+
+    write(logs[0], entry(1, subject="a"))
+    assert ["a"] == subjects(logs[0])
+
+
+# --- encrypted tables ---------------------------------------------------------------------
+
+
+def test_migration_refuses_a_foreign_table_of_credentials(server: Database) -> None:
+    """A table of another program with the name of the credentials is refused."""
+    server.run(f"CREATE TABLE {server.prefix}credentials (id INT)")
+    provider = SqlCredentialProvider(server.url, CIPHER, prefix=server.prefix)
+
+    with pytest.raises(ConfigurationError, match="has no column owner"):
+        provider.migrate()
+    assert {"id"} == server.columns("credentials")
+
+
+def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
+    """A nullable column is added to a table of tenants with rows."""
+    tenants = SqlTenants(server.url, CIPHER, prefix=server.prefix)
+    tenants.migrate()
+    tenants.put("acme", {"mail": {}})
+    newer = SqlTenants.tables_of(prefix=server.prefix)
+    newer.append_column(sqlalchemy.Column("changed_at", sqlalchemy.BigInteger))
+
+    with server.engine.begin() as connection:
+        create(newer, connection)
+        create(newer, connection)
+
+    assert "changed_at" in server.columns("tenants")
+    assert {"mail": {}} == tenants.tables("acme")
+
+
+def test_file_of_credentials_gets_a_missing_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of an earlier release is extended at its first use."""
+    path = tmp_path / "credentials.db"
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("a"))
+    columns = {"about": "BLOB PRIMARY KEY", "sealed": "BLOB NOT NULL", "changed_at": "INTEGER"}
+    newer = TableDefinition("sqlite", "credential", "credential", columns)
+    monkeypatch.setattr(_file, "_TABLE", newer)
+    monkeypatch.setattr(_file, "_VERSION", 2)
+
+    assert Credentials.bearer("a") == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
+    with closing(sqlite3.connect(path)) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(credential)")]
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    assert (["about", "sealed", "changed_at"], 2) == (names, version)

@@ -1,0 +1,66 @@
+"""Work that is finished before SIGTERM ends a process."""
+
+from __future__ import annotations
+
+import signal
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.adapters.concurrency import termination
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    """Restore the handler and the work of this process."""
+    before, work = signal.getsignal(signal.SIGTERM), dict(termination._work)  # noqa: SLF001 - restored
+    termination._work.clear()  # noqa: SLF001 - as above
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+    termination._work.clear()  # noqa: SLF001 - as above
+    termination._work.update(work)  # noqa: SLF001 - as above
+
+
+def test_default_effect_is_replaced_once() -> None:
+    """A handler is installed where the signal has its default effect, and kept."""
+    assert termination.before_termination(print)
+    handler = signal.getsignal(signal.SIGTERM)
+    assert not termination.before_termination(input)
+    assert handler is signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.default_int_handler])
+def test_handler_of_the_host_stays(handler: Any) -> None:
+    """A host that handles or ignores the signal goes on doing so."""
+    signal.signal(signal.SIGTERM, handler)
+    assert not termination.before_termination(print)
+    assert handler is signal.getsignal(signal.SIGTERM)
+
+
+def test_other_threads_install_nothing() -> None:
+    """Only the main thread may install a handler."""
+    installed: list[bool] = []
+    thread = Thread(target=lambda: installed.append(termination.before_termination(print)))
+    thread.start()
+    thread.join()
+    assert [False] == installed
+    assert signal.SIG_DFL == signal.getsignal(signal.SIGTERM)
+
+
+def test_failed_work_does_not_prevent_other_work() -> None:
+    """All work is done, once each, even if some of it fails."""
+    done: list[str] = []
+
+    def fail() -> None:
+        done.append("failed")
+        raise OSError
+
+    for work in (fail, lambda: done.append("done"), fail):
+        termination.before_termination(work)
+    termination.finish_all()
+    assert ["failed", "done"] == done

@@ -1,0 +1,124 @@
+"""`moorage alerts`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from moorage.cli import main
+from tests.support.command import command
+from tests.support.configured import configure
+
+CONFIGURATION = """
+[state]
+url = "sqlite:///state.db"
+[services.vat]
+base_url = "http://127.0.0.1:9"
+[[alerts.rules]]
+name = "open"
+when = "circuit_open"
+severity = "critical"
+channels = ["log"]
+[alerts.channels.log]
+kind = "logging"
+"""
+
+
+@pytest.fixture(autouse=True)
+def configured() -> None:
+    """A configuration with one rule."""
+    configure(CONFIGURATION)
+    command("housekeep", "sqlite:///state.db", "--migrate")
+
+
+def test_alert_is_told_and_listed() -> None:
+    """An open circuit is measured, told, and listed until it is reset."""
+    assert (0, "nothing") == (
+        command("alerts", "check").code,
+        command("alerts", "list").out.strip(),
+    )
+    command("circuit", "open", "vat")
+    measured = command("alerts", "check", "--json")
+    assert (1, True) == (measured.code, measured.result["measurements"][0]["active"])
+    ended = command("alerts", "run", "--once")
+    assert 0 == ended.code
+    assert "log: [critical] open: vat" in ended.out
+    assert "1 delivered, 0 waiting" in ended.out
+    listed = command("alerts", "list")
+    assert 1 == listed.code
+    assert "firing" in listed.out
+
+
+def test_silence() -> None:
+    """A silenced alert is not told; the list says why."""
+    command("circuit", "open", "vat")
+    assert "silent until" in command("alerts", "silence", "3600", "maintenance").out
+    assert 0 == command("alerts", "run", "--once", "--json").result["delivered"]
+    (silence,) = command("alerts", "list", "--json").result["silences"]
+    assert "maintenance" == silence["reason"]
+    assert 2 == command("alerts", "silence", "60", "x", "--rule=shut").code
+
+
+def test_channel_that_fails() -> None:
+    """A notification that no channel took is shown, and the exit code is 1."""
+    failing = '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
+    configure(
+        CONFIGURATION.replace('kind = "logging"', 'kind = "webhook"\nservice = "ops"') + failing
+    )
+    command("circuit", "open", "vat")
+    ended = command("alerts", "run", "--once")
+
+    assert 1 == ended.code
+    assert "log failed: [critical] open: vat" in ended.out
+    assert "ConnectionFailed" in command("alerts", "list").out
+
+
+def test_configuration_without_rules() -> None:
+    """Without rules the commands say so."""
+    configure('[state]\nurl = "sqlite:///state.db"\n')
+    ended = command("alerts", "check")
+
+    assert 2 == ended.code
+    assert "There are no alert rules" in ended.err
+
+
+def test_rules_without_anything_to_measure() -> None:
+    """Without any trouble there is nothing to show."""
+    assert "nothing" == command("alerts", "check").out.strip()
+
+
+class StopAtStart(io.StringIO):
+    """An output that sends SIGTERM to this process when the command says that it evaluates."""
+
+    def write(self, text: str, /) -> int:
+        """Keep the text, and send the signal."""
+        if text.startswith("Evaluating"):
+            signal.raise_signal(signal.SIGTERM)
+        return super().write(text)
+
+
+def test_signal_ends_the_loop() -> None:
+    """A signal that comes before the first round ends the command in good order."""
+    output = StopAtStart()
+    with contextlib.redirect_stdout(output):
+        assert 0 == main(["alerts", "run"])
+
+    assert "0 delivered, 0 waiting to be sent again" in output.getvalue()
+
+
+def test_evaluation_ends_with_a_signal() -> None:
+    """The command evaluates until SIGTERM."""
+    words = [sys.executable, "-m", "moorage", "alerts", "run"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Evaluating")
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=120)
+
+    assert (0, "0 delivered, 0 waiting to be sent again\n") == (process.returncode, out)

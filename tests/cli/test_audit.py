@@ -1,0 +1,155 @@
+"""`moorage audit`, run as an operator runs it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.hub.audit import AuditTrail
+from moorage.wiring.store_urls import open_audit, open_outbox
+from tests.support.command import command, typed
+
+USER = getpass.getuser()
+
+
+@pytest.fixture
+def trail() -> Path:
+    """A configuration with an audit trail, and the file of the trail."""
+    os.environ["AUDIT_KEYS"] = generate_keys().text().reveal()
+    file = Path.cwd() / "audit.jsonl"
+    Path("moorage.toml").write_text(
+        f"""
+[state]
+url = "sqlite:///state.db"
+[audit]
+url = "file://{file}"
+keys = "secret://env/AUDIT_KEYS"
+[services.vat]
+base_url = "https://vat.example"
+circuit = {{ failures = 3 }}
+"""
+    )
+    return file
+
+
+def acts(*words: str) -> list[tuple[str, str]]:
+    """The acts and subjects that the command lists."""
+    records: list[dict[str, Any]] = command("audit", "list", *words, "--json").result["records"]
+    return [(record["act"], record["subject"]) for record in records]
+
+
+def test_acts_are_listed(trail: Path) -> None:
+    """Acts of the command line are recorded with the system's user and the given reason."""
+    assert 0 == command("circuit", "open", "vat", "--reason", "incident 7").code
+    assert 0 == command("circuit", "reset", "vat").code
+
+    assert [("circuit.reset", "circuit of vat"), ("circuit.open", "circuit of vat")] == acts()
+    assert [("circuit.open", "circuit of vat")] == acts("--act", "circuit.open", "--actor", USER)
+    assert [] == acts("--until", "2020-01-01T00:00:00")
+    assert 2 == len(acts("--since", "2020-01-01T00:00:00+00:00", "--subject", "circuit of vat"))
+    page = command("audit", "list", "--limit", "1")
+    assert "There are more: --after 2" in page.out
+    assert [("circuit.open", "circuit of vat")] == acts("--limit", "1", "--after", "2")
+    text = command("audit", "list").out
+    assert "incident 7" in text
+    assert USER in text
+    assert trail.exists()
+
+
+def test_trail_is_sealed_and_verified(trail: Path) -> None:
+    """A sealed trail is whole; a broken link is named, with the exit code 1."""
+    command("circuit", "open", "vat")
+    sealed = command("audit", "seal", "--json").result
+    command("circuit", "reset", "vat")
+    verified = command("audit", "verify", "--anchor", sealed["anchor"], "--json")
+
+    assert 0 == verified.code
+    assert (True, 3, 2, 0) == tuple(
+        verified.result[name] for name in ("whole", "records", "sealed", "unverified_seals")
+    )
+    assert "is whole: 3 records, sealed up to 2" in command("audit", "verify").out
+    assert "Anchor: 4:" in command("audit", "seal").out
+
+    lines = trail.read_text().splitlines(keepends=True)
+    fields = json.loads(lines[0])
+    trail.write_text("".join([json.dumps({**fields, "actor": "eve"}) + "\n", *lines[1:]]))
+    broken = command("audit", "verify", "--json")
+    assert 1 == broken.code
+    assert {"number": 1, "fault": "altered"} == {
+        name: broken.document["result"]["finding"][name] for name in ("number", "fault")
+    }
+    assert "Record 1 was altered" in command("audit", "verify").out
+
+
+def test_seals_without_their_key_are_counted(trail: Path) -> None:
+    """Seals whose key is missing are not verified, and that is said."""
+    command("audit", "seal")
+    text = Path("moorage.toml").read_text()
+    Path("moorage.toml").write_text(text.replace('keys = "secret://env/AUDIT_KEYS"\n', ""))
+
+    assert "1 seals were not verified" in command("audit", "verify").out
+    assert 2 == command("audit", "seal").code
+    assert trail.exists()
+
+
+def test_wrong_anchor_is_refused(trail: Path) -> None:
+    """An anchor is a number and a hash."""
+    assert 2 == command("audit", "verify", "--anchor", "nonsense").code
+    assert not trail.exists()
+
+
+def test_trail_must_be_configured() -> None:
+    """Without an audit trail in the configuration the commands say how to get one."""
+    Path("moorage.toml").write_text("")
+    ended = command("audit", "list")
+    assert 2 == ended.code
+    assert "Write [audit]" in ended.err
+
+
+def test_entries_and_credentials_are_recorded(trail: Path) -> None:
+    """Dropped calls, and stored, rotated and deleted credentials are recorded, without secrets."""
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
+    from moorage import Outbox, Request  # noqa: PLC0415 - one test only
+
+    with open_outbox("sqlite:///outbox.db", create=True) as store:
+        entry = Outbox(store).put_request("vat", Request.post("/x", json={}))
+    assert 0 == command("outbox", "drop", entry.id, "--store", "sqlite:///outbox.db").code
+    more = ["--credentials", "sqlite:///credentials.db"]
+    assert 0 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *more).code
+    assert 0 == command("credentials", "rotate", *more).code
+    assert 0 == command("credentials", "delete", "vat", *more).code
+
+    assert [
+        ("credentials.delete", "credentials of vat"),
+        ("credentials.rotate", "all credentials"),
+        ("credentials.set", "credentials of vat"),
+        ("outbox.drop", f"entry {entry.id}"),
+    ] == acts()
+    assert "hunter2" not in trail.read_text()
+
+
+def test_dead_store_refuses_the_act(trail: Path) -> None:
+    """An act that cannot be recorded is refused, and its error says why."""
+    trail.mkdir()
+    ended = command("circuit", "open", "vat")
+    assert 1 == ended.code
+    assert "circuit.open of circuit of vat was refused" in ended.err
+    trail.rmdir()
+    assert "closed" in command("status").out
+
+
+def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
+    """A configuration that cannot be read refuses an act whose trail it might name."""
+    Path("moorage.toml").write_text("[audit]\nurl = 'redis://localhost'\nother = 1\n")
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
+    more = ["--credentials", "sqlite:///credentials.db"]
+    assert 2 == typed("hunter2\n", "credentials", "set", "vat", "--migrate", *more).code
+    with closing(open_audit(f"file://{trail}")) as store:
+        assert 0 == AuditTrail(store).verify().records

@@ -1,0 +1,152 @@
+"""`moorage health`, and the `[health]` table of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError, HealthSignals, Hub, Outbox, Request, Service, WebhookInbox
+from moorage.adapters.entries.memory import MemoryInbox, MemoryOutbox
+from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
+from moorage.adapters.observers.standard_logging import LoggingObserver
+from moorage.cli.host import Host
+from moorage.testing import VendorServer
+from tests.support.command import command
+from tests.support.configured import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIGURATION = """
+[state]
+url = "sqlite:///state.db"
+[services.vat]
+base_url = "{url}"
+[health]
+required = "vat"
+longest_wait = 5
+expires = {{ "key of the bank" = 2001-01-01T00:00:00Z }}
+[[health.probes]]
+service = "vat"
+request = "/health"
+every = 30
+"""
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    """A vendor on this machine, and a configuration that names it."""
+    with VendorServer() as server:
+        configure(CONFIGURATION.format(url=server.url))
+        command("housekeep", "sqlite:///state.db", "--migrate")
+        yield server
+
+
+def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
+    """The command says what is the matter and what to do, and exits with 1."""
+    ended = command("health")
+
+    assert 1 == ended.code
+    assert "The key of the bank expired on 2001-01-01.  Replace it." in ended.out
+    assert "The integrations are degraded." in ended.out
+    assert () == vendor.requests
+
+
+def test_probes_are_made_on_request(vendor: VendorServer) -> None:
+    """With --probe the configured probes are made first."""
+    vendor.respond(503)
+    result = command("health", "--probe", "--json").result
+
+    assert ["/health"] == [request.path for request in vendor.requests]
+    assert "probe_failed" == result["services"][0]["reasons"][0]["concern"]
+
+
+def test_healthy_program_exits_with_0() -> None:
+    """Without a trouble the exit code is 0."""
+    configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n[services.vat.circuit]\n')
+    ended = command("health")
+
+    assert 0 == ended.code
+    assert "vat   healthy" in ended.out
+    assert "The integrations are healthy." in ended.out
+
+
+def test_no_service_at_all() -> None:
+    """Without services there is no table."""
+    configure("version = 1\n")
+
+    assert "The integrations are healthy." == command("health").out.strip()
+
+
+def test_regions_have_rows_of_their_own() -> None:
+    """Each region is shown with its name."""
+    configure(
+        "[services.vat]\nregions = [{name = 'eu', base_url = 'http://127.0.0.1:9'},"
+        " {name = 'us', base_url = 'http://127.0.0.1:9'}]\n"
+    )
+
+    assert "vat (eu)" in command("health").out
+
+
+def test_queues_are_watched() -> None:
+    """Dead letters of the outbox and the inbox are told."""
+    configure(
+        '[services.shop]\nbase_url = "http://127.0.0.1:9"\n[services.shop.retry]\npreset = "none"\n'
+    )
+    stores: list[Any] = [SqliteOutbox("calls.db"), SqliteInbox("webhooks.db")]
+    for store in stores:
+        store.migrate()
+    outbox = Outbox(stores[0], retry=moorage.RetryPolicy.none())
+    outbox.put_request("shop", Request.post("/orders", json={}))
+    with Hub([], services=[Service("shop", "http://127.0.0.1:9", retry=None)]) as hub:
+        outbox.deliver(hub)
+    for store in stores:
+        store.close()
+    ended = command("health", "--outbox=sqlite:///calls.db", "--inbox=sqlite:///webhooks.db")
+
+    assert "1 entry of the outbox was given up." in ended.out
+    assert 1 == ended.code
+
+
+def test_queues_of_the_host() -> None:
+    """A host program's own queues are watched without being named."""
+    with Hub([]) as hub:
+        stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}
+        host = Host(source={"version": 1}, kept=lambda: stores)
+
+        assert 0 == command("health", host=host).code
+
+
+def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
+    """A hub with a `[health]` table has its settings, and remembers what health needs."""
+    path = Path("moorage.toml")
+    path.write_text(path.read_text() + "[observers]\nlogging = true\n")
+    with moorage.open(path) as hub:
+        observers = hub.manager._ports.observers  # noqa: SLF001 - nobody else can tell
+        assert [LoggingObserver, HealthSignals] == [type(observer) for observer in observers]
+        assert hub.health_settings is not None
+        assert (5.0, ("vat",)) == (
+            hub.health_settings.policy.longest_wait,
+            hub.health_settings.policy.required,
+        )
+    with moorage.open(path, observers=[print]) as hub:
+        assert (print,) == hub.manager._ports.observers  # noqa: SLF001 - as above
+
+
+@pytest.mark.parametrize(
+    "table, path",
+    [
+        ("[health]\nlatest = 0\n", "health.latest"),
+        ("[[health.probes]]\nservice = 'vat'\njitter = 2\n", "health.probes"),
+        ("[[health.probes]]\nrequest = '/'\n", "health.probes"),
+    ],
+)
+def test_wrong_settings_are_named(table: str, path: str) -> None:
+    """A wrong setting is refused with its place."""
+    configure(table)
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open("moorage.toml")
+    assert any((problem.path or "").startswith(path) for problem in caught.value.problems)

@@ -1,0 +1,112 @@
+"""`moorage metrics`, run as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.cli import main
+from moorage.wiring.store_urls import open_metrics
+from tests.adapters.metrics_process import finished
+
+URL = "sqlite:///metrics.db"
+
+
+@pytest.fixture
+def _figures() -> None:
+    """Figures of an hour and of a week ago, and a configuration that names them."""
+    Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
+    now = datetime.now(UTC)
+    with open_metrics(URL, create=True, threads=False) as metrics:
+        metrics(finished(now - timedelta(days=7), service="old", operation=None))
+        metrics.flush()
+        for number in range(4):
+            metrics(finished(now - timedelta(hours=1), error="VendorFailed" if number else None))
+        metrics(finished(now - timedelta(hours=1), tenant=None, service="vat", attempts=0))
+        metrics(finished(now - timedelta(hours=1), service="vat", cancelled=True, attempts=0))
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
+    """The JSON result of a command."""
+    assert main(["metrics", *words, "--json"]) == code
+    whole = json.loads(capsys.readouterr().out)
+    return whole["result"]["windows"] if whole["ok"] else whole["error"]
+
+
+@pytest.mark.usefixtures("_figures")
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ((), [("stripe", 4), ("vat", 2)]),
+        (("--since", "30d"), [("old", 1), ("stripe", 4), ("vat", 2)]),
+        (("--since", "10m"), []),
+        (("--service", "vat"), [("vat", 2)]),
+        (("--tenant", "acme"), [("stripe", 4), ("vat", 1)]),
+        (("--operation", "payments.refund"), []),
+        (("--by", ""), [(None, 6)]),
+        (("--by", "service,tenant"), [("stripe", 4), ("vat", 1), ("vat", 1)]),
+        (("--store", URL, "--by", "tenant"), [(None, 1), (None, 5)]),
+    ],
+)
+def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) -> None:
+    """Options choose figures, and what is told apart."""
+    windows = run(capsys, *words)
+
+    assert expected == [(window["service"], window["calls"]) for window in windows]
+
+
+@pytest.mark.usefixtures("_figures")
+def test_programs_get_all_figures(capsys: Any) -> None:
+    """The JSON has outcomes, rates and percentiles of each window."""
+    (window,) = run(capsys, "--service", "stripe", "--window", "1h")
+
+    assert 3_600 == window["seconds"]
+    assert (1, 3, 0.25, 4) == (
+        window["success"],
+        window["failed"],
+        window["success_rate"],
+        window["attempts"],
+    )
+    assert pytest.approx(0.5, rel=0.0101) == window["p95"]
+
+
+@pytest.mark.usefixtures("_figures")
+def test_people_get_a_table(capsys: Any) -> None:
+    """The table has a row for each series and window."""
+    assert 0 == main(["metrics"])
+    table = capsys.readouterr().out
+    assert 0 == main(["metrics", "--window", "1d", "--service", "vat", "--since", "2d"])
+    windows = capsys.readouterr().out
+    assert 0 == main(["metrics", "--service", "none"])
+
+    assert "stripe   payments.charge  4" in table
+    assert "25.00%" in table
+    assert windows.startswith("start")
+    assert "-" in windows
+    assert "nothing\n" == capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_figures")
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--since", "yesterday"), "'yesterday' is not a length of time"),
+        (("--window", "999999d"), "is not a length of time"),
+        (("--by", "month"), "cannot be grouped by 'month'"),
+    ],
+)
+def test_wrong_options_are_refused(words: tuple[str, ...], message: str, capsys: Any) -> None:
+    """A wrong option says what is right."""
+    assert main(["metrics", *words]) != 0
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", '[metrics]\nurl = "memory:"\n'])
+def test_shared_metrics_are_needed(text: str, capsys: Any) -> None:
+    """The figures in another process's memory cannot be shown."""
+    Path("moorage.toml").write_text(text)
+    assert "--store" == run(capsys, code=2)["path"]

@@ -1,0 +1,116 @@
+"""`moorage sla`, run as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.cli import main
+from moorage.wiring.store_urls import open_metrics
+from tests.adapters.metrics_process import finished
+
+URL = "sqlite:///metrics.db"
+OBJECTIVES = """
+[[objectives]]
+name = "payments"
+service = "stripe"
+availability = 0.9
+latency = 0.8
+within = 0.99
+
+[[objectives]]
+name = "tenants"
+by = ["tenant"]
+availability = 0.5
+"""
+
+
+@pytest.fixture
+def _figures() -> None:
+    """Figures of this month and of an earlier one, and a configuration with objectives."""
+    Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n{OBJECTIVES}')
+    now = datetime.now(UTC)
+    with open_metrics(URL, create=True, threads=False) as metrics:
+        metrics(finished(now - timedelta(days=70)))
+        metrics.flush()
+        for number in range(4):
+            metrics(finished(now, error="VendorFailed" if number == 3 else None))
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
+    """The JSON result of a command."""
+    assert main(["sla", *words, "--json"]) == code
+    whole = json.loads(capsys.readouterr().out)
+    return whole["result"]["months"] if whole["ok"] else whole["error"]
+
+
+@pytest.mark.usefixtures("_figures")
+def test_objectives_are_reported(capsys: Any) -> None:
+    """Each objective has its compliance in each month."""
+    this_month = f"{datetime.now(UTC):%Y-%m}"
+    payments, tenants = run(capsys, "--months", "1")
+
+    assert (this_month, "payments", "stripe", False) == (
+        payments["month"],
+        payments["objective"],
+        payments["service"],
+        payments["met"],
+    )
+    assert (4, 1, 0.75, False) == tuple(
+        payments["availability"][name] for name in ("calls", "bad", "share", "met")
+    )
+    assert pytest.approx(-1.5) == payments["availability"]["budget_left"]
+    assert payments["latency"]["met"]
+    assert ("acme", True, None) == (tenants["tenant"], tenants["met"], tenants["latency"])
+    assert 4 == len(run(capsys, "--months", "4"))
+    assert 4 == len(run(capsys, "--months", "1000"))
+
+
+@pytest.mark.usefixtures("_figures")
+def test_reports_are_written(capsys: Any) -> None:
+    """A table is shown, and files are written for others to read."""
+    words = ["sla", "--months", "1", "--csv", "sla.csv", "--html", "sla.html"]
+    assert 0 == main(words)
+    output = capsys.readouterr().out
+
+    assert "payments stripe 4 90 % available 75 % no -150 % 2.50" in " ".join(output.split())
+    assert "sla.csv written\nsla.html written\n" in output
+    assert "payments,stripe,4,90 % available,75 %,no,-150 %" in Path("sla.csv").read_text()
+    assert "<td>-150 %</td>" in Path("sla.html").read_text()
+    assert 0o644 == Path("sla.html").stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("_figures")
+def test_a_file_that_cannot_be_written_is_reported(capsys: Any) -> None:
+    """The error names the file."""
+    assert "none/sla.csv" == run(capsys, "--csv", "none/sla.csv", code=2)["path"]
+
+
+@pytest.mark.usefixtures("_figures")
+def test_without_calls_there_is_nothing(capsys: Any) -> None:
+    """No call is no compliance."""
+    with open_metrics("sqlite:///empty.db", create=True) as metrics:
+        metrics.flush()
+        metrics.migrate()
+    assert 0 == main(["sla", "--store", "sqlite:///empty.db"])
+    assert "nothing\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, path",
+    [
+        ("", "objectives"),
+        ('[[objectives]]\nname = "x"\n', "objectives[0].availability"),
+        ('[[objectives]]\nname = "x"\navailability = 1.5\n', "objectives[0].availability"),
+        ('[[objectives]]\nname = "x"\nlatency = 1\nby = ["month"]\n', "objectives[0].by"),
+        (OBJECTIVES, "--store"),
+    ],
+)
+def test_a_configuration_that_has_no_report(text: str, path: str, capsys: Any) -> None:
+    """The error names the place in the configuration."""
+    Path("moorage.toml").write_text(text)
+    assert run(capsys, code=2)["path"].startswith(path)

@@ -1,0 +1,71 @@
+"""The metrics that a configuration names."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError
+from moorage.domain.observation.figures import FiguresQuery
+from moorage.wiring.store_urls import open_metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.domain.observation.events import Event
+
+SERVICES = {"vat": {"base_url": "https://vat.example"}}
+
+
+def calls(url: str) -> list[tuple[str | None, int]]:
+    """The number of calls of each service."""
+    with open_metrics(url) as metrics:
+        windows = metrics.figures(FiguresQuery(by="service"))
+        return [(window.service, window.figures.calls) for window in windows]
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
+    """The table is created, and the figures are stored when the hub is closed."""
+    events: list[Event] = []
+    url = f"sqlite:///{tmp_path}/metrics.db"
+    options: dict[str, Any] = {"observers": [events.append]} if observed else {}
+    with moorage.open({"services": SERVICES, "metrics": {"url": url}}, **options) as hub:
+        hub.manager.run("vat", lambda: 1)
+
+    assert [("vat", 1)] == calls(url)
+    assert observed is bool(events)
+
+
+def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
+    """The asynchronous metrics are closed with the hub too."""
+    url = f"sqlite:///{tmp_path}/metrics.db"
+
+    async def call() -> None:
+        async with moorage.aopen({"services": SERVICES, "metrics": {"url": url}}) as hub:
+            await hub.manager.run("vat", partial(asyncio.sleep, 0))
+
+    asyncio.run(call())
+    assert [("vat", 1)] == calls(url)
+
+
+def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
+    """A reload that names other metrics is refused."""
+    source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
+    other = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
+    with moorage.open(source) as hub:
+        with pytest.raises(ConfigurationError, match="change the place of its metrics") as caught:
+            hub.reload(other)
+        assert "metrics.url" == caught.value.path
+
+
+def test_a_wrong_url_of_metrics_is_reported() -> None:
+    """A problem names the place in the configuration."""
+    with pytest.raises(ConfigurationError, match="not one for metrics") as caught:
+        moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})
+
+    assert "metrics.url" == caught.value.path

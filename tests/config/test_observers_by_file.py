@@ -1,0 +1,58 @@
+"""The observers that a configuration names."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+import moorage
+from moorage import ConfigurationError
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.adapters.observers.sentry import SentryObserver
+from moorage.adapters.observers.standard_logging import LoggingObserver
+from moorage.config.observers import ObserverSettings
+
+ALL: dict[str, Any] = dict.fromkeys(("logging", "opentelemetry", "prometheus", "sentry"), True)
+
+
+def test_settings_open_observers() -> None:
+    """Each setting that is true is an observer; functions follow."""
+    observers = ObserverSettings(**ALL, functions=print).open()
+
+    assert [
+        LoggingObserver,
+        OpenTelemetryObserver,
+        PrometheusObserver,
+        SentryObserver,
+    ] == [type(observer) for observer in observers[:-1]]
+    assert print is observers[-1]
+    assert () == ObserverSettings(functions=()).open()
+
+
+def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -> None:
+    """A hub installs the observers that its configuration names."""
+    seen: list[Any] = []
+    caplog.set_level("INFO", "moorage")
+    source = {"services": {"tax": {}}, "observers": {"logging": True, "functions": [seen.append]}}
+    with moorage.open(source) as hub:
+        hub.manager.run("tax", lambda: None)
+    with moorage.open(source, observers=()) as hub:
+        hub.manager.run("tax", lambda: None)
+
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == [
+        type(event).__name__ for event in seen
+    ]
+    assert 1 == len(caplog.records)
+
+
+def test_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer whose package is missing is reported before anything is opened."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open({"observers": {"prometheus": True}})
+
+    assert (caught.value.path or "").startswith("observers")

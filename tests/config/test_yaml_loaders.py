@@ -1,0 +1,96 @@
+"""YAML is read the same with libyaml and without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from moorage.config import yaml_text
+from moorage.config.syntax import Malformed
+
+# PyYAML writes a next-line character as a bare line break, which nobody can read back.
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="\x85")
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False)
+    | st.text(CHARACTERS, max_size=12)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(CHARACTERS, max_size=6), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+PIECES = st.lists(
+    st.sampled_from(
+        (
+            *(
+                "a",
+                "key",
+                ": ",
+                ":",
+                "- ",
+                "\n",
+                "  ",
+                "\t",
+                "'",
+                '"',
+                "[",
+                "]",
+                "{",
+                "}",
+                ",",
+                "#",
+            ),
+            *("|", ">", "|#", ">-#", "?", "? ", "&a", "*a", "!!int", "---", "...", "%", "@", "<<"),
+            *("1", "0x1f", "1:30", "~", "é", "\x07", "\x85", "\u2028", "\ufeff", "\\", "\r"),
+        )
+    ),
+    max_size=24,
+).map("".join)
+
+
+def outcome(text: str) -> Any:
+    """Return the value of a text, or the message of its error."""
+    try:
+        return repr(yaml_text.read_yaml(text))
+    except Malformed as error:
+        return error.args
+
+
+def outcome_in_python(text: str) -> Any:
+    """Return the outcome without libyaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml_text, "_FAST_LOADER", None)
+        return outcome(text)
+
+
+@given(VALUES, st.booleans())
+def test_written_values_are_read_alike(value: Any, flow: bool) -> None:
+    """Both loaders read PyYAML's output as the same value."""
+    text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True, sort_keys=False)
+
+    assert repr(value) == outcome(text) == outcome_in_python(text)
+
+
+@given(PIECES)
+@example("a: b: c")
+@example("a: 1\na: 2")
+@example("a: &x 1\nb: *x")
+@example("a: !!int '1'")
+@example("a:\n\t- 1")
+@example("a: 1\n---\nb: 2")
+@example("a: 'open")
+@example("1: a")
+@example("a: [1, 2")
+def test_errors_are_the_same(text: str) -> None:
+    """Both loaders raise the same error."""
+    assert outcome_in_python(text) == outcome(text)

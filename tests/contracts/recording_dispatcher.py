@@ -1,0 +1,170 @@
+"""A dispatcher and a vendor that record the requests of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage import Ref
+from moorage.contracts.address import Address
+from moorage.contracts.payments import Charge, Money, PaymentQuery
+from moorage.contracts.shipping.parcels import Parcel
+from moorage.contracts.shipping.rates import RateRequest
+from moorage.contracts.storage import PutOptions, Upload
+from moorage.runtime.bridge import run_now
+
+TIME = 7.5
+REF = Ref("some", "main", "thing", {})
+MONEY = Money("10", "EUR")
+CHARGE = Charge(amount=MONEY, source="tok", reference="INV-1")
+HOME = Address(name="Ada", line1="1 Road", city="Ulm", postal_code="89073", country="DE")
+RATES = RateRequest(sender=HOME, recipient=HOME, parcels=[Parcel(weight="1")])
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+SINCE = PaymentQuery(since=BEGUN)
+TAGGED = PutOptions(tags={"a": "b"})
+COMING = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
+
+Use = Callable[[Any], Awaitable[Any]]
+
+
+class VendorReached(Exception):
+    """Raised when the vendor is called."""
+
+
+async def _settled(value: Any) -> Any:
+    return value
+
+
+async def _executed(command: Any, _: float | None) -> Any:
+    return command.apply((None,) * len(command.keys), 0)[1]
+
+
+@attrs.define
+class RecordingDispatcher:
+    """Records operations, and runs them with a vendor that only records, too."""
+
+    operation: str = ""
+    tenant: str | None = None
+    needs: frozenset[str] = frozenset()
+    effect: bool | None = None
+    country: str | None = None
+    currency: str | None = None
+    key: str | None = None
+    timeout: float | None = None
+    ref: Any = None
+    at_once: int | None = None
+    told: tuple[Any, ...] = ()
+    rehearsed: list[str] = attrs.field(factory=list)
+    wire: Any = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the wire record the requests."""
+        self.wire = SimpleNamespace(rehearse=self.rehearsed.append)
+
+    @property
+    def directory(self) -> Any:
+        """A directory with one account."""
+        account = SimpleNamespace(vendor=self._vendor)
+        return SimpleNamespace(
+            accounts={"main": account},
+            choose=lambda _: [account],
+            find=lambda ref, _: (account, Ref.parse(ref)),
+        )
+
+    @property
+    def calling(self) -> Any:
+        """Ports that run steps one after another, over a store that accepts every command."""
+        core = SimpleNamespace(every=self._every, settle=_settled, execute=_executed, cipher=None)
+        return SimpleNamespace(core=core)
+
+    def rehearses(self, _: Any) -> bool:
+        """Register nothing."""
+        return True
+
+    async def _every(self, steps: list[Callable[[], Awaitable[Any]]], *, at_once: int) -> list[Any]:
+        self.at_once = at_once
+        return [await step() for step in steps]
+
+    def refusal(self, operation: str, recipients: Any) -> None:
+        """Allow every recipient."""
+
+    async def execute(
+        self, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
+    ) -> Any:
+        """Record the request, and run the operation."""
+        self._write(request, key, timeout)
+        return await perform(self._vendor, self.wire)
+
+    async def execute_at(
+        self, ref: Any, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
+    ) -> Any:
+        """Return the result at the account of a reference."""
+        self._write(request, key, timeout)
+        self.ref = ref
+        return await perform(self._vendor, self.wire, Ref.parse(ref))
+
+    def _write(self, request: Any, key: Any, timeout: Any) -> None:
+        self.operation, self.tenant, self.needs = request.operation, request.tenant, request.needs
+        self.effect, self.key, self.timeout = request.effect, key, timeout
+        self.country, self.currency = request.country, request.currency
+
+    @property
+    def _vendor(self) -> Any:
+        dispatcher = self
+
+        class Vendor:
+            name = "some"
+
+            def __getattr__(self, name: str) -> Any:
+                if name in {"limits", "capabilities"}:
+                    return {}
+
+                async def verb(wire: Any, *args: Any, **named: Any) -> Any:
+                    assert dispatcher.wire is wire
+                    dispatcher.told = (name, *args, named)
+                    raise VendorReached
+
+                return verb
+
+        return Vendor()
+
+
+def recorded(flows: Any, use: Use) -> RecordingDispatcher:
+    """Return the dispatcher after one use of a flow."""
+    dispatcher = RecordingDispatcher()
+
+    async def using() -> None:
+        done = await use(flows(dispatcher, "acme"))
+        if isinstance(done, list):  # of many, each has its own ending
+            (operation,) = done
+            raise operation.error
+
+    with pytest.raises(VendorReached):
+        run_now(using())
+    assert ("acme", TIME) == (dispatcher.tenant, dispatcher.timeout)
+    return dispatcher
+
+
+@attrs.define
+class AnsweringDispatcher(RecordingDispatcher):
+    """A dispatcher with a vendor that answers."""
+
+    vendor: Any = None
+
+    @property
+    def _vendor(self) -> Any:
+        return self.vendor
+
+
+def answering(verb: str, answer: Any) -> Any:
+    """Return a dispatcher whose vendor has one answer."""
+
+    async def answered(*_: Any, **__: Any) -> Any:
+        return answer
+
+    return AnsweringDispatcher(vendor=SimpleNamespace(**{verb: answered}))

@@ -1,0 +1,245 @@
+"""Arguments beside the contract's values are checked before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+from importlib import import_module
+from types import UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+
+from moorage import (
+    Account,
+    AsyncHub,
+    ConfigurationError,
+    ConnectorError,
+    Credentials,
+    HttpMethod,
+    Hub,
+    InvalidData,
+    Money,
+    Ref,
+    Service,
+)
+from moorage.contracts.catalog import contract
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.payments import (
+    MOVING,
+    Charge,
+    PaymentEvent,
+    PaymentsCapability,
+    RefundReason,
+)
+from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
+from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.contracts.storage import StorageCapability
+from moorage.contracts.vendor import UnknownOutcome, Vendor
+from moorage.services.contracts.email import EmailFlows
+from moorage.services.contracts.payments import PaymentsFlows
+from moorage.services.contracts.shipping import ShippingFlows
+from moorage.services.contracts.sms import SmsFlows
+from moorage.services.contracts.storage import StorageFlows
+from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
+from tests.contracts.test_fields import JUNK
+
+FLOWS: dict[str, Any] = {
+    "email": EmailFlows,
+    "sms": SmsFlows,
+    "payments": PaymentsFlows,
+    "shipping": ShippingFlows,
+    "storage": StorageFlows,
+}
+REF = "everything:main:1"
+SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
+DAY = date(2026, 3, 1)
+GIVEN: dict[str, Any] = {
+    "ref": REF,
+    "idempotency_key": "k",
+    "message": {
+        "email": EmailMessage(to="ada@example.com", text="Hello."),
+        "sms": SmsMessage(to="+4915112345678", text="Hello."),
+    },
+    "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
+    "address": {"email": "ada@example.com", "shipping": ADA},
+    "query": {"email": StatisticsQuery(start=DAY, end=DAY), "payments": None},
+    "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
+    "number": "+4915112345678",
+    "charge": Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1"),
+    "payments": [REF],
+    "request": SHIPMENT,
+    "what": REF,
+    "items": [REF],
+    "carrier": "usps",
+    "key": "a.txt",
+    "source": "a.txt",
+    "event": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
+    "keys": ["a.txt"],
+    "largest": 5,
+    "resume": "everything:main:a.txt?upload=u1",
+}
+"""What a verb is usually given, by the name of its argument, and by its contract if they differ."""
+OPEN = {("storage", "upload", "source")}
+"""What may be read in many ways, some of which only show when it is read."""
+
+
+@attrs.frozen(kw_only=True)
+class RecordingVendor(Vendor):
+    """A vendor with all capabilities, which only records its arguments."""
+
+    name: ClassVar[str] = "everything"
+    kinds: ClassVar[tuple[str, ...]] = tuple(FLOWS)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        (
+            *EmailCapability,
+            *SmsCapability,
+            *PaymentsCapability,
+            *ShippingCapability,
+            *StorageCapability,
+        )
+    )
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = dict.fromkeys(
+        MOVING, UnknownOutcome.LOOKED_UP
+    )
+    told: list[tuple[str, Any, Any]] = attrs.field(factory=list)
+
+    def services(self) -> Mapping[str, Service]:
+        """A service that is never called."""
+        return {"": Service("everything", "https://all.example", credentials=Credentials.none())}
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb.startswith("_"):
+            raise AttributeError(verb)
+
+        async def reached(_: Any, *value: Any, **named: Any) -> Any:
+            self.told.append((verb, value, named))
+            raise VendorReached
+
+        return reached
+
+
+class VendorReached(Exception):
+    """Raised when the vendor is called."""
+
+
+def names() -> dict[str, Any]:
+    """Return the names in annotations that only type checkers import."""
+    fields: dict[str, Any] = {}
+    for module in (
+        "contracts.address",
+        "contracts.email_address",
+        "contracts.email_outcomes",
+        "contracts.payments",
+        "contracts.shipping",
+        "contracts.signed",
+        "contracts.sms",
+        "contracts.storage",
+        "domain.values.result",
+        "services.transfers.downloading",
+        "services.transfers.uploading",
+    ):
+        fields |= vars(import_module(f"moorage.{module}"))
+    typed: dict[str, Any] = {
+        "Callable": Callable,
+        "Iterable": Iterable,
+        "Mapping": Mapping,
+        "Sequence": Sequence,
+        "datetime": datetime,
+        "timedelta": timedelta,
+    }
+    return fields | typed | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
+
+
+VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_effects()]
+
+
+def required_arguments(contract: str, verb: str) -> dict[str, Any]:
+    """Return the required arguments of a method."""
+    needed = {
+        name: GIVEN[name]
+        for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
+        if name != "self" and parameter.default is parameter.empty and name in GIVEN
+    }
+    return {
+        name: value[contract] if isinstance(value, dict) and contract in value else value
+        for name, value in needed.items()
+    }
+
+
+def is_of(value: object, hint: Any) -> bool:
+    """Return whether a value has the outermost type of an annotation."""
+    origin = get_origin(hint)
+    if origin is Union or origin is UnionType:
+        return any(is_of(value, arg) for arg in get_args(hint))
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return type(value) is int
+    if hint is str and isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, origin or hint)
+
+
+async def ended(vendor: RecordingVendor, call: Callable[[], Any]) -> tuple[Exception | None, bool]:
+    """Return the result of a call, and whether the vendor was called."""
+    vendor.told.clear()
+    try:
+        made = call()
+        made = await made if inspect.isawaitable(made) else made
+    except (ConnectorError, VendorReached) as error:
+        return error, bool(vendor.told)
+    for result in made if isinstance(made, list) else ():
+        assert isinstance(result.error, (ConnectorError, VendorReached))
+        return result.error, bool(vendor.told)
+    return None, bool(vendor.told)
+
+
+@pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
+@pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
+def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]) -> None:
+    """An argument of another type is refused with its name, and nothing is sent."""
+    flow = getattr(FLOWS[contract], verb)
+    module = vars(import_module(flow.__module__))
+    hints = get_type_hints(flow, module | names())
+    usual = required_arguments(contract, verb)
+    vendor = RecordingVendor()
+
+    async def check() -> None:
+        hub = mode([Account("main", vendor, settings={"volatile_keys": True})])
+        face = getattr(hub, contract)()
+        for argument in inspect.signature(flow).parameters:
+            if argument == "self":
+                continue
+            for junk in JUNK:
+                options = {**usual, argument: junk}
+                error, result = await ended(vendor, partial(getattr(face, verb), **options))
+                if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
+                    continue
+                text = f"{argument}={junk!r} ended with {error!r}"
+                assert isinstance(error, (InvalidData, ConfigurationError)), text
+                name = error.field if isinstance(error, InvalidData) else error.path
+                assert {"what": "ref"}.get(argument, argument) == name, text
+                assert not result, text
+        done = hub.close()
+        if inspect.isawaitable(done):
+            await done
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("reason", list(RefundReason))
+def test_enum_members_may_be_texts(reason: RefundReason) -> None:
+    """The text of an enum member reaches the vendor as the member."""
+    vendor = RecordingVendor()
+    payments = Hub([Account("main", vendor, settings={"volatile_keys": True})]).payments()
+    for value in (reason, reason.value):
+        with pytest.raises(VendorReached):
+            payments.refund(REF, reason=value, idempotency_key="k")
+        assert reason is vendor.told[-1][2]["reason"]

@@ -1,0 +1,124 @@
+"""The methods that execute declared operations."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from moorage import Account, Hub, Ref
+from moorage.contracts.routes import RoutingRequest, shared_request
+from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.vendor import Vendor
+from moorage.domain.service.settings import Service
+from moorage.services.contracts.sms import SmsFlows
+from tests.contracts.recording_dispatcher import TIME, Use, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from moorage.contracts.wire import Wire
+
+NUMBER = "+4915112345678"
+TEXT = SmsMessage(to=NUMBER, text="Hello")
+
+EQUAL_CALLS: dict[str, tuple[Use, tuple[Any, ...]]] = {
+    "positional": (
+        lambda flows: flows.validate_number(NUMBER, timeout=TIME),
+        ("validate_number", NUMBER, {"country": None}),
+    ),
+    "by keyword": (
+        lambda flows: flows.validate_number(number=NUMBER, timeout=TIME),
+        ("validate_number", NUMBER, {"country": None}),
+    ),
+    "every option": (
+        lambda flows: flows.validate_number(NUMBER, country="DE", timeout=TIME),
+        ("validate_number", NUMBER, {"country": "DE"}),
+    ),
+    "key by default": (
+        lambda flows: flows.send(message=TEXT, timeout=TIME),
+        ("send", TEXT, {"key": None}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL_CALLS)
+def test_vendor_gets_all_arguments(name: str) -> None:
+    """The vendor gets every declared argument, also those that the caller left out."""
+    use, arguments = EQUAL_CALLS[name]
+
+    assert arguments == recorded(SmsFlows, use).told
+
+
+def test_equal_requests_are_made_once() -> None:
+    """Operations with equal properties share one routing request."""
+    request = shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
+
+    assert request is shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
+    assert (
+        RoutingRequest(
+            kind="sms", operation="send", tenant="acme", needs=frozenset({"media"}), country="DE"
+        )
+        == request
+    )
+    assert "sms.send" == request.full_name
+
+
+RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)
+
+
+@attrs.frozen(kw_only=True)
+class Post(Vendor):
+    """A vendor that answers without a request."""
+
+    name: ClassVar[str] = "post"
+    kinds: ClassVar[tuple[str, ...]] = ("sms",)
+    capabilities: ClassVar[frozenset[str]] = frozenset({SmsCapability.LOOK_UP})
+
+    def services(self) -> Mapping[str, Service]:
+        """Return one service, which is never called."""
+        return {"": Service("post", "https://post.example", retry=None)}
+
+    async def send(self, _: Wire, __: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Return the receipt."""
+        assert key is None
+        return RECEIPT
+
+    async def get(self, _: Wire, __: Ref, /) -> SmsReceipt:
+        """Return the receipt."""
+        return RECEIPT
+
+
+def calls_of(use: Callable[[], Any]) -> int:
+    """Return the number of Python functions that run at the second use of something."""
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    use()
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        use()
+    finally:
+        sys.setprofile(before)
+    return len(calls)
+
+
+def test_declared_operations_take_few_calls() -> None:
+    """A declared operation runs no more functions than a flow that is written out."""
+    with closing(Hub([Account("post", Post())])) as hub:
+        sms = hub.sms()
+        calls = {
+            "get": calls_of(lambda: sms.get(RECEIPT.ref)),
+            "send": calls_of(lambda: sms.send(TEXT)),
+        }
+
+    assert calls["get"] <= 26, calls
+    assert calls["send"] <= 40, calls

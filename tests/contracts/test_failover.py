@@ -1,0 +1,326 @@
+"""The choice of an operation's account, and failover to the next; never do two of them act."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    ConnectionFailed,
+    FailedOver,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    Response,
+    RetryPolicy,
+    Route,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.sms import SmsMessage
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
+from tests.contracts.caller import MODES, PigeonHubs, resolved
+from tests.contracts.pigeon import PigeonServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
+DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+CUT = ConnectionFailed("The line was cut.")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run the asynchronous tests in an asyncio event loop."""
+    return "asyncio"
+
+
+def shared(kind: type[Any], lofts: PigeonHubs) -> Any:
+    """A store that several hubs share."""
+    return (MemoryStorage if kind is Hub else AsyncMemoryStorage)(clock=lofts.clock)
+
+
+async def send(hub: Any, **options: Any) -> str:
+    """Send the message and return the name of the account."""
+    receipt = await resolved(hub.sms().send(MESSAGE, **options))
+    account: str = receipt.ref.account
+    return account
+
+
+@MODES
+@pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
+async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> None:
+    """While the first account works, the second is not used."""
+    lofts = PigeonHubs()
+
+    assert "one" == await send(lofts.hub(hub_class), idempotency_key=key)
+    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.letters))
+
+
+@MODES
+@pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
+@pytest.mark.parametrize("why", [DOWN, Response(429)], ids=["unreachable", "throttled"])
+async def test_next_account_takes_over_if_nothing_was_done(
+    hub_class: type[Any], key: str | None, why: Any
+) -> None:
+    """After an error that proves no effect the next account is used."""
+    lofts = PigeonHubs()
+    lofts.one.fail(why)
+
+    assert "two" == await send(lofts.hub(hub_class), idempotency_key=key)
+    assert (0, 1) == (len(lofts.one.letters), len(lofts.two.letters))
+    [moved] = [event for event in lofts.told.events if isinstance(event, FailedOver)]
+    assert ("one", "two") == (moved.service, moved.to)
+
+
+@MODES
+@pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
+@pytest.mark.parametrize(
+    "why, raised",
+    [(CUT, ConnectionFailed), (Response(503), VendorFailed), (Response(400), VendorRejected)],
+    ids=["cut off", "outage", "refused"],
+)
+async def test_possible_effects_stay_with_their_account(
+    hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
+) -> None:
+    """After a possible effect no other account is used."""
+    lofts = PigeonHubs()
+    lofts.one.fail(why)
+    hub = lofts.hub(hub_class)
+
+    with pytest.raises(raised):
+        await send(hub, idempotency_key=key)
+
+    assert 0 == len(lofts.two.requests)
+
+
+def test_failover_without_observers() -> None:
+    """Failover works without observers."""
+    lofts = PigeonHubs()
+    lofts.one.fail(DOWN)
+    routes = [Route("sms", ["one", "two"])]
+    hub = Hub(lofts.accounts, routes, http=SandboxHttpClient(lofts.one, lofts.two))
+
+    assert "two" == hub.sms().send(MESSAGE).ref.account
+
+
+@MODES
+async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
+    """If no account succeeds, the last one's error is raised, with its name."""
+    lofts = PigeonHubs()
+    lofts.one.fail(DOWN)
+    lofts.two.fail(Response(429))
+
+    with pytest.raises(RateLimitExceeded) as excinfo:
+        await send(lofts.hub(hub_class), idempotency_key="k1")
+
+    assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
+
+
+@MODES
+async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> None:
+    """While an account's circuit is open, the next account is used."""
+    lofts = PigeonHubs()
+    hub = lofts.hub(hub_class)
+    await resolved(hub.manager.set_circuit("one", CircuitState.FORCED_OPEN))
+
+    assert "two" == await send(hub)
+    with pytest.raises(CircuitBreakerOpen):
+        await resolved(hub.sms().get("pigeon:one:L1"))
+
+
+@MODES
+async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
+    """A key that moved stays at its account, even if the first account works again."""
+    lofts = PigeonHubs()
+    hub = lofts.hub(hub_class)
+    lofts.one.fail(DOWN)
+
+    assert ["two", "two"] == [await send(hub, idempotency_key="k1") for _ in range(2)]
+    assert (0, 1) == (len(lofts.one.letters), len(lofts.two.letters))
+    assert "one" == await send(hub, idempotency_key="k2")
+
+
+@MODES
+async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
+    """A key whose answer was lost is repeated at the same account."""
+    lofts = PigeonHubs()
+    hub = lofts.hub(hub_class)
+    lofts.one.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        await send(hub, idempotency_key="k1")
+    lofts.one.fail(DOWN)
+    with pytest.raises(ConnectionFailed):
+        await send(hub, idempotency_key="k1")
+
+    assert "one" == await send(hub, idempotency_key="k1")
+    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.requests))
+
+
+@MODES
+async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
+    """A harmless last attempt proves nothing about an earlier one."""
+    lofts = PigeonHubs()
+    settings = {"retry": RetryPolicy(2, base_delay=0.1)}
+    accounts = [attrs.evolve(account, settings=settings) for account in lofts.accounts]
+    lofts.one.fail(Lost(), DOWN)
+
+    with pytest.raises(ConnectionFailed):
+        await send(lofts.hub(hub_class, accounts=accounts), idempotency_key="k1")
+
+    assert (1, 0) == (len(lofts.one.letters), len(lofts.two.requests))
+
+
+@MODES
+async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
+    """At a vendor without keys a lost response has an unknown outcome."""
+    lofts = PigeonHubs(keys=False)
+    hub = lofts.hub(hub_class)
+    lofts.one.fail(Lost())
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            await send(hub, idempotency_key="k1")
+
+    assert (1, 0) == (len(lofts.one.requests), len(lofts.two.requests))
+
+
+@MODES
+@pytest.mark.parametrize("route", [("two",), ("two", "one")], ids=["swapped", "turned round"])
+async def test_key_survives_a_change_of_routes(
+    hub_class: type[Any], route: tuple[str, ...]
+) -> None:
+    """A key stays with its account when the routes change."""
+    lofts = PigeonHubs()
+    state = shared(hub_class, lofts)
+
+    assert "one" == await send(
+        lofts.hub(hub_class, route=("one",), state=state), idempotency_key="k1"
+    )
+    later = lofts.hub(hub_class, route=route, state=state)
+    assert "one" == await send(later, idempotency_key="k1")
+    assert "two" == await send(later, idempotency_key="k2")
+    assert (1, 1) == (len(lofts.one.letters), len(lofts.two.letters))
+
+
+@MODES
+async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
+    """A key whose account was removed from the configuration is used at no other account."""
+    lofts = PigeonHubs()
+    state = shared(hub_class, lofts)
+    await send(lofts.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
+    later = lofts.hub(hub_class, route=("two",), state=state, accounts=lofts.accounts[1:])
+
+    with pytest.raises(ConfigurationError, match="'one', which is no longer configured"):
+        await send(later, idempotency_key="k1")
+
+    assert 0 == len(lofts.two.requests)
+
+
+@MODES
+async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) -> None:
+    """A process with other routes follows a key that moved."""
+    lofts = PigeonHubs()
+    state = shared(hub_class, lofts)
+    lofts.one.fail(DOWN)
+    assert "two" == await send(lofts.hub(hub_class, state=state), idempotency_key="k1")
+
+    swapped = lofts.hub(hub_class, route=("one",), state=state)
+    assert "two" == await send(swapped, idempotency_key="k1")
+
+
+@MODES
+async def test_key_with_another_payload(hub_class: type[Any]) -> None:
+    """The same key with another message is a conflict."""
+    hub = PigeonHubs().hub(hub_class)
+    await send(hub, idempotency_key="k1")
+
+    with pytest.raises(IdempotencyConflict):
+        await resolved(
+            hub.sms().send(SmsMessage(to="+4915112345679", text="x"), idempotency_key="k1")
+        )
+
+
+@MODES
+async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
+    """Two tenants may use the same key."""
+    lofts = PigeonHubs(keys=False)
+    hub = lofts.hub(hub_class)
+    for tenant in ("acme", "other", "acme"):
+        await resolved(hub.sms(tenant).send(MESSAGE, idempotency_key="k1"))
+
+    assert 2 == len(lofts.one.letters)
+
+
+@MODES
+@pytest.mark.parametrize("key", ["", " x", "ü", "x" * 256])
+async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
+    """An invalid key is refused before anything is sent."""
+    lofts = PigeonHubs()
+
+    with pytest.raises(InvalidData):
+        await send(lofts.hub(hub_class), idempotency_key=key)
+
+    assert not lofts.one.requests
+
+
+class BusyVendor(PigeonServer):
+    """A vendor where another caller uses the same key meanwhile."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.meanwhile: Callable[[], object] = int
+
+    def answer(self, request: SandboxRequest) -> Response:
+        """Run the other caller first, and then answer."""
+        meanwhile, self.meanwhile = self.meanwhile, int
+        meanwhile()
+        return super().answer(request)
+
+
+def test_concurrent_callers_of_a_key_wait() -> None:
+    """A caller waits up to its timeout while another may be moving the key."""
+    lofts = PigeonHubs()
+    lofts.one = busy = BusyVendor("one.example")
+    state = shared(Hub, lofts)
+    hub, other = (lofts.hub(Hub, state=state) for _ in range(2))
+    began = lofts.clock.nanoseconds()
+
+    def meanwhile() -> None:
+        with pytest.raises(IdempotencyInProgress) as excinfo:
+            other.sms().send(MESSAGE, idempotency_key="k1", timeout=2.0)
+        assert excinfo.value.retry_at
+
+    busy.meanwhile = meanwhile
+
+    assert "one" == hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
+    assert 1 == len(busy.letters)
+    # Two accounts, two seconds each.
+    assert 3 < (lofts.clock.nanoseconds() - began) / 1e9 <= 4
+    assert "one" == other.sms().send(MESSAGE, idempotency_key="k1").ref.account
+
+
+@MODES
+async def test_batch_without_a_key(hub_class: type[Any]) -> None:
+    """Each message of a batch has its own result, and without a key each is sent again."""
+    lofts = PigeonHubs()
+    hub = lofts.hub(hub_class)
+    for _ in range(2):
+        lofts.one.fail(Response(400))
+        results = await resolved(hub.sms().send_bulk([MESSAGE, MESSAGE], at_once=1))
+        assert [False, True] == [result.ok for result in results]
+
+    assert 2 == len(lofts.one.letters)

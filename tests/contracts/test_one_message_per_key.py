@@ -1,0 +1,132 @@
+"""Under any failures, retries and routes a key sends one message."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from moorage import ConnectionFailed, ConnectorError, Hub, Response, RetryPolicy
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandboxes.base import Lost
+from tests.contracts.caller import PigeonHubs
+from tests.contracts.pigeon import Pigeon
+from tests.support.examples import examples
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Command
+
+MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
+DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+CUT = ConnectionFailed("The line was cut.")
+ROUTES = [("one",), ("two",), ("one", "two"), ("two", "one")]
+FAULTS: list[list[Any]] = [
+    [],
+    [],
+    [DOWN],
+    [DOWN],
+    [CUT],
+    [Lost()],
+    [Response(429)],
+    [Response(503)],
+    [Lost(), DOWN],
+    [DOWN, Lost()],
+]
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+class KillingStore:
+    """A store that kills its caller before or after one of its commands."""
+
+    durable = False
+
+    def __init__(self, store: MemoryStorage, at: int | None, *, after: bool) -> None:
+        self._store = store
+        self._left = at
+        self._after = after
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        """Run a command, unless the caller is killed."""
+        dying = self._dying()
+        answer = None if dying and not self._after else self._store.execute(command, timeout)
+        if dying:
+            raise Killed
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Do nothing, since a dead process posts nothing."""
+        if self._left is None or self._left > 0:
+            self._store.post(command)
+
+    def _dying(self) -> bool:
+        if self._left is None:
+            return False
+        self._left -= 1
+        return self._left <= 0
+
+
+class Attempt(NamedTuple):
+    """One caller: its route, its vendors' responses, its death, and the pause after it."""
+
+    route: tuple[str, ...]
+    one: list[Any]
+    two: list[Any]
+    killed_at: int | None
+    after: bool
+    pause: float
+
+
+TRIES = st.builds(
+    Attempt,
+    st.sampled_from(ROUTES),
+    st.sampled_from(FAULTS),
+    st.sampled_from(FAULTS),
+    st.sampled_from([None, None, None, *range(1, 15)]),
+    st.booleans(),
+    st.sampled_from([0.0, 1.0, 70.0]),
+)
+
+
+MOVED = Attempt(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
+
+
+@examples(300)
+@given(
+    tries=st.lists(TRIES, min_size=2, max_size=6),
+    keys=st.booleans(),
+    attempts=st.sampled_from([1, 2]),
+)
+@example(
+    tries=[MOVED, Attempt(ROUTES[2], [], [], None, after=False, pause=0.0)], keys=True, attempts=1
+)
+@example(
+    tries=[MOVED, Attempt(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
+)
+def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) -> None:
+    """However callers fail and die, a key never has a second effect."""
+    lofts = PigeonHubs(keys=keys)
+    store = MemoryStorage(lofts.clock)
+    settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}
+    accounts = [
+        Account(name, Pigeon(loft=f"{name}.example", keys=keys), settings=settings)
+        for name in ("one", "two")
+    ]
+    for item in tries:
+        lofts.one.forget_faults()
+        lofts.two.forget_faults()
+        lofts.one.fail(*item.one)
+        lofts.two.fail(*item.two)
+        state: Any = KillingStore(store, item.killed_at, after=item.after)
+        hub = lofts.hub(Hub, route=item.route, state=state, accounts=accounts)
+        with suppress(ConnectorError, Killed):
+            hub.sms().send(MESSAGE, idempotency_key="k1")
+        lofts.clock.advance(item.pause)
+
+    assert len(lofts.one.letters) + len(lofts.two.letters) <= 1

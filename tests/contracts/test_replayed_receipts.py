@@ -1,0 +1,41 @@
+"""Receipts are marked if they are the stored result of an earlier call with the same key."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage import ConfigurationError, Ref, Result
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.config.default_state import prepare
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
+from moorage.contracts.replays import as_replay
+from moorage.domain.idempotency.unsettled import Attend, Decide, Decision, Strike, effect_name
+
+RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
+
+
+def test_each_receipt_of_a_batch_is_marked() -> None:
+    """Each receipt of a batch is marked as a replay; other values are unchanged."""
+    failed: Result[EmailReceipt] = Result(error=ValueError())
+    marked, still_failed, plain = as_replay([Result(RECEIPT), failed, 7])
+
+    assert isinstance(marked, Result)
+    assert marked.unwrap().replayed
+    assert RECEIPT == marked.unwrap()
+    assert (failed, 7, "x") == (still_failed, plain, as_replay("x"))
+
+
+def test_unregistered_effect_is_unchanged() -> None:
+    """Commands about an effect that nobody registered change nothing."""
+    store = MemoryStorage()
+    about = ("payments", None, "k")
+
+    assert not store.execute(Strike(*about, number=1, certain=True))
+    assert Decision(settled=False) == store.execute(Decide(*about, done=True, answer="x"))
+    assert not store.execute(Attend(effect_name(*about), pause=1)).ours
+
+
+def test_user_without_a_home_has_no_default_store() -> None:
+    """A user without an absolute home folder has no default store."""
+    with pytest.raises(ConfigurationError, match="no home folder"):
+        prepare("sqlite:///~/state.db")

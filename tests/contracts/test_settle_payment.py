@@ -1,0 +1,92 @@
+"""One payment with an unknown outcome is settled when a person asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from moorage import AsyncHub
+from moorage.contracts.payments import SettledAs
+from moorage.contracts.routes import Account
+from moorage.errors import IdempotencyInProgress, InvalidData, OutcomeUnknown
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from tests.contracts.test_unsettled_payments import (
+    KEY,
+    ORDER,
+    WAIT,
+    Keyless,
+    PaymentsWorld,
+    Silent,
+)
+
+
+def test_payment_is_settled_when_a_person_asks() -> None:
+    """The vendor lists the payment, and its key returns the receipt from then on."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        settled = hub.settle_payment(KEY)
+        assert settled is not None
+        assert SettledAs.DONE is settled.outcome
+        assert [] == hub.unsettled_payments()
+        with pytest.raises(InvalidData, match="No unsettled payment"):
+            hub.settle_payment(KEY)
+
+
+def test_person_does_not_wait_for_the_turn_of_the_job() -> None:
+    """A person may ask again at once, although the job's next look-up is not due."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        charges = dict(world.stripe.charges)
+        world.stripe.charges.clear()
+        assert [] == hub.settle_payments()
+        assert None is hub.settle_payment(KEY)
+        world.stripe.charges.update(charges)
+        assert [] == hub.settle_payments()
+        settled = hub.settle_payment(KEY)
+        assert settled is not None
+
+
+def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
+    """Nobody is asked while the first request may still be under way."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        world.lose(hub)
+        with pytest.raises(IdempotencyInProgress, match="Ask again in"):
+            hub.settle_payment(KEY)
+
+
+def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
+    """The error tells the person to look at the vendor's web page."""
+    world = PaymentsWorld(Silent)
+    with world.hub() as hub:
+        world.lose(hub)
+        world.clock.advance(WAIT)
+        with pytest.raises(InvalidData, match="web page"):
+            hub.settle_payment(KEY)
+
+
+def test_async_hub_settles_one_payment() -> None:
+    """The asynchronous hub settles a payment like the synchronous one."""
+    asyncio.run(_settle())
+
+
+async def _settle() -> None:
+    clock = VirtualClock()
+    stripe = StripeSandbox(now=lambda: clock.utc().timestamp())
+    settings = {"volatile_keys": True, "circuit": None, "retry": None}
+    account = Account("till", Keyless(credentials=stripe.api_key), settings=settings)
+    async with AsyncHub([account], http=AsyncSandboxHttpClient(stripe), clock=clock) as hub:
+        stripe.fail(Lost())
+        with pytest.raises(OutcomeUnknown):
+            await hub.payments().charge(ORDER, idempotency_key=KEY)
+        clock.advance(WAIT)
+        settled = await hub.settle_payment(KEY)
+    assert settled is not None
+    assert SettledAs.DONE is settled.outcome

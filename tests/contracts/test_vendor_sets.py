@@ -1,0 +1,62 @@
+"""One business script with several sets of vendors: only the configuration differs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage.contracts.payments import Money, PaymentState
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
+from tests.contracts.vendor_sets import business_script, vendor_set, vendor_sets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 12_000_000
+FIRST, *OTHERS = vendor_sets()
+
+
+def sync_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
+    """The results of the script with these vendors."""
+    here = vendor_set(vendors, folder)
+    hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    try:
+        return asyncio.run(business_script(hub, here, SIZE))
+    finally:
+        here.close()
+
+
+def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
+    """The results of the script with these vendors and an asynchronous hub."""
+    here = vendor_set(vendors, folder)
+    hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    try:
+        return asyncio.run(business_script(hub, here, SIZE))
+    finally:
+        here.close()
+
+
+@pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
+def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
+    """Every vendor gives the same neutral result as the first one, in both modes."""
+    expected = sync_results(FIRST, tmp_path / "first")
+
+    assert expected == sync_results(vendors, tmp_path / "plain")
+    assert expected == async_results(vendors, tmp_path / "awaited")
+
+
+def test_first_set_of_vendors_does_everything(tmp_path: Path) -> None:
+    """With the first set of vendors every step succeeds."""
+    result = async_results(FIRST, tmp_path)
+
+    assert result["fetched"]
+    assert ("queued", ["queued"]) == result["mail"]
+    assert not result["text"]
+    assert (PaymentState.AUTHORIZED, Money("149.90", "EUR"), True) == result["payment"]
+    assert (Money("100.00", "EUR"), True) == result["captured"]
+    assert (Money("50.00", "EUR"), True) == result["refunded"]
+    assert result["shipped"][1:] == (1, True)
+    assert result["tracked"][0]

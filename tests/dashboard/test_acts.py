@@ -1,0 +1,421 @@
+"""Acts: permission, forgery, confirmation, words, and the record of each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import CircuitState, InvalidData
+from moorage.contracts.payments import NextStep
+from moorage.dashboard import Dashboard, DashboardApp, Group, Person
+from moorage.dashboard.acts import ACTS, BATCH
+from moorage.dashboard.tokens import FORM_LIFE
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from tests.contracts.test_unsettled_payments import Silent
+from tests.dashboard.test_pages import paused
+from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
+
+if TYPE_CHECKING:
+    from moorage.hub.outbox import Outbox
+
+CIRCUIT = "/acts/circuit-open?service=vat"
+PAYMENT = "?key=INV-7/1"
+
+
+def state(world: World) -> CircuitState:
+    """The state of the circuit of `vat`."""
+    return world.hub.manager.circuit_state("vat").state
+
+
+def outcomes(world: World) -> list[tuple[str, str, str]]:
+    """The person, act and outcome of every record."""
+    return [(actor or "", act, outcome) for actor, act, _, _, outcome in world.trail.records]
+
+
+def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
+    """Each act on a circuit is confirmed, performed once, told and recorded."""
+    with World() as world:
+        visitor = world.visitor()
+        for act, expected in (
+            ("circuit-open", CircuitState.FORCED_OPEN),
+            ("circuit-disable", CircuitState.DISABLED),
+            ("circuit-reset", CircuitState.CLOSED),
+        ):
+            page = visitor.act(f"/acts/{act}?service=vat", reason="a test")
+            assert expected is state(world)
+            assert f"is {expected.value} now." in page.text
+            again = visitor.get("/service?service=vat").text
+            assert f"is {expected.value} now." not in again, "words are shown once"
+        assert ("ann", "circuit.open", "service vat", "a test", "begun") == world.trail.records[0]
+        assert ["circuit.open", "circuit.disable", "circuit.reset"] == [
+            act for _, act, _ in outcomes(world)
+        ]
+
+
+def test_pause_of_limits_is_ended() -> None:
+    """A pause ends once; ending it again says that there was none."""
+    with World() as world:
+        paused(world)
+        visitor = world.visitor()
+        assert "limits-reset" in visitor.get("/service?service=vat").text
+        url = "/acts/limits-reset?service=vat&tenant="
+        assert "The pause had 40 s left." in visitor.act(url, reason="agreed").text
+        assert "were not paused" in visitor.act(url, reason="agreed").text
+
+
+def test_act_without_a_reason_is_refused() -> None:
+    """Where a reason is needed, none or one that is too long changes nothing."""
+    with World() as world:
+        visitor = world.visitor()
+        assert "Not done. The reason is missing." in visitor.act(CIRCUIT).text
+        long = visitor.act(CIRCUIT, reason="x" * 501).text
+        assert "longer than 500 characters" in long
+        assert CircuitState.CLOSED is state(world)
+        assert ["failed", "failed"] == [outcome for _, _, outcome in outcomes(world)]
+
+
+def test_failed_act_says_why() -> None:
+    """An act that cannot be done says why, and is recorded as failed."""
+    with World() as world:
+        visitor = world.visitor()
+        for url in ("/acts/circuit-open?service=bare", "/acts/limits-reset?service=till"):
+            assert "Not done. " in visitor.act(url, reason="why not").text
+        assert ["begun", "failed"] * 2 == [outcome for _, _, outcome in outcomes(world)]
+
+
+def test_act_that_cannot_be_recorded_is_not_done() -> None:
+    """Without the audit trail nothing is changed, and nobody is let in."""
+    with World() as world:
+        world.trail.away = True
+        visitor = world.visitor()
+        assert "Not done. The audit trail is away." in visitor.act(CIRCUIT, reason="x").text
+        assert CircuitState.CLOSED is state(world)
+        assert 403 == world.visitor(VIEWER).post("/acts/circuit-open", {}).status
+
+
+@pytest.mark.parametrize("url", ["/acts/circuit-open", "/acts/entry-drop?box=outbox&id=none"])
+def test_confirmation_of_nothing_is_refused(url: str) -> None:
+    """A confirmation without a target, or of one that is gone, says so."""
+    with World() as world:
+        assert 404 == world.visitor().get(url).status
+
+
+def test_act_loads_nothing_by_get() -> None:
+    """A confirmation that is loaded changes nothing, however often."""
+    with World() as world:
+        visitor = world.visitor()
+        for _ in range(3):
+            assert 200 == visitor.get(f"{CIRCUIT}&reason=x&token=x").status
+        assert CircuitState.CLOSED is state(world)
+        assert [] == world.trail.records
+
+
+@pytest.mark.parametrize("token", ["", "x", "1.x", "9" * 40 + ".x", "\udcff", "²³.x", "-5.x"])
+def test_form_without_its_token_is_refused(token: str) -> None:
+    """A missing or invented token changes nothing, and the attempt is recorded."""
+    with World() as world:
+        visitor = world.visitor()
+        form = {
+            "service": "vat",
+            "reason": "forged",
+            "token": token.encode(errors="replace").decode(),
+        }
+        assert 403 == visitor.post("/acts/circuit-open", form).status
+        del form["token"]
+        assert 403 == visitor.post("/acts/circuit-open", form).status
+        assert CircuitState.CLOSED is state(world)
+        assert [("ann", "circuit.open", "denied")] * 2 == outcomes(world)
+
+
+def test_token_is_one_persons_and_expires() -> None:
+    """The form of another person or session is refused, and one that is half a day old."""
+    with World() as world:
+        form = {**form_of(world.visitor(BEN).get(CIRCUIT).text), "reason": "x"}
+        assert 403 == world.visitor().post("/acts/circuit-open", form).status
+        mine = {**form_of(world.visitor().get(CIRCUIT).text), "reason": "x"}
+        other = Person("ann", ANN.acts, "another session")
+        visitor = Visitor(DashboardApp(world.dashboard, lambda _: other))
+        assert 403 == visitor.post("/acts/circuit-open", mine).status
+        world.clock.advance(FORM_LIFE + 1)
+        assert 403 == world.visitor().post("/acts/circuit-open", mine).status
+        assert CircuitState.CLOSED is state(world)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"HTTP_ORIGIN": "http://evil.example"},
+        {"HTTP_ORIGIN": "null"},
+        {"HTTP_ORIGIN": "http://[broken"},
+        {"HTTP_SEC_FETCH_SITE": "cross-site"},
+        {"HTTP_SEC_FETCH_SITE": "same-site"},
+    ],
+)
+def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
+    """A browser that says that a form came from elsewhere is believed, even with a right token."""
+    with World() as world:
+        visitor = world.visitor()
+        form = {**form_of(visitor.get(CIRCUIT).text), "reason": "x"}
+        assert 403 == visitor.post("/acts/circuit-open", form, **headers).status
+        assert CircuitState.CLOSED is state(world)
+        ours = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_SEC_FETCH_SITE": "same-origin"}
+        assert 303 == visitor.post("/acts/circuit-open", form, **ours).status
+
+
+@pytest.mark.parametrize(
+    "body, kind, status",
+    [
+        (b"x" * 70_000, "application/x-www-form-urlencoded", 413),
+        (b"service=vat&service=bare", "application/x-www-form-urlencoded", 400),
+        (b'{"service": "vat"}', "application/json", 400),
+        (b"--x\r\n", "multipart/form-data; boundary=x", 400),
+        (b"\xff\xfe\x00", "application/x-www-form-urlencoded", 403),
+        (b"service=" + b"x" * 1_000, "application/x-www-form-urlencoded", 400),
+        (b"", "", 400),
+    ],
+)
+def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> None:
+    """A form that no page of ours sends changes nothing."""
+    with World() as world:
+        answer = world.visitor().send("POST", "/acts/circuit-open", body, CONTENT_TYPE=kind)
+        assert status == answer.status
+        assert CircuitState.CLOSED is state(world)
+
+
+def test_long_fields_in_links_are_refused() -> None:
+    """A confirmation with a value longer than any of ours is refused."""
+    with World() as world:
+        assert 400 == world.visitor().get(f"/acts/circuit-open?service={'x' * 700}").status
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_viewer_may_do_nothing(name: str) -> None:
+    """A person who may only read gets no confirmation, and a sent form is denied and recorded."""
+    with World() as world:
+        visitor = world.visitor(VIEWER)
+        assert 403 == visitor.get(f"/acts/{name}?service=vat&box=outbox&id=1&key=k").status
+        assert 403 == visitor.post(f"/acts/{name}", {"service": "vat", "reason": "x"}).status
+        assert [("vera", name.replace("-", ".", 1), "denied")] == outcomes(world)
+
+
+def test_groups_are_permitted_apart() -> None:
+    """A person may act in the permitted groups only."""
+    with World() as world:
+        world.dead()
+        world.dead_webhook()
+        person = Person("olga", {Group.OUTBOX}, "olga")
+        visitor = Visitor(DashboardApp(world.dashboard, lambda _: person))
+        assert 200 == visitor.get("/acts/entry-replay?box=outbox&id=01").status
+        assert 403 == visitor.get("/acts/entry-replay?box=inbox&id=01").status
+        assert 403 == visitor.get(CIRCUIT).status
+        dead = visitor.get("/dead").text
+        assert "entries-replay?box=outbox" in dead
+        assert "entries-replay?box=inbox" not in dead
+
+
+def test_one_entry_is_replayed_or_dropped() -> None:
+    """An entry is done again or dropped; a doubtful one with a warning."""
+    with World() as world:
+        visitor = world.visitor()
+        world.dead()
+        world.dead("02", EntryState.UNKNOWN)
+        page = visitor.act("/acts/entry-replay?box=outbox&id=01")
+        assert "is due again." in page.text
+        assert "A worker takes it when it is due." in page.text
+        warning = visitor.get("/acts/entry-drop?box=outbox&id=02").text
+        assert "it may have been done" in warning
+        assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=02", reason="done").text
+        assert EntryState.DROPPED is world.outbox.find(EntryQuery(id="02")).items[0].state
+
+
+def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
+    """Only dead entries that match, and that were there at the confirmation, are changed."""
+    with World() as world:
+        visitor = world.visitor()
+        for number in range(BATCH + 20):
+            world.dead(f"{number:04}", tenant="acme")
+        world.dead("other", tenant="globex")
+        world.dead("doubt", EntryState.UNKNOWN, tenant="acme")
+        world.clock.advance(2)
+        page = visitor.get("/dead?box=outbox&tenant=acme").text
+        start = page.index("/acts/entries-replay")
+        url = page[start : page.index('"', start)].replace("&amp;", "&")
+        confirmation = visitor.get(url)
+        assert "100+ dead entries of the outbox with tenant acme" in confirmation.text
+        assert f"At most {BATCH} at a time." in confirmation.text
+        world.clock.advance(5)
+        world.dead("late", tenant="acme")
+        first = visitor.act(url).text
+        assert f"{BATCH} entries due again. More match" in first
+        assert "20 entries due again." in visitor.act(url).text
+        left = world.outbox.find(EntryQuery(states={EntryState.DEAD})).items
+        assert {"other", "late"} == {entry.id for entry in left}
+        drop = url.replace("replay", "drop").replace("tenant=acme", "tenant=globex")
+        assert "1 dead entry of the outbox" in visitor.get(drop).text
+        assert "1 entry dropped." in visitor.act(drop, reason="old").text
+
+
+@pytest.mark.parametrize("until", ["", "yesterday", "2030-01-01T00:00:00"])
+def test_batch_needs_its_time(until: str) -> None:
+    """A batch without a readable time with a zone is refused."""
+    with World() as world:
+        assert 404 == world.visitor().get(f"/acts/entries-drop?box=outbox&until={until}").status
+
+
+class Stubborn:
+    """An outbox in which some entries cannot be changed."""
+
+    def __init__(self, outbox: Outbox, refused: set[str]) -> None:
+        self._outbox = outbox
+        self._refused = refused
+        self.find = outbox.find
+
+    def replay(self, id: str) -> object:
+        """Refuse some."""
+        if id in self._refused:
+            raise InvalidData("Somebody holds it.", field="id")
+        return self._outbox.replay(id)
+
+
+def test_batch_reports_what_it_could_not_change() -> None:
+    """Entries that cannot be changed are counted, with the first problem."""
+    with World() as world:
+        refused = {"01", "02"}
+        outbox: Any = Stubborn(world.outbox, refused)
+        page = Dashboard(world.hub, secret=SECRET, outbox=outbox)
+        visitor = Visitor(DashboardApp(page, lambda _: ANN))
+        world.dead()
+        world.dead("02")
+        until = (world.clock.utc() + timedelta(seconds=1)).isoformat().replace("+", "%2B")
+        url = f"/acts/entries-replay?box=outbox&until={until}"
+        none = visitor.act(url).text
+        assert "Not done. None of 2 entries was changed." in none
+        refused.remove("02")
+        some = visitor.act(url).text
+        assert "1 entry due again. 1 could not be changed: Somebody holds it." in some
+
+
+def test_vendor_is_asked_and_settles_the_payment() -> None:
+    """The vendor's answer settles a payment; nobody has to decide."""
+    with World() as world:
+        world.lose()
+        visitor = world.visitor()
+        desk = visitor.get(f"/payment{PAYMENT}").text
+        assert "its caller may still be at work" in desk
+        assert "Decide when nobody can be at work on it" in desk
+        assert "/acts/payment-" not in desk
+        world.clock.advance(WAIT)
+        charges = dict(world.stripe.charges)
+        world.stripe.charges.clear()
+        page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
+        assert "The vendor cannot tell what became of the charge of 20.00 EUR (INV-7)." in page
+        world.stripe.charges.update(charges)
+        settled = visitor.act(f"/acts/payment-ask{PAYMENT}")
+        assert "was done. It is settled." in settled.text
+        assert [] == world.hub.unsettled_payments()
+        assert "The outcome of every payment is known." in visitor.get("/unknown").text
+
+
+def test_two_people_close_a_payment() -> None:
+    """The first proposes, and the second confirms what the first has proposed."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        ann, ben = world.visitor(), world.visitor(BEN)
+        assert "A second person then confirms" in ann.get(f"/payment{PAYMENT}").text
+        proposed = ann.act(f"/acts/payment-done{PAYMENT}", reason="It is on their page.").text
+        assert "A second person has to confirm it." in proposed
+        assert "You proposed this." in proposed
+        assert 1 == len(world.hub.unsettled_payments())
+        assert "proposed by ann" in ben.get("/unknown").text
+        desk = ben.get(f"/payment{PAYMENT}").text
+        assert "ann says that it was done." in desk
+        start = desk.index("/acts/payment-confirm")
+        url = desk[start : desk.index('"', start)].replace("&amp;", "&")
+        assert "It is on their page." in ben.get(url).text
+        mine = ann.act(url).text
+        assert "Not done. You proposed this outcome yourself." in mine
+        assert "is closed as done." in ben.act(url).text
+        assert [] == world.hub.unsettled_payments()
+        assert ("ben", "payment.confirm", "begun") == outcomes(world)[-1]
+
+
+def test_second_person_confirms_what_they_have_read() -> None:
+    """A proposal that changed or was withdrawn since cannot be confirmed."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        ann, ben = world.visitor(), world.visitor(BEN)
+        ann.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt="pi_1")
+        desk = ben.get(f"/payment{PAYMENT}").text
+        assert "The vendor&#x27;s id: pi_1." in desk
+        start = desk.index("/acts/payment-confirm")
+        url = desk[start : desk.index('"', start)].replace("&amp;", "&")
+        ann.act(f"/acts/payment-not-done{PAYMENT}", reason="mistaken")
+        assert "The proposal has changed" in ben.act(url).text
+        assert "ann says that it was not done." in ben.get(f"/payment{PAYMENT}").text
+        assert "is withdrawn." in ben.act(f"/acts/payment-withdraw{PAYMENT}").text
+        assert "The proposal was withdrawn." in ben.get(url).text
+        assert "The proposal has changed" in ben.act(url).text
+        ann.act(f"/acts/payment-done{PAYMENT}", reason="seen again")
+        unstamped = ben.act(f"/acts/payment-confirm{PAYMENT}").text
+        assert "Not done. The field stamp is missing" in unstamped
+        assert 1 == len(world.hub.unsettled_payments())
+
+
+def test_old_proposal_does_not_decide_about_a_new_request() -> None:
+    """A proposal from before a payment was sent again is not shown or confirmed."""
+    with World(four_eyes=True) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        ann = world.visitor()
+        ann.act(f"/acts/payment-done{PAYMENT}", reason="seen")
+        world.hub.close_payment("INV-7/1", done=False)
+        world.clock.advance(10)
+        world.lose(reference="INV-8")
+        world.clock.advance(WAIT)
+        assert "says that it was" not in world.visitor(BEN).get(f"/payment{PAYMENT}").text
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> None:
+    """Without four eyes a decision closes the payment at once."""
+    with World(four_eyes=False) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        visitor = world.visitor()
+        act = "payment-done" if done else "payment-not-done"
+        assert "A second person" not in visitor.get(f"/acts/{act}{PAYMENT}").text
+        assert "A second person" not in visitor.get(f"/payment{PAYMENT}").text
+        words = f"is closed as {'done' if done else 'not done'}."
+        assert words in visitor.act(f"/acts/{act}{PAYMENT}", reason="seen").text
+        gone = visitor.get(f"/payment{PAYMENT}")
+        assert (404, True) == (gone.status, "It may have been settled since." in gone.text)
+
+
+def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
+    """Where the vendor cannot tell, the page says so, and asking is not offered."""
+    with World(Silent) as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        (payment,) = world.hub.unsettled_payments()
+        assert NextStep.PERSON is payment.next
+        visitor = world.visitor()
+        desk = visitor.get(f"/payment{PAYMENT}").text
+        assert "Look at the vendor&#x27;s web page, then decide below." in desk
+        assert "payment-ask" not in desk
+        assert "Not done." in visitor.act(f"/acts/payment-ask{PAYMENT}").text
+        assert "decide" in visitor.get("/unknown").text
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "x.y", "", "a" * 3_000, "eyJ4.0", '"quoted"', "=;=,=", "\xe9"]
+)
+def test_forged_words_are_not_shown(value: str) -> None:
+    """Words after an act are shown only if they were made for this person."""
+    with World() as world:
+        visitor = world.visitor()
+        visitor.cookies["moorage_notice"] = value
+        assert 'role="status"' not in visitor.get("/").text

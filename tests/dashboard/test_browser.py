@@ -1,0 +1,195 @@
+"""The operations page in a real browser: by mouse, by keyboard, on a phone, in light and dark."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from moorage import CircuitState
+from moorage.dashboard import Dashboard, DashboardApp
+from moorage.dashboard.gate import Gate, members_of
+from moorage.dashboard.server import Server
+from moorage.domain.entries.queue import EntryState
+from moorage.domain.observation.integration_log import IntegrationStatus
+from tests.dashboard.world import SECRET, WAIT, World
+from tests.support.browser import ENTER, TAB, Browser, browsing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+PICTURES: Final = Path(__file__).parents[2] / "build" / "dashboard"
+PEOPLE: Final = "ann:act:password-of-ann ben:act:password-of-ben"
+READABLE: Final = (
+    "return [...document.querySelectorAll('caption, p, h1, h2, h3, dd, label')]"
+    ".every(item => item.offsetWidth > 60)"
+)
+PAGES: Final = (
+    "",
+    "service?service=vat",
+    "service?service=bare",
+    "unknown",
+    "payment?key=INV-7%2F1",
+    "dead",
+    "queues",
+    "entry?box=outbox&id=01",
+    "calls",
+    "call?id=req-1",
+    "acts/circuit-reset?service=vat",
+    "nowhere",
+)
+
+
+def in_trouble(world: World) -> None:
+    """Let everything fail that a page shows."""
+    world.break_circuit()
+    world.lose()
+    world.clock.advance(WAIT)
+    world.dead(tenant="acme", error="VendorFailed: The vendor answered 503 three times.")
+    world.dead("02", operation="send_transactional", target="email")
+    world.dead("03", EntryState.UNKNOWN)
+    world.dead_webhook(error="ValueError")
+    world.fail(tenant="acme", operation="lookup")
+    world.fail(id="req-2", status=IntegrationStatus.TIMEOUT, error="AttemptTimeout")
+    world.metrics.flush()
+    world.fail(id="req-3", status=IntegrationStatus.SUCCESS, error=None, http_status=200)
+
+
+def picture(page: str) -> str:
+    """The name of a page's picture."""
+    return "-".join(re.findall(r"[a-z]+", page)) or "now"
+
+
+@contextmanager
+def serving(world: World) -> Generator[str]:
+    """Serve the page with logins on this machine."""
+    page = Dashboard(
+        world.hub,
+        secret=SECRET,
+        outbox=world.outbox,
+        inbox=world.inbox,
+        log=world.log,
+        audit=world.trail,
+        metrics=world.metrics,
+        name="moorage in production",
+    )
+    with Server("127.0.0.1", 0) as server:
+        gate = Gate(lambda: 0.0, members=members_of(PEOPLE))
+        server.set_app(DashboardApp(page, gate.identify))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def log_in(window: Browser, url: str, name: str) -> None:
+    """Log in by keyboard."""
+    window.open(f"{url}login")
+    assert window.reads("Password")
+    window.click("input[name=name]")
+    window.press(*name, TAB, *f"password-of-{name}", ENTER)
+    assert window.reads("What needs a person")
+
+
+def test_page_is_usable(tmp_path: Path) -> None:
+    """An operator repairs a circuit, dead letters and a payment by mouse, keyboard and phone."""
+    with World() as world, serving(world) as url:
+        in_trouble(world)
+        with browsing() as window:
+            window.look()
+            log_in(window, url, "ann")
+            window.keep(PICTURES / "now.png")
+            _by_mouse(world, window, url)
+            _by_keyboard(world, window, url)
+            _on_a_phone(window, url)
+            window.look()
+            window.open(f"{url}payment?key=INV-7%2F1")
+            window.click("a", "It was done")
+            window.click("input[name=reason]")
+            window.press(*"seen there")
+            window.click("button", "It was done")
+            assert window.reads("A second person has to confirm it")
+            assert window.reads("You proposed this")
+            window.keep(PICTURES / "proposed.png")
+        with browsing() as window:
+            window.look()
+            log_in(window, url, "ben")
+            window.click("a", "1 payment with an unknown outcome")
+            window.click("a", "charge of 20.00 EUR")
+            assert window.reads("ann says that it was done")
+            window.keep(PICTURES / "second-person.png")
+            window.click("a", "Confirm")
+            window.click("button", "Confirm")
+            assert window.reads("is closed as done")
+            window.keep(PICTURES / "closed.png")
+        assert [] == world.hub.unsettled_payments()
+
+
+def _by_mouse(world: World, window: Browser, url: str) -> None:
+    window.click("a", "vat")
+    assert window.reads("Calls are refused")
+    window.keep(PICTURES / "service.png")
+    window.click("a", "Reset")
+    assert window.reads("Reset the circuit?")
+    window.keep(PICTURES / "confirmation.png")
+    window.click("button", "Reset")
+    assert "Reset the circuit?" in window.text, "a reason is needed"
+    window.click("input[name=reason]")
+    window.press(*"the vendor is back")
+    window.click("button", "Reset")
+    assert window.reads("is closed now")
+    assert CircuitState.CLOSED is world.hub.manager.circuit_state("vat").state
+    window.keep(PICTURES / "service-reset.png")
+    window.open(url)
+    window.click("a", "Dead letters")
+    assert window.reads("VendorFailed")
+    window.keep(PICTURES / "dead.png")
+    window.click("a", "Do all again")
+    assert window.reads("2 dead entries of the outbox")
+    window.click("button", "Do all again")
+    assert window.reads("2 entries due again")
+    window.keep(PICTURES / "dead-replayed.png")
+
+
+def _by_keyboard(world: World, window: Browser, url: str) -> None:
+    window.open(url)
+    window.press(TAB)
+    assert "Skip to the content" == window.focused
+    window.tab_to("Unknown outcomes")
+    window.press(ENTER)
+    assert window.reads("charge of 20.00 EUR")
+    window.keep(PICTURES / "unknown.png")
+    window.tab_to("charge of 20.00 EUR")
+    window.press(ENTER)
+    assert window.reads("1. The evidence")
+    window.keep(PICTURES / "desk.png")
+    charges = dict(world.stripe.charges)
+    world.stripe.charges.clear()
+    window.tab_to("Ask the vendor")
+    window.press(ENTER)
+    window.tab_to("Ask the vendor")
+    window.press(ENTER)
+    assert window.reads("The vendor cannot tell")
+    world.stripe.charges.update(charges)
+
+
+def _on_a_phone(window: Browser, url: str) -> None:
+    for width in (360, 320):
+        for dark in (False, True):
+            window.look(width=width, height=740, dark=dark)
+            for page in PAGES:
+                window.open(f"{url}{page}")
+                assert not window.overflows, f"/{page} is wider than {width} pixels"
+                assert window.ask(READABLE), f"/{page} has a squeezed text"
+                name = picture(page)
+                if width == 360:
+                    window.keep(PICTURES / f"phone-{name}-{'dark' if dark else 'light'}.png")
+    window.look(dark=True)
+    for page in PAGES:
+        window.open(f"{url}{page}")
+        window.keep(PICTURES / f"dark-{picture(page)}.png")

@@ -1,0 +1,319 @@
+"""The door of `moorage dashboard`, its server, its ASGI twin, and the command."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import queue
+import re
+import threading
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from moorage import ConfigurationError
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.cli.commands.dashboard import dashboard as command_function
+from moorage.cli.context import Context
+from moorage.dashboard import ALL_ACTS, READ_ONLY, DashboardApp, Person
+from moorage.dashboard.gate import Gate, members_of
+from moorage.dashboard.server import Server
+from moorage.wiring.store_urls import open_audit, open_inbox, open_log, open_metrics, open_outbox
+from tests.dashboard.world import ANN, Visitor, World
+
+PEOPLE = "ann:act:password-of-ann ben:view:password:of-ben"
+
+
+class Ticks:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The present second."""
+        return self.now
+
+
+def at(world: World, gate: Gate) -> Visitor:
+    """A visitor who stands at a door."""
+    return Visitor(DashboardApp(world.dashboard, gate.identify))
+
+
+def test_link_works_once() -> None:
+    """The token of the link becomes a session, and is worth nothing afterwards."""
+    with World() as world:
+        ticks = Ticks()
+        gate = Gate(ticks, guest=ANN)
+        token = gate.token
+        visitor = at(world, gate)
+        assert 401 == visitor.get("/").status
+        assert 401 == visitor.get("/?token=wrong").status
+        assert 401 == visitor.get(f"/?token={token}&token={token}").status
+        entered = visitor.get(f"/?token={token}")
+        assert (303, "/") == (entered.status, entered.header("Location"))
+        assert re.search("HttpOnly; SameSite=Lax$", entered.header("Set-Cookie"))
+        assert token not in visitor.get("/").text
+        assert 200 == visitor.get("/").status
+        assert 401 == at(world, gate).get(f"/?token={token}").status
+        ticks.now = 12 * 3_600.0
+        assert 401 == visitor.get("/").status
+
+
+def test_session_of_https_is_sent_by_https_only() -> None:
+    """Where the browser came by HTTPS, the cookie is not sent in plain text."""
+    with World() as world:
+        gate = Gate(Ticks(), guest=ANN)
+        visitor = at(world, gate)
+        entered = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
+        assert entered.header("Set-Cookie").endswith("; Secure")
+
+
+def test_other_names_of_this_machine_are_refused() -> None:
+    """A page of another site cannot reach the server under its own name."""
+    with World() as world:
+        gate = Gate(Ticks(), guest=ANN, hosts=["127.0.0.1:8741"])
+        visitor = at(world, gate)
+        url = f"/?token={gate.token}"
+        assert 421 == visitor.get(url, HTTP_HOST="evil.example").status
+        assert 303 == visitor.get(url, HTTP_HOST="127.0.0.1:8741").status
+
+
+def test_people_log_in_with_their_roles() -> None:
+    """A name and its password make a session with the person's role."""
+    with World() as world:
+        gate = Gate(Ticks(), members=members_of(PEOPLE))
+        visitor = at(world, gate)
+        assert "Password" in visitor.get("/calls").text
+        login = {"name": "ann", "password": "password-of-ann"}
+        assert 303 == visitor.post("/login", login).status
+        assert "ann" in visitor.get("/").text
+        other = at(world, gate)
+        assert 303 == other.post("/login", {"name": "BEN", "password": "password:of-ben"}).status
+        assert "ben (read only)" in other.get("/").text
+        assert 403 == other.get("/acts/circuit-open?service=vat").status
+
+
+@pytest.mark.parametrize(
+    "form, environ",
+    [
+        ({"name": "ann", "password": "password:of-ben"}, {}),
+        ({"name": "", "password": ""}, {}),
+        ({}, {}),
+        ({"name": "ann", "password": "password-of-ann"}, {"HTTP_ORIGIN": "http://evil.example"}),
+        ({"name": "ann", "password": "password-of-ann"}, {"CONTENT_TYPE": "text/plain"}),
+    ],
+)
+def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
+    """A wrong name, password, site or form makes no session."""
+    with World() as world:
+        visitor = at(world, Gate(Ticks(), members=members_of(PEOPLE)))
+        answer = visitor.post("/login", form, **environ)
+        assert (401, True) == (answer.status, "is wrong" in answer.text)
+        assert "password-of" not in answer.text
+
+
+def test_guessing_is_slowed_down() -> None:
+    """After ten wrong passwords nobody may try for a minute, not even with the right one."""
+    with World() as world:
+        ticks = Ticks()
+        visitor = at(world, Gate(ticks, members=members_of(PEOPLE)))
+        right = {"name": "ann", "password": "password-of-ann"}
+        for _ in range(10):
+            assert 401 == visitor.post("/login", {"name": "ann", "password": "guess"}).status
+        assert 429 == visitor.post("/login", right).status
+        ticks.now = 61.0
+        assert 303 == visitor.post("/login", right).status
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ann",
+        "ann:act",
+        "ann:root:long-password",
+        ":act:long-password",
+        "ann:act:short",
+        "ann:act:long-password1 ANN:view:long-password2",
+    ],
+)
+def test_people_are_checked(text: str) -> None:
+    """Malformed people are refused, without their passwords in the message."""
+    with pytest.raises(ConfigurationError) as caught:
+        members_of(text)
+    assert "long-password" not in str(caught.value)
+
+
+def test_read_only_page_lets_nobody_act() -> None:
+    """With --read-only, even a person who may act only reads."""
+    with World() as world:
+        gate = Gate(Ticks(), guest=Person("ann", ALL_ACTS), read_only=True)
+        visitor = at(world, gate)
+        visitor.get(f"/?token={gate.token}")
+        assert "ann (read only)" in visitor.get("/").text
+    assert not READ_ONLY
+
+
+def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: list[bytes]) -> list[Any]:
+    sent: list[Any] = []
+    waiting = list(chunks)
+
+    async def receive() -> dict[str, Any]:
+        chunk = waiting.pop(0)
+        return {"type": "http.request", "body": chunk, "more_body": bool(waiting)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app.asgi(scope, receive, send))
+    return sent
+
+
+def test_asgi_application_answers_like_the_wsgi_one() -> None:
+    """The same requests have the same answers, below a root path too; large bodies are cut off."""
+    with World() as world:
+        app = DashboardApp(world.dashboard, lambda _: ANN)
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": "/ops/calls",
+            "root_path": "/ops",
+            "query_string": b"tenant=acme",
+            "headers": [(b"host", b"127.0.0.1"), (b"cookie", b"x=y")],
+            "scheme": "https",
+        }
+        start, body = _asgi(app, scope, [b""])
+        assert 200 == start["status"]
+        assert b'href="/ops/unknown"' in body["body"]
+        assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
+        _, head = _asgi(app, {**scope, "method": "HEAD"}, [b""])
+        assert b"" == head["body"]
+        large = [b"x" * 40_000] * 4
+        start, _ = _asgi(app, {**scope, "method": "POST", "path": "/ops/acts/circuit-open"}, large)
+        assert 413 == start["status"]
+        assert [] == _asgi(app, {"type": "lifespan"}, [])
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "\u00b2"])
+def test_length_that_is_no_number_is_no_body(length: str) -> None:
+    """A request whose length cannot be read has no form."""
+    with World() as world:
+        environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}
+        bare = Visitor(world.app, {"who": "ann"})
+        bare._app = world.app  # noqa: SLF001 - without the validator
+        assert 403 == bare.send("POST", "/acts/circuit-open", b"x=y", **environ).status
+
+
+def get(port: int, path: str, cookie: str = "") -> tuple[int, dict[str, str], str]:
+    """Load a page from a server of this machine."""
+    connection = HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read().decode()
+    finally:
+        connection.close()
+
+
+class PrintedText(io.StringIO):
+    """A standard output whose text another thread waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: queue.Queue[str] = queue.Queue()
+
+    def write(self, text: str) -> int:
+        """Hand a printed text over."""
+        self.parts.put(text)
+        return len(text)
+
+
+def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """The command prints a link, which leads to the page with the log and both queues."""
+    state = f"sqlite:///{tmp_path}/state.db"
+    metrics = f"sqlite:///{tmp_path}/metrics.db"
+    path = tmp_path / "moorage.toml"
+    path.write_text(
+        f'[state]\nurl = "{state}"\n[metrics]\nurl = "{metrics}"\n[log]\nurl = "sqlite:///{tmp_path}/log.db"\n'
+        '[services.vat]\nbase_url = "http://127.0.0.1:9"\n'
+    )
+    box = f"sqlite:///{tmp_path}/box.db"
+    audit = f"sqlite:///{tmp_path}/audit.db"
+    for open_store, url in (
+        (open_outbox, box),
+        (open_inbox, box),
+        (open_audit, audit),
+        (open_metrics, metrics),
+        (open_log, f"sqlite:///{tmp_path}/log.db"),
+    ):
+        with open_store(url) as store:
+            store.migrate()
+    context = Context(config=str(path))
+    results: list[Any] = []
+
+    def serve() -> None:
+        results.append(
+            command_function(port=0, outbox=box, inbox=box, audit=audit, count=3, context=context)
+        )
+
+    output = PrintedText()
+    monkeypatch.setattr("sys.stdout", output)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    printed = output.parts.get(timeout=120)
+    match = re.search(r"http://127\.0\.0\.1:(\d+)/(\?token=\S+)", printed)
+    assert match is not None
+    port = int(match[1])
+    status, headers, _ = get(port, f"/{match[2]}")
+    assert 303 == status
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    first = get(port, "/", cookie)[2]
+    assert ("vat" in first, "0 calls, 0 failed." in first) == (True, True)
+    queues = get(port, "/queues", cookie)[2]
+    assert ("Outbox" in queues, "Inbox" in queues) == (True, True)
+    thread.join()
+    assert {"connections": 3} == results[0].document
+
+
+def test_command_serves_people_and_refuses_to_be_reached(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other machines reach the page only where that is wanted and everybody logs in."""
+    path = tmp_path / "moorage.toml"
+    path.write_text(f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
+    context = Context(config=str(path))
+
+    def refused() -> Any:
+        return pytest.raises(ConfigurationError, match="Other machines may reach")
+
+    with refused():
+        command_function(host="0.0.0.0", count=0, context=context)
+    with refused():
+        command_function(host="::", remote=True, count=0, context=context)
+    with refused():
+        command_function(host="example.com", people_env="PEOPLE", count=0, context=context)
+    monkeypatch.setenv("MOORAGE_KEYS", generate_keys().text().reveal())
+    command_function(port=0, count=0, audit=f"sqlite:///{tmp_path}/a.db", context=context)
+    with pytest.raises(ConfigurationError, match="Nobody may use"):
+        command_function(people_env="PEOPLE", port=0, count=0, context=context)
+    monkeypatch.setenv("PEOPLE", PEOPLE)
+    command_function(people_env="PEOPLE", remote=True, port=0, count=0, context=context)
+    command_function(host="localhost", log="memory:", port=0, count=0, context=context)
+    printed = capsys.readouterr().out
+    assert "password" not in printed
+    assert 2 == printed.count("token=")
+
+
+def test_taken_port_is_told() -> None:
+    """A port that somebody has is named in the error."""
+    with Server("127.0.0.1", 0) as server, pytest.raises(ConfigurationError, match="not available"):
+        Server("127.0.0.1", server.server_port)
+
+
+def test_client_that_leaves_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:
+    """A connection that is closed at once prints nothing and ends nothing."""
+    with World() as world, Server("127.0.0.1", 0, world.app) as server:
+        server.handle_error(None, None)
+    assert "" == capsys.readouterr().err

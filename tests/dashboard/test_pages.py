@@ -1,0 +1,429 @@
+"""What each page shows, and what it answers to hostile requests."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any, Final
+
+import pytest
+
+from moorage import CircuitState, ConfigurationError, Hub, InvalidData
+from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, PageRequest, Person
+from moorage.dashboard.reading import Reader
+from moorage.domain.entries.queue import EntryState
+from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
+from moorage.domain.resilience.admission import Pause
+from moorage.errors import StorageUnavailable
+from moorage.runtime.bridge import run_now
+from tests.dashboard.world import ANN, SECRET, VIEWER, WAIT, Visitor, World
+from tests.security.canaries import Canaries
+
+EVIL: Final = "<script>x</script><img src=x onerror=x>'\"`&\u202e\u0000{{7*7}}"
+TAGS: Final = frozenset(
+    re.findall(
+        "[a-z0-9]+",
+        "html head meta title style body a header div strong nav span main h1 h2 h3 section p ul li"
+        " form label input select option button table caption thead tbody tr th td time footer dl"
+        " dt dd code",
+    )
+)
+VOID: Final = frozenset({"meta", "input"})
+PLACES: Final = (
+    "/",
+    "/?tenant=acme",
+    "/service?service=vat",
+    "/service?service=bare",
+    "/calls",
+    "/queues",
+    "/queues?box=outbox&state=dead",
+    "/dead",
+    "/unknown",
+    "/nowhere",
+    "/acts/circuit-open?service=vat",
+    "/acts/limits-reset?service=vat",
+    "/acts/nothing",
+)
+
+
+class Strict(HTMLParser):
+    """Reads a page, and refuses what we never write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Accept our elements, without handlers, styles or foreign links."""
+        assert tag in TAGS
+        assert len(attrs) == len({name for name, _ in attrs})
+        for name, value in attrs:
+            assert not name.startswith("on")
+            assert name not in {"style", "src", "srcdoc"}
+            if name in {"href", "action"}:
+                assert value is not None
+                assert value.startswith(("/", "#"))
+                assert not value.startswith("//")
+                self.links.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Accept an end that belongs to the last beginning."""
+        assert tag == self.open.pop()
+
+
+def read(text: str) -> Strict:
+    """Read a page strictly."""
+    parser = Strict()
+    parser.feed(text)
+    parser.close()
+    assert [] == parser.open
+    return parser
+
+
+def paused(world: World) -> None:
+    """Pause as if the vendor had asked for it."""
+    flows = world.hub.manager.flows
+    gates = flows.plans.find("vat", None, None).gates
+    run_now(flows.core.execute(Pause(gates, 40_000_000), None))
+
+
+def test_first_page_says_what_needs_a_person() -> None:
+    """Open circuits, pauses, dead letters and unknown outcomes are listed, if there are any."""
+    with World() as world:
+        visitor = world.visitor()
+        calm = visitor.get("/").text
+        assert "Nothing needs a person." in calm
+        assert "No failures." in calm
+        world.break_circuit()
+        paused(world)
+        world.lose()
+        world.dead()
+        world.dead("02")
+        world.dead("03", EntryState.UNKNOWN)
+        world.dead_webhook()
+        world.fail()
+        text = visitor.get("/").text
+    for words in (
+        "1 payment with an unknown outcome",
+        "circuit open",
+        "A probe may go in 30 s.",
+        "the vendor asked for a pause, 40 s are left",
+        "the retry budget of this period is used up",
+        "2 entries that failed for good in the outbox",
+        "1 entry with an unknown outcome in the outbox",
+        "1 entry that failed for good in the inbox",
+        "VendorFailed",
+    ):
+        assert words in text, words
+
+
+def test_service_is_explained_in_every_state_of_its_circuit() -> None:
+    """Each state of a circuit has a word and a sentence, and refused calls are its history."""
+    with World() as world:
+        visitor, manager = world.visitor(), world.hub.manager
+        assert "Calls go through." in visitor.get("/service?service=vat").text
+        world.break_circuit()
+        opened = visitor.get("/service?service=vat").text
+        assert "Calls are refused, because too many failed." in opened
+        assert "Periods in which it refused calls" in opened
+        world.clock.advance(30)
+        assert "A probe may go now" in visitor.get("/service?service=vat").text
+        seen: list[str] = []
+        manager.run("vat", lambda: seen.append(visitor.get("/service?service=vat").text))
+        assert "Single calls probe the service. Probes under way: 1." in seen[0]
+        manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        held = visitor.get("/service?service=vat").text
+        assert ("A person holds it open" in held, "Hold open" in held) == (True, False)
+        manager.set_circuit("vat", CircuitState.DISABLED)
+        disabled = visitor.get("/service?service=vat").text
+        assert ("A person disabled it" in disabled, ">Disable<" in disabled) == (True, False)
+        bare = visitor.get("/service?service=bare").text
+        for words in ("No circuit is configured", "No limit is", "No retry budget is"):
+            assert words in bare
+        assert "bare for acme" in visitor.get("/service?service=bare&tenant=acme").text
+        assert 404 == visitor.get("/service?service=nobody").status
+
+
+def test_queue_pages_show_entries_without_their_contents() -> None:
+    """Entries are counted, filtered and paged; a page of one entry explains its state."""
+    with World() as world:
+        visitor = world.visitor()
+        for number in range(120):
+            tenant = "acme" if number % 2 else "globex"
+            world.dead(f"{number:03}", tenant=tenant, content=b"a private content")
+        world.dead("w", EntryState.WAITING)
+        counts = visitor.get("/queues").text
+        assert "100+" in counts
+        first = visitor.get("/queues?box=outbox&state=dead&tenant=acme").text
+        assert (50, 0) == (first.count("id=1") + first.count("id=0"), first.count("globex"))
+        older = next(link for link in read(first).links if "after=" in link)
+        second = visitor.get(older).text
+        assert 10 == second.count("id=1") + second.count("id=0")
+        assert "Older" not in second
+        assert "No entry matches." in visitor.get("/dead?box=inbox").text
+        entry = visitor.get("/entry?box=outbox&id=001")
+        assert "It failed for good." in entry.text
+        assert "private" not in entry.text + first
+        waiting = visitor.get("/entry?box=outbox&id=w").text
+        assert (False, True) == ("Do it again" in waiting, ">Drop<" in waiting)
+        for url in (
+            "/entry?box=outbox&id=none",
+            "/entry?box=none&id=1",
+            "/queues?box=outbox&state=none",
+            "/queues?box=none",
+            "/queues?box=outbox&after=none",
+        ):
+            assert 404 == visitor.get(url).status, url
+
+
+def test_calls_are_filtered_and_paged() -> None:
+    """Every filter of the log narrows the list, and pages go on where the last one ended."""
+    with World() as world:
+        visitor = world.visitor()
+        for number in range(70):
+            status = IntegrationStatus.SUCCESS if number % 7 else IntegrationStatus.HELD_BACK
+            world.fail(id=f"id-{number}", status=status, tenant="acme", operation="look")
+        world.fail(id="other", tenant="globex", subject="buyer-1", service="bare")
+        first = visitor.get("/calls?tenant=acme").text
+        assert 50 == first.count("/call?id=")
+        older = next(link for link in read(first).links if "after=" in link)
+        assert 20 == visitor.get(older).text.count("/call?id=")
+        for query in (
+            "subject=buyer-1",
+            "id=other",
+            "service=bare",
+            "status=failed",
+            "hours=1&id=other",
+        ):
+            assert 1 == visitor.get(f"/calls?{query}").text.count("/call?id="), query
+        assert "held back" in visitor.get("/calls?status=held_back").text
+        assert "No call matches." in visitor.get("/calls?operation=none").text
+        one = visitor.get("/call?id=other").text
+        assert ("503" in one, "buyer-1" in one, "globex" in one) == (True, True, True)
+        for url in ("/calls?status=none", "/calls?hours=2", "/calls?after=none", "/call?id=none"):
+            assert 404 == visitor.get(url).status, url
+
+
+def test_page_shows_what_an_installation_has() -> None:
+    """Without a log, queues or services the pages say so."""
+    with Hub([]) as hub:
+        dashboard = Dashboard(hub, secret=SECRET)
+        visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
+        assert "No service is configured." in visitor.get("/").text
+        assert "No integration log is configured." in visitor.get("/calls").text
+        assert "No outbox or inbox is shown here." in visitor.get("/queues").text
+        assert "No queue is shown here." in visitor.get("/dead").text
+        assert "The outcome of every payment is known." in visitor.get("/unknown").text
+
+
+class Away:
+    """A log, or a queue, whose database is away."""
+
+    def write(self, _: object) -> None:
+        """Lose the entry."""
+
+    def find(self, _: LogQuery) -> Any:
+        """Fail."""
+        raise StorageUnavailable("The log is away.")
+
+
+def test_store_that_is_away_hides_nothing_else() -> None:
+    """The first page shows what can be read; a page that needs the store says that it is away."""
+    with Hub([]) as hub:
+        log: Any = Away()
+        dashboard = Dashboard(hub, secret=SECRET, log=log)
+        visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
+        first = visitor.get("/")
+        assert (200, True) == (first.status, "The log is away." in first.text)
+        assert "Nothing needs a person." in first.text
+        assert 503 == visitor.get("/calls").status
+        boxes = Dashboard(hub, secret=SECRET, outbox=log)
+        visitor = Visitor(DashboardApp(boxes, lambda _: ANN))
+        assert 503 == visitor.get("/acts/entry-drop?box=outbox&id=1").status
+        assert [] == Reader(hub, {}, None).windows(None, None)
+
+
+def test_desk_shows_one_of_several_payments_without_a_log() -> None:
+    """Each payment has a desk of its own; without a log there are no calls to show."""
+    with World() as world:
+        world.lose()
+        world.lose(reference="INV-8", key="INV-8/1", amount="30.00")
+        page = Dashboard(world.hub, secret=SECRET)
+        visitor = Visitor(DashboardApp(page, lambda _: ANN))
+        for key, amount in (("INV-7/1", "20.00 EUR"), ("INV-8/1", "30.00 EUR")):
+            desk = visitor.get(f"/payment?key={key}").text
+            assert f"Charge of {amount}" in desk
+            assert "The integration log has no call under this key." in desk
+
+
+def test_hostile_texts_are_only_texts() -> None:
+    """Markup in any field that a page shows is shown as text, on every page and in every act."""
+    with World() as world:
+        visitor = world.visitor()
+        name = EVIL.replace("\0", "").replace("\u202e", "")
+        world.lose(reference=EVIL.replace("\0", "")[:180], key="k<b>")
+        world.clock.advance(WAIT)
+        fields: Any = dict.fromkeys(
+            ("tenant", "operation", "error", "subject", "target", "lane"), EVIL
+        )
+        world.dead(**fields)
+        world.dead("02<b>", EntryState.UNKNOWN, **fields)
+        world.dead_webhook(**fields)
+        log: Any = dict.fromkeys(
+            ("tenant", "operation", "error", "subject", "vendor_code", "idempotency_key", "region"),
+            EVIL,
+        )
+        world.fail(id=EVIL, **log)
+        world.fail(service=EVIL)
+        person = Person(name, ALL_ACTS)
+        hostile = Visitor(DashboardApp(world.dashboard, lambda _: person))
+        hostile.act("/acts/payment-done?key=k%3Cb%3E", reason=EVIL, receipt=EVIL)
+        seen: set[str] = set()
+        waiting = ["/", "/calls", "/dead", "/unknown", "/queues?box=outbox&state=unknown"]
+        while waiting and len(seen) < 150:
+            url = waiting.pop()
+            if url in seen or url.startswith("#"):
+                continue
+            seen.add(url)
+            for answer in (visitor.get(url), hostile.get(url)):
+                assert answer.status in {200, 404}, url
+                for raw in ("<script", "<img", "\u202e", "\0", "<b>"):
+                    assert raw not in answer.text, url
+                waiting += read(answer.text).links
+        assert len(seen) > 20
+        shown = visitor.get("/calls").text
+        assert "&lt;script&gt;x&lt;/script&gt;" in shown
+
+
+@pytest.mark.parametrize("url", PLACES)
+def test_pages_are_wellformed_and_locked_down(url: str) -> None:
+    """Every page is well-formed, has one style and no script, and may not be framed or cached."""
+    with World() as world:
+        answer = world.visitor().get(url)
+        read(answer.text)
+        policy = answer.header("Content-Security-Policy")
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "no-store" == answer.header("Cache-Control")
+        head = world.visitor().send("HEAD", url, b"")
+        assert ("", answer.header("Content-Length")) == (head.text, head.header("Content-Length"))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_pages_accept_no_other_method(method: str) -> None:
+    """A page is only read, and an act only confirmed or performed."""
+    with World() as world:
+        answer = world.visitor().send(method, "/calls", b"")
+        assert (405, "GET, HEAD") == (answer.status, answer.header("Allow"))
+        if method != "POST":
+            act = world.visitor().send(method, "/acts/circuit-open", b"")
+            assert (405, "GET, HEAD, POST") == (act.status, act.header("Allow"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/../etc/passwd",
+        "//example.com/",
+        "/calls/",
+        "/CALLS",
+        "/acts/",
+        "/acts/../calls",
+        "/acts/circuit-open/x",
+        "/%2e%2e/",
+        "/calls\x00",
+        "/\xff\xfe",
+    ],
+)
+def test_other_paths_are_nowhere(url: str) -> None:
+    """Only the exact paths of pages exist."""
+    with World() as world:
+        answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)
+        assert 404 == answer.status
+        read(answer.text)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "tenant=a&tenant=b",
+        "&".join(f"f{number}=1" for number in range(60)),
+    ],
+)
+def test_malformed_queries_are_refused(query: str) -> None:
+    """A query with a field given twice, or with too many fields, is no link of ours."""
+    with World() as world:
+        assert 400 == world.visitor().get(f"/?{query}").status
+        assert 400 == world.visitor().get(f"/acts/circuit-open?{query}").status
+
+
+@pytest.mark.parametrize(
+    "query", ["tenant=%ff%fe%00", "tenant=" + "x" * 9_000, "%%%", "=", "tenant=%F0%9F", "a;b"]
+)
+def test_garbage_in_queries_breaks_nothing(query: str) -> None:
+    """Whatever a query has, the answer is a page."""
+    with World() as world:
+        for path in ("/", "/calls", "/dead", "/payment", "/acts/payment-ask"):
+            answer = world.visitor().get(f"{path}?{query}")
+            assert answer.status in {200, 400, 404}
+            read(answer.text)
+
+
+def test_address_without_a_slash_leads_to_the_first_page() -> None:
+    """A mounted page has its first page below its root."""
+    with World() as world:
+        bare = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
+        assert (303, "/ops/") == (bare.status, bare.header("Location"))
+        page = Visitor(world.app, {"who": "ann"}, root="/ops").get("/")
+        links = [link for link in read(page.text).links if not link.startswith("#")]
+        assert all(link.startswith("/ops/") for link in links)
+
+
+def test_no_secret_is_on_any_page() -> None:
+    """Credentials, and the secret of the page, are in no page and no answer."""
+    canaries = Canaries()
+    secret = canaries.plant("page-secret")
+    with World() as world:
+        canaries.plant("api-key", world.stripe.api_key)
+        world.lose()
+        world.dead(content=canaries.plant("content").encode())
+        world.fail()
+        dashboard = Dashboard(
+            world.hub, secret=secret, outbox=world.outbox, inbox=world.inbox, log=world.log
+        )
+        person = Person("ann", ALL_ACTS, canaries.plant("session"))
+        visitor = Visitor(DashboardApp(dashboard, lambda _: person))
+        for url in (*PLACES, "/payment?key=INV-7/1", "/entry?box=outbox&id=01", "/call?id=req-1"):
+            answer = visitor.get(url)
+            assert not canaries.heard(answer.text + repr(answer.headers)), url
+        assert not canaries.heard(repr(person) + repr(dashboard) + repr(PageRequest))
+
+
+def test_viewer_sees_everything_and_no_button() -> None:
+    """A person who may only read sees every page, without the buttons of acts."""
+    with World() as world:
+        world.break_circuit()
+        world.lose()
+        world.clock.advance(WAIT)
+        world.dead()
+        visitor = world.visitor(VIEWER)
+        for url in ("/", "/service?service=vat", "/dead", "/payment?key=INV-7/1", "/unknown"):
+            answer = visitor.get(url)
+            assert 200 == answer.status
+            assert "/acts/" not in answer.text
+            assert "vera (read only)" in answer.text
+        assert "You may read this page, and not decide." in visitor.get("/payment?key=INV-7/1").text
+
+
+def test_people_and_secrets_are_checked() -> None:
+    """A person has a name, and a page a long secret."""
+    for name in ("", " ", "x" * 200, 7):
+        wrong: Any = name
+        with pytest.raises(InvalidData, match="name of a person"):
+            Person(wrong)
+    with Hub([]) as hub, pytest.raises(ConfigurationError, match="shorter than 16"):
+        Dashboard(hub, secret="short")

@@ -1,0 +1,52 @@
+"""Proposals to close an operation: one at a time, and each for a day."""
+
+from __future__ import annotations
+
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.approval import LIFE, Proposal, Propose, ReadProposal
+from moorage.testing import VirtualClock
+
+ABOUT = ("payments", "acme", "INV-7")
+FIRST = Proposal("ann", done=True, receipt="pi_1", reason="It is on the vendor's page.")
+
+
+def test_proposal_is_read_by_every_process() -> None:
+    """A stored proposal has its age, and no other key or tenant has it."""
+    clock = VirtualClock()
+    store = MemoryStorage(clock)
+    store.execute(Propose(*ABOUT, FIRST))
+    clock.advance(5)
+    assert FIRST._replace(age=5.0) == store.execute(ReadProposal(*ABOUT))
+    assert None is store.execute(ReadProposal("payments", None, "INV-7"))
+    assert None is store.execute(ReadProposal("payments", "acme", "INV-8"))
+
+
+def test_later_proposal_replaces_the_earlier_one() -> None:
+    """The second person must confirm the latest proposal."""
+    store = MemoryStorage(VirtualClock())
+    second = FIRST._replace(person="ben", done=False)
+    store.execute(Propose(*ABOUT, FIRST))
+    store.execute(Propose(*ABOUT, second))
+    assert second == store.execute(ReadProposal(*ABOUT))
+
+
+def test_proposal_is_withdrawn_and_expires() -> None:
+    """A withdrawn proposal is gone, and so is one that is a day old."""
+    clock = VirtualClock()
+    store = MemoryStorage(clock)
+    store.execute(Propose(*ABOUT, None))
+    store.execute(Propose(*ABOUT, FIRST))
+    store.execute(Propose(*ABOUT, None))
+    assert None is store.execute(ReadProposal(*ABOUT))
+    store.execute(Propose(*ABOUT, FIRST))
+    clock.advance(LIFE / 1e6)
+    assert None is store.execute(ReadProposal(*ABOUT))
+
+
+def test_expired_state_is_not_a_proposal() -> None:
+    """A store may keep an expired state for longer; it counts as no proposal."""
+    command = Propose(*ABOUT, FIRST)
+    (state,), _ = command.apply((None,), 1_000)
+    assert state is not None
+    assert FIRST == ReadProposal(*ABOUT).apply((state,), 1_000)[1]
+    assert None is ReadProposal(*ABOUT).apply((state,), 1_000 + LIFE)[1]

@@ -1,0 +1,331 @@
+"""The chain of the audit trail, and the proof that it is whole."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError, InvalidData, Secret
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.domain.observation.audit import (
+    GENESIS,
+    LONGEST_VALUES,
+    Act,
+    AuditHead,
+    AuditQuery,
+    AuditRecord,
+    Fault,
+    damaged,
+    extend,
+    hash_of,
+    link,
+    micros_of,
+    seal,
+    verify,
+)
+from tests.support.examples import examples
+
+if TYPE_CHECKING:
+    from moorage.domain.state.sealing import KeyRing
+
+NOW = datetime(2026, 7, 1, 3, tzinfo=UTC)
+KEYS = generate_keys()
+TEXT = st.text(max_size=20)
+ACTS = st.builds(
+    Act,
+    act=st.sampled_from(["circuit.open", "key.resolve", "outbox.drop"]),
+    subject=TEXT,
+    actor=TEXT,
+    reason=TEXT,
+    before=st.none() | st.dictionaries(TEXT, st.integers()),
+    after=st.none() | st.dictionaries(TEXT, TEXT),
+    at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - as Hypothesis wants
+)
+
+
+def act(number: int = 0, **changes: Any) -> Act:
+    """An act of Ada's."""
+    fields: dict[str, Any] = {
+        "act": "circuit.open",
+        "subject": f"service {number}",
+        "actor": "ada",
+        "at": NOW + timedelta(seconds=number),
+    }
+    return Act(**{**fields, **changes})
+
+
+def chain(size: int = 6, *, keys: KeyRing | None = KEYS) -> tuple[list[AuditRecord], AuditHead]:
+    """A chain of some acts, with a seal after each three records."""
+    records, head = list[AuditRecord](), AuditHead()
+    for number in range(size):
+        added, head = extend(head, [act(number)], keys=keys, every=3)
+        records += added
+    return records, head
+
+
+def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) -> tuple[int, Fault]:
+    """The first broken link of a chain."""
+    finding = verify(records, head=head, **options).finding
+    assert finding is not None
+    return finding.number, finding.fault
+
+
+def rehashed(record: AuditRecord, **changes: Any) -> AuditRecord:
+    """An altered record with the hash that it must have."""
+    changed = attrs.evolve(record, **changes)
+    return attrs.evolve(changed, hash=hash_of(changed))
+
+
+def rewritten(records: list[AuditRecord], start: int) -> list[AuditRecord]:
+    """The records with all hashes from a place on computed anew."""
+    done = records[:start]
+    for record in records[start:]:
+        previous = done[-1].hash if done else GENESIS
+        done.append(rehashed(record, previous=previous))
+    return done
+
+
+# --- building ---------------------------------------------------------------------------
+
+
+def test_records_continue_each_other() -> None:
+    """Each record has the next number and the hash of the one before it."""
+    records, head = link(AuditHead(), [act(0), act(1)])
+
+    assert [1, 2] == [record.number for record in records]
+    assert [GENESIS, records[0].hash] == [record.previous for record in records]
+    assert AuditHead(2, records[1].hash) == head
+    assert NOW + timedelta(seconds=1) == records[1].time
+
+
+def test_chain_is_sealed_from_time_to_time() -> None:
+    """A seal follows as soon as enough records have no seal, and only with keys."""
+    sealed, head = chain(5)
+    unsealed, _ = chain(5, keys=None)
+
+    assert [4] == [record.number for record in sealed if record.act == "seal"]
+    assert (6, 4) == (head.number, head.sealed)
+    assert [] == [record for record in unsealed if record.act == "seal"]
+
+
+def test_values_of_credentials_are_masked() -> None:
+    """No value whose name may be that of a credential is in a record, at any depth."""
+    recorded = act(
+        before={"api_key": "canary", "path": "vendors.stripe.credentials"},
+        after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
+    )
+
+    assert "canary" not in repr(recorded)
+    assert '{"api_key": "***", "path": "vendors.stripe.credentials"}' == recorded.before
+    assert '{"rate": 5, "vendors": [{"stripe": {"password": "***"}}]}' == recorded.after
+    assert "canary" not in str(act(after={"of": Secret("canary")}).after)
+
+
+def test_texts_fit_into_columns() -> None:
+    """Long texts are shortened, and texts that no database can store are replaced."""
+    recorded = act(
+        act="a" * 200,
+        subject="s" * 300,
+        reason="\0\ud800",
+        after={"text": "x" * 9_000},
+        before="y" * 9_000,
+    )
+
+    assert (100, 255, "??") == (len(recorded.act), len(recorded.subject), recorded.reason)
+    assert recorded.subject.endswith("...")
+    assert len(recorded.after or "") <= LONGEST_VALUES
+    assert LONGEST_VALUES == len(recorded.before or "")
+
+
+def test_time_must_be_aware() -> None:
+    """A time without a time zone is refused."""
+    with pytest.raises(InvalidData, match="aware datetime"):
+        micros_of(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+
+
+@pytest.mark.parametrize(
+    "query, matches",
+    [
+        (AuditQuery(), True),
+        (AuditQuery(act="circuit."), True),
+        (AuditQuery(act="circuit"), False),
+        (AuditQuery(act="circuit.open", subject="service 0", actor="ada"), True),
+        (AuditQuery(subject="service 1"), False),
+        (AuditQuery(actor="bob"), False),
+        (AuditQuery(since=NOW, until=NOW + timedelta(seconds=1)), True),
+        (AuditQuery(until=NOW), False),
+        (AuditQuery(since=NOW + timedelta(seconds=1)), False),
+    ],
+)
+def test_query(query: AuditQuery, *, matches: bool) -> None:
+    """A record matches if it meets every condition."""
+    (record,), _ = link(AuditHead(), [act()])
+    assert matches is query.matches(record)
+
+
+# --- verifying --------------------------------------------------------------------------
+
+
+def test_whole_chain_is_verified() -> None:
+    """A whole chain has no finding, and its last seal is named."""
+    records, head = chain()
+    result = verify(records, head=head, keys=KEYS, anchor=AuditHead(4, records[3].hash))
+
+    assert result.whole
+    assert (8, 8, 0, head) == (result.records, result.sealed, result.unverified, result.head)
+    assert verify([], head=AuditHead(), keys=KEYS).whole
+
+
+def test_seals_of_other_keys_are_counted() -> None:
+    """A seal whose key is missing is not verified, and that is said."""
+    records, head = chain()
+    without = verify(records, head=head)
+    newer = verify(records, head=head, keys=KEYS.with_new(Secret(b"k" * 32)).without(1))
+
+    assert (True, 0, 2) == (without.whole, without.sealed, without.unverified)
+    assert (True, 0, 2) == (newer.whole, newer.sealed, newer.unverified)
+
+
+def test_first_broken_link_is_named() -> None:
+    """Each kind of damage is found where it begins, and called what it is."""
+    records, head = chain()
+    second = records[1]
+    cases = {
+        (2, Fault.ALTERED): [records[0], attrs.evolve(second, actor="eve"), *records[2:]],
+        (2, Fault.REMOVED): [records[0], *records[2:]],
+        (1, Fault.REMOVED): records[3:],
+        (3, Fault.INSERTED): [*records[:2], second, *records[2:]],
+        (2, Fault.REORDERED): [records[0], records[2], second, *records[3:]],
+        (8, Fault.CUT_OFF): records[:-1],
+        (1, Fault.CUT_OFF): [],
+    }
+    for expected, damaged_records in cases.items():
+        assert expected == fault(damaged_records, head, keys=KEYS)
+    messages = {str(verify(case, head=head).finding) for case in cases.values()}
+    assert len(cases) == len(messages)
+
+
+def test_rewritten_records_are_found() -> None:
+    """Somebody who computes hashes anew is found by the next record, by a seal, or by the head."""
+    records, head = chain()
+    altered = rehashed(records[1], actor="eve")
+    rewriting = rewritten([records[0], altered, *records[2:]], 1)
+
+    assert (2, Fault.ALTERED) == fault([records[0], altered, *records[2:]], head)
+    assert (4, Fault.FORGED) == fault(rewriting, head, keys=KEYS)
+    assert (8, Fault.ALTERED) == fault(rewriting, head)
+    assert (1, Fault.ALTERED) == fault([rehashed(records[0], previous="f" * 64)], None)
+
+
+def test_seal_cannot_be_replaced() -> None:
+    """A seal that became another act, or nonsense, is found although all hashes are right."""
+    records, _ = chain()
+    for change in ({"act": "note"}, {"after": "1:nonsense"}, {"after": None}):
+        changed = rewritten([*records[:7], attrs.evolve(records[7], **change)], 7)
+        head = AuditHead(8, changed[7].hash, 8)
+        number, _ = fault(changed, head, keys=KEYS)
+        assert 8 == number
+
+
+def test_anchor_finds_what_the_head_conceals() -> None:
+    """With the number and hash of a record, a cut is found though the head was corrected."""
+    records, head = chain()
+    shorter = AuditHead(3, records[2].hash, 0)
+
+    assert verify(records[:3], head=shorter, keys=KEYS).whole
+    assert (4, Fault.CUT_OFF) == fault(records[:3], shorter, anchor=head)
+    assert (3, Fault.ALTERED) == fault(records, head, anchor=AuditHead(3, "f" * 64))
+
+
+def test_records_beyond_the_head_were_inserted() -> None:
+    """A record after the one that the head names does not belong to the chain."""
+    records, head = chain()
+    (added,), _ = link(head, [act(9)])
+
+    assert (9, Fault.INSERTED) == fault([*records, added], head)
+
+
+def test_chain_may_grow_while_it_is_read() -> None:
+    """Records that are added during the verification are no damage."""
+    records, head = chain()
+    (ninth,), later = link(head, [act(9)])
+    _, last = link(later, [act(10)])
+
+    assert verify([*records, ninth], head=head, later=lambda: last).whole
+    assert verify([*records, ninth], head=head, later=lambda: later).whole
+    assert not verify(records[:7], head=head, later=lambda: later).whole
+
+
+def test_damage_at_the_end_is_refused() -> None:
+    """The error for a damaged trail says where it is and how to see what is missing."""
+    error = damaged("/var/audit.db", 7)
+    assert isinstance(error, ConfigurationError)
+    assert "record 7" in error.message
+    assert "moorage audit verify" in error.remedy
+
+
+def test_older_keys_verify_their_seals() -> None:
+    """After the key was changed, seals of both keys are verified."""
+    records, head = chain()
+    newer = generate_keys(KEYS)
+    sealing, head = seal(head, newer, NOW)
+
+    result = verify([*records, sealing], head=head, keys=newer)
+    assert (9, 0) == (result.sealed, result.unverified)
+
+
+CHANGES: dict[str, Any] = {
+    "number": st.integers(-3, 20),
+    "at": st.integers(0, 2**60),
+    "act": TEXT,
+    "subject": TEXT,
+    "actor": TEXT,
+    "reason": TEXT,
+    "before": st.none() | TEXT,
+    "after": st.none() | TEXT,
+    "previous": TEXT,
+    "hash": TEXT,
+}
+
+
+@examples(400)
+@given(st.lists(ACTS, min_size=1, max_size=8), st.data())
+def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) -> None:
+    """A changed value, a removed, repeated or moved row of any chain is found."""
+    records, head = extend(AuditHead(), acts, keys=KEYS, every=4)
+    place = data.draw(st.integers(0, len(records) - 1))
+    kind = data.draw(st.sampled_from(["change", "remove", "repeat", "move"]))
+    changed = list(records)
+    if kind == "change":
+        name = data.draw(st.sampled_from(sorted(CHANGES)))
+        value = data.draw(CHANGES[name])
+        changed[place] = attrs.evolve(changed[place], **{name: value})
+    elif kind == "remove":
+        del changed[place]
+    elif kind == "repeat":
+        changed.insert(data.draw(st.integers(0, len(records))), records[place])
+    else:
+        changed.insert(data.draw(st.integers(0, len(records) - 1)), changed.pop(place))
+
+    assert (changed == records) is verify(changed, head=head, keys=KEYS).whole
+
+
+@examples(100)
+@given(st.lists(ACTS, min_size=1, max_size=8), st.data())
+def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) -> None:
+    """Whoever alters a record and computes all hashes and the head anew is found by the seal."""
+    records, head = link(AuditHead(), acts)
+    sealing, head = seal(head, KEYS, NOW)
+    records.append(sealing)
+    place = data.draw(st.integers(0, len(acts) - 1))
+    changed = list(records)
+    changed[place] = attrs.evolve(changed[place], actor=data.draw(TEXT))
+    changed = rewritten(changed, place)
+    end = AuditHead(len(changed), changed[-1].hash, len(changed))
+
+    assert (changed == records) is verify(changed, head=end, keys=KEYS).whole

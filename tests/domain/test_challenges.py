@@ -1,0 +1,77 @@
+"""Challenges of servers in `WWW-Authenticate`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.http.challenges import Challenge, read_challenges, read_parameters
+from moorage.domain.http.headers import Headers
+
+latin = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]))
+
+
+def read(*values: str) -> tuple[Challenge, ...]:
+    """The challenges of an answer with these header fields."""
+    return read_challenges(Headers([("WWW-Authenticate", value) for value in values]))
+
+
+@pytest.mark.parametrize(
+    "values, challenges",
+    [
+        ((), ()),
+        (("",), ()),
+        (("Negotiate",), (Challenge("negotiate", {}),)),
+        (("Negotiate oRQwEqADCgEB==",), (Challenge("negotiate", {}, "oRQwEqADCgEB=="),)),
+        (('Basic realm="a, b"',), (Challenge("basic", {"realm": "a, b"}),)),
+        (
+            ('Digest Realm = "say \\"hi\\"" , nonce=abc, Negotiate , Basic realm=x',),
+            (
+                Challenge("digest", {"realm": 'say "hi"', "nonce": "abc"}),
+                Challenge("negotiate", {}),
+                Challenge("basic", {"realm": "x"}),
+            ),
+        ),
+        (
+            ("Digest nonce=1", "Digest nonce=2"),
+            (Challenge("digest", {"nonce": "1"}), Challenge("digest", {"nonce": "2"})),
+        ),
+        (("Digest nonce=1, nonce=2",), (Challenge("digest", {"nonce": "1"}),)),
+        ((",, Digest nonce=1,, ,",), (Challenge("digest", {"nonce": "1"}),)),
+    ],
+)
+def test_challenges_are_read_in_order(
+    values: tuple[str, ...], challenges: tuple[Challenge, ...]
+) -> None:
+    """Each scheme is returned with its parameters or its token."""
+    assert challenges == read(*values)
+
+
+def test_malformed_challenge_ends_the_reading() -> None:
+    """The challenges before a malformed one are returned."""
+    assert (Challenge("basic", {"realm": "x"}),) == read('Basic realm=x, "stray", Digest nonce=1')
+    assert (Challenge("digest", {}),) == read('Digest "open')
+
+
+@given(latin)
+def test_any_value_can_be_read(value: str) -> None:
+    """No value of a server raises an error."""
+    for challenge in read(value.strip()):
+        assert challenge.scheme == challenge.scheme.lower()
+    read_parameters(value)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), latin, max_size=4))
+def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str]) -> None:
+    """Escaped quotes and backslashes in values do not end a parameter."""
+    written = ", ".join(
+        '{}="{}"'.format(name, text.replace("\\", "\\\\").replace('"', '\\"'))
+        for name, text in parameters.items()
+    )
+    assert parameters == read_parameters(written)
+
+
+def test_very_long_value_is_cut() -> None:
+    """Only the first 16,384 characters of a value are read."""
+    assert () == read("," * 16_384 + "Basic realm=x")

@@ -1,0 +1,389 @@
+"""Figures about calls: outcomes, windows, roll-ups, and the recording of one process."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError, InvalidData, Service
+from moorage.domain.observation.events import (
+    AttemptFinished,
+    CallFinished,
+    CallIdentity,
+    CallOutcome,
+    CallStarted,
+    RetryScheduled,
+)
+from moorage.domain.observation.figures import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Figures,
+    FiguresQuery,
+    Outcome,
+    Retention,
+    Tally,
+    WindowFigures,
+    added,
+    grouped,
+    outcome_of,
+    rolled_up,
+)
+from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.recording import Recording, Unsettled
+from moorage.domain.service.plan import Plan
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.events import AttemptFacts, CallFacts
+    from moorage.domain.observation.recording import Windows
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+NO_FLAGS = (False, False, False, False, False)
+
+
+def row(minute: int = 0, service: str = "stripe", tenant: str = "", **changes: Any) -> Any:
+    """The figures of one call in a minute."""
+    tally = Tally()
+    tally.add(Outcome.SUCCESS, 1, 10**9)
+    fields: dict[str, Any] = {
+        "start": NOON + timedelta(minutes=minute),
+        "seconds": MINUTE,
+        "service": service,
+        "operation": "payments.charge",
+        "tenant": tenant,
+        "figures": tally.freeze(),
+    }
+    return WindowFigures(**{**fields, **changes})
+
+
+def finished(second: float = 0, **changes: Any) -> CallFinished:
+    """The end of a call."""
+    fields: dict[str, Any] = {
+        "at": NOON + timedelta(seconds=second),
+        "service": "stripe",
+        "started_at": NOON,
+        "duration": 0.5,
+        "attempts": 1,
+    }
+    return CallFinished(**{**fields, **changes})
+
+
+# --- outcomes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error, flags, expected",
+    [
+        (None, NO_FLAGS, Outcome.SUCCESS),
+        (None, (False, True, False, False, False), Outcome.SUCCESS),
+        ("PaymentDeclined", NO_FLAGS, Outcome.REJECTED),
+        ("VendorFailed", NO_FLAGS, Outcome.FAILED),
+        ("AttemptTimeout", NO_FLAGS, Outcome.FAILED),
+        ("OutcomeUnknown", NO_FLAGS, Outcome.UNKNOWN),
+        ("CircuitBreakerOpen", NO_FLAGS, Outcome.CIRCUIT_OPEN),
+        ("RetryBudgetExhausted", NO_FLAGS, Outcome.FAILED),
+        ("RateLimitExceeded", NO_FLAGS, Outcome.REFUSED),
+        ("CircuitBreakerOpen", (False, False, True, False, False), Outcome.FAILED),
+        ("KeyError", (False, False, False, False, True), Outcome.ABORTED),
+        (None, (False, False, False, True, False), Outcome.ABORTED),
+    ],
+)
+def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
+    """A call counts by what its caller knows of its effect."""
+    assert expected is outcome_of(error, flags)
+
+
+def test_rates_of_figures() -> None:
+    """Rejections count against success alone, and refusals not against the vendor."""
+    figures = Figures(
+        success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
+    )
+
+    assert 112 == figures.calls
+    assert pytest.approx(90 / 105) == figures.success_rate
+    assert pytest.approx(92 / 100) == figures.availability
+    assert (None, None) == (Figures().success_rate, Figures(refused=3).availability)
+
+
+# --- queries ----------------------------------------------------------------------------
+
+ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({}, [("stripe", "", 2), ("stripe", "acme", 1), ("vat", "", 1)]),
+        ({"by": "service"}, [("stripe", None, 3), ("vat", None, 1)]),
+        ({"by": ()}, [(None, None, 4)]),
+        ({"by": "service", "tenant": ""}, [("stripe", None, 2), ("vat", None, 1)]),
+        ({"by": (), "service": "vat"}, [(None, None, 1)]),
+        ({"by": (), "since": NOON + timedelta(minutes=1)}, [(None, None, 3)]),
+        ({"by": (), "until": NOON + timedelta(minutes=1)}, [(None, None, 1)]),
+        ({"by": (), "window": 3_600}, [(None, None, 2), (None, None, 2)]),
+        ({"service": "none"}, []),
+    ],
+)
+def test_queries_add_up(options: Any, expected: Any) -> None:
+    """A query chooses rows, and adds up what it does not tell apart."""
+    windows = grouped(ROWS, FiguresQuery(**options))
+
+    assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
+
+
+def test_windows_have_a_start_and_a_length() -> None:
+    """A window begins at a multiple of its length; one for the whole time covers the query."""
+    hours = grouped(ROWS, FiguresQuery(by=(), window=timedelta(hours=1)))
+    (whole,) = grouped(ROWS, FiguresQuery(by=()))
+    (named,) = grouped(
+        ROWS, FiguresQuery(by=(), since=NOON - timedelta(hours=1), until=NOON + timedelta(hours=3))
+    )
+
+    assert [NOON, NOON + timedelta(hours=1)] == [item.start for item in hours]
+    assert {HOUR} == {item.seconds for item in hours}
+    assert (NOON, 62 * MINUTE) == (whole.start, whole.seconds)
+    assert (NOON - timedelta(hours=1), 4 * HOUR) == (named.start, named.seconds)
+    assert pytest.approx(4 / (62 * 60)) == whole.rate
+
+
+def test_a_rolled_up_window_says_its_length() -> None:
+    """Figures that are stored for an hour are not those of a minute."""
+    (window,) = grouped([row(seconds=HOUR)], FiguresQuery(window=60))
+
+    assert HOUR == window.seconds
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"by": "month"},
+        {"window": 90},
+        {"since": datetime(2030, 1, 1)},  # noqa: DTZ001 - without a time zone
+    ],
+)
+def test_wrong_queries_are_refused(options: Any) -> None:
+    """A query says what is wrong with it."""
+    with pytest.raises(InvalidData):
+        FiguresQuery(**options)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
+def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
+    """Hours of minutes, and days of these hours, have all calls of the minutes."""
+    rows = [row(minute, service) for minute, service in places]
+    days = rolled_up(rolled_up(rows, HOUR), DAY)
+    query = FiguresQuery(by="service", window=DAY)
+
+    assert [item.figures for item in grouped(rows, query)] == [item.figures for item in days]
+    assert added(item.figures for item in rows) == added(item.figures for item in days)
+
+
+@pytest.mark.parametrize("options", [{"minutes": 60}, {"hours": HOUR}, {"days": DAY}])
+def test_retention_grows_with_windows(options: Any) -> None:
+    """Longer windows stay longer, and a process has a day to store its minutes."""
+    with pytest.raises(InvalidData, match="cannot stay longer"):
+        Retention(**options)
+    with pytest.raises(ConfigurationError):
+        Retention(days=-1)
+
+
+# --- recording --------------------------------------------------------------------------
+
+
+def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
+    """The number of calls of each series."""
+    calls: dict[tuple[str, str, str], int] = {}
+    for window in windows.values():
+        for key, tally in window.items():
+            calls[key] = calls.get(key, 0) + tally.calls
+    return calls
+
+
+def test_calls_are_recorded_by_minute_and_series() -> None:
+    """Each event counts in the minute of its time, and in its series."""
+    recording = Recording(10, 100)
+    place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
+    recording.record(finished(1, **place))
+    recording.record(finished(61, error="OutcomeUnknown", attempts=3, **place))
+    recording.record(finished(62, error="RateLimitExceeded", attempts=0, **place))
+    recording.record(RetryScheduled(at=NOON, attempt=1, delay=1.0, error="VendorFailed", **place))
+    attempt = AttemptFinished(at=NOON, attempt=1, duration=0.2, **place)
+    recording.record(attempt)
+    recording.record(attrs.evolve(attempt, bytes_out=70, bytes_in=900))
+    recording.record(attrs.evolve(attempt, bytes_out=None, bytes_in=100))
+    recording.record(CallStarted(at=NOON, service="stripe"))
+    windows = recording.take()
+    first, second = (windows[minute] for minute in sorted(windows))
+    (one,), (two,) = first.values(), second.values()
+
+    assert [("stripe", "payments.charge", "acme")] == list(first)
+    assert {"success": 1, "attempts": 1, "retries": 1, "bytes_out": 70, "bytes_in": 1_000} == {
+        name: value
+        for name, value in attrs.asdict(one.freeze()).items()
+        if value and name != "durations"
+    }
+    assert (2, 1, 1, 3) == (two.calls, two.freeze().unknown, two.freeze().refused, two.attempts)
+    assert [1, 1] == [one.freeze().durations.count, two.freeze().durations.count]
+    assert {} == recording.take()
+
+
+def test_late_events_are_recorded_like_others() -> None:
+    """An event whose fields are computed late counts as if it had been made at once."""
+    identity = CallIdentity(5_000, NOON, lambda _: "id")
+    plan = Plan(Service("stripe"), "acme", None)
+    attempt: AttemptFacts = (
+        *(identity, plan, 2_005_000),
+        *(1, 1_500_000, None, 200, False, 0, None, 7, 9, CallOutcome.DONE),
+    )
+    end: CallFacts = (
+        *(identity, plan, 500_005_000, 2),
+        *("VendorFailed", 503, None, None, False, False, False, False, False, None),
+        *(CallOutcome.NOTHING, None, None, None),
+    )
+    one, other = Recording(10, 100), Recording(10, 100)
+    for event in (late(AttemptFinished, attempt), late(CallFinished, end)):
+        one.record(event)
+        fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
+        other.record(type(event)(**fields))
+    mine, others = (
+        {
+            minute: {key: tally.freeze() for key, tally in window.items()}
+            for minute, window in windows.items()
+        }
+        for windows in (one.take(), other.take())
+    )
+
+    assert mine == others
+    assert ("stripe", "", "acme") in next(iter(mine.values()))
+
+
+@pytest.mark.untraced
+def test_a_hundred_thousand_tenants_are_few_series() -> None:
+    """Beyond the bound, tenants and then operations are one series, which has all their calls."""
+    recording = Recording(100, 10_000)
+    for number in range(100_000):
+        recording.record(finished(tenant=f"tenant-{number}", operation="charge"))
+    for number in range(1_000):
+        recording.record(finished(operation=f"operation-{number}"))
+    calls = calls_of(recording.take())
+
+    assert 111 == len(calls)
+    assert 99_900 == calls["stripe", "charge", "other"]
+    assert 991 == calls["other", "other", "other"]
+    assert 101_000 == sum(calls.values())
+    assert 0 == recording.lost
+
+
+def test_further_series_are_few() -> None:
+    """Further tenants share a series of their operation, and further operations share one."""
+    recording = Recording(1, 100)
+    for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
+        recording.record(finished(operation=operation, tenant=tenant))
+
+    assert {
+        ("stripe", "a", "1"): 1,
+        ("stripe", "a", "other"): 2,
+        ("other", "other", "other"): 2,
+    } == calls_of(recording.take())
+
+
+def test_series_of_later_minutes_are_the_same() -> None:
+    """A series that has figures of its own has them all day, and so has that of the others."""
+    recording = Recording(1, 100)
+    for second in (0, 70, 140):
+        for tenant in ("a", "b"):
+            recording.record(finished(second, tenant=tenant))
+
+    assert {"a": 3, "other": 3} == {
+        tenant: number for (_, _, tenant), number in calls_of(recording.take()).items()
+    }
+
+
+def test_an_aborted_call_has_no_duration() -> None:
+    """A cancelled call counts its attempts, and its duration says nothing of the vendor."""
+    recording = Recording(1, 100)
+    recording.record(finished(cancelled=True, attempts=2))
+    (window,) = recording.take().values()
+    (tally,) = window.values()
+
+    assert Figures(aborted=1, attempts=2) == tally.freeze()
+
+
+def test_another_day_has_series_of_its_own() -> None:
+    """The bound is one of a day, so new tenants have figures again."""
+    recording = Recording(1, 100)
+    for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
+        recording.record(finished(second, tenant=tenant))
+
+    assert {"a": 1, "other": 2, "b": 1} == {
+        tenant: number for (_, _, tenant), number in calls_of(recording.take()).items()
+    }
+
+
+def test_names_are_cut_before_they_are_counted() -> None:
+    """Names that a database stores as the same text are one series from the start."""
+    recording = Recording(10, 100)
+    for end in ("x", "y"):
+        recording.record(finished(tenant="a\0\ud800" + "n" * 300 + end))
+
+    assert {("stripe", "", ("a\\0\\ud800" + "n" * 300)[:255]): 2} == calls_of(recording.take())
+
+
+def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
+    """Where nobody takes the figures, memory is bounded."""
+    recording = Recording(10, 2)
+    for minute in range(3):
+        recording.record(finished(60 * minute, error="VendorFailed"))
+    recording.record(RetryScheduled(at=NOON, service="new", attempt=1, delay=1.0, error="E"))
+    recording.record(AttemptFinished(at=NOON, service="new", attempt=1, duration=0.2, bytes_in=1))
+
+    assert (2, 1) == (len(recording.take()), recording.lost)
+
+
+def windows(minute: int, *services: str) -> Windows:
+    """Figures of one call each."""
+    recording = Recording(100, 100)
+    for service in services:
+        recording.record(finished(60 * minute, service=service))
+    return recording.take()
+
+
+def test_a_window_grows_until_it_is_closed() -> None:
+    """Stored figures are stored again as a whole; after a later minute they are another part."""
+    unsettled = Unsettled(100)
+    unsettled.add(windows(0, "a"))
+    (first,) = unsettled.rows()
+    unsettled.stored([first])
+    unsettled.add(windows(0, "a"))
+    (again,) = unsettled.rows()
+
+    assert first == again
+    assert 2 == unsettled.tally(again[0], again[2]).calls
+
+    unsettled.add(windows(1, "b"))
+    unsettled.stored(unsettled.rows())
+    unsettled.add(windows(0, "a"))
+    (late_row,) = unsettled.rows()
+
+    assert first[0] == late_row[0]
+    assert first[1] != late_row[1]
+    assert 1 == unsettled.tally(late_row[0], late_row[2]).calls
+
+
+def test_the_oldest_unstored_windows_are_lost() -> None:
+    """Beyond the bound, and after half a day, unstored figures are lost and counted."""
+    unsettled = Unsettled(3)
+    unsettled.add(windows(0, "a", "b"))
+    unsettled.add(windows(1, "a", "b"))
+
+    assert (2, 2) == (unsettled.lost, len(unsettled.rows()))
+    unsettled.add(windows(12 * 60 + 2, "a"))
+    assert (4, 1) == (unsettled.lost, len(unsettled.rows()))
+    assert unsettled
+    unsettled.stored(unsettled.rows())
+    assert not unsettled

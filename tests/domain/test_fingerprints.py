@@ -1,0 +1,194 @@
+"""Fingerprints that compare bytes before they compute a digest, and copies of plain values."""
+
+from __future__ import annotations
+
+import copy
+import json
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
+from moorage.domain.http.requests import Request
+from moorage.domain.idempotency.claims import Claim, Verdict, complete
+from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
+from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, digest_of
+from moorage.domain.values.plain import DEEPEST, copying, is_plain
+from moorage.errors import InvalidData
+from tests.domain.state_world import World
+
+KEYS = st.text(max_size=3)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from([0.0, 1.0, 1.5]) | KEYS,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(KEYS, children, max_size=3),
+    max_leaves=4,
+)
+LAYOUTS: list[dict[str, Any]] = [
+    {"separators": (",", ":")},
+    {},
+    {"indent": 1},
+    {"separators": (",", ":"), "ensure_ascii": False},
+    {"sort_keys": True},
+]
+BODIES = st.builds(
+    lambda value, layout: json.dumps(value, **layout).encode(), VALUES, st.sampled_from(LAYOUTS)
+) | st.sampled_from([b"", b"{", b"[NaN]", b'{"a":1,"a":1}', b"[1.00]", b"[-0]", b"[1e0]", b"\xff"])
+REQUESTS = st.builds(
+    lambda method, path, body, kind: Request(
+        method, path, query={"a": "1"}, body=body, headers={"Content-Type": kind}
+    ),
+    st.sampled_from(["POST", "PUT"]),
+    st.sampled_from(["/a", "/b"]),
+    BODIES,
+    st.sampled_from(["application/json", "text/plain"]),
+)
+PAYLOADS = (
+    VALUES
+    | st.binary(max_size=2)
+    | st.tuples(VALUES, VALUES)
+    | st.sampled_from([Decimal("1.0"), Decimal("1.00"), {"a": Decimal(1)}])
+)
+
+
+class Number(IntEnum):
+    """An integer that is not only one."""
+
+    ONE = 1
+
+
+@given(REQUESTS, REQUESTS)
+def test_requests_are_alike_by_bytes_exactly_where_they_are_by_digest(
+    one: Request, other: Request
+) -> None:
+    """Two requests are equal by their bytes or digests exactly if their digests are equal."""
+    alike = fingerprint(one) == fingerprint(other)
+    assert alike == (request_fingerprint(one) == request_fingerprint(other))
+    assert alike == (request_fingerprint(one) == fingerprint(other))
+    assert alike == (fingerprint(one) == request_fingerprint(other))
+
+
+@given(PAYLOADS, PAYLOADS)
+def test_payloads_are_alike_by_bytes_exactly_where_they_are_by_digest(one: Any, other: Any) -> None:
+    """Two payloads are equal by their bytes or digests exactly if their digests are equal."""
+    alike = payload_fingerprint(one) == payload_fingerprint(other)
+    assert alike == (compared_payload(one) == compared_payload(other))
+    assert alike == (compared_payload(one) == payload_fingerprint(other))
+
+
+def test_equal_bytes_are_not_digested() -> None:
+    """Nothing is computed if equal bytes show that two requests are the same."""
+    calls: list[bytes] = []
+
+    def digested(content: bytes) -> bytes:
+        calls.append(content)
+        return content.lower()
+
+    first, repeat, other = (Fingerprint(text, digested) for text in (b"a", b"a", b"A"))
+    assert first == repeat
+    assert [] == calls
+    assert first == other
+    assert [b"a", b"A"] == calls
+    assert hash(first) == hash(other)
+    assert [b"a", b"x"] == [digest_of(first), digest_of(b"x")]
+    assert first != Fingerprint(b"b", digested)
+    assert first != "a"
+    assert "<Fingerprint>" == repr(first)
+
+
+def test_long_content_is_not_kept() -> None:
+    """Content that is long, or cannot be compared by its bytes, is digested at once."""
+    longest = Request.post("/a", body=b"x" * LONGEST_KEPT)
+    assert isinstance(request_fingerprint(longest), Fingerprint)
+    longer = Request.post("/a", body=b"x" * (LONGEST_KEPT + 1))
+    assert fingerprint(longer) == request_fingerprint(longer)
+    assert isinstance(request_fingerprint(longer), bytes)
+    stream = Request.post("/a", body=lambda: iter([b"x"]))
+    assert isinstance(request_fingerprint(stream), bytes)
+    for payload in ("x" * LONGEST_KEPT, Decimal(1), Number.ONE):
+        assert payload_fingerprint(payload) == compared_payload(payload)
+        assert isinstance(compared_payload(payload), bytes)
+
+
+@pytest.mark.parametrize("payload", [{1: "a"}, {"a": {2}}, object(), bytearray(b"a")])
+def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -> None:
+    """A payload that has no fingerprint is refused by the first call, not by a later one."""
+    with pytest.raises(InvalidData, match="cannot be compared"):
+        compared_payload(payload)
+
+
+def test_a_key_compares_the_bytes_of_requests() -> None:
+    """A repeat with other white space is replayed, and one with other content is a conflict."""
+    world = World()
+
+    def claim(body: bytes) -> Claim:
+        request = Request.post("/a", body=body, headers={"Content-Type": "application/json"})
+        return Claim(
+            "key",
+            fingerprint=request_fingerprint(request),
+            owner=1,
+            lease=9,
+            ttl=99,
+            target="",
+            remembered=0,
+        )
+
+    claimed = world.execute(claim(b'{"a":1}'))
+    world.execute(complete("key", claimed.fence, "answer", ttl=99))
+    verdicts = [
+        world.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
+    ]
+    assert [Verdict.REPLAY, Verdict.REPLAY, Verdict.CONFLICT] == verdicts
+
+
+def nested(levels: int) -> list[Any]:
+    """A list in a list, and so on."""
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value, plain",
+    [
+        (1, True),
+        ({"a": [1, (b"", 1.0, None, True)]}, True),
+        (nested(DEEPEST), True),
+        (nested(DEEPEST + 1), False),
+        ({1: 2}, False),
+        ([{"a": Number.ONE}], False),
+        ({"a": ({1},)}, False),
+    ],
+)
+def test_plain_values(value: object, plain: bool) -> None:
+    """Plain are values of exactly the plain types, up to a depth."""
+    assert plain == is_plain(value)
+
+
+def test_a_value_that_contains_itself_is_not_plain() -> None:
+    """A value that contains itself is not plain, and is copied all the same."""
+    value: list[Any] = [1]
+    value.append(value)
+    assert not is_plain(value)
+    copied = copying(copy.deepcopy)(value)
+    assert copied[1] is copied
+    assert copied is not value
+
+
+@given(PAYLOADS)
+def test_copies_are_those_of_deepcopy(value: Any) -> None:
+    """A copy of a plain value equals the copy that `deepcopy` makes, types and order included."""
+    assert repr(copy.deepcopy(value)) == repr(copying(copy.deepcopy)(value))
+
+
+def test_copies_share_what_the_value_shares() -> None:
+    """A part that is in two places of a value is in two places of its copy."""
+    part = {"a": [1]}
+    copied = copying(copy.deepcopy)([part, part])
+    assert copied[0] is copied[1]
+    assert copied[0] is not part
+    assert [part, part] == copied

@@ -1,0 +1,146 @@
+"""The ledger of a call, against a naive list of its attempts."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.resilience.ledger import BLANK, AttemptEffect, Ledger
+
+BEGIN, LEAVE, DISPROVE, UNSENT, TAKE_OVER = ACTS = (
+    "begin",
+    "leave",
+    "disprove",
+    "unsent",
+    "take over",
+)
+walks = st.lists(st.sampled_from(ACTS), max_size=40)
+
+
+class Naive:
+    """Every attempt with the facts about it, none of which is ever dropped."""
+
+    def __init__(self) -> None:
+        self.attempts: list[dict[str, bool]] = [{}]
+        self.taken_over = False
+
+    def act(self, act: str) -> None:
+        """Do one act."""
+        if act == TAKE_OVER:
+            self.taken_over = True
+            return
+        if act == BEGIN or (act == LEAVE and self.attempts[-1]):
+            self.attempts.append({})
+        if act == LEAVE:
+            self.attempts[-1][LEAVE] = True
+        elif act in {DISPROVE, UNSENT} and self.attempts[-1]:
+            self.attempts[-1][act] = True
+
+    @property
+    def facts(self) -> tuple[int, bool, bool]:
+        """The number of attempts that left, and whether they may have acted or were never sent."""
+        left = [attempt for attempt in self.attempts if LEAVE in attempt]
+        possible = [attempt for attempt in left if len(attempt) == 1]
+        last = self.attempts[-1]
+        return len(left), self.taken_over or bool(possible), not last or UNSENT in last
+
+
+def after(ledger: Ledger, act: str) -> Ledger:
+    """The ledger after one act."""
+    match act:
+        case "begin":
+            return ledger.begin()
+        case "leave":
+            return ledger.leave()
+        case "disprove":
+            return ledger.disprove()
+        case "unsent":
+            return ledger.disprove(unsent=True)
+        case _:
+            return ledger.take_over()
+
+
+def facts(ledger: Ledger) -> tuple[int, bool, bool]:
+    """The facts of a ledger, in the form of the naive list."""
+    return ledger.attempts, ledger.acted, ledger.unsent
+
+
+def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
+    """Compare a ledger with the one before, law by law."""
+    if ledger.earlier:
+        assert then.acted, "what an earlier attempt may have done stays"
+    if ledger.acted and not then.acted:
+        assert act in {DISPROVE, UNSENT}, "only a proof disproves"
+    if act in {BEGIN, TAKE_OVER}:
+        assert then.acted >= ledger.acted
+    if act == LEAVE:
+        assert (ledger.attempts + 1, True) == (then.attempts, then.acted)
+    else:
+        assert ledger.attempts == then.attempts
+    if act in {DISPROVE, UNSENT}:
+        assert then.current <= ledger.current, "a proof is never withdrawn"
+
+
+def test_every_short_walk_agrees_with_the_list() -> None:
+    """After each sequence of up to five acts, the ledger says what a list of all facts says."""
+    for walk in itertools.product(ACTS, repeat=5):
+        ledger, naive = BLANK, Naive()
+        for act in walk:
+            before, ledger = ledger, after(ledger, act)
+            naive.act(act)
+            check_laws(before, act, ledger)
+            assert naive.facts == facts(ledger), walk
+
+
+@given(walks)
+def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
+    """After a sequence of any length, the ledger says what a list of all facts says."""
+    ledger, naive = BLANK, Naive()
+    for act in walk:
+        before, ledger = ledger, after(ledger, act)
+        naive.act(act)
+        check_laws(before, act, ledger)
+        assert naive.facts == facts(ledger)
+
+
+RACES: Final = (
+    ((), AttemptEffect.NOT_LEFT),
+    ((LEAVE, UNSENT), AttemptEffect.UNSENT),
+    ((LEAVE, DISPROVE), AttemptEffect.DISPROVED),
+    ((LEAVE,), AttemptEffect.POSSIBLE),
+    ((LEAVE, BEGIN), AttemptEffect.POSSIBLE),
+)
+"""What one of several concurrent requests does, and what is known about it afterwards."""
+
+
+@pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
+def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
+    """Concurrent requests count as one attempt, which did nothing only if none did anything."""
+    start = BLANK
+    for act in (*before, BEGIN):
+        start = after(start, act)
+
+    for races in itertools.product(RACES, repeat=3):
+        racers = []
+        for acts, _ in races:
+            racer = start
+            for act in acts:
+                racer = after(racer, act)
+            racers.append(racer)
+        joined = start.join(racers)
+
+        left = sum(bool(acts) for acts, _ in races)
+        assert start.attempts + left == joined.attempts
+        assert (start.acted or any(racer.acted for racer in racers)) == joined.acted
+        if not start.acted:
+            assert max(effect for _, effect in races) is joined.current
+            assert joined == start.join(reversed(racers))
+
+
+def test_nothing_joined_changes_nothing() -> None:
+    """A ledger without racers stays the same."""
+    assert BLANK.leave() == BLANK.leave().join([])

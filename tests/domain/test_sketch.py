@@ -1,0 +1,169 @@
+"""Sketches of durations: percentiles, merges, and bytes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import InvalidData
+from moorage.domain.observation.sketch import MAX_BUCKETS, Sketch, SketchRecorder, merged
+
+PERCENTS = (0.1, 1, 25, 50, 75, 90, 95, 99, 99.9, 100)
+DURATIONS = st.lists(st.floats(1e-7, 50.0), max_size=60)
+ANY_DURATIONS = st.lists(st.floats(0, 3.2e9), max_size=60)
+
+
+def sketch_of(durations: list[float]) -> Sketch:
+    """The sketch of durations."""
+    recorder = SketchRecorder()
+    for duration in durations:
+        recorder.add(duration)
+    return recorder.freeze()
+
+
+def exact(ordered: list[float], percent: float) -> float:
+    """The smallest of sorted durations that `percent` of all are no longer than."""
+    thousandths = round(percent * 1_000)
+    return ordered[max(0, -(-len(ordered) * thousandths // 100_000) - 1)]
+
+
+@pytest.mark.untraced
+def test_percentiles_of_a_million_durations() -> None:
+    """Percentiles are within one per cent, and eight recorders together equal one."""
+    numbers = random.Random(7)
+    durations = [numbers.lognormvariate(-2.5, 1.5) for _ in range(1_000_000)]
+    whole = sketch_of(durations)
+    parts = [sketch_of(durations[number::8]) for number in range(8)]
+    durations.sort()
+
+    assert whole == merged(parts) == merged(reversed(parts))
+    for percent in PERCENTS:
+        assert pytest.approx(exact(durations, percent), rel=0.0101) == whole.percentile(percent)
+
+
+@given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
+def test_percentiles_are_within_one_per_cent(durations: list[float], percent: float) -> None:
+    """Any percentile is close to the exact one; without durations there is none."""
+    percentile = sketch_of(durations).percentile(percent)
+    if durations:
+        expected = exact(sorted(durations), percent)
+        assert pytest.approx(expected, rel=0.0101, abs=2e-9) == percentile
+    else:
+        assert percentile is None
+
+
+@given(first=ANY_DURATIONS, second=ANY_DURATIONS, third=ANY_DURATIONS)
+def test_merging_is_adding(first: list[float], second: list[float], third: list[float]) -> None:
+    """The order of merges changes nothing, whatever buckets become one."""
+    a, b, c = map(sketch_of, (first, second, third))
+
+    assert sketch_of([*first, *second, *third]) == merged([a, b, c])
+    assert merged([a, merged([b, c])]) == merged([merged([c, a]), b])
+
+
+@given(durations=ANY_DURATIONS)
+def test_sketches_return_from_bytes(durations: list[float]) -> None:
+    """A sketch that was written is read as it was."""
+    sketch = sketch_of(durations)
+
+    assert sketch == Sketch.from_bytes(sketch.to_bytes())
+    assert len(durations) == sketch.count
+
+
+@given(data=st.binary(max_size=40))
+def test_garbage_is_no_sketch(data: bytes) -> None:
+    """Any bytes are either those of a sketch, or refused."""
+    for text in (data, b"\1" + data):
+        try:
+            sketch = Sketch.from_bytes(text)
+        except InvalidData:
+            continue
+        assert sketch == merged([sketch])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\2\0\0\0\0\0",
+        b"\1\0\0\0\0",
+        b"\1\0\0\0\0\1",
+        b"\1\0\5\5\5\0",
+        b"\1\0\5\5\5\1\x52\0",
+        b"\1\0\5\5\5\1\1\1",
+        b"\1\0\5\6\5\1\x51\1",
+        b"\1\0\0\0\0\1\0\1",
+        b"\1\0\0\0\0\0\x80",
+        b"\1" + b"\x80" * 11,
+    ],
+)
+def test_damaged_bytes_are_refused(data: bytes) -> None:
+    """Bytes that were cut, extended or changed are not read as other durations."""
+    with pytest.raises(InvalidData, match="not those of a sketch"):
+        Sketch.from_bytes(data)
+
+
+def test_a_bucket_twice_is_refused() -> None:
+    """Each bucket is written once, in ascending order."""
+    data = bytearray(sketch_of([1.0, 2.0]).to_bytes())
+    data[-2] = 0
+
+    with pytest.raises(InvalidData):
+        Sketch.from_bytes(bytes(data))
+
+
+def test_buckets_are_bounded() -> None:
+    """Very short durations share a bucket with longer ones, and the long ones stay exact."""
+    sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
+
+    assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]
+    assert 440 == sketch.count
+    assert pytest.approx(1.1**417 * 1e-9, rel=0.0101) == sketch.percentile(95)
+
+
+@pytest.mark.parametrize(
+    "duration", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e300, 2**70, "1", None, True]
+)
+def test_no_duration_is_refused(duration: Any) -> None:
+    """Only seconds from zero to a hundred years are durations."""
+    recorder = SketchRecorder()
+    with pytest.raises(InvalidData, match="is not a duration"):
+        recorder.add(duration)
+
+    assert Sketch() == recorder.freeze()
+
+
+@pytest.mark.parametrize("percent", [0, -1, 100.1, float("nan"), "95", True])
+def test_no_percentage_is_refused(percent: Any) -> None:
+    """A percentage is above 0 and up to 100."""
+    with pytest.raises(InvalidData, match="is not a percentage"):
+        sketch_of([1.0]).percentile(percent)
+
+
+def test_zeros_are_durations() -> None:
+    """Durations of zero count, for percentiles, means and limits."""
+    sketch = sketch_of([0.0, 0.0, 4.0])
+
+    assert [0.0, 4.0] == [sketch.percentile(50), sketch.percentile(100)]
+    assert pytest.approx(4 / 3) == sketch.mean
+    assert [2, 2, 3] == [sketch.number_within(limit) for limit in (0.0, 1.0, 5.0)]
+    assert Sketch().mean is None
+
+
+def test_durations_within_a_limit_are_counted() -> None:
+    """The number within a limit is exact for durations that differ from it."""
+    sketch = sketch_of([0.1] * 7 + [0.9] * 2 + [3.0])
+
+    assert [0, 7, 9, 10] == [sketch.number_within(limit) for limit in (0.05, 0.8, 2.0, 3.0)]
+
+
+def test_a_negative_measurement_is_zero() -> None:
+    """A clock that steps back costs no call its figures."""
+    recorder = SketchRecorder()
+    recorder.add_nanoseconds(-5)
+
+    assert (1, 0) == (recorder.freeze().zeros, recorder.freeze().total)

@@ -1,0 +1,187 @@
+"""Credentials and the integration log in Django's database."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, ProgrammingError, connections
+
+from moorage import (
+    ConfigurationError,
+    Credentials,
+    InvalidData,
+    LogQuery,
+    StorageUnavailable,
+)
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sealed import (
+    AsyncSealedCredentialProvider,
+    SealedCredentialProvider,
+)
+from moorage.testing import credentials_conformance, integration_log_conformance
+from moorage.testing.kits._state_commands import new_key, read
+from moorage.testing.kits.checks import name_of
+from moorage.wiring.store_urls import aopen_storage, open_storage
+from moorage_django import credentials, log
+from moorage_django.errors import meaning
+from moorage_django.models import Call, Credential
+from moorage_django.state import OrmStorage
+from tests.support.django_project import BARE, POSTGRES, configure
+
+if TYPE_CHECKING:
+    from moorage.testing.kits.credentials_conformance import Renew
+
+
+pytestmark = pytest.mark.usefixtures("allow_sync_in_a_loop")
+
+CIPHER = AesGcmCipher(generate_keys())
+
+
+@pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
+def test_credentials_conform(check: credentials_conformance.Check, alias: str) -> None:
+    """The credential provider passes the conformance kit of its port."""
+
+    def made(renew: Renew) -> SealedCredentialProvider:
+        Credential.objects.using(alias).all().delete()
+        return SealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
+
+    check(made)
+
+
+@pytest.mark.parametrize("check", credentials_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, alias: str) -> None:
+    """The asynchronous credential provider passes the conformance kit of its port."""
+
+    def made(renew: Any) -> AsyncSealedCredentialProvider:
+        Credential.objects.using(alias).all().delete()
+        return AsyncSealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
+
+    asyncio.run(check(made))
+
+
+@pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
+def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> None:
+    """The integration log passes the conformance kit of its port."""
+
+    def made() -> log.OrmLogger:
+        Call.objects.using(alias).all().delete()
+        return log.OrmLogger(alias)
+
+    check(made)
+
+
+@pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias: str) -> None:
+    """The asynchronous integration log passes the conformance kit of its port."""
+
+    def made() -> log.AsyncOrmLogger:
+        Call.objects.using(alias).all().delete()
+        return log.AsyncOrmLogger(log.OrmLogger(alias))
+
+    asyncio.run(check(made))
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_key_rotation_reseals_everything(alias: str, awaited: bool) -> None:
+    """Key rotation encrypts every row again, page by page, and all rows still open."""
+    Credential.objects.using(alias).all().delete()
+    older = generate_keys()
+    before = SealedCredentialProvider(credentials.OrmRows(alias), AesGcmCipher(older))
+    for tenant in ("acme", "globex", None):
+        before.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
+    cipher = AesGcmCipher(generate_keys(older))
+    if awaited:
+        resealed = asyncio.run(credentials.aprovider(alias, cipher).reseal(batch=2))
+    else:
+        resealed = credentials.provider(alias, cipher).reseal(batch=2)
+
+    assert 3 == resealed
+    after = credentials.provider(alias, cipher)
+    assert Credentials.bearer("token of acme") == after.get("vat", "acme")
+    assert 0 == after.reseal()
+
+
+def test_moved_credentials_do_not_open(alias: str) -> None:
+    """Credentials that were moved to another owner do not open, and key rotation names them."""
+    Credential.objects.using(alias).all().delete()
+    older = generate_keys()
+    provider = credentials.provider(alias, AesGcmCipher(older))
+    for tenant in ("acme", "globex"):
+        provider.rotate("vat", tenant, Credentials.bearer(f"token of {tenant}"))
+    rows = Credential.objects.using(alias)
+    taken = rows.get(tenant="acme")
+    rows.filter(tenant="globex").update(sealed=taken.sealed, about=taken.about)
+
+    with pytest.raises(InvalidData):
+        provider.get("vat", "globex")
+    with pytest.raises(InvalidData):
+        credentials.provider(alias, AesGcmCipher(generate_keys(older))).reseal()
+
+
+def test_no_migration_is_missing() -> None:
+    """The migrations create the tables that the models describe."""
+    call_command("makemigrations", "moorage_django", "--check", "--dry-run", verbosity=0)
+
+
+def test_rejected_log_entry_is_skipped(alias: str) -> None:
+    """A log entry that the database rejects is dropped, and the others are written."""
+    Call.objects.using(alias).all().delete()
+    stored = log.OrmLogger(alias)
+    good = integration_log_conformance.entry(1)
+    for element in (
+        good,
+        attrs.evolve(good, id="bad", attempts=10**30),
+        attrs.evolve(good, id="also"),
+    ):
+        stored.write(element)
+
+    assert ["also", good.id] == [item.id for item in stored.find(LogQuery()).items]
+
+
+def test_missing_tables() -> None:
+    """The error at the first use of a database without tables says to migrate."""
+    configure()
+
+    with pytest.raises(ConfigurationError, match="migrate"):
+        OrmStorage(BARE).execute(read(new_key()))
+    with pytest.raises(ConfigurationError, match="migrate"):
+        log.OrmLogger(BARE).find(LogQuery())
+
+
+def test_unreachable_database() -> None:
+    """An unreachable database counts as an unavailable store, not as a database error."""
+    away = {**connections.settings[POSTGRES], "HOST": "127.0.0.1", "PORT": 9, "USER": "nobody"}
+    connections.settings["away"] = away
+    try:
+        with pytest.raises(StorageUnavailable) as result:
+            OrmStorage("away").execute(read(new_key()))
+    finally:
+        del connections.settings["away"]
+
+    assert result.value.__cause__ is None is result.value.__context__
+
+
+def test_store_url() -> None:
+    """A store in Django's database has a URL for configurations and commands."""
+    assert "OrmStorage('moorage')" == repr(open_storage("django://moorage"))
+    assert "AsyncOrmStorage('moorage')" == repr(aopen_storage("django://moorage"))
+    with pytest.raises(ConfigurationError, match="no database 'nowhere'"):
+        open_storage("django://nowhere")
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (OperationalError('database "erp" does not exist'), StorageUnavailable),
+        (OperationalError("no such table: moorage_inbox"), ConfigurationError),
+        (ProgrammingError('relation "moorage_inbox" does not exist'), ConfigurationError),
+        (ProgrammingError("Table 'erp.moorage_inbox' doesn't exist"), ConfigurationError),
+    ],
+)
+def test_missing_database_or_tables(error: Exception, expected: type[Exception]) -> None:
+    """A missing database counts as unavailable; missing tables are reported as such."""
+    assert type(meaning(error)) is expected

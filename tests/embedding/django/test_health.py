@@ -1,0 +1,40 @@
+"""Liveness and readiness of a Django project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+from moorage import CircuitState
+from moorage_django import hub
+from moorage_django.runtime import process
+from tests.embedding.django.shop import Shop, open_shop
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop."""
+    with open_shop(Shop()) as new_shop:
+        yield new_shop
+
+
+def test_pages(shop: Shop) -> None:
+    """The pages say if the process is alive and ready, and why not."""
+    client = Client()
+    assert {"state": "alive"} == client.get("/health/live").json()
+    ready = client.get("/health/ready")
+    assert (200, "healthy") == (ready.status_code, ready.json()["state"])
+    assert "no-store" == ready["Cache-Control"]
+    assert b"" == client.head("/health/ready").content
+    assert 405 == client.post("/health/ready").status_code
+
+    for name in hub().manager.flows.plans.services:
+        hub().manager.set_circuit(name, CircuitState.FORCED_OPEN)
+    process.health().check()
+    refused = client.get("/health/")
+    assert (503, "unavailable") == (refused.status_code, refused.json()["state"])

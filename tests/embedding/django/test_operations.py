@@ -1,0 +1,73 @@
+"""The operations page in a Django project."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from moorage import CircuitState
+from moorage_django import hub
+from tests.dashboard.world import form_of
+from tests.embedding.django.shop import Shop, open_shop
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ACT = "/operations/acts/circuit-open?service=stripe"
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop that has a worker."""
+    with open_shop(Shop(), WORKER=True) as new_shop:
+        User.objects.all().delete()
+        yield new_shop
+
+
+def browser(*permissions: str, staff: bool = True) -> Client:
+    """A browser in which somebody with these permissions is logged in."""
+    person = User.objects.create_user("ann", is_staff=staff)
+    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person)
+    return client
+
+
+def test_only_staff_with_the_permission_reads(shop: Shop) -> None:
+    """Strangers log in first; others need to be staff and to view calls."""
+    assert 302 == Client().get("/operations/").status_code
+    assert 403 == browser().get("/operations/").status_code
+    User.objects.all().delete()
+    assert 403 == browser("view_call", staff=False).get("/operations/").status_code
+
+
+def test_staff_reads_every_page_and_does_not_act(shop: Shop) -> None:
+    """With the permission to view calls, all pages are shown, and no act is possible."""
+    client = browser("view_call")
+    page = client.get("/operations/")
+    assert "ann (read only)" in page.text
+    assert "default-src 'none'" in page["Content-Security-Policy"]
+    for link in set(re.findall('href="(/[^"]*)"', page.text)):
+        assert link.startswith("/operations/")
+        assert 200 == client.get(link.replace("&amp;", "&")).status_code, link
+    assert 403 == client.get(ACT).status_code
+    assert 404 == client.get("/operations/nowhere").status_code
+
+
+def test_staff_with_permission_acts(shop: Shop) -> None:
+    """With the permission to change calls, a circuit is held open by a form of the page."""
+    client = browser("view_call", "change_call")
+    confirmation = client.get(ACT)
+    form = {**form_of(confirmation.text), "reason": "a test"}
+    kind = "application/x-www-form-urlencoded"
+    target = "/operations/acts/circuit-open"
+    assert 403 == client.post(target, "service=stripe&reason=x", content_type=kind).status_code
+    sent = client.post(target, "&".join(f"{a}={b}" for a, b in form.items()), content_type=kind)
+    assert (303, "/operations/service?service=stripe") == (sent.status_code, sent["Location"])
+    assert "is forced_open now." in client.get(sent["Location"]).text
+    assert CircuitState.FORCED_OPEN is hub().manager.circuit_state("stripe").state
+    assert 403 == client.get("/operations/acts/entry-drop?box=outbox&id=1").status_code

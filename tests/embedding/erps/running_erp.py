@@ -1,0 +1,205 @@
+"""A running ERP, its vendors, and access to its database."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from vendor_street.erp import EXAMPLES, Erp
+from vendor_street.street import Street
+
+from tests.embedding.erps.buyer import Buyer
+from tests.support.servers import postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+TENANTS: Final = """
+[tenants.amnesia.payments]
+vendor = "amnesia"
+[vendors.amnesia]  # says that it knows no keys, and knows none
+kind = "stripe"
+base_url = "${STRIPE_URL}"
+credentials = "secret://env/STRIPE_KEY"
+idempotency_memory = 0.001
+timeout = 10.0
+retry = { max_attempts = 1 }
+
+[tenants.hasty.payments]
+vendor = "hasty"
+[vendors.hasty]  # the same, with less patience
+kind = "stripe"
+base_url = "${STRIPE_URL}"
+credentials = "secret://env/STRIPE_KEY"
+idempotency_memory = 0.001
+timeout = 2.0
+retry = { max_attempts = 1 }
+
+[tenants.brisk.payments]
+vendor = "brisk"
+[vendors.brisk]  # knows keys
+kind = "stripe"
+base_url = "${STRIPE_URL}"
+credentials = "secret://env/STRIPE_KEY"
+webhook_secrets = ["secret://env/STRIPE_WEBHOOK_SECRET"]
+timeout = 3.0
+retry = { max_attempts = 1 }
+"""
+LEASE: Final = 3.0 + 5.0
+"""Seconds for which nobody else begins what was begun at the tenant called brisk."""
+ATTEMPTS: Final = {"django": "books_attempt", "flask": "attempt"}
+
+
+def seed() -> dict[str, Any]:
+    """Fill the ERP's database, with a company and two dozen invoices for each tenant."""
+    fields: dict[str, Any] = json.loads((EXAMPLES / "erp_pages" / "seed.json").read_text())
+    model, customer = fields["companies"][0], fields["customers"][0]
+    for slug in ("amnesia", "hasty", "brisk"):
+        mail = f"{slug}@example.com"
+        fields["companies"].append({**model, "slug": slug, "email": f"shop-{mail}"})
+        fields["customers"].append({**customer, "company": slug, "email": mail})
+        fields["means"].append({"account": slug, "token": "pm_card_visa", "label": "Visa"})
+        fields["invoices"] += [
+            {"number": f"{slug}-{number}", "customer": mail, "title": "A lamp", "amount": "10.00"}
+            for number in range(1, 5)
+        ]
+    fields["invoices"] += [
+        {
+            "number": f"A-{number}",
+            "customer": "ada@example.com",
+            "title": "A bulb",
+            "amount": "9.00",
+        }
+        for number in range(1005, 1010)
+    ]
+    slow = {"token": "pm_usBankAccount_success", "label": "A slow bank"}
+    fields["means"].append({"account": "stripe", **slow})
+    return fields
+
+
+class RunningErp:
+    """An ERP and its vendors.
+
+    Attributes:
+        name: which ERP it is.
+        street: its vendors.
+        erp: its processes.
+        buyer: somebody with a browser.
+    """
+
+    def __init__(self, name: str, folder: Path, database: str | None = None) -> None:
+        self.name = name
+        self.configuration = folder / "tenants.toml"
+        custom = EXAMPLES / f"{name}_erp" / "moorage.toml"
+        self.configuration.write_text(custom.read_text() + TENANTS)
+        (folder / "seed.json").write_text(json.dumps(seed()))
+        self.erp = Erp(
+            name,
+            folder,
+            database=database,
+            configuration=self.configuration,
+            seed=folder / "seed.json",
+        )
+        self.street = Street(self.erp.webhooks)
+        self.buyer = Buyer(self.erp.url)
+
+    @property
+    def charged(self) -> int:
+        """The number of times that the vendor with, or without, idempotency keys took money."""
+        return len(self.street.stripe.charges)
+
+    @property
+    def mailed(self) -> list[str]:
+        """The subjects of all mails that have arrived."""
+        return [message.subject for message in self.street.postmark.delivered]
+
+    def route(self, tenant: str, before: str, after: str) -> None:
+        """Route the payments of a tenant to another vendor, by one line of the configuration."""
+        line = f'[tenants.{tenant}.payments]\nvendor = "{{}}"'
+        text = self.configuration.read_text()
+        self.configuration.write_text(text.replace(line.format(before), line.format(after)))
+
+    def office(self) -> None:
+        """Run the ERP's deferred work."""
+        self.erp.office(self.street)
+
+    def replay(self) -> int:
+        """Handle all failed webhooks again and return their number."""
+        return int(self.run("replaying.py"))
+
+    def run(self, program: str) -> str:
+        """Run a program beside this file as the ERP, and return its output."""
+        path = Path(__file__).with_name(program)
+        return self.erp.output(self.street, str(path), self.name)
+
+    def change(self, *commands: str) -> None:
+        """Change the ERP's database directly."""
+        place = urlsplit(self.erp.database)
+        if place.scheme == "sqlite":
+            with closing(sqlite3.connect(place.path[1:], timeout=20)) as file, file:
+                for command in commands:
+                    file.execute(command)
+            return
+        with psycopg.connect(self.erp.database) as server:
+            for command in commands:
+                server.execute(command.encode())
+
+    @contextmanager
+    def reject_payments(self) -> Generator[None]:
+        """Make the database reject every payment that is recorded."""
+        table = ATTEMPTS[self.name]
+        if self.erp.database.startswith("sqlite"):
+            refuse = "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+            full = [f"CREATE TRIGGER full BEFORE UPDATE ON {table} WHEN NEW.state='paid' {refuse}"]
+            room = ["DROP TRIGGER full"]
+        else:
+            refuse = "BEGIN RAISE EXCEPTION 'the disk is full'; END"
+            when = "FOR EACH ROW WHEN (NEW.state = 'paid') EXECUTE FUNCTION refuse()"
+            full = [
+                f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $${refuse}$$",
+                f"CREATE TRIGGER full_disk BEFORE UPDATE ON {table} {when}",
+            ]
+            room = [f"DROP TRIGGER full_disk ON {table}", "DROP FUNCTION refuse"]
+        self.change(*full)
+        try:
+            yield
+        finally:
+            self.change(*room)
+
+
+@contextmanager
+def running_erp(
+    name: str, folder: Path, *, postgresql: bool = False, kind: str = "wsgi"
+) -> Generator[RunningErp]:
+    """Run an ERP with a fresh database."""
+    with database(postgresql=postgresql) as url:
+        erp = RunningErp(name, folder, url)
+        with erp.street:
+            erp.erp.set_up(erp.street)
+            try:
+                erp.erp.serve(erp.street, kind)
+                yield erp
+            finally:
+                erp.erp.stop()
+
+
+@contextmanager
+def database(*, postgresql: bool) -> Generator[str | None]:
+    """Create a fresh database in PostgreSQL; None stands for a SQLite file."""
+    if not postgresql:
+        yield None
+        return
+    name, server = f"erp_{uuid4().hex[:12]}", postgres_url()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    try:
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

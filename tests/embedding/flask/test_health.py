@@ -1,0 +1,33 @@
+"""Liveness and readiness of a Flask application."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from moorage import CircuitState
+from tests.embedding.flask.shop import Shop
+
+
+def test_pages(sqlite_url: str) -> None:
+    """The pages say if the process is alive and ready, and why not."""
+    with closing(Shop(sqlite_url, HEALTH=True)) as shop:
+        shop.moored.migrate()
+        client = shop.client()
+        assert {"state": "alive"} == client.get("/moorage/live").get_json()
+        ready = client.get("/moorage/ready")
+        assert (200, "healthy") == (ready.status_code, ready.get_json()["state"])
+        assert "no-store" == ready.headers["Cache-Control"]
+        assert b"" == client.head("/moorage/ready").data
+
+        manager = shop.moorage.hub.manager
+        for name in manager.flows.plans.services:
+            manager.set_circuit(name, CircuitState.FORCED_OPEN)
+        shop.moored.health.check()
+        refused = client.get("/moorage/health")
+        assert (503, "unavailable") == (refused.status_code, refused.get_json()["state"])
+
+
+def test_pages_are_off_by_default(sqlite_url: str) -> None:
+    """Without the setting there are no pages."""
+    with closing(Shop(sqlite_url)) as shop:
+        assert 404 == shop.client().get("/moorage/live").status_code

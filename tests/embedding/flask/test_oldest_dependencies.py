@@ -1,0 +1,88 @@
+"""An application that pins SQLAlchemy 1.4, Flask 2.3 and redis 4.5."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from moorage import ConfigurationError, LogQuery, Secret
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.hub.inbox import EntryQuery
+from moorage.testing import state_conformance
+from moorage.testing.kits.checks import name_of
+from moorage_flask import worker
+from moorage_flask.checks import findings
+from moorage_flask.database import MODERN
+from tests.embedding.flask.shop import KEYS, Shop
+from tests.embedding.flask.test_webhooks import charge
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+older = pytest.mark.skipif(MODERN, reason="SQLAlchemy 2 is here: `make test-older-hosts` tests it")
+
+
+def test_state_in_redis(any_database_url: str) -> None:
+    """Calls, webhooks and the log are in the host's database, and the state is in Redis."""
+    custom = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
+    with closing(Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=custom)) as shop:
+        shop.moored.migrate()
+        payment = charge(shop)
+        assert payment == charge(shop)
+        assert 200 == shop.deliver()
+        assert [1] == [item.done for item in worker.deliver(shop.moored)]
+        shop.moored.close()
+
+        assert [payment] == [event.ref.id for event in shop.news]
+        assert 2 == shop.moorage.log.summarise(LogQuery()).count
+        assert ["done"] == [
+            item.state.value for item in shop.moorage.inbox.find(EntryQuery()).items
+        ]
+
+
+@older
+@pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
+def test_redis_conforms(check: state_conformance.Check) -> None:
+    """The Redis store passes the conformance kit of its port with the old client."""
+    with RedisStorage(redis_url(), timeout=10.0, prefix=f"older-{uuid4().hex}:") as store:
+        check(lambda: store)
+
+
+@older
+@pytest.mark.parametrize("check", state_conformance.ASYNC_CHECKS, ids=name_of)
+def test_async_redis_conforms(check: state_conformance.AsyncCheck) -> None:
+    """The asynchronous Redis store passes the conformance kit with the old client."""
+    prefix = f"older-{uuid4().hex}:"
+    asyncio.run(check(lambda: AsyncRedisStorage(redis_url(), timeout=10.0, prefix=prefix)))
+
+
+@older
+def test_state_needs_a_store_of_its_own(postgresql_url: str) -> None:
+    """Without `STATE` a database server cannot keep the state, and the error names the setting."""
+    with closing(Shop(postgresql_url, STATE=None)) as shop:
+        with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as excinfo:
+            charge(shop)
+        assert "SQLAlchemy 2" in str(excinfo.value)
+        assert ["settings"] == [finding.name for finding in findings(shop.moored, {})]
+
+
+@older
+def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
+    """Credentials and tenants live in the file of `ASIDE`, and the error names that setting."""
+    with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
+        assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
+    with (
+        closing(Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True)) as shop,
+        pytest.raises(ConfigurationError, match="Set ASIDE to a SQLite file"),
+    ):
+        charge(shop)
+    aside = str(tmp_path / "aside.db")
+    with closing(Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=aside)) as shop:
+        shop.moored.migrate()
+        assert [] == list(findings(shop.moored, {}))
+        charge(shop)

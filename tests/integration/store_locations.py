@@ -1,0 +1,150 @@
+"""Locations of shared state, in a form that any process can open."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.adapters.clocks.system import SystemClock
+from moorage.domain.resilience.admission import Admission, Confirm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from moorage.domain.state.commands import Command
+
+PATIENCE: Final = 120.0
+"""Seconds that a busy machine may take for anything."""
+
+now: Final[Callable[[], int]] = SystemClock().nanoseconds
+"""Nanoseconds on a clock that all processes of the machine share."""
+
+trips: ContextVar[list[dict[str, Any]] | None] = ContextVar("trips", default=None)
+"""Where the trips of the call under way are written down."""
+
+
+@attrs.frozen
+class StoreLocation:
+    """A store that several processes can open.
+
+    Attributes:
+        kind: sqlite, redis, postgresql or mariadb.
+        where: its path or URL.
+        prefix: what its keys or tables begin with.
+        timeout: seconds; by default more than any busy machine takes.
+    """
+
+    kind: str
+    where: str
+    prefix: str = ""
+    timeout: float = PATIENCE
+
+    def open(self) -> Any:
+        """Open the synchronous store."""
+        # Each process imports what it needs and no more.
+        if self.kind == "sqlite":
+            from moorage.adapters.state.sqlite import SqliteStorage  # noqa: PLC0415 - one of them is enough
+
+            return SqliteStorage(self.where, timeout=self.timeout)
+        if self.kind == "redis":
+            from moorage.adapters.state.redis import RedisStorage  # noqa: PLC0415 - one of them is enough
+
+            return RedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+        from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - one of them is enough
+
+        return SqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+
+    def open_async(self) -> Any:
+        """Open the asynchronous store."""
+        if self.kind == "sqlite":
+            from moorage.adapters.state.sqlite import AsyncSqliteStorage  # noqa: PLC0415 - one of them is enough
+
+            return AsyncSqliteStorage(self.where, timeout=self.timeout)
+        if self.kind == "redis":
+            from moorage.adapters.state.redis import AsyncRedisStorage  # noqa: PLC0415 - one of them is enough
+
+            return AsyncRedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+        from moorage.adapters.state.sql import AsyncSqlStorage  # noqa: PLC0415 - one of them is enough
+
+        return AsyncSqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+
+
+class RecordingStore:
+    """A store that records each command: its start, its end, and the resulting wait."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.durable = store.durable
+
+    def post(self, command: Command[Any]) -> None:
+        """Enqueue a command."""
+        with _noted(command, posted=True):
+            self._store.post(command)
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        """Execute a command."""
+        with _noted(command) as trip:
+            answer = self._store.execute(command, timeout)
+            _answered(trip, command, answer)
+        return answer
+
+
+class AsyncRecordingStore(RecordingStore):
+    """An asynchronous store that records each command."""
+
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        """Execute a command."""
+        with _noted(command) as trip:
+            answer = await self._store.execute(command, timeout)
+            _answered(trip, command, answer)
+        return answer
+
+
+@contextmanager
+def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
+    """Record a command, if a listener is set."""
+    # An admission has short cuts, which are classes of their own.
+    kind = Admission if isinstance(command, Admission) else type(command)
+    trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
+    try:
+        yield trip
+        trip["failed"] = False
+    finally:
+        trip["ended"] = now()
+        noted = trips.get()
+        if noted is not None:
+            noted.append(trip)
+
+
+def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
+    """Return the part of a decision that is recorded."""
+    if isinstance(command, (Admission, Confirm)):
+        trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
+    if isinstance(command, Admission):
+        trip["tickets"] = [ticket[:2] for ticket in answer[3]]
+
+
+def until(happened: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds, and return its value."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        with suppress(ConnectionError):
+            result = happened()
+            if result:
+                return result
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {PATIENCE:g} s.")
+        time.sleep(0.01)
+
+
+def delete_prefix(location: StoreLocation) -> None:
+    """Delete all keys of a prefix from Redis."""
+    import redis  # noqa: PLC0415 - only where there is one
+
+    with redis.Redis.from_url(location.where) as client:
+        for key in client.scan_iter(f"{location.prefix}*", count=1_000):
+            client.delete(key)

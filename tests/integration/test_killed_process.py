@@ -1,0 +1,251 @@
+"""The state that a process leaves when it is killed in the middle of its calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import attrs
+import pytest
+
+from moorage import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    ConnectorManager,
+    OutcomeUnknown,
+    Request,
+    Service,
+    VendorFailed,
+)
+from moorage.domain.service.plan import MARGIN
+from moorage.testing import Behaviour, VendorServer
+from tests.integration.conftest import KINDS
+from tests.integration.store_locations import StoreLocation, now, until
+from tests.integration.workers import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from moorage.testing.fakes.http_server import Received
+    from tests.integration.worker_pool import WorkerPool, WorkerProcess
+
+TIMEOUT = 2.0
+LEASE = TIMEOUT + MARGIN
+SETS = {kind: (kind,) for kind in KINDS} | {"redis+sqlite": ("redis", "sqlite")}
+
+
+class Bank:
+    """A vendor that kills the sender of the first request of each of two keys.
+
+    It acts once for each idempotency key that it receives.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.victim = 0
+        self.heard: dict[str, list[str | None]] = {}
+        self.effects: dict[str, int] = {}
+
+    def answer(self, received: Received) -> Behaviour:
+        """Act unless the key is known; the first responses are never sent."""
+        path = received.path
+        key = received.headers.get("idempotency-key")
+        with self._lock:
+            notices = self.heard.setdefault(path, [])
+            notices.append(key)
+            if key is None or notices.count(key) == 1:
+                self.effects[path] = self.effects.get(path, 0) + 1
+            if len(notices) > 1:
+                return Behaviour(200, body=b"effect %d" % self.effects[path])
+            if len(self.heard) == 2:
+                os.kill(self.victim, signal.SIGKILL)
+        return Behaviour(delay=3600)
+
+
+@attrs.define
+class KilledProcess:
+    """A process that is killed while it is a probe and sends two requests.
+
+    Attributes:
+        probe: the service whose circuit is half open.
+        honoured, other: services whose vendor knows keys, and does not.
+        asked: when it asked to be the probe.
+        refused: when another process was told, soon after, to come again
+        retry_after: in so many seconds; None if it came so late that it was let in.
+    """
+
+    place: StoreLocation
+    claims: StoreLocation | None
+    probe: Service
+    honoured: Service
+    other: Service
+    bank: Bank = attrs.field(factory=Bank)
+    asked: int = 0
+    refused: int = 0
+    retry_after: float | None = None
+
+    @property
+    def job(self) -> Job:
+        """The job during which the process is killed."""
+        return Job(
+            scenario="hold",
+            services=(self.probe, self.honoured, self.other),
+            state=self.place,
+            claims=self.claims,
+        )
+
+    @contextmanager
+    def manager(self) -> Generator[ConnectorManager]:
+        """Open the same services in another process."""
+        with self.place.open() as state, (self.claims or self.place).open() as claims:
+            keys = claims if self.claims else None
+            with ConnectorManager(self.job.services, state=state, claims=keys) as manager:
+                yield manager
+
+
+@pytest.fixture(scope="module")
+def killed(pool: WorkerPool, request: pytest.FixtureRequest) -> Iterator[dict[str, KilledProcess]]:
+    """One killed process for each store; all are killed first, and their leases run in parallel."""
+    fields = {}
+    with VendorServer() as vendor:
+        for name, kinds in SETS.items():
+            try:
+                places = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
+            except pytest.skip.Exception:
+                continue
+            fields[name] = _made(vendor, *places)
+        workers = pool.ready([field.job for field in fields.values()])
+        for process, hand in zip(fields.values(), workers, strict=True):
+            _kill(process, hand)
+        yield fields
+
+
+def _made(
+    vendor: VendorServer, location: StoreLocation, claims: StoreLocation | None = None
+) -> KilledProcess:
+    """Start a process with its services and its two requests."""
+    mark = uuid4().hex
+    circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
+    other = Service(f"other-{mark}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
+    dead_process = KilledProcess(
+        location,
+        claims,
+        probe=Service(f"probe-{mark}", circuit=circuit, retry=None, timeout=TIMEOUT),
+        honoured=attrs.evolve(
+            other,
+            name=f"honoured-{mark}",
+            idempotency_header="Idempotency-Key",
+            idempotency_memory=86_400,
+        ),
+        other=other,
+    )
+    for service in (dead_process.honoured, dead_process.other):
+        vendor.always(dead_process.bank.answer, path=f"/{service.name}")
+    with dead_process.manager() as manager:
+        _break(manager, dead_process.probe.name)
+    return dead_process
+
+
+def _kill(one: KilledProcess, hand: WorkerProcess) -> None:
+    one.bank.victim = hand.pid
+    hand.go()
+    hand.wait_for("inside")
+    hand.wait_for_end()
+    one.asked = hand.of("asking")[0]["at"]
+    with one.manager() as manager, suppress(VendorFailed):
+        began = time.time()
+        try:
+            manager.run(one.probe.name, _down)
+        except CircuitBreakerOpen as error:
+            one.retry_after = error.retry_at.timestamp() - began if error.retry_at else None
+    one.refused = now()
+
+
+def _down() -> None:
+    raise VendorFailed("the vendor is down.")
+
+
+def _break(manager: ConnectorManager, name: str) -> None:
+    with pytest.raises(VendorFailed):
+        manager.run(name, _down)
+
+
+def _of(
+    killed: dict[str, KilledProcess], name: str, request: pytest.FixtureRequest
+) -> KilledProcess:
+    for kind in SETS[name]:
+        request.getfixturevalue(f"{kind}_location")
+    return killed[name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lease_of_a_dead_probe_ends(
+    killed: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
+) -> None:
+    """The slot of a dead probe is free after its attempt's deadline and a margin."""
+    dead_process = _of(killed, kind, request)
+    if dead_process.retry_after is None:  # only on a machine that stood still for seconds
+        assert dead_process.refused - dead_process.asked > LEASE * 1e9
+    else:
+        assert 0 < dead_process.retry_after <= LEASE + 0.001
+
+    def admitted() -> int:
+        try:
+            manager.run(dead_process.probe.name, lambda: None)
+        except CircuitBreakerOpen:
+            return 0
+        return now()
+
+    with dead_process.manager() as manager:
+        at = until(admitted, "no place for a probe")
+    assert at - dead_process.asked >= LEASE * 1e9
+
+
+@pytest.mark.parametrize("kinds", SETS)
+def test_unknown_outcome_is_resent_under_its_key(
+    killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
+) -> None:
+    """A request with an unknown outcome is sent again under the same key: one effect."""
+    dead_process = _of(killed, kinds, request)
+    path, key = f"/{dead_process.honoured.name}", f"key of {dead_process.honoured.name}"
+    with dead_process.manager() as manager:
+        first, second = [
+            manager.call(
+                dead_process.honoured.name,
+                Request.post(path, body=b"one"),
+                idempotency_key=key,
+                timeout=150,
+            )
+            for _ in range(2)
+        ]
+    assert (b"effect 1", b"effect 1") == (first.body, second.body)
+    assert (False, True) == (first.replayed, second.replayed)
+    assert [key, key] == dead_process.bank.heard[path]
+    assert 1 == dead_process.bank.effects[path]
+
+
+@pytest.mark.parametrize("kinds", SETS)
+def test_unknown_outcome_is_not_resent_without_keys(
+    killed: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
+) -> None:
+    """A vendor without keys gets no repeat; the error names what to look up."""
+    dead_process = _of(killed, kinds, request)
+    path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
+    with dead_process.manager() as manager:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown) as raised:
+                manager.call(
+                    dead_process.other.name,
+                    Request.post(path, body=b"one"),
+                    idempotency_key=key,
+                    timeout=150,
+                )
+            assert key == raised.value.idempotency_key
+            assert key in str(raised.value.lookup)
+    assert [None] == dead_process.bank.heard[path]
+    assert 1 == dead_process.bank.effects[path]

@@ -1,0 +1,159 @@
+"""Pool of worker processes: they get jobs, and their reports form the history of a test."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from tests.integration.store_locations import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.workers import Job
+
+_ROOT: Final = Path(__file__).parents[2]
+
+Told = dict[str, Any]
+
+
+class WorkerProcess:
+    """One process, and its reports since its job began."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self.told: list[Told] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=_ROOT,
+            start_new_session=True,
+        )
+        self._listening = Thread(target=self._listen, daemon=True)
+        self._listening.start()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def give(self, job: Job) -> None:
+        """Give the process a job, for which it prepares."""
+        self.told = []
+        self._say(base64.b64encode(pickle.dumps(job)))
+
+    def go(self) -> None:
+        """Start the prepared job."""
+        self._say(b"go")
+
+    def wait_for(self, what: str, count: int = 1) -> Told:
+        """Wait until the process has sent this many reports of a kind; return the last one."""
+        return self._wait(lambda: self.of(what)[count - 1 :], what)[0]
+
+    def of(self, what: str) -> list[Told]:
+        """Return the reports of one kind."""
+        return [report for report in self.told if report["what"] == what]
+
+    def kill(self) -> None:
+        """Kill the process and its children, as `kill -9` does, and read its last reports."""
+        if self._process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until the process has ended."""
+        self._process.wait(PATIENCE)
+        self._listening.join(PATIENCE)
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]  # as it was started
+
+    def _say(self, line: bytes) -> None:
+        pipe = self._process.stdin
+        pipe.write(line + b"\n")  # type: ignore[union-attr]  # as it was started
+        pipe.flush()  # type: ignore[union-attr]  # as it was started
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:  # type: ignore[union-attr]  # as it was started
+            with self._changed:
+                self.told.append(json.loads(line))
+                self._changed.notify_all()
+        self._process.wait()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, reports: Callable[[], list[Told]], what: str) -> list[Told]:
+        with self._changed:
+            end = time.monotonic() + PATIENCE
+            while True:
+                for broken in self.of("broke"):
+                    raise AssertionError(broken["trace"])
+                done = reports()
+                if done:
+                    return done
+                if self._process.poll() is not None:
+                    raise AssertionError(f"the process ended without a word of {what!r}.")
+                if not self._changed.wait(end - time.monotonic()):
+                    raise AssertionError(f"no word of {what!r} within {PATIENCE:g} s.")
+
+
+class WorkerPool:
+    """Processes that are reused by several tests, because starting one takes long."""
+
+    def __init__(self) -> None:
+        self._idle: list[WorkerProcess] = []
+        self._all: list[WorkerProcess] = []
+
+    def take_idle(self, count: int) -> list[WorkerProcess]:
+        """Return this many idle processes, starting new ones if necessary."""
+        hired = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
+        new = [WorkerProcess() for _ in range(count - len(hired))]
+        self._all += new
+        return hired + new
+
+    def ready(self, jobs: list[Job]) -> list[WorkerProcess]:
+        """Return a prepared process for each job."""
+        workers = self.take_idle(len(jobs))
+        for number, (hand, job) in enumerate(zip(workers, jobs, strict=True)):
+            hand.give(attrs.evolve(job, number=number))
+        for hand in workers:
+            hand.wait_for("ready")
+        return workers
+
+    def work(self, *jobs: Job) -> list[Told]:
+        """Run all jobs at the same time; return all reports, calls in order of their start."""
+        workers = self.ready(list(jobs))
+        for hand in workers:
+            hand.go()
+        for hand in workers:
+            hand.wait_for("done")
+        history = [result for hand in workers for result in hand.told]
+        self.give_back(workers)
+        return sorted(history, key=lambda result: result.get("asked", 0))
+
+    def give_back(self, workers: list[WorkerProcess]) -> None:
+        """Take back processes that have finished."""
+        self._idle += workers
+
+    def dismiss(self) -> None:
+        """End every process, including those that a failed test left at work."""
+        for hand in self._all:
+            hand.kill()
+
+
+def calls(history: list[Told]) -> list[Told]:
+    """Return only the calls of a history."""
+    return [result for result in history if result["what"] == "call"]

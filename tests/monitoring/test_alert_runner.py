@@ -1,0 +1,460 @@
+"""Alert runners over real stores and channels."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from threading import Event as StopEvent
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    CircuitState,
+    ConfigurationError,
+    Hub,
+    Service,
+    StorageUnavailable,
+    WebhookVerifier,
+)
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.monitoring.alert_book import (
+    EMPTY,
+    AddSilence,
+    EvaluateAlerts,
+    ReadAlerts,
+    SettleDeliveries,
+)
+from moorage.domain.monitoring.alerts import Change, Measurement, Silence
+from moorage.hub.alerts import (
+    AlertDelivery,
+    AlertRule,
+    AlertRunner,
+    AlertSettings,
+    CallFigures,
+    ChannelSettings,
+    FigureQuery,
+)
+from moorage.testing import Behaviour, VendorServer, VirtualClock
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.sms.vonage import VonageSandbox
+from moorage.wiring.store_urls import open_storage
+from tests.support.configured import STORES, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+OPEN = AlertRule(name="open", when="circuit_open")
+SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Team:
+    """Hubs over one store, whose services can be made to fail, with one virtual clock."""
+
+    def __init__(self, state: Any = None, **options: Any) -> None:
+        self.clock = VirtualClock(NOW)
+        self.state = MemoryStorage(clock=self.clock) if state is None else state
+        self.options = options
+        self.sent: list[AlertDelivery] = []
+        self.broken = False
+        self.name = unique("vat")
+
+    def hub(self) -> Hub:
+        """Another process's hub."""
+        services = [Service(self.name, "http://127.0.0.1:9")]
+        return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
+
+    def take(self, delivery: AlertDelivery) -> None:
+        """Receive an alert, or refuse it."""
+        if self.broken:
+            raise OSError("password=swordfish")
+        self.sent.append(delivery)
+
+    def runner(self, hub: Hub, *rules: AlertRule, **options: Any) -> AlertRunner:
+        """A runner of a hub, whose one channel is this."""
+        settings = AlertSettings(rules=rules or [OPEN])
+        return AlertRunner(hub, settings, channels={"team": self.take}, **options)
+
+    @property
+    def told(self) -> list[tuple[str, Change]]:
+        """The alerts that were told."""
+        notices = [notice for item in self.sent for notice in item.notification.notices]
+        return [(notice.subject, notice.change) for notice in notices]
+
+
+def test_circuit_that_opens_is_told_once() -> None:
+    """An alert fires when a circuit opens, and recovers when it is reset."""
+    team = Team()
+    with team.hub() as hub:
+        runner = team.runner(hub)
+        assert runner.evaluate().evaluated
+        hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        for _ in range(3):
+            team.clock.advance(31)
+            runner.evaluate()
+        assert ["firing"] == [alert.stage.value for alert in runner.book().alerts]
+        hub.manager.set_circuit(team.name, CircuitState.CLOSED)
+        team.clock.advance(31)
+        runner.evaluate()
+
+        assert EMPTY == runner.book()
+    assert [(team.name, Change.FIRING), (team.name, Change.RECOVERED)] == team.told
+
+
+def test_one_process_evaluates_at_a_time() -> None:
+    """A second process leaves evaluation to the first, until that has stopped for a while."""
+    team = Team()
+    with team.hub() as first, team.hub() as second:
+        first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        runners = [team.runner(first), team.runner(second)]
+        assert [True, False] == [runner.evaluate().evaluated for runner in runners]
+        team.clock.advance(91)
+        assert runners[1].evaluate().evaluated
+        assert not runners[0].evaluate().evaluated
+
+    assert [(team.name, Change.FIRING)] == team.told
+
+
+def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A channel that fails loses no alert: it is logged, listed, and sent again."""
+    team = Team()
+    with team.hub() as hub:
+        runner = team.runner(hub)
+        hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        team.broken = True
+        with caplog.at_level(logging.ERROR, "moorage.alerts"):
+            first = runner.evaluate()
+            runner.evaluate()
+        (waiting,) = runner.book().outgoing
+        assert (2, "OSError") == (waiting.failures, waiting.error)
+        assert [waiting.id] == [delivery.id for delivery in first.failed]
+        team.broken = False
+        assert 1 == len(runner.evaluate().delivered)
+        assert () == runner.book().outgoing
+
+    assert "did not take an alert (OSError), which is sent again" in caplog.text
+    assert "swordfish" not in caplog.text
+    assert [(team.name, Change.FIRING)] == team.told
+
+
+def test_alert_outlives_the_process_that_decided_it() -> None:
+    """A process that dies between decision and delivery leaves the alert to the next."""
+    team = Team()
+    with team.hub() as hub:
+        hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        died = team.runner(hub)
+        died._deliver = _die  # type: ignore[assignment, method-assign]  # noqa: SLF001 - as a kill would
+        with pytest.raises(SystemExit):
+            died.evaluate()
+        team.clock.advance(91)
+        team.runner(hub).evaluate()
+
+    assert [(team.name, Change.FIRING)] == team.told
+
+
+def _die(_: AlertDelivery) -> None:
+    raise SystemExit
+
+
+def test_silence_is_shared() -> None:
+    """A silence of one process silences all, and says why."""
+    team = Team()
+    with team.hub() as first, team.hub() as second:
+        made = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
+        runner = team.runner(first)
+        assert (made,) == runner.book().silences
+        first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        runner.evaluate()
+        assert [] == team.told
+        team.clock.advance(3_601)
+        runner.evaluate()
+        assert [(team.name, Change.FIRING)] == team.told
+        assert () == runner.book().silences
+        with pytest.raises(ConfigurationError, match="There is no alert rule 'shut'"):
+            runner.silence(60, "x", rule="shut")
+
+
+class BrokenStorage:
+    """A store that never answers."""
+
+    def execute(self, *_: object) -> None:
+        """Refuse a command."""
+        raise StorageUnavailable("The disk is gone.")
+
+    def post(self, *_: object) -> None:
+        """Refuse a command."""
+
+
+def test_store_that_is_gone_is_told() -> None:
+    """Alerts go on in the memory of the process, so that the loss of the store is told."""
+    team = Team(BrokenStorage())
+    with team.hub() as hub:
+        runner = team.runner(hub, AlertRule(name="store", when="store_unreachable"))
+        for _ in range(2):
+            runner.evaluate()
+            team.clock.advance(31)
+
+        assert [("state", Change.FIRING)] == team.told
+        with pytest.raises(StorageUnavailable):
+            runner.silence(60, "x")
+
+
+def test_figures_decide() -> None:
+    """Figures are asked for by the rule's own window; a failure leaves the rule unmeasured."""
+    team = Team()
+    asked: list[FigureQuery] = []
+    answers: list[CallFigures | Exception] = [
+        CallFigures(calls=100, error_rate=0.5),
+        StorageUnavailable("The log is away."),
+        CallFigures(calls=100, error_rate=0.0),
+    ]
+
+    def figures(query: FigureQuery) -> CallFigures:
+        asked.append(query)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    failing = AlertRule(name="failing", when="error_rate", above=0.1, service="vat", window=60)
+    with team.hub() as hub:
+        runner = team.runner(hub, failing, figures=figures)
+        assert [(), ("failing",), ()] == [runner.evaluate().unmeasured for _ in range(3)]
+
+    assert [FigureQuery(service="vat", window=60.0)] * 3 == asked
+    assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.told
+
+
+def test_figures_come_from_the_log() -> None:
+    """Without another source, figures are those of the hub's integration log."""
+    from moorage.adapters.logs.memory import MemoryIntegrationLogger  # noqa: PLC0415 - for this test
+
+    rules = [
+        AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2),
+        AlertRule(name="quiet", when="absence", service="vat"),
+    ]
+    with VendorServer() as vendor:
+        services = [Service("vat", vendor.url, retry=None)]
+        with Hub([], services=services, log=MemoryIntegrationLogger()) as hub:
+            runner = AlertRunner(hub, AlertSettings(rules=rules))
+            assert [None, 0.0] == [item.value for _, item, _ in runner.check()]
+            assert [False, True] == [active for *_, active in runner.check()]
+            for status in (200, 503):
+                vendor.respond(status)
+                try:
+                    hub.manager.call("vat", moorage.Request.get("/"))
+                except moorage.VendorFailed:
+                    continue
+            assert [0.5, 2.0] == [item.value for _, item, _ in runner.check()]
+    with Hub([]) as hub, pytest.raises(ConfigurationError, match="neither metrics nor"):
+        AlertRunner(hub, AlertSettings(rules=rules))
+
+
+def test_figures_come_from_metrics() -> None:
+    """A hub with metrics is measured by them."""
+    rules = [
+        AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2),
+        AlertRule(name="slow", when="p95", above=100, minimum_calls=1),
+    ]
+    with VendorServer() as vendor:
+        source: dict[str, Any] = {
+            "metrics": {"url": "memory:"},
+            "services": {"vat": {"base_url": vendor.url, "retry": {"preset": "none"}}},
+        }
+        with moorage.open(source) as hub:
+            runner = AlertRunner(hub, AlertSettings(rules=rules))
+            assert [None, None] == [item.value for _, item, _ in runner.check()]
+            for status in (200, 503):
+                vendor.respond(status)
+                try:
+                    hub.manager.call("vat", moorage.Request.get("/"))
+                except moorage.VendorFailed:
+                    continue
+            failing, slow = (item.value for _, item, _ in runner.check())
+
+    assert 0.5 == failing
+    assert slow is not None
+    assert 0 < slow < 100
+
+
+def test_runner_goes_on_until_it_is_stopped() -> None:
+    """A runner evaluates until it is told to stop, and tells each result."""
+    stop = StopEvent()
+    results: list[bool] = []
+
+    def tell(result: Any) -> None:
+        results.append(result.evaluated)
+        if len(results) == 3:
+            stop.set()
+
+    with Hub([]) as hub:
+        AlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001)).run(stop, tell=tell)
+
+    assert [True, True, True] == results
+
+
+# --- channels ---------------------------------------------------------------------------
+
+
+def fire(hub: Hub, channels: dict[str, ChannelSettings], severity: str = "warning") -> AlertRunner:
+    """A runner with these channels, after one alert."""
+    rule = AlertRule(name="open", when="circuit_open", severity=severity)
+    runner = AlertRunner(hub, AlertSettings(rules=[rule], channels=channels))
+    hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+    runner.evaluate()
+    return runner
+
+
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without another channel an alert is a log record with all of it."""
+    with (
+        Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub,
+        caplog.at_level(logging.INFO, "moorage.alerts"),
+    ):
+        runner = fire(hub, {}, severity)
+        hub.manager.set_circuit("vat", CircuitState.CLOSED)
+        runner._monitor.check()  # noqa: SLF001 - now, and not in ten seconds
+        runner.evaluate()
+
+    records = [record for record in caplog.records if record.name == "moorage.alerts"]
+    assert [severity.upper(), "INFO"] == [record.levelname for record in records]
+    assert f"[{severity}] open: vat" in records[0].getMessage()
+    assert "vat" == vars(records[0])["alert"]["notices"][0]["subject"]
+
+
+def test_webhook_is_signed() -> None:
+    """A webhook goes through the hub's own protections, and its receiver can verify it."""
+    with VendorServer() as receiver:
+        receiver.always(Behaviour(204))
+        services = [Service("vat", "http://127.0.0.1:9"), Service("ops", receiver.url)]
+        channel = ChannelSettings(kind="webhook", service="ops", path="/alerts", secrets=SECRET)
+        unsigned = ChannelSettings(kind="webhook", service="ops")
+        with Hub([], services=services) as hub:
+            fire(hub, {"ops": channel, "other": unsigned})
+        signed, plain = receiver.requests
+
+    verifier = WebhookVerifier(name="ops", scheme="standard-webhooks", secrets=SECRET)
+    (event,) = verifier.verify(body=signed.body, headers=signed.headers)
+    assert ("/alerts", "/") == (signed.path, plain.path)
+    assert "[warning] open: vat" == json.loads(signed.body)["subject"]
+    assert event is not None
+    assert "webhook-signature" not in {name.lower() for name, _ in plain.headers.pairs}
+    with Hub([]) as hub, pytest.raises(ConfigurationError, match="unknown service 'ops'"):
+        AlertRunner(hub, AlertSettings(channels={"ops": unsigned}))
+
+
+def configuration(kind: str, vendor: dict[str, Any], to: str) -> dict[str, Any]:
+    """A configuration with one rule and a channel of this kind."""
+    return {
+        "vendors": {"sender": vendor},
+        kind: {"vendor": "sender"},
+        "services": {"vat": {"base_url": "http://127.0.0.1:9"}},
+        "alerts": {
+            "rules": [{"name": "open", "when": "circuit_open"}],
+            "channels": {"people": {"kind": kind, "to": to}},
+        },
+    }
+
+
+def test_mail() -> None:
+    """Alerts go out as mail through the account of the hub."""
+    sandbox = SendGridSandbox()
+    account = {
+        "kind": "sendgrid",
+        "credentials": sandbox.api_key,
+        "sender": "Ops <ops@example.com>",
+    }
+    settings = configuration("email", account, "ada@example.com")
+    with moorage.open(settings, http=SandboxHttpClient(sandbox)) as hub:
+        hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        assert 1 == len(AlertRunner(hub).evaluate().delivered)
+
+    assert "[warning] open: vat" == sandbox.delivered[0].subject
+
+
+def test_text_message() -> None:
+    """Alerts go out as text messages through the account of the hub."""
+    sandbox = VonageSandbox()
+    account = {
+        "kind": "vonage",
+        "api_key": sandbox.api_key,
+        "credentials": sandbox.api_secret,
+        "sender": "ACME",
+    }
+    settings = configuration("sms", account, "+447700900000")
+    with moorage.open(settings, http=SandboxHttpClient(sandbox)) as hub:
+        hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        assert 1 == len(AlertRunner(hub).evaluate().delivered)
+
+
+def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """A function is a channel; what waited for a channel that is gone is logged."""
+    sent: list[AlertDelivery] = []
+
+    def broken(_: AlertDelivery) -> None:
+        raise OSError
+
+    with Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub:
+        function = ChannelSettings(kind="function", function=sent.append)
+        first = fire(
+            hub, {"good": function, "bad": ChannelSettings(kind="function", function=broken)}
+        )
+        assert 1 == len(sent)
+        assert ["bad"] == [item.channel for item in first.book().outgoing]
+        second = AlertRunner(hub, AlertSettings(rules=[OPEN], channels={"good": function}))
+        second._owner = first._owner  # noqa: SLF001 - as after a reload
+        with caplog.at_level(logging.WARNING, "moorage.alerts"):
+            second.evaluate()
+        assert () == second.book().outgoing
+
+    assert "[warning] open: vat" in caplog.text
+
+
+# --- the stored book --------------------------------------------------------------------
+
+
+@pytest.fixture(params=STORES.values(), ids=list(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> Iterator[Any]:
+    """A store that several processes share."""
+    monkeypatch.chdir(tmp_path)
+    make: Callable[[], str] = request.param
+    storage = open_storage(make())
+    migrate = getattr(storage, "migrate", None)
+    if migrate is not None:
+        migrate()
+    yield storage
+    storage.close()
+
+
+def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alerts, silences and unsent notifications are read as they were written, in each store."""
+    key = (f"{{:moorage}}:alerts:{unique('book')}",)
+    for command in (EvaluateAlerts, SettleDeliveries, AddSilence, ReadAlerts):
+        monkeypatch.setattr(command, "keys", key)
+    measured = {"open": (Measurement(subject="vat", value=1.0, text="It is open – since 3 h."),)}
+
+    def evaluate(owner: int) -> Any:
+        command = EvaluateAlerts((OPEN,), measured, ("a", "b"), NOW, owner=owner, lease=10**9)
+        return store.execute(command)
+
+    assert EMPTY == store.execute(ReadAlerts())
+    deliveries = evaluate(1)
+    assert ["a", "b"] == [item.channel for item in deliveries]
+    assert deliveries == evaluate(1)
+    assert None is evaluate(2)
+    silence = Silence(until=NOW + timedelta(hours=1), reason="maintenance")
+    store.execute(AddSilence(silence))
+    store.execute(SettleDeliveries({deliveries[0].id: None, deliveries[1].id: "OSError"}))
+    store.execute(SettleDeliveries({"another": None}))
+
+    book = store.execute(ReadAlerts())
+    assert [("open", "vat", NOW)] == [(item.rule, item.subject, item.since) for item in book.alerts]
+    assert (silence,) == book.silences
+    (waiting,) = book.outgoing
+    assert ("b", 1, "OSError") == (waiting.channel, waiting.failures, waiting.error)
+    assert deliveries[1].notification == waiting.notification

@@ -1,0 +1,351 @@
+"""The decision about alerts: hysteresis, silences, grouping and repetition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError
+from moorage.domain.monitoring.alert_figures import (
+    CallFigures,
+    FigureQuery,
+    from_figures,
+    from_health,
+    queries,
+)
+from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSettings
+from moorage.domain.monitoring.alerts import (
+    Alert,
+    AlertRule,
+    Change,
+    Measurement,
+    Notification,
+    Severity,
+    Silence,
+    Stage,
+    step,
+)
+from moorage.domain.monitoring.health import Concern, Health, HealthReason, HealthState
+
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def rule(**fields: Any) -> AlertRule:
+    """A rule about the error rate, unless other fields are passed."""
+    options: dict[str, Any] = {"name": "failing", "when": "error_rate", "above": 0.5, **fields}
+    return AlertRule(**options)
+
+
+class Line:
+    """A line of steps, a minute apart, and everything that was told."""
+
+    def __init__(self, *rules: AlertRule) -> None:
+        self.rules = rules
+        self.alerts: tuple[Alert, ...] = ()
+        self.silences: tuple[Silence, ...] = ()
+        self.now = NOW
+        self.last: tuple[Notification, ...] = ()
+
+    def measured(self, **values: float | None) -> list[tuple[str, Change]]:
+        """Take a step with the value of each subject; return what was told."""
+        items = tuple(
+            Measurement(subject=name, value=value, text=f"{value}")
+            for name, value in values.items()
+        )
+        measured = {item.name: items for item in self.rules}
+        return self.take(measured)
+
+    def take(self, measured: dict[str, tuple[Measurement, ...]]) -> list[tuple[str, Change]]:
+        """Take a step; return what was told."""
+        self.now += MINUTE
+        self.alerts, self.last = step(self.rules, measured, self.alerts, self.silences, self.now)
+        return [(n.subject, n.change) for item in self.last for n in item.notices]
+
+
+FIRING, STILL, RECOVERED = Change.FIRING, Change.STILL_FIRING, Change.RECOVERED
+
+
+def test_alert_fires_and_recovers() -> None:
+    """An alert is told once when it fires, and once when it is over."""
+    line = Line(rule())
+
+    assert [] == line.measured(vat=0.5)
+    assert [("vat", FIRING)] == line.measured(vat=0.6)
+    assert [] == line.measured(vat=0.7)
+    assert [("vat", RECOVERED)] == line.measured(vat=0.4)
+    assert () == line.alerts
+
+
+def test_alert_is_held_before_it_fires() -> None:
+    """A short peak is not told."""
+    line = Line(rule(hold=120))
+
+    assert [] == line.measured(vat=0.6)
+    assert Stage.PENDING is line.alerts[0].stage
+    assert [] == line.measured(vat=0.1)
+    assert [[], [], [("vat", FIRING)]] == [line.measured(vat=0.6) for _ in range(3)]
+
+
+def test_alert_clears_at_a_threshold_of_its_own() -> None:
+    """A figure between both thresholds changes nothing."""
+    line = Line(rule(clear=0.2))
+
+    told = [line.measured(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
+    assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == told
+
+
+def test_figure_below_its_threshold() -> None:
+    """A rule may watch for too little."""
+    line = Line(rule(when="calls", above=None, below=10, clear=20))
+
+    told = [line.measured(vat=value) for value in (10, 9, 15, 20)]
+    assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == told
+
+
+def test_alert_is_repeated() -> None:
+    """An alert that goes on is told again after its interval."""
+    line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
+
+    told = [len(line.measured(vat=0.6)) for _ in range(5)]
+    assert [2, 0, 1, 0, 1] == told
+    assert [("vat", STILL)] == [(n.subject, n.change) for n in line.last[0].notices]
+
+
+def test_silence_postpones_what_differs() -> None:
+    """During a silence nothing is told; afterwards the state is told if it is another."""
+    line = Line(rule(repeat=0))
+    line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
+
+    assert [("bank", FIRING)] == line.measured(vat=0.6, bank=0.6)
+    assert [("bank", RECOVERED)] == line.measured(vat=0.6)
+    assert [] == line.measured(vat=0.6)
+    assert [("vat", FIRING)] == line.measured(vat=0.6)
+    line.silences = (Silence(until=NOW + 6.5 * MINUTE, reason="maintenance", rule="failing"),)
+    assert [] == line.measured(vat=0.1)
+    assert [] == line.measured(vat=0.6)
+    assert [] == line.measured(vat=0.6)
+    line.silences = (Silence(until=NOW + 8.5 * MINUTE, reason="maintenance"),)
+    assert [] == line.measured(vat=0.1)
+    assert [("vat", RECOVERED)] == line.measured(vat=0.1)
+
+
+def test_silence_of_something_else() -> None:
+    """A silence of another rule or subject changes nothing."""
+    line = Line(rule())
+    later = NOW + 60 * MINUTE
+    line.silences = (
+        Silence(until=later, reason="x", rule="other"),
+        Silence(until=later, reason="x", rule="failing", subject="bank"),
+    )
+
+    assert [("vat", FIRING)] == line.measured(vat=0.6)
+
+
+def test_rule_that_cannot_be_measured() -> None:
+    """Without a measurement an alert stays; a subject that is gone recovers."""
+    line = Line(rule())
+    line.measured(vat=0.6)
+
+    assert [] == line.take({})
+    assert Stage.FIRING is line.alerts[0].stage
+    assert [("vat", RECOVERED)] == line.take({"failing": ()})
+
+
+def test_rule_that_is_gone() -> None:
+    """Alerts of a rule that is gone are dropped without a word."""
+    line = Line(rule())
+    line.measured(vat=0.6)
+    line.rules = ()
+
+    assert ([], ()) == (line.take({}), line.alerts)
+
+
+def test_groups() -> None:
+    """Alerts of one group and the same channels are one notification, others are apart."""
+    line = Line(
+        rule(name="a", group="money", severity="critical"),
+        rule(name="b", group="money"),
+        rule(name="c"),
+        rule(name="d", group="money", channels="ops"),
+    )
+    line.measured(vat=0.6)
+
+    groups = [(item.group, item.channels, len(item.notices)) for item in line.last]
+    assert [("money", (), 2), ("c", (), 1), ("money", ("ops",), 1)] == groups
+    assert "[critical] a: vat and 1 more" == line.last[0].subject
+    assert "[warning] c: vat" == line.last[1].subject
+    assert "firing: c, vat, since 2026-11-23 03:01:00 UTC. 0.6" == line.last[1].text
+    line.measured(vat=0.1)
+    assert "[recovered] c: vat" == line.last[1].subject
+    assert "recovered" == line.last[0].as_dict()["notices"][0]["change"]
+
+
+VALUES = st.one_of(st.none(), st.floats(0, 1))
+SILENT = st.integers(0, 30)
+
+
+@given(
+    steps=st.lists(st.dictionaries(st.sampled_from(["vat", "bank"]), VALUES), max_size=30),
+    hold=st.integers(0, 3),
+    repeat=st.sampled_from([0, 120, 300]),
+    clear=st.sampled_from([0.1, 0.3, 0.5]),
+    silent_from=SILENT,
+    silent_for=SILENT,
+)
+def test_laws(
+    *,
+    steps: list[dict[str, float | None]],
+    hold: int,
+    repeat: int,
+    clear: float,
+    silent_from: int,
+    silent_for: int,
+) -> None:
+    """Firing and recovery alternate, repeats keep their interval, and silences silence."""
+    line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
+    last: dict[tuple[str, str], tuple[Change, datetime]] = {}
+    silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
+    for number, values in enumerate(steps):
+        line.silences = (silence,) if number >= silent_from else ()
+        line.measured(**values)
+        notices = [notice for item in line.last for notice in item.notices]
+        assert len(notices) == len({(n.rule, n.subject) for n in notices})
+        for notice in notices:
+            key = (notice.rule, notice.subject)
+            change, at = last.get(key, (RECOVERED, NOW))
+            if notice.change is FIRING:
+                assert change is RECOVERED
+                assert line.now - notice.since >= timedelta(seconds=60 * hold) or key[0] == "two"
+            else:
+                assert change is not RECOVERED
+            if notice.change is STILL and notice.rule == "failing":
+                assert line.now - at >= timedelta(seconds=repeat)
+            last[key] = notice.change, line.now
+            covered = any(s.covers(*key, line.now) for s in line.silences)
+            assert not covered
+        for alert in line.alerts:
+            covered = any(s.covers(alert.rule, alert.subject, line.now) for s in line.silences)
+            if alert.stage is Stage.FIRING and not covered:
+                assert last[alert.rule, alert.subject][0] is not RECOVERED
+
+
+# --- rules ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"when": "luck"}, "unknown figure"),
+        ({"above": None}, "has no threshold"),
+        ({"below": 0.1}, "has two thresholds"),
+        ({"clear": 0.6}, "would clear while it fires"),
+        ({"above": None, "below": 0.5, "clear": 0.4}, "would clear while it fires"),
+        ({"when": "absence", "above": None, "clear": 1}, "would clear while it fires"),
+        ({"objective": 1.0}, "impossible objective"),
+    ],
+)
+def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
+    """A condition that contradicts itself is refused by the name of its rule."""
+    with pytest.raises(ConfigurationError, match=f"'failing' .*{message}|{message}"):
+        rule(**fields)
+
+
+def test_settings_are_checked() -> None:
+    """Rules have names of their own and name channels that exist, which have a destination."""
+    with pytest.raises(ConfigurationError, match="Two alert rules are named"):
+        AlertSettings(rules=[rule(), rule()])
+    with pytest.raises(ConfigurationError, match="unknown channel 'ops'"):
+        AlertSettings(rules=[rule(channels="ops")])
+    with pytest.raises(ConfigurationError, match="has no `to`"):
+        ChannelSettings(kind="email")
+    with pytest.raises(ConfigurationError, match="There is no kind"):
+        ChannelSettings(kind="pigeon")
+    assert "whsec" not in repr(ChannelSettings(kind="webhook", service="ops", secrets="whsec_x"))
+
+
+# --- measurements -----------------------------------------------------------------------
+
+
+FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p95=0.5, p99=2.0)
+
+
+@pytest.mark.parametrize(
+    "fields, figures, value, text",
+    [
+        ({}, FIGURES, 0.02, "2.0% of 200 calls in 3600 s failed."),
+        ({}, CallFigures(calls=9, error_rate=1.0), None, "9 calls in 3600 s are too few to judge."),
+        ({}, CallFigures(calls=99), None, "99 calls in 3600 s are too few to judge."),
+        ({"when": "p95"}, FIGURES, 0.5, "p95 of 200 calls is 0.500 s."),
+        ({"when": "p99"}, CallFigures(calls=5, p99=1.0), None, "5 calls in 3600 s are too few to"),
+        ({"when": "p99"}, CallFigures(calls=50), None, "50 calls in 3600 s are too few to judge."),
+        ({"when": "calls"}, FIGURES, 200.0, "200 calls in 3600 s."),
+        ({"when": "absence", "above": None}, CallFigures(calls=0), 0.0, "0 calls in 3600 s."),
+    ],
+)
+def test_figures_are_measured(
+    fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
+) -> None:
+    """A figure becomes a value and a sentence; too few calls are not judged."""
+    measured = from_figures(rule(**fields), (figures,))
+
+    assert (value, "all calls") == (measured.value, measured.subject)
+    assert measured.text.startswith(text)
+
+
+def test_burn_rate_needs_both_windows() -> None:
+    """A budget burns if it burns over the long window and still does over the short one."""
+    burning = rule(when="burn_rate", above=14.4, service="vat", operation="op", objective=0.99)
+    long, short = queries(burning)
+    over = attrs.evolve(FIGURES, error_rate=0.2)
+
+    assert FigureQuery(service="vat", operation="op", window=3600.0) == long
+    assert 300.0 == short.window
+    measured = from_figures(burning, (over, FIGURES))
+    assert ("vat/op", 2.0) == (measured.subject, round(measured.value or 0, 6))
+    assert not burning.is_active(measured.value, firing=False)
+    assert burning.is_active(from_figures(burning, (over, over)).value, firing=False)
+    assert None is from_figures(burning, (over, CallFigures(calls=1))).value
+
+
+def test_absence_is_no_call_at_all() -> None:
+    """An absence needs no threshold."""
+    absent = rule(when="absence", above=None)
+
+    assert absent.is_active(0.0, firing=False)
+    assert not absent.is_active(1.0, firing=True)
+
+
+def reason(part: str, concern: Concern, amount: float = 1.0) -> HealthReason:
+    """A reason of health."""
+    return HealthReason(part, concern, HealthState.DEGRADED, "It is bad.", "Mend it.", amount)
+
+
+def test_reasons_of_health_are_measured() -> None:
+    """A rule about health measures each part that has the reason, by its amount if asked."""
+    health = Health(
+        at=NOW,
+        state=HealthState.DEGRADED,
+        reasons=(
+            reason("outbox", Concern.DEAD_LETTERS, 7),
+            reason("inbox", Concern.DEAD_LETTERS, 2),
+            reason("outbox", Concern.DEAD_LETTERS, 3),
+            reason("vat", Concern.CIRCUIT_OPEN, 0.0),
+        ),
+    )
+    dead = rule(when="dead_letters", above=None)
+    many = rule(when="dead_letters", above=5, service="outbox")
+    circuit = rule(when="circuit_open", above=None)
+
+    assert () == queries(dead)
+    assert {"outbox": 1.0, "inbox": 1.0} == {m.subject: m.value for m in from_health(dead, health)}
+    assert [("outbox", 7)] == [(m.subject, m.value) for m in from_health(many, health)]
+    (measured,) = from_health(circuit, health)
+    assert circuit.is_active(measured.value, firing=False)
+    assert "It is bad. Mend it." == measured.text
+    assert Severity.WARNING is circuit.severity

@@ -1,0 +1,349 @@
+"""The assessment of health: which readings make which state, and what the reasons say."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.domain.monitoring.health import (
+    Backlog,
+    Concern,
+    Expiry,
+    Health,
+    HealthPolicy,
+    HealthState,
+    ProbeReading,
+    Readings,
+    ServiceReading,
+    TokenReading,
+    as_of,
+    assess,
+    unreadable,
+)
+from moorage.domain.monitoring.probes import Probe
+from moorage.domain.monitoring.settings import HealthSettings
+
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+HEALTHY, DEGRADED = HealthState.HEALTHY, HealthState.DEGRADED
+UNAVAILABLE, UNKNOWN = HealthState.UNAVAILABLE, HealthState.UNKNOWN
+
+
+def service(**fields: Any) -> ServiceReading:
+    """A reading of a service with a closed circuit, unless other fields are passed."""
+    options: dict[str, Any] = {"service": "vat", "circuit": "closed", **fields}
+    return ServiceReading(**options)
+
+
+def assessed(*services: ServiceReading, **fields: Any) -> Health:
+    """The health that follows from readings, by the usual rules."""
+    return assess(Readings(services=services, **fields), NOW, HealthPolicy())
+
+
+@pytest.mark.parametrize(
+    "reading, state, concern, text",
+    [
+        (
+            {"circuit": "open", "failures": 5, "retry_after": 41.7},
+            UNAVAILABLE,
+            Concern.CIRCUIT_OPEN,
+            (
+                "The circuit is open after 5 failures, so calls are refused. The next try follows"
+                " in 42 s."
+            ),
+        ),
+        (
+            {"circuit": "forced_open"},
+            UNAVAILABLE,
+            Concern.CIRCUIT_OPEN,
+            "Somebody opened the circuit by hand, so all calls are refused.",
+        ),
+        (
+            {"circuit": "half_open"},
+            DEGRADED,
+            Concern.CIRCUIT_PROBING,
+            "The circuit admits a few calls to find out if the service works again.",
+        ),
+        (
+            {"pause": 90.0, "waits": (90.0,)},
+            DEGRADED,
+            Concern.VENDOR_PAUSE,
+            "The vendor asked for a pause, of which 90 s are left.",
+        ),
+        (
+            {"waits": (0.0, 30.0)},
+            DEGRADED,
+            Concern.LIMIT_SPENT,
+            "The rate limit is used up: the next call waits for 30 s.",
+        ),
+        (
+            {"retries": False},
+            DEGRADED,
+            Concern.BUDGET_SPENT,
+            "The retry budget is used up, so failed calls are not repeated.",
+        ),
+        (
+            {"probe": ProbeReading(error="It is down.", failures=1)},
+            DEGRADED,
+            Concern.PROBE_FAILED,
+            "The probe failed once: It is down.",
+        ),
+        (
+            {"probe": ProbeReading(error="It is down.", failures=2)},
+            UNAVAILABLE,
+            Concern.PROBE_FAILED,
+            "The probe failed 2 times in a row: It is down.",
+        ),
+        (
+            {"token": TokenReading(consent=True)},
+            UNAVAILABLE,
+            Concern.CONSENT_NEEDED,
+            "The OAuth grant has ended: a person must authorise the application again.",
+        ),
+        (
+            {"token": TokenReading(still_works=True)},
+            DEGRADED,
+            Concern.TOKEN_NOT_RENEWED,
+            "The access token could not be renewed; the old one is still valid.",
+        ),
+        (
+            {"token": TokenReading()},
+            UNAVAILABLE,
+            Concern.TOKEN_NOT_RENEWED,
+            "The access token could not be renewed; the old one has expired.",
+        ),
+        (
+            {"circuit": None, "problem": "The store is away."},
+            UNKNOWN,
+            Concern.UNREADABLE,
+            "The state of the service cannot be read: The store is away.",
+        ),
+        (
+            {"circuit": None},
+            UNKNOWN,
+            Concern.UNOBSERVED,
+            "Nothing observes the service: it has neither a circuit nor a probe.",
+        ),
+    ],
+)
+def test_reason_of_a_service(
+    reading: dict[str, Any], state: HealthState, concern: Concern, text: str
+) -> None:
+    """Each trouble gives a state and one reason that says what is the matter and what to do."""
+    (result,) = assessed(service(**reading)).services
+    (reason,) = result.reasons
+
+    assert (state, state) == (result.state, reason.state)
+    assert (concern, text) == (reason.concern, reason.text)
+    assert "vat" == reason.part
+    assert reason.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {},
+        {"circuit": "disabled"},
+        {"waits": (10.0,)},
+        {"probe": ProbeReading()},
+        {"circuit": None, "probe": ProbeReading()},
+    ],
+)
+def test_service_without_trouble(reading: dict[str, Any]) -> None:
+    """A service with nothing to report is healthy, without a reason."""
+    health = assessed(service(**reading))
+
+    assert (HEALTHY, ()) == (health.services[0].state, health.all_reasons)
+    assert health.state is HEALTHY
+    assert health.is_ready
+
+
+def test_worst_reason_comes_first() -> None:
+    """A service with several troubles has the state of the worst, which is named first."""
+    reading = service(circuit="open", retry_after=1.0, failures=5, retries=False)
+    (result,) = assessed(reading).services
+
+    assert UNAVAILABLE is result.state
+    assert [Concern.CIRCUIT_OPEN, Concern.BUDGET_SPENT] == [r.concern for r in result.reasons]
+
+
+@pytest.mark.parametrize(
+    "fields, state, concern, text",
+    [
+        (
+            {"outages": {"claims": "It is gone."}},
+            UNAVAILABLE,
+            Concern.STORE_UNREACHABLE,
+            "The store 'claims' does not answer: It is gone.",
+        ),
+        (
+            {"queues": {"outbox": Backlog(problem="It is gone.")}},
+            UNAVAILABLE,
+            Concern.STORE_UNREACHABLE,
+            "The outbox cannot be read: It is gone.",
+        ),
+        (
+            {"queues": {"outbox": Backlog(dead=1)}},
+            DEGRADED,
+            Concern.DEAD_LETTERS,
+            "1 entry of the outbox was given up.",
+        ),
+        (
+            {"queues": {"inbox": Backlog(dead=100, more=True)}},
+            DEGRADED,
+            Concern.DEAD_LETTERS,
+            "At least 100 entries of the inbox were given up.",
+        ),
+        (
+            {"queues": {"outbox": Backlog(unknown=1)}},
+            DEGRADED,
+            Concern.UNKNOWN_OUTCOMES,
+            "1 entry of the outbox has an unknown outcome.",
+        ),
+        (
+            {"queues": {"outbox": Backlog(unknown=2)}},
+            DEGRADED,
+            Concern.UNKNOWN_OUTCOMES,
+            "2 entries of the outbox have an unknown outcome.",
+        ),
+        (
+            {"queues": {"outbox": Backlog(late=301.0)}},
+            DEGRADED,
+            Concern.LATE_ENTRIES,
+            "An entry of the outbox has been due for 301 s.",
+        ),
+        (
+            {"unsettled": 2},
+            DEGRADED,
+            Concern.UNKNOWN_OUTCOMES,
+            "The outcome of 2 payments is unknown.",
+        ),
+        (
+            {"lost_entries": 1},
+            DEGRADED,
+            Concern.LOG_ENTRIES_LOST,
+            "The integration log could not store 1 entry.",
+        ),
+        (
+            {"expiries": (Expiry("key of the bank", NOW + timedelta(days=3, hours=1)),)},
+            DEGRADED,
+            Concern.EXPIRES_SOON,
+            "The key of the bank expires on 2026-11-26, in 3 days.",
+        ),
+        (
+            {"expiries": (Expiry("key of the bank", NOW),)},
+            UNAVAILABLE,
+            Concern.EXPIRED,
+            "The key of the bank expired on 2026-11-23.",
+        ),
+    ],
+)
+def test_general_reason(
+    fields: dict[str, Any], state: HealthState, concern: Concern, text: str
+) -> None:
+    """A trouble of no single service degrades the whole, and says what to do."""
+    health = assessed(service(), **fields)
+    (reason,) = health.reasons
+
+    assert DEGRADED is health.state
+    assert (state, concern, text) == (reason.state, reason.concern, reason.text)
+    assert reason.remedy.endswith((".", "lost."))
+
+
+def test_nothing_to_report_in_general() -> None:
+    """A short backlog and a distant end are no reasons."""
+    later = (Expiry("key of the bank", NOW + timedelta(days=15)),)
+
+    assert HEALTHY is assessed(queues={"outbox": Backlog(late=300.0)}, expiries=later).state
+
+
+def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
+    """An unavailable service degrades the whole; the whole is unavailable if all services are."""
+    down = service(service="bank", circuit="forced_open")
+
+    assert (DEGRADED, True) == (assessed(service(), down).state, assessed(service(), down).is_ready)
+    assert (UNAVAILABLE, False) == (assessed(down).state, assessed(down).is_ready)
+
+
+@pytest.mark.parametrize("required", ["bank", ("state", "bank")])
+def test_required_part(required: str | tuple[str, ...]) -> None:
+    """The whole is unavailable if a required part is."""
+    down = service(service="bank", circuit="forced_open")
+    readings = Readings(services=(service(), down))
+
+    assert UNAVAILABLE is assess(readings, NOW, HealthPolicy(required=required)).state
+    assert DEGRADED is assess(readings, NOW, HealthPolicy(required=("vat",))).state
+
+
+def test_required_part_that_is_degraded() -> None:
+    """A required part that is only degraded leaves the whole degraded."""
+    readings = Readings(services=(service(retries=False),))
+
+    assert DEGRADED is assess(readings, NOW, HealthPolicy(required="vat")).state
+
+
+def test_services_that_nothing_observes() -> None:
+    """The whole is unknown if every service is, and healthy if there is no service at all."""
+    unobserved = service(circuit=None)
+
+    assert UNKNOWN is assessed(unobserved).state
+    assert HEALTHY is assessed(unobserved, service(service="bank")).state
+    assert HEALTHY is assessed().state
+
+
+@given(
+    st.lists(
+        st.builds(
+            service,
+            circuit=st.sampled_from([None, "closed", "open", "half_open", "forced_open"]),
+            waits=st.tuples(st.floats(0, 100)),
+            retries=st.booleans(),
+        ),
+        max_size=5,
+    ),
+    st.integers(0, 3),
+)
+def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: int) -> None:
+    """A healthy whole has no trouble, an unhealthy one has a reason, and JSON has all of them."""
+    health = assessed(*services, unsettled=unsettled)
+    troubles = {reason.state for reason in health.all_reasons} - {UNKNOWN}
+    document = json.loads(json.dumps(health.as_dict()))
+    reasons = [r for s in document["services"] for r in s["reasons"]] + document["reasons"]
+
+    assert (health.state in {HEALTHY, UNKNOWN}) == (not troubles)
+    assert [reason.text for reason in health.all_reasons] == [reason["text"] for reason in reasons]
+    for result in health.services:
+        assert (result.state is HEALTHY) == (not result.reasons)
+
+
+def test_old_health_is_unknown() -> None:
+    """A health whose checks have stopped is shown as unknown, not as it was."""
+    health = assessed(service())
+
+    assert health is as_of(health, NOW + timedelta(seconds=30), 30.0)
+    old = as_of(health, NOW + timedelta(seconds=31), 30.0)
+    assert (UNKNOWN, False) == (old.state, old.is_ready)
+    assert "The health was not checked for 31 s." == old.reasons[0].text
+
+
+def test_failed_check_hides_foreign_texts() -> None:
+    """A check that fails names the error; only our own messages are shown."""
+    own = unreadable(StorageUnavailable("The store is away."), NOW)
+    foreign = unreadable(RuntimeError("password=swordfish"), NOW)
+
+    assert "The health could not be checked: The store is away." == own.reasons[0].text
+    assert "The health could not be checked: RuntimeError." == foreign.reasons[0].text
+
+
+def test_values_are_checked() -> None:
+    """An end without a time zone and two probes of a service are refused."""
+    with pytest.raises(ConfigurationError, match="has no time zone"):
+        Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose
+    probe = Probe(service="vat", request="/health")
+    with pytest.raises(ConfigurationError, match="has two probes"):
+        HealthSettings(probes=[probe, probe])

@@ -1,0 +1,141 @@
+"""Liveness and readiness over HTTP, served by real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncHealthApp,
+    ConnectorManager,
+    Credentials,
+    HealthApp,
+    HealthMonitor,
+    HealthSettings,
+    Probe,
+    Service,
+)
+from moorage.testing import VendorServer
+from tests.webhooks.hosts import _uvicorn, _wsgiref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CANARY = "sk_live_canary"
+
+
+@pytest.fixture
+def monitor() -> Iterator[HealthMonitor]:
+    """A monitor of one service, with a secret in its credentials."""
+    with VendorServer() as vendor:
+        service = Service("vat", vendor.url, credentials=Credentials.bearer(CANARY))
+        probe = Probe(service="vat", request="/health")
+        with ConnectorManager([service]) as manager:
+            made = HealthMonitor(manager, settings=HealthSettings(probes=[probe]), every=60.0)
+            vendor.respond(401, body=CANARY.encode())
+            made.probe(everything=True)
+            yield made
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def port(request: pytest.FixtureRequest, monitor: HealthMonitor) -> Iterator[int]:
+    """The port of a server with the pages."""
+    if request.param == "wsgi":
+        with _wsgiref(HealthApp(monitor)) as number:
+            yield number
+    else:
+        with _uvicorn(AsyncHealthApp(monitor)) as number:
+            yield number
+
+
+def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """The answer of the server."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, response.read()
+    finally:
+        connection.close()
+
+
+def test_pages(port: int, monitor: HealthMonitor) -> None:
+    """A process is alive at once, and ready after a check; each page says why, without secrets."""
+    assert (200, {"state": "alive"}) == (
+        fetch(port, "/live")[0],
+        json.loads(fetch(port, "/live")[2]),
+    )
+    assert 503 == fetch(port, "/ready")[0]
+    monitor.check()
+    status, headers, body = fetch(port, "/ready")
+
+    assert (200, "degraded") == (status, json.loads(body)["state"])
+    assert "The probe failed once" in json.loads(body)["reasons"][0]
+    assert ("application/json", "no-store") == (headers["content-type"], headers["cache-control"])
+    whole = json.loads(fetch(port, "/health")[2])
+    assert "vat" == whole["services"][0]["service"]
+    assert "moorage ping vat" in whole["services"][0]["reasons"][0]["remedy"]
+    assert CANARY not in body.decode() + json.dumps(whole)
+
+
+def test_other_requests(port: int) -> None:
+    """HEAD has no body, and other methods and pages are refused."""
+    status, headers, body = fetch(port, "/live", "HEAD")
+    assert (200, b"", "18") == (status, body, headers["content-length"])
+    status, headers, _ = fetch(port, "/ready", "POST")
+    assert (405, "GET, HEAD") == (status, headers["allow"])
+    assert 404 == fetch(port, "/elsewhere")[0]
+
+
+def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
+    """The pages answer 503 while everything is unavailable, and liveness stays 200."""
+    statuses: list[str] = []
+
+    def start(status: str, headers: list[tuple[str, str]]) -> None:
+        statuses.append(status)
+
+    monitor.probe(everything=True)
+    monitor.check()
+    for path in ("/live", "/ready", ""):
+        HealthApp(monitor)({"REQUEST_METHOD": "GET", "PATH_INFO": path}, start)
+
+    assert ["200 OK", "503 Service Unavailable", "503 Service Unavailable"] == statuses
+
+
+def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
+    """The ASGI application takes part in the server's start and end, and refuses WebSockets."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    app = AsyncHealthApp(monitor)
+    asyncio.run(app({"type": "lifespan"}, receive, send))
+    asyncio.run(app({"type": "websocket"}, receive, send))
+
+    types = ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
+    assert types == [message["type"] for message in sent]
+
+
+def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
+    """Below a root path, the pages are found by the rest of the path."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/ops/live", "root_path": "/ops"}
+    asyncio.run(AsyncHealthApp(monitor)(scope, receive, send))
+
+    assert 200 == sent[0]["status"]

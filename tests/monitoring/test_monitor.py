@@ -1,0 +1,452 @@
+"""Monitors over real services, stores and queues."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    AsyncConnectorManager,
+    AsyncHealthMonitor,
+    AsyncHub,
+    CircuitBreakerConfig,
+    CircuitState,
+    ConfigurationError,
+    ConnectorManager,
+    HealthMonitor,
+    HealthSettings,
+    HealthSignals,
+    HealthState,
+    Hub,
+    Outbox,
+    Probe,
+    RateLimitConfig,
+    Region,
+    Request,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
+from moorage.domain.monitoring.health import Concern
+from moorage.domain.observation.events import (
+    CallFinished,
+    ConsentNeeded,
+    Event,
+    LogEntriesLost,
+    StorageLost,
+    StorageRecovered,
+    TokenNotRenewed,
+    TokenRenewed,
+)
+from moorage.hub.health import certificate_expiries
+from moorage.hub.outbox import AsyncOutbox
+from moorage.testing import Behaviour, VendorServer, VirtualClock
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from tests.contracts.test_unsettled_payments import WAIT, Keyless, PaymentsWorld
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+AUTHORITY = Path(__file__).parent.parent / "support" / "authority.pem"
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    """A vendor on this machine."""
+    with VendorServer() as server:
+        yield server
+
+
+def settings(**fields: Any) -> HealthSettings:
+    """The settings with one probe of the service "vat"."""
+    options: dict[str, Any] = {"service": "vat", "request": "/health", **fields}
+    return HealthSettings(probes=[Probe(**options)])
+
+
+def concerns(monitor: HealthMonitor) -> list[Concern]:
+    """The kinds of all reasons at a new check."""
+    return [reason.concern for reason in monitor.check().all_reasons]
+
+
+def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
+    """A monitor reads nothing by itself, and keeps what it has read."""
+    with ConnectorManager([Service("vat", vendor.url)]) as manager:
+        monitor = HealthMonitor(manager)
+
+        assert not monitor.health.is_ready
+        assert monitor.check() is monitor.health
+        assert HealthState.HEALTHY is monitor.health.state
+    assert () == vendor.requests
+
+
+def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
+    """A health that is recent enough is returned as it is; an older one is read again."""
+    clock = VirtualClock()
+    with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
+        monitor = HealthMonitor(manager)
+        first = monitor.recent()
+        clock.advance(10)
+        assert first is monitor.recent()
+        clock.advance(0.1)
+        assert first is not monitor.recent()
+
+
+def test_circuits_limits_and_budgets_are_read(vendor: VendorServer) -> None:
+    """The shared state of every service is read without taking anything from it."""
+    limited = Service("limited", vendor.url, limits=[RateLimitConfig.per_hour(1, burst=1)])
+    regions = [Region("eu", vendor.url), Region("us", vendor.url)]
+    with ConnectorManager(
+        [Service("vat", vendor.url), limited, Service("spread", regions=regions)]
+    ) as manager:
+        monitor = HealthMonitor(manager)
+        vendor.respond(204)
+        manager.call("limited", Request.get("/"))
+        manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        manager.set_circuit("spread", CircuitState.FORCED_OPEN, region="us")
+        health = monitor.check()
+
+    states = {(s.service, s.region): s.state.value for s in health.services}
+    assert {
+        ("vat", None): "unavailable",
+        ("limited", None): "degraded",
+        ("spread", "eu"): "healthy",
+        ("spread", "us"): "unavailable",
+    } == states
+
+
+def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -> None:
+    """A probe that fails once degrades its service, twice in a row makes it unavailable."""
+    with ConnectorManager([Service("vat", vendor.url)]) as manager:
+        monitor = HealthMonitor(manager, settings=settings())
+        states: list[str] = []
+        for status in (200, 503, 503, 200):
+            vendor.respond(status)
+            assert ("vat",) == monitor.probe(everything=True)
+            states.append(monitor.check().services[0].state.value)
+
+    assert ["healthy", "degraded", "unavailable", "healthy"] == states
+    assert {"/health"} == {request.path for request in vendor.requests}
+    assert 4 == len(vendor.requests)
+
+
+def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
+    """Failed probes open no circuit, and calls of the application go on."""
+    circuit = CircuitBreakerConfig(failures=1)
+    with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
+        monitor = HealthMonitor(manager, settings=settings())
+        for _ in range(3):
+            vendor.respond(503)
+            monitor.probe(everything=True)
+
+        assert CircuitState.CLOSED is manager.circuit_state("vat").state
+
+
+def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
+    """A probe that counts opens the circuit, and is left out while the circuit is open."""
+    circuit = CircuitBreakerConfig(failures=1)
+    with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
+        monitor = HealthMonitor(manager, settings=settings(counts=True))
+        vendor.respond(503)
+        monitor.probe(everything=True)
+        monitor.probe(everything=True)
+
+        assert CircuitState.OPEN is manager.circuit_state("vat").state
+        assert {Concern.CIRCUIT_OPEN, Concern.PROBE_FAILED} == {*concerns(monitor)}
+    assert 1 == len(vendor.requests)
+
+
+def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
+    """A probe takes a token as any call does, and is left out when none is left."""
+    limits = [RateLimitConfig.per_hour(1, burst=1)]
+    clock = VirtualClock()
+    with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
+        monitor = HealthMonitor(manager, settings=settings())
+        vendor.respond(200)
+        monitor.probe(everything=True)
+        monitor.probe(everything=True)
+
+        assert [Concern.LIMIT_SPENT] == concerns(monitor)
+    assert 1 == len(vendor.requests)
+
+
+def test_probe_is_told_apart_in_events(vendor: VendorServer) -> None:
+    """The calls of probes have an operation of their own."""
+    events: list[Event] = []
+    with ConnectorManager([Service("vat", vendor.url)], observers=[events.append]) as manager:
+        vendor.respond(200)
+        HealthMonitor(manager, settings=settings()).probe(everything=True)
+
+    operations = [event.operation for event in events if isinstance(event, CallFinished)]
+    assert ["health_probe"] == operations
+
+
+def test_function_as_a_probe() -> None:
+    """A function is a probe, too; the text of its error is not shown."""
+
+    def broken() -> None:
+        raise OSError("password=swordfish")
+
+    with ConnectorManager([Service("vat")]) as manager:
+        monitor = HealthMonitor(manager, settings=settings(request=None, function=broken))
+        monitor.probe(everything=True)
+        (reason,) = monitor.check().all_reasons
+
+    assert "The probe failed once: OSError." == reason.text
+
+
+def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
+    """Between its times a probe is not made."""
+    vendor.always(Behaviour(200))
+    clock = VirtualClock()
+    with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
+        monitor = HealthMonitor(manager, settings=settings(every=60.0, jitter=0.0))
+        made = []
+        for _ in range(5):
+            made.append(monitor.probe())
+            clock.advance(30)
+
+    assert [("vat",), (), ("vat",), (), ("vat",)] == made
+
+
+def test_vendor_has_its_own_request() -> None:
+    """The probe of an account sends the harmless request that its vendor knows."""
+    stripe = {"credentials": "sk_test_x", "volatile_keys": True}
+    source = {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}}
+    with moorage.open(source, http=SandboxHttpClient(StripeSandbox())) as hub:
+        monitor = HealthMonitor(hub, settings=HealthSettings(probes=[Probe(service="stripe")]))
+
+        assert ("stripe",) == monitor.probe(everything=True)
+        (reason,) = monitor.check().all_reasons
+
+    assert "Invalid API Key" in reason.text
+
+
+@pytest.mark.parametrize(
+    "services, probe, message",
+    [
+        ([Service("vat", "http://a.example")], Probe(service="bank"), "There is no service"),
+        ([Service("vat", "http://a.example")], Probe(service="vat"), "No harmless request"),
+        (
+            [Service("vat", regions=[Region("eu", "http://a.example")])],
+            Probe(service="vat", request="/"),
+            "has several regions",
+        ),
+    ],
+)
+def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, message: str) -> None:
+    """A probe of an unknown service, without a request, or of several regions is refused."""
+    with ConnectorManager(services) as manager, pytest.raises(ConfigurationError, match=message):
+        HealthMonitor(manager, settings=HealthSettings(probes=[probe]))
+    with Hub([], services=services) as hub, pytest.raises(ConfigurationError, match=message):
+        HealthMonitor(hub, settings=HealthSettings(probes=[probe]))
+
+
+def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
+    """A probe is left out after a reload without its service."""
+    with ConnectorManager([Service("vat", vendor.url)]) as manager:
+        monitor = HealthMonitor(manager, settings=settings())
+        manager.reload([Service("bank", vendor.url)])
+        monitor.probe(everything=True)
+
+        assert ["bank"] == [service.service for service in monitor.check().services]
+    assert () == vendor.requests
+
+
+class BrokenStorage:
+    """A store that never answers."""
+
+    def execute(self, *_: object) -> None:
+        """Refuse a command."""
+        raise StorageUnavailable("The disk is gone.")
+
+    def post(self, *_: object) -> None:
+        """Refuse a command."""
+
+
+def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -> None:
+    """Without its store each service is unknown, and the store is the trouble."""
+    with ConnectorManager([Service("vat", vendor.url)], state=BrokenStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
+        monitor = HealthMonitor(manager)
+        health = monitor.check()
+
+    assert HealthState.DEGRADED is health.state
+    assert "The store 'state' does not answer: The disk is gone." == health.reasons[0].text
+    assert HealthState.UNKNOWN is health.services[0].state
+
+
+def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
+    """A store that answers the first question only leaves the service unknown."""
+    answers = iter([None])
+
+    class Fading(BrokenStorage):
+        def execute(self, *_: object) -> None:
+            try:
+                return next(answers)
+            except StopIteration:
+                raise StorageUnavailable("The disk is gone.") from None
+
+    service = Service("vat", vendor.url, circuit=None, limits=[RateLimitConfig.per_second(1)])
+    with ConnectorManager([service], state=Fading()) as manager:  # type: ignore[arg-type]  # it fails as one
+        (reason,) = HealthMonitor(manager).check().services[0].reasons
+
+    assert Concern.UNREADABLE is reason.concern
+
+
+def test_backlog_of_a_queue() -> None:
+    """Entries that were given up, and those that are late, are counted."""
+    clock = VirtualClock()
+    outbox = Outbox(MemoryOutbox(clock=clock), clock=clock)
+    with Hub([], services=[Service("shop", "http://127.0.0.1:9", retry=None)], clock=clock) as hub:
+        monitor = HealthMonitor(hub, outbox=outbox)
+        outbox.put_request("shop", Request.post("/orders", json={}))
+        clock.advance(301)
+        assert 301.0 == outbox.backlog().late
+        assert [Concern.LATE_ENTRIES] == concerns(monitor)
+        while not outbox.backlog().dead:
+            outbox.deliver(hub)
+            clock.advance(7_200)
+        assert Concern.DEAD_LETTERS in concerns(monitor)
+
+
+def test_queue_that_cannot_be_read() -> None:
+    """A queue without its database is a trouble of its own."""
+
+    class Broken(MemoryOutbox):
+        def now(self) -> datetime:
+            raise StorageUnavailable("The disk is gone.")
+
+    with Hub([]) as hub:
+        (reason,) = HealthMonitor(hub, outbox=Outbox(Broken())).check().reasons
+
+    assert "The outbox cannot be read: The disk is gone." == reason.text
+
+
+def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
+    """What the process heard of stores, tokens and its log counts until it is over."""
+    signals = HealthSignals()
+    clock = VirtualClock(NOW)
+    with ConnectorManager(
+        [Service("vat", vendor.url)], observers=[print, signals], clock=clock
+    ) as manager:
+        monitor = HealthMonitor(manager)
+        lost = StorageLost(at=NOW, service="cache", node="b", error="It is gone.", retry_after=1.0)
+        signals(lost)
+        signals(TokenNotRenewed(at=NOW, service="vat", error="VendorFailed", still_works=True))
+        signals(LogEntriesLost(at=NOW, service="log", entries=2, total=7))
+        reasons = monitor.check().all_reasons
+        expected = [Concern.TOKEN_NOT_RENEWED, Concern.STORE_UNREACHABLE, Concern.LOG_ENTRIES_LOST]
+        assert expected == [reason.concern for reason in reasons]
+        assert ("cache (b)", 7) == (reasons[1].part, reasons[2].amount)
+
+        signals(StorageRecovered(at=NOW, service="cache", node="b", duration=1.0))
+        signals(ConsentNeeded(at=NOW, service="vat", reason="revoked"))
+        clock.advance(3_600)
+        assert [Concern.CONSENT_NEEDED] == concerns(monitor)
+        signals(TokenRenewed(at=NOW, service="vat", duration=1.0, attempts=1))
+        assert [] == concerns(monitor)
+
+
+def test_unsettled_payments_are_counted() -> None:
+    """A payment whose outcome is unknown is a trouble, once nobody works on it any more."""
+    world = PaymentsWorld(Keyless)
+    with world.hub() as hub:
+        monitor = HealthMonitor(hub)
+        world.lose(hub)
+        assert Concern.UNKNOWN_OUTCOMES not in concerns(monitor)
+        world.clock.advance(WAIT)
+        assert Concern.UNKNOWN_OUTCOMES in concerns(monitor)
+
+
+def test_thread_checks_until_it_is_left(vendor: VendorServer) -> None:
+    """While it is entered, a monitor checks and probes by itself, and it ends cleanly."""
+    vendor.always(Behaviour(200))
+    with ConnectorManager([Service("vat", vendor.url)]) as manager:
+        monitor = HealthMonitor(manager, settings=settings(jitter=0.0, every=0.01), every=0.01)
+        with monitor:
+            wait_until(lambda: len(vendor.requests) > 1, "a second probe")
+            wait_until(lambda: monitor.health.state is HealthState.HEALTHY, "a check")
+        made = len(vendor.requests)
+        assert [] == monitor._threads  # noqa: SLF001 - nobody else can tell
+    assert made == len(vendor.requests)
+
+
+class Odd(HealthSignals):
+    """Signals that can be made to fail."""
+
+    broken = True
+
+    def read(self, now: datetime) -> Any:
+        """Return the signals, or fail."""
+        if self.broken:
+            raise RuntimeError("password=swordfish")
+        return super().read(now)
+
+
+def test_failed_check_makes_the_health_unknown() -> None:
+    """A check that fails unexpectedly is shown without its text, and the monitor goes on."""
+    signals = Odd()
+    with (
+        ConnectorManager([], observers=[signals]) as manager,
+        HealthMonitor(manager, every=0.01) as monitor,
+    ):
+        wait_until(lambda: monitor.health.reasons, "a check")
+        (reason,) = monitor.health.reasons
+        assert "The health could not be checked: RuntimeError." == reason.text
+        signals.broken = False
+        wait_until(lambda: monitor.health.is_ready, "a good check")
+
+
+def test_async_monitor(vendor: VendorServer) -> None:
+    """The asynchronous monitor checks and probes in a task."""
+    vendor.always(Behaviour(200))
+
+    async def alive() -> bool:
+        return True
+
+    async def main() -> None:
+        async with AsyncConnectorManager([Service("vat", vendor.url), Service("code")]) as manager:
+            probes = [
+                Probe(service="vat", request="/health", every=0.01),
+                Probe(service="code", function=alive, every=0.01),
+            ]
+            monitor = AsyncHealthMonitor(
+                manager, settings=HealthSettings(probes=probes), every=0.01
+            )
+            async with monitor:
+                while len(vendor.requests) < 2 or monitor.health.state is not HealthState.HEALTHY:  # noqa: ASYNC110 - nothing tells of a check
+                    await asyncio.sleep(0.005)
+            assert ("vat", "code") == await monitor.probe(everything=True)
+            assert HealthState.HEALTHY is (await monitor.check()).state
+        async with AsyncHub([]) as hub:
+            outbox = AsyncOutbox(AsyncMemoryOutbox())
+            assert (
+                HealthState.HEALTHY is (await AsyncHealthMonitor(hub, outbox=outbox).check()).state
+            )
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def test_end_of_a_certificate(tmp_path: Path) -> None:
+    """The end of a certificate is read from a file or from its text."""
+    content = AUTHORITY.read_bytes()
+    (expiry,) = certificate_expiries(AUTHORITY, "authority")
+
+    assert expiry.at.tzinfo is UTC
+    assert (expiry,) == certificate_expiries(content, "authority")
+    assert (expiry,) == certificate_expiries(content.decode(), "authority")
+    soon = HealthSettings(expiries=[expiry])
+    clock = VirtualClock(expiry.at - timedelta(days=1))
+    with ConnectorManager([], clock=clock) as manager:
+        (reason,) = HealthMonitor(manager, settings=soon).check().reasons
+    assert "in 1 day." in reason.text
+    for wrong in (tmp_path / "absent.pem", b"-----BEGIN nothing"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            certificate_expiries(wrong, "authority")

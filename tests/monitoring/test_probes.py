@@ -1,0 +1,108 @@
+"""The schedule of probes, and what their errors say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AuthenticationFailed,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    Probe,
+    RateLimitExceeded,
+    Request,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.domain.monitoring.health import ProbeReading
+from moorage.domain.monitoring.probes import ProbeState, after, due, failure_of, first, reading_of
+
+DRAWS = st.floats(0, 1)
+PROBE = Probe(service="vat", request="/health")
+
+
+@given(DRAWS, st.lists(DRAWS, max_size=20), st.floats(0, 1), st.floats(1, 1e4))
+def test_interval_is_kept_within_its_jitter(
+    begin: float, draws: list[float], jitter: float, every: float
+) -> None:
+    """Each probe follows the end of the last after the interval, give or take its jitter."""
+    probe = Probe(service="vat", request="/health", every=every, jitter=jitter)
+    state, now = first(probe, 5.0, begin), 5.0
+
+    assert 5.0 <= state.due <= 5.0 + every * jitter
+    for draw in draws:
+        now = max(now, state.due)
+        assert (probe,) == due([probe], {"vat": state}, now)
+        state = after(probe, state, None, now, draw)
+        assert every * (1 - jitter) - 1e-6 <= state.due - now <= every * (1 + jitter) + 1e-6
+
+
+def test_probe_is_not_due_early() -> None:
+    """A probe waits for its time."""
+    state = ProbeState(10.0)
+
+    assert () == due([PROBE], {"vat": state}, 9.9)
+    assert (PROBE,) == due([PROBE], {"vat": state}, 10.0)
+
+
+def test_failures_are_counted_in_a_row() -> None:
+    """Failures add up, a success clears them, and an error of our own limits changes nothing."""
+    state = first(PROBE, 0.0, 0.0)
+    assert None is reading_of(PROBE, state)
+    state = after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
+    state = after(PROBE, state, ConnectionFailed("It is away."), 60.0, 0.5)
+    assert ProbeReading(error="It is away.", failures=2) == reading_of(PROBE, state)
+
+    skipped = after(PROBE, state, RateLimitExceeded("Used up."), 120.0, 0.5)
+    assert (180.0, reading_of(PROBE, state)) == (skipped.due, reading_of(PROBE, skipped))
+    assert ProbeReading() == reading_of(PROBE, after(PROBE, skipped, None, 180.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (AuthenticationFailed("The key is wrong."), "The key is wrong."),
+        (VendorRejected("There is no such page."), "There is no such page."),
+        (VendorFailed("It failed."), "It failed."),
+        (OSError("password=swordfish"), "OSError."),
+        (
+            CircuitBreakerOpen("It is open.", retry_at=datetime(2026, 1, 1, tzinfo=UTC)),
+            None,
+        ),
+        (RateLimitExceeded("Later.", by_vendor=True), None),
+        (ConfigurationError("Wrong.", path="x", remedy="Mend it."), None),
+    ],
+)
+def test_errors_that_are_failures(error: Exception, expected: str | None) -> None:
+    """Refused credentials and an unreachable service are failures; what we held back is none."""
+    assert expected == failure_of(error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"request": 5},
+        {"request": "/health", "function": print},
+        {"jitter": 1.5},
+        {"jitter": True},
+        {"every": 0},
+        {"timeout": -1.0},
+        {"threshold": 0},
+    ],
+)
+def test_probe_is_checked(fields: dict[str, Any]) -> None:
+    """A probe that makes no sense is refused."""
+    with pytest.raises(ConfigurationError):
+        Probe(service="vat", **fields)
+
+
+def test_path_is_a_get() -> None:
+    """A path stands for a GET of it."""
+    assert Request.get("/health") == PROBE.request
+    assert Request.head("/x") == Probe(service="vat", request=Request.head("/x")).request

@@ -1,0 +1,233 @@
+"""Asynchronous parts that call a function without an entry do as the entry of a guard does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import (
+    AttemptTimeout,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    RateLimitConfig,
+    RateLimiter,
+    RetryHandler,
+    RetryPolicy,
+)
+from moorage.adapters.state.memory import MemoryStorage
+from tests.parts.world import AsyncSleeper, Broken, Clock
+from tests.support.examples import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+ENDS: list[Callable[[], BaseException] | None] = [
+    None,
+    Broken,
+    lambda: ConnectionFailed("cut off"),
+    lambda: InvalidData("misuse"),
+    asyncio.CancelledError,
+    KeyboardInterrupt,
+]
+"""Each raises an error of its own, since a part marks the errors that it raises."""
+
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from([*ENDS, None, ENDS[1]]),
+        st.sampled_from([0.0, 0.0, 0.4, 3.0]),
+        st.booleans(),
+    ),
+    max_size=25,
+)
+CIRCUITS = [
+    CircuitBreakerConfig(failures=2, window=5.0, open_for=2.0, probes=1),
+    CircuitBreakerConfig(failure_rate=0.5, minimum_calls=3, window_calls=8, open_for=1.0),
+    CircuitBreakerConfig(failures=2, open_for=1.0, shadow=True),
+]
+
+
+class Function:
+    """A function with a given result that takes some virtual time; it counts its calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.calls = 0
+        self.ends: list[Callable[[], BaseException] | None] = []
+        self.suspends = False
+
+    async def __call__(self) -> int:
+        """Return the number of this call, or raise."""
+        self.calls += 1
+        if self.suspends:
+            await asyncio.sleep(0)
+        end = self.ends.pop(0) if self.ends else None
+        if end is not None:
+            raise end()
+        return self.calls
+
+
+def ending(call: Callable[[], Any]) -> tuple[object, ...]:
+    """The value that a call returns, or the error that it raises."""
+
+    async def flow() -> object:
+        return await call()
+
+    coroutine = flow()
+    try:
+        while True:
+            coroutine.send(None)
+    except StopIteration as stop:
+        return ("value", stop.value)
+    except BaseException as error:  # noqa: BLE001 - also what is no Exception
+        return type(error).__name__, str(error), getattr(error, "attempts", None)
+
+
+def short(part: Any, function: Function) -> tuple[object, ...]:
+    """The ending of a call through a part."""
+    return ending(lambda: part.call(function))
+
+
+def whole(part: Any, function: Function) -> tuple[object, ...]:
+    """The result of the same function on the full path."""
+
+    async def entered() -> object:
+        async with part.guard():
+            return await function()
+
+    return ending(entered)
+
+
+WAYS = (short, whole)
+
+
+def walked(
+    make: Callable[[Clock], Any],
+    walk: list[Any],
+    way: Callable[[Any, Function], tuple[object, ...]],
+    look: Callable[[Any, Clock], object],
+) -> list[object]:
+    """Everything that can be seen of a walk."""
+    clock = Clock()
+    part, function = make(clock), Function(clock)
+    seen: list[object] = []
+    for end, pause, suspends in walk:
+        clock.advance(pause)
+        function.ends, function.suspends = [end], suspends
+        seen += [way(part, function), function.calls, look(part, clock)]
+    return seen
+
+
+@examples(150)
+@given(st.sampled_from(CIRCUITS), MOVES)
+def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
+    """The fast path has the same result and circuit state as the full one."""
+
+    def make(clock: Clock) -> CircuitBreaker:
+        return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
+
+    one, other = (walked(make, walk, way, lambda part, _: part.state()) for way in WAYS)
+    assert other == one
+
+
+@given(MOVES)
+def test_rate_limiter(walk: list[Any]) -> None:
+    """The fast path has the same result, costs and waits as the full one."""
+
+    def make(clock: Clock) -> RateLimiter:
+        return RateLimiter(
+            RateLimitConfig.per_second(1, burst=2),
+            storage=MemoryStorage(clock),
+            clock=clock,
+            async_sleeper=AsyncSleeper(clock),
+            timeout=2.0,
+        )
+
+    one, other = (walked(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS)
+    assert other == one
+
+
+@given(
+    st.lists(st.sampled_from(ENDS), max_size=4), st.sampled_from([None, 1.5, 30.0]), st.booleans()
+)
+def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -> None:
+    """The fast path has the same result, repeats and pauses as the full one."""
+    outcomes: list[list[object]] = []
+    observers: tuple[list[Any], ...] = ([], [lambda _: None])
+    for listening in observers:
+        clock = Clock()
+        handler = RetryHandler(
+            RetryPolicy(max_attempts=3, base_delay=1.0, jitter="none"),
+            timeout=timeout,
+            clock=clock,
+            async_sleeper=AsyncSleeper(clock),
+            observers=listening,
+        )
+        function = Function(clock)
+        function.ends, function.suspends = [*ends], suspends
+        name, detail, *_ = short(handler, function)
+        value = detail if name == "value" else None
+        outcomes.append([name, value, function.calls, clock.slept])
+    assert outcomes[0] == outcomes[1]
+
+
+class Pretending:
+    """An object that looks asynchronous and is not."""
+
+    def __init__(self) -> None:
+        self.function: Callable[[], object] = lambda: 1
+
+    async def _call(self) -> None:
+        """Look asynchronous."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, "_call" if name == "__call__" else name)
+
+    def __call__(self) -> object:
+        """Call the function."""
+        return self.function()
+
+
+class Promise:
+    """An awaitable that is not a coroutine."""
+
+    def __await__(self) -> Generator[None, None, int]:
+        yield
+        return 7
+
+
+@pytest.mark.parametrize(
+    "part",
+    [CircuitBreaker(), RateLimiter(RateLimitConfig.per_second(9)), RetryHandler()],
+    ids=["circuit", "limiter", "retry"],
+)
+def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
+    """A function that returns a promise is awaited; one that returns anything else is refused."""
+    function = Pretending()
+    name, message, *_ = ending(lambda: part.call(function))
+    assert ConfigurationError.__name__ == name
+    assert "nothing to await" in str(message)
+    function.function = Promise
+    assert ("value", 7) == ending(lambda: part.call(function))
+
+
+def test_a_late_function_is_cut_off() -> None:
+    """A handler with a timeout cancels an asynchronous function that overruns."""
+
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> type[BaseException]:
+        try:
+            await RetryHandler(RetryPolicy.none(), timeout=0.001).call(slow)
+        except Exception as error:  # noqa: BLE001 - returned
+            return type(error.__cause__ or error)
+        raise AssertionError
+
+    assert AttemptTimeout is asyncio.run(main())

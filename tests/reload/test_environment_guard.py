@@ -1,0 +1,486 @@
+"""A copy of a database sends nothing until an operator allows it."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy
+
+import moorage
+from moorage import (
+    ConfigurationError,
+    CopiedStore,
+    Credentials,
+    HeldBack,
+    Hub,
+    InvalidData,
+    Request,
+    Service,
+)
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
+from moorage.adapters.tenants.sqlite import AsyncSqliteTenants, SqliteTenants
+from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import Claim, Verdict, WriteOnce, Written, complete
+from moorage.errors import StorageUnavailable
+from moorage.hub.copied_stores import aneutralize, aowner, arearm, neutralize, owner, rearm
+from moorage.hub.hub import AsyncHub
+from moorage.services.environment_guard import EnvironmentGuard
+from moorage.testing import VirtualClock
+from moorage.wiring.store_urls import aopen_storage, open_storage
+from tests.reload.world import ReloadWorld, resolved
+from tests.support.servers import mariadb_url, postgres_url, redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+GET = Request.get("/a")
+CIPHER = AesGcmCipher(generate_keys())
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run the asynchronous tests in an asyncio event loop."""
+    return "asyncio"
+
+
+def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bool) -> Any:
+    """A hub of an environment, with one service."""
+    make: Any = AsyncHub if awaited else Hub
+    return make(
+        [],
+        services=[Service("vat", "https://vat.example")],
+        http=town.client(awaited=awaited),
+        state=storage,
+        environment_id=environment,
+    )
+
+
+@EITHER
+async def test_other_environment_sends_nothing(awaited: bool) -> None:
+    """A store belongs to the first environment that uses it, and others send nothing."""
+    town, memory = ReloadWorld(), MemoryStorage()
+    storage = AsyncMemoryStorage(memory) if awaited else memory
+    await resolved(hub(town, storage, "", awaited=awaited).manager.call("vat", GET))
+    await resolved(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
+    await resolved(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
+    for name, here in (("staging", "'staging'"), ("", "not named")):
+        copied = hub(town, storage, name, awaited=awaited)
+        for call in (copied.manager.call, copied.manager.stream):
+            with pytest.raises(CopiedStore, match=f"but this environment is {here}.") as excinfo:
+                await resolved(call("vat", GET, endpoint="read"))
+            assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
+            assert "read" == excinfo.value.operation
+            assert isinstance(excinfo.value, HeldBack)
+        with pytest.raises(CopiedStore) as excinfo:
+            await resolved(copied.manager.run("vat", _later if awaited else _now, endpoint="read"))
+        assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
+        assert "read" == excinfo.value.operation
+
+    assert 3 == len(town.sent)
+
+
+def _now() -> int:
+    return 1
+
+
+async def _later() -> int:
+    return 1
+
+
+@EITHER
+async def test_rearm_allows_the_environment(awaited: bool) -> None:
+    """After `rearm` the environment sends, the first one still does, and a third does not."""
+    town, memory = ReloadWorld(), MemoryStorage()
+    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
+    first = hub(town, storage, "production", awaited=awaited)
+    await resolved(first.manager.call("vat", GET))
+    copied = hub(town, storage, "staging", awaited=awaited)
+    with pytest.raises(CopiedStore):
+        await resolved(copied.manager.call("vat", GET))
+
+    whose = await resolved((arearm if awaited else rearm)(storage, "staging"))
+
+    await resolved(copied.manager.call("vat", GET))
+    await resolved(first.manager.call("vat", GET))
+    with pytest.raises(CopiedStore):
+        await resolved(hub(town, storage, "third", awaited=awaited).manager.call("vat", GET))
+    assert "production" == whose == await resolved((aowner if awaited else owner)(storage))
+    assert 3 == len(town.sent)
+
+
+@EITHER
+async def test_environment_is_checked_once(awaited: bool) -> None:
+    """A process checks before its first call only, and never without an environment's name."""
+    town, memory = ReloadWorld(), MemoryStorage()
+    claims: list[Any] = []
+
+    class RecordingState(MemoryStorage):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            claims.extend([command] * isinstance(command, (WriteOnce, Written)))
+            return memory.execute(command, timeout)
+
+    plain = RecordingState()
+    storage: Any = AsyncMemoryStorage(plain) if awaited else plain
+    for name, request in ((None, 0), ("production", 1), ("", 1)):
+        claims.clear()
+        if name == "":
+            memory = MemoryStorage()
+        here = hub(town, storage, name, awaited=awaited)
+        for _ in range(3):
+            await resolved(here.manager.call("vat", GET))
+        assert request == len(claims)
+
+
+@EITHER
+async def test_status_does_not_rearm(awaited: bool) -> None:
+    """Reading the status of a copied store does not allow calls."""
+    town, memory = ReloadWorld(), MemoryStorage()
+    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
+    await resolved((arearm if awaited else rearm)(storage, "production"))
+    manager = hub(town, storage, "staging", awaited=awaited).manager
+
+    await resolved(manager.circuit_state("vat"))
+
+    for _ in range(2):
+        with pytest.raises(CopiedStore):
+            await resolved(manager.call("vat", GET))
+        with pytest.raises(CopiedStore):
+            await resolved(manager.run("vat", _later if awaited else _now))
+    assert [] == town.sent
+
+
+@EITHER
+async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
+    """Calls go on while the store cannot be read, and stop once it names another owner."""
+    town, memory = ReloadWorld(), MemoryStorage()
+
+    class FailingState(MemoryStorage):
+        away = True
+
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            if self.away and isinstance(command, WriteOnce):
+                raise StorageUnavailable("the store is away.")
+            return memory.execute(command, timeout)
+
+    silent = FailingState()
+    storage: Any = AsyncMemoryStorage(silent) if awaited else silent
+    rearm(memory, "production")
+    manager = hub(town, storage, "staging", awaited=awaited).manager
+    for _ in range(2):
+        await resolved(manager.call("vat", GET))
+    assert 2 == len(town.sent)
+
+    silent.away = False
+
+    async def until_known() -> None:
+        # After a look in vain nobody looks again for some time.
+        while len(town.sent) < 100_000:
+            await resolved(manager.call("vat", GET))
+
+    with pytest.raises(CopiedStore):
+        await until_known()
+    before = len(town.sent)
+    with pytest.raises(CopiedStore):
+        await resolved(manager.call("vat", GET))
+    assert before == len(town.sent)
+
+
+class _VirtualCore:
+    """A core with a clock that only its store advances, and a store that may fail."""
+
+    def __init__(self, memory: Any, *, takes: float = 0.0) -> None:
+        self.memory = memory
+        self.takes = takes
+        self.now = 0
+        self.told: list[float | None] = []
+
+    async def execute(self, command: Any, timeout: float | None, /) -> Any:
+        """Send the command to the store."""
+        self.told.append(timeout)
+        self.now += int(self.takes * 1e9)
+        if self.memory is None:
+            raise StorageUnavailable("the store is away.")
+        return self.memory.execute(command)
+
+    def nanoseconds(self) -> int:
+        """The local clock."""
+        return self.now
+
+
+def _claimed(memory: MemoryStorage) -> Any:
+    """Claim for ten seconds, as an earlier release does before it writes."""
+    return memory.execute(
+        Claim(
+            "{:moorage}:fence:home",
+            fingerprint=digest([]),
+            owner=1,
+            lease=10_000_000,
+            ttl=10**12,
+            target="",
+            remembered=0,
+        )
+    )
+
+
+async def test_unavailable_store_stops_no_call() -> None:
+    """If the store is unavailable, the call goes on and the next one checks again."""
+    fence = EnvironmentGuard(_VirtualCore(None), "production")  # type: ignore[arg-type]  # what it needs of one
+
+    await fence.check()
+
+    assert fence.passed is False
+
+
+@pytest.mark.parametrize("whose", ["production", "staging", None])
+async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
+    """A claim of a killed process is not waited for."""
+    memory = MemoryStorage(VirtualClock())
+    assert Verdict.RUN is _claimed(memory).verdict
+    core: Any = _VirtualCore(memory)
+    fence = EnvironmentGuard(core, whose)
+
+    await fence.check(1.0)
+
+    assert fence.passed
+    assert [1.0] == core.told
+    assert whose == await fence.owner()
+
+
+async def test_late_claim_holder_changes_nothing() -> None:
+    """An earlier release that claimed and wrote too late changes nothing."""
+    memory = MemoryStorage(VirtualClock())
+    claimed = _claimed(memory)
+    core: Any = _VirtualCore(memory)
+
+    await EnvironmentGuard(core, "production").check()
+    settled = memory.execute(
+        complete("{:moorage}:fence:home", claimed.fence, "staging", ttl=10**12)
+    )
+
+    assert not settled.held
+    assert "production" == settled.answer
+
+
+async def test_processes_check_the_store_once_each() -> None:
+    """Processes that start together make one store call each, and the first one writes."""
+    memory = MemoryStorage(VirtualClock())
+    core: Any = _VirtualCore(memory)
+    for _ in range(200):
+        await EnvironmentGuard(core, "production").check(1.0)
+
+    assert [1.0] * 200 == core.told
+
+
+async def test_each_check_gets_the_remaining_time() -> None:
+    """The second store gets the remaining time, and no store is called without time."""
+    memory = MemoryStorage(VirtualClock())
+    await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # as above
+    core: Any = _VirtualCore(memory, takes=0.75)
+
+    with pytest.raises(CopiedStore):
+        await EnvironmentGuard(core, "staging").check(2.0)
+    assert [2.0, 1.25] == core.told
+    late_guard = EnvironmentGuard(core, "staging")
+    await late_guard.check(0.75)
+    assert not late_guard.passed
+    assert [2.0, 1.25, 0.75] == core.told
+
+
+async def test_failed_checks_take_a_tenth_of_the_time() -> None:
+    """After a failed check of half a second, nobody checks for another four and a half."""
+    core: Any = _VirtualCore(None, takes=0.5)
+    fence = EnvironmentGuard(core, "production")
+
+    await fence.check(0.5)
+    core.now += 4_499_999_999
+    await fence.check(0.5)
+    assert [0.5] == core.told
+    core.now += 1
+    core.memory = MemoryStorage(VirtualClock())
+    await fence.check(0.5)
+
+    assert fence.passed
+    assert [0.5, 0.5] == core.told
+
+
+@EITHER
+async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
+    """A check may take half of a call's time, and the call has that much less."""
+    town, memory = ReloadWorld(), MemoryStorage()
+    reports: list[float | None] = []
+
+    class RecordingState(MemoryStorage):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            reports.extend([timeout] * isinstance(command, WriteOnce))
+            return memory.execute(command, timeout)
+
+    for timeout, half in ((None, 15.0), (3.0, 1.5)):
+        storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
+        manager = hub(town, storage, "production", awaited=awaited).manager
+        await resolved(manager.call("vat", GET, timeout=timeout))
+        assert half == pytest.approx(reports.pop(), abs=0.5)
+        fresh = hub(town, storage, "production", awaited=awaited).manager
+        with pytest.raises(ConfigurationError) as excinfo:
+            await resolved(fresh.call("vat", GET, timeout=-1))
+        assert "timeout" == excinfo.value.path
+        with pytest.raises(InvalidData, match="not a str"):
+            await resolved(fresh.call("vat", "no request"))
+
+
+@EITHER
+async def test_environment_of_the_configuration(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    awaited: bool,
+) -> None:
+    """A configuration's environment detects a copy of production's database elsewhere."""
+    monkeypatch.delenv("MOORAGE_ENVIRONMENT", raising=False)
+    services = {"vat": {"base_url": "https://vat.example"}}
+
+    def source(path: str, **more: Any) -> dict[str, Any]:
+        there = f"sqlite:///{tmp_path}/{path}"
+        fields: dict[str, Any] = {"production": {}, "staging": {}}
+        return {"state": {"url": there, **more}, "services": services, "environments": fields}
+
+    town = ReloadWorld()
+    live = town.open(source("live.db"), awaited=awaited, environment="production")
+    await resolved(live.manager.call("vat", GET))
+    shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
+    for suffix in ("-wal", "-shm"):
+        if (tmp_path / f"live.db{suffix}").exists():
+            shutil.copy(tmp_path / f"live.db{suffix}", tmp_path / f"copy.db{suffix}")
+
+    for environment, more in (("staging", {}), (None, {}), (None, {"environment_id": "x"})):
+        here = town.open(source("copy.db", **more), awaited=awaited, environment=environment)
+        with pytest.raises(CopiedStore):
+            await resolved(here.manager.call("vat", GET))
+    custom = town.open(source("copy.db", environment_id="production"), awaited=awaited)
+    await resolved(custom.manager.call("vat", GET))
+    memory = {"state": {"url": "memory:"}, "services": services}
+    await resolved(town.open(memory, awaited=awaited).manager.call("vat", GET))
+
+
+@EITHER
+async def test_records_are_readable_by_every_release(awaited: bool) -> None:
+    """Owner and allowed environments are stored where each release reads them."""
+    memory = MemoryStorage()
+    requests: list[str] = []
+
+    class RecordingState(MemoryStorage):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            requests.extend(command.keys)
+            if isinstance(command, WriteOnce):
+                assert digest([]) == command.fingerprint
+            return memory.execute(command, timeout)
+
+    storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
+    arm: Any = arearm if awaited else rearm
+    await resolved(arm(storage, "production"))
+    await resolved(arm(storage, "staging"))
+
+    names = ("home", "armed:production", "armed:staging")
+    assert {f"{{:moorage}}:fence:{name}" for name in names} == set(requests)
+    with pytest.raises(InvalidData) as excinfo:
+        await resolved(arm(storage, ""))
+    assert "environment" == excinfo.value.field
+
+
+@contextmanager
+def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
+    make: Any = aopen_storage if awaited else open_storage
+    prefix = f"fence{uuid4().hex[:8]}"
+    if kind == "sqlite":
+        yield make(f"sqlite:///{tmp_path}/state.db")
+        return
+    if kind == "redis":
+        yield make(redis_url(), prefix=f"{prefix}:")
+        return
+    url = postgres_url() if kind == "postgresql" else mariadb_url()
+    plain = open_storage(url, prefix=f"{prefix}_")
+    plain.migrate()
+    plain.close()
+    yield make(url, prefix=f"{prefix}_")
+    driver = "psycopg" if kind == "postgresql" else "pymysql"
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}"))
+    result = sqlalchemy.MetaData()
+    result.reflect(engine, only=lambda name, _: name.startswith(prefix))
+    result.drop_all(engine)
+    engine.dispose()
+
+
+@EITHER
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
+async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: bool) -> None:
+    """Every kind of store keeps the name of its environment."""
+    with _shared(kind, tmp_path, awaited=awaited) as storage:
+        ask, arm = (aowner, arearm) if awaited else (owner, rearm)
+        assert await resolved(ask(storage)) is None
+        assert "production" == await resolved(arm(storage, "production"))
+        assert "production" == await resolved(arm(storage, "staging"))
+        assert "production" == await resolved(ask(storage))
+        await resolved(storage.aclose() if awaited else storage.close())
+
+
+@EITHER
+async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> None:
+    """Credentials, tenants and pending entries of a copy are deleted and counted."""
+    plain: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+    plain.rotate("stripe", None, Credentials.bearer("token"))
+    plain.rotate("stripe", "acme", Credentials.bearer("token"))
+    tenants: Any = SqliteTenants(tmp_path / "t.db", CIPHER)
+    tenants.put("acme", {})
+    memory: Any = MemoryTenants({"a": {}, "b": {}})
+    if awaited:
+        plain = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+        tenants = AsyncSqliteTenants(tmp_path / "t.db", CIPHER)
+        memory = AsyncMemoryTenants({"a": {}, "b": {}})
+
+    class Outbox:
+        def remove(self, query: EntryQuery) -> int:
+            return 3 if query == EntryQuery() else 0
+
+    class AsyncOutbox:
+        async def remove(self, query: EntryQuery) -> int:
+            return 3 if query == EntryQuery() else 0
+
+    box = AsyncOutbox() if awaited else Outbox()
+    make = aneutralize if awaited else neutralize
+
+    assert 8 == await resolved(make(plain, tenants, memory, box))
+    assert 3 == await resolved(make(plain, tenants, memory, box))
+    assert not await resolved(plain.has("stripe", None))
+    assert await resolved(tenants.version("acme")) is None
+    with pytest.raises(ConfigurationError, match="cannot be emptied"):
+        await resolved(make(object()))
+
+
+@EITHER
+async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
+    """The configuration's environment applies also to a store that the host passes in."""
+    town = ReloadWorld()
+    state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
+    fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
+    make: Any = moorage.aopen if awaited else moorage.open
+    for environment in ("production", None):
+        opened = make(
+            fields, environment=environment, state=state, http=town.client(awaited=awaited)
+        )
+        await resolved(opened.manager.call("vat", GET))
+
+    copy = make(fields, environment="staging", state=state, http=town.client(awaited=awaited))
+    with pytest.raises(CopiedStore, match="production"):
+        await resolved(copy.manager.call("vat", GET))

@@ -1,0 +1,147 @@
+"""Stores for the search for secrets, and their whole content as read directly."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from moorage.adapters.credentials.sql import AsyncSqlCredentialProvider, SqlCredentialProvider
+from moorage.adapters.credentials.sqlite import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from tests.adapters.sql_lab import Lab
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.ports.cipher import Cipher
+
+Held = tuple[str, object]
+
+
+class Sqlite:
+    """Files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = [folder / name for name in ("state.db", "credentials.db")]
+
+    def state(self, *, awaited: bool) -> Any:
+        """A store of shared state."""
+        return (AsyncSqliteStorage if awaited else SqliteStorage)(self._files[0])
+
+    def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
+        """A provider of credentials."""
+        kind: Any = AsyncSqliteCredentialProvider if awaited else SqliteCredentialProvider
+        return kind(self._files[1], cipher)
+
+    def contents(self) -> Iterator[Held]:
+        """Return the whole content of the store."""
+        for file in self._files:
+            with contextlib.closing(sqlite3.connect(file)) as database:
+                tables = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
+                for name, made in tables:
+                    if str(made).startswith("CREATE TABLE"):
+                        for row in database.execute(f'SELECT * FROM "{name}"'):
+                            yield f"row of {name}", row
+        for path in self._files[0].parent.iterdir():
+            yield path.name, path.read_bytes()
+
+    def close(self) -> None:
+        """Do nothing; the creator removes the folder."""
+
+
+_READ: Final[dict[str, Any]] = {
+    "string": lambda client, key: client.get(key),
+    "hash": lambda client, key: client.hgetall(key),
+    "list": lambda client, key: client.lrange(key, 0, -1),
+    "set": lambda client, key: client.smembers(key),
+    "zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+}
+
+
+class Redis:
+    """Keys."""
+
+    def __init__(self, _: Path) -> None:
+        self._url = redis_url()
+        self._prefix = f"stored:{uuid4().hex}:"
+
+    def state(self, *, awaited: bool) -> Any:
+        """A store of shared state."""
+        kind = AsyncRedisStorage if awaited else RedisStorage
+        return kind(self._url, prefix=self._prefix, timeout=20.0)
+
+    def credentials(self, cipher: Cipher, *, awaited: bool) -> None:
+        """Return None, because there are none."""
+
+    def contents(self) -> Iterator[Held]:
+        """Return the whole content of the store."""
+        with contextlib.closing(redis.Redis.from_url(self._url)) as opened:
+            client: Any = opened  # whose types are those of an awaited one too
+            for key in client.scan_iter(f"{self._prefix}*", count=1_000):
+                kind = client.type(key).decode()
+                yield f"{kind} {key!r}", (key, _READ[kind](client, key))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with redis.Redis.from_url(self._url) as client:
+            for key in client.scan_iter(f"{self._prefix}*", count=1_000):
+                client.delete(key)
+
+
+class Sql:
+    """Tables."""
+
+    kind: str
+
+    def __init__(self, _: Path) -> None:
+        self._lab = Lab(self.kind)
+
+    def state(self, *, awaited: bool) -> Any:
+        """A store of shared state."""
+        return self._lab.awaited() if awaited else self._lab.plain()
+
+    def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
+        """A provider of credentials."""
+        options: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
+        SqlCredentialProvider(self._lab.url, cipher, **options).migrate()
+        kind: Any = AsyncSqlCredentialProvider if awaited else SqlCredentialProvider
+        return kind(self._lab.url, cipher, **options)
+
+    def contents(self) -> Iterator[Held]:
+        """Return the whole content of the store."""
+        text = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE :ours"
+        for (table,) in self._lab.run(text, ours=f"{self._lab.prefix}%"):
+            for row in self._lab.run(f"SELECT * FROM {table}"):
+                yield f"row of {table}", tuple(row)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(SQLAlchemyError):
+            self._lab.run(f"DROP TABLE {self._lab.prefix}credentials")
+        self._lab.close()
+
+
+class Postgresql(Sql):
+    """Tables in PostgreSQL."""
+
+    kind = "postgresql"
+
+
+class Mariadb(Sql):
+    """Tables in MariaDB."""
+
+    kind = "mariadb"
+
+
+STORES: Final = (Sqlite, Redis, Postgresql, Mariadb)

@@ -1,0 +1,394 @@
+"""Cached responses are returned only to callers with the same credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    CachePolicy,
+    ConfigurationError,
+    ConnectionFailed,
+    CredentialNotFound,
+    Credentials,
+    HmacSigning,
+    InvalidData,
+    Region,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    NEWER,
+    Cupboard,
+    Provider,
+    answering,
+    sent,
+    vat,
+)
+from tests.support.modes import World, sync_and_async
+
+if TYPE_CHECKING:
+    from tests.support.modes import Sent
+
+
+HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
+
+
+def whoami(one: Sent) -> Any:
+    """Answer with the caller's credentials."""
+    who = one.header("authorization") or one.url.partition("?")[2] or "nobody"
+
+    async def answer(_: Sent) -> Response:
+        return FRESH.evolve(body=who.encode())
+
+    return answer(one)
+
+
+@sync_and_async
+async def test_tenants_share_no_cached_responses(world: World) -> None:
+    """No tenant gets another's cached response, even with the same credential."""
+    world.vendor.otherwise = answering(whoami)
+    provider = world.of_mode(Provider(world))
+    custom = vat(needs_credentials=True)
+    same = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
+    manager = world.manager(custom, same, credentials=provider)
+
+    for service in ("vat", "same"):
+        bodies = [
+            (await manager.call(service, GET, tenant=tenant)).body
+            for tenant in ("a", "b", None, "a", "b", None)
+        ]
+        assert bodies[:3] == bodies[3:]
+    assert [b"Bearer a-0", b"Bearer b-0", b"Bearer None-0"] == [
+        (await manager.call("vat", GET, tenant=tenant)).body for tenant in ("a", "b", None)
+    ]
+    assert 6 == sent(world)
+
+
+@sync_and_async
+async def test_services_share_no_cached_responses(world: World) -> None:
+    """Two services at the same address share no cached responses."""
+    world.vendor.answers(FRESH, NEWER)
+    other = Service("other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy())
+    manager = world.manager(vat(), other)
+
+    assert b"first" == (await manager.call("vat", GET)).body
+    assert b"second" == (await manager.call("other", GET)).body
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (Credentials.bearer("a"), Credentials.bearer("b")),
+        (Credentials.basic("me", "a"), Credentials.basic("me", "b")),
+        (Credentials.api_key("a"), Credentials.api_key("b")),
+        (Credentials.api_key("a", query="key"), Credentials.api_key("b", query="key")),
+        (Credentials.signed(HMAC, "a"), Credentials.signed(HMAC, "b")),
+        (Credentials.bearer("a"), None),
+    ],
+)
+@sync_and_async
+async def test_credentials_share_no_cached_responses(
+    world: World, one: Credentials, other: Credentials | None
+) -> None:
+    """Over one cache, one credential's response is never returned to another."""
+    world.vendor.answers(FRESH, NEWER)
+    cache = world.of_mode(Cupboard(world))
+    managers = [world.manager(vat(credentials=existing), cache=cache) for existing in (one, other)]
+
+    for _ in range(2):
+        assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
+    assert 2 == sent(world)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
+@sync_and_async
+async def test_credentials_in_headers_share_no_cached_responses(world: World, name: str) -> None:
+    """A credential in a header counts as one, whether caller or transform set it."""
+    world.vendor.answers(FRESH, NEWER)
+    user = ["a"]
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.with_header(name, user[0]))
+    )
+
+    bodies = []
+    for user[0] in ("a", "b", "a", "b"):
+        bodies.append((await manager.call("vat", GET)).body)
+
+    assert [b"first", b"second", b"first", b"second"] == bodies
+
+
+@sync_and_async
+async def test_renewed_credential_has_its_own_cache(world: World) -> None:
+    """After a renewal, responses to the old credential are neither returned nor revalidated."""
+    provider = Provider(world)
+    ports = {"credentials": world.of_mode(provider)}
+    world.vendor.answers(FRESH)
+    manager = world.manager(vat(needs_credentials=True), **ports)
+    await manager.call("vat", GET)
+
+    provider.number = 1
+    world.vendor.answers(NEWER)
+    assert b"second" == (await manager.call("vat", GET)).body
+    assert world.vendor.requests[1].header("if-none-match") is None
+
+
+@sync_and_async
+async def test_renewal_during_a_revalidation(world: World) -> None:
+    """Validators of one credential are not sent with another; that response is not cached."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    world.vendor.answers(401, NEWER)
+    assert b"second" == (await manager.call("vat", GET)).body
+    world.vendor.answers(FRESH)
+    assert b"first" == (await manager.call("vat", GET)).body
+
+    assert [None, '"1"', None, None] == [
+        request.header("if-none-match") for request in world.vendor.requests
+    ]
+    assert (await manager.call("vat", GET)).cached
+
+
+@sync_and_async
+async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
+    """A response that proved a credential stale is not cached once another is in use."""
+
+    def refused(_: Request, response: Response) -> Any:
+        return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
+
+    provider = Provider(world)
+    manager = world.manager(
+        vat(needs_credentials=True, classify=refused), credentials=world.of_mode(provider)
+    )
+    world.vendor.answers(FRESH, NEWER, NEWER)
+
+    assert b"second" == (await manager.call("vat", GET)).body
+    provider.number = 0
+    assert not (await manager.call("vat", GET)).cached
+
+
+@sync_and_async
+async def test_hook_may_refuse_a_cached_response(world: World) -> None:
+    """If a hook refuses a cached response, the error says that nothing was sent."""
+    refusing: list[bool] = []
+
+    def refused(_: Request, __: Response) -> Any:
+        return AuthenticationFailed("stale.", status=401) if refusing else None
+
+    provider = world.of_mode(Provider(world))
+    manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    refusing.append(True)
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        await manager.call("vat", GET)
+
+    assert 1 == sent(world)
+    assert vars(excinfo.value)["_acted"] is False
+
+
+@sync_and_async
+async def test_own_credentials_need_no_provider(world: World) -> None:
+    """A service with its own credentials uses the cache without the provider."""
+    provider = Provider(world)
+    provider.missing = True
+    world.vendor.answers(FRESH)
+    manager = world.manager(
+        vat(needs_credentials=True, credentials=Credentials.bearer("own")),
+        credentials=world.of_mode(provider),
+    )
+
+    assert [False, True] == [(await manager.call("vat", GET)).cached for _ in range(2)]
+
+
+@sync_and_async
+async def test_no_cached_response_without_credentials(world: World) -> None:
+    """A caller whose credential is gone gets its error, and no cached response."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    provider.missing = True
+
+    with pytest.raises(CredentialNotFound):
+        await manager.call("vat", GET)
+
+
+@sync_and_async
+async def test_transform_that_changes_the_request(world: World) -> None:
+    """If a transform changes the request after the look-up, its response is not cached."""
+    paths = iter(["/a", "/b", "/a", "/a", "/a"])
+    world.vendor.answers(FRESH, NEWER)
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.evolve(path=next(paths)))
+    )
+
+    # Looked for /a, and sent to /b; looked for /a, and sent there; and found there.
+    bodies = [(await manager.call("vat", GET)).body for _ in range(3)]
+
+    assert [b"first", b"second", b"second"] == bodies
+    assert ["/b", "/a"] == [request.path for request in world.vendor.requests]
+
+
+@sync_and_async
+async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> None:
+    """A request that a transform makes uncacheable bypasses the cache."""
+    header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
+    world.vendor.otherwise = FRESH.evolve(headers={"Cache-Control": "max-age=60"})
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.with_header(next(header), "1"))
+    )
+
+    # Kept; asked for a part though it is fresh; stale, and kept anew; asked for a part.
+    cached = [(await manager.call("vat", GET)).cached for _ in range(2)]
+    world.clock.advance(60)
+    cached += [(await manager.call("vat", GET)).cached for _ in range(2)]
+
+    assert [False, False, False, False] == cached
+
+
+@sync_and_async
+async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> None:
+    """A failing transform raises the same error with and without a cache."""
+
+    def wrong(request: Request) -> Any:
+        return None
+
+    def other_host(request: Request) -> Request:
+        return request.evolve(path="https://elsewhere.example/")
+
+    for transform, kind in ((wrong, ConfigurationError), (other_host, InvalidData)):
+        manager = world.manager(vat(request_transforms=transform))
+        with pytest.raises(kind):
+            await manager.call("vat", GET)
+    assert 0 == sent(world)
+
+
+@sync_and_async
+async def test_variants_are_cached_separately(world: World) -> None:
+    """Variants of a response are cached side by side, each for its own requests."""
+
+    async def by_language(one: Sent) -> Response:
+        language = one.header("content-language") or "none"
+        return FRESH.evolve(
+            headers=FRESH.headers.with_header("Vary", "Content-Language"), body=language.encode()
+        )
+
+    world.vendor.otherwise = answering(by_language)
+    manager = world.manager(vat(cache=CachePolicy(max_variants=2)))
+
+    async def ask(language: str) -> tuple[bytes, bool]:
+        answer = await manager.call("vat", GET.with_header("Content-Language", language))
+        return answer.body, answer.cached
+
+    assert [(b"de", False), (b"fr", False), (b"de", True), (b"fr", True)] == [
+        await ask(language) for language in ("de", "fr", "de", "fr")
+    ]
+    assert [(b"it", False), (b"de", False)] == [await ask(language) for language in ("it", "de")]
+
+
+@sync_and_async
+async def test_variants_age_independently_of_use(world: World) -> None:
+    """While one variant is requested, the others age too."""
+    vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
+    answer = Response(200, vary)
+    world.vendor.answers(answer, world.after(25, answer), answer)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    world.clock.advance(30)
+    await manager.call("vat", GET.with_header("Content-Language", "de"))
+    world.clock.advance(5)
+
+    assert not (await manager.call("vat", GET)).cached
+
+
+@sync_and_async
+async def test_validators_match_the_sent_request(world: World) -> None:
+    """Validators are sent only with a request that the cached response was for."""
+    language = iter(["de", "de", "de", "fr", "de"])
+    vary = {"Cache-Control": "max-age=60", "ETag": '"1"', "Vary": "Content-Language"}
+    world.vendor.otherwise = FRESH.evolve(headers=vary)
+    manager = world.manager(
+        vat(request_transforms=lambda one: one.with_header("Content-Language", next(language)))
+    )
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    # Looked for in German, and sent in French.
+    assert not (await manager.call("vat", GET)).cached
+    assert [None, None] == [request.header("if-none-match") for request in world.vendor.requests]
+
+
+REGIONS = (
+    Region("one", "https://one.example/v1"),
+    Region("two", "https://two.example/api/v1/", tier=2, credentials=Credentials.bearer("two")),
+)
+
+
+@sync_and_async
+async def test_regions_share_the_cache(world: World) -> None:
+    """A response from one region is used for all regions of the service."""
+    world.vendor.answers(ConnectionFailed("away"), FRESH, 204)
+    manager = world.manager(
+        vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
+        credentials=world.of_mode(Provider(world)),
+    )
+
+    await manager.call("vat", GET)
+    again = await manager.call("vat", GET)
+    absolute = await manager.call("vat", Request.get("https://two.example/api/v1/rates"))
+    await manager.call("vat", Request.put("https://one.example/v1/rates"))
+    after = await manager.call("vat", GET)
+
+    assert [True, True, False] == [item.cached for item in (again, absolute, after)]
+    assert ["one", "two", "one", "one"] == [request.url[8:11] for request in world.vendor.requests]
+
+
+@sync_and_async
+async def test_region_credentials_separate_the_cache(world: World) -> None:
+    """Services whose regions have different credentials share no cached responses."""
+    world.vendor.answers(FRESH, NEWER)
+    cache = world.of_mode(Cupboard(world))
+    others = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
+    managers = [
+        world.manager(vat(base_url=None, regions=regions), cache=cache)
+        for regions in (REGIONS, others)
+    ]
+
+    assert [b"first", b"second"] == [(await manager.call("vat", GET)).body for manager in managers]
+
+
+@sync_and_async
+async def test_foreign_urls_are_refused(world: World) -> None:
+    """A request for another service's URL is refused, with or without a cache."""
+    manager = world.manager(vat(base_url=None, regions=REGIONS))
+
+    for request in (Request.get("https://three.example/"), Request.put("https://three.example/")):
+        with pytest.raises(InvalidData):
+            await manager.call("vat", request)
+
+
+@sync_and_async
+async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
+    """Digests of a request are remembered, unless it has a credential in its headers."""
+    world.vendor.otherwise = answering(whoami)
+    manager = world.manager(vat())
+    inquiries = manager.manager.flows.core.cache.inquiries
+    for headers, remembered in (({}, 1), ({"Authorization": "z"}, 1), ({"Accept": "a/b"}, 2)):
+        request = Request.get(GET.path, headers=headers)
+        for _ in range(2):
+            await manager.call("vat", request)
+        assert remembered == len(inquiries)
+    assert 3 == sent(world)

@@ -1,0 +1,262 @@
+"""Calls to services with Digest: a challenge, then a response with each request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    BodyStream,
+    Credentials,
+    RateLimitConfig,
+    Request,
+    Response,
+    RetryPolicy,
+    Secret,
+    Service,
+)
+from moorage.domain.auth.digest import DigestChallenge, digest_response
+from moorage.domain.http.challenges import read_parameters
+from moorage.domain.http.headers import Headers
+from moorage.services.core.digests import DigestChallenges
+from tests.support.modes import Arriving, World, sync_and_async
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.modes import Sent
+
+GET = Request.get("/plates", query={"country": "DE"})
+USER = Credentials.digest("erp", "secret-0")
+
+
+def gate(**options: object) -> Service:
+    """A service with these options and a password."""
+    fields: dict[str, object] = {
+        "base_url": "https://gate.example/v1",
+        "circuit": None,
+        "retry": None,
+        "credentials": USER,
+    }
+    return Service("gate", **(fields | options))  # type: ignore[arg-type]  # options of each test
+
+
+def challenge(nonce: str, *, more: str = "") -> Response:
+    """The answer of a server that refuses a request with a challenge."""
+    value = f'Digest realm="gate", nonce="{nonce}", qop="auth", algorithm=SHA-256{more}'
+    return Response(401, Headers({"WWW-Authenticate": value}))
+
+
+def fields(sent: Sent) -> dict[str, str]:
+    """The fields of a request's response to a challenge; none if it carries none."""
+    return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
+
+
+def uses(world: World) -> list[tuple[str, str] | None]:
+    """The nonce and the count of each request, in order."""
+    requests = map(fields, world.vendor.requests)
+    return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
+
+
+class Renewing:
+    """A credential provider with the passwords `secret-0`, then `secret-1`, and so on."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def get(self, _: str, __: str | None, /) -> Any:
+        """Return the current password."""
+        return Credentials.digest("erp", f"secret-{self.number}")
+
+    async def refresh(self, _: str, __: str | None, ___: object, /) -> Any:
+        """Return the next password."""
+        self.number += 1
+        return Credentials.digest("erp", f"secret-{self.number}")
+
+
+@sync_and_async
+async def test_challenge_is_responded_to_at_once(world: World) -> None:
+    """The first request gets a challenge, and is repeated with a valid response to it."""
+    world.vendor.answers(challenge("n-1"), 200)
+
+    await world.manager(gate()).call("gate", GET)
+
+    assert [None, ("n-1", "1")] == uses(world)
+    requests = fields(world.vendor.requests[1])
+    expected = digest_response(
+        "erp",
+        Secret("secret-0"),
+        DigestChallenge(realm="gate", nonce="n-1", qop="auth", algorithm="SHA-256"),
+        GET,
+        "https://gate.example/v1/plates?country=DE",
+        count=1,
+        client_nonce=requests["cnonce"],
+    )
+    assert expected == world.vendor.requests[1].header("Authorization")
+    assert [] == world.sleeper.slept
+
+
+@sync_and_async
+async def test_later_requests_use_the_same_nonce(world: World) -> None:
+    """Each later request counts up, and no further challenge is needed."""
+    world.vendor.answers(challenge("n-1"), 200, 200)
+    manager = world.manager(gate())
+
+    await manager.call("gate", GET)
+    await manager.call("gate", GET)
+
+    assert [None, ("n-1", "1"), ("n-1", "2")] == uses(world)
+    assert 2 == len({fields(requests)["cnonce"] for requests in world.vendor.requests[1:]})
+
+
+@pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
+@sync_and_async
+async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
+    """A new nonce, or one that the server calls stale, is used from its first count on."""
+    world.vendor.answers(challenge("n-1"), 200, refusal, 200)
+    manager = world.manager(gate(limits=RateLimitConfig.per_second(9)))
+
+    await manager.call("gate", GET)
+    await manager.call("gate", GET)
+
+    newest = "n-2" if "n-2" in str(refusal.headers["www-authenticate"]) else "n-1"
+    assert [None, ("n-1", "1"), ("n-1", "2"), (newest, "1")] == uses(world)
+
+
+@sync_and_async
+async def test_next_nonce_of_a_success_is_used(world: World) -> None:
+    """A server may name the next nonce in a successful answer."""
+    info = Headers({"Authentication-Info": 'nextnonce="n-2"'})
+    world.vendor.answers(challenge("n-1"), Response(200, info), 200)
+    manager = world.manager(gate())
+
+    await manager.call("gate", GET)
+    await manager.call("gate", GET)
+
+    assert [None, ("n-1", "1"), ("n-2", "1")] == uses(world)
+
+
+@sync_and_async
+async def test_wrong_password_is_refused_after_one_response(world: World) -> None:
+    """A second refusal in a row is the answer: the password is wrong, and is not tried again."""
+    world.vendor.answers(challenge("n-1"), challenge("n-2"))
+    manager = world.manager(gate(retry=RetryPolicy(5, 0)))
+
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        await manager.call("gate", GET)
+
+    assert [None, ("n-1", "1")] == uses(world)
+    assert (401, 2, False) == (
+        excinfo.value.status,
+        excinfo.value.attempts,
+        excinfo.value.retryable,
+    )
+    assert "secret-0" not in str(excinfo.value)
+
+
+@sync_and_async
+async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
+    """A refusal of the nonce that was just used, and is not stale, is not responded to again."""
+    world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
+    manager = world.manager(gate())
+    await manager.call("gate", GET)
+
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("gate", GET)
+
+    assert [None, ("n-1", "1"), ("n-1", "2")] == uses(world)
+
+
+@sync_and_async
+async def test_refused_password_is_renewed(world: World) -> None:
+    """The provider renews a refused password, and the same request succeeds with it."""
+    world.vendor.answers(challenge("n-1"), challenge("n-2"), 200)
+    provider = Renewing()
+    service = gate(credentials=None, needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_mode(provider))
+
+    assert 200 == (await manager.call("gate", GET)).status
+
+    assert 1 == provider.number
+    assert [None, ("n-1", "1"), ("n-2", "1")] == uses(world)
+
+
+@sync_and_async
+async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
+    """A 401 without a Digest challenge is an ordinary refusal."""
+    world.vendor.answers(Response(401, Headers({"WWW-Authenticate": "Basic realm=gate"})))
+
+    with pytest.raises(AuthenticationFailed) as excinfo:
+        await world.manager(gate()).call("gate", GET)
+
+    assert ([None], 1) == (uses(world), excinfo.value.attempts)
+
+
+@sync_and_async
+async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
+    """A header that the caller set is not sent beside the password of the service."""
+    world.vendor.answers(challenge("n-1"), 200)
+    request = Request.get("/plates", headers={"Authorization": "Basic stray"})
+
+    await world.manager(gate()).call("gate", request)
+
+    assert [None, ("n-1", "1")] == uses(world)
+    assert world.vendor.requests[0].header("Authorization") is None
+
+
+@sync_and_async
+async def test_write_is_repeated_after_a_challenge(world: World) -> None:
+    """A challenge proves that nothing was done, so a payment is sent again under its key."""
+    world.vendor.answers(challenge("n-1"), 201)
+    service = gate(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
+    manager = world.manager(service)
+
+    answer = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
+    again = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
+
+    assert (201, True) == (answer.status, again.replayed)
+    assert ["k", "k"] == [requests.header("Idempotency-Key") for requests in world.vendor.requests]
+
+
+def body() -> Iterator[bytes]:
+    """A body that can be read only once."""
+    yield b"plates"
+
+
+@sync_and_async
+async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
+    """The call with a body that is gone fails; the next call uses the challenge."""
+    world.vendor.answers(challenge("n-1"), 200)
+    manager = world.manager(gate())
+
+    with pytest.raises(AuthenticationFailed, match="a response to its Digest challenge") as excinfo:
+        await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
+    await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
+
+    assert excinfo.value.retryable
+    assert [None, ("n-1", "1")] == uses(world)
+
+
+@sync_and_async
+async def test_streamed_answer_follows_a_challenge(world: World) -> None:
+    """A request for a streamed answer responds to a challenge too."""
+    refusal = Arriving(401, challenge("n-1").headers, b"")
+    world.vendor.answers(refusal, Arriving(200, {}, b"all"))
+
+    async with await world.manager(gate()).stream("gate", GET) as stream:
+        assert [b"all"] == await stream.all()
+
+    assert [None, ("n-1", "1")] == uses(world)
+
+
+def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:
+    """After the last count of a nonce the next request is sent without a response."""
+    challenges = DigestChallenges(last_count=1)
+    assert challenges.learn("https://gate.example", 401, challenge("n-1").headers)
+    assert (1, None) == (
+        (challenges.next_use("https://gate.example") or ("", 0))[1],
+        challenges.next_use("https://gate.example"),
+    )
+    assert not challenges.learn("https://gate.example", 200, Headers())

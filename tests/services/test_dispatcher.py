@@ -1,0 +1,296 @@
+"""The dispatcher, which chooses the account for an operation, and the next one."""
+
+from __future__ import annotations
+
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import AS_USUAL, Claim
+from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
+from moorage.services.core.renewal import Unrenewed
+from tests.services.test_vendor_wire import START, RecordingPorts
+from tests.support.modes import run_plain
+
+ASKED: Any = SimpleNamespace(
+    kind="sms",
+    tenant="acme",
+    operation="send",
+    full_name="sms.send",
+    use=AS_USUAL,
+)
+GET = Request.get("/a")
+TTL = {"one": 3600, "two": 7200}
+
+
+def account(name: str) -> Any:
+    """An account of a separate vendor."""
+    vendor = SimpleNamespace(name=f"{name}'s", transport=None, unknown_outcomes={})
+    return SimpleNamespace(name=name, vendor=vendor)
+
+
+class Hub(RecordingPorts):
+    """Accounts, and a dispatcher that hands operations to them."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.memory = MemoryStorage(self.clock)
+        self.claims: list[Any] = []
+        self.events: list[Any] = []
+        self.observers = (self,)
+        self.accounts = {name: account(name) for name in names}
+        self.fails: dict[str, ConnectorError] = {}
+        self.asked: list[str] = []
+        self.renewals = Unrenewed()
+        self._tokens = 0
+        directory: Any = SimpleNamespace(
+            choose=self.choose,
+            find=self.find,
+            accounts=self.accounts,
+        )
+        calling: Any = self
+        step: Any = None
+        self.desk = Dispatcher(
+            calling=calling, directory=directory, step=step, transports=MappingProxyType({})
+        )
+
+    def choose(self, request: Any) -> tuple[Any, ...]:
+        """Return all accounts."""
+        assert ASKED is request
+        return tuple(self.accounts.values())
+
+    def find(self, ref: Any, request: Any) -> tuple[Any, Any]:
+        """The second."""
+        assert ASKED is request
+        return self.accounts["two"], ref
+
+    @property
+    def plans(self) -> Any:
+        """The services of the accounts."""
+        services = {
+            name: SimpleNamespace(timeout=30.0, idempotency_ttl=TTL[name]) for name in self.accounts
+        }
+        return SimpleNamespace(services=services)
+
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Do it."""
+        if isinstance(command, Claim):
+            self.claims.append(command)
+        return self.memory.execute(command, timeout)
+
+    def post(self, command: Any) -> None:
+        """Do it."""
+        self.memory.post(command)
+
+    def token(self) -> int:
+        """Another one each time."""
+        self._tokens += 1
+        return self._tokens
+
+    def fraction(self) -> float:
+        """A draw that can be foreseen."""
+        return 0.5
+
+    def tell(self, event: Any) -> None:
+        """Record the event."""
+        self.events.append(event)
+
+    async def deed(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
+        """Send a request, and fail if it is told to."""
+        await wire.send(GET)
+        self.asked.append(wire.account)
+        if wire.account in self.fails:
+            raise self.fails[wire.account]
+        return (vendor.name, *results)
+
+    def ask(self, **options: Any) -> Any:
+        """Execute the operation."""
+        return run_plain(self.desk.execute(ASKED, self.deed, **options))
+
+    def bounds(self) -> list[tuple[Any, Any]]:
+        """For which tenant, and for how long, something was sent."""
+        return [(result[-1]["tenant"], result[-1]["timeout"]) for result in self.told]
+
+
+def harmless() -> ConnectorError:
+    """An error after which it is certain that nothing was done."""
+    error = ConnectionFailed("It is away.", may_have_been_processed=False)
+    vars(error).update(_acted=False)
+    return error
+
+
+def test_only_harmless_errors_move_on() -> None:
+    """The next account is tried only if the first one certainly did nothing."""
+    wire: Any = SimpleNamespace(acted=False)
+    assert nothing_done(harmless(), wire)
+    assert not nothing_done(ConnectionFailed("It is away."), wire)
+    assert not nothing_done(harmless(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_error_after_a_step_that_acted(key: str | None) -> None:
+    """After a step that acted, no other account is tried, and the error says so."""
+    office = Hub("one", "two")
+
+    async def order(_: Any, wire: Any) -> None:
+        await wire.send(Request.post("/a"))
+        raise harmless()
+
+    with pytest.raises(ConnectionFailed) as raised:
+        run_plain(office.desk.execute(ASKED, order, key=key))
+    assert vars(raised.value)["_acted"] is True
+    assert ["one"] == [result[1] for result in office.told]
+
+
+@pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])
+def test_next_account_is_tried_after_a_harmless_error(
+    timeout: float | None, sent: float | None
+) -> None:
+    """After a harmless error the next account is tried with the same timeout, and reported."""
+    office = Hub("one", "two")
+    error = harmless()
+    error.request_id = "r-1"
+    office.fails["one"] = error
+
+    assert ("two's",) == office.ask(timeout=timeout)
+    assert ["one", "two"] == office.asked
+    assert [("acme", sent)] * 2 == office.bounds()
+    assert [
+        FailedOver(
+            at=START,
+            service="one",
+            operation="sms.send",
+            vendor="one's",
+            account="one",
+            tenant="acme",
+            request_id="r-1",
+            to="two",
+            error="ConnectionFailed",
+        )
+    ] == office.events
+    office.fails.clear()
+    assert ("one's",) == office.ask(timeout=timeout)
+
+
+def test_transport_is_that_of_its_account() -> None:
+    """A verb is made a step as the face makes them, of the account's own transport."""
+    office = Hub("one")
+    transport = SimpleNamespace(shout=lambda: "shouted")
+    step: Any = lambda verb, _: ("step", verb())  # noqa: E731 - a step of this test's own
+    dispatcher = attrs.evolve(office.desk, transports={"one": transport}, step=step)
+
+    async def shout(_: Any, wire: Any) -> Any:
+        return await wire.act("shout")
+
+    assert "done" == run_plain(dispatcher.execute(ASKED, shout))
+    assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
+
+
+def test_errors_say_where() -> None:
+    """An error has the account's name and the operation's, unless it has others already."""
+    office = Hub("one", "two")
+    office.fails["one"] = ConnectionFailed("It is away.")
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert ("one", "sms.send") == (raised.value.service, raised.value.operation)
+    assert ["one"] == office.asked
+
+    office.fails["one"] = ConnectionFailed("It is away.", service="one.pen", operation="write")
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert ("one.pen", "write") == (raised.value.service, raised.value.operation)
+
+    office.fails = {"one": harmless(), "two": harmless()}
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert "two" == raised.value.service
+
+
+@pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
+def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
+    """A key moves to another account at most until its effect is done."""
+    office = Hub("one", "two")
+    office.fails["one"] = harmless()
+    assert ("two's",) == office.ask(key="k", timeout=timeout)
+    assert 1 == len(office.events)
+    office.fails.clear()
+    assert ("two's",) == office.ask(key="k", timeout=timeout)
+    assert ("one's",) == office.ask(key="other", timeout=timeout)
+
+    assert ["one", "two", "two", "one"] == office.asked
+    assert [("acme", sent)] * 4 == office.bounds()
+    whole = int((2 * sent + 5) * 10**6)
+    assert {(whole, 7_200_000_000)} == {(claim.lease, claim.ttl) for claim in office.claims}
+
+
+def test_key_that_may_have_done_something_stays() -> None:
+    """If an effect is possible, the same account is called again."""
+    office = Hub("one", "two")
+    office.fails["one"] = ConnectionFailed("It is away.")
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed):
+            office.ask(key="k")
+
+    assert ["one", "one"] == office.asked
+    assert [] == office.events
+
+
+def test_account_that_is_gone_is_not_replaced() -> None:
+    """A key of an account that is not configured any more is used nowhere else."""
+    office = Hub("one")
+    office.ask(key="k")
+    office.accounts = office.desk.directory.accounts = {"two": account("two")}
+    with pytest.raises(ConfigurationError, match="used at the account 'one'") as raised:
+        office.ask(key="k")
+
+    assert "sms.vendor" == raised.value.path
+    assert "Configure it again" in raised.value.remedy
+    assert vars(raised.value)["_acted"] is True
+
+
+@pytest.mark.parametrize(
+    "options, sent", [({}, None), ({"timeout": 7.0}, 7.0), ({"key": "k"}, 30.0)]
+)
+def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
+    """An operation on an existing resource goes to its account, which the error names."""
+    office = Hub("one", "two")
+    assert ("two's", "ref") == run_plain(
+        office.desk.execute_at("ref", ASKED, office.deed, **options)
+    )
+    assert [("acme", sent)] == office.bounds()
+
+    office.fails["two"] = harmless()
+    with pytest.raises(ConnectionFailed) as raised:
+        run_plain(office.desk.execute_at("ref", ASKED, office.deed, **options))
+    assert ("two", "sms.send") == (raised.value.service, raised.value.operation)
+
+
+def test_key_of_the_only_account_never_moves() -> None:
+    """If there was only one account, the key stays there, even if more are added."""
+    office = Hub("one")
+    office.ask(key="k")
+    assert 1 == len(office.claims)
+    office.accounts["two"] = account("two")
+    office.fails["one"] = harmless()
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask(key="k")
+    assert ["one", "one"] == office.asked
+    assert ("one", "sms.send") == (raised.value.service, raised.value.operation)
+    assert "acme" in office.claims[0].keys[0]
+
+
+def test_key_never_moves_back() -> None:
+    """The last account tried for a key stays the first one for later calls."""
+    office = Hub("one", "two")
+    office.fails = {"one": harmless(), "two": harmless()}
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed) as raised:
+            office.ask(key="k")
+        assert ("two", "sms.send") == (raised.value.service, raised.value.operation)
+        office.fails = {"one": harmless(), "two": harmless()}
+
+    assert ["one", "two", "two"] == office.asked

@@ -1,0 +1,289 @@
+"""Credentials that a vendor echoes are masked in errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    AwsSigV4,
+    ConnectionFailed,
+    ConnectorError,
+    Credentials,
+    FormFile,
+    HmacSigning,
+    OAuthCredentials,
+    PaymentDeclined,
+    Redaction,
+    Request,
+    Response,
+    RetryPolicy,
+    VendorFailed,
+)
+from moorage.domain.auth.sent_values import LARGEST_BODY
+from moorage.domain.observation.events import CallFinished
+from moorage.domain.secrets.sensitive import MASK
+from tests.services.vat import vat
+from tests.support.modes import Arriving, sync_and_async
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.modes import World
+
+SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"
+OTHER = "q7Jd-second+canary/F5sV1hB9"
+GET = Request.get("/rates")
+
+KINDS: dict[str, Any] = {
+    "bearer": Credentials.bearer(SECRET),
+    "basic": Credentials.basic("me", SECRET),
+    "basic, a key as user": Credentials.basic(SECRET, "x"),
+    "header": Credentials.api_key(SECRET, header="X-Whatever"),
+    "query": Credentials.api_key(SECRET, query="whatever"),
+    "access token": OAuthCredentials(access_token=SECRET, refresh_token=OTHER),
+    "refresh token": OAuthCredentials(access_token=OTHER, refresh_token=SECRET),
+    "signing key": Credentials.signed(
+        AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api"), SECRET
+    ),
+    "session token": Credentials.signed(
+        AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api", session_token=SECRET),
+        OTHER,
+    ),
+    "hmac key": Credentials.signed(
+        HmacSigning(signs="{body}", headers={"X-Signature": "{signature}"}), SECRET
+    ),
+}
+
+
+def shapes(secret: str) -> Iterator[str]:
+    """Ways in which a vendor echoes a secret."""
+    yield from (secret, secret.lower(), quote(secret, safe=""), f"Bearer {secret}")
+    yield base64.b64encode(secret.encode()).decode()
+    yield base64.b64encode(f"me:{secret}".encode()).decode()
+    yield secret.encode().hex()
+    yield "x" * 290 + secret
+
+
+def traces(error: ConnectorError) -> str:
+    """Return everything that an error shows."""
+    reports = [
+        str(error),
+        repr(error),
+        repr(error.args),
+        repr(vars(error)),
+        repr(pickle.dumps(error)),
+    ]
+    response: Response | None = getattr(error, "response", None)
+    if response is not None:
+        reports += [response.text, str(response.headers.pairs), f"{response.reason} {response.url}"]
+    return "\n".join(reports)
+
+
+def echoing(echo: str, status: int) -> Response:
+    """A response that repeats its request in all places."""
+    table = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
+    fields = {"Location": f"https://x.example/?k={quote(echo)}", "X-Echo": echo}
+    fields["Content-Type"] = "application/json"
+    body = json.dumps(table).encode()
+    return Response(status, fields, body, reason=f"No {echo}", url=f"https://x.example/{echo}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@sync_and_async
+async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
+    """Whatever the status and notation of an echo, no error holds the credential."""
+    service = vat(credentials=KINDS[kind])
+    manager = world.manager(service)
+    for status in (302, 400, 401, 404, 429, 503):
+        for echo in shapes(SECRET):
+            world.vendor.answers(echoing(echo, status))
+            with pytest.raises(ConnectorError) as excinfo:
+                await manager.call("vat", GET)
+
+            result = traces(excinfo.value)
+            assert echo not in result
+            assert SECRET[:12] not in result
+            assert MASK in result
+            if status in {400, 401, 404}:
+                assert "bad_key" == excinfo.value.vendor_code  # type: ignore[attr-defined]  # they have one
+
+
+CARD = json.dumps({"card": SECRET}).encode()
+REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={"card"})
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GET.with_header("X-Mine", SECRET),
+        GET.with_header("Authorization", f"Bearer {SECRET}"),
+        GET.with_header(
+            "Authorization", f"Basic {base64.b64encode(f'me:{SECRET}'.encode()).decode()}"
+        ),
+        GET.with_header("Cookie", f"session={SECRET}; lang=en"),
+        Request.get("/rates", query={"mine": SECRET}),
+        Request.get("/rates", query={"X-Amz-Signature": SECRET}),
+        Request.post("/rates", json={"a": [{"card": SECRET}]}),
+        Request.post("/rates", json={"pay": {"token": {"id": SECRET}}}),
+        Request.post("/rates", form={"card": SECRET, "b": "c"}),
+        Request.post("/rates", form={"card": SECRET}, files={"f": FormFile("a", b"data")}),
+        Request.post(
+            "/rates", form={}, files={"f": FormFile("a", json.dumps({"card": SECRET}).encode())}
+        ),
+        Request.post("/rates", body=f"<a><card>{SECRET}</card></a>".encode()),
+    ],
+    ids=str,
+)
+@sync_and_async
+async def test_echoed_request_secrets_are_masked(world: World, request_: Request) -> None:
+    """Secrets that a request sent under sensitive names are masked in errors."""
+    manager = world.manager(vat(redaction=REDACTION))
+    for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
+        world.vendor.answers(echoing(echo, 400))
+        with pytest.raises(ConnectorError) as excinfo:
+            await manager.call("vat", request_)
+
+        assert SECRET not in traces(excinfo.value)
+        assert echo not in traces(excinfo.value)
+
+
+def failing(_: Request, response: Response) -> PaymentDeclined | None:
+    """A vendor that answers a refusal with status 200."""
+    if response.status != 200:
+        return None
+    words = response.text[:300]
+    error = PaymentDeclined(words, vendor_message=words, response=response)
+    error.add_note(words)
+    vars(error).update(bytes=response.body, deep={"a": [words], words: (1, {words})})
+    error.__cause__ = AuthenticationFailed(words)
+    error.__context__ = ValueError("the host's own")
+    return error
+
+
+@sync_and_async
+async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
+    """Errors that a classifier makes of any response are masked in all their fields."""
+    manager = world.manager(vat(credentials=KINDS["bearer"], classify=failing))
+    world.vendor.answers(echoing(SECRET, 200))
+    with pytest.raises(PaymentDeclined) as excinfo:
+        await manager.call("vat", GET)
+
+    assert SECRET not in traces(excinfo.value) + traces(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    assert MASK in excinfo.value.__notes__[0]
+
+
+@sync_and_async
+async def test_secrets_in_adapter_errors_are_masked(world: World) -> None:
+    """A secret in the error text of an HTTP client is masked too."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    for _ in range(2):
+        world.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))
+        with pytest.raises(ConnectionFailed) as excinfo:
+            await manager.call("vat", GET)
+
+        assert f"cut off after {MASK}." == excinfo.value.message
+
+
+@pytest.mark.parametrize("easy", [True, False])
+@sync_and_async
+async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> None:
+    """A token in a service's URL or a request's path is masked like any credential."""
+    bot = "AAHdqTcvCH1vGWJxfSeofSAs0K5"
+    changes: dict[str, Any] = {} if easy else {"request_transforms": [lambda request: request]}
+    for base, path, secret in (
+        ("https://x.example/hooks/kX9vQ2pL7wZ4mN8tR3/", "/rates", "kX9vQ2pL7wZ4mN8tR3"),
+        (f"https://x.example/bot110201543:{bot}", "/rates", bot),
+        ("https://x.example", f"/bot110201543:{bot}/getMe", bot),
+        ("https://x.example/token/c4n4ry-1", "/rates", "c4n4ry-1"),
+    ):
+        manager = world.manager(vat(base_url=base, **changes))
+        world.vendor.answers(echoing(secret, 400))
+        with pytest.raises(ConnectorError) as excinfo:
+            await manager.call("vat", Request.get(path))
+
+        assert secret not in traces(excinfo.value)
+
+
+@sync_and_async
+async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
+    """The error of a stream that is refused at its headers is masked."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    for answer in (echoing(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
+        world.vendor.answers(answer)
+        with pytest.raises(ConnectorError) as excinfo:
+            await manager.stream("vat", GET)
+
+        assert SECRET not in traces(excinfo.value)
+        assert MASK in traces(excinfo.value)
+
+
+@sync_and_async
+async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
+    """The error of a broken body shows no secret to its reader or to observers."""
+    manager = world.watched(vat(credentials=KINDS["bearer"]))
+    broken = ConnectionFailed(f"cut off after {SECRET}.")
+    broken.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
+    world.vendor.answers(Arriving(200, (), b"a", broken))
+    stream = await manager.stream("vat", GET)
+    await stream.read()
+    with pytest.raises(ConnectionFailed) as excinfo:
+        await stream.read()
+
+    assert f"cut off after {MASK}." == excinfo.value.message
+    assert SECRET not in traces(excinfo.value) + traces(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    (finished,) = [event for event in world.events if isinstance(event, CallFinished)]
+    assert SECRET not in repr(finished)
+
+
+@sync_and_async
+async def test_echoes_after_retries_are_masked(world: World) -> None:
+    """The error of the last of several attempts is masked like that of the first."""
+    manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
+    world.vendor.answers(*[echoing(SECRET, 503)] * 3)
+    with pytest.raises(ConnectorError) as excinfo:
+        await manager.call("vat", GET)
+
+    assert SECRET not in traces(excinfo.value)
+
+
+@sync_and_async
+async def test_masked_json_is_still_json(world: World) -> None:
+    """A masked number becomes a text, so the JSON stays valid."""
+    manager = world.manager(vat(credentials=Credentials.bearer("4711081547110815")))
+    body = b'{"message": "no", "key": 4711081547110815, "list": [4711081547110815]}'
+    world.vendor.answers(Response(400, {"Content-Type": "application/json"}, body))
+    with pytest.raises(ConnectorError) as excinfo:
+        await manager.call("vat", GET)
+
+    answer: Any = excinfo.value.response  # type: ignore[attr-defined]  # it has one
+    assert {"message": "no", "key": MASK, "list": [MASK]} == answer.json()
+
+
+@sync_and_async
+async def test_long_error_bodies_are_truncated(world: World) -> None:
+    """Only the start of an error body is kept, without half a secret at its end."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    body = b" " * (LARGEST_BODY - 5) + SECRET.encode() + b" " * 9000
+    world.vendor.answers(Response(400, {}, body))
+    with pytest.raises(ConnectorError) as excinfo:
+        await manager.call("vat", GET)
+
+    answer: Any = excinfo.value.response  # type: ignore[attr-defined]  # it has one
+    assert len(answer.body) <= LARGEST_BODY
+    assert "***" == answer.text.strip()
+
+
+@sync_and_async
+async def test_successful_responses_are_not_masked(world: World) -> None:
+    """A successful response is returned unchanged."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    world.vendor.answers(echoing(SECRET, 200))
+
+    assert SECRET in (await manager.call("vat", GET)).text

@@ -1,0 +1,139 @@
+"""Stored responses of idempotency keys are encrypted if there is a cipher."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.service.plan import Plan
+from moorage.services.calling.answers import opened, sealed
+from tests.support.modes import World, sync_and_async
+
+CIPHER = AesGcmCipher(generate_keys())
+BANK = Service("bank", base_url="https://bank.example", retry=None)
+PAY = Request.post("/charges", json={"amount": 1})
+TOLD = Response(200, {"X-Token": "told-token"}, b"told-body")
+
+
+def stored(world: World) -> str:
+    """Return everything that was written to the store, as a reader of the store sees it."""
+    return repr([getattr(command, "answer", None) for command in world.store.commands])
+
+
+@sync_and_async
+async def test_encrypted_response_is_replayed(world: World) -> None:
+    """A repeat gets the response, while a reader of the store cannot read it."""
+    world.vendor.answers(TOLD)
+    manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
+
+    first = await manager.call("bank", PAY, idempotency_key="k")
+    again = await manager.call("bank", PAY, idempotency_key="k")
+
+    assert (False, True) == (first.replayed, again.replayed)
+    assert first.body == again.body == b"told-body"
+    assert "sealed" in stored(world)
+    assert "told" not in stored(world)
+
+
+@sync_and_async
+async def test_encrypted_refusal_is_replayed(world: World) -> None:
+    """A repeat gets the final refusal, while a reader of the store cannot read it."""
+    world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
+    manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
+
+    for replayed in (False, True):
+        with pytest.raises(VendorRejected) as excinfo:
+            await manager.call("bank", PAY, idempotency_key="k")
+        assert ("told-code", replayed) == (excinfo.value.vendor_code, excinfo.value.replayed)
+    assert "told" not in stored(world)
+
+
+@sync_and_async
+async def test_unencrypted_answers_are_replayed_after_adding_a_cipher(world: World) -> None:
+    """Answers stored before a cipher was configured are still replayed."""
+    world.vendor.answers(TOLD)
+    await world.manager(BANK).call("bank", PAY, idempotency_key="k")
+
+    again = await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+
+    assert b"told-body" == again.body
+
+
+@pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
+@sync_and_async
+async def test_unreadable_answer_is_not_repeated(world: World, cipher: AesGcmCipher | None) -> None:
+    """A process without the encryption key raises an error, and does not call the vendor again."""
+    world.vendor.answers(TOLD)
+    await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        await world.manager(BANK, cipher=cipher).call("bank", PAY, idempotency_key="k")
+
+    if cipher is None:
+        assert "no cipher is configured to decrypt it" in excinfo.value.message
+        assert "the same cipher" in excinfo.value.remedy
+        assert "cipher" == excinfo.value.path
+    assert 1 == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_older_key_decrypts(world: World) -> None:
+    """A response encrypted with an older key is replayed while that key is configured."""
+    world.vendor.answers(TOLD)
+    older = generate_keys()
+    await world.manager(BANK, cipher=AesGcmCipher(older)).call("bank", PAY, idempotency_key="k")
+
+    newer = AesGcmCipher(generate_keys(older))
+    again = await world.manager(BANK, cipher=newer).call("bank", PAY, idempotency_key="k")
+
+    assert b"told-body" == again.body
+
+
+OTHERS = [
+    Plan(BANK, "acme", None),
+    Plan(Service("other", base_url="https://bank.example"), None, None),
+]
+
+
+@pytest.mark.parametrize("plan, key", [*((plan, "k") for plan in OTHERS), (OTHERS[0], "k2")])
+def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
+    """An encrypted response cannot be opened for another tenant, service or key."""
+    home = Plan(BANK, None, None)
+    stored = sealed(CIPHER, home, "k", ("value", TOLD))
+
+    assert ("value", TOLD) == opened(CIPHER, home, "k", stored)
+    with pytest.raises(InvalidData, match="belongs to another"):
+        opened(CIPHER, plan, key, stored)
+    with pytest.raises(InvalidData, match="belongs to another"):
+        opened(CIPHER, home, "k2", stored)
+
+
+@sync_and_async
+async def test_manual_resolution_is_encrypted(world: World) -> None:
+    """The response with which an operator resolves an unknown key is encrypted too."""
+    world.vendor.answers(world.hanging())
+    state = world.of_mode(world.store)
+    manager = world.manager(BANK, state=state, cipher=CIPHER)
+    with pytest.raises(Exception, match="lost"):
+        await manager.call("bank", PAY, idempotency_key="k")
+
+    assert await manager.resolve_key("bank", "k", done=True, answer=TOLD)
+
+    assert b"told-body" == (await manager.call("bank", PAY, idempotency_key="k")).body
+    assert "sealed" in stored(world)
+    assert "told" not in stored(world)
+
+
+@sync_and_async
+async def test_unstorable_value_is_returned_once(world: World) -> None:
+    """A function's result that cannot be stored is returned once, and not replayed."""
+    manager = world.watched(Service("bank"), cipher=CIPHER)
+
+    async def act() -> object:
+        return object()
+
+    assert type(await manager.run("bank", act, idempotency_key="k")) is object
+    with pytest.raises(InvalidData):
+        await manager.run("bank", act, idempotency_key="k")
+    assert "AnswerNotStored" in world.told()

@@ -1,0 +1,58 @@
+"""Exceptions of other code become errors of moorage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import (
+    ConnectionFailed,
+    ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    StorageUnavailable,
+)
+from moorage.services.core.foreign_errors import (
+    cache_broke,
+    http_broke,
+    no_credentials,
+    not_refreshed,
+    store_broke,
+    tenants_broke,
+)
+
+KINDS: list[tuple[Any, type[ConnectorError], str]] = [
+    (http_broke, ConnectionFailed, "HTTP client"),
+    (store_broke, StorageUnavailable, "store"),
+    (tenants_broke, StorageUnavailable, "provider of tenants"),
+    (cache_broke, StorageUnavailable, "cache"),
+    (no_credentials, CredentialNotFound, "credential provider"),
+    (not_refreshed, CredentialRefreshFailed, "credential provider"),
+]
+
+
+def fail() -> None:
+    """Raise an exception that may hold a secret."""
+    raise ValueError("hunter2")
+
+
+@pytest.mark.parametrize("make, kind, who", KINDS)
+def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], who: str) -> None:
+    """The error names the exception's class and location, and quotes none of its text."""
+    with pytest.raises(ValueError, match="hunter2") as excinfo:
+        fail()
+
+    ours: ConnectorError = make(excinfo.value)
+
+    assert kind is type(ours)
+    assert who in ours.message
+    assert "ValueError in fail, line" in ours.message
+    assert ours.remedy.startswith("Check that ")
+    assert "must raise" in ours.remedy
+    assert "hunter2" not in repr(ours)
+
+
+def test_exception_without_a_traceback() -> None:
+    """Of an exception without a traceback only the class is named."""
+    assert "raised KeyError." in http_broke(KeyError()).message

@@ -1,0 +1,338 @@
+"""The owner of an idempotency key across accounts, and claims of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import IdempotencyInProgress
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.http.fingerprint import digest
+from moorage.domain.idempotency.claims import LEASE, Claim, Record, release
+from moorage.services.contracts.key_ownership import KeyOwnership
+from moorage.services.core.renewal import Renewals, Unrenewed
+from moorage.testing import VirtualClock
+from tests.support.modes import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.state.commands import Command
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+KEEP = 3600.0
+LAPSE = 60.0
+
+
+class VirtualPorts:
+    """The ports of a key's owner, in virtual time."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(START)
+        self.memory = MemoryStorage(self.clock)
+        self.commands: list[Any] = []
+        self.slept: list[float] = []
+        self.meanwhile: Callable[[Any], None] = lambda _: None
+        self.nanoseconds = self.clock.nanoseconds
+        self.utc = self.clock.utc
+        self.renewals: Any = Unrenewed()
+        self._tokens = 0
+
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+        """Execute a command, after the planned interruption."""
+        self.commands.append(command)
+        self.meanwhile(command)
+        return self.memory.execute(command, timeout)
+
+    def post(self, command: Command[Any]) -> None:
+        """Execute a command."""
+        self.commands.append(command)
+        self.memory.post(command)
+
+    async def sleep(self, seconds: float) -> None:
+        """Advance the clock."""
+        self.slept.append(seconds)
+        self.clock.advance(seconds)
+
+    def token(self) -> int:
+        """Return a new token each time."""
+        self._tokens += 1
+        return self._tokens
+
+    def fraction(self) -> float:
+        """Return a fixed number as random."""
+        return 0.5
+
+    def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
+        """Return a claim of this kind, tenant and key."""
+        kind, tenant, key = names or ("sms", "acme", "order-1")
+        core: Any = self
+        return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
+
+    def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
+        """Return the recorded owner of a key."""
+        results: tuple[str, bool] = run_plain(turn.recorded(first, movable=movable))
+        return results
+
+
+def test_key_belongs_to_one_account() -> None:
+    """The first call decides the account of a key; all later ones get the same."""
+    dispatcher = VirtualPorts()
+
+    assert ("a", False) == dispatcher.settled(dispatcher.turn(), "a", movable=False)
+    assert ("a", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
+    assert ("a", False) == dispatcher.settled(dispatcher.turn(), "b", movable=True)
+
+
+@pytest.mark.parametrize(
+    "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
+)
+def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
+    """Another kind, tenant or key has its own account."""
+    dispatcher = VirtualPorts()
+    dispatcher.settled(dispatcher.turn(), "a", movable=False)
+
+    assert ("b", False) == dispatcher.settled(dispatcher.turn(*names), "b", movable=False)
+
+
+def test_key_owners_expire() -> None:
+    """A key's owner expires together with the account's memory of the key."""
+    dispatcher = VirtualPorts()
+    dispatcher.settled(dispatcher.turn(), "a", movable=False)
+    dispatcher.clock.advance(KEEP - 1)
+    assert ("a", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
+    dispatcher.clock.advance(KEEP + LAPSE)
+    assert ("b", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
+
+
+def test_claim_says_how_long_it_may_last() -> None:
+    """A claim lasts as long as a call may take and a margin, for its caller alone."""
+    dispatcher = VirtualPorts()
+    dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
+    claims = [command for command in dispatcher.commands if isinstance(command, Claim)]
+
+    assert [(25_000_000, 3_600_000_000, digest([]), "", 0)] * 3 == [
+        (claim.lease, claim.ttl, claim.fingerprint, claim.target, claim.remembered)
+        for claim in claims
+    ]
+    assert [1, 2, 3] == [claim.owner for claim in claims]
+    assert [["place", "0"], ["turn"], ["place", "1"]] == [
+        [part for part in claim.keys[0].split(":") if part in {"place", "turn", "0", "1"}]
+        for claim in claims
+    ]
+
+
+def test_moved_key_is_followed() -> None:
+    """The next caller uses the account that the key moved to, however often it moved."""
+    dispatcher = VirtualPorts()
+    turn = dispatcher.turn()
+    assert ("a", True) == dispatcher.settled(turn, "a", movable=True)
+    run_plain(turn.move("b"))
+    run_plain(turn.move("c"))
+    turn.give_back()
+
+    following = dispatcher.turn()
+    assert ("c", True) == dispatcher.settled(following, "x", movable=True)
+    run_plain(following.move("d"))
+    following.give_back()
+
+    assert ("d", True) == dispatcher.settled(dispatcher.turn(), "x", movable=False)
+
+
+def test_claim_is_released_once() -> None:
+    """Only the holder of a claim releases it, and only once."""
+    dispatcher = VirtualPorts()
+    turn = dispatcher.turn()
+    turn.give_back()
+    assert [] == dispatcher.commands
+    dispatcher.settled(turn, "a", movable=True)
+    before = len(dispatcher.commands)
+    turn.give_back()
+    turn.give_back()
+
+    assert before + 1 == len(dispatcher.commands)
+    assert ("a", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
+    assert [] == dispatcher.slept
+
+
+def test_held_claim_is_awaited() -> None:
+    """A waiting caller looks less and less often, and learns when the holder's time ends."""
+    dispatcher = VirtualPorts()
+    dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
+    dispatcher.clock.advance(2)
+
+    with pytest.raises(IdempotencyInProgress, match="Another caller is working") as raised:
+        dispatcher.settled(dispatcher.turn(seconds=1.04875), "x", movable=True)
+
+    looks = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
+    assert [look * 0.75 for look in looks] == pytest.approx(dispatcher.slept)
+    assert START + timedelta(seconds=25) == raised.value.retry_at
+
+
+def test_waiting_caller_gets_a_released_claim() -> None:
+    """A waiting caller takes a claim that is released meanwhile."""
+    dispatcher = VirtualPorts()
+    first = dispatcher.turn()
+    dispatcher.settled(first, "a", movable=True)
+    looked: list[Any] = []
+
+    def look(command: Any) -> None:
+        looked.append(command)
+        if len(looked) == 4:
+            first.give_back()
+
+    dispatcher.meanwhile = look
+
+    assert ("a", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
+    assert [0.00375, 0.0075] == pytest.approx(dispatcher.slept)
+
+
+def test_no_look_up_at_the_end_of_the_wait() -> None:
+    """A caller does not look again at the moment its wait ends."""
+    dispatcher = VirtualPorts()
+    dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
+
+    with pytest.raises(IdempotencyInProgress):
+        dispatcher.settled(dispatcher.turn(seconds=0.005), "x", movable=True)
+
+    assert [] == dispatcher.slept
+
+
+def test_overtaken_caller_gets_the_recorded_owner() -> None:
+    """A caller whose claim expired gets the owner that another caller recorded."""
+    dispatcher = VirtualPorts()
+
+    def overtake(command: Any) -> None:
+        if not isinstance(command, Claim):
+            dispatcher.meanwhile = lambda _: None
+            dispatcher.clock.advance(LAPSE)
+            dispatcher.settled(dispatcher.turn(), "b", movable=False)
+
+    dispatcher.meanwhile = overtake
+
+    assert ("b", False) == dispatcher.settled(dispatcher.turn(), "a", movable=True)
+
+
+# --- holders that are gone, or late ---
+
+
+class Heart:
+    """A heartbeat that renews only when a test says so."""
+
+    def __init__(self, work: Any, target: Callable[[], bool]) -> None:
+        self.beat = work
+        self.wanted = target
+
+    def able(self) -> bool:
+        """Return True, since renewals are possible here."""
+        return True
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+
+class Shared(VirtualPorts):
+    """A dispatcher whose store is shared with other processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hearts: list[Heart] = []
+        self.renewals = Renewals(self.execute, self.nanoseconds, by_tag=True, heartbeat=self._heart)
+
+    def _heart(self, work: Any, target: Callable[[], bool]) -> Heart:
+        self.hearts.append(Heart(work, target))
+        return self.hearts[-1]
+
+    def lapse(self) -> None:
+        """Advance the time by a lease without any renewal."""
+        self.clock.advance(LEASE / 1e6)
+
+
+def test_claim_is_renewed_while_its_holder_lives() -> None:
+    """Others wait for a living holder, and at most a lease for a dead one."""
+    dispatcher = Shared()
+    turn = dispatcher.turn(seconds=30.0)
+    dispatcher.settled(turn, "a", movable=True)
+    for _ in range(5):
+        dispatcher.clock.advance(1)
+        run_plain(dispatcher.hearts[0].beat())
+    with pytest.raises(IdempotencyInProgress):
+        dispatcher.settled(dispatcher.turn(seconds=1.0), "x", movable=True)
+    assert dispatcher.hearts[0].wanted()
+
+    began = dispatcher.nanoseconds()
+    assert ("a", True) == dispatcher.settled(dispatcher.turn(seconds=30.0), "x", movable=True)
+    assert dispatcher.nanoseconds() - began <= LEASE * 1000
+
+
+def test_replaced_holder_cannot_move_the_key() -> None:
+    """A late holder cannot record a new account for a key that another caller works on."""
+    dispatcher = Shared()
+    late_holder = dispatcher.turn()
+    dispatcher.settled(late_holder, "a", movable=True)
+    dispatcher.lapse()
+    other = dispatcher.turn(seconds=30.0)
+    assert ("a", True) == dispatcher.settled(other, "x", movable=True)
+    with pytest.raises(IdempotencyInProgress, match="may still be working"):
+        run_plain(late_holder.move("b"))
+    late_holder.give_back()
+    dispatcher.lapse()
+    assert ("a", True) == dispatcher.settled(dispatcher.turn(), "x", movable=False)
+
+
+def test_late_holder_without_successor_can_move_the_key() -> None:
+    """A late holder that was not replaced keeps its claim, and may move the key."""
+    dispatcher = Shared()
+    late_holder = dispatcher.turn(seconds=30.0)
+    dispatcher.settled(late_holder, "a", movable=True)
+    dispatcher.lapse()
+    run_plain(late_holder.move("b"))
+    late_holder.give_back()
+    assert ("b", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
+
+
+def test_successor_moves_the_key_after_the_first_holders_term() -> None:
+    """A successor moves the key only after the first holder could no longer continue."""
+    dispatcher = Shared()
+    dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
+    dispatcher.lapse()
+    for _ in range(2):
+        early = dispatcher.turn()
+        dispatcher.settled(early, "x", movable=True)
+        with pytest.raises(IdempotencyInProgress) as raised:
+            run_plain(early.move("b"))
+        early.give_back()
+        assert START + timedelta(seconds=25) == raised.value.retry_at
+        dispatcher.lapse()
+
+    dispatcher.clock.advance(25)
+    later = dispatcher.turn()
+    assert ("a", True) == dispatcher.settled(later, "x", movable=True)
+    run_plain(later.move("b"))
+    later.give_back()
+    assert ("b", True) == dispatcher.settled(dispatcher.turn(), "x", movable=True)
+
+
+def test_only_the_holder_records_the_account() -> None:
+    """Only the holder records a new account; recording it again is no error."""
+    dispatcher = VirtualPorts()
+    turn = dispatcher.turn()
+    dispatcher.settled(turn, "a", movable=True)
+    run_plain(turn.move("b"))
+    record = next(command for command in dispatcher.commands if isinstance(command, Record))
+    assert dispatcher.memory.execute(record)
+    claim, place = record.keys
+
+    def again(fence: int, answer: object) -> bool:
+        options = {"fingerprint": digest([]), "ttl": 1}
+        return dispatcher.memory.execute(Record(claim, fence, place, answer, **options))  # type: ignore[arg-type]  # as they are
+
+    assert not again(record.fence, ("c", True))
+    assert not again(record.fence + 1, ("b", True))
+    dispatcher.memory.execute(release(claim, record.fence, ttl=1))
+    assert not again(record.fence, ("b", True))
+    assert not dispatcher.memory.execute(
+        Record("other", 1, "place", "b", fingerprint=digest([]), ttl=1)
+    )

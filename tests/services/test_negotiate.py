@@ -1,0 +1,103 @@
+"""Calls to services that authenticate with Negotiate, by tokens of the manager's negotiator."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    CredentialNotFound,
+    Credentials,
+    Request,
+    RetryPolicy,
+    Service,
+)
+from tests.support.modes import World, sync_and_async
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GET = Request.get("/ledger")
+BOOKS = Service(
+    "books",
+    base_url="https://books.example:8443/v1",
+    circuit=None,
+    retry=RetryPolicy(2, 0),
+    credentials=Credentials.negotiate(),
+)
+
+
+class Tokens:
+    """A negotiator that returns or raises the given items in turn."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = list(items)
+        self.hosts: list[str] = []
+
+    async def token(self, host: str, /) -> Any:
+        """Return the next token."""
+        self.hosts.append(host)
+        item = self.items.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+
+def values(world: World) -> Sequence[str | None]:
+    """The credentials that requests carried."""
+    return [requests.header("Authorization") for requests in world.vendor.requests]
+
+
+@sync_and_async
+async def test_each_attempt_carries_a_new_token(world: World) -> None:
+    """A retry asks for another token of the same host, since no token is valid twice."""
+    world.vendor.answers(503, 200)
+    tokens = Tokens(b"one", b"two")
+
+    await world.manager(BOOKS, negotiator=world.of_mode(tokens)).call("books", GET)
+
+    assert [f"Negotiate {b64encode(token).decode()}" for token in (b"one", b"two")] == values(world)
+    assert ["books.example"] * 2 == tokens.hosts
+
+
+@sync_and_async
+async def test_refused_token_is_an_authentication_failure(world: World) -> None:
+    """A refusal ends the call, without another token."""
+    world.vendor.answers(401)
+    manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(b"one")))
+
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("books", GET)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@pytest.mark.parametrize(
+    "item, message",
+    [
+        (CredentialNotFound("no ticket", remedy="Run kinit."), "no ticket"),
+        (RuntimeError("pa55word"), "The negotiator raised RuntimeError"),
+        ("text", "The negotiator returned a str"),
+    ],
+)
+@sync_and_async
+async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
+    """Nothing is sent if the negotiator fails, and no foreign error is quoted."""
+    manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
+
+    with pytest.raises(CredentialNotFound, match=message) as excinfo:
+        await manager.call("books", GET)
+
+    assert [] == world.vendor.requests
+    assert "pa55word" not in str(excinfo.value)
+
+
+@sync_and_async
+async def test_negotiator_lacks_its_method(world: World) -> None:
+    """A port without `token` is refused when the manager is made."""
+    with pytest.raises(ConfigurationError, match="has no `token`"):
+        world.manager(BOOKS, negotiator=object())

@@ -1,0 +1,173 @@
+"""Requests to an authorisation server: their number, their duration, and their size."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from moorage import (
+    AuthorizationServer,
+    CredentialRefreshFailed,
+    DeviceConsent,
+    OAuthClient,
+    OAuthConsent,
+    Response,
+    RetryPolicy,
+)
+from moorage.domain.oauth.token_answer import LARGEST
+from tests.support import authorization_jwt as jose
+from tests.support.modes import START, Arriving, World, sync_and_async
+from tests.support.proofs import proof_key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SERVER = AuthorizationServer(
+    token_endpoint="https://login.example/token",
+    authorization_endpoint="https://login.example/authorize",
+    device_authorization_endpoint="https://login.example/device",
+)
+JSON = {"Content-Type": "application/json"}
+BEGUN = json.dumps(
+    {
+        "device_code": "d3vice",
+        "user_code": "WDJB",
+        "verification_uri": "https://login.example/d",
+    }
+).encode()
+GRANTED = Response(200, JSON, b'{"access_token": "at-1", "token_type": "Bearer"}')
+DEVICE = DeviceConsent(
+    user_code="WDJB",
+    verification_uri="https://login.example/d",
+    device_code="d3vice",
+    expires_at=START + timedelta(minutes=10),
+)
+PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
+
+
+async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
+    """Call one method of a consent at the world's vendor."""
+    ports = {
+        "http": world.of_mode(world.vendor),
+        "sleeper": world.of_mode(world.sleeper),
+    }
+    fields: dict[str, Any] = {
+        "client": OAuthClient(server=SERVER, client_id="erp", secret="hush"),
+        "clock": world.clock,
+        "randomness": world.chance,
+        "retry": PATIENT,
+        "request_timeout": 50.0,
+        **{f"async_{name}" if world.is_awaited else name: port for name, port in ports.items()},
+    }
+    consent = OAuthConsent(**(fields | options))
+    if world.is_awaited:
+        return await getattr(consent, f"a{verb}")(*settings)
+    return getattr(consent, verb)(*settings)
+
+
+def failing(wait: int) -> Response:
+    """A server that asks for a pause of this many seconds."""
+    return Response(503, {"Retry-After": str(wait)})
+
+
+def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
+    """Return a function that advances the clock by this many seconds more each time."""
+
+    async def pass_by() -> None:
+        world.clock.advance(seconds)
+
+    return pass_by
+
+
+@sync_and_async
+async def test_chunked_response(world: World) -> None:
+    """A response in several chunks is read as a whole."""
+    world.vendor.answers(Arriving(200, JSON, BEGUN[:7], BEGUN[7:50], BEGUN[50:]))
+
+    assert "WDJB" == (await ask(world, "begin_device")).user_code
+
+
+@sync_and_async
+async def test_response_size_is_limited(world: World) -> None:
+    """At most a megabyte of a response is read."""
+    world.vendor.answers(
+        Arriving(200, JSON, BEGUN.ljust(LARGEST)), Arriving(200, JSON, BEGUN.ljust(LARGEST), b" ")
+    )
+
+    assert "WDJB" == (await ask(world, "begin_device")).user_code
+    with pytest.raises(CredentialRefreshFailed, match=f"more than {LARGEST} bytes"):
+        await ask(world, "begin_device", retry=RetryPolicy.none())
+
+
+@sync_and_async
+async def test_decorrelated_pauses(world: World) -> None:
+    """Each decorrelated pause depends on the one before it."""
+    world.vendor.answers(503, 503, 503, Response(200, JSON, BEGUN))
+    policy = RetryPolicy(
+        max_attempts=4, backoff="decorrelated", base_delay=2.0, max_delay=100.0, jitter="none"
+    )
+
+    assert await ask(world, "begin_device", retry=policy)
+    assert [4.0, 7.0, 11.5] == world.sleeper.slept
+
+
+@pytest.mark.parametrize("wait, slept", [(99, [99]), (100, [])])
+@sync_and_async
+async def test_pause_beyond_the_timeout_is_not_begun(
+    world: World, wait: int, slept: list[float]
+) -> None:
+    """A pause that would end after the timeout is not started."""
+    world.vendor.answers(failing(wait))
+    world.vendor.otherwise = Response(200, JSON, BEGUN)
+    if slept:
+        assert await ask(world, "begin_device")
+    else:
+        with pytest.raises(CredentialRefreshFailed, match="HTTP 503"):
+            await ask(world, "begin_device")
+    assert slept == world.sleeper.slept
+
+
+@pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
+@sync_and_async
+async def test_request_time_limit(world: World, more: float, left: float) -> None:
+    """Each request takes at most its own limit and the remaining time."""
+    world.vendor.answers(failing(60), Response(200, JSON, BEGUN))
+    world.sleeper.meanwhile.append(passing(world, more))
+
+    assert await ask(world, "begin_device")
+    assert [50.0, left] == [requests.timeouts.total for requests in world.vendor.requests]
+
+
+@sync_and_async
+async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
+    """If no time is left for the token request, the code is not used up."""
+    consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
+    url, pending = consent.begin("https://erp.example/back")
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    world.vendor.answers(failing(60), GRANTED)
+    world.sleeper.meanwhile.append(passing(world, 40))
+
+    with pytest.raises(CredentialRefreshFailed, match="No time was left") as raised:
+        await ask(world, "finish", f"code=c0de&state={state}", pending)
+
+    assert CredentialRefreshFailed is type(raised.value)
+    assert 1 == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_nonce_is_used_once(world: World) -> None:
+    """The first proof has no nonce, the second has the server's, and there is no third."""
+    wanting = Response(400, {**JSON, "DPoP-Nonce": "n-1"}, b'{"error": "use_dpop_nonce"}')
+    world.vendor.answers(wanting, wanting, GRANTED)
+    client = OAuthClient(server=SERVER, client_id="erp", secret="hush", dpop_key=proof_key())
+
+    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
+        await ask(world, "finish_device", DEVICE, client=client)
+
+    proofs = [jose.read(requests.header("DPoP") or "").claims for requests in world.vendor.requests]
+    assert [None, "n-1"] == [claims.get("nonce") for claims in proofs]
+    assert "nonce" not in proofs[0]

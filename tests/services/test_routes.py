@@ -1,0 +1,103 @@
+"""The plan that the fast path finds by the path of a request is the one that the flow finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import ConnectorManager, DryRun, Endpoint, Request, Response, Service
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Timeouts
+    from moorage.services.calling.plans import Plans
+
+METHODS = st.sampled_from(["GET", "POST"])
+SEGMENTS = st.sampled_from(["a", "b", "{id}", ""])
+PATHS = st.lists(SEGMENTS, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
+ENDPOINTS = st.lists(
+    st.tuples(st.none() | METHODS, PATHS.filter(lambda path: "//" not in path)), max_size=5
+)
+REQUESTS = st.lists(
+    st.builds(
+        lambda method, path, tail, tenant: (
+            Request(method, path.replace("{id}", "7") + tail),
+            tenant,
+        ),
+        METHODS,
+        PATHS,
+        st.sampled_from(["", "?q=1", "#part"]),
+        st.sampled_from([None, "acme"]),
+    ),
+    max_size=8,
+)
+
+
+class Vendor:
+    """Answers at once, and remembers where requests went."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Answer."""
+        self.urls.append(url)
+        return Response(200)
+
+
+def service(endpoints: list[Any], **options: Any) -> Service:
+    """A service with these endpoints, by method and path."""
+    named = [
+        Endpoint(f"e{number}", method=method, path=path)
+        for number, (method, path) in enumerate(endpoints)
+    ]
+    return Service("vat", base_url="https://vat.example/v1", endpoints=named, **options)
+
+
+@given(ENDPOINTS, REQUESTS)
+def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: list[Any]) -> None:
+    """Once the flow has found a plan, a lookup by path finds the same one, each time."""
+    http: Any = Vendor()
+    manager = ConnectorManager([service(endpoints)], http=http)
+    plans = manager.flows.plans
+    for request, tenant in requests:
+        plan = plans.find("vat", tenant, None, request)
+        for _ in range(2):
+            routed = plans.routed("vat", tenant, request)
+            assert (plan if endpoints else None) is routed
+        assert 200 == manager.call("vat", request, tenant=tenant).status
+    assert len(requests) == len(http.urls)
+
+
+def test_what_the_flow_must_look_at_is_left_to_it() -> None:
+    """A lookup by path leaves unseen and refused requests to the flow."""
+    request = Request.get("/a")
+    http: Any = Vendor()
+
+    def plans_of(*services: Service) -> Plans:
+        manager = ConnectorManager(services, http=http)
+        manager.call("vat", request)
+        return manager.flows.plans
+
+    simple = service([("GET", "/a")])
+    plans = plans_of(simple)
+    assert plans.routed("vat", None, request) is not None
+    assert plans.routed("vat", "acme", request) is None
+    assert plans.routed("vat", None, Request.get("/b")) is None
+    assert plans.routed("other", None, request) is None
+    shaped = plans_of(service([("GET", "/a")], request_transforms=[lambda one: one]))
+    assert shaped.routed("vat", None, request) is None
+
+
+def test_a_rehearsal_sends_nothing_by_its_path() -> None:
+    """A manager that rehearses finds no plan for the fast path."""
+    http: Any = Vendor()
+    manager = ConnectorManager([service([("POST", "/a")])], http=http, dry_run=True)
+    manager.call("vat", Request.get("/a"))
+    before = len(http.urls)
+    for _ in range(2):
+        with pytest.raises(DryRun):
+            manager.call("vat", Request.post("/a"))
+    assert before == len(http.urls)

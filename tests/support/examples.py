@@ -1,0 +1,18 @@
+"""The number of examples that a property is tried with, beside others."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+_USUAL = 100
+
+
+def examples(count: int) -> settings:
+    """Settings for so many examples where other properties have a hundred.
+
+    A profile with fewer than a hundred examples reduces this number in proportion, but not below
+    ten.
+    """
+    default = settings.get_current_profile_name()
+    usual = settings.get_profile(default).max_examples
+    return settings(max_examples=max(10, count * usual // _USUAL))

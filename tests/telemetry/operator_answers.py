@@ -1,0 +1,248 @@
+"""A program that answers an operator's questions from exported spans alone.
+
+It knows the registry of telemetry names and nothing of moorage: its input is the JSON of spans as
+the SDK of OpenTelemetry exports it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@attrs.frozen
+class Happening:
+    """An event of a call's span: its name without the prefix, its time and its attributes."""
+
+    name: str
+    at: float
+    attributes: dict[str, Any]
+
+
+@attrs.define(eq=False)
+class ExportedCall:
+    """The span of a call with the spans of its attempts, or a span that has only events."""
+
+    attributes: dict[str, Any]
+    start: float
+    end: float
+    events: list[Happening]
+    is_call: bool
+    attempts: list[ExportedCall] = attrs.field(factory=list)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.attributes.get(f"moorage.{name}")
+
+    def of(self, name: str) -> Iterator[Happening]:
+        """The events with a name."""
+        return (event for event in self.events if event.name == name)
+
+
+def answers(spans: Iterable[str]) -> dict[str, Any]:
+    """Answer all questions about a run from its spans, each of them as JSON."""
+    calls, others = _read(spans)
+    changes = sorted(
+        (
+            (event.at, event.attributes, span)
+            for span in (*calls, *others)
+            for event in span.of("CircuitChanged")
+        ),
+        key=lambda change: change[0],
+    )
+    automatic = _automatic_changes(changes)
+    waits = _waits(calls)
+    by_limit = _sums((service, took) for service, _, by, took in waits if by == "limit")
+    by_tenant = _sums((tenant, took) for _, tenant, by, took in waits if by == "limit")
+    pauses = _sums((service, took) for service, _, by, took in waits if by == "pause")
+    slots = _sums((service, took) for service, _, by, took in waits if by == "bulkhead")
+    retries = Counter[str]()
+    for call in calls:
+        extras = sum("moorage.hedge" in attempt.attributes for attempt in call.attempts)
+        retries[call["tenant"]] += max(0, len(call.attempts) - extras - 1)
+    hedges = [
+        attempt
+        for call in calls
+        for attempt in call.attempts
+        if "moorage.hedge" in attempt.attributes
+    ]
+    failures = Counter(
+        attempt.attributes["server.address"]
+        for call in calls
+        for attempt in call.attempts
+        if (attempt.attributes.get("http.response.status_code") or 0) >= 500
+    )
+    by_hand: defaultdict[str, list[str]] = defaultdict(list)
+    for _, about, _ in changes:
+        if about["moorage.by_hand"]:
+            by_hand[about["moorage.circuit"]].append(about["moorage.state"])
+    limits = {name: took for name, took in by_limit.items() if not pauses[name]}
+    return {
+        "orders that may have been charged twice": _twice(calls, "pay"),
+        "orders that may have been booked twice": _twice(calls, "erp"),
+        "orders without a known outcome": _undecided(calls, {"pay", "erp"}),
+        "calls by service and outcome": dict(
+            Counter(f"{call['service']} {call['outcome']}" for call in calls)
+        ),
+        "seconds of waiting by limit": limits,
+        "limit that cost the most": max(by_limit, key=lambda name: by_limit[name]),
+        "tenant that waited longest for limits": max(by_tenant, key=lambda name: by_tenant[name]),
+        "seconds of the vendor's pauses at tax": pauses["tax"],
+        "seconds of waiting for the bulkhead of stock": slots["stock"],
+        "circuit that opened first": next(
+            about["moorage.circuit"] for _, about, _ in changes if about["moorage.state"] == "open"
+        ),
+        "orders whose call opened a circuit": automatic["opened"],
+        "orders whose probe opened a circuit again": automatic["opened again"],
+        "orders whose probe closed a circuit": automatic["closed"],
+        "circuits that a person changed": dict(by_hand),
+        "calls refused by circuit": dict(
+            Counter(
+                call["service"]
+                for call in calls
+                for event in call.of("CallRefused")
+                if event.attributes["moorage.held_by"] == "circuit"
+            )
+        ),
+        "tenant with the most retries": retries.most_common(1)[0],
+        "orders given up for the retry budget": sorted(
+            call["request_id"]
+            for call in calls
+            for event in call.of("CallRefused")
+            if event.attributes["moorage.held_by"] == "budget"
+        ),
+        "hedges sent and won": [
+            len(hedges),
+            sum(attempt["outcome"] == "done" for attempt in hedges),
+        ],
+        "orders answered from stored answers": sorted(
+            call["request_id"] for call in calls if call["replayed"]
+        ),
+        "calls answered from the cache": sum(call["cached"] is True for call in calls),
+        "host with the most server errors": failures.most_common(1)[0],
+    }
+
+
+def _read(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]:
+    """The calls with their attempts in order of time, and the other spans."""
+    by_id: dict[str, ExportedCall] = {}
+    children: list[tuple[str, ExportedCall]] = []
+    for text in spans:
+        raw = json.loads(text)
+        span = ExportedCall(
+            raw["attributes"],
+            _seconds(raw["start_time"]),
+            _seconds(raw["end_time"]),
+            [
+                Happening(
+                    event["name"].removeprefix("moorage."),
+                    _seconds(event["timestamp"]),
+                    event["attributes"],
+                )
+                for event in raw["events"]
+            ],
+            raw["name"] == "moorage.call",
+        )
+        by_id[raw["context"]["span_id"]] = span
+        if raw["parent_id"] is not None:
+            children.append((raw["parent_id"], span))
+    for parent, span in children:
+        by_id[parent].attempts.append(span)
+    below = {id(span) for _, span in children}
+    roots = sorted(
+        (span for span in by_id.values() if id(span) not in below), key=lambda span: span.start
+    )
+    for root in roots:
+        root.attempts.sort(key=lambda attempt: attempt.start)
+    return [root for root in roots if root.is_call], [root for root in roots if not root.is_call]
+
+
+def _waits(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
+    """Each wait as service, tenant, reason and seconds."""
+    calls = list(calls)
+    pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for call in calls:
+        for event in call.of("VendorPaused"):
+            paused = event.at, event.at + event.attributes["moorage.delay"]
+            pauses[call["service"], call["tenant"]].append(paused)
+    waits = []
+    for call in calls:
+        place = call["service"], call["tenant"]
+        for event in call.events:
+            held_by = event.attributes.get("moorage.held_by")
+            if event.name == "BulkheadWaited":
+                waits.append((*place, "bulkhead", event.attributes["moorage.delay"]))
+            elif event.name in {"RateLimitWaited", "RetryScheduled"}:
+                until = _end_of_wait(call, event)
+                ends = [end for begin, end in pauses[place] if begin <= event.at]
+                pause_end = min(until, max([event.at, *ends]))
+                waits.append((*place, "pause", pause_end - event.at))
+                waits.append((*place, str(held_by), until - pause_end))
+    return waits
+
+
+def _end_of_wait(call: ExportedCall, wait: Happening) -> float:
+    """The time of whatever comes next in a call: an attempt, another event, or its end."""
+    index = call.events.index(wait)
+    times = [attempt.start for attempt in call.attempts if attempt.start >= wait.at]
+    return min([*times, *(event.at for event in call.events[index + 1 :]), call.end])
+
+
+def _automatic_changes(
+    changes: Iterable[tuple[float, dict[str, Any], ExportedCall]],
+) -> dict[str, list[str]]:
+    """The orders of the calls that opened, reopened and closed circuits."""
+    found: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
+    states: dict[str, str] = {}
+    for _, about, span in changes:
+        circuit, state = about["moorage.circuit"], about["moorage.state"]
+        before = states.get(circuit, "closed")
+        states[circuit] = state
+        if about["moorage.by_hand"] or state == "half_open":
+            continue
+        again = state == "open" and before == "half_open"
+        kind = "opened again" if again else "opened" if state == "open" else "closed"
+        found[kind].append(span["request_id"])
+    return {kind: sorted(orders) for kind, orders in found.items()}
+
+
+def _twice(calls: Iterable[ExportedCall], service: str) -> list[str]:
+    """The orders that may have had two effects, by the rules of the registry."""
+    effects: defaultdict[str, set[object]] = defaultdict(set)
+    for call in calls:
+        if call["service"] == service and any(
+            attempt["outcome"] != "nothing" for attempt in call.attempts
+        ):
+            effects[call["request_id"]].add(call["idempotency_key"] or id(call))
+    return sorted(order for order, possible in effects.items() if len(possible) > 1)
+
+
+def _undecided(calls: Iterable[ExportedCall], services: set[str]) -> list[str]:
+    known: set[str] = set()
+    unknown: set[str] = set()
+    for call in calls:
+        if call["service"] in services:
+            if call["outcome"] == "done" or (
+                call["replayed"] and "error.type" not in call.attributes
+            ):
+                known.add(call["request_id"])
+            elif call["outcome"] == "unknown":
+                unknown.add(call["request_id"])
+    return sorted(unknown - known)
+
+
+def _sums(rows: Iterable[tuple[str, float]]) -> dict[str, float]:
+    sums: defaultdict[str, float] = defaultdict(float)
+    for name, seconds in rows:
+        sums[name] += seconds
+    return dict(sums)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

@@ -1,0 +1,88 @@
+"""A real Prometheus on this machine, with samples of the past or a target to scrape."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from tests.support.servers import free_port, prometheus_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+_PATIENCE: Final = 120.0
+
+
+def promtool(*arguments: str) -> str:
+    """Run promtool, and return what it prints.
+
+    Raises:
+        AssertionError: it found a mistake.
+    """
+    _, program = prometheus_programs()
+    ended = subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE
+    )
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+class Prometheus:
+    """The HTTP API of a server."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str, **parameters: object) -> Any:
+        """The `data` of an answer of the API."""
+        query = urlencode({name: str(value) for name, value in parameters.items()})
+        with urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=_PATIENCE) as answer:  # noqa: S310 - our own server
+            return json.load(answer)["data"]
+
+    def until(self, path: str, **parameters: object) -> Any:
+        """The same, as soon as it is not empty."""
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            try:
+                data = self.get(path, **parameters)
+            except (URLError, ConnectionError):
+                data = None
+            if data:
+                return data
+            time.sleep(0.05)  # another process is at work
+        raise AssertionError(f"{path} stays empty")
+
+
+@contextmanager
+def prometheus(folder: Path, config: dict[str, Any]) -> Generator[Prometheus]:
+    """A server whose data are in a folder, and which ends with the block."""
+    program, _ = prometheus_programs()
+    port = free_port()
+    file = folder / "prometheus.yml"
+    file.write_text(json.dumps(config), "utf-8")
+    command = [
+        program,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--storage.tsdb.retention.time=100y",
+        "--enable-feature=exemplar-storage",
+        "--log.level=error",
+    ]
+    log = (folder / "prometheus.log").open("w", encoding="utf-8")
+    with log, subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ)) as process:
+        try:
+            server = Prometheus(port)
+            server.until("status/buildinfo")
+            yield server
+        finally:
+            process.terminate()
+            process.wait(timeout=_PATIENCE)

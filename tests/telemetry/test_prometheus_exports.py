@@ -1,0 +1,189 @@
+"""The exported dashboard and rules hold in a real Prometheus, for a real run with faults."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.openmetrics import exposition
+
+from moorage import ConnectorManager, LogEntriesLost, Service
+from moorage.adapters.observers.prometheus import PrometheusObserver
+from moorage.exporting import grafana_dashboard, prometheus_rules
+from tests.telemetry.faulted_run import START, FaultedRun
+from tests.telemetry.prometheus_server import Prometheus, prometheus, promtool
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from moorage import Event
+
+STEP: Final = timedelta(seconds=15)
+LATER: Final = timedelta(hours=1, minutes=20)
+
+
+class Sampler:
+    """Counts events, and writes the metrics down every fifteen seconds of the run's time."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.observer = PrometheusObserver(self._registry)
+        self._next = START
+        self.lines: list[str] = []
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event, after all samples that are due before it."""
+        while event.at >= self._next:
+            if self._next == START + 4 * STEP:
+                self.observer(LogEntriesLost(at=self._next, service="log", entries=3, total=3))
+            self._sample(self._next)
+            self._next += STEP
+        self.observer(event)
+
+    def end(self) -> datetime:
+        """Write the last sample, and return its time."""
+        self._sample(self._next)
+        return self._next
+
+    def _sample(self, at: datetime) -> None:
+        text = exposition.generate_latest(self._registry).decode()  # type: ignore[no-untyped-call]  # the client's
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                sample = line.partition(" # ")[0]
+                name, value = sample.rsplit(" ", 1) if "}" not in sample else _parts(sample)
+                self.lines.append(f"{name} {value} {at.timestamp():.0f}")
+
+
+def _parts(sample: str) -> tuple[str, str]:
+    name, _, rest = sample.rpartition("}")
+    return f"{name}}}", rest.split()[0]
+
+
+@pytest.fixture(scope="module", name="server")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Prometheus, datetime]]:
+    """A Prometheus with the samples of a run, and the time of the last one."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    sampler = Sampler()
+    FaultedRun(1_000, sampler).run()
+    end = sampler.end()
+    samples = folder / "samples.txt"
+    samples.write_text("\n".join([*sampler.lines, "# EOF", ""]), "utf-8")
+    rules = folder / "rules.json"
+    rules.write_text(json.dumps(prometheus_rules()), "utf-8")
+    data = folder / "data"
+    promtool("tsdb", "create-blocks-from", "openmetrics", str(samples), str(data))
+    with prometheus(folder, {"rule_files": [str(rules)]}) as server:
+        yield server, end
+
+
+def expressions() -> dict[str, str]:
+    """Every expression of the dashboard and the recording rules, by its title or name."""
+    dashboard, rules = grafana_dashboard(), prometheus_rules()
+    found = {
+        f"{panel['title']}: {target['legendFormat']}": target["expr"].replace("$service", ".+")
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+    }
+    records = {rule["record"]: rule["expr"] for rule in rules["groups"][0]["rules"]}
+    return found | records
+
+
+def alerts() -> dict[str, str]:
+    """The expression of each alert."""
+    return {rule["alert"]: rule["expr"] for rule in prometheus_rules()["groups"][1]["rules"]}
+
+
+def _values(server: tuple[Prometheus, datetime], expression: str) -> list[Any]:
+    """The series of an expression during the run and for a while after it."""
+    prometheus_of_run, end = server
+    result: list[Any] = prometheus_of_run.get(
+        "query_range",
+        query=expression,
+        start=START.timestamp(),
+        end=(end + LATER).timestamp(),
+        step=STEP.total_seconds(),
+    )["result"]
+    return result
+
+
+@pytest.mark.parametrize("title", expressions())
+def test_expressions_have_values(title: str, server: tuple[Prometheus, datetime]) -> None:
+    """Every expression of the dashboard and each recording rule has values for the run."""
+    series = _values(server, expressions()[title])
+
+    numbers = {float(value) for line in series for _, value in line["values"]}
+    assert any(number > 0 for number in numbers)
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
+    """Every alert fires in a run that has each kind of fault, but not at its start."""
+    series = _values(server, alerts()[name])
+
+    assert series
+    assert START.timestamp() < min(line["values"][0][0] for line in series)
+
+
+def test_alerts_name_the_fault(server: tuple[Prometheus, datetime]) -> None:
+    """The alerts are about the services whose vendors failed, and about no others."""
+
+    def about(name: str, label: str) -> set[str]:
+        return {line["metric"][label] for line in _values(server, alerts()[name])}
+
+    assert {"bank", "post", "fax"} == about("MoorageCircuitOpened", "circuit")
+    assert {"sms"} == about("MoorageRetryBudgetSpent", "service")
+    assert "pay" in about("MoorageOutcomeUnknown", "service")
+    assert not {"maps", "tiles", "stock"} & about("MoorageCallsFail", "service")
+    assert {"maps"} == about("MoorageCallsWait", "service")
+
+
+def test_rules_are_loaded(server: tuple[Prometheus, datetime], tmp_path: Path) -> None:
+    """Promtool and the server accept the file of rules as it is exported."""
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(prometheus_rules()), "utf-8")
+
+    number = sum(len(group["rules"]) for group in prometheus_rules()["groups"])
+    assert f"SUCCESS: {number} rules found" in promtool("check", "rules", str(file))
+    groups = server[0].get("rules")["groups"]
+    assert number == sum(len(group["rules"]) for group in groups)
+
+
+def test_exemplars_are_scraped(tmp_path: Path) -> None:
+    """A Prometheus that scrapes a program gets the correlation ids of calls as exemplars."""
+    registry = CollectorRegistry()
+    manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
+    manager.run("tax", lambda: None, request_id="order-7")
+    http, thread = start_http_server(0, "127.0.0.1", registry)
+    target = f"127.0.0.1:{http.server_port}"
+    scrape = {
+        "job_name": "shop",
+        "scrape_interval": "100ms",
+        "scrape_timeout": "100ms",
+        "static_configs": [{"targets": [target]}],
+    }
+    try:
+        with prometheus(tmp_path, {"scrape_configs": [scrape]}) as server:
+            end = 4_000_000_000
+            found = server.until(
+                "query_exemplars", query="moorage_call_duration_seconds_bucket", start=0, end=end
+            )
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+    (series,) = found
+    assert "tax" == series["seriesLabels"]["service"]
+    assert "order-7" == series["exemplars"][0]["labels"]["request_id"]
+
+
+def test_panels_do_not_overlap() -> None:
+    """Each panel of the dashboard has a place and an id of its own."""
+    panels = grafana_dashboard()["panels"]
+
+    assert len(panels) == len({panel["id"] for panel in panels})
+    assert len(panels) == len({(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels})

@@ -1,0 +1,379 @@
+"""Time limits of awaited functions and ports, in a real event loop, for a few milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from contextlib import suppress
+from time import monotonic_ns
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    AttemptTimeout,
+    Credentials,
+    DeadlineExceeded,
+    Request,
+    RetryPolicy,
+    Service,
+)
+from moorage.runtime.bridge import run_now
+from moorage.runtime.bridge import within_async as within_later_until
+from moorage.services.calling.call import OutOfTimeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine, Generator
+
+R = TypeVar("R")
+
+ONCE = RetryPolicy.none()
+
+
+def within_async(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
+    """Await something for at most this many seconds."""
+    return within_later_until(pending, monotonic_ns() + seconds * 1e9, monotonic_ns)
+
+
+async def never() -> Any:
+    """Wait for ever."""
+    await asyncio.Event().wait()
+
+
+class HangingProvider:
+    """A credential provider that never answers."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Credentials:
+        """Hang."""
+        return await never()  # type: ignore[no-any-return]  # never returns
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        """Return nothing."""
+        return True
+
+    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
+        """Hang."""
+        return await never()  # type: ignore[no-any-return]  # never returns
+
+    async def rotate(self, service: str, tenant: str | None, new: Credentials, /) -> None:
+        """Do nothing."""
+
+
+async def drop(request: Request) -> Request:
+    """A transform that never returns."""
+    return await never()  # type: ignore[no-any-return]  # never returns
+
+
+def test_deadline_bounds_credentials() -> None:
+    """A credential provider that hangs is cancelled at the call's deadline."""
+    service = Service("a", "https://a.example", needs_credentials=True)
+    manager = AsyncConnectorManager([service], credentials=HangingProvider())
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        asyncio.run(manager.call("a", Request.get("/"), timeout=0.02))
+
+    assert not caught.value.may_have_been_processed
+
+
+def test_deadline_bounds_transforms() -> None:
+    """A transform that hangs is cancelled at the call's deadline."""
+    manager = AsyncConnectorManager([Service("a", "https://a.example", request_transforms=drop)])
+
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(manager.call("a", Request.get("/"), timeout=0.02))
+
+
+@pytest.mark.parametrize(
+    "service, options",
+    [
+        (Service("a", retry=ONCE), {"timeout": 0.02}),
+        (Service("a", retry=ONCE, attempt_timeout=0.02), {}),
+    ],
+)
+def test_function_is_cancelled_at_its_limit(service: Service, options: dict[str, Any]) -> None:
+    """An asynchronous function that hangs is cancelled at the given limit."""
+    manager = AsyncConnectorManager([service])
+
+    with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        asyncio.run(manager.run("a", never, **options))
+
+    assert getattr(caught.value, "may_have_been_processed", False)
+
+
+def test_functions_own_timeout_is_its_own() -> None:
+    """A TimeoutError raised by the function itself is not taken for the limit's."""
+    manager = AsyncConnectorManager([Service("a", retry=ONCE)])
+
+    async def late() -> None:
+        raise TimeoutError("own")
+
+    with pytest.raises(TimeoutError, match="own"):
+        asyncio.run(manager.run("a", late, timeout=5.0))
+
+
+@coroutine
+def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
+    """Yield each item to the event loop, and return its answers."""
+    answers: list[Any] = []
+    for item in items:
+        answer = yield item
+        answers += [answer]
+    return answers
+
+
+def answered(steps: Coroutine[Any, Any, Any], *answers: Any) -> tuple[list[Any], Any]:
+    """Run a coroutine without asyncio; return the yielded items and its value."""
+    yielded = [steps.send(None)]
+    try:
+        for answer in answers:
+            yielded += [steps.send(answer)]
+    except StopIteration as stop:
+        return yielded, stop.value
+    raise AssertionError(yielded)
+
+
+def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
+    """Under another event loop a function works without its limit, and a warning says so."""
+
+    async def outside() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: answered(within_async(ask("a"), 0.0), 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert answered(within_async(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
+            ["a", "b", "c"],
+            [1, 2, 3],
+        )
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert answered(within_async(ask("a", "b"), 0.0), None, 2) == (["a", "b"], [None, 2])
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        asyncio.run(outside())
+
+
+def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """If warnings are errors, the function goes on, and the notice is in the log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (["a", "b"], [1, 2]) == answered(within_async(ask("a", "b"), 0.0), 1, 2)
+    assert ["timeout of its own" in message for message in caplog.messages] == [True]
+
+
+def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
+    """A function that never suspends, or has no limit, causes no warning."""
+
+    async def three() -> int:
+        return 3
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run_now(within_async(three(), 0.0)) == 3
+        assert answered(within_async(ask("a"), 1e10), 1) == (["a"], [1])
+
+
+def test_time_before_the_first_suspension_counts() -> None:
+    """A function that works for longer than its time is cancelled as soon as it waits."""
+    now = [0]
+
+    async def slow() -> None:
+        now[0] += 31_000_000_000
+        await never()
+
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(within_later_until(slow(), 30e9, lambda: now[0]))
+
+
+def test_cancelled_function_may_wait_once_more() -> None:
+    """A cancelled function may await its clean-up, and is then still cancelled."""
+    cleaned: list[str] = []
+
+    async def careful() -> None:
+        try:
+            await never()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            cleaned.append("up")
+
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(within_async(careful(), 0.001))
+    assert cleaned == ["up"]
+
+
+def test_error_after_a_caught_cancellation_has_no_context() -> None:
+    """An error of the function keeps its own context, without the limit's cancellation."""
+
+    async def failing() -> None:
+        with suppress(asyncio.CancelledError):
+            await never()
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own") as caught:
+        asyncio.run(within_async(failing(), 0.001))
+    assert caught.value.__context__ is None
+
+
+def test_closed_coroutine_closes_what_it_awaits() -> None:
+    """A call that is dropped while it waits lets its function clean up at once."""
+    closed: list[bool] = []
+
+    async def waiting() -> None:
+        try:
+            await ask("a")
+        finally:
+            closed.append(True)
+
+    steps = within_async(waiting(), 1e10)
+    assert steps.send(None) == "a"
+    steps.close()
+    assert closed == [True]
+
+
+class CustomAwaitable:
+    """An awaitable that is not a coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Wait for ever."""
+        return never().__await__()
+
+
+def test_any_awaitable_is_bounded() -> None:
+    """Futures and awaitables of other classes are cancelled like coroutines."""
+
+    async def future() -> None:
+        await within_async(asyncio.get_running_loop().create_future(), 0.001)
+
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(future())
+    with pytest.raises(OutOfTimeError):
+        asyncio.run(within_async(CustomAwaitable(), 0.001))
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", CustomAwaitable))
+
+
+@pytest.mark.parametrize("timeout", [0.02, None])
+def test_service_timeout_cancels_functions(timeout: float | None) -> None:
+    """The timeout of the service or the call cancels an asynchronous function."""
+    manager = AsyncConnectorManager([Service("a", timeout=0.02 if timeout is None else 30)])
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        asyncio.run(manager.run("a", never, timeout=timeout))
+    assert caught.value.may_have_been_processed
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(
+            AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", never, request_id="r")
+        )
+
+
+def test_service_timeout_cancels_decorated_functions() -> None:
+    """A function decorated with `protect` is cancelled like one passed to `run`."""
+    protected = AsyncConnectorManager([Service("a", timeout=0.02)]).protect("a")(never)
+
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(protected())
+
+
+@pytest.mark.parametrize("suspends, number", [(True, 1), (False, 0)])
+def test_limits_share_a_timer(suspends: bool, number: int) -> None:
+    """A loop has one timer for all waiting calls, and none for others."""
+    loop = asyncio.new_event_loop()
+    timers: list[float] = []
+    at = loop.call_at
+
+    def call_at(when: float, *value: Any, **named: Any) -> Any:
+        timers.append(when)
+        return at(when, *value, **named)
+
+    loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
+
+    async def one() -> int:
+        if suspends:
+            await asyncio.sleep(0)
+        return 1
+
+    manager = AsyncConnectorManager([Service("a", timeout=60.0)])
+
+    async def many() -> int:
+        by_flow = [await within_async(one(), 60.0) for _ in range(500)]
+        return sum(by_flow + [await manager.run("a", one) for _ in range(500)])
+
+    assert loop.run_until_complete(many()) == 1_000
+    assert len(timers) == number
+    loop.close()
+
+
+def test_limits_end_in_the_order_of_their_time() -> None:
+    """A later call with less time is cancelled before an earlier one with more."""
+    ended: list[float] = []
+
+    async def bounded(seconds: float) -> None:
+        try:
+            await within_async(never(), seconds)
+        except OutOfTimeError:
+            ended.append(seconds)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(bounded, (0.09, 0.03, 0.06)))
+
+    asyncio.run(all_of_them())
+    assert [0.03, 0.06, 0.09] == ended
+
+
+def test_nested_limits() -> None:
+    """The inner limit does not cancel the outer one, nor the other way round."""
+
+    async def inner() -> str:
+        try:
+            await within_async(never(), 0.01)
+        except OutOfTimeError:
+            return "inner"
+        return "none"
+
+    async def outer() -> str:
+        return await within_async(inner(), 30.0)
+
+    async def reversed_() -> str:
+        try:
+            await within_async(within_async(never(), 30.0), 0.01)
+        except OutOfTimeError:
+            return "outer"
+        return "none"
+
+    assert "inner" == asyncio.run(outer())
+    assert "outer" == asyncio.run(reversed_())
+
+
+def test_cancellation_from_outside_is_no_timeout() -> None:
+    """A task that is cancelled from outside raises a cancellation, not a timeout."""
+
+    async def cancelled() -> bool:
+        task = asyncio.ensure_future(within_async(never(), 0.001))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(cancelled())
+
+
+def test_function_that_ignores_its_cancellation() -> None:
+    """A function that ignores its cancellation returns its value, and its task goes on."""
+
+    async def stubborn() -> str:
+        try:
+            await never()
+        except asyncio.CancelledError:
+            return "late"
+        return "none"
+
+    async def run() -> tuple[str, int]:
+        value = await within_async(stubborn(), 0.01)
+        task = asyncio.current_task()
+        return value, 0 if task is None else task.cancelling()
+
+    assert ("late", 0) == asyncio.run(run())

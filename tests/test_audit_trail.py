@@ -1,0 +1,140 @@
+"""The audit trail of an application."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from moorage import ConfigurationError, Secret, StorageUnavailable
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.audit.sqlite import SqliteAudit
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.domain.observation.audit import AuditHead, AuditQuery
+from moorage.hub.audit import AsyncAuditTrail, AuditTrail, system_user
+from moorage.testing import VirtualClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS = generate_keys()
+
+
+def test_record_names_who_did_what_and_why(tmp_path: Path) -> None:
+    """A record has time, actor, act, subject, reason, and the state before and after."""
+    clock = VirtualClock()
+    trail = AuditTrail(FileAudit(tmp_path / "trail"), clock=clock)
+
+    record = trail.record(
+        "circuit.open",
+        "service vat",
+        actor="ada",
+        reason="incident 7",
+        before={"state": "closed"},
+        after={"state": "forced_open"},
+    )
+
+    assert record is not None
+    assert clock.utc() == record.time
+    assert ("circuit.open", "service vat", "ada", "incident 7") == (
+        record.act,
+        record.subject,
+        record.actor,
+        record.reason,
+    )
+    assert ('{"state": "closed"}', '{"state": "forced_open"}') == (record.before, record.after)
+    assert (record,) == trail.find().items == trail.find(AuditQuery(actor="ada")).items
+
+
+def test_actor_is_the_systems_user(tmp_path: Path) -> None:
+    """Without an actor the user of the operating system is recorded."""
+    record = AuditTrail(FileAudit(tmp_path / "trail")).record("note", "1")
+    assert record is not None
+    assert getpass.getuser() == record.actor
+
+
+def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that has a number only is recorded by that."""
+
+    def nobody() -> NoReturn:
+        raise KeyError
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert system_user().startswith("user ")
+
+
+def test_seal_is_made_and_verified(tmp_path: Path) -> None:
+    """A seal by hand can be noted elsewhere, and finds what was cut off."""
+    trail = AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS.text())
+    trail.record("note", "1")
+    sealing = trail.seal()
+
+    assert (2, "seal") == (sealing.number, sealing.act)
+    assert 2 == trail.verify().sealed
+    assert not trail.verify(anchor=AuditHead(3, "f" * 64)).whole
+    assert trail.verify(anchor=AuditHead(2, sealing.hash)).whole
+
+
+def test_seal_needs_keys(tmp_path: Path) -> None:
+    """A trail without keys cannot be sealed, and says how to get some."""
+    with pytest.raises(ConfigurationError, match="no keys") as caught:
+        AuditTrail(FileAudit(tmp_path / "trail")).seal()
+    assert "generate_keys" in caught.value.remedy
+
+
+def test_act_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
+    """A dead store raises an error that names the act, the store and the remedy."""
+    trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
+    with pytest.raises(
+        StorageUnavailable, match=r"circuit.open of service vat was refused.*could not be used"
+    ) as caught:
+        trail.record("circuit.open", "service vat")
+    assert "check the disk" in caught.value.remedy
+
+    with (
+        SqliteAudit(tmp_path / "missing.db") as store,
+        pytest.raises(ConfigurationError, match=r"note of 1 was refused.*does not exist"),
+    ):
+        AuditTrail(store).record("note", "1")
+
+
+def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None:
+    """A trail that is not required warns, and lets the act be done."""
+    trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
+    with pytest.warns(RuntimeWarning, match="circuit.open was not recorded in the audit trail"):
+        assert trail.record("circuit.open", "service vat") is None
+
+
+def test_async_trail(tmp_path: Path) -> None:
+    """The asynchronous trail does the same."""
+
+    async def used() -> Any:
+        trail = AsyncAuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS)
+        await trail.record("note", "1", actor="ada")
+        await trail.seal()
+        assert "AsyncAuditTrail(FileAudit" in repr(trail)
+        return await trail.verify(), await trail.find(AuditQuery(act="note"))
+
+    verification, page = asyncio.run(used())
+    assert (True, 2, 2) == (verification.whole, verification.records, verification.sealed)
+    assert ["ada"] == [record.actor for record in page.items]
+
+
+def test_no_key_is_shown(tmp_path: Path) -> None:
+    """Neither the trail nor an error about its keys shows them."""
+    text = KEYS.text().reveal()
+    shown = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
+    with pytest.raises(ConfigurationError) as caught:
+        AuditTrail(FileAudit(tmp_path / "trail"), keys=Secret(f"{text},{text}"))
+    assert text.partition(":")[2] not in shown + str(caught.value)
+
+
+def test_warnings_may_be_errors(tmp_path: Path) -> None:
+    """A host that turns warnings into errors still gets its act done."""
+    trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert trail.record("note", "1") is None

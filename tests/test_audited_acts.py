@@ -1,0 +1,239 @@
+"""Acts by hand are recorded in the audit trail before they are done."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import moorage
+from moorage import (
+    AsyncConnectorManager,
+    CircuitBreakerConfig,
+    CircuitState,
+    ConfigurationError,
+    ConnectorManager,
+    Offer,
+    Outbox,
+    RateLimitConfig,
+    Request,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryInbox, MemoryOutbox
+from moorage.hub.audit import AuditTrail
+from moorage.hub.outbox import AsyncOutbox
+from moorage.testing.sandboxes.base import Lost
+from tests.entries.shop import CHARGE, Shop
+from tests.support.modes import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SERVICE = Service(
+    "vat",
+    base_url="https://vat.example",
+    circuit=CircuitBreakerConfig(),
+    limits=[RateLimitConfig.per_second(1)],
+)
+BY = {"actor": "ada", "reason": "incident 7"}
+
+
+class Audited:
+    """A manager of one mode, and the trail of its acts."""
+
+    def __init__(self, folder: Path, *, awaited: bool) -> None:
+        self.trail = AuditTrail(FileAudit(folder / "trail"))
+        self.awaited = awaited
+
+    def manager(self) -> Any:
+        """A manager with the trail."""
+        kind = AsyncConnectorManager if self.awaited else ConnectorManager
+        return kind([SERVICE], audit=self.trail)
+
+    def do(self, verb: Callable[..., Any], *values: Any, **options: Any) -> Any:
+        """The result of a synchronous or asynchronous method."""
+        answer = verb(*values, **options)
+        return run_plain(answer) if inspect.iscoroutine(answer) else answer
+
+    def acts(self) -> list[tuple[str, str, str, str]]:
+        """What was recorded, oldest first."""
+        return [
+            (record.act, record.subject, record.actor, record.reason)
+            for record in reversed(self.trail.find().items)
+        ]
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def audited(request: pytest.FixtureRequest, tmp_path: Path) -> Audited:
+    """A trail of each mode."""
+    return Audited(tmp_path, awaited=request.param)
+
+
+def test_acts_on_services(audited: Audited) -> None:
+    """Circuits, limits and keys that a person changes are recorded with the state before."""
+    manager = audited.manager()
+    for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
+        audited.do(manager.set_circuit, "vat", state, **BY)
+    audited.do(manager.reset_limits, "vat", tenant="acme", **BY)
+    audited.do(manager.resolve_key, "vat", "INV-1", done=False, **BY)
+
+    assert [
+        ("circuit.open", "circuit of vat", "ada", "incident 7"),
+        ("circuit.close", "circuit of vat", "ada", "incident 7"),
+        ("circuit.reset", "circuit of vat", "ada", "incident 7"),
+        ("limits.reset", "limits of vat/acme", "ada", "incident 7"),
+        ("key.resolve", "key INV-1 of vat", "ada", "incident 7"),
+    ] == audited.acts()
+    record = audited.trail.find().items[-2]
+    assert {"state": "forced_open"} == json.loads(record.before or "")
+    assert {"state": "disabled"} == json.loads(record.after or "")
+    assert audited.trail.verify().whole
+
+
+def test_act_that_cannot_be_recorded_is_not_done(audited: Audited, tmp_path: Path) -> None:
+    """With a dead audit store circuits stay as they are, and calls go on."""
+    audited.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
+    manager = audited.manager()
+
+    with pytest.raises(StorageUnavailable, match=r"circuit.open of circuit of vat was refused"):
+        audited.do(manager.set_circuit, "vat", CircuitState.FORCED_OPEN)
+
+    assert CircuitState.CLOSED is audited.do(manager.circuit_state, "vat").state
+
+
+def test_act_that_failed_is_recorded_as_such(audited: Audited) -> None:
+    """After an act that failed there is a second record with the class of the error."""
+    outbox = _outbox(audited, MemoryOutbox(max_entries=1))
+    entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}))
+    lost = attrs.evolve(outbox._flows.store, swap=_broken)  # noqa: SLF001 - a store that fails
+    outbox._flows.store = lost  # noqa: SLF001 - as above
+
+    with pytest.raises(StorageUnavailable, match="gone"):
+        audited.do(outbox.drop, entry.id, **BY)
+
+    assert ["outbox.drop", "outbox.drop.failed"] == [act for act, *_ in audited.acts()]
+    failed = audited.trail.find().items[0]
+    assert {"error": "StorageUnavailable"} == json.loads(failed.after or "")
+
+
+def test_entries_are_recorded(audited: Audited) -> None:
+    """Entries that a person replays or drops are recorded with their state before."""
+    outbox = _outbox(audited, MemoryOutbox())
+    entry = audited.do(outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme")
+    audited.do(outbox.drop, entry.id, **BY)
+    audited.do(outbox.replay, entry.id, **BY)
+
+    assert [
+        ("outbox.drop", f"entry {entry.id}", "ada", "incident 7"),
+        ("outbox.replay", f"entry {entry.id}", "ada", "incident 7"),
+    ] == audited.acts()
+    states = [json.loads(record.before or "")["state"] for record in audited.trail.find().items]
+    assert ["dropped", "waiting"] == states
+
+
+def _outbox(audited: Audited, store: MemoryOutbox) -> Any:
+    if audited.awaited:
+        return AsyncOutbox(AsyncMemoryOutbox(store), audit=audited.trail)
+    return Outbox(store, audit=audited.trail)
+
+
+async def _broken(*_: Any) -> Any:
+    raise StorageUnavailable("The store is gone.")
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) -> None:
+    """Payments that a person closes or settles, and webhooks that are dropped, are recorded."""
+    audited = Audited(tmp_path, awaited=awaited)
+    shop = Shop(awaited=awaited, audit=audited.trail)
+    for number in (1, 2):
+        shop.stripe.fail(Lost())
+        with pytest.raises(moorage.ConnectorError):
+            shop.do(shop.hub.payments().charge, CHARGE, idempotency_key=f"k{number}")
+    shop.later(3_600)
+    shop.do(shop.hub.close_payment, "k1", done=False, **BY)
+    shop.do(shop.hub.settle_payment, "k2", **BY)
+    inbox = shop.inbox_over(MemoryInbox(shop.clock))
+    entry = shop.do(inbox.receive, "stripe", **shop.paid().arguments())
+    shop.do(inbox.drop, entry.id, **BY)
+
+    assert [
+        ("payment.close", "payment k1", "ada", "incident 7"),
+        ("payment.settle", "payment k2", "ada", "incident 7"),
+        ("inbox.drop", f"entry {entry.id}", "ada", "incident 7"),
+    ] == audited.acts()
+
+
+def test_reload_records_paths_without_values(audited: Audited, tmp_path: Path) -> None:
+    """A reload records which paths it adds, removes and changes, and no value."""
+    file = tmp_path / "moorage.toml"
+    table = f'[audit]\nurl = "file://{tmp_path}/trail"\n'
+    service = '[services.{}]\nbase_url = "https://{}.example"\ncredentials = "{}"\n'
+    file.write_text(table + service.format("vat", "vat", "canary-1"))
+    with pytest.warns(match="secret"):
+        hub = (moorage.aopen if audited.awaited else moorage.open)(file)
+    file.write_text(table + service.format("erp", "erp", "canary-2"))
+    audited.do(hub.reload, **BY)
+    audited.do(hub.reload)
+    audited.do(hub.close)
+
+    assert [("configuration.reload", "configuration", "ada", "incident 7")] == audited.acts()
+    (record,) = audited.trail.find().items
+    paths = {"added": ["services.erp"], "removed": ["services.vat"]}
+    assert paths == json.loads(record.after or "")
+    assert "canary" not in (tmp_path / "trail").read_text()
+
+
+def test_reload_that_cannot_be_recorded_changes_nothing(tmp_path: Path) -> None:
+    """With a dead audit store the old configuration stays in use."""
+    dead = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
+    with moorage.Hub([], services=[SERVICE], audit=dead) as hub:
+        with pytest.raises(StorageUnavailable, match=r"configuration\.reload"):
+            hub.reload(Offer(services=[attrs.evolve(SERVICE, name="erp")]))
+        assert "closed" == hub.manager.circuit_state("vat").state.value
+
+
+def test_running_hub_cannot_change_its_trail(tmp_path: Path) -> None:
+    """Another audit trail in a changed file is refused, and needs a restart."""
+    file = tmp_path / "moorage.toml"
+    file.write_text(f'[audit]\nurl = "file://{tmp_path}/trail"\n')
+    with moorage.open(file) as hub:
+        file.write_text(f'[audit]\nurl = "file://{tmp_path}/other"\n')
+        with pytest.raises(ConfigurationError, match="cannot change its audit trail"):
+            hub.reload()
+
+
+@pytest.mark.parametrize(
+    "table, path",
+    [
+        ("url = 'redis://localhost'", "audit.url"),
+        ("url = 'file:///trail'\nkeys = 'nonsense'", "audit.keys"),
+        ("url = 'file:///trail'\nseal_every = 0", "audit.seal_every"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> None:
+    """A wrong setting of the audit trail is refused at its path."""
+    file = tmp_path / "moorage.toml"
+    file.write_text(f"[audit]\n{table}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        moorage.open(file)
+    assert path in {problem.path for problem in caught.value.problems}
+
+
+def test_port_must_be_synchronous() -> None:
+    """An audit port whose `record` is asynchronous is refused by name."""
+
+    class Awaited:
+        """A port of the wrong kind."""
+
+        async def record(self, *_: Any, **__: Any) -> None:
+            """Do nothing."""
+
+    with pytest.raises(ConfigurationError, match=r"Awaited.record is asynchronous"):
+        ConnectorManager([SERVICE], audit=Awaited())

@@ -1,0 +1,149 @@
+"""The stores whose claims are renewed, the renewing thread or task, and the batch sizes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AsyncConnectorManager, ConnectorManager, Idempotency, Service
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency.claims import LEASE, Claim, Renew
+from moorage.services.core.renewal import Unrenewed
+from tests.adapters.forked import in_a_child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 30.0
+SERVICE = Service("bank", circuit=None, retry=None)
+
+
+def renewals(manager: Any) -> Any:
+    """Return the renewals of a manager."""
+    return manager.flows.core.renewals
+
+
+class RecordingStore:
+    """A foreign store over a file, which records its commands."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = SqliteStorage(path)
+        self.post = self.store.post
+        self.commands: list[Any] = []
+        self.renewed = threading.Event()
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command and record it."""
+        self.commands.append(command)
+        answer = self.store.execute(command, timeout)
+        if type(command) is Renew:
+            self.renewed.set()
+        return answer
+
+
+class AsyncRecordingStore:
+    """An asynchronous foreign store, which records its commands."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = AsyncSqliteStorage(path)
+        self.post = self.store.post
+        self.commands: list[Any] = []
+        self.renewed = asyncio.Event()
+
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command and record it."""
+        self.commands.append(command)
+        answer = await self.store.execute(command, timeout)
+        if type(command) is Renew:
+            self.renewed.set()
+        return answer
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
+    """A thread renews the short claim of a long synchronous call."""
+    store, other = RecordingStore(tmp_path / "state.db"), RecordingStore(tmp_path / "other.db")
+    options: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
+    manager = ConnectorManager([SERVICE], **options)
+    assert manager.run("bank", lambda: store.renewed.wait(PATIENCE), idempotency_key="k")
+    claim = next(command for command in store.commands if type(command) is Claim)
+    renew = next(command for command in store.commands if type(command) is Renew)
+    assert (LEASE, claim.keys, LEASE) == (claim.lease, renew.keys, renew.lease)
+    assert not any(type(command) is Renew for command in other.commands)
+
+
+def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
+    """A task renews the short claim of a long asynchronous call, without a thread."""
+
+    async def main() -> None:
+        store = AsyncRecordingStore(tmp_path / "state.db")
+
+        async def act() -> str:
+            await asyncio.wait_for(store.renewed.wait(), PATIENCE)
+            return "done"
+
+        async with store.store:
+            manager = AsyncConnectorManager([SERVICE], state=store)
+            assert "done" == await manager.run("bank", act, idempotency_key="k")
+
+    before = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    asyncio.run(main())
+    after = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    assert set(after) <= set(before)
+
+
+def test_part_renews_its_claims_too(tmp_path: Path) -> None:
+    """A claim of a part by itself is renewed during the function."""
+    store = RecordingStore(tmp_path / "state.db")
+    part = Idempotency(storage=store)
+    assert part.call("k", lambda: store.renewed.wait(PATIENCE))
+
+
+def test_store_in_memory_needs_no_renewals() -> None:
+    """Claims in memory end with their process, so they last for the whole call."""
+    plain = ConnectorManager([SERVICE], state=MemoryStorage())
+    later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
+    embedded = ConnectorManager([SERVICE])
+    assert [Unrenewed] * 3 == [type(renewals(item)) for item in (plain, later, embedded)]
+
+
+def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
+    """One thread renews a store's claims for all managers and parts."""
+    store, other = SqliteStorage(tmp_path / "state.db"), SqliteStorage(tmp_path / "other.db")
+    one, two = (ConnectorManager([SERVICE], state=store) for _ in range(2))
+    three = ConnectorManager([SERVICE], state=other)
+    assert renewals(one) is renewals(two)
+    assert renewals(one) is not renewals(three)
+
+
+def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
+    """A store counts as one server unless it says otherwise, as a cluster does."""
+    whole: list[Any] = [
+        SqliteStorage(tmp_path / "state.db"),
+        AsyncSqliteStorage(tmp_path / "state.db"),
+        RedisStorage(),
+        AsyncRedisStorage(),
+    ]
+    assert [True] * 4 == [item.mixes_tags for item in whole]
+    assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
+    assert not hasattr(RecordingStore(tmp_path / "state.db"), "mixes_tags")
+
+
+def test_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None:
+    """A forked child has no claims or thread of its parent, and sends nothing under them."""
+    store = RecordingStore(tmp_path / "state.db")
+    manager = ConnectorManager([SERVICE], state=store)
+
+    def act() -> tuple[int, int]:
+        def ask() -> tuple[int, int]:
+            return len(renewals(manager)._held), threading.active_count()  # noqa: SLF001 - a look inside
+
+        results: tuple[int, int] = in_a_child(ask)
+        return results
+
+    assert (0, 1) == manager.run("bank", act, idempotency_key="k")

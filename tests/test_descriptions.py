@@ -1,0 +1,200 @@
+"""Requests and responses are checked against descriptions, whole or as excerpts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tools import descriptions, distil_descriptions
+from tools.descriptions import Description, check, problems_of
+from tools.distil_descriptions import excerpt, facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT: Any = {"type": "string"}
+BALANCE: Any = {
+    "type": "object",
+    "description": "An object of this vendor.",
+    "required": ["account_sid", "balance", "currency"],
+    "properties": {
+        "account_sid": {"type": "string", "maxLength": 34, "example": "AC1"},
+        "balance": TEXT,
+        "currency": {"type": "string", "enum": ["USD"], "description": "The currency."},
+    },
+}
+PATH = "/2010-04-01/Accounts/{AccountSid}/Balance.json"
+
+
+def described(schema: Any) -> Any:
+    """A description of one operation of Twilio, with this schema of its response."""
+    response = {"description": "OK", "content": {"application/json": {"schema": {"$ref": "#/s/B"}}}}
+    return {
+        "info": {"version": "1", "license": {"name": "Ours"}},
+        "servers": [{"url": "https://api.twilio.com"}],
+        "paths": {
+            PATH: {
+                "parameters": [{"in": "path", "name": "AccountSid", "required": True}],
+                "get": {"summary": "Fetch it.", "responses": {"200": response}},
+            },
+            "/unused": {"get": {"responses": {}}},
+        },
+        "s": {"B": schema, "Unused": TEXT},
+    }
+
+
+def changed(**properties: Any) -> Any:
+    """The schema of a balance, with other properties."""
+    return {**BALANCE, "properties": {**BALANCE["properties"], **properties}}
+
+
+def folder_of(place: Path, schema: Any) -> Path:
+    """A folder with Twilio's folder and a description in it."""
+    folder = place / "official" / "twilio"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "api.json").write_text(json.dumps(described(schema)), "utf-8")
+    return folder
+
+
+def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
+    """A sandbox that answers as described has no problems; other operations are only listed."""
+    wrong, missing = check(folder_of(tmp_path, BALANCE))
+
+    assert {} == wrong
+    assert "POST /2010-04-01/Accounts/{account}/Messages.json" in missing
+    assert not any("Balance" in operation for operation in missing)
+
+
+@pytest.mark.parametrize(
+    "schema, problem",
+    [
+        ({**BALANCE, "required": ["debt"]}, "body has no debt."),
+        (changed(balance={"type": "number"}), "body.balance is no number."),
+        (changed(balance={"type": ["number", "null"]}), "body.balance is no number or null."),
+        (changed(currency={"enum": ["EUR"]}), "body.currency cannot be 'USD'."),
+        (changed(currency={"type": "string", "maxLength": 2}), "body.currency is too long."),
+        ({"type": "object", "properties": {"account_sid": TEXT}}, "body.balance is not known."),
+        ({"type": "array"}, "body is no array."),
+        (
+            {"anyOf": [{"type": "array"}, {**BALANCE, "required": ["debt"]}]},
+            "body is no array.",
+        ),
+    ],
+    ids=str,
+)
+def test_difference_is_reported(schema: Any, problem: str, tmp_path: Path) -> None:
+    """A response that the description does not allow is reported with its operation."""
+    wrong, _ = check(folder_of(tmp_path, schema))
+
+    assert f"GET {PATH}, response: {problem}" in wrong
+
+
+@pytest.mark.parametrize(
+    "schema, value",
+    [
+        ({"type": "string", "nullable": True}, None),
+        ({"type": "object", "additionalProperties": True, "properties": {"a": TEXT}}, {"b": 1}),
+        ({"additionalProperties": TEXT}, {"b": "c"}),
+        ({"allOf": [{"properties": {"a": TEXT}}, {"properties": {"b": TEXT}}]}, {"a": "", "b": ""}),
+        ({"properties": {"a": {"writeOnly": True}}, "required": ["a"]}, {}),
+        ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, 1),
+        ({"type": "array", "items": TEXT}, ["a"]),
+    ],
+    ids=str,
+)
+def test_allowed_values(schema: Any, value: Any) -> None:
+    """A response that the description allows has no problems."""
+    assert [] == problems_of(Description({"paths": {}}), schema, value, "readOnly")
+
+
+def test_field_of_a_response_may_be_missing_in_a_request() -> None:
+    """A required field that only responses have is not required in a request."""
+    schema = {"properties": {"a": {"readOnly": True}, "b": {}}, "required": ["a", "b"]}
+
+    assert ["body has no b."] == problems_of(Description({"paths": {}}), schema, {}, "writeOnly")
+
+
+def test_request_is_checked(tmp_path: Path) -> None:
+    """The query and the form of a request are held against their schemas."""
+    folder = folder_of(tmp_path, BALANCE)
+    form = {
+        "type": "object",
+        "required": ["Wanted"],
+        "properties": {"To": TEXT, "ValidityPeriod": {"type": "string"}},
+    }
+    content = {"application/x-www-form-urlencoded": {"schema": form}}
+    root = {
+        "paths": {
+            "/2010-04-01/Accounts/{a}/Messages.json": {
+                "post": {
+                    "parameters": [{"in": "query", "name": "dry", "required": True}],
+                    "requestBody": {"content": content},
+                    "responses": {},
+                }
+            },
+            "/v2/PhoneNumbers/{n}": {
+                "get": {
+                    "parameters": [{"in": "query", "name": "Fields", "schema": {"enum": ["a"]}}],
+                    "responses": {"2XX": {}},
+                }
+            },
+        }
+    }
+    (folder / "api.json").write_text(json.dumps(root), "utf-8")
+    wrong, _ = check(folder)
+    at = "POST /2010-04-01/Accounts/{a}/Messages.json"
+
+    assert f"{at}, request: The query has no dry." in wrong
+    assert f"{at}, request: body has no Wanted." in wrong
+    assert f"{at}, request: body.Body is not known." in wrong
+    assert f"{at}, response: The status 201 is not described." in wrong
+
+
+def test_facts_have_no_prose() -> None:
+    """Excerpts keep names, types and enumerations of words, and nothing that is written to read."""
+    schema = {
+        "description": "A long text.",
+        "example": 1,
+        "x-vendor": True,
+        "type": "object",
+        "properties": {"description": {"type": "string", "enum": ["It is all of it."]}},
+        "oneOf": [{"title": "One", "enum": ["a word", "b"]}],
+    }
+
+    assert {
+        "type": "object",
+        "properties": {"description": {"type": "string"}},
+        "oneOf": [{"enum": ["a word", "b"]}],
+    } == facts(schema)
+
+
+def test_excerpt_has_what_is_in_use() -> None:
+    """An excerpt has the operations in use, what they refer to, and the source's licence."""
+    path = PATH.replace("{AccountSid}", "AC1")
+    result = excerpt(described(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
+
+    assert [PATH] == list(result["paths"])
+    assert ["B"] == list(result["s"])
+    assert ("api.json", "1", "Ours") == (result["source"], result["version"], result["license"])
+    assert excerpt(described(BALANCE), "api.json", [("GET", "/none")]) is None
+
+
+def test_excerpts_are_as_good_as_the_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Checks find the same in excerpts, and a changed description is noticed."""
+    official = folder_of(tmp_path, {**BALANCE, "required": ["debt"]}).parent
+    target = tmp_path / "excerpts"
+
+    assert 1 == distil_descriptions.main(official, target, check=True)
+    assert 0 == distil_descriptions.main(official, target, check=False)
+    assert 0 == distil_descriptions.main(official, target, check=True)
+    assert check(official / "twilio") == check(target / "twilio")
+    capsys.readouterr()
+    assert 1 == descriptions.main(target)
+    assert "twilio: GET" in capsys.readouterr().out
+    folder_of(tmp_path, BALANCE)
+    assert 1 == distil_descriptions.main(official, target, check=True)
+    assert "api.json differs from its description.\n" in capsys.readouterr().out

@@ -1,0 +1,148 @@
+"""Fingerprints of large bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    CallFinished,
+    ConnectorManager,
+    Request,
+    Response,
+    Service,
+)
+from moorage.runtime.bridge import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from moorage import Timeouts
+
+PATIENCE = 120.0
+LARGE = b"x" * 300_000
+
+
+class Vendor:
+    """An HTTP client that answers at once."""
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Answer 200."""
+        return Response(200)
+
+
+class Held(ThreadPoolExecutor):
+    """An executor whose work begins only when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1)
+        self.let_go = threading.Event()
+        self.works = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a function in the thread once `let_go` is set."""
+        self.works += 1
+
+        def work() -> Any:
+            assert self.let_go.wait(PATIENCE)
+            return fn(*args, **kwargs)
+
+        return super().submit(work)
+
+
+def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        asyncio.run(test())
+
+    return run
+
+
+def vendor(**options: Any) -> AsyncConnectorManager:
+    """A manager with one service."""
+    service = Service("vendor", base_url="https://vendor.example")
+    return AsyncConnectorManager([service], http=cast("Any", Vendor()), **options)
+
+
+@in_a_loop
+async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
+    """Other tasks take steps between the start and the end of a large body's fingerprint."""
+    held, manager = Held(), vendor()
+    asyncio.get_running_loop().set_default_executor(held)
+    post = Request.post("/files", body=LARGE)
+
+    call = asyncio.create_task(manager.call("vendor", post, idempotency_key="one"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (1, False) == (held.works, call.done())
+    held.let_go.set()
+
+    assert not (await call).replayed
+    assert (await manager.call("vendor", post, idempotency_key="one")).replayed
+
+
+@in_a_loop
+async def test_small_bodies_need_no_thread() -> None:
+    """The fingerprint of a small body is computed at once."""
+    held = Held()
+    asyncio.get_running_loop().set_default_executor(held)
+
+    await vendor().call("vendor", Request.post("/", body=b"small"), idempotency_key="one")
+
+    assert 0 == held.works
+
+
+@in_a_loop
+async def test_cancelled_fingerprint_ends_the_call() -> None:
+    """A call that is cancelled during its fingerprint is reported as cancelled."""
+    held, events = Held(), list[Any]()
+    asyncio.get_running_loop().set_default_executor(held)
+    manager = vendor(observers=[events.append])
+
+    call = asyncio.create_task(
+        manager.call("vendor", Request.post("/", body=LARGE), idempotency_key="one")
+    )
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert 1 == held.works
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    held.let_go.set()
+
+    ends = [event for event in events if isinstance(event, CallFinished)]
+    assert [True] == [event.cancelled for event in ends]
+
+
+def test_without_asyncio_the_work_is_done_here() -> None:
+    """Where no loop of asyncio's runs, the work is done in the calling thread."""
+    flow = in_thread(threading.get_ident)
+
+    with pytest.raises(StopIteration) as end:
+        flow.send(None)
+
+    assert threading.get_ident() == end.value.value
+
+
+def test_synchronous_calls_digest_large_bodies_too() -> None:
+    """A synchronous repeat of a large body is recognised."""
+
+    class SyncVendor:
+        def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+            return Response(200)
+
+    service = Service("vendor", base_url="https://vendor.example")
+    manager = ConnectorManager([service], http=cast("Any", SyncVendor()))
+    posts = [Request.post("/files", body=LARGE) for _ in range(2)]
+
+    answers = [manager.call("vendor", post, idempotency_key="one") for post in posts]
+
+    assert [False, True] == [answer.replayed for answer in answers]

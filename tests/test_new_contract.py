@@ -1,0 +1,120 @@
+"""A new contract is its own files, and a line or two in three others."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytest.importorskip("ruff", reason="ruff is for development only")
+
+ROOT: Final = Path(__file__).parent.parent
+OWN_FILES: Final = Path(__file__).parent / "packages" / "letters-contract"
+TOUCHED: Final[dict[str, Callable[[str], str]]] = {
+    "src/moorage/contracts/catalog.py": lambda text: text.replace(
+        '    "shipping": "Shipments",\n',
+        '    "shipping": "Shipments",\n    "letters": "Letters",\n',
+    ),
+    "pyproject.toml": lambda text: text.replace(
+        '[project.entry-points."moorage.vendors"]\n',
+        '[project.entry-points."moorage.vendors"]\nquill = "moorage.vendors.letters.quill:Quill"\n',
+    ).replace('"email | payments |', '"email | letters | payments |'),
+    "mkdocs.yml": lambda text: re.sub(
+        r"^( *)- Shipping: reference/shipping.md\n",
+        r"\g<0>\1- Letters: reference/letters.md\n",
+        text,
+        flags=re.MULTILINE,
+    ),
+}
+"""The files that a new contract changes, and the change."""
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Return the output of a Python program in a copy of the project."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", name="project")
+def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project with the new contract, whose classes are generated."""
+    folder = tmp_path_factory.mktemp("project")
+    without = shutil.ignore_patterns("__pycache__", "node_modules")
+    for part in ("src", "tools"):
+        shutil.copytree(ROOT / part, folder / part, ignore=without)
+    for name, change in TOUCHED.items():
+        before = (ROOT / name).read_text("utf-8")
+        (folder / name).write_text(change(before), "utf-8")
+        assert before != change(before)
+    for file in OWN_FILES.rglob("*.py.txt"):
+        path = folder / file.relative_to(OWN_FILES).with_suffix("")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, path)
+    points = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    metadata = folder / "src" / "moorage-0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: moorage\nVersion: 0\n")
+    lines = (
+        f"{name} = {value}" if value else f"[{name}]"
+        for group, of_group in points["entry-points"].items()
+        for name, value in ((group, ""), *of_group.items())
+    )
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
+    run(folder, "-m", "tools.operations")
+    return folder
+
+
+def test_new_contract_works_everywhere(project: Path) -> None:
+    """Hubs, outboxes, stores, schemas and pages know the contract from its declaration."""
+    found: dict[str, Any] = json.loads(run(project, "use.py"))
+
+    assert {
+        "sync": ["quill:quill:L1"] * 2,
+        "deferred": 1,
+        "refused": "letter",
+        "rehearsed": "letters.post",
+        "scenarios": [True, True],
+        "async": "quill:quill:L3",
+        "packed": True,
+        "schema": True,
+        "capabilities": ["|  | quill |"],
+        "reference": True,
+    } == found
+
+
+def test_generated_classes_are_readable(project: Path) -> None:
+    """The class for users has an ordinary method with the declared parameters and docstring."""
+    text = (project / "src/moorage/operations/letters.py").read_text("utf-8")
+
+    assert "class AsyncLetters:" in text
+    assert (
+        "    def post(\n"
+        "        self, letter: Letter, *, idempotency_key: str | None = None,"
+        " timeout: float | None = None\n"
+        "    ) -> LetterReceipt:\n"
+        '        """Print a letter and post it.\n'
+    ) in text
+
+
+def test_navigation_leads_to_the_contract(project: Path) -> None:
+    """The site leads to the page of the contract."""
+    assert "reference/letters.md" in (project / "mkdocs.yml").read_text("utf-8")

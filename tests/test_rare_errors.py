@@ -1,0 +1,91 @@
+"""Rare errors: names that do not exist, and unusable routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import moorage.config
+from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.contracts.offer import path_of
+from moorage.contracts.routes import Route
+from moorage.hub.hub_runtime import _routes_of
+from moorage.runtime.bridge import run_now
+from moorage.services.environment_guard import EnvironmentGuard
+from moorage.testing.sandbox_scenarios import storage as scenarios
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.installed_vendors import vendor_class
+from moorage.wiring.ports import Ports
+from tests.support.command import command
+
+MAIL = SendGrid(credentials="k")
+ACME: Any = ["acme"]
+
+
+def test_no_command_for_a_program() -> None:
+    """A program that gives no command gets the error as JSON."""
+    ended = command("--json")
+
+    assert 2 == ended.code
+    assert "The command is missing" in ended.out + ended.err
+
+
+def test_module_has_no_other_names() -> None:
+    """Lazy imports do not hide a misspelt name."""
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = moorage.config.nonsense
+
+
+def test_account_shared_with_one_tenant() -> None:
+    """An account that is open to one tenant only is listed among all accounts."""
+    assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
+    assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
+
+
+def test_routes_of_other_accounts_are_dropped() -> None:
+    """Routes without any of these accounts are left out."""
+    routes = [Route("email", ["a", "b"]), Route("email", ["c"])]
+
+    assert [Route("email", ["a"])] == list(_routes_of(routes, {"a": Account("a", MAIL)}))
+
+
+def test_environment_without_a_name() -> None:
+    """Rearming without an environment's name is refused, with the owner of the store."""
+    core = sync_core(Ports(state=MemoryStorage())).core
+    run_now(EnvironmentGuard(core, "production").check())
+    fence = EnvironmentGuard(core, None)
+
+    assert "production" == run_now(fence.rearm())
+    with pytest.raises(CopiedStore):
+        run_now(fence.check())
+
+
+@pytest.mark.parametrize(
+    "name, message", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")]
+)
+def test_unknown_vendor(name: str, message: str) -> None:
+    """An unknown vendor is refused with the nearest name."""
+    with pytest.raises(ConfigurationError, match=message):
+        vendor_class(name)
+
+
+@pytest.mark.parametrize("use", [scenarios.download_part, scenarios.copy])
+def test_missing_capability_is_refused_first(use: Any) -> None:
+    """An operation without its capability is refused before any preparation."""
+    requests = []
+
+    class At:
+        able = False
+
+        async def __call__(self, verb: str, *_: Any, **__: Any) -> Any:
+            requests.append(verb)
+            raise UnsupportedByVendor("not here.")
+
+    at: Any = At()
+    with pytest.raises(UnsupportedByVendor):
+        run_now(use(at))
+    assert requests != ["upload"]
+    assert 1 == len(requests)

@@ -1,0 +1,137 @@
+"""The modules that the first steps with moorage load: nothing that they do not use.
+
+Each probe runs in an interpreter of its own. The bounds are on names and numbers of modules, which
+do not depend on the machine.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+CONTRACTS = ("email", "payments", "shipping", "sms", "storage")
+
+# Modules that no program needs before its first call. A prefix stands for all below it.
+LATER = (
+    "asyncio",
+    "concurrent.futures",
+    "cryptography",
+    "cyclopts",
+    "email",
+    "hashlib",
+    "http",
+    "logging",
+    "pyreqwest",
+    "redis",
+    "rich",
+    "socket",
+    "sqlalchemy",
+    "ssl",
+    "subprocess",
+    "moorage.adapters.http",
+    "moorage.cli",
+    "moorage.demo",
+    "moorage.domain.oauth",
+    "moorage.domain.signing.dpop",
+    "moorage.domain.signing.signings",
+    "moorage.domain.webhooks",
+    "moorage.parts",
+    "moorage.scaffold",
+    "moorage.services.calling.caching",
+    "moorage.services.entries",
+    "moorage.services.oauth",
+    "moorage.services.transfers",
+    "moorage.services.webhooks",
+    "moorage.testing",
+)
+A_HUB_MAY = {"hashlib", "email", "socket", "moorage.domain.signing.signings"}
+
+PROBE = """
+import sys
+sys.path[:] = sys.argv[1:]
+import json
+before = set(sys.modules)
+{code}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+MANAGER = """
+import moorage
+moorage.ConnectorManager([moorage.Service("vat", base_url="https://vat.example")])
+"""
+HUB = """
+import moorage
+moorage.open({
+    "state": {"url": "memory:"},
+    "sms": {"vendor": "twilio"},
+    "vendors": {"twilio": {"account_sid": "AC0123456789abcdef0123456789abcdef",
+                           "credentials": "0123456789abcdef0123456789abcdef",
+                           "sender": "+4915112345678"}},
+}, environment_id=None)
+"""
+
+
+def loaded(code: str) -> list[str]:
+    """The modules that a bare interpreter loads for some code."""
+    probe = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "ignore", "-c", PROBE.replace("{code}", code)]
+        + [path for path in sys.path if path],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    modules: list[str] = json.loads(probe.stdout.splitlines()[-1])
+    return modules
+
+
+def below(prefixes: set[str], modules: list[str]) -> set[str]:
+    """The modules with one of these prefixes."""
+    return {
+        module
+        for module in modules
+        if any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
+    }
+
+
+def test_first_manager_loads_only_its_own_modules() -> None:
+    """A first manager loads no transport, contract, vendor, store of files or command."""
+    modules = loaded(MANAGER)
+    ours = below({"moorage"}, modules)
+
+    assert set() == below(
+        {*LATER, "sqlite3", "moorage.config", "moorage.contracts", "moorage.vendors"}, modules
+    )
+    assert {"moorage.hub.manager"} <= ours
+    assert len(ours) <= 130
+
+
+def test_hub_loads_only_the_contract_of_its_vendor() -> None:
+    """A hub loads the vendors of its configuration, and their contract alone."""
+    modules = loaded(HUB)
+    vendors = below({"moorage.vendors"}, modules)
+
+    assert set() == below({*LATER} - A_HUB_MAY, modules)
+    assert {"moorage.vendors.sms.twilio"} <= vendors
+    assert set() == vendors & {f"moorage.vendors.{name}" for name in CONTRACTS if name != "sms"}
+    assert {"moorage.contracts.sms"} == {
+        f"moorage.contracts.{name}"
+        for name in CONTRACTS
+        if below({f"moorage.contracts.{name}"}, modules)
+    }
+    assert set() == below({"sqlite3", "moorage.operations.email"}, modules)
+
+
+def test_version_loads_no_command(tmp_path: Path) -> None:
+    """`moorage --version` loads neither the libraries of the command line nor a command."""
+    answer = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "moorage", "--version"],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        text=True,
+    )
+    modules = [line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()]
+
+    assert {"moorage.cli"} <= set(modules)
+    assert set() == below(
+        {"attr", "cyclopts", "rich", "moorage.cli.frame", "moorage.cli.commands"}, modules
+    )

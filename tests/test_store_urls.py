@@ -1,0 +1,150 @@
+"""Stores that are opened from a URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, Credentials, LogQuery
+from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.values.installation import install
+from moorage.wiring.store_urls import (
+    aopen_storage,
+    open_credentials,
+    open_inbox,
+    open_log,
+    open_outbox,
+    open_storage,
+    open_tenants,
+    serve,
+)
+from tests.support.modules import uninstall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS = generate_keys().text()
+URLS: dict[str, tuple[type, type]] = {
+    "memory:": (MemoryStorage, AsyncMemoryStorage),
+    "sqlite:///var/moorage.db": (SqliteStorage, AsyncSqliteStorage),
+    "redis://127.0.0.1:6379/0": (RedisStorage, AsyncRedisStorage),
+    "rediss://host/0": (RedisStorage, AsyncRedisStorage),
+    "unix:///run/redis.sock": (RedisStorage, AsyncRedisStorage),
+    "redis+cluster://a:1,b:2": (RedisStorage, AsyncRedisStorage),
+    "redis+sentinel://a:1,b:2/primary": (RedisStorage, AsyncRedisStorage),
+    "postgresql://host/name": (SqlStorage, AsyncSqlStorage),
+    "postgresql+psycopg://host/name": (SqlStorage, AsyncSqlStorage),
+    "mysql://host/name": (SqlStorage, AsyncSqlStorage),
+    "mariadb://host/name": (SqlStorage, AsyncSqlStorage),
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_url_names_a_store(url: str) -> None:
+    """Each form of URL opens its class in both modes, without connecting."""
+    plain, awaited = URLS[url]
+    assert type(open_storage(url)) is plain
+    assert type(aopen_storage(url)) is awaited
+
+
+def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
+    """Four slashes begin an absolute path, and escaped characters are unescaped."""
+    with open_storage(f"sqlite:///{tmp_path}/a%20b.db") as store:
+        store.housekeep()
+    assert (tmp_path / "a b.db").exists()
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        lambda url: open_storage(url).housekeep(),
+        lambda url: open_tenants(url, KEYS).put("acme", {"sms": {"vendor": "x"}}),
+        lambda url: open_credentials(url, KEYS).rotate("vat", None, Credentials.bearer("t")),
+        lambda url: open_inbox(url, create=True).find(EntryQuery()),
+        lambda url: open_outbox(url, create=True).find(EntryQuery()),
+        lambda url: open_log(url, create=True).find(LogQuery()),
+    ],
+    ids=["storage", "tenants", "credentials", "inbox", "outbox", "log"],
+)
+def test_every_store_unescapes_its_path_alike(opened: Any, tmp_path: Path) -> None:
+    """%20 in a URL is a space in the file's name for every kind of store."""
+    opened(f"sqlite:///{tmp_path}/a%20b.db")
+
+    assert (tmp_path / "a b.db").exists()
+    assert not (tmp_path / "a%20b.db").exists()
+
+
+def test_options_are_the_stores_own() -> None:
+    """The options of a store's class can be given in the URL."""
+    assert open_storage("redis://host/0", durable=True).durable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:///",
+        "sqlite://x.db",
+        "ftp://host",
+        "redis",
+        "memory",
+        "://",
+        7,
+        None,
+        b"memory:",
+    ],
+)
+def test_invalid_urls_are_refused(url: Any) -> None:
+    """The error lists valid forms, and never quotes a password."""
+    with pytest.raises(ConfigurationError, match="names no store") as caught:
+        open_storage(url)
+    assert (caught.value.path, "redis://" in caught.value.remedy) == ("state.url", True)
+
+
+@pytest.mark.parametrize(
+    "url, library, extra",
+    [
+        ("redis://:secret@host/0", "redis", "redis"),
+        ("rediss+cluster://:secret@host:1", "redis", "redis"),
+        ("postgresql://me:secret@host/name", "sqlalchemy", "postgresql"),
+        ("mariadb+pymysql://me:secret@host/name", "sqlalchemy", "mysql"),
+    ],
+)
+def test_missing_library_is_named(
+    url: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error for a missing library names the extra that installs it."""
+    uninstall(monkeypatch, library, "moorage.adapters.state.", "moorage.adapters.databases.")
+    with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
+        open_storage(url)
+    assert caught.value.remedy == install(extra)
+    assert "secret" not in str(caught.value)
+
+
+ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", "entries", "logs"))
+
+
+@pytest.mark.parametrize("opens", [open_inbox, open_outbox, open_log])
+def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the library and the extra that brings it."""
+    uninstall(monkeypatch, "sqlalchemy", *ENTRIES)
+    with pytest.raises(ConfigurationError, match="needs sqlalchemy") as caught:
+        opens("mariadb://me:secret@host/name")
+    assert install("mysql") == caught.value.remedy
+    assert "secret" not in str(caught.value)
+
+
+def test_scheme_of_the_hosts() -> None:
+    """A custom URL scheme opens its store in both modes, and cannot replace a built-in one."""
+    serve("own", lambda url, *, is_async: (url, is_async))
+    serve("redis", lambda url, *, is_async: (url, is_async))
+
+    assert ("own://place", False) == open_storage("own://place")
+    assert ("own://place", True) == aopen_storage("own://place")
+    assert type(open_storage("redis://host")) is RedisStorage

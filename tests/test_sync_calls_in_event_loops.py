@@ -1,0 +1,122 @@
+"""Synchronous calls inside a running event loop, which block all its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from moorage import ConnectorManager, Request, Response, RetryPolicy, Service
+from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
+from moorage.wiring.event_loop_warning import EventLoopWarning
+
+
+def manager() -> ConnectorManager:
+    """A manager whose vendor fails once and then answers."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    retry = RetryPolicy(base_delay=0.001, max_attempts=2)
+    service = Service("a", base_url="https://a.example", retry=retry)
+    return ConnectorManager([service], http=ScriptedHttpClient(vendor))
+
+
+def test_call_inside_a_loop_is_warned_of_once() -> None:
+    """The first blocking call inside a loop warns, and names the alternative."""
+    calling = manager()
+
+    async def inside() -> None:
+        for _ in range(3):
+            assert 200 == calling.call("a", Request.get("/")).status
+
+    with pytest.warns(
+        RuntimeWarning, match=r"Use AsyncConnectorManager or moorage\.aopen"
+    ) as reports:
+        asyncio.run(inside())
+    assert 1 == len(reports)
+
+
+def test_real_client_is_watched_on_every_call() -> None:
+    """A service that was called before a loop ran causes a warning inside one, too."""
+    with VendorServer() as vendor, ConnectorManager([Service("a", base_url=vendor.url)]) as calling:
+        vendor.always(Behaviour.of_json({}))
+        for _ in range(2):
+            calling.call("a", Request.get("/"))
+
+        async def inside() -> int:
+            return calling.call("a", Request.get("/")).status
+
+        with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+            assert 200 == asyncio.run(inside())
+
+
+def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
+    """Later calls of a client inside a loop give no second warning."""
+    read = EventLoopWarning().wrap(lambda: 1)
+
+    async def inside() -> None:
+        assert 2 == read() + read()
+
+    with pytest.warns(RuntimeWarning, match="inside a running event loop") as reports:
+        asyncio.run(inside())
+    assert 1 == len(reports)
+
+
+def test_pause_inside_a_loop_is_warned_of() -> None:
+    """The pause before a retry inside a loop causes a warning, too."""
+    calling, tries = manager(), list[int]()
+
+    def once_broken() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError
+
+    async def inside() -> None:
+        calling.run("a", once_broken)
+
+    with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+        asyncio.run(inside())
+    assert 2 == len(tries)
+
+
+def test_call_beside_a_loop_is_not_warned_of() -> None:
+    """A call in another thread, or without a loop, causes no warning."""
+    calling = manager()
+
+    async def inside() -> int:
+        return (await asyncio.to_thread(calling.call, "a", Request.get("/"))).status
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 200 == asyncio.run(inside())
+        assert 200 == calling.call("a", Request.get("/")).status
+
+
+def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    """If warnings are errors, the call is still made, and the log has the notice."""
+
+    async def inside() -> int:
+        return manager().call("a", Request.get("/")).status
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 200 == asyncio.run(inside())
+    assert [("moorage", "WARNING")] == [
+        (record.name, record.levelname) for record in caplog.records
+    ]
+    assert "inside a running event loop" in caplog.messages[0]
+
+
+def test_nothing_is_imported_to_look_for_a_loop() -> None:
+    """A synchronous program does not import asyncio for this check."""
+    program = (
+        "import sys\n"
+        "from moorage.wiring.event_loop_warning import EventLoopWarning\n"
+        "before = 'asyncio' in sys.modules\n"
+        "assert 1 == EventLoopWarning().wrap(lambda: 1)()\n"
+        "sys.exit(before != ('asyncio' in sys.modules))\n"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", program], check=False).returncode

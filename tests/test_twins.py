@@ -1,0 +1,53 @@
+"""Tests of the tool that makes synchronous twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import twins
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("source", twins.MODULES)
+def test_twins_are_current(source: str) -> None:
+    """Each synchronous twin is what the tool makes of its asynchronous module, line by line."""
+    twin = (ROOT / twins.MODULES[source]).read_text(encoding="utf-8")
+
+    assert twins.twin((ROOT / source).read_text(encoding="utf-8")) == twin
+
+
+def test_twin_awaits_nothing() -> None:
+    """The twin has no `async`, `await` or awaitable type, and calls the synchronous helpers."""
+    source = (
+        "async def get(read: Callable[[], Awaitable[R]]) -> R:\n"
+        '    """Call an asynchronous function."""\n'
+        "    async with lock_async() as held:\n"
+        "        return await run_later(step_async(read, held))\n"
+    )
+
+    assert (
+        "def get(read: Callable[[], R]) -> R:\n"
+        '    """Call a synchronous function."""\n'
+        "    with lock_sync() as held:\n"
+        "        return run_now(step_sync(read, held))\n"
+    ) == twins.twin(source)
+
+
+def test_stale_twins_are_named_and_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` names a twin that is out of date, and the tool without it writes the twin."""
+    (tmp_path / "a_async.py").write_text("async def a() -> None: ...\n", encoding="utf-8")
+    (tmp_path / "a_sync.py").write_text("", encoding="utf-8")
+    modules = {str(tmp_path / "a_async.py"): str(tmp_path / "a_sync.py")}
+    monkeypatch.setattr(twins, "MODULES", modules)
+
+    assert twins.main(["--check"]) == 1
+    assert "a_sync.py is out of date" in capsys.readouterr().out
+
+    assert twins.main([]) == 0
+    assert (tmp_path / "a_sync.py").read_text(encoding="utf-8") == "def a() -> None: ...\n"
+    assert twins.main(["--check"]) == 0

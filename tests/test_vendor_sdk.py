@@ -1,0 +1,111 @@
+"""The module for vendors: its names, and what the vendors here import."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+import moorage
+from moorage import errors, vendor_sdk
+
+assert vendor_sdk.__file__
+SOURCE = Path(vendor_sdk.__file__)
+VENDORS = SOURCE.parent.parent / "vendors"
+OUTSIDER = Path(__file__).parent / "packages" / "acme-vendor" / "src"
+VALUES = ("address", "checksum", "email", "payments", "shipping", "signed", "sms", "storage")
+
+
+def _typed() -> dict[str, str]:
+    """Return each name that type checkers see, with its module."""
+    return {
+        name.asname or "": statement.module or ""
+        for node in ast.parse(SOURCE.read_text("utf-8")).body
+        if isinstance(node, ast.If) and "TYPE_CHECKING" == ast.unparse(node.test)
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for name in statement.names
+    }
+
+
+def _imported(file: Path) -> set[str]:
+    """Return the modules of moorage that a file imports."""
+    return {
+        node.module or ""
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("moorage.")
+    }
+
+
+def test_types_and_names_agree() -> None:
+    """Type checkers see exactly the names that are listed, as the very objects."""
+    typed = _typed()
+
+    assert set(vendor_sdk.__all__) == set(typed)
+    for name, home in typed.items():
+        assert getattr(importlib.import_module(home), name) is getattr(vendor_sdk, name)
+        assert name in dir(vendor_sdk)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    """A misspelt name fails as in any other module."""
+    with pytest.raises(AttributeError, match=r"'moorage\.vendor_sdk' has no attribute 'Wires'"):
+        _ = vendor_sdk.Wires  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", vendor_sdk.__all__)
+def test_names_are_documented(name: str) -> None:
+    """Each class and function has a docstring of its own, and so has each of its methods."""
+    export = getattr(vendor_sdk, name)
+    if not (inspect.isclass(export) or inspect.isroutine(export)):
+        assert "EXPONENTS" == name
+        return
+    words = inspect.getdoc(export)
+
+    assert words
+    assert not words.startswith(f"{name}(")
+    assert words != Enum.__doc__
+
+
+def test_shared_names_are_those_of_the_package() -> None:
+    """A name that `moorage` exports too is the same object."""
+    shared = set(vendor_sdk.__all__) & set(moorage.__all__)
+
+    assert {"Request", "Service", "Secret", "VendorFailed"} <= shared
+    assert all(getattr(vendor_sdk, name) is getattr(moorage, name) for name in shared)
+    assert issubclass(vendor_sdk.VendorFailed, errors.ConnectorError)
+
+
+@pytest.mark.parametrize(
+    "file", [*VENDORS.rglob("*.py"), *OUTSIDER.rglob("vendor.py")], ids=lambda file: file.stem
+)
+def test_vendors_import_only_what_is_promised(file: Path) -> None:
+    """A vendor imports this module, the values of contracts, and modules of its own contract."""
+    own = f"moorage.vendors.{file.parent.name}"
+    allowed = tuple(f"moorage.contracts.{name}" for name in VALUES)
+
+    assert set() == {
+        module
+        for module in _imported(file)
+        if module != "moorage.vendor_sdk" and not module.startswith((*allowed, own))
+    }
+
+
+def test_importing_it_loads_nothing_else() -> None:
+    """The module alone loads no other module of moorage."""
+    code = (
+        "import sys; sys.path[:] = sys.argv[1:]; import moorage.vendor_sdk; "
+        "print(sorted(name for name in sys.modules if name.startswith('moorage.')))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, *filter(None, sys.path)],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+    assert "['moorage.vendor_sdk']" == output.strip()

@@ -1,0 +1,397 @@
+"""The tables of `moorage.vendor_sdk`: options, services, operations, readings and refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from moorage import vendor_sdk as sdk
+from tests.vendors.sms_subjects import Refs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+REFS: Any = Refs("reef")
+
+
+class State(StrEnum):
+    """The states of a thing."""
+
+    OPEN = "open"
+    SHUT = "shut"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen(kw_only=True)
+class Thing:
+    """A thing at the vendor."""
+
+    ref: sdk.Ref
+    state: State = State.UNKNOWN
+    size: int | None = None
+    good: bool | None = None
+    at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    raw: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """A request for a thing."""
+
+    name: str
+    colours: tuple[str, ...] = ()
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+
+
+THING = sdk.Reading(
+    Thing,
+    ref=sdk.ref_at("id", "ID"),
+    state=sdk.word("state", of=sdk.same(State, "open shut"), otherwise=State.UNKNOWN),
+    size=sdk.integer("size"),
+    good=sdk.flag("good"),
+    at=sdk.time("at"),
+    tags=sdk.texts("tags"),
+    note=sdk.text("note", "notes.0", none=("none",)),
+)
+
+
+def wish_fields(vendor: Reef, wish: Wish) -> dict[str, Any]:
+    """The body that asks for a thing."""
+    return {"name": wish.name, "colours": list(wish.colours), "owner": vendor.owner, "x": None}
+
+
+def no_thing(refusal: sdk.VendorRejected) -> Thing | None:
+    """A shut thing for a refusal that means that there is none."""
+    return Thing(ref=REFS.ref("none")) if refusal.status == 404 else None
+
+
+def refuse_empty(name: str) -> None:
+    """Refuse an empty name."""
+    if not name:
+        raise sdk.InvalidData("A thing needs a name.", field="name", remedy="Give one.")
+
+
+@attrs.frozen(kw_only=True)
+class Reef(sdk.ApiVendor):
+    """A vendor of things."""
+
+    name = "reef"
+    kinds = ("sms",)
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": 10}
+    urls: ClassVar[Mapping[str, str]] = {"": "base_url", "files": "files_url"}
+    auth = sdk.basic("owner")
+    ping_path = "/owners/{owner}"
+    ping_query: ClassVar[Mapping[str, Any]] = {"limit": 1}
+
+    owner: str = attrs.field(
+        validator=sdk.matches("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
+    )
+    region: str = attrs.field(
+        default="eu", validator=sdk.one_of("eu", "us", problem="This is no region.")
+    )
+    base_url: str = "https://api.reef.example"
+    files_url: str = "https://files.reef.example"
+
+    make = sdk.post("/owners/{owner}/things", json=wish_fields, reads=THING)
+    fill = sdk.post("/things", form=wish_fields, reads=THING)
+    look = sdk.get("/things/{id}", to="files", query={"full": "yes"}, reads=THING)
+    find = sdk.get(
+        "/things",
+        query=lambda _vendor, name, country: {"name": name, "country": country},
+        check=refuse_empty,
+        refused=no_thing,
+        reads=THING,
+    )
+    shut = sdk.put("/things/{id}", json={"state": "shut"}, idempotent=True, reads=THING)
+    drop = sdk.delete("/things/{id}", reads=THING)
+
+    def settings(self) -> Mapping[str, Any]:
+        """The header of the region."""
+        return {"headers": {"Region": self.region}}
+
+
+class Plain(sdk.ApiVendor):
+    """A vendor that says nothing of its account."""
+
+    name = "plain"
+    kinds = ("sms",)
+    base_url = "https://plain.example"
+    idempotency = sdk.VendorKeys(
+        memory=60.0, repeat=sdk.RepeatedKey.REPLAYED, documentation="https://x.example", header="K"
+    )
+
+
+class Wire:
+    """A wire that answers with what it has, and keeps what it was given."""
+
+    ref = REFS.ref
+    tenant = None
+
+    def __init__(self, answer: sdk.Response | sdk.ConnectorError) -> None:
+        self.answer = answer
+        self.sent: dict[str, Any] = {}
+
+    async def send(
+        self, request: sdk.Request, *, parse: Callable[..., Any] | None = None, **more: Any
+    ) -> Any:
+        """Keep the request, and return the answer or what is read of it."""
+        self.sent = {"request": request, **more}
+        if isinstance(self.answer, sdk.ConnectorError):
+            raise self.answer
+        return self.answer if parse is None else parse(self.answer)
+
+
+def says(status: int = 200, **fields: Any) -> sdk.Response:
+    """Return an answer with these fields."""
+    return sdk.Response(status, body=json.dumps(fields).encode())
+
+
+REEF = Reef(owner="a/b")
+
+
+def test_operation_sends_what_its_table_says() -> None:
+    """An operation fills in the path and the body, and reads the answer."""
+    wire: Any = Wire(says(id="t1", state="open"))
+    wish = Wish(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
+
+    thing = asyncio.run(REEF.make(wire, wish, key="k"))
+
+    request = wire.sent["request"]
+    assert ("POST", "/owners/a%2Fb/things") == (request.method.value, request.path)
+    assert {"name": "coral", "colours": [], "owner": "a/b", "deep": True} == json.loads(
+        request.body
+    )
+    assert {"to": "", "key": "k"} == {name: wire.sent[name] for name in ("to", "key")}
+    assert (REFS.ref("t1"), State.OPEN) == (thing.ref, thing.state)
+    assert {"id": "t1", "state": "open"} == thing.raw
+
+
+def test_long_keys_are_shortened() -> None:
+    """A key beyond the vendor's limit is sent as its digest; no key stays none."""
+    for key, expected in (("k" * 11, sha256(b"\n" + b"k" * 11).hexdigest()), (None, None)):
+        wire: Any = Wire(says(id="t1"))
+        asyncio.run(REEF.make(wire, Wish(name="coral"), key=key))
+        assert expected == wire.sent["key"]
+
+
+def test_forms_repeat_the_field_of_a_list() -> None:
+    """Each item of a list is a field of its own, and None is left out."""
+    request = Reef.fill.request(REEF, Wish(name="coral", colours=("red", "blue")))
+
+    assert b"name=coral&colours=red&colours=blue&owner=a%2Fb" == request.body
+    assert [("yes", "true")] == sdk.form_pairs({"yes": True})
+
+
+def test_reads_without_a_key() -> None:
+    """An operation without a key goes to its service, and what it is about is in the path."""
+    wire: Any = Wire(says(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
+
+    thing = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
+
+    assert "/things/t%201" == wire.sent["request"].path
+    assert (("full", "yes"),) == tuple(wire.sent["request"].query)
+    assert "files" == wire.sent["to"]
+    assert "key" not in wire.sent
+    assert (3, True, ("a",), "n") == (thing.size, thing.good, thing.tags, thing.note)
+    assert datetime(1970, 1, 1, tzinfo=UTC) == thing.at
+
+
+def test_refusal_may_be_an_answer() -> None:
+    """A refusal that the table reads is a value; any other one is raised."""
+    gone: Any = Wire(sdk.VendorRejected("No.", status=404))
+    wrong: Any = Wire(sdk.VendorRejected("No.", status=409))
+
+    assert REFS.ref("none") == asyncio.run(REEF.find(gone, "x", country=None)).ref
+    with pytest.raises(sdk.VendorRejected):
+        asyncio.run(REEF.find(wrong, "x", country="DE"))
+    with pytest.raises(sdk.VendorRejected):
+        asyncio.run(REEF.look(wrong, "x"))
+    assert (("name", "x"), ("country", "DE")) == tuple(wrong_query(REEF))
+    with pytest.raises(sdk.InvalidData, match="needs a name"):
+        Reef.find.request(REEF, "", country=None)
+
+
+def wrong_query(vendor: Reef) -> Any:
+    """Return the query of a search."""
+    return Reef.find.request(vendor, "x", country="DE").query
+
+
+def test_methods_of_requests() -> None:
+    """PUT and DELETE are sent as such, and a request may be said to be repeatable."""
+    shut = Reef.shut.request(REEF, "t1")
+
+    assert ("PUT", True, b'{"state":"shut"}') == (shut.method.value, shut.idempotent, shut.body)
+    assert "DELETE" == Reef.drop.request(REEF, "t1").method.value
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ({"ref": sdk.ref_at("id"), "statsu": sdk.text("s")}, "Thing has no field statsu"),
+        ({"ref": sdk.ref_at("id"), "given": ("colour",)}, "Thing has no field colour"),
+        ({"state": State.OPEN}, "Thing needs the field ref"),
+    ],
+)
+def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:
+    """A reading with an unknown field, or without a needed one, cannot be made."""
+    with pytest.raises(TypeError, match=message):
+        sdk.Reading(Thing, **rows)
+
+
+def test_reading_without_a_needed_value() -> None:
+    """An answer without the id is malformed, and an event without it is none."""
+    with pytest.raises(sdk.VendorFailed, match="has no id"):
+        THING.parse(REFS.ref, says(state="open"))
+    assert () == THING.found(REFS.ref, sdk.as_answer({}))
+    assert (REFS.ref("1"),) == tuple(x.ref for x in THING.found(REFS.ref, sdk.as_answer({"id": 1})))
+
+
+def test_reading_with_given_fields_and_its_own_raw() -> None:
+    """The caller gives some fields, a constant others; `raw` may be read too."""
+    reading = sdk.Reading(
+        Thing,
+        given=("note",),
+        ref=sdk.ref_at(row=lambda fields: fields.text("id"), name="id"),
+        state=State.SHUT,
+        raw=lambda fields: fields.text("id"),
+    )
+
+    thing = reading.parse(REFS.ref, says(id="t1"), note="given")
+
+    assert ("given", State.SHUT, "t1") == (thing.note, thing.state, thing.raw)
+    assert (
+        "none"
+        == sdk.Reading(Thing, ref=sdk.ref_at("id"), note=sdk.text("n"))
+        .parse(REFS.ref, says(id="1", n="none"))
+        .note
+    )
+    assert THING.parse(REFS.ref, says(id="1", note="none")).note is None
+
+
+def test_services_and_ping_of_an_account() -> None:
+    """An account has a service for each URL, with its secret, settings and classification."""
+    services = attrs.evolve(REEF, credentials="s3cret").services()
+
+    assert {"": "https://api.reef.example", "files": "https://files.reef.example"} == {
+        to: service.base_url for to, service in services.items()
+    }
+    assert {sdk.Credentials.basic("a/b", "s3cret")} == {
+        service.credentials for service in services.values()
+    }
+    assert {"eu"} == {service.headers["Region"] for service in services.values()}
+    assert REEF.services()[""].needs_credentials
+    assert sdk.Request.get("/owners/a%2Fb", query={"limit": 1}) == REEF.ping()
+
+
+def test_account_that_says_nothing() -> None:
+    """By default an account has one service, a bearer token and no ping."""
+    service = Plain(credentials="s3cret").services()[""]
+
+    assert sdk.Credentials.bearer("s3cret") == service.credentials
+    assert ("K", True) == (service.idempotency_header, service.idempotency_replays)
+    assert Plain().ping() is None
+    assert sdk.Credentials.api_key("s", header="X") == sdk.api_key("X")(REEF, sdk.Secret("s"))
+
+
+@pytest.mark.parametrize(
+    "options, message, path, remedy",
+    [
+        ({"owner": "A"}, "This is no owner", "owner", "Give a name"),
+        ({"owner": 1}, "This is no owner", "owner", "Give a name"),
+        ({"owner": "a", "region": "as"}, "This is no region", "region", "Use eu or us"),
+        ({"owner": "a", "region": 1}, "This is no region", "region", "Use eu or us"),
+    ],
+)
+def test_wrong_options_are_refused(
+    options: dict[str, Any], message: str, path: str, remedy: str
+) -> None:
+    """A wrong option is named, with what to do."""
+    with pytest.raises(sdk.ConfigurationError, match=message) as caught:
+        Reef(**options)
+    assert path == caught.value.path
+    assert remedy in str(caught.value.remedy)
+
+
+def test_words_of_a_text_mean_the_same() -> None:
+    """A text of words becomes a table."""
+    assert {"a": 1, "b": 1} == sdk.words(1, "a b")
+    assert {"open": State.OPEN} == sdk.same(State, "open")
+
+
+REFUSALS = sdk.Refusals(
+    vendor="Reef",
+    codes_at={400: {"c1": sdk.VendorFailed}},
+    codes={"c1": sdk.RateLimitExceeded},
+    reading={403: sdk.AuthenticationFailed},
+    statuses={400: sdk.InvalidRequest},
+    left=frozenset({408}),
+    mask=lambda text: text.replace("7", "*"),
+)
+GET, POST = sdk.Request.get("/"), sdk.Request.post("/")
+
+
+@pytest.mark.parametrize(
+    "request_, status, fields, expected",
+    [
+        (POST, 400, {"code": "c1"}, sdk.VendorFailed),
+        (POST, 402, {"code": "c1"}, sdk.RateLimitExceeded),
+        (POST, 400, {"message": "no"}, sdk.InvalidRequest),
+        (GET, 403, {"message": "no"}, sdk.AuthenticationFailed),
+        (POST, 403, {"message": "no"}, sdk.VendorRejected),
+        (GET, 404, {"message": "no"}, sdk.VendorRejected),
+    ],
+)
+def test_refusals_by_table(
+    request_: sdk.Request, status: int, fields: dict[str, str], expected: type
+) -> None:
+    """The first table that knows an answer decides the class of its error."""
+    assert expected is type(REFUSALS(request_, says(status, **fields)))
+
+
+@pytest.mark.parametrize(
+    "status, fields",
+    [(200, {"code": "c1"}), (500, {"code": "c1"}), (408, {"code": "c1"}), (400, {})],
+)
+def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
+    """A success, a failure, a status that is left and an answer without words have no error."""
+    assert REFUSALS(POST, says(status, **fields)) is None
+
+
+def test_answer_without_a_code_may_be_left() -> None:
+    """A vendor whose refusals all have a code leaves those without one."""
+    coded = attrs.evolve(REFUSALS, needs_code=True)
+
+    assert coded(POST, says(400, message="no")) is None
+    assert coded(POST, says(400, code="c2")) is not None
+
+
+def test_error_of_a_refusal() -> None:
+    """The error has the masked text, the code and the answer."""
+    error: Any = REFUSALS(POST, says(402, code="c1", message="no 7"))
+
+    assert "Reef refused: no *" in str(error)
+    assert ("c1", "no *", 402, True) == (
+        error.vendor_code,
+        error.vendor_message,
+        error.status,
+        error.by_vendor,
+    )
+    assert "refused: 409" in str(
+        sdk.refusal(sdk.VendorRejected, "Reef", says(409), None, None, otherwise=409)
+    )
+
+
+def test_masked_words_are_short_and_without_secrets() -> None:
+    """A long text is cut, and an empty one is None."""
+    assert sdk.masked_words("") is None
+    assert sdk.masked_words(None) is None
+    assert len(sdk.masked_words("word " * 100) or "") <= 301

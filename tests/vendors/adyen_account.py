@@ -1,0 +1,73 @@
+"""A hub with an account at Adyen's sandbox."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+from moorage.contracts.payments import (
+    Charge,
+    Customer,
+    Money,
+    PaymentEvent,
+)
+from moorage.contracts.routes import Account
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import (
+    Notice,
+    SandboxHttpClient,
+)
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.vendors.payments.adyen import Adyen
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+EUR_149 = Money("149.90", "EUR")
+BUYER = Customer(id="buyer-1")
+BACK = "https://erp.example/back"
+
+
+def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
+    """A charge of a stored means of payment, whose outcome the sandbox gets in the request."""
+    fields = {"reference": "INV-2041", "customer": BUYER, **fields}
+    return Charge(amount, source, **fields)
+
+
+def vendor(**options: Any) -> Adyen:
+    """An account at the sandbox."""
+    options = {"merchant_account": "SandboxMerchant", "credentials": "adyen-sandbox-key", **options}
+    return Adyen(return_url=BACK, **options)
+
+
+IDEAL = '{"type": "ideal"}'
+"""What Adyen's form in the browser makes of iDEAL."""
+
+
+class Shop:
+    """A hub with an account at a sandbox, and the notifications of that sandbox."""
+
+    def __init__(self, *, tenant: str | None = None, **options: Any) -> None:
+        self.sandbox = AdyenSandbox()
+        settings = {"volatile_keys": True, "retry": RetryPolicy(max_attempts=2, base_delay=0)}
+        account = Account("shop", vendor(**options), settings=settings)
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.payments = self.hub.payments(tenant)
+        self.verifier = self.hub.webhooks("shop", secrets=[self.sandbox.hmac_key])
+
+    @property
+    def last_request(self) -> Json:
+        """The body of the last request."""
+        return json.loads(self.sandbox.requests[-1].body)
+
+    def webhook_events(self, *notices: Notice) -> list[PaymentEvent]:
+        """The events of these notifications, or of the pending ones."""
+        options = [notice.arguments() for notice in (notices or self.sandbox.settle())]
+        webhooks = [webhook for option in options for webhook in self.verifier.verify(**option)]
+        return [event for webhook in webhooks for event in self.hub.events("shop", webhook)]
+
+    def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
+        """Return the event of something that happens to a payment."""
+        (payment_event,) = self.webhook_events(self.sandbox.happens(event, psp, **fields))
+        return payment_event

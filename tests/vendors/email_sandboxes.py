@@ -1,0 +1,143 @@
+"""Sandboxes of the e-mail vendors for the conformance kit, in both modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import attrs
+
+from moorage.domain.http.requests import Response
+from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.sandboxes.base import reply
+from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.email.smtp import SmtpSandbox
+from moorage.vendors.email.amazon_ses import AmazonSes
+from moorage.vendors.email.sendgrid import SendGrid
+from moorage.vendors.email.smtp import Smtp
+from tests.vendors.email_hubs import hub, lost
+from tests.vendors.subjects.mailgun import mailgun_labs
+from tests.vendors.subjects.postmark import postmark_labs
+from tests.vendors.subjects.resend import resend_labs
+
+Make = Callable[[], EmailLab]
+
+
+def sendgrid_vendor(sandbox: SendGridSandbox) -> SendGrid:
+    """The account at SendGrid's sandbox."""
+    return SendGrid(credentials=sandbox.api_key)
+
+
+def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
+    """The account at the sandbox of Amazon SES."""
+    return AmazonSes(
+        region=sandbox.region,
+        access_key_id=sandbox.access_key_id,
+        credentials=sandbox.secret_access_key,
+    )
+
+
+def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
+    """The account at the SMTP sandbox."""
+    usual: dict[str, Any] = {
+        "host": sandbox.host,
+        "port": sandbox.port,
+        "security": "none",
+        "username": sandbox.username,
+        "credentials": sandbox.password,
+    }
+    return Smtp(**{**usual, **changes})
+
+
+@contextmanager
+def sendgrid_labs(mode: str) -> Generator[Make]:
+    """SendGrid, as the conformance kit takes it."""
+
+    def make() -> EmailLab:
+        sandbox = SendGridSandbox()
+        much = reply({"errors": [{"message": "too many requests"}]}, 429)
+        custom = sendgrid_vendor(sandbox)
+        return EmailLab(
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: lost(sandbox),
+            malform=lambda: sandbox.fail(Response(200)),
+            secret=sandbox.api_key,
+            codes={
+                "auth": None,
+                "throttled": None,
+                "outage": None,
+                "refused": "personalizations.0.to",
+            },
+        )
+
+    yield make
+
+
+@contextmanager
+def ses_labs(mode: str) -> Generator[Make]:
+    """Amazon SES, as the conformance kit takes it."""
+
+    def make() -> EmailLab:
+        sandbox = AmazonSesSandbox()
+        much = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
+        custom = ses_vendor(sandbox)
+        return EmailLab(
+            hub=hub(custom, sandbox, mode=mode),
+            stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: lost(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.secret_access_key,
+            codes={
+                "auth": "InvalidSignatureException",
+                "throttled": "TooManyRequestsException",
+                "outage": None,
+                "refused": "MessageRejected",
+            },
+        )
+
+    yield make
+
+
+@contextmanager
+def smtp_labs(mode: str) -> Generator[Make]:
+    """SMTP, as the conformance kit takes it."""
+    with ExitStack() as open_ones:
+
+        def make() -> EmailLab:
+            sandbox = open_ones.enter_context(SmtpSandbox())
+            custom = smtp_vendor(sandbox)
+            return EmailLab(
+                hub=hub(custom, mode=mode),
+                stranger=hub(attrs.evolve(custom, credentials="wrong"), mode=mode),
+                delivered=sandbox.delivered,
+                refuse=lambda: sandbox.refusals.append("450 4.7.1 Too much mail"),
+                lose=lambda: "lost@example.com",
+                malform=None,
+                secret=sandbox.password,
+                codes={
+                    "auth": "535 5.7.8",
+                    "throttled": "450 4.7.1",
+                    "outage": "421 4.3.2",
+                    "refused": "550 5.1.1",
+                },
+                many=250,
+            )
+
+        yield make
+
+
+LABS = {
+    "sendgrid": sendgrid_labs,
+    "amazon_ses": ses_labs,
+    "smtp": smtp_labs,
+    "postmark": postmark_labs,
+    "resend": resend_labs,
+    "mailgun": mailgun_labs,
+}

@@ -1,0 +1,88 @@
+"""A hub with an account at PayPal's sandbox, and payments for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moorage.contracts.payments import Charge, Money, advance
+from moorage.contracts.routes import Account
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
+from moorage.vendors.payments.paypal import PayPal
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Payment, PaymentEvent
+    from moorage.operations.payments import Payments
+    from moorage.testing.sandboxes.base import Notice, SandboxRequest
+
+EUROS = Money("149.90", "EUR")
+TEN = Money("10.00", "EUR")
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+BACK = "https://erp.example/back"
+
+
+def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
+    """An invoice to pay."""
+    usual: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
+    return Charge(fields.pop("amount", EUROS), source, **{**usual, **fields})
+
+
+class Shop:
+    """A hub with one account at a new sandbox."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        self.sandbox = PayPalSandbox()
+        vendor = PayPal(
+            client_id=self.sandbox.client_id,
+            client_secret=self.sandbox.client_secret,
+            sandbox=True,
+            webhook_id=self.sandbox.webhook_id,
+        )
+        account = Account("main", vendor, settings={**SETTINGS, **(settings or {})})
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.number = 0
+
+    @property
+    def payments(self) -> Payments:
+        """The payment operations of the hub."""
+        return self.hub.payments()
+
+    def key(self) -> str:
+        """A new idempotency key."""
+        self.number += 1
+        return f"k-{self.number}"
+
+    def charged(self, source: str = "card:visa-1", **fields: Any) -> Payment:
+        """Make a payment that is captured at once."""
+        return self.payments.charge(order(source, **fields), idempotency_key=self.key())
+
+    def authorized(self, source: str = "card:visa-1", **fields: Any) -> Payment:
+        """Make a payment that is only authorised."""
+        return self.payments.authorize(order(source, **fields), idempotency_key=self.key())
+
+    def sent(self) -> Any:
+        """The JSON of the last request."""
+        return json.loads(self.last().body)
+
+    def last(self) -> SandboxRequest:
+        """The last request."""
+        return self.sandbox.requests[-1]
+
+    def read(self, notice: Notice) -> list[PaymentEvent]:
+        """Return the events of a webhook."""
+        verifier = self.hub.webhooks("main", replay_guard=False)
+        results = verifier.verify(**notice.arguments())
+        return [event for webhook in results for event in self.hub.events("main", webhook)]
+
+    def webhook_events(self) -> list[PaymentEvent]:
+        """The events of all webhooks so far."""
+        return [event for notice in self.sandbox.sent for event in self.read(notice)]
+
+    def told(self, payment: Payment) -> Payment:
+        """Return a payment after all its events."""
+        for event in self.webhook_events():
+            if event.ref.id == payment.ref.id:
+                payment = advance(payment, event)
+        return payment

@@ -1,0 +1,220 @@
+"""Adyen's notifications."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage.contracts.payments import (
+    DisputeState,
+    Money,
+    MoveState,
+    PaymentState,
+    advance,
+)
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+)
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+@pytest.fixture
+def psp(shop: Shop) -> str:
+    """The reference of a captured payment."""
+    return shop.payments.charge(charge(), idempotency_key="k-1").ref.id
+
+
+@pytest.mark.parametrize(
+    "event, success, state",
+    [
+        ("CAPTURE", True, MoveState.SUCCEEDED),
+        ("CAPTURE", False, MoveState.FAILED),
+        ("CAPTURE_FAILED", True, MoveState.FAILED),
+    ],
+)
+def test_capture_may_fail_later(
+    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+) -> None:
+    """An event reports a capture that fails later."""
+    events = shop.happens(event, psp, by="SBX9", success=success, reason="why", value=100)
+    assert events.capture is not None
+    assert (state, "SBX9", psp, Money("1.00", "EUR"), event) == (
+        events.capture.state,
+        events.capture.ref.id,
+        events.ref.id,
+        events.capture.amount,
+        events.vendor_type,
+    )
+    assert ("why" if state is MoveState.FAILED else None) == events.capture.reason
+
+
+@pytest.mark.parametrize(
+    "event, success, state",
+    [
+        ("REFUND", True, MoveState.SUCCEEDED),
+        ("REFUND", False, MoveState.FAILED),
+        ("REFUND_WITH_DATA", True, MoveState.SUCCEEDED),
+        ("REFUND_FAILED", True, MoveState.FAILED),
+        ("REFUNDED_REVERSED", True, MoveState.FAILED),
+        ("VOID_PENDING_REFUND", True, MoveState.CANCELED),
+    ],
+)
+def test_refund_may_fail_later(
+    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+) -> None:
+    """An event reports a refund that fails later."""
+    events = shop.happens(event, psp, by="SBX9", success=success)
+    assert events.refund is not None
+    assert state == events.refund.state
+
+
+def test_failed_refund_is_undone(shop: Shop) -> None:
+    """A refund that failed later is no longer counted as refunded."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
+    for events in shop.webhook_events():
+        payment = advance(payment, events)
+    assert PaymentState.REFUNDED == payment.state
+    failed = shop.happens("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
+    assert (PaymentState.CAPTURED, EUR_149 * 0) == (
+        advance(payment, failed).state,
+        advance(payment, failed).refunded,
+    )
+
+
+@pytest.mark.parametrize(
+    "event, fields, state",
+    [
+        ("CANCELLATION", {}, PaymentState.VOIDED),
+        ("CANCELLATION", {"success": False}, None),
+        ("EXPIRE", {}, PaymentState.EXPIRED),
+        ("CANCEL_OR_REFUND", {"modification.action": "cancel"}, PaymentState.VOIDED),
+        ("AUTHORISATION_ADJUSTMENT", {}, PaymentState.AUTHORIZED),
+        ("AUTHORISATION_ADJUSTMENT", {"success": False}, None),
+        ("AUTHORISATION_LEVITATION", {}, None),
+    ],
+    ids=["void", "no-void", "expiry", "reversal", "more", "no-more", "new"],
+)
+def test_payment_events_have_states(
+    shop: Shop, psp: str, event: str, fields: Json, state: Json
+) -> None:
+    """Each event of a payment has its state."""
+    events = shop.happens(event, psp, by="SBX9", **fields)
+    assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
+
+
+def test_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
+    """A reversal of what was captured is a refund."""
+    events = shop.happens("CANCEL_OR_REFUND", psp, by="SBX9", **{"modification.action": "refund"})
+    assert events.refund is not None
+    assert MoveState.SUCCEEDED == events.refund.state
+
+
+@pytest.mark.parametrize(
+    "event, status, state, payment",
+    [
+        ("REQUEST_FOR_INFORMATION", None, DisputeState.INQUIRY, None),
+        ("NOTIFICATION_OF_CHARGEBACK", "Undefended", DisputeState.NEEDS_RESPONSE, None),
+        ("CHARGEBACK", None, DisputeState.NEEDS_RESPONSE, PaymentState.DISPUTED),
+        ("CHARGEBACK", "Lost", DisputeState.LOST, PaymentState.DISPUTED),
+        ("INFORMATION_SUPPLIED", "Pending", DisputeState.UNDER_REVIEW, None),
+        ("CHARGEBACK_REVERSED", None, DisputeState.WON, None),
+        ("SECOND_CHARGEBACK", None, DisputeState.LOST, PaymentState.DISPUTED),
+        ("PREARBITRATION_WON", "Won", DisputeState.WON, None),
+        ("PREARBITRATION_LOST", "Strange", DisputeState.LOST, None),
+    ],
+)
+def test_chargebacks_are_disputes(
+    shop: Shop, event: str, status: str | None, state: Json, payment: Json
+) -> None:
+    """All kinds of chargebacks become disputes, with their reason and deadline."""
+    psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
+    more = {} if status is None else {"disputeStatus": status}
+    more |= {"chargebackReasonCode": "10.4", "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00"}
+    events = shop.happens(event, psp, by="SBX9", **more)
+    assert events.dispute is not None
+    assert (state, payment, "10.4", "SBX9") == (
+        events.dispute.state,
+        events.state,
+        events.dispute.reason,
+        events.dispute.ref.id,
+    )
+    assert events.dispute.respond_by is not None
+    assert (psp, 1) == (getattr(events.dispute.payment, "id", None), events.dispute.respond_by.hour)
+    assert events.reference == "INV-2041"
+
+
+def test_dispute_without_a_payment(shop: Shop, psp: str) -> None:
+    """A dispute that names no payment is still reported."""
+    events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
+    assert events.dispute is not None
+    assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
+
+
+def test_other_notifications_give_no_events(shop: Shop, psp: str) -> None:
+    """A notification about a report gives no payment event."""
+    assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
+
+
+def test_late_notification_rewinds_nothing(shop: Shop) -> None:
+    """An authorisation event after the capture changes nothing."""
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    shop.payments.capture(payment.ref, idempotency_key="k-2")
+    authorised, captured = shop.webhook_events()
+    payment = advance(advance(payment, captured), authorised)
+    assert (PaymentState.CAPTURED, EUR_149) == (payment.state, payment.captured)
+
+
+def test_forged_notification_is_refused(shop: Shop, psp: str) -> None:
+    """A notification signed with another key is refused."""
+    shop.sandbox.hmac_key = "55" * 32
+    with pytest.raises(ConnectorError):
+        shop.happens("REFUND", psp)
+
+
+def test_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
+    """A won dispute restores the payment's previous state."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    lost = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
+    won = advance(lost, shop.happens("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9"))
+    assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost.state, won.state)
+
+
+def test_payment_of_a_buyer_who_does_not_return(shop: Shop) -> None:
+    """An event with our reference names the redirected payment."""
+    payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
+    (psp,) = shop.sandbox.payments
+    shop.sandbox.buyer_returns(psp)
+    shop.sandbox.payments[psp].authorised = EUR_149.minor
+    paid = advance(payment, shop.happens("AUTHORISATION", psp))
+    assert (PaymentState.CAPTURED, psp, EUR_149) == (paid.state, paid.ref.id, paid.captured)
+    assert None is paid.ref.other("unnamed")
+
+
+def test_event_of_another_payment_is_refused(shop: Shop) -> None:
+    """An event of another payment is refused, also for a payment without an id."""
+    unnamed = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
+    shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
+    (events,) = shop.webhook_events()
+    with pytest.raises(InvalidData):
+        advance(unnamed, events)
+
+
+@pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
+def test_remainder_after_a_capture(several: Json, left: str) -> None:
+    """The remainder can be captured only if several captures are allowed."""
+    shop = Shop(multiple_captures=several)
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
+    for events in shop.webhook_events():
+        payment = advance(payment, events)
+    assert (PaymentState.PARTIALLY_CAPTURED, Money(left, "EUR")) == (
+        payment.state,
+        payment.remaining,
+    )

@@ -1,0 +1,217 @@
+"""Requests to Adyen: their amounts, fields, addresses and credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from moorage.contracts.payments import (
+    Charge,
+    Customer,
+    Money,
+    PaymentState,
+)
+from moorage.contracts.routes import Account
+from moorage.errors import (
+    ConfigurationError,
+    InvalidData,
+)
+from moorage.hub.hub import AsyncHub, Hub
+from moorage.testing.sandboxes.base import (
+    AsyncSandboxHttpClient,
+)
+from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
+from moorage.vendors.payments._adyen_answers import UNITS
+from moorage.vendors.payments.adyen import Adyen, payment_body
+from tests.vendors.adyen_account import EUR_149, IDEAL, Json, Shop, charge, vendor
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "amount, minor",
+    [
+        (Money("149.90", "EUR"), 14990),
+        (Money("1499", "JPY"), 1499),
+        (Money("1.234", "BHD"), 1234),
+        (Money("1499", "CLP"), 149900),
+        (Money("1499", "ISK"), 149900),
+        (Money("1499.00", "CVE"), 1499),
+        (Money("1499.00", "IDR"), 1499),
+    ],
+    ids=str,
+)
+def test_amounts_are_written_as_adyen_does(shop: Shop, amount: Money, minor: int) -> None:
+    """Amounts are converted to Adyen's own minor units and back without loss."""
+    payment = shop.payments.charge(charge(amount=amount), idempotency_key="k-1")
+    assert {"currency": amount.currency, "value": minor} == shop.last_request["amount"]
+    assert (amount, amount) == (payment.captured, UNITS.from_minor(minor, amount.currency))
+
+
+def test_amounts_with_too_many_decimals_are_refused(shop: Shop) -> None:
+    """An amount with more decimals than Adyen takes is refused, not rounded."""
+    with pytest.raises(InvalidData):
+        shop.payments.charge(charge(amount=Money("0.50", "IDR")), idempotency_key="k-1")
+    assert [] == shop.sandbox.requests
+
+
+def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
+    """Every field of a charge is sent in Adyen's form, its own options last."""
+    buyer = Customer(
+        id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
+    )
+    shop.payments.charge(
+        charge(
+            customer=buyer,
+            description="Two chairs",
+            statement_descriptor="CHAIRS",
+            metadata={"order": "7"},
+            store_method=True,
+            return_url="https://other.example",
+            extra={
+                "adyen": {"metadata": {"more": "8"}, "channel": "Web"},
+                "stripe": {"nothing": 1},
+            },
+        ),
+        idempotency_key="k-1",
+    )
+    assert {
+        "merchantAccount": "SandboxMerchant",
+        "amount": {"currency": "EUR", "value": 14990},
+        "reference": "INV-2041",
+        "returnUrl": "https://other.example",
+        "shopperStatement": "CHAIRS",
+        "captureDelayHours": 0,
+        "shopperReference": "buyer-1",
+        "shopperName": {"firstName": "Ada de", "lastName": "Vries"},
+        "shopperEmail": "a@b.example",
+        "shopperIP": "::1",
+        "telephoneNumber": "+31",
+        "countryCode": "NL",
+        "metadata": {"order": "7", "description": "Two chairs", "more": "8"},
+        "paymentMethod": {"type": "scheme", "storedPaymentMethodId": "APPROVED"},
+        "shopperInteraction": "ContAuth",
+        "storePaymentMethod": True,
+        "recurringProcessingModel": "CardOnFile",
+        "channel": "Web",
+    } == shop.last_request
+
+
+def test_off_session_charge(shop: Shop) -> None:
+    """An off-session charge is marked as such."""
+    shop.payments.charge(
+        charge(off_session=True, customer=Customer(id="buyer-1", name="Ada")),
+        idempotency_key="k-1",
+    )
+    assert ("ContAuth", "UnscheduledCardOnFile", {"firstName": "Ada", "lastName": "Ada"}) == (
+        shop.last_request["shopperInteraction"],
+        shop.last_request["recurringProcessingModel"],
+        shop.last_request["shopperName"],
+    )
+
+
+def test_browser_payment_method_is_sent_unchanged(shop: Shop) -> None:
+    """The paymentMethod of Adyen's browser form is sent unchanged."""
+    method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
+    request = charge(json.dumps(method), customer=None)
+    shop.payments.charge(request, idempotency_key="k-1")
+    assert method == shop.last_request["paymentMethod"]
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"source": "{not json"}, "source"),
+        ({"source": '{"type": "scheme", "number": "4111111111111111"}'}, "source"),
+        ({"customer": None}, "customer.id"),
+        ({"source": IDEAL, "customer": None, "store_method": True}, "customer.id"),
+        ({"reference": "r" * 81}, "reference"),
+    ],
+    ids=["no-json", "a-card", "nobodys", "for-nobody", "long"],
+)
+def test_invalid_charges_are_refused_before_sending(shop: Shop, changes: Json, field: str) -> None:
+    """A charge that Adyen would refuse is refused before anything is sent."""
+    with pytest.raises(InvalidData) as excinfo:
+        shop.payments.charge(charge(**changes), idempotency_key="k-1")
+    assert (field, []) == (excinfo.value.field, shop.sandbox.requests)
+
+
+def test_return_url_is_required() -> None:
+    """A payment without any return URL is refused."""
+    bare = Adyen(merchant_account="A")
+    with pytest.raises(InvalidData) as excinfo:
+        payment_body(bare, charge(), taken=True)
+    assert "return_url" == excinfo.value.field
+
+
+def test_payment_method_is_required() -> None:
+    """A payment without a payment method is refused."""
+    with pytest.raises(InvalidData) as excinfo:
+        payment_body(vendor(), Charge(EUR_149, reference="INV-1"), taken=True)
+    assert "source" == excinfo.value.field
+
+
+# --- where Adyen is ----------------------------------------------------------
+
+
+def test_live_platform_needs_a_prefix() -> None:
+    """Each company has its own URL prefix on Adyen's live platform."""
+    (service,) = vendor(live_url_prefix="1797a841fbb37ca7-Acme").services().values()
+    expected = "https://1797a841fbb37ca7-Acme-checkout-live.adyenpayments.com/checkout"
+    assert expected == service.base_url
+    (service,) = vendor().services().values()
+    assert "https://checkout-test.adyen.com" == service.base_url
+
+
+def test_invalid_url_prefix_is_refused() -> None:
+    """A URL instead of a prefix is refused when the vendor is created."""
+    with pytest.raises(ConfigurationError):
+        vendor(live_url_prefix="https://evil.example/")
+
+
+def test_prefix_selects_the_live_platform() -> None:
+    """A payment goes to the live platform if a prefix is given."""
+    live = Shop(live_url_prefix="acme")
+    assert PaymentState.CAPTURED == live.payments.charge(charge(), idempotency_key="k").state
+    assert "/checkout/v72/payments" == live.sandbox.requests[0].path
+
+
+def test_missing_key_uses_the_credential_provider() -> None:
+    """Without an API key the account uses the credential provider."""
+    (service,) = vendor(credentials=None).services().values()
+    assert (None, True) == (service.credentials, service.needs_credentials)
+
+
+def test_secrets_and_buyers_are_not_shown() -> None:
+    """A repr shows neither the API key nor the buyer's payment method."""
+    shown = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
+    assert not any(text in shown for text in ("adyen-sandbox-key", "ideal", "a@b.example"))
+
+
+def test_payment_over_a_socket() -> None:
+    """A payment works over a real connection."""
+    sandbox = AdyenSandbox()
+    with sandbox.serving() as server:
+        account = Account("shop", vendor(base_url=server.url), settings={"volatile_keys": True})
+        with Hub([account]) as hub:
+            payment = hub.payments().charge(charge(), idempotency_key="k-1")
+    assert [payment.ref.id] == list(sandbox.payments)
+
+
+def test_asynchronous_hub() -> None:
+    """An asynchronous hub takes and refunds payments in the same way."""
+
+    async def pay() -> PaymentState:
+        sandbox = AdyenSandbox()
+        account = Account("shop", vendor(), settings={"volatile_keys": True})
+        async with AsyncHub([account], http=AsyncSandboxHttpClient(sandbox)) as hub:
+            payment = await hub.payments().authorize(charge(), idempotency_key="k-1")
+            return payment.state
+
+    assert PaymentState.AUTHORIZED == asyncio.run(pay())

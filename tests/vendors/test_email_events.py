@@ -1,0 +1,107 @@
+"""Tags, metadata and addresses come back in the events of each e-mail vendor that has them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.email.mailgun import read_form
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+from tests.vendors.email_hubs import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+WRITTEN = "Ada <ada@example.com>"
+MESSAGE = EmailMessage(
+    from_="shop@example.com", to=WRITTEN, subject="Hi", text="Hello.", tags=["invoice"]
+)
+METADATA = [
+    {"invoice": "2041"},
+    {"invoice": "true", "tag_invoice": "true", "vip": "true"},
+    {"event": "a", "email": "b", "category": "c", "word_tag_x": "d"},
+]
+
+
+def _resend(request: SandboxRequest) -> WebhookEvent:
+    tags = {tag["name"]: tag["value"] for tag in request.json()["tags"]}
+    data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
+    payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
+    return _webhook_event(payload, data)
+
+
+def _amazon_ses(request: SandboxRequest) -> WebhookEvent:
+    tags = {emailtag["Name"]: [emailtag["Value"]] for emailtag in request.json()["EmailTags"]}
+    mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
+    return _webhook_event({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
+
+
+def _sendgrid(request: SandboxRequest) -> WebhookEvent:
+    body = request.json()
+    fields = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
+    return _webhook_event({**body["custom_args"], **fields, "category": body["categories"]})
+
+
+def _postmark(request: SandboxRequest) -> WebhookEvent:
+    body = request.json()
+    fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
+    return _webhook_event({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
+
+
+def _mailgun(request: SandboxRequest) -> WebhookEvent:
+    form = read_form(request)
+    data = {
+        "event": "delivered",
+        "recipient": WRITTEN,
+        "message": {"headers": {"message-id": "1"}},
+        "tags": form.all("o:tag"),
+        "user-variables": form.below("v:"),
+    }
+    return _webhook_event({"event-data": data})
+
+
+def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
+    return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
+
+
+WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
+    "amazon_ses": _amazon_ses,
+    "mailgun": _mailgun,
+    "postmark": _postmark,
+    "resend": _resend,
+    "sendgrid": _sendgrid,
+}
+
+
+def test_every_vendor_with_tags_is_here() -> None:
+    """Each e-mail vendor that keeps tags has a webhook in this module."""
+    able = {
+        name
+        for name in vendor_names()
+        if EmailCapability.TAGS in vendor_class(name).capabilities
+        and "email" in vendor_class(name).kinds
+    }
+    assert set(WEBHOOKS) == able
+
+
+@pytest.mark.parametrize("metadata", METADATA, ids=["same name", "like a tag", "vendor's own"])
+@pytest.mark.parametrize("vendor", WEBHOOKS)
+def test_tags_and_metadata_come_back(vendor: str, metadata: dict[str, str], tmp_path: Path) -> None:
+    """Tags and metadata are neither lost nor mixed up, and the recipient is a bare address."""
+    fixture = fixture_of(vendor, tmp_path)
+    sandbox: Any = fixture.sandbox
+    mail_hub = hub(vendor_class(vendor)(**fixture.options), sandbox)
+    mail_hub.email().send_transactional(attrs.evolve(MESSAGE, metadata=metadata))
+    [event] = mail_hub.events("mail", WEBHOOKS[vendor](sandbox.requests[-1]))
+
+    assert (("invoice",), metadata) == (event.tags, event.metadata)
+    assert "ada@example.com" == event.email

@@ -1,0 +1,252 @@
+"""Captures, voids and refunds of payments at Mollie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.contracts.payments import (
+    BuyerOutcome,
+    DisputeState,
+    Money,
+    MoveState,
+    PaymentState,
+    RefundReason,
+    advance,
+    told_buyer,
+)
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidData,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import Lost, Slow, reply
+from tests.vendors.mollie_account import EUROS, PART, Shop, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.openapi import Json
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Mollie."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- captures --------------------------------------------------------------
+
+
+def test_partial_captures(shop: Shop) -> None:
+    """A capture that is not the last leaves the rest; the last releases it."""
+    authorization = shop.hold()
+    assert authorization.authorized_until is not None
+    first = shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
+    between = shop.payments.get(authorization.ref)
+    last = shop.payments.capture(
+        authorization.ref, Money("9.90", "EUR"), idempotency_key=shop.key()
+    )
+    after = shop.payments.get(authorization.ref)
+
+    assert MoveState.PENDING == first.state
+    assert (PaymentState.PARTIALLY_CAPTURED, Money("49.90", "EUR")) == (
+        between.state,
+        between.remaining,
+    )
+    assert PaymentState.PARTIALLY_CAPTURED == after.state
+    assert (Money("109.90", "EUR"), Money("0", "EUR")) == (after.captured, after.remaining)
+    assert [first.ref.id, last.ref.id] == [capture.ref.id for capture in after.captures]
+    assert ["POST captures", "POST release-authorization"] == [
+        path for path in shop.paths()[2:] if path.startswith("POST")
+    ]
+
+
+def test_full_capture(shop: Shop) -> None:
+    """A full capture, with or without an amount, releases nothing."""
+    for amount in (None, EUROS):
+        authorization = shop.hold()
+        capture = shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
+
+        assert "POST captures" == shop.paths()[-1]
+        assert EUROS == capture.amount
+        assert PaymentState.CAPTURED == shop.payments.get(authorization.ref).state
+
+
+def test_last_part_leaves_nothing_to_release(shop: Shop) -> None:
+    """A final capture of the whole rest succeeds, though nothing is left to release."""
+    authorization = shop.hold()
+    shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
+    shop.payments.capture(authorization.ref, Money("49.90", "EUR"), idempotency_key=shop.key())
+
+    assert "POST release-authorization" == shop.paths()[-1]
+    assert PaymentState.CAPTURED == shop.payments.get(authorization.ref).state
+
+
+def test_capture_with_a_lost_release_is_repeated(shop: Shop) -> None:
+    """Repeating the key captures nothing twice, and releases the rest."""
+    authorization, key = shop.hold(), shop.key()
+    shop.sandbox.fail(Slow(0.0), Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(authorization.ref, PART, idempotency_key=key)
+    for _ in range(2):
+        capture = shop.payments.capture(authorization.ref, PART, idempotency_key=key)
+
+        assert PART == capture.amount
+    existing = shop.payments.get(authorization.ref)
+    assert (PART, Money("0", "EUR")) == (existing.captured, existing.remaining)
+    assert 1 == len(shop.sandbox.captures)
+
+
+def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
+    """A capture above the authorised amount is refused, as is a wrong credential."""
+    authorization = shop.hold()
+    with pytest.raises(VendorRejected):
+        shop.payments.capture(authorization.ref, EUROS * 2, idempotency_key=shop.key())
+    shop.sandbox.api_key = "test_other"
+    with pytest.raises(AuthenticationFailed):
+        shop.payments.get(authorization.ref)
+
+
+# --- giving up -------------------------------------------------------------
+
+
+def test_open_payment_is_cancelled(shop: Shop) -> None:
+    """An unpaid payment can be cancelled."""
+    payment = shop.pay("ideal")
+    void = shop.payments.void(payment.ref, idempotency_key=shop.key())
+    assert void.after is not None
+
+    assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
+
+
+def test_lost_cancellation_is_repeated(shop: Shop) -> None:
+    """A repeat after a lost answer learns that the payment was cancelled."""
+    payment, key = shop.pay("ideal"), shop.key()
+    shop.sandbox.fail(Slow(0.0), Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.void(payment.ref, idempotency_key=key)
+
+    assert MoveState.SUCCEEDED == shop.payments.void(payment.ref, idempotency_key=key).state
+
+
+def test_void_is_pending_at_first(shop: Shop) -> None:
+    """Releasing an authorisation is requested first, and pending until done."""
+    authorization = shop.hold()
+    void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
+
+    assert (MoveState.PENDING, authorization.ref) == (void.state, void.payment)
+    assert PaymentState.VOIDED == shop.payments.get(authorization.ref).state
+
+
+def test_paid_payment_cannot_be_voided(shop: Shop) -> None:
+    """A paid payment cannot be voided, and a repeat gets the same refusal."""
+    payment, key = shop.pay(), shop.key()
+    for _ in range(2):
+        with pytest.raises(VendorRejected):
+            shop.payments.void(payment.ref, idempotency_key=key)
+
+    assert PaymentState.CAPTURED == shop.payments.get(payment.ref).state
+
+
+def test_unclear_outcome_is_unknown(shop: Shop) -> None:
+    """A cancelled payment that is still open has an unknown outcome."""
+    payment = shop.pay("ideal")
+    shop.sandbox.fail(reply({"status": 422}, 422), reply(shop.sandbox.payments[payment.ref.id]))
+
+    assert MoveState.UNKNOWN == shop.payments.void(payment.ref, idempotency_key=shop.key()).state
+
+
+# --- giving back -----------------------------------------------------------
+
+
+def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+    """A refund without an amount returns the rest, once per key."""
+    payment = shop.pay()
+    shop.refund(payment, PART)
+    key = shop.key()
+    rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
+
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
+    assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
+    with pytest.raises(VendorRejected):
+        shop.refund(payment)
+
+
+def test_reason_of_a_refund(shop: Shop) -> None:
+    """A refund's reason is sent in metadata, since the buyer may see the description."""
+    shop.refund(shop.pay(), PART, reason=RefundReason.FRAUD)
+
+    assert {"reason": "fraud"} == shop.sent()["metadata"]
+    assert "fraud" not in shop.sent()["description"]
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_pending_refund(shop: Shop, success: bool) -> None:
+    """A refund is pending until the money arrives, and may fail."""
+    payment = shop.pay()
+    refund = shop.refund(payment)
+    shop.time += 60
+    shop.sandbox.arrive_refund(refund.ref.id, success=success)
+    later = shop.payments.get_refund(str(refund.ref))
+    existing = advance(payment, shop.payments.get(payment.ref))
+
+    assert MoveState.PENDING == refund.state
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
+    assert (PaymentState.REFUNDED if success else PaymentState.CAPTURED) == existing.state
+
+
+def test_refund_is_found_by_its_payment(shop: Shop) -> None:
+    """A refund's id without its payment's is refused, without a request."""
+    with pytest.raises(InvalidData):
+        shop.payments.get_refund("mollie:main:re_1")
+
+    assert [] == shop.sandbox.requests
+
+
+def test_duplicate_refund_is_refused(shop: Shop) -> None:
+    """A refund that Mollie takes for a duplicate is refused."""
+    payment = shop.pay()
+    shop.sandbox.fail(reply({"status": 409, "detail": "Duplicate"}, 409))
+
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.refund(payment, PART)
+
+    assert 409 == excinfo.value.status
+    assert "later" in (excinfo.value.remedy or "")
+
+
+def test_chargeback_takes_the_money(shop: Shop) -> None:
+    """A payment with a chargeback is disputed until that is reversed."""
+    payment = shop.pay()
+    shop.time += 60
+    chargeback = shop.sandbox.charge_back(payment.ref.id)
+    taken = shop.payments.disputes().items[0]
+    existing = advance(payment, shop.payments.get(payment.ref))
+    shop.time += 60
+    shop.sandbox.reverse(chargeback)
+    back = shop.payments.disputes().items[0]
+
+    assert (DisputeState.LOST, EUROS, "AC01") == (taken.state, taken.amount, taken.reason)
+    assert taken.payment == ref(payment.ref.id)
+    assert PaymentState.DISPUTED == existing.state
+    assert DisputeState.WON == back.state
+    assert PaymentState.CAPTURED == advance(existing, shop.payments.get(payment.ref)).state
+
+
+@pytest.mark.parametrize("operation", ["capture", "refund"])
+@pytest.mark.parametrize("answer", [{}, [], {"id": "x"}, {"paymentId": "tr_1"}], ids=str)
+def test_malformed_success_is_a_failure(shop: Shop, operation: str, answer: Json) -> None:
+    """A success without the expected fields is a failure with unknown outcome."""
+    payment = shop.hold()
+    shop.sandbox.fail(reply(answer, 201))
+
+    with pytest.raises(VendorFailed) as excinfo:
+        getattr(shop.payments, operation)(payment.ref, EUROS, idempotency_key=shop.key())
+
+    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome

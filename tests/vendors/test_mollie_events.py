@@ -1,0 +1,134 @@
+"""Mollie's webhooks, which only say that a payment should be looked up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.contracts.payments import PaymentState, advance
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import InvalidData, VendorRejected, WebhookRejected
+from moorage.vendors.payments.mollie import Mollie
+from tests.vendors.mollie_account import EUROS, Shop, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Mollie."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def test_webhook_asks_for_a_look_up(shop: Shop) -> None:
+    """A webhook changes nothing by itself; following it up reads the payment."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id)
+    (event,) = shop.webhook_events()
+
+    assert (True, None, payment.ref.id) == (event.ask, event.state, event.ref.id)
+    assert payment == advance(payment, event)
+    result = shop.payments.follow_up(event)
+    assert (False, PaymentState.CAPTURED, EUROS) == (result.ask, result.state, result.captured)
+    assert (payment.ref, "INV-2041") == (result.ref, result.reference)
+    assert PaymentState.CAPTURED == advance(payment, result).state
+    count = len(shop.sandbox.requests)
+    assert result == shop.payments.follow_up(result)
+    assert count == len(shop.sandbox.requests)
+
+
+def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
+    """All webhooks of a payment are equal, and none counts as a repeat."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id)
+    shop.refund(payment)
+    first, second = shop.sandbox.sent
+
+    assert first.body == second.body
+    assert [payment.ref.id] * 2 == [event.ref.id for event in shop.webhook_events()]
+
+
+def test_forged_webhook_changes_nothing(shop: Shop) -> None:
+    """Without the token a webhook is refused; with it, it only causes a look-up."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id, "failed")
+    notice = shop.sandbox.sent[-1]
+    verifier = shop.hub.webhooks("main")
+    strange: dict[str, Any] = {**notice.arguments(), "url": "https://shop.example/?token=guess"}
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**strange)
+
+    body = f"id={payment.ref.id}&status=paid".encode()
+    forged: dict[str, Any] = {**notice.arguments(), "body": body}
+    (event,) = shop.hub.events("main", verifier.verify(**forged)[0])
+    assert PaymentState.FAILED == shop.payments.follow_up(event).state
+
+    unknown: dict[str, Any] = {**notice.arguments(), "body": b"id=tr_unknown"}
+    (event,) = shop.hub.events("main", verifier.verify(**unknown)[0])
+    with pytest.raises(VendorRejected):
+        shop.payments.follow_up(event)
+
+
+def test_only_events_are_followed_up(shop: Shop) -> None:
+    """Another value than an event is refused by name."""
+    with pytest.raises(InvalidData):
+        shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
+
+
+def webhook(data: object, payload: object = None) -> WebhookEvent:
+    """Return a webhook with this content."""
+    return WebhookEvent(
+        vendor="mollie", id="event_1", type="x", vendor_type="x", data=data, payload=payload
+    )
+
+
+@pytest.mark.parametrize(
+    "data, payload",
+    [
+        ({"id": "tr_1"}, {"id": "tr_1"}),
+        ({"id": "tr_1"}, {"id": "event_1", "entityId": "tr_1"}),
+        (None, {"id": "event_1", "entityId": "tr_1"}),
+        ({"id": "re_1", "paymentId": "tr_1"}, {"id": "event_1", "entityId": "re_1"}),
+    ],
+    ids=["classic", "payment", "without data", "refund"],
+)
+def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -> None:
+    """A webhook of the newer kind names a payment, or an entity of one."""
+    (event,) = Mollie().events(webhook(data, payload), ref)
+
+    assert ("tr_1", True, "event_1") == (event.ref.id, event.ask, event.id)
+
+
+def test_event_id_differs_from_the_payment_id() -> None:
+    """The payment's id does not identify an event."""
+    fields = {"id": "tr_1"}
+    result = WebhookEvent(
+        vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=fields, payload=fields
+    )
+    (event,) = Mollie().events(result, ref)
+
+    assert (None, "tr_1") == (event.id, event.ref.id)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"id": "ord_1"},
+        {"id": "pl_1"},
+        {"id": ["tr_1"]},
+        {"id": "tr_"},
+        {"id": f"tr_{'x' * 65}"},
+        {"id": "tr_1/../customers"},
+    ],
+    ids=str,
+)
+def test_other_webhooks_give_no_events(data: object) -> None:
+    """Webhooks about other things give no events."""
+    assert () == Mollie().events(webhook(data, data), ref)

@@ -1,0 +1,252 @@
+"""Captures, voids and refunds of orders at PayPal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.contracts.payments import Money, MoveState, PaymentState, RefundReason
+from moorage.contracts.ref import Ref
+from moorage.domain.http.requests import Response
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
+from moorage.testing.sandboxes.base import Lost, reply
+from tests.vendors.paypal_account import EUROS, TEN, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- captures --------------------------------------------------------------
+
+
+def test_partial_captures_in_sequence(shop: Shop) -> None:
+    """Parts are captured one after another, and the final one releases the rest."""
+    payment = shop.authorized()
+    first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    written = {"currency_code": "EUR", "value": "10.00"}
+    assert {"final_capture": False, "amount": written} == shop.sent()
+    assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
+    existing = shop.payments.get(payment.ref)
+    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (existing.state, existing.remaining)
+    assert existing.ref.other("capture") is None
+    last = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
+    existing = shop.payments.get(payment.ref)
+
+    assert (TEN * 2, TEN * 0) == (existing.captured, existing.remaining)
+    assert [first.ref, last.ref] == [capture.ref for capture in existing.captures]
+    assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
+    assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.capture(payment.ref, TEN, idempotency_key="c-3")
+    assert "AUTHORIZATION_ALREADY_CAPTURED" == excinfo.value.vendor_code
+
+
+def test_capture_without_an_amount(shop: Shop) -> None:
+    """A capture without an amount takes all, unless a part was captured before."""
+    payment = shop.authorized()
+    capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
+    assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
+    other = shop.authorized()
+    shop.payments.capture(other.ref, TEN, final=False, idempotency_key="c-2")
+    with pytest.raises(VendorRejected, match="A part of this payment was captured already"):
+        shop.payments.capture(other.ref, final=False, idempotency_key="c-3")
+
+
+def test_lost_capture_happens_once(shop: Shop) -> None:
+    """A capture happens once, however often it is repeated."""
+    payment = shop.authorized()
+    shop.payments.get(payment.ref)
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(payment.ref, TEN, idempotency_key="c-1")
+    capture = shop.payments.capture(payment.ref, TEN, idempotency_key="c-1")
+
+    assert [capture.ref.id] == list(shop.sandbox.captures)
+
+
+def test_authorisation_is_looked_up(shop: Shop) -> None:
+    """The reference of an order is enough to capture its authorisation."""
+    payment = shop.authorized()
+    bare = Ref("paypal", "main", payment.ref.id)
+    assert TEN == shop.payments.capture(bare, TEN, idempotency_key="c-1").amount
+    waiting = shop.authorized("paypal")
+    with pytest.raises(VendorRejected, match="no authorisation"):
+        shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
+
+
+def test_pending_capture(shop: Shop) -> None:
+    """A capture under review is pending until PayPal confirms it."""
+    payment = shop.charged("card:pending-1")
+    assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
+    assert "PENDING_REVIEW" == payment.captures[0].reason
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.refund(payment.ref, idempotency_key="r-1")
+    assert "PENDING_CAPTURE" == excinfo.value.vendor_code
+    shop.sandbox.arrive(payment.captures[0].ref.id)
+
+    assert PaymentState.CAPTURED is shop.payments.get(payment.ref).state
+    assert PaymentState.CAPTURED is shop.told(payment).state
+
+
+# --- giving up -------------------------------------------------------------
+
+
+def test_void_is_idempotent_without_a_key(shop: Shop) -> None:
+    """Voiding twice is voiding once, without a key."""
+    payment = shop.authorized()
+    first = shop.payments.void(payment.ref, idempotency_key="v-1")
+    assert shop.last().headers.get("PayPal-Request-Id") is None
+    again = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
+    assert first == again
+    existing = shop.payments.get(payment.ref)
+    assert (PaymentState.VOIDED, EUROS * 0) == (existing.state, existing.remaining)
+    assert PaymentState.VOIDED is shop.told(payment).state
+
+
+def test_lost_void_is_repeated() -> None:
+    """A void with a lost answer is sent again, and the refusal counts as success."""
+    shop = Shop({"retry": RetryPolicy(2, base_delay=0.001)})
+    with shop.hub:
+        payment = shop.authorized()
+        shop.sandbox.fail(Lost())
+        void = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert MoveState.SUCCEEDED is void.state
+
+
+def test_captured_payment_cannot_be_voided(shop: Shop) -> None:
+    """A captured payment cannot be voided."""
+    payment = shop.authorized()
+    shop.payments.capture(payment.ref, idempotency_key="c-1")
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert "PREVIOUSLY_CAPTURED" == excinfo.value.vendor_code
+
+
+def test_void_after_a_partial_capture(shop: Shop) -> None:
+    """After a partial capture the rest can be voided."""
+    payment = shop.authorized()
+    shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    shop.payments.void(payment.ref, idempotency_key="v-1")
+    existing = shop.payments.get(payment.ref)
+
+    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (existing.state, existing.remaining)
+
+
+def test_void_of_another_status(shop: Shop) -> None:
+    """An unknown status of a void is kept as unknown."""
+    payment = shop.authorized()
+    shop.sandbox.fail(reply({"id": "0A1", "status": "VOIDING"}))
+    void = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert (MoveState.UNKNOWN, "VOIDING") == (void.state, void.vendor_state)
+
+
+# --- giving back -----------------------------------------------------------
+
+
+def test_refund_names_its_order(shop: Shop) -> None:
+    """A refund is sent with the order's id, so that its events name the payment."""
+    payment = shop.charged()
+    count = len(shop.sandbox.requests)
+    refund = shop.payments.refund(
+        payment.ref, TEN, idempotency_key="r-1", reason=RefundReason.DUPLICATE
+    )
+    assert count + 1 == len(shop.sandbox.requests)
+    assert {
+        "amount": {"currency_code": "EUR", "value": "10.00"},
+        "custom_id": f"order-{payment.ref.id}",
+    } == shop.sent()
+    assert (MoveState.SUCCEEDED, payment.ref) == (refund.state, refund.payment)
+    result = shop.payments.get_refund(refund.ref)
+    assert result.payment is not None
+    assert (refund.ref, payment.ref.id) == (result.ref, result.payment.id)
+    bare = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+    assert bare.payment is not None
+    assert payment.ref.id == bare.payment.id
+    rest = shop.payments.refund(payment.ref, idempotency_key="r-2")
+    assert (EUROS - TEN, {"custom_id"}) == (rest.amount, set(shop.sent()))
+    assert PaymentState.REFUNDED is shop.payments.get(payment.ref).state
+    assert PaymentState.REFUNDED is shop.told(payment).state
+
+
+def test_refund_made_elsewhere(shop: Shop) -> None:
+    """A refund made elsewhere has a payment found by its capture."""
+    payment = shop.charged()
+    refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
+    shop.sandbox.refunds[refund.ref.id]["custom_id"] = "by hand"
+    result = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+
+    assert result.payment is None
+
+
+def test_refunds_of_several_captures(shop: Shop) -> None:
+    """A refund goes to its own capture, or to the first that is large enough."""
+    payment = shop.authorized()
+    small = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    large = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
+    with pytest.raises(InvalidData, match="several captures"):
+        shop.payments.refund(payment.ref, idempotency_key="r-1")
+    with pytest.raises(VendorRejected, match="No single capture of this payment is as large"):
+        shop.payments.refund(payment.ref, TEN * 4, idempotency_key="r-2")
+    shop.payments.refund(payment.ref, TEN * 2, idempotency_key="r-3")
+    assert f"/v2/payments/captures/{large.ref.id}/refund" == shop.last().path
+    refund = shop.payments.refund(small.ref, idempotency_key="r-4")
+
+    assert refund.payment is not None
+    assert (TEN, payment.ref.id) == (refund.amount, refund.payment.id)
+    assert TEN * 3 == shop.payments.get(small.ref).refunded
+
+
+def test_payment_is_found_by_its_capture(shop: Shop) -> None:
+    """A payment can be looked up by its capture, as disputes name it."""
+    payment = shop.charged()
+    capture = payment.captures[0].ref.id
+    lone = Ref("paypal", "main", capture, {"capture": capture})
+
+    assert payment == shop.payments.get(lone)
+    refund = shop.payments.refund(lone, TEN, idempotency_key="r-1")
+    assert refund.payment is not None
+    assert payment.ref.id == refund.payment.id
+    shop.sandbox.fail(reply({"id": capture, "status": "COMPLETED"}))
+    with pytest.raises(VendorFailed, match="no order"):
+        shop.payments.get(lone)
+
+
+def test_another_currency_is_not_given_back(shop: Shop) -> None:
+    """A refund in another currency is refused; an unknown currency is looked up."""
+    payment = shop.charged()
+    bare = Ref("paypal", "main", payment.ref.id)
+    with pytest.raises(InvalidData, match="The payment is in EUR"):
+        shop.payments.refund(bare, Money("1.00", "USD"), idempotency_key="r-1")
+
+
+def test_malformed_moves_are_failures(shop: Shop) -> None:
+    """A malformed void, capture, refund or list of disputes is a failure."""
+    payment, taken = shop.authorized(), shop.charged()
+    for number, answer in enumerate((reply({"id": "3C1"}), reply([]), Response(200, body=b"<p>"))):
+        shop.sandbox.fail(answer)
+        with pytest.raises(VendorFailed):
+            shop.payments.capture(payment.ref, TEN, idempotency_key=f"c-{number}")
+        shop.sandbox.fail(answer)
+        with pytest.raises(VendorFailed):
+            shop.payments.refund(taken.ref, TEN, idempotency_key=f"r-{number}")
+    shop.sandbox.fail(reply({"items": {}}))
+    with pytest.raises(VendorFailed, match="no items"):
+        shop.payments.disputes()
+    shop.sandbox.fail(reply({"transaction_details": {}}))
+    with pytest.raises(VendorFailed, match="no transaction_details"):
+        shop.payments.payments()

@@ -1,0 +1,378 @@
+"""PayPal's webhooks and errors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConfigurationError, WebhookRejected
+from moorage.contracts.payments import (
+    BuyerOutcome,
+    DeclineReason,
+    DisputeState,
+    MoveState,
+    PaymentEvent,
+    PaymentState,
+    advance,
+    told_buyer,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http.requests import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
+    AuthenticationFailed,
+    IdempotencyInProgress,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing.sandboxes.base import reply
+from moorage.vendors.payments._paypal_events import classify, read_events
+from moorage.vendors.payments.paypal import PayPal
+from tests.vendors.paypal_account import EUROS, Shop
+from tests.vendors.subjects.paypal import paypal_says
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AMOUNT = {"currency_code": "EUR", "value": "149.90"}
+ORDER_UP = {"rel": "up", "href": "https://api.paypal.com/v2/checkout/orders/5O1"}
+CAPTURE_UP = {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/3C1"}
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """Return a reference to an object, such as a payment, in the test account at PayPal."""
+    return Ref("paypal", "main", id, {name: value for name, value in related.items() if value})
+
+
+def events_of(kind: str, data: Any) -> list[PaymentEvent]:
+    """Return the events of a webhook of this type."""
+    now = datetime(2031, 5, 6, tzinfo=UTC)
+    event = WebhookEvent(
+        vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data
+    )
+    return list(read_events(event, ref))
+
+
+# --- webhooks --------------------------------------------------------------
+
+
+def test_webhook_is_certified(shop: Shop) -> None:
+    """A webhook needs a signature by PayPal's certificate, over this webhook."""
+    payment = shop.charged()
+    [notice] = shop.sandbox.sent
+    [event] = shop.read(notice)
+
+    assert (payment.ref.id, "PAYMENT.CAPTURE.COMPLETED") == (event.ref.id, event.vendor_type)
+    assert (EUROS, "INV-2041") == (event.capture and event.capture.amount, event.reference)
+    forged: dict[str, Any] = {**notice.arguments(), "body": notice.body.replace(b"149.90", b"1.00")}
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main").verify(**forged)
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main", parameters={"webhook_id": "x"}).verify(**notice.arguments())
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main", scheme="paypal").verify(**notice.arguments())
+
+
+def test_webhook_id_is_required() -> None:
+    """A verifier without the webhook's id raises an error that asks for it."""
+    with (
+        Hub([Account("main", PayPal(), settings={"volatile_keys": True})]) as hub,
+        pytest.raises(ConfigurationError, match="webhook_id"),
+    ):
+        hub.webhooks("main")
+
+
+def test_approved_and_expired_orders(shop: Shop) -> None:
+    """An approved order is pending; one not captured in time has ended."""
+    payment = shop.charged("paypal")
+    shop.sandbox.approve(payment.ref.id)
+    [approved] = shop.webhook_events()
+    assert (PaymentState.PENDING, payment.ref.id) == (approved.state, approved.ref.id)
+    assert PaymentState.PENDING is advance(payment, approved).state
+    [reversal] = shop.read(shop.sandbox.reverse(payment.ref.id))
+
+    assert (PaymentState.EXPIRED, payment.ref.id) == (reversal.state, reversal.ref.id)
+    assert PaymentState.VOIDED is shop.payments.get(payment.ref).state
+
+
+def test_dispute_and_its_end(shop: Shop) -> None:
+    """A dispute names the capture, by which its payment is found."""
+    payment = shop.charged()
+    result = shop.sandbox.dispute(payment.captures[0].ref.id)
+    event = shop.webhook_events()[-1]
+    assert (PaymentState.DISPUTED, "INV-2041") == (event.state, event.reference)
+    assert event.dispute is not None
+    assert (DisputeState.NEEDS_RESPONSE, result["dispute_id"]) == (
+        event.dispute.state,
+        event.dispute.ref.id,
+    )
+    assert payment == shop.payments.get(event.ref)
+    ends = {
+        "RESOLVED_BUYER_FAVOUR": (PaymentState.DISPUTED, DisputeState.LOST),
+        "RESOLVED_SELLER_FAVOUR": (None, DisputeState.WON),
+        "ACCEPTED": (PaymentState.DISPUTED, DisputeState.ACCEPTED),
+        "NONE": (None, DisputeState.CLOSED),
+    }
+    for outcome, existing in ends.items():
+        [end] = shop.read(shop.sandbox.resolve(result["dispute_id"], outcome))
+        assert end.dispute is not None
+        assert existing == (end.state, end.dispute.state)
+
+
+def test_order_events_have_totals(shop: Shop) -> None:
+    """An event of a whole order has its totals."""
+    payment = shop.charged()
+    [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
+
+    assert (EUROS, EUROS, EUROS * 0, None) == (
+        event.authorized,
+        event.captured,
+        event.refunded,
+        event.decline,
+    )
+    declined = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
+    [taken] = payment.raw["purchase_units"][0]["payments"]["captures"]
+    taken |= declined
+    [event] = events_of("CHECKOUT.ORDER.COMPLETED", payment.raw)
+    assert event.decline is not None
+    assert (PaymentState.FAILED, DeclineReason.INSUFFICIENT_FUNDS) == (
+        event.state,
+        event.decline.reason,
+    )
+
+
+def test_capture_that_was_declined() -> None:
+    """A failed capture has its reason, and the payment failed if nothing was captured."""
+    fields = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
+    [event] = events_of(
+        "PAYMENT.CAPTURE.DENIED", {**fields, "processor_response": {"response_code": "5120"}}
+    )
+
+    assert (PaymentState.FAILED, "5O1") == (event.state, event.ref.id)
+    assert event.decline is not None
+    assert DeclineReason.INSUFFICIENT_FUNDS is event.decline.reason
+    assert event.capture is not None
+    assert (MoveState.FAILED, "5120") == (event.capture.state, event.capture.reason)
+
+
+def test_reference_of_an_event() -> None:
+    """An event names the order if it can, else the capture."""
+    capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
+    related = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
+    [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related})
+    [by_link] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
+    [lone] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
+    refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}
+    [ours] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
+    [by_hand] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
+
+    results = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
+    of_capture = ref("3C1", capture="3C1")
+    assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == results
+    assert [False, False, True, False, True] == [
+        event.ask for event in (by_ids, by_link, lone, ours, by_hand)
+    ]
+    assert by_hand.refund is not None
+    assert (MoveState.SUCCEEDED, of_capture) == (by_hand.refund.state, by_hand.refund.payment)
+
+
+def test_refund_by_hand(shop: Shop) -> None:
+    """The payment of a refund that names only its capture is looked up."""
+    payment = shop.charged()
+    shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
+    [refund] = shop.sandbox.refunds.values()
+    capture = payment.captures[0].ref.id
+    refund |= {"custom_id": "by hand", "links": [{**CAPTURE_UP}]}
+    refund["links"][0]["href"] = refund["links"][0]["href"].replace("3C1", capture)
+    [event] = events_of("PAYMENT.CAPTURE.REFUNDED", refund)
+    assert event.ref.id == capture
+    result = shop.payments.follow_up(event)
+
+    assert PaymentState.REFUNDED is advance(payment, result).state
+
+
+def test_reversed_payment() -> None:
+    """A reversal reports a refund, or the capture itself."""
+    fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
+    [refund] = events_of("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
+    capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
+    [whole] = events_of("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
+
+    assert refund.refund is not None
+    assert EUROS == refund.refund.amount
+    assert (PaymentState.REFUNDED, EUROS, "5O1") == (whole.state, whole.refunded, whole.ref.id)
+    assert (None, "INV-2041") == (refund.reference, whole.reference)
+
+
+def test_word_of_the_hosts_own_is_no_order() -> None:
+    """A host's reference that looks like one of our refunds is not taken for one."""
+    fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
+    [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)
+
+    assert (ref("3C1", capture="3C1"), "order-1001") == (event.ref, event.reference)
+
+
+def test_unknown_authorisation_event() -> None:
+    """An unknown event of an authorisation has no state."""
+    fields = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
+    [event] = events_of("PAYMENT.AUTHORIZATION.PONDERED", fields)
+
+    assert (None, None, "PENDING") == (event.state, event.authorized, event.vendor_state)
+    assert "0A1" == event.ref.other("authorization")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CHECKOUT.ORDER.APPROVED",
+        "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+        "PAYMENT.AUTHORIZATION.CREATED",
+        "PAYMENT.CAPTURE.COMPLETED",
+        "PAYMENT.CAPTURE.REFUNDED",
+        "PAYMENT.CAPTURE.REVERSED",
+        "CUSTOMER.DISPUTE.CREATED",
+        "BILLING.PLAN.CREATED",
+    ],
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        [],
+        {"id": "1"},
+        {"id": 1, "status": ["COMPLETED"], "links": {"rel": "up"}},
+        {"dispute_id": "PP-1", "status": "OPEN"},
+        {"id": "", "links": [{"rel": "up", "href": 7}]},
+    ],
+)
+def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
+    """Unknown or incomplete webhooks give no events."""
+    assert [] == events_of(kind, data)
+
+
+# --- errors ----------------------------------------------------------------
+
+WRONG = "UNPROCESSABLE_ENTITY"
+
+
+@pytest.mark.parametrize(
+    "response, kind, code, outcome",
+    [
+        (paypal_says(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST", "not_attempted"),
+        (paypal_says(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
+        (paypal_says(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_says(409, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_says(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
+        (paypal_says(401, "A"), AuthenticationFailed, "A", "not_attempted"),
+        (paypal_says(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
+        (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded, "RATE_LIMIT_REACHED", None),
+    ],
+)
+def test_error_issues_come_first(
+    response: Response, kind: type[Exception], code: str, outcome: str | None
+) -> None:
+    """The issue is the error's code, else its name."""
+    error = classify(Request.post("/v2/checkout/orders"), response)
+
+    assert error is not None
+    assert (kind, code) == (type(error), vars(error)["vendor_code"])
+    if outcome is not None:
+        assert BuyerOutcome(outcome) is told_buyer(error).outcome
+
+
+@pytest.mark.parametrize(
+    "issue, reason",
+    [
+        ("INSTRUMENT_DECLINED", DeclineReason.DO_NOT_HONOR),
+        ("CARD_EXPIRED", DeclineReason.EXPIRED_CARD),
+        ("PAYER_ACTION_REQUIRED", DeclineReason.AUTHENTICATION_REQUIRED),
+        ("PAYER_CANNOT_PAY", DeclineReason.OTHER),
+        ("TRANSACTION_LIMIT_EXCEEDED", DeclineReason.LIMIT_EXCEEDED),
+        ("PAYER_ACCOUNT_LOCKED_OR_CLOSED", DeclineReason.ACCOUNT_CLOSED),
+        ("TRANSACTION_BLOCKED_BY_PAYEE", DeclineReason.FRAUD_SUSPECTED),
+    ],
+)
+def test_decline_issues(issue: str, reason: DeclineReason) -> None:
+    """Issues with the buyer's means of payment are declines."""
+    error = classify(Request.post("/"), paypal_says(422, WRONG, issue))
+
+    assert isinstance(error, PaymentDeclined)
+    assert (reason, issue) == (error.reason, error.vendor_code)
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_request_in_progress(status: int) -> None:
+    """A repeat while PayPal handles the first request is in progress."""
+    for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
+        error = classify(Request.post("/"), paypal_says(status, "X", issue))
+        assert isinstance(error, IdempotencyInProgress)
+
+
+@pytest.mark.parametrize(
+    "response", [Response(409), Response(409, body=b"[]"), paypal_says(409, "RESOURCE_CONFLICT")]
+)
+def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response) -> None:
+    """A conflict without an issue means that a request with the same id is in progress."""
+    error = classify(Request.post("/v2/payments/captures/1/refund"), response)
+
+    assert isinstance(error, IdempotencyInProgress)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(500, body=b"<html></html>"),
+        paypal_says(500, "INTERNAL_SERVER_ERROR"),
+        paypal_says(503, WRONG, "INSTRUMENT_DECLINED"),
+        reply({"error": "invalid_token"}, 401),
+        reply([], 400),
+        reply({"details": "x"}, 400),
+        reply({"purchase_units": [{"payments": {"captures": [{"status": "COMPLETED"}]}}]}),
+        reply({"purchase_units": [{"payments": {}}]}),
+        Response(204),
+    ],
+)
+def test_other_answers_are_classified_by_status(response: Response) -> None:
+    """An outage, another kind of error and a success are classified by their status."""
+    assert classify(Request.post("/"), response) is None
+
+
+def test_looking_up_a_declined_order_is_no_decline() -> None:
+    """Looking up an order with a declined payment is no decline."""
+    captures = [{"status": "DECLINED"}]
+    response = reply({"id": "5O1", "purchase_units": [{"payments": {"captures": captures}}]})
+
+    assert classify(Request.get("/"), response) is None
+    error = classify(Request.post("/"), response)
+    assert isinstance(error, PaymentDeclined)
+    assert ("5O1", "DECLINED", "other") == (error.payment, error.vendor_code, error.reason)
+
+
+def test_outage_and_a_throttle(shop: Shop) -> None:
+    """An outage and a rate limit have their own errors; the latter charged nobody."""
+    shop.sandbox.fail(paypal_says(503, "SERVICE_UNAVAILABLE"))
+    with pytest.raises(VendorFailed) as excinfo:
+        shop.charged()
+    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+    shop.sandbox.fail(paypal_says(429, "RATE_LIMIT_REACHED"))
+    with pytest.raises(RateLimitExceeded) as throttled:
+        shop.charged()
+    assert throttled.value.by_vendor
+    assert BuyerOutcome.UNAVAILABLE is told_buyer(throttled.value).outcome
+    assert [] == shop.sandbox.charged_orders

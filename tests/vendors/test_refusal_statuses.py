@@ -1,0 +1,89 @@
+"""At each vendor, 429 and 409 without a reason do or do not prove that nothing was done."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+import pytest
+
+from moorage import IdempotencyInProgress, RateLimitExceeded, Request, Response, VendorRejected
+from moorage.domain.resilience.classify import classify
+from moorage.domain.resilience.health import may_have_acted
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from moorage import ConnectorError
+
+OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files"})
+WITH_KEYS: Final = {"adyen", "bird", "mollie", "paypal", "resend", "square", "stripe"}
+BODIES: Final = {
+    "empty": ("text/plain", b""),
+    "bare": ("application/json", b"{}"),
+    "proxy": ("text/html", b"<html>Slow down.</html>"),
+}
+PAGE: Final = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
+at_each = pytest.mark.parametrize("name", OVER_HTTP)
+with_each = pytest.mark.parametrize("body", BODIES)
+
+
+def judged(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
+    """Return the errors for a response to a POST at each of a vendor's services."""
+    kind, content = BODIES[body]
+    request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
+    vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
+    fields = {field.name for field in attrs.fields(vendor)}
+    made = vendor(**{key: value for key, value in fixture.options.items() if key in fields})
+    errors: list[ConnectorError] = []
+    for service in made.services().values():
+        matches = service.classify(request, response) if service.classify else None
+        keyed = service.idempotency_memory is not None and service.idempotency_replays
+        matches = matches or classify(response, safe=False, keyed=keyed)
+        assert matches is not None
+        errors.append(matches)
+    fixture.close()
+    return errors
+
+
+@at_each
+@with_each
+def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) -> None:
+    """A 429 proves that nothing was done, so the key is free and the next account is tried."""
+    for error in judged(name, 429, body, tmp_path):
+        assert isinstance(error, RateLimitExceeded)
+        assert error.by_vendor
+        assert not may_have_acted(error)
+
+
+@at_each
+@with_each
+def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
+    """A 409 without a reason may concern an earlier request, if the vendor honours keys."""
+    for error in judged(name, 409, body, tmp_path):
+        kind = IdempotencyInProgress if name in WITH_KEYS else VendorRejected
+        assert kind is type(error)
+        assert may_have_acted(error) == (name in WITH_KEYS)
+
+
+def test_vendors_with_keys_are_listed() -> None:
+    """Each vendor that honours keys is tested with a 409."""
+    assert WITH_KEYS == {name for name in OVER_HTTP if vendor_class(name).idempotency is not None}
+
+
+def test_page_has_a_row_for_each_vendor() -> None:
+    """The page about failures has a row for each vendor."""
+    assert OVER_HTTP == rows("## Turned away: 429")
+
+
+def test_page_has_a_row_for_each_vendor_with_keys() -> None:
+    """The page has the documented response to a used key, for each vendor with keys."""
+    assert sorted(WITH_KEYS) == rows("## A conflict: 409")
+
+
+def rows(title: str) -> list[str]:
+    """Return the vendors in the table under a title of the page, in order."""
+    section = PAGE.read_text().partition(f"{title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

@@ -1,0 +1,210 @@
+"""Captures, voids and refunds of payments at Square."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.contracts.payments import (
+    BuyerOutcome,
+    Money,
+    MoveState,
+    PaymentState,
+    RefundReason,
+    told_buyer,
+)
+from moorage.domain.resilience.retry import RetryPolicy
+from moorage.errors import (
+    ConnectionFailed,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import Lost, Slow, reply
+from tests.vendors.square_account import EUROS, PART, Shop, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.openapi import Json
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Square."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- captures --------------------------------------------------------------
+
+
+def test_full_capture(shop: Shop) -> None:
+    """A full capture, with or without an amount, captures all that was authorised."""
+    for amount in (None, EUROS):
+        authorization = shop.hold()
+        assert authorization.authorized_until is not None
+        capture = shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
+
+        assert (MoveState.SUCCEEDED, EUROS) == (capture.state, capture.amount)
+        assert {} == shop.sent()
+        assert capture.after is not None
+        assert PaymentState.CAPTURED == capture.after.state
+
+
+def test_partial_capture_changes_the_amount_first(shop: Shop) -> None:
+    """For a partial capture the payment is changed to that amount and then completed."""
+    authorization = shop.hold()
+    shop.payments.capture(authorization.ref, PART, idempotency_key=shop.key())
+
+    assert ["POST", "GET", "PUT", "POST"] == [request.method for request in shop.sandbox.requests]
+    assert {"amount_money": {"amount": 10000, "currency": "EUR"}} == (
+        json.loads(shop.sandbox.requests[2].body)["payment"]
+    )
+    existing = shop.payments.get(authorization.ref)
+    assert (EUROS, PART, Money("0", "EUR")) == (
+        existing.amount,
+        existing.captured,
+        existing.remaining,
+    )
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
+    """A repeated capture happens once, whichever response was lost."""
+    authorization, key = shop.hold(), shop.key()
+    shop.sandbox.fail(*[Slow(0.0)] * (lost - 1), Lost())
+    with pytest.raises(ConnectionFailed) as excinfo:
+        shop.payments.capture(authorization.ref, PART, idempotency_key=key)
+    assert BuyerOutcome.NOT_ATTEMPTED != told_buyer(excinfo.value).outcome
+    for _ in range(2):
+        capture = shop.payments.capture(authorization.ref, PART, idempotency_key=key)
+
+        assert (MoveState.SUCCEEDED, PART) == (capture.state, capture.amount)
+
+
+def test_lost_answer_is_retried_within_the_call() -> None:
+    """A repeatable request is repeated within the call."""
+    shop = Shop(retry=RetryPolicy(max_attempts=2, base_delay=0))
+    with shop.hub:
+        shop.sandbox.fail(Lost())
+        authorization = shop.hold()
+        shop.sandbox.fail(Slow(0.0), Lost())
+        capture = shop.payments.capture(authorization.ref, idempotency_key=shop.key())
+        shop.sandbox.fail(Lost())
+        refund = shop.refund(authorization, PART)
+
+    assert 1 == len(shop.sandbox.payments)
+    assert MoveState.SUCCEEDED == capture.state
+    assert [refund.ref.id] == list(shop.sandbox.refunds)
+
+
+def test_nothing_is_captured_twice(shop: Shop) -> None:
+    """Another key or another amount does not capture a payment again."""
+    authorization = shop.hold()
+    shop.payments.capture(authorization.ref, idempotency_key=shop.key())
+
+    for amount in (None, EUROS, PART):
+        with pytest.raises(VendorRejected):
+            shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
+
+
+def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: Shop) -> None:
+    """A payment completed meanwhile with another amount is refused."""
+    authorization, key = shop.hold(), shop.key()
+    shop.sandbox.fail(Slow(0.0), ConnectionFailed("Nobody is there."))
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(authorization.ref, idempotency_key=key)
+    shop.payments.capture(authorization.ref, PART, idempotency_key=shop.key())
+
+    with pytest.raises(VendorRejected):
+        shop.payments.capture(authorization.ref, idempotency_key=key)
+
+
+# --- giving up -------------------------------------------------------------
+
+
+def test_voiding_twice_changes_nothing(shop: Shop) -> None:
+    """A voided payment stays voided; a captured one is refused."""
+    authorization = shop.hold()
+    void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
+    again = shop.payments.void(authorization.ref, idempotency_key=shop.key())
+    assert void.after is not None
+
+    assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
+    assert void == again
+    assert b"" == shop.sandbox.requests[1].body
+    with pytest.raises(VendorRejected):
+        shop.payments.void(shop.pay().ref, idempotency_key=shop.key())
+
+
+@pytest.mark.parametrize("verb", ["capture", "void"])
+def test_unclear_outcome_is_unknown(shop: Shop, verb: str) -> None:
+    """A payment that is neither completed nor cancelled has an unknown outcome."""
+    authorization = shop.hold()
+    before = [Slow(0.0)] if verb == "capture" else []
+    shop.sandbox.fail(*before, reply({"payment": shop.sandbox.payments[authorization.ref.id]}))
+    done = getattr(shop.payments, verb)(authorization.ref, idempotency_key=shop.key())
+
+    assert MoveState.UNKNOWN == done.state
+
+
+# --- giving back -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_pending_refund(shop: Shop, success: bool) -> None:
+    """A refund is pending until the money arrives, and may fail."""
+    payment = shop.pay()
+    refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)
+    assert "requested by customer" == shop.sent()["reason"]
+    shop.time += 60
+    shop.sandbox.settle(success=success)
+    later = shop.payments.get_refund(refund.ref)
+
+    assert (MoveState.PENDING, payment.ref) == (refund.state, refund.payment)
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
+    existing = shop.payments.get(payment.ref)
+    assert (PART if success else Money("0", "EUR")) == existing.refunded
+    result = shop.told(payment)
+    assert (existing.state, existing.refunded) == (result.state, result.refunded)
+
+
+def test_refund_without_an_amount_is_of_the_rest(shop: Shop) -> None:
+    """A refund without an amount returns the rest, once per key."""
+    payment = shop.pay()
+    shop.refund(payment, PART)
+    shop.sandbox.settle()
+    key = shop.key()
+    rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
+    shop.sandbox.settle()
+
+    assert [Money("49.90", "EUR")] * 2 == [item.amount for item in rest]
+    assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
+    with pytest.raises(VendorRejected):
+        shop.refund(payment)
+
+
+def test_uncaptured_payment_cannot_be_refunded(shop: Shop) -> None:
+    """The refusal of a refund has Square's own code."""
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.refund(shop.hold(), PART)
+
+    assert "REFUND_ERROR_PAYMENT_NEEDS_COMPLETION" == excinfo.value.vendor_code
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
+@pytest.mark.parametrize("verb", ["charge", "void", "refund"])
+def test_malformed_success_is_a_failure(shop: Shop, verb: str, answer: Json) -> None:
+    """A success without the expected fields is a failure with unknown outcome."""
+    options = (order(),) if verb == "charge" else (shop.hold().ref,)
+    if verb == "refund":
+        options = (*options, PART)
+    shop.sandbox.fail(reply(answer))
+
+    with pytest.raises(VendorFailed) as excinfo:
+        getattr(shop.payments, verb)(*options, idempotency_key=shop.key())
+
+    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome

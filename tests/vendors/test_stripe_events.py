@@ -1,0 +1,163 @@
+"""Stripe's webhooks lead to the same payment in any order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.contracts.payments import (
+    Charge,
+    DeclineReason,
+    Money,
+    Payment,
+    PaymentState,
+    advance,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.hub.hub import Hub
+from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from moorage.vendors.payments._stripe_events import read_events
+from moorage.vendors.payments.stripe import Stripe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.operations.payments import Payments
+
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+EUROS = Money("149.90", "EUR")
+PART = Money("50.00", "EUR")
+
+
+def refunded(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+    """Events of a partial capture with partial refunds."""
+    payments.capture(payment.ref, PART * 2, idempotency_key="c-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-2")
+
+
+def disputed(payments: Payments, sandbox: StripeSandbox, payment: Payment, how: str) -> None:
+    """Events of a capture with a partial refund and a dispute."""
+    payments.capture(payment.ref, idempotency_key="c-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-1")
+    sandbox.close_dispute(sandbox.dispute(payment.ref.id), how)
+
+
+def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+    """Events of a voided authorisation."""
+    payments.void(payment.ref, idempotency_key="v-1")
+
+
+def lapsed(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
+    """Events of an expired authorisation."""
+    sandbox.lapse(payment.ref.id)
+
+
+def story(
+    what: Callable[[Payments, StripeSandbox, Payment], None],
+) -> tuple[Payment, list[PaymentEvent]]:
+    """Return an authorised payment and all its events, a second apart."""
+    seconds = count(1_800_000_000)
+    sandbox = StripeSandbox(now=lambda: next(seconds))
+    vendor = Stripe(credentials=sandbox.api_key)
+    http = SandboxHttpClient(sandbox)
+    with Hub([Account("main", vendor, settings=SETTINGS)], http=http) as hub:
+        charge = Charge(EUROS, "pm_card_visa", reference="INV-1")
+        payment = hub.payments().authorize(charge, idempotency_key="a-1")
+        what(hub.payments(), sandbox, payment)
+        verifier = WebhookVerifier(
+            "stripe", secrets=sandbox.webhook_secret, name="main", tolerance=10**9
+        )
+        events = [
+            event
+            for notice in sandbox.sent
+            for webhook in verifier.verify(**notice.arguments())
+            for event in hub.events("main", webhook)
+        ]
+    return payment, events
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """Return a reference to an object, such as a payment, in the test account at Stripe."""
+    return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
+
+
+def failed(data: dict[str, Any]) -> WebhookEvent:
+    """Return the webhook of a failed charge."""
+    kind, now = "charge.failed", datetime(2031, 5, 6, tzinfo=UTC)
+    return WebhookEvent(
+        vendor="stripe", id="evt_1", type=kind, vendor_type=kind, time=now, data=data
+    )
+
+
+def test_events_have_our_reference() -> None:
+    """An event of a payment whose answer was lost has our reference."""
+    _, events = story(given_up)
+
+    assert {"INV-1"} == {event.reference for event in events}
+    assert {EUROS} == {event.amount for event in events}
+
+
+def test_failed_charge_has_a_reason() -> None:
+    """An event of a failed charge has the bank's reason."""
+    fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
+    [event] = read_events(failed({**fields, "payment_intent": "pi_1", **why}), ref)
+    [silent] = read_events(failed(fields), ref)
+
+    assert event.decline is not None
+    assert silent.decline is not None
+    assert (PaymentState.FAILED, "pi_1") == (event.state, event.ref.id)
+    assert (PaymentState.FAILED, "ch_1") == (silent.state, silent.ref.id)
+    assert [DeclineReason.INSUFFICIENT_FUNDS, DeclineReason.OTHER] == [
+        event.decline.reason,
+        silent.decline.reason,
+    ]
+
+
+def test_decline_texts_are_masked() -> None:
+    """A card number in a decline's text is masked."""
+    fields = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    words = "Card 4242 4242 4242 4242 was declined."
+    [event] = read_events(failed({**fields, "failure_message": words}), ref)
+
+    assert event.decline is not None
+    assert "4242 4242" not in str(event.decline.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "what, state, captured, back",
+    [
+        (refunded, PaymentState.REFUNDED, PART * 2, PART * 2),
+        (partial(disputed, how="lost"), PaymentState.DISPUTED, EUROS, PART),
+        (given_up, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
+        (lapsed, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
+    ],
+    ids=["refunded", "lost", "given-up", "lapsed"],
+)
+@given(data=st.data())
+def test_order_of_events_does_not_matter(
+    what: Callable[[Payments, StripeSandbox, Payment], None],
+    state: PaymentState,
+    captured: Money,
+    back: Money,
+    data: st.DataObject,
+) -> None:
+    """Late and repeated events in any order lead to the same payment."""
+    payment, events = story(what)
+    twice = events + data.draw(st.lists(st.sampled_from(events), max_size=5))
+    for event in data.draw(st.permutations(twice)):
+        payment = advance(payment, event)
+
+    assert (state, captured, back) == (payment.state, payment.captured, payment.refunded)
