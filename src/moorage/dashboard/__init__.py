@@ -5,7 +5,7 @@
 - `people`: who may read and act; `tokens`: proofs that a form is ours
 - `reading`: values read from the hub, the queues and the log
 - `charts`: figures over time as SVG
-- `pages`: the pages; `acts`: the changes; `desk`: payments with an unknown outcome
+- `pages`: the pages; `acts`: the changes
 - `dashboard`: the whole, as one function of a request and a person
 """
 

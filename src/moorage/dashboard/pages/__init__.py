@@ -1,0 +1,29 @@
+"""The pages: each is a function of what was read, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.dashboard.pages.calls import call_page, calls_page
+from moorage.dashboard.pages.entries import dead_page, entry_page, queues_page
+from moorage.dashboard.pages.payments import payment_page, unknown_page
+from moorage.dashboard.pages.services import now_page, service_page
+from moorage.dashboard.pages.view import Page, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["PAGES", "Page", "View"]
+
+PAGES: Final[Mapping[str, Callable[[View], Page]]] = {
+    "/": now_page,
+    "/service": service_page,
+    "/calls": calls_page,
+    "/call": call_page,
+    "/queues": queues_page,
+    "/dead": dead_page,
+    "/entry": entry_page,
+    "/unknown": unknown_page,
+    "/payment": payment_page,
+}
+"""Every page, by its path."""

@@ -1,0 +1,189 @@
+"""The pages of the integration log: its calls, and one call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from moorage.dashboard.layout import (
+    choice_field,
+    facts,
+    link,
+    mark,
+    moment,
+    section,
+    span,
+    table,
+    text_field,
+)
+from moorage.dashboard.markup import tag
+from moorage.dashboard.pages.view import Page, older_button, spaced
+from moorage.dashboard.reading import (
+    PAGE,
+)
+from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.dashboard.markup import Node
+    from moorage.dashboard.pages.view import View
+    from moorage.domain.observation.integration_log import IntegrationLog
+
+
+_KINDS: Final = {
+    IntegrationStatus.SUCCESS: "good",
+    IntegrationStatus.REPLAYED: "good",
+    IntegrationStatus.CACHED: "good",
+    IntegrationStatus.FALLBACK: "warn",
+    IntegrationStatus.HELD_BACK: "warn",
+    IntegrationStatus.CANCELLED: "warn",
+}
+
+
+def calls_page(view: View) -> Page:
+    """The integration log, filtered, one page at a time."""
+    if view.reader.log is None:
+        return Page("Calls", [section("Calls", tag("p", "No integration log is configured."))])
+    status = view.get("status")
+    hours = view.get("hours")
+    query = LogQuery(
+        service=view.get("service"),
+        operation=view.get("operation"),
+        tenant=view.get("tenant"),
+        subject=view.get("subject"),
+        id=view.get("id"),
+        idempotency_key=view.get("idempotency_key"),
+        trace_id=view.get("trace_id"),
+        text=view.get("text"),
+        status=None if status is None else _status(status),
+        since=None if hours is None else view.reader.now() - timedelta(hours=_hours(hours)),
+        limit=PAGE,
+        after=view.get("after"),
+    )
+    page = view.reader.calls(query)
+    statuses = {"": "all", **{item.value: spaced(item.value) for item in IntegrationStatus}}
+    form = tag(
+        "form",
+        text_field("service", "Service", view.get("service") or ""),
+        text_field("operation", "Operation", view.get("operation") or ""),
+        text_field("tenant", "Tenant", view.get("tenant") or ""),
+        choice_field("status", "Status", statuses, status or ""),
+        text_field("subject", "Subject", view.get("subject") or ""),
+        text_field("id", "Request id", view.get("id") or ""),
+        text_field("idempotency_key", "Idempotency key", view.get("idempotency_key") or ""),
+        text_field("trace_id", "Trace", view.get("trace_id") or ""),
+        text_field("text", "Text of the error", view.get("text") or ""),
+        choice_field("hours", "Since", _SINCE, hours or ""),
+        tag("div", tag("button", "Show")),
+        class_="filter",
+        method="get",
+        action=view.request.link("/calls"),
+    )
+    return Page(
+        "Calls",
+        [
+            tag(
+                "section",
+                form,
+                calls_table(view, page.items, "No call matches."),
+                older_button(view, page.next),
+            )
+        ],
+    )
+
+
+_SINCE: Final = {"": "ever", "1": "1 hour", "24": "1 day", "168": "1 week"}
+
+
+def _status(value: str) -> IntegrationStatus:
+    try:
+        return IntegrationStatus(value)
+    except ValueError:
+        raise InvalidData(
+            f"There is no status {value!r}.", field="status", remedy="Choose one from the list."
+        ) from None
+
+
+def _hours(value: str) -> float:
+    if value not in _SINCE:
+        raise InvalidData(
+            f"{value!r} is not one of the periods.", field="hours", remedy="Choose one."
+        )
+    return float(value)
+
+
+def call_page(view: View) -> Page:
+    """All log entries of one request id."""
+    id = view.fields.get("id", "")
+    entries = view.reader.calls(LogQuery(id=id, limit=PAGE)).items
+    if not entries:
+        raise InvalidData(
+            f"The integration log has no call {id!r}.",
+            field="id",
+            remedy="It may have been removed since. Go back to the list of calls.",
+        )
+    now = view.reader.now()
+    sections = [
+        section(
+            f"{entry.service}: {entry.operation or 'call'}",
+            facts(
+                [
+                    ("Outcome", mark(spaced(entry.status.value), outcome_kind(entry))),
+                    ("Began", moment(entry.started_at, now)),
+                    ("Duration", span(entry.duration)),
+                    ("Attempts", entry.attempts),
+                    ("Error", entry.error),
+                    ("Message", entry.error_message),
+                    ("Request", " ".join(filter(None, (entry.method, entry.route)))),
+                    ("HTTP status", entry.http_status),
+                    ("Vendor's code", entry.vendor_code),
+                    ("Idempotency key", entry.idempotency_key),
+                    ("Trace", entry.trace_id),
+                    ("Vendor", entry.vendor),
+                    ("Account", entry.account),
+                    ("Tenant", entry.tenant),
+                    ("Region", entry.region),
+                    ("Subject", entry.subject),
+                ]
+            ),
+            tag(
+                "p",
+                link(
+                    view.request,
+                    "The service now",
+                    "/service",
+                    service=entry.service,
+                    tenant=entry.tenant,
+                ),
+            ),
+        )
+        for entry in entries
+    ]
+    return Page(f"Call {id}", [*sections])
+
+
+def calls_table(view: View, entries: Iterable[IntegrationLog], nothing: str) -> Node:
+    """Log entries as a table; the words `nothing` if there are none."""
+    now = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            link(view.request, moment(entry.started_at, now), "/call", id=entry.id),
+            entry.service,
+            entry.operation,
+            entry.tenant,
+            mark(spaced(entry.status.value), outcome_kind(entry)),
+            entry.error,
+            span(entry.duration),
+        ]
+        for entry in entries
+    ]
+    if not rows:
+        return tag("p", nothing, class_="soft")
+    return table(("Began", "Service", "Operation", "Tenant", "Outcome", "Error", "Took"), rows)
+
+
+def outcome_kind(entry: IntegrationLog) -> str:
+    """The colour of a call's outcome: good, warn or bad."""
+    return _KINDS.get(entry.status, "bad")

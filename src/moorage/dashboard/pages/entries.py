@@ -1,0 +1,191 @@
+"""The pages of the outbox and the inbox: their states, dead letters, and one entry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from moorage.dashboard.layout import (
+    facts,
+    link,
+    mark,
+    moment,
+    section,
+    table,
+    text_field,
+)
+from moorage.dashboard.markup import tag
+from moorage.dashboard.pages.view import Page, older_button, spaced
+from moorage.dashboard.reading import (
+    PAGE,
+)
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.dashboard.markup import Html, Node
+    from moorage.dashboard.pages.view import View
+    from moorage.domain.entries.queue import Entry
+
+
+_KINDS: Final = {
+    EntryState.DONE: "good",
+    EntryState.WAITING: "warn",
+    EntryState.CLAIMED: "warn",
+    EntryState.DROPPED: "warn",
+}
+
+
+def queues_page(view: View) -> Page:
+    """The outbox and the inbox: their counts, and the entries of one state."""
+    if not view.reader.boxes:
+        return Page("Queues", [section("Queues", tag("p", "No outbox or inbox is shown here."))])
+    sections: list[Node] = []
+    for name in view.reader.boxes:
+        counts = view.reader.counts(name)
+        rows: list[list[Node]] = [
+            [
+                link(
+                    view.request,
+                    mark(state.value, _KINDS.get(state, "bad")),
+                    "/queues",
+                    box=name,
+                    state=state.value,
+                ),
+                counts[state].text,
+            ]
+            for state in EntryState
+        ]
+        sections.append(section(name.capitalize(), table(("State", "Entries"), rows)))
+    if view.get("box"):
+        sections.insert(0, queue_section(view, _state(view.fields.get("state", "waiting"))))
+    return Page("Queues", sections)
+
+
+def dead_page(view: View) -> Page:
+    """Dead letters of both queues, with acts over a filter."""
+    if not view.reader.boxes:
+        return Page("Dead letters", [section("Queues", tag("p", "No queue is shown here."))])
+    names = [view.fields["box"]] if view.get("box") else list(view.reader.boxes)
+    sections: list[Node] = []
+    for name in names:
+        shown = view._replace(fields={**view.fields, "box": name})
+        sections.append(queue_section(shown, EntryState.DEAD))
+    return Page("Dead letters", sections)
+
+
+def _state(value: str) -> EntryState:
+    try:
+        return EntryState(value)
+    except ValueError:
+        raise InvalidData(
+            f"There is no state {value!r}.",
+            field="state",
+            remedy="Choose a state that the page lists.",
+        ) from None
+
+
+def queue_section(view: View, state: EntryState) -> Html:
+    """The entries of one queue in one state, with a filter and the acts over it."""
+    name = view.fields["box"]
+    filters = {field: view.get(field) for field in ("target", "operation", "tenant")}
+    query = EntryQuery(
+        states={state},
+        target=filters["target"],
+        operation=filters["operation"],
+        tenant=filters["tenant"],
+        limit=PAGE,
+        after=view.get("after"),
+    )
+    page = view.reader.entries(name, query)
+    now = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            link(
+                view.request, f"{entry.target}: {entry.operation}", "/entry", box=name, id=entry.id
+            ),
+            entry.tenant,
+            moment(entry.added_at, now),
+            entry.attempts,
+            entry.error,
+        ]
+        for entry in page.items
+    ]
+    keep = {"box": name, "state": state.value}
+    form = tag(
+        "form",
+        [tag("input", type="hidden", name=key, value=value) for key, value in keep.items()],
+        *(
+            text_field(field, field.capitalize(), view.get(field) or "")
+            for field in ("target", "operation", "tenant")
+        ),
+        tag("div", tag("button", "Show")),
+        class_="filter",
+        method="get",
+        action=view.request.link(view.request.path),
+    )
+    batch = None
+    if rows and state is EntryState.DEAD:
+        until = (now + timedelta(seconds=1)).isoformat()
+        batch = view.acts(
+            view.act("entries-replay", box=name, until=until, **filters),
+            view.act("entries-drop", box=name, until=until, **filters),
+        )
+    columns = ("Entry", "Tenant", "Added", "Attempts", "Error")
+    listing = table(columns, rows) if rows else tag("p", "No entry matches.", class_="soft")
+    title = f"{name.capitalize()}: {spaced(state.value)}"
+    return section(title, form, listing, batch, older_button(view, page.next))
+
+
+def entry_page(view: View) -> Page:
+    """One entry of a queue, without its content."""
+    name = view.fields.get("box", "")
+    entry = view.reader.entry(name, view.fields.get("id", ""))
+    now = view.reader.now()
+    where = {"box": name, "id": entry.id}
+    content = [
+        facts(
+            [
+                ("State", mark(spaced(entry.state.value), _KINDS.get(entry.state, "bad"))),
+                ("Explained", _ENTRY_WORDS[entry.state]),
+                ("Error", entry.error),
+                ("Attempts", entry.attempts),
+                ("Added", moment(entry.added_at, now)),
+                ("Due", _maybe(entry.due, now)),
+                ("Ended", _maybe(entry.settled_at, now)),
+                ("Tenant", entry.tenant),
+                ("Subject", entry.subject),
+                ("Lane", entry.lane),
+                ("Id", tag("code", entry.id)),
+            ]
+        ),
+        view.acts(*_entry_acts(view, entry, where)),
+    ]
+    return Page(
+        f"{name.capitalize()}: {entry.target}, {entry.operation}", [section("Entry", *content)]
+    )
+
+
+_ENTRY_WORDS: Final = {
+    EntryState.WAITING: "A worker takes it when it is due.",
+    EntryState.CLAIMED: "A worker is processing it now.",
+    EntryState.DONE: "It is done.",
+    EntryState.UNKNOWN: "It may have been done. Look it up at the vendor before you do it again.",
+    EntryState.DEAD: "It failed for good. Nothing happens until a person decides.",
+    EntryState.DROPPED: "A person cancelled it.",
+}
+
+
+def _maybe(at: datetime | None, now: datetime) -> Node:
+    return None if at is None else moment(at, now)
+
+
+def _entry_acts(view: View, entry: Entry, where: Mapping[str, str]) -> list[Html | None]:
+    ended = {EntryState.DEAD, EntryState.UNKNOWN, EntryState.DROPPED}
+    replay = view.act("entry-replay", **where) if entry.state in ended else None
+    live = ended - {EntryState.DROPPED} | {EntryState.WAITING}
+    drop = view.act("entry-drop", **where) if entry.state in live else None
+    return [replay, drop]

@@ -1,0 +1,164 @@
+"""The pages of unknown outcomes, and of the decision about one payment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.dashboard.acts import described, proposal_stamp
+from moorage.dashboard.layout import (
+    facts,
+    link,
+    mark,
+    moment,
+    section,
+    span,
+    table,
+)
+from moorage.dashboard.markup import joined, tag
+from moorage.dashboard.pages.calls import outcome_kind
+from moorage.dashboard.pages.entries import queue_section
+from moorage.dashboard.pages.view import Page, spaced
+from moorage.dashboard.reading import (
+    next_words,
+)
+from moorage.domain.entries.queue import EntryQuery, EntryState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import UnsettledPayment
+    from moorage.dashboard.markup import Node
+    from moorage.dashboard.pages.view import View
+    from moorage.dashboard.reading import Evidence
+
+
+def unknown_page(view: View) -> Page:
+    """Everything that may have been done: payments, and entries of the queues."""
+    payments = view.reader.payments()
+    sections: list[Node] = [section("Payments", _payments(view, payments))]
+    for name in view.reader.boxes:
+        if view.reader.count(name, EntryQuery(states={EntryState.UNKNOWN})).number:
+            shown = view._replace(fields={"box": name, "after": view.fields.get("after", "")})
+            sections.append(queue_section(shown, EntryState.UNKNOWN))
+    return Page("Unknown outcomes", sections)
+
+
+def _payments(view: View, payments: list[UnsettledPayment]) -> Node:
+    if not payments:
+        return tag("p", mark("all well", "good"), " The outcome of every payment is known.")
+    now = view.reader.now()
+    rows: list[list[Node]] = []
+    for payment in payments:
+        proposal = view.reader.proposal(payment)
+        rows.append(
+            [
+                link(
+                    view.request,
+                    described(payment),
+                    "/payment",
+                    key=payment.idempotency_key,
+                    tenant=payment.tenant,
+                ),
+                payment.tenant,
+                ", ".join(payment.accounts),
+                moment(payment.since, now),
+                mark(*_next_mark(payment)),
+                None if proposal is None else f"proposed by {proposal.person}",
+            ]
+        )
+    return table(("Payment", "Tenant", "Account", "First sent", "Next", "Decision"), rows)
+
+
+def _next_mark(payment: UnsettledPayment) -> tuple[str, str]:
+    return {
+        "wait": ("wait", "warn"),
+        "person": ("decide", "bad"),
+    }.get(payment.next.value, ("ask the vendor", "warn"))
+
+
+def payment_page(view: View) -> Page:
+    """The decision desk for one payment: the evidence, the vendor's answer, and the decision."""
+    evidence = view.reader.evidence(view.fields.get("key", ""), view.get("tenant"))
+    payment, now = evidence.payment, view.reader.now()
+    where = {"key": payment.idempotency_key, "tenant": payment.tenant}
+    waits = payment.next.value == "wait"
+    known = facts(
+        [
+            ("Operation", payment.operation),
+            ("Amount", "all of it" if payment.amount is None else str(payment.amount)),
+            ("Your reference", payment.reference),
+            ("Vendor's payment", None if payment.payment is None else str(payment.payment)),
+            ("Account", ", ".join(payment.accounts)),
+            ("Tenant", payment.tenant),
+            ("Idempotency key", tag("code", payment.idempotency_key)),
+            ("First sent", moment(payment.since, now)),
+        ]
+    )
+    proof = (
+        "A request was sent, and its outcome is unknown. Nothing here proves that it was done,"
+        " and nothing proves that it was not."
+    )
+    step = tag("p", next_words(payment))
+    ask = None if waits or payment.next.value == "person" else view.act("payment-ask", **where)
+    title = described(payment)
+    return Page(
+        title[0].upper() + title[1:],
+        [
+            section("1. The evidence", tag("p", proof), known, _attempts(view, evidence)),
+            section("2. The vendor's answer", step, view.acts(ask)),
+            section("3. The decision", _decision(view, evidence, where)),
+        ],
+    )
+
+
+def _attempts(view: View, evidence: Evidence) -> Node:
+    now = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            link(view.request, moment(call.started_at, now), "/call", id=call.id),
+            tag("code", call.id),
+            call.service,
+            mark(spaced(call.status.value), outcome_kind(call)),
+            call.error,
+            call.http_status,
+            call.attempts,
+            span(call.duration),
+        ]
+        for call in evidence.calls
+    ]
+    if not rows:
+        return tag("p", "The integration log has no call under this key.", class_="soft")
+    columns = ("Call", "Request id", "Account", "Outcome", "Error", "HTTP", "Attempts", "Took")
+    return joined(tag("h3", "Calls under this key"), table(columns, rows))
+
+
+def _decision(view: View, evidence: Evidence, where: Mapping[str, Any]) -> Node:
+    payment, proposal, person = evidence.payment, evidence.proposal, view.person
+    look = "Look at the vendor's web page for this payment first."
+    decide = view.acts(view.act("payment-done", **where), view.act("payment-not-done", **where))
+    if payment.next.value == "wait":
+        decide = tag("p", f"Decide when nobody can be at work on it: in {payment.wait:.0f} s.")
+    if decide is None:
+        return tag("p", "You may read this page, and not decide.")
+    if proposal is None:
+        second = " A second person then confirms your decision." if view.four_eyes else ""
+        return joined(tag("p", look + second), decide)
+    outcome = "done" if proposal.done else "not done"
+    words = tag(
+        "div",
+        tag("strong", f"{proposal.person} says that it was {outcome}."),
+        f" Reason: {proposal.reason}",
+        f" The vendor's id: {proposal.receipt}." if proposal.receipt else None,
+        f" ({span(proposal.age)} ago)",
+        class_="notice bad" if not proposal.done else "notice good",
+    )
+    same = person.is_same(proposal.person)
+    stamp = proposal_stamp(proposal)
+    return joined(
+        words,
+        tag("p", "You proposed this. Another person has to confirm it.") if same else None,
+        view.acts(
+            None if same else view.act("payment-confirm", stamp=stamp, **where),
+            view.act("payment-withdraw", **where),
+        ),
+    )

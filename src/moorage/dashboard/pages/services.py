@@ -1,0 +1,266 @@
+"""The pages of what happens now, and of one service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.dashboard.charts import calls_chart
+from moorage.dashboard.layout import (
+    facts,
+    link,
+    mark,
+    moment,
+    section,
+    span,
+    table,
+    text_field,
+)
+from moorage.dashboard.markup import joined, tag
+from moorage.dashboard.pages.calls import calls_table
+from moorage.dashboard.pages.view import Page, counted, readable_section
+from moorage.dashboard.reading import (
+    circuit_words,
+)
+from moorage.domain.entries.queue import EntryQuery, EntryState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.dashboard.markup import Html, Node
+    from moorage.dashboard.pages.view import View
+    from moorage.hub.service_status import LimitStatus, ServiceStatus
+
+
+_HEALTHY: Final = frozenset({"closed", "no circuit"})
+_RECENT: Final = 10
+
+
+def now_page(view: View) -> Page:
+    """The first page: what needs a person, every service, and the latest failures."""
+    tenant = view.get("tenant")
+    statuses: list[ServiceStatus] = []
+
+    def services() -> Node:
+        statuses.extend(view.reader.services(tenant))
+        return joined(_tenant_filter(view), _services(view, statuses, tenant))
+
+    services_section = readable_section("Services", services)
+    todo = readable_section("What needs a person", lambda: _todo(view, statuses, tenant))
+    failures = readable_section(
+        "Latest failures",
+        lambda: calls_table(
+            view, view.reader.failures(service=None, tenant=tenant, limit=_RECENT), "No failures."
+        ),
+    )
+    return Page("What happens now", [todo, services_section, _chart(view, None), failures])
+
+
+def _chart(view: View, service: str | None) -> Node:
+    """The calls of the last hours; None without figures."""
+    if view.reader.metrics is None:
+        return None
+
+    def build() -> Node:
+        counts = view.reader.windows(service, view.get("tenant"))
+        calls, failed = (sum(column) for column in zip(*counts, strict=True))
+        words = f"{calls} calls, {failed} failed. Each bar is 5 minutes; the failed part is red."
+        return joined(tag("p", words), calls_chart(words, counts))
+
+    return readable_section("The last 6 hours", build)
+
+
+def _todo(view: View, statuses: Iterable[ServiceStatus], tenant: str | None) -> Node:
+    request = view.request
+    items: list[Node] = []
+    payments = view.reader.payments()
+    if payments:
+        words = f"{counted(len(payments), 'payment')} with an unknown outcome"
+        items.append(joined(mark("unknown", "bad"), " ", link(request, words, "/unknown")))
+    for status in statuses:
+        word, kind, explanation = circuit_words(status.circuit)
+        where = link(request, _name(status), "/service", service=status.service, tenant=tenant)
+        if word not in _HEALTHY:
+            items.append(joined(mark(f"circuit {word}", kind), " ", where, f": {explanation}"))
+        paused = max((limit.paused for limit in status.limits), default=0.0)
+        if paused:
+            words = f": the vendor asked for a pause, {span(paused)} are left."
+            items.append(joined(mark("paused", "warn"), " ", where, words))
+        if status.budget is not None and not status.budget.allows:
+            words = ": the retry budget of this period is used up, so failures are not retried."
+            items.append(joined(mark("no retries", "warn"), " ", where, words))
+    for name in view.reader.boxes:
+        for state, path, words in (
+            (EntryState.DEAD, "/dead", "that failed for good"),
+            (EntryState.UNKNOWN, "/unknown", "with an unknown outcome"),
+        ):
+            count = view.reader.count(name, EntryQuery(states={state}))
+            if count.number:
+                entries = "entry" if count.text == "1" else "entries"
+                where = link(request, f"{count.text} {entries} {words} in the {name}", path)
+                items.append(joined(mark(state.value, "bad"), " ", where))
+    if not items:
+        return tag("p", mark("all well", "good"), " Nothing needs a person.")
+    return tag("ul", [tag("li", item) for item in items], class_="todo")
+
+
+def _tenant_filter(view: View) -> Html:
+    return tag(
+        "form",
+        text_field("tenant", "Tenant", view.get("tenant") or ""),
+        tag("div", tag("button", "Show")),
+        class_="filter",
+        method="get",
+        action=view.request.link(view.request.path),
+    )
+
+
+def _services(view: View, statuses: list[ServiceStatus], tenant: str | None) -> Node:
+    if not statuses:
+        return tag("p", "No service is configured.")
+    rows: list[list[Node]] = []
+    for status in statuses:
+        word, kind, _ = circuit_words(status.circuit)
+        circuit = status.circuit
+        rows.append(
+            [
+                link(
+                    view.request, _name(status), "/service", service=status.service, tenant=tenant
+                ),
+                mark(word, kind),
+                None if circuit is None else f"{circuit.failures} of {circuit.calls}",
+                _limit_words(status.limits),
+                _budget_words(status),
+            ]
+        )
+    return table(("Service", "Circuit", "Failed", "Limits", "Retries"), rows)
+
+
+def _name(status: ServiceStatus) -> str:
+    return status.service if status.region is None else f"{status.service} ({status.region})"
+
+
+def _limit_words(limits: Iterable[LimitStatus]) -> Node:
+    waits = [limit.wait for limit in limits]
+    if not waits:
+        return "none"
+    return mark(f"wait {span(max(waits))}", "warn") if max(waits) else "free"
+
+
+def _budget_words(status: ServiceStatus) -> Node:
+    if status.budget is None:
+        return "no budget"
+    return "allowed" if status.budget.allows else mark("used up", "warn")
+
+
+def service_page(view: View) -> Page:
+    """One service: its protections explained, its refusals, and its failures."""
+    service, tenant = view.fields.get("service", ""), view.get("tenant")
+    view.reader.tell_if_known(service)
+    sections: list[Node] = []
+    for status in view.reader.services(tenant, service):
+        sections += [
+            section(f"Circuit{_of_region(status)}", _circuit(view, status, tenant)),
+            section(f"Limits{_of_region(status)}", _limits(view, status, tenant)),
+            section(f"Retries{_of_region(status)}", _budget(status)),
+        ]
+    failures = readable_section(
+        "Latest failures",
+        lambda: joined(
+            calls_table(
+                view,
+                view.reader.failures(service=service, tenant=tenant, limit=_RECENT),
+                "No failures.",
+            ),
+            tag("p", link(view.request, "All its calls", "/calls", service=service, tenant=tenant)),
+        ),
+    )
+    title = service if tenant is None else f"{service} for {tenant}"
+    return Page(
+        title, [_tenant_filter_of(view, service), *sections, _chart(view, service), failures]
+    )
+
+
+def _tenant_filter_of(view: View, service: str) -> Html:
+    return tag(
+        "form",
+        tag("input", type="hidden", name="service", value=service),
+        text_field("tenant", "Tenant", view.get("tenant") or ""),
+        tag("div", tag("button", "Show")),
+        class_="filter",
+        method="get",
+        action=view.request.link("/service"),
+    )
+
+
+def _of_region(status: ServiceStatus) -> str:
+    return "" if status.region is None else f" in {status.region}"
+
+
+def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
+    word, kind, explanation = circuit_words(status.circuit)
+    where = {"service": status.service, "tenant": tenant, "region": status.region}
+    circuit = status.circuit
+    if circuit is None:
+        return tag("p", explanation)
+    refusals = view.reader.refusals(status.service, tenant, status.region)
+    now = view.reader.now()
+    history = (
+        table(
+            ("Until", "Since", "Calls refused"),
+            [[moment(item.last, now), moment(item.first, now), item.count] for item in refusals],
+            caption="Periods in which it refused calls, by the integration log",
+        )
+        if refusals
+        else tag("p", "It has refused no call lately.", class_="soft")
+    )
+    return joined(
+        tag("p", mark(word, kind), " ", explanation),
+        facts(
+            [
+                ("Slow calls", circuit.slow_calls),
+                ("Openings in a row", circuit.openings),
+            ]
+        ),
+        view.acts(
+            view.act("circuit-open", **where) if word != "held open" else None,
+            view.act("circuit-disable", **where) if word != "disabled" else None,
+            view.act("circuit-reset", **where),
+        ),
+        tag("h3", "History"),
+        history,
+    )
+
+
+def _limits(view: View, status: ServiceStatus, tenant: str | None) -> Node:
+    if not status.limits:
+        return tag("p", "No limit is configured.")
+    paused = any(limit.paused for limit in status.limits)
+    rows: list[list[Node]] = [
+        [
+            limit.name,
+            mark(span(limit.wait), "warn") if limit.wait else "no wait",
+            span(limit.paused) if limit.paused else "none",
+        ]
+        for limit in status.limits
+    ]
+    return joined(
+        table(("Limit", "Wait of the next call", "Pause that the vendor asked for"), rows),
+        view.acts(
+            view.act("limits-reset", service=status.service, tenant=tenant) if paused else None
+        ),
+    )
+
+
+def _budget(status: ServiceStatus) -> Node:
+    budget = status.budget
+    if budget is None:
+        return tag("p", "No retry budget is configured.")
+    words = (
+        "Failed calls may be retried."
+        if budget.allows
+        else "The budget of this period is used up, so failed calls are not retried."
+    )
+    counts = (
+        f"{budget.calls} calls and {budget.retries} retries in the present {span(budget.period)}."
+    )
+    return tag("p", f"{words} {counts}")

@@ -1,0 +1,90 @@
+"""What every page is made from, and the pieces that several pages share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from moorage.dashboard.acts import ACTS
+from moorage.dashboard.layout import (
+    button,
+    section,
+)
+from moorage.dashboard.markup import tag
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.dashboard.markup import Html, Node
+    from moorage.dashboard.people import Person
+    from moorage.dashboard.reading import Reader
+    from moorage.dashboard.web import PageRequest
+
+
+class Page(NamedTuple):
+    """A page: its title and its sections."""
+
+    title: str
+    content: list[Node]
+
+
+class View(NamedTuple):
+    """What a page is made from.
+
+    Attributes:
+        request: the request.
+        fields: the fields of its query.
+        person: the person.
+        reader: reads the present state.
+        four_eyes: True if a second person must confirm how a payment is closed.
+    """
+
+    request: PageRequest
+    fields: Mapping[str, str]
+    person: Person
+    reader: Reader
+    four_eyes: bool
+
+    def get(self, name: str) -> str | None:
+        """The value of a field of the query; None without one."""
+        return self.fields.get(name) or None
+
+    def act(self, name: str, **fields: object) -> Html | None:
+        """A button to the confirmation of an act; None if the person may not perform it."""
+        act = ACTS[name]
+        values = {key: str(value) for key, value in fields.items() if value is not None}
+        if not self.person.may(act.group(values)):
+            return None
+        return button(self.request, act.button, f"/acts/{name}", **values)
+
+    def acts(self, *buttons: Html | None) -> Html | None:
+        """The buttons that a person may press; None without any."""
+        shown = [item for item in buttons if item is not None]
+        return tag("div", shown, class_="acts") if shown else None
+
+
+def readable_section(title: str, build: Callable[[], Node]) -> Html:
+    """A section, or the reason that it cannot be read now; the others are shown nevertheless."""
+    try:
+        content = build()
+    except ConnectorError as error:
+        content = tag("div", str(error), class_="notice bad", role="alert")
+    return section(title, content)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as "2 payments"."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def spaced(value: str) -> str:
+    """The words of a name that is written with underscores."""
+    return value.replace("_", " ")
+
+
+def older_button(view: View, after: str | None) -> Html | None:
+    """The button to the next page of a listing; None on the last one."""
+    if after is None:
+        return None
+    fields = {**view.fields, "after": after}
+    return tag("p", button(view.request, "Older", view.request.path, **fields))
