@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
-    from moorage.services.calling.steps import Calling, CallOptions
+    from moorage.services.calling.fast_path_steps import CallOptions
+    from moorage.services.calling.steps import Calling
 
 R = TypeVar("R")
 

@@ -1,0 +1,201 @@
+"""The steps of calls whose first attempt is made by the fast path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from moorage.domain.observation.events import AttemptFinished, CallFinished, CallOutcome
+from moorage.domain.observation.late_fields import late
+from moorage.domain.resilience.admission import Report
+from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.service.plan import is_repeatable
+from moorage.errors import ConnectorError
+from moorage.services.calling.admission import why_not, withdraw
+from moorage.services.calling.attempts import again, begin_attempt, follow, once, sizes_of
+from moorage.services.calling.call import Call, signatures
+from moorage.services.calling.exchange import Exchange
+from moorage.services.calling.lifecycle import CallLifecycle, checked_span
+
+if TYPE_CHECKING:
+    from moorage.domain.http.requests import Request, Response
+    from moorage.domain.observation.events import AttemptFacts, CallFacts, Event
+    from moorage.domain.resilience.admission import Admitted
+    from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.service.plan import Plan
+    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.exchange import Arrived
+
+CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
+"""The timeout, the correlation id and the subject of one call, where its caller gave them."""
+
+
+class FastPathSteps(CallLifecycle):
+    """The beginning, continuation and end of calls that the fast path attempts."""
+
+    def begin(self, plan: Plan, options: CallOptions) -> Call:
+        """Start a call that the fast path tracks."""
+        timeout, request_id, subject = options
+        core = self.core
+        if timeout is None and request_id is None and subject is None:
+            call = Call(plan, core.nanoseconds(), plan.span)
+            if not core.observers:
+                return call
+        else:
+            try:
+                span = checked_span(plan, timeout, request_id, subject)
+            except ConnectorError as error:
+                self.plans.name(error, plan.service.name, plan.operation, request_id)
+                raise
+            call = Call(plan, core.nanoseconds(), span)
+            call.hurried = timeout is not None
+        self._start(call, None, request_id, subject)
+        return call
+
+    async def go_on(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
+        """Continue a call for which the fast path requested an admission that it could not use."""
+        core = self.core
+        if call.hurried and grants and (grants[0][0] or grants[0][1]):
+            # It was asked for a grant at once, so there is nothing to give back.
+            return await self.finish(call, step)
+        try:
+            try:
+                result = await once(core, call, call.plan.admission, step, grants)
+                value, error = result.value, result.error
+                if error is not None:
+                    value, error = await again(core, call, step, result)
+            except ConnectorError as raised:
+                value, error = None, raised
+            return self._ended(call, value, error)
+        except BaseException as error:
+            self.broken_off(call, error)
+            raise
+
+    async def go_on_sending(
+        self, call: Call, grants: list[Admitted], request: Request, arrived: Arrived | None = None
+    ) -> Ending:
+        """Continue the call of a request; `arrived` is the result of its first attempt, if any."""
+        call.repeatable = is_repeatable(call.plan, request)
+        return await self.go_on(call, grants, Exchange(self.core, call, request, arrived))
+
+    async def follow(
+        self, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
+    ) -> Ending:
+        """Continue a call whose first attempt, made by the fast path, failed."""
+        try:
+            try:
+                value, failed = await follow(self.core, call, permit, error, step)
+            except ConnectorError as raised:
+                value, failed = None, raised
+            return self._ended(call, value, failed)
+        except BaseException as stop:
+            self.broken_off(call, stop)
+            raise
+
+    async def finish(self, call: Call, step: AttemptStep) -> Ending:
+        """Make all attempts of a call that the fast path has begun but cannot finish."""
+        return await self._finish(call, None, step)
+
+    async def finish_sending(self, call: Call, request: Request) -> Ending:
+        """Like `finish`, for a request."""
+        call.repeatable = is_repeatable(call.plan, request)
+        return await self._finish(call, None, Exchange(self.core, call, request))
+
+    def attempting(self, call: Call) -> None:
+        """Notify the observers that the first attempt of a fast-path call begins."""
+        begin_attempt(self.core, call)
+
+    def sending(self, call: Call, outgoing: Request) -> Request:
+        """As `attempting`, for a request; return `outgoing` with the headers of observers."""
+        begin_attempt(self.core, call)
+        return self.core.traced(outgoing, call.beginning)
+
+    def succeeded(
+        self, call: Call, request: Request | None = None, response: Response | None = None
+    ) -> None:
+        """Notify the observers that the first attempt of a fast-path call succeeded."""
+        core, plan, status = self.core, call.plan, call.status
+        identity = call.identity or call.identify(core)
+        now = core.nanoseconds()
+        call.ended = True
+        attempt: Event | None = None
+        method = None if request is None else request.method
+        if core.hears_attempts:
+            bytes_out = bytes_in = None
+            if request is not None and response is not None:
+                _, bytes_out = sizes_of(request)
+                bytes_in = len(response.body)
+            took = now - (call.attempt_started or call.started)
+            # Written out, since a tuple of parts would first be a list.
+            of_attempt: AttemptFacts = (
+                identity,
+                plan,
+                now,
+                1,
+                took,
+                None,
+                status,
+                False,
+                0,
+                method,
+                bytes_out,
+                bytes_in,
+                CallOutcome.DONE,
+            )
+            attempt = late(AttemptFinished, of_attempt)
+        if not core.hears_ends:
+            if attempt is not None:
+                core.tell(attempt)
+            return
+        of_call: CallFacts = (
+            identity,
+            plan,
+            now,
+            1,
+            None,
+            status,
+            None,
+            None,
+            False,
+            False,
+            False,
+            False,
+            False,
+            call.subject,
+            CallOutcome.DONE,
+            None,
+            method,
+            None if request is None else request.headers.get("traceparent"),
+        )
+        end = late(CallFinished, of_call)
+        if attempt is None:
+            core.tell(end)
+        else:
+            core.tell(attempt, end)
+
+    def hand_back(self, plan: Plan, grants: list[Admitted]) -> None:
+        """Give back the grants of a fast-path call that was interrupted too early to continue."""
+        for admitted in grants:
+            withdraw(self.core, plan.gates, admitted)
+
+    def give_back(self, plan: Plan, permit: Permit | None) -> None:
+        """Give back the permit of a fast-path call that was interrupted."""
+        if permit is not None:
+            core = self.core
+            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
+
+    def end(self, call: Call, error: Exception) -> None:
+        """Mark the error that ended a fast-path call, and notify the observers."""
+        self._ended(call, None, error)
+
+    def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
+        """The error of a fast-path call that was not admitted."""
+        core = self.core
+        error = why_not(core, plan, admitted[0], admitted[1])
+        if core.late_id is None:
+            Call(plan, began, plan.span).sign(core, error)
+        else:
+            # As `Call.sign` does, for an error that names its service already.
+            vars(error).update(
+                _signature=next(signatures), _acted=False, _request_id=(core.id_of, began)
+            )
+        return error

@@ -1,0 +1,84 @@
+"""The protection of calls by idempotency keys: who may repeat them, and how answers are stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.domain.http.requests import Response
+from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+from moorage.services.calling.idempotency import KeyRules, Once
+
+if TYPE_CHECKING:
+    from moorage.domain.idempotency.claims import KeyUse
+    from moorage.domain.service.settings import Service
+    from moorage.domain.values.fingerprints import Fingerprint
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+
+class KeyProtection:
+    """The protection of the keys of one manager, with rules prepared per service and use."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._rules: dict[tuple[str, bool | None, bool, bool], KeyRules] = {}
+
+    def protect(
+        self,
+        call: Call,
+        key: str,
+        code: bytes | Fingerprint,
+        use: KeyUse,
+        *,
+        response: bool = False,
+    ) -> Once:
+        """The protection of a key, for a call that is not repeatable without it."""
+        plan = call.plan
+        call.key = checked_key(key)
+        rules = self._rules_of(plan.service, use, response=response, repeatable=call.repeatable)
+        call.repeatable = rules.remembered > 0
+        return Once(key, plan.claim_key(key, use.round), code, rules, use.reach)
+
+    def _rules_of(
+        self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
+    ) -> KeyRules:
+        """The rules for keys of calls of one kind, made when the first of them is used."""
+        kind = (service.name, use.repeats, response, repeatable)
+        rules = self._rules.get(kind)
+        if rules is None:
+            honoured = service.idempotency_header is not None
+            memory = service.idempotency_memory
+            remembered = memory if honoured and memory is not None else 0.0
+            if use.repeats is not None:
+                remembered = service.idempotency_ttl if use.repeats else 0.0
+            elif response and repeatable:
+                remembered = service.idempotency_ttl
+                if memory is not None and not honoured:
+                    # The request carries the key, so it is repeatable while the vendor knows it.
+                    remembered = min(remembered, memory)
+            rules = self._rules[kind] = KeyRules(
+                target=service.name,
+                remembered=remembered,
+                honoured=honoured and service.idempotency_replays,
+                refuses=honoured and not service.idempotency_replays,
+                ttl=service.idempotency_ttl,
+                encode=_same if response else self._core.copy,
+                decode=_replay if response else self._core.copy,
+                lookup=lambda key: f"the operation of key {key!r} at {service.name}",
+            )
+        return rules
+
+
+def _same(value: Response) -> Response:
+    return value
+
+
+def _replay(value: object) -> Response:
+    if isinstance(value, Response):
+        return value.as_replayed()
+    raise InvalidData(
+        f"The stored answer of this key is {with_article(type(value).__name__)}, not a Response.",
+        remedy="Settle the key of a request with a Response.",
+    )

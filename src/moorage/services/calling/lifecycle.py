@@ -1,0 +1,219 @@
+"""The beginning and the end of a call, around its attempts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Request
+from moorage.domain.observation.events import CallStarted
+from moorage.domain.observation.late_fields import late
+from moorage.domain.service.settings import by_name
+from moorage.domain.state.keys import checked_name
+from moorage.domain.values.durations import seconds
+from moorage.domain.values.text import with_article
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+from moorage.services.calling.attempts import attempt
+from moorage.services.calling.call import Call
+from moorage.services.calling.idempotency import act_once
+from moorage.services.calling.manual_operations import ManualOperations
+from moorage.services.calling.slots import in_slot
+
+if TYPE_CHECKING:
+    from moorage.domain.observation.events import ContractCall
+    from moorage.domain.service.plan import Plan
+    from moorage.domain.service.settings import Fallback
+    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.idempotency import Once
+    from moorage.services.core.core import Flow
+
+_NO_REQUEST: Final[Any] = object()
+
+_NOT_MASKED: Final = (
+    ConfigurationError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+"""Errors that no fallback replaces: misuse, or effects that may have happened."""
+
+
+class CallLifecycle(ManualOperations):
+    """Begins calls, runs what surrounds their attempts, and reports their ends."""
+
+    _contract: ContractCall | None = None
+
+    async def _let_out(
+        self,
+        service: str,
+        tenant: str | None,
+        endpoint: str | None,
+        timeout: float | None,
+        request: Any = None,
+    ) -> int | None:
+        """Check, before the first call of a process, that the store belongs to this environment.
+
+        Return the time at which the call began, or None if there was nothing to check.
+
+        The store may use half of the call's time for this. The other half is for the call itself,
+        which continues if the store does not answer.
+        """
+        guard = self.plans.environment_guard
+        if guard is None or guard.passed:
+            return None
+        began = self.core.nanoseconds()
+        with self.plans.named(service, endpoint):
+            whole = by_name(self.plans.services, service).timeout
+            if timeout is not None:
+                whole = seconds(timeout, "timeout")
+            elif request is None or isinstance(request, Request):
+                # A copied database is refused before any mistake in the call itself.
+                with suppress(InvalidData):
+                    whole = self.plans.find(service, tenant, endpoint, request).seconds
+            await guard.check(whole / 2)
+        return began
+
+    def _begin(
+        self,
+        service: str,
+        tenant: str | None,
+        endpoint: str | None,
+        *,
+        timeout: float | None,
+        request_id: str | None,
+        subject: str | None,
+        request: Any = _NO_REQUEST,
+        began: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call:
+        """Find the plan of a call, and start its deadline at the time it began."""
+        core = self.core
+        matched_request = None if request is _NO_REQUEST else request
+        try:
+            if request is not _NO_REQUEST and not isinstance(request, Request):
+                raise InvalidData(
+                    f"The request must be a Request, not {with_article(type(request).__name__)}.",
+                    field="request",
+                    remedy="Give a moorage.Request, such as Request.get('/path').",
+                )
+            plan = self.plans.find(service, tenant, endpoint, matched_request)
+            span = checked_span(plan, timeout, request_id, subject)
+        except ConnectorError as error:
+            self.plans.name(error, service, endpoint, request_id)
+            raise
+        call = Call(plan, core.nanoseconds() if began is None else began, span)
+        call.hurried = timeout is not None or began is not None
+        call.contract = self._contract
+        call.request = matched_request
+        self._start(call, began, request_id, subject, idempotency_key)
+        return call
+
+    def _start(
+        self,
+        call: Call,
+        began: int | None,
+        request_id: str | None,
+        subject: str | None,
+        key: object = None,
+    ) -> None:
+        """Identify a call, and notify the observers of its start."""
+        core = self.core
+        if subject is not None:
+            call.subject = subject
+        if core.observers or request_id is not None:
+            started_at = core.utc() if began is None else core.moment(began)
+            identity = call.identity = core.identity(call.started, started_at, request_id)
+            if key is not None or call.contract is not None:
+                call.describe(identity, key)
+            if core.hears_starts:
+                core.tell(late(CallStarted, (identity, call.plan, call.started)))
+
+    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
+        """Run everything after planning, and notify the observers."""
+        core, plan = self.core, call.plan
+        try:
+            try:
+                if once is None:
+                    value, error = await self._attempts(call, step)
+                else:
+                    value, error = await act_once(
+                        core, call, once, lambda: self._attempts(call, step)
+                    )
+            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
+                value, error = None, failure
+            fallback = None if call.keeps_permit or error is None else plan.fallback
+            if fallback is None or not isinstance(error, ConnectorError):
+                return self._ended(call, value, error)
+            if isinstance(error, _NOT_MASKED):
+                return self._ended(call, None, error)
+            return await self._fallen_back(call, fallback, error)
+        except BaseException as error:
+            self.broken_off(call, error)
+            raise
+
+    async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
+        """Run the fallback; if it fails too, the first error becomes the context of its error."""
+        core = self.core
+        call.sign(core, error)
+        try:
+            value = await core.settle(fallback(error))
+        except Exception as broken:  # noqa: BLE001 - carried to the face as a value
+            broken.__context__ = broken.__context__ or error
+            return self._ended(call, None, broken)
+        if core.observers:
+            call.ended = True
+            core.tell(call.finished(core, error, fallback=True))
+        return value, None
+
+    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
+        """Mark the error of the call, if any, and report its end."""
+        core = self.core
+        if isinstance(error, ConnectorError):
+            call.sign(core, error)
+        if not core.observers or (error is None and (call.keeps_permit or not core.hears_ends)):
+            return value, error
+        call.ended = True
+        core.tell(call.finished(core, error))
+        return value, error
+
+    def broken_off(self, call: Call | None, error: BaseException) -> None:
+        """Notify the observers that a call was interrupted or broke, unless it had ended."""
+        if call is None or call.ended or not self.core.observers:
+            return
+        call.ended = True
+        if not call.attempts and call.attempt_started is not None:
+            call.leave()
+        failure = error if isinstance(error, Exception) else None
+        self.core.tell(call.finished(self.core, failure, cancelled=failure is None))
+
+    def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+        """Run the attempts, with caching around them where the service has a cache policy."""
+        if call.cache is None:
+            return self._in_turn(call, step)
+        return call.cache.around(call, lambda: self._in_turn(call, step))
+
+    def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+        """Run the attempts, in a slot of the bulkhead where there is one."""
+        bulkhead = call.plan.bulkhead
+        if bulkhead is None:
+            return attempt(self.core, call, step)
+        return in_slot(self.core, call, step, bulkhead)
+
+
+def checked_span(
+    plan: Plan, timeout: float | None, request_id: str | None, subject: str | None
+) -> int:
+    """The nanoseconds for a whole call, once its options are checked."""
+    if request_id is not None:
+        checked_name(request_id, "request_id")
+    if subject is not None:
+        checked_name(subject, "subject")
+    return plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)

@@ -1,0 +1,61 @@
+"""The slots of a bulkhead: how many calls may be in progress at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.observation.events import BulkheadWaited, CallRefused
+from moorage.errors import BulkheadFull, ConnectorError
+from moorage.services.calling.attempts import attempt
+
+if TYPE_CHECKING:
+    from moorage.domain.service.settings import BulkheadConfig
+    from moorage.services.calling.attempts import AttemptStep, Ending
+    from moorage.services.calling.call import Call
+    from moorage.services.core.core import Core
+
+_SHORT_WAIT: Final = 0.001
+"""Seconds; a shorter wait for a slot of a bulkhead is not reported."""
+
+
+async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadConfig) -> Ending:
+    """Run the attempts of a call in a slot of its bulkhead, waiting for one if none is free."""
+    plan = call.plan
+    wait = max(0.0, call.remaining(core) / 1e9)
+    if bulkhead.max_wait is not None:
+        wait = min(wait, bulkhead.max_wait)
+    since = core.nanoseconds() if core.observers else None
+    try:
+        try:
+            taken = await core.acquire(
+                plan.bulkhead_key,
+                call,
+                places=bulkhead.max_concurrent,
+                queue=bulkhead.max_waiting,
+                timeout=wait,
+            )
+            if not taken:
+                return None, _crowded_out(core, call, bulkhead.max_concurrent)
+            delay = 0.0 if since is None else (core.nanoseconds() - since) / 1e9
+            if delay >= _SHORT_WAIT:
+                call.emit(core, BulkheadWaited, delay=delay)
+            call.hurried = True
+            return await attempt(core, call, step)
+        finally:
+            if not call.keeps_place:
+                core.release(plan.bulkhead_key, call)
+    except BaseException:
+        # An interruption may have come into the line above, and a slot has no lease.
+        if not call.keeps_place:
+            core.release(plan.bulkhead_key, call)
+        raise
+
+
+def _crowded_out(core: Core, call: Call, places: int) -> ConnectorError:
+    error: ConnectorError = BulkheadFull(f"{places} calls are already in progress.")
+    if call.remaining(core) <= 0:
+        error = call.out_of_time(error)
+    if core.observers:
+        name = type(error).__name__
+        call.emit(core, CallRefused, error=name, retry_after=0.0)
+    return error
