@@ -10,10 +10,12 @@ import attrs
 import pytest
 
 from moorage import Account, Hub, Ref
+from moorage.contracts.payments import PaymentQuery
 from moorage.contracts.routes import RoutingRequest, shared_request
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import Vendor
 from moorage.domain.service.settings import Service
+from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.sms import SmsFlows
 from tests.contracts.recording_dispatcher import TIME, Use, recorded
 
@@ -66,6 +68,29 @@ def test_equal_requests_are_made_once() -> None:
         == request
     )
     assert "sms.send" == request.full_name
+
+
+START = Ref("post", "post", "7")
+QUERY = PaymentQuery(limit=5)
+
+PAGES: dict[str, tuple[Use, tuple[Any, ...]]] = {
+    "first page": (
+        lambda flows: flows.payouts(timeout=TIME),
+        ("payouts", PaymentQuery(), None, {}),
+    ),
+    "next page": (
+        lambda flows: flows.payouts(QUERY, after=str(START), timeout=TIME),
+        ("payouts", QUERY, START, {}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_vendor_gets_the_start_of_a_page(name: str) -> None:
+    """The vendor gets the filter and the parsed reference that continues the list."""
+    use, arguments = PAGES[name]
+
+    assert arguments == recorded(PaymentsFlows, use).told
 
 
 RECEIPT = SmsReceipt(ref=Ref("post", "post", "1"), status=SmsStatus.SENT)

@@ -36,6 +36,8 @@ R = TypeVar("R")
 
 KEY: Final = "idempotency_key"
 TIMEOUT: Final = "timeout"
+ACCOUNT: Final = "account"
+AFTER: Final = "after"
 _NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 
 
@@ -62,6 +64,13 @@ class Target(Enum):
     """The first argument is a reference: its account is used, and the vendor gets the reference."""
     KEY = "key"
     """The first argument is a key, or a reference with an account; the vendor gets the key."""
+    PAGE = "page"
+    """The operation returns a page of a list.
+
+    The keyword `after` is the reference that continues a list, and `account` names an account; the
+    operation goes there, and to the routed account without both. The vendor gets `after` as its
+    last positional argument.
+    """
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +103,7 @@ class Operation:
         target: account that the operation goes to.
         name: name of the operation.
         verb: name of the vendor's method.
-        positional: names of the positional parameters.
+        positional: names of the vendor's positional parameters.
         named: names of the vendor's keyword parameters, except for its `key`.
         keyed: True if the operation takes an idempotency key.
     """
@@ -114,8 +123,11 @@ class Operation:
         self.verb = verb or self.name
         _, *parameters = inspect.signature(plan).parameters.values()
         named = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
-        self.positional = tuple(item.name for item in parameters if item.name not in named)
-        self.named = tuple(name for name in named if name not in {KEY, TIMEOUT})
+        paged = (AFTER,) if target is Target.PAGE else ()
+        self.positional = (*(item.name for item in parameters if item.name not in named), *paged)
+        self.named = tuple(
+            name for name in named if name not in {KEY, TIMEOUT, ACCOUNT, *self.positional}
+        )
         self.keyed = KEY in named
         self._defaults = {
             item.name: item.default for item in parameters if item.default is not item.empty

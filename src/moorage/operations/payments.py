@@ -40,6 +40,36 @@ class Payments:
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
 
+    def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
+        """Complete an event: if it only hints at a change, get the payment from the vendor.
+
+        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+
+        Args:
+            event: event from `Hub.events`; a complete event is returned unchanged.
+            timeout: seconds for asking the vendor.
+        """
+        return run_now(self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout))
+
+    def settle(
+        self,
+        payments: Iterable[Ref | str | Unsettled],
+        *,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[Payment]]:
+        """Get the current state of several payments; return the results in their order.
+
+        Args:
+            payments: references of payments, and `Unsettled` for payments without one: these are
+                sent again under their key, which has no second effect.
+            timeout: seconds for each payment.
+            at_once: maximum number of concurrent requests.
+        """
+        return run_now(
+            self._flows.run(PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once)
+        )
+
     def create_intent(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Payment:
@@ -203,36 +233,6 @@ class Payments:
             )
         )
 
-    def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Complete an event: if it only hints at a change, get the payment from the vendor.
-
-        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
-
-        Args:
-            event: event from `Hub.events`; a complete event is returned unchanged.
-            timeout: seconds for asking the vendor.
-        """
-        return run_now(self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout))
-
-    def settle(
-        self,
-        payments: Iterable[Ref | str | Unsettled],
-        *,
-        timeout: float | None = None,
-        at_once: int = 8,
-    ) -> list[Result[Payment]]:
-        """Get the current state of several payments; return the results in their order.
-
-        Args:
-            payments: references of payments, and `Unsettled` for payments without one: these are
-                sent again under their key, which has no second effect.
-            timeout: seconds for each payment.
-            at_once: maximum number of concurrent requests.
-        """
-        return run_now(
-            self._flows.run(PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once)
-        )
-
     def payments(
         self,
         query: PaymentQuery | None = None,
@@ -313,6 +313,36 @@ class AsyncPayments:
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(PaymentsFlows, find_dispatcher, tenant)
+
+    async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
+        """Complete an event: if it only hints at a change, get the payment from the vendor.
+
+        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
+
+        Args:
+            event: event from `Hub.events`; a complete event is returned unchanged.
+            timeout: seconds for asking the vendor.
+        """
+        return await self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout)
+
+    async def settle(
+        self,
+        payments: Iterable[Ref | str | Unsettled],
+        *,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[Payment]]:
+        """Get the current state of several payments; return the results in their order.
+
+        Args:
+            payments: references of payments, and `Unsettled` for payments without one: these are
+                sent again under their key, which has no second effect.
+            timeout: seconds for each payment.
+            at_once: maximum number of concurrent requests.
+        """
+        return await self._flows.run(
+            PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once
+        )
 
     async def create_intent(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
@@ -456,36 +486,6 @@ class AsyncPayments:
             idempotency_key=idempotency_key,
             reason=reason,
             timeout=timeout,
-        )
-
-    async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Complete an event: if it only hints at a change, get the payment from the vendor.
-
-        Only the id is read from such a hint, so a forged one can only cause a look-up of the truth.
-
-        Args:
-            event: event from `Hub.events`; a complete event is returned unchanged.
-            timeout: seconds for asking the vendor.
-        """
-        return await self._flows.run(PaymentsFlows.follow_up, event, timeout=timeout)
-
-    async def settle(
-        self,
-        payments: Iterable[Ref | str | Unsettled],
-        *,
-        timeout: float | None = None,
-        at_once: int = 8,
-    ) -> list[Result[Payment]]:
-        """Get the current state of several payments; return the results in their order.
-
-        Args:
-            payments: references of payments, and `Unsettled` for payments without one: these are
-                sent again under their key, which has no second effect.
-            timeout: seconds for each payment.
-            at_once: maximum number of concurrent requests.
-        """
-        return await self._flows.run(
-            PaymentsFlows.settle, payments, timeout=timeout, at_once=at_once
         )
 
     async def payments(

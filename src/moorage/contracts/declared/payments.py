@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.declaration import Contract, Effect, Requirements, Target, reads
+from moorage.contracts.declaration import (
+    Contract,
+    Effect,
+    Requirements,
+    Target,
+    changes,
+    reads,
+)
 from moorage.contracts.payments import (
+    Charge,
+    PaymentQuery,
     PaymentsCapability,
+    RefundReason,
     buyers,
+    capture_needs,
     events,
     requests,
     states,
@@ -15,13 +26,28 @@ from moorage.contracts.payments import (
     values,
 )
 from moorage.contracts.payments.events import PaymentEvent
+from moorage.contracts.payments.requests import check_amount
+from moorage.contracts.ref import Ref
+from moorage.contracts.validators import as_table, check_kind, check_maybe, check_texts
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Payment, Refund
-    from moorage.contracts.ref import Ref
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import (
+        Capture,
+        Dispute,
+        Money,
+        Page,
+        Payment,
+        Payout,
+        Refund,
+        Void,
+    )
 
 
 _LOOK_UP: Final[Requirements[Payment]] = Requirements(needs={PaymentsCapability.LOOK_UP})
+_VOID: Final[Requirements[Void]] = Requirements()
 _LOOK_UP_REFUND: Final[Requirements[Refund]] = Requirements(
     needs={PaymentsCapability.LOOK_UP_REFUND}
 )
@@ -41,20 +67,200 @@ class PaymentsContract(Contract):
         unsettled,
         values,
     )
-    flows = {
-        "create_intent": Effect.DEFERRABLE,
-        "authorize": Effect.DEFERRABLE,
-        "charge": Effect.DEFERRABLE,
-        "complete": Effect.DEFERRABLE,
-        "capture": Effect.DEFERRABLE,
-        "void": Effect.DEFERRABLE,
-        "refund": Effect.DEFERRABLE,
-        "follow_up": Effect.NONE,
-        "settle": Effect.IMMEDIATE,
-        "payments": Effect.NONE,
-        "disputes": Effect.NONE,
-        "payouts": Effect.NONE,
-    }
+    flows = {"follow_up": Effect.NONE, "settle": Effect.IMMEDIATE}
+
+    @changes()
+    def create_intent(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[Payment]:
+        """Prepare a payment that the buyer continues in the vendor's form; no money moves yet.
+
+        Args:
+            charge: payment to prepare.
+            idempotency_key: identifies this payment: a repeat returns the same one.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(charge, Charge, "charge")
+        return _charged(charge, charge.needs | {PaymentsCapability.INTENT})
+
+    @changes()
+    def authorize(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[Payment]:
+        """Authorise an amount, to be captured or voided later.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        _check_source(charge)
+        return _charged(charge, charge.needs)
+
+    @changes()
+    def charge(
+        self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[Payment]:
+        """Charge an amount at once.
+
+        Args:
+            charge: payment with its source.
+            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        _check_source(charge)
+        return _charged(charge, charge.needs)
+
+    @changes(target=Target.REFERENCE)
+    def complete(
+        self,
+        ref: Ref | str,
+        returned: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str,
+        timeout: float | None = None,
+    ) -> Requirements[Payment]:
+        """Continue a payment after the buyer has taken its next action.
+
+        Args:
+            ref: reference of the payment.
+            returned: values that the buyer came back with, such as the parameters of the return
+                URL.
+            idempotency_key: identifies this step.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            PaymentDeclined: the payment was declined for `reason`.
+        """
+        fields = as_table({} if returned is None else returned)
+        check_texts(fields, "returned")
+        return Requirements(needs={PaymentsCapability.COMPLETE}, arguments={"returned": fields})
+
+    @changes(target=Target.REFERENCE)
+    def capture(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        final: bool = True,
+        timeout: float | None = None,
+    ) -> Requirements[Capture]:
+        """Capture an authorised payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to capture; all of it by default.
+            idempotency_key: identifies this capture.
+            final: True to void the rest, False to leave it for later captures.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(final, bool, "final")
+        _check_some(amount)
+        return Requirements(needs=capture_needs(final=final))
+
+    @changes(target=Target.REFERENCE)
+    def void(
+        self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
+    ) -> Requirements[Void]:
+        """Void the authorised amount that is not captured.
+
+        Args:
+            ref: reference of the payment.
+            idempotency_key: identifies this void.
+            timeout: seconds for the whole operation.
+        """
+        return _VOID
+
+    @changes(target=Target.REFERENCE)
+    def refund(
+        self,
+        ref: Ref | str,
+        amount: Money | None = None,
+        *,
+        idempotency_key: str,
+        reason: RefundReason | str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Refund]:
+        """Refund a captured payment, or a part of it.
+
+        Args:
+            ref: reference of the payment.
+            amount: amount to refund; the whole rest by default.
+            idempotency_key: identifies this refund: another part needs another key.
+            reason: reason, also as a text such as "duplicate".
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
+                vendor cannot tell the rest after an earlier partial refund.
+        """
+        why = None if reason is None else RefundReason(reason)
+        _check_some(amount)
+        return Requirements(arguments={"reason": why})
+
+    @reads(target=Target.PAGE)
+    def payments(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[Payment]]:
+        """Get a page of the vendor's list of payments.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return _page(PaymentsCapability.LIST, query, after, account)
+
+    @reads(target=Target.PAGE)
+    def disputes(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[Dispute]]:
+        """Get a page of the vendor's list of disputes.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return _page(PaymentsCapability.DISPUTES, query, after, account)
+
+    @reads(target=Target.PAGE)
+    def payouts(
+        self,
+        query: PaymentQuery | None = None,
+        *,
+        after: Ref | str | None = None,
+        account: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[Page[Payout]]:
+        """Get a page of the vendor's list of payouts to your bank.
+
+        Args:
+            query: filter of the list.
+            after: the `next` of the previous page.
+            account: name of the account; required if several are configured.
+            timeout: seconds for the whole operation.
+        """
+        return _page(PaymentsCapability.PAYOUTS, query, after, account)
 
     @reads(target=Target.REFERENCE)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Payment]:
@@ -65,3 +271,36 @@ class PaymentsContract(Contract):
     def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Refund]:
         """Get the current state of a refund, by its own reference."""
         return _LOOK_UP_REFUND
+
+
+def _charged(charge: Charge, needs: frozenset[str]) -> Requirements[Payment]:
+    return Requirements(needs=needs, country=charge.country, currency=charge.amount.currency)
+
+
+def _check_source(charge: Charge) -> None:
+    check_kind(charge, Charge, "charge")
+    if charge.source is None:
+        raise InvalidData(
+            "The payment has no source.",
+            field="source",
+            remedy="Give the vendor's token, or create an intent that the buyer continues.",
+        )
+
+
+def _check_some(amount: object) -> None:
+    """Refuse anything but None or a positive amount."""
+    if amount is not None:
+        check_amount(amount)
+
+
+def _page(
+    need: PaymentsCapability,
+    query: PaymentQuery | None,
+    after: Ref | str | None,
+    account: str | None,
+) -> Requirements[Any]:
+    query = PaymentQuery() if query is None else query
+    check_kind(query, PaymentQuery, "query")
+    check_maybe(account, str, "account")
+    start = None if after is None else Ref.parse(after, "after")
+    return Requirements(needs={need}, arguments={"query": query, "after": start})

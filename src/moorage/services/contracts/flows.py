@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.declaration import KEY, TIMEOUT, Contract, Target
+from moorage.contracts.declaration import ACCOUNT, KEY, TIMEOUT, Contract, Target
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import shared_request
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -36,7 +37,8 @@ class Flows(Contract):
         """Make the methods of the declared operations."""
         super().__init_subclass__()
         for operation in cls.operations().values():
-            setattr(cls, operation.name, cls._flow(operation))
+            make = cls._page_flow if operation.target is Target.PAGE else cls._flow
+            setattr(cls, operation.name, make(operation))
 
     @classmethod
     def _flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -86,6 +88,42 @@ class Flows(Contract):
             return await dispatcher.execute(request, perform, key=key, timeout=timeout)
 
         return flow
+
+    @classmethod
+    def _page_flow(cls, operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """The method that gets a page of a list, from the account that has the list."""
+
+        @wraps(operation.plan)
+        async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
+            requirements = operation.plan(self, *values, **options)
+            timeout, account = options.pop(TIMEOUT, None), options.pop(ACCOUNT, None)
+            positional, named = operation.arguments(values, options, requirements.arguments)
+
+            def perform(vendor: Any, wire: Wire, *_: Ref) -> Awaitable[Any]:
+                result: Awaitable[Any] = getattr(vendor, operation.verb)(wire, *positional, **named)
+                return result
+
+            request = self._request(
+                operation.name, requirements.needs, requirements.country, requirements.currency
+            )
+            after = positional[-1]
+            if after is None and account is None:
+                return await self._dispatcher.execute(request, perform, timeout=timeout)
+            ref = self._placeholder(account) if after is None else after
+            return await self._dispatcher.execute_at(ref, request, perform, timeout=timeout)
+
+        return flow
+
+    def _placeholder(self, account: str) -> Ref:
+        """A placeholder reference that names only an account."""
+        configured = self._dispatcher.directory.accounts.get(account)
+        if configured is None:
+            raise InvalidData(
+                f"No account is named {account!r}.",
+                field="account",
+                remedy="Give the name of a configured account.",
+            )
+        return Ref(configured.vendor.name, account, account)
 
     def _request(
         self,
