@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -17,6 +19,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from moorage import (
     AttemptFinished,
@@ -41,17 +45,20 @@ from moorage import (
     Region,
     Request,
     Response,
+    RetryPolicy,
     RetryScheduled,
     Service,
     VendorFailed,
     VendorPaused,
 )
+from moorage.adapters.observers import opentelemetry
 from moorage.adapters.observers._description import NAMES, holder_of
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.domain.observation import events
-from moorage.domain.observation.events import CallIdentity
+from moorage.domain.observation.events import CallIdentity, ContractCall
 from moorage.domain.observation.late_fields import late
 from moorage.domain.service.plan import Plan, circuit_name
+from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
 
 READ = Request.get(f"/invoices/{CANARY}")
@@ -365,6 +372,101 @@ def test_without_an_sdk_nothing_is_recorded() -> None:
 
     assert 200 == manager.call("erp", READ).status
     assert "traceparent" not in vendor.requests[0].headers
+
+
+def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
+    """Without an SDK a request carries the trace that reached the caller, and the log knows it."""
+    seen = RecordingObserver()
+    observer = OpenTelemetryObserver(tracer_provider=NoOpTracerProvider())
+    vendor = FakeVendor()
+    vendor.queue(*ANSWERS)
+    service = Service("erp", base_url="https://erp.example", retry=RetryPolicy(base_delay=0.0))
+    manager = ConnectorManager(
+        [service], http=ScriptedHttpClient(vendor), observers=[observer, seen]
+    )
+    incoming = f"00-{7:032x}-{9:016x}-01"
+    token = attach(TraceContextTextMapPropagator().extract({"traceparent": incoming}))
+    try:
+        manager.call("erp", READ)
+    finally:
+        detach(token)
+
+    assert [incoming] * 2 == [sent.headers["traceparent"] for sent in vendor.requests]
+    (ended,) = seen.of(CallFinished)
+    assert f"{7:032x}" == ended.trace_id
+
+
+LATE_SDK = """
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from moorage import ConnectorManager, Service
+from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
+
+observer = OpenTelemetryObserver()
+manager = ConnectorManager([Service("tax")], observers=[observer])
+manager.run("tax", lambda: None)
+spans, reader, tracers = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
+tracers.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(tracers)
+metrics.set_meter_provider(MeterProvider([reader]))
+manager.run("tax", lambda: None)
+print([span.name for span in spans.get_finished_spans()])
+scope = reader.get_metrics_data().resource_metrics[0].scope_metrics[0]
+print(*[p.value for m in scope.metrics if m.name.endswith("count") for p in m.data.data_points])
+"""
+
+
+def test_sdk_may_be_set_up_later() -> None:
+    """An observer that was made before the SDK records the calls after it."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LATE_SDK], capture_output=True, text=True, check=True
+    )
+
+    assert "['moorage.attempt', 'moorage.call']\n1\n" == ran.stdout
+
+
+def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are measured with the same attributes whether those were kept or are made again."""
+    monkeypatch.setattr(opentelemetry, "_MOST_KEPT", 2)
+    telemetry = Telemetry()
+    manager, _ = manager_of(telemetry.observer, *[Response(200)] * 6)
+    for request in (READ, Request.get("/stock"), Request.post("/stock")) * 2:
+        manager.call("erp", request)
+
+    points = telemetry.metrics()["http.client.request.duration"].data.data_points
+    found = {
+        (point.attributes["http.request.method"], point.attributes.get("url.template")): point.count
+        for point in points
+    }
+    assert {("GET", "/invoices/{id}"): 2, ("GET", None): 2, ("POST", None): 2} == found
+    counts = telemetry.metrics()["moorage.call.count"].data.data_points
+    assert {"invoice": 2, None: 4} == {
+        point.attributes.get("moorage.operation"): point.value for point in counts
+    }
+
+
+def test_operations_of_contracts_are_measured_apart() -> None:
+    """Calls of two accounts, or of two operations of a contract, are series of their own."""
+    telemetry = Telemetry()
+    plan, now = Plan(Service("erp"), None, None), datetime(2026, 1, 1, tzinfo=UTC)
+    calls = [("payments.charge", "uk"), ("payments.refund", "uk"), ("payments.charge", "de")]
+    for operation, account in [*calls, *calls]:
+        identity = CallIdentity(0, now, str)
+        identity.contract = ContractCall(operation, "stripe", account)
+        outcome = CallOutcome.DONE
+        facts = (identity, plan, 5, 1, None, 200, None, None, *[False] * 5, None, outcome)
+        telemetry.observer(late(CallFinished, facts))
+
+    points = telemetry.metrics()["moorage.call.count"].data.data_points
+    assert dict.fromkeys(calls, 2) == {
+        (point.attributes["moorage.operation"], point.attributes["moorage.account"]): point.value
+        for point in points
+    }
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

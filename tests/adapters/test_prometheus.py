@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -29,12 +30,13 @@ from moorage import (
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.observers.prometheus import OTHER, PrometheusObserver, exemplar_of
-from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
+from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient, VirtualClock
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from moorage import Event
     from moorage.ports.observer import Observer
 
 
@@ -191,6 +193,29 @@ def test_exemplars_name_the_call() -> None:
 
     assert 'request_id="order-7"' in openmetrics(registry).decode()
     assert exemplar_of(seen.events[-1]) is None
+
+
+def test_exemplars_are_made_once_a_second() -> None:
+    """A bucket gets one exemplar a second, and the slow call among fast ones gets its own."""
+    clock = VirtualClock()
+    made: list[float] = []
+
+    def exemplar(event: Event) -> dict[str, str]:
+        assert isinstance(event, CallFinished)
+        made.append(event.duration)
+        return {"request_id": "one"}
+
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry, exemplar=exemplar)
+    manager = ConnectorManager([Service("tax")], observers=[observer], clock=clock)
+    for seconds in (0.0, 0.002, 0.2, 0.001, 0.9, 0.003):
+        manager.run("tax", partial(clock.advance, seconds))
+    earlier = ConnectorManager([Service("tax")], observers=[observer], clock=VirtualClock())
+    earlier.run("tax", lambda: None)
+
+    assert [0.0, 0.2, 0.9, 0.003, 0.0] == made
+    labels = {"service": "tax", "operation": "", "error": ""}
+    assert 7 == registry.get_sample_value("moorage_call_duration_seconds_count", labels)
 
 
 def test_observers_share_the_metrics_of_a_registry() -> None:

@@ -35,6 +35,7 @@ from moorage.domain.observation.events import (
     TokenNotRenewed,
     VendorPaused,
     WebhookRefused,
+    ending_of,
 )
 from moorage.domain.resilience.circuit import CircuitState
 
@@ -106,11 +107,15 @@ def holder_of(event: Event) -> str | None:
 
 def level_of(event: Event) -> int:
     """The level of an event, in the numbers of the standard library's logging."""
+    level = _LEVELS.get(type(event))
+    if level is not None:
+        return level
     if isinstance(event, CallFinished):
-        return INFO if event.error is None or event.cancelled else ERROR
+        error, cancelled = ending_of(event)
+        return INFO if error is None or cancelled else ERROR
     if isinstance(event, CircuitChanged):
         return WARNING if event.state is CircuitState.OPEN else INFO
-    return _LEVELS.get(type(event), INFO)
+    return INFO
 
 
 def fields_of(event: Event) -> dict[str, str | int | float | bool]:

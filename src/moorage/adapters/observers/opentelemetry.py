@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from moorage.domain.observation.events import CallIdentity
+    from moorage.domain.observation.events import AttemptFacts, CallFacts, CallIdentity
 
 _OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
+_MOST_KEPT: Final = 1_000
+"""The number of series whose attributes are kept; those of others are made for each call."""
+
 _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 
@@ -95,6 +98,7 @@ class OpenTelemetryObserver:
                 remedy=install("opentelemetry"),
             ) from None
         self._aliases: Mapping[str, str] = NAMES["connector"] if connector_names else {}
+        self._call_name = self._name("moorage.call")
         self._propagator = context.TraceContextTextMapPropagator()
         self._tracer = self._trace.get_tracer("moorage", tracer_provider=tracer_provider)
         meter = metrics.get_meter("moorage", meter_provider=meter_provider)
@@ -106,12 +110,16 @@ class OpenTelemetryObserver:
             )
             for name, metric in NAMES["metrics"].items()
         }
+        self._request_duration = self._instruments["http.client.request.duration"]
+        self._call_duration = self._instruments["moorage.call.duration"]
+        self._call_count = self._instruments["moorage.call.count"]
         self._log: Any = None
         if connector_names:
             logs: Any = import_module("opentelemetry._logs")
             self._error_level = logs.SeverityNumber.ERROR
             self._log = logs.get_logger("moorage", logger_provider=logger_provider)
         self._calls: WeakKeyDictionary[CallIdentity, _CallSpans] = WeakKeyDictionary()
+        self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def __call__(self, event: Event, /) -> None:
         """Record an event."""
@@ -120,14 +128,14 @@ class OpenTelemetryObserver:
             self._happened(event, None)
             return
         call: CallIdentity = facts[0]
-        spans = self._calls.get(call)
         if isinstance(event, CallStarted):
-            self._calls[call] = spans = self._started(event)
-            context = spans.span.get_span_context()
-            if context.is_valid:
-                call.trace_id = self._trace.format_trace_id(context.trace_id)
-        elif isinstance(event, CallFinished):
-            self._finished(event, self._calls.pop(call, None))
+            self._started(event, call)
+            return
+        spans = self._calls.get(call) if self._calls else None
+        if isinstance(event, CallFinished):
+            if spans is not None:
+                del self._calls[call]
+            self._finished(event, spans)
         elif isinstance(event, AttemptStarted):
             self._attempt_started(event, spans)
         elif isinstance(event, AttemptFinished):
@@ -144,11 +152,16 @@ class OpenTelemetryObserver:
             self._propagator.inject(headers, context=self._trace.set_span_in_context(span))
         return headers
 
-    def _started(self, event: CallStarted) -> _CallSpans:
-        span = self._tracer.start_span(self._name("moorage.call"), start_time=_time(event.at))
+    def _started(self, event: CallStarted, call: CallIdentity) -> None:
+        span = self._tracer.start_span(self._call_name, start_time=_time(call.started_at))
+        context = span.get_span_context()
+        if not context.is_valid:
+            # There is no SDK, and the caller has no trace to continue: nothing to end or send.
+            return
+        call.trace_id = self._trace.format_trace_id(context.trace_id)
         if span.is_recording():
             span.set_attributes(_attributes(event, _OF_SPANS))
-        return _CallSpans(span)
+        self._calls[call] = _CallSpans(span)
 
     def _attempt_started(self, event: AttemptStarted, spans: _CallSpans | None) -> None:
         if spans is None:
@@ -179,23 +192,49 @@ class OpenTelemetryObserver:
             )
 
     def _attempt_finished(self, event: AttemptFinished, spans: _CallSpans | None) -> None:
-        ending = _present(
-            {"http.response.status_code": event.status, "error.type": _error_type(event)}
-        )
-        if event.method is not None:
-            attributes = {**_attributes(event, ("service",)), **_of_request(event), **ending}
-            self._instruments["http.client.request.duration"].record(event.duration, attributes)
+        facts: AttemptFacts = facts_of(event)
+        if facts[9] is not None:
+            self._record_request(event, facts)
         span = None if spans is None else spans.attempts.pop(event.hedge, None)
         if span is None:
             return
+        ending = _ending(event)
         size = _present({"http.response.body.size": event.bytes_in})
         outcome = {"moorage.outcome": str(event.outcome)}
         self._end(span, {**ending, **size, **outcome}, event.error, event.at)
 
+    def _record_request(self, event: AttemptFinished, facts: AttemptFacts) -> None:
+        plan = facts[1]
+        key = (plan.service.name, plan.host, plan.route, facts[9], facts[6], facts[5])
+        attributes = self._attributes.get(key)
+        if attributes is None:
+            service = _attributes(event, ("service",))
+            attributes = self._keep(key, {**service, **_of_request(event), **_ending(event)})
+        self._request_duration.record(facts[4] / 1e9, attributes)
+
+    def _record_call(self, event: CallFinished) -> None:
+        facts: CallFacts = facts_of(event)
+        identity, plan, now = facts[:3]
+        contract = identity.contract
+        called: object = plan.operation
+        if contract is not None:
+            called = (contract.operation, contract.vendor, contract.account)
+        key = (plan.service.name, called, plan.region, facts[4])
+        attributes = self._attributes.get(key)
+        if attributes is None:
+            error = _present({"error.type": event.error})
+            attributes = self._keep(key, {**_attributes(event, _OF_METRICS), **error})
+        self._call_duration.record((now - identity.started) / 1e9, attributes)
+        self._call_count.add(1, attributes)
+
+    def _keep(self, key: tuple[object, ...], attributes: dict[str, Any]) -> dict[str, Any]:
+        """Keep the attributes of a series, as the next call of it needs the same."""
+        if len(self._attributes) < _MOST_KEPT:
+            self._attributes[key] = attributes
+        return attributes
+
     def _finished(self, event: CallFinished, spans: _CallSpans | None) -> None:
-        metric = {**_attributes(event, _OF_METRICS), **_present({"error.type": event.error})}
-        self._instruments["moorage.call.duration"].record(event.duration, metric)
-        self._instruments["moorage.call.count"].add(1, metric)
+        self._record_call(event)
         if self._log is not None and event.error is not None:
             self._log.emit(
                 event_name=self._name("moorage.error"),
@@ -286,6 +325,10 @@ def _of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
             "url.template": event.route,
         }
     )
+
+
+def _ending(event: AttemptFinished) -> dict[str, Any]:
+    return _present({"http.response.status_code": event.status, "error.type": _error_type(event)})
 
 
 def _error_type(event: AttemptFinished) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -23,7 +24,10 @@ from moorage.domain.observation.events import (
     RateLimitWaited,
     RetryScheduled,
     VendorPaused,
+    ending_of,
+    operation_of,
 )
+from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.values.durations import count
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
@@ -31,11 +35,15 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from moorage.domain.observation.events import AttemptFacts, CallFacts, CallOutcome
+
 OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _LONGEST_ID: Final = 64
+_EXEMPLAR_INTERVAL: Final = 1_000_000_000
+"""Nanoseconds for which the exemplar of a bucket stands: making one costs more than the rest."""
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
@@ -80,6 +88,40 @@ class _Metrics:
 _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
+class _Ends:
+    """The two series in which the calls of an operation are counted that ended in the same way.
+
+    Args:
+        durations: the histogram's series.
+        outcomes: the counter's series.
+    """
+
+    __slots__ = ("_exemplars", "_inc", "_observe")
+
+    def __init__(self, durations: Any, outcomes: Any) -> None:
+        self._observe = durations.observe
+        self._inc = outcomes.inc
+        self._exemplars: list[int | None] = [None] * (len(_BUCKETS) + 1)
+
+    def add(
+        self,
+        duration: float,
+        now: int | None,
+        event: CallFinished,
+        exemplar: Callable[[Event], Mapping[str, str] | None],
+    ) -> None:
+        """Count a call that ended at `now` of the local clock; None if that is not known."""
+        self._inc()
+        if now is not None:
+            bucket = bisect_left(_BUCKETS, duration)
+            latest = self._exemplars[bucket]
+            if latest is not None and 0 <= now - latest < _EXEMPLAR_INTERVAL:
+                self._observe(duration)
+                return
+            self._exemplars[bucket] = now
+        self._observe(duration, exemplar(event))
+
+
 class PrometheusObserver:
     """Counts and measures calls, attempts, retries and refusals by service and operation.
 
@@ -91,7 +133,8 @@ class PrometheusObserver:
         registry: the registry of the metrics; by default the global one. Observers of the same
             registry share its metrics.
         max_operations: the maximum number of pairs of a service and an operation or circuit.
-        exemplar: makes the exemplar of a call's duration; by default its correlation id.
+        exemplar: makes the exemplar of a call's duration; by default its correlation id. It is
+            called at most once a second for each bucket of a series.
 
     Raises:
         ConfigurationError: `prometheus-client` is not installed.
@@ -120,6 +163,8 @@ class PrometheusObserver:
         self._most = count(max_operations, "max_operations")
         self._exemplar = exemplar
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
+        self._ends: dict[tuple[str, str | None, str | None, bool, CallOutcome], _Ends] = {}
+        self._attempts: dict[tuple[str, str | None, int | None, str | None], Any] = {}
         registry = client.REGISTRY if registry is None else registry
         metrics = _METRICS.get(registry)
         if metrics is None:
@@ -128,6 +173,57 @@ class PrometheusObserver:
 
     def __call__(self, event: Event, /) -> None:
         """Count an event."""
+        if isinstance(event, CallFinished):
+            self._call_finished(event)
+        elif isinstance(event, AttemptFinished):
+            self._attempt_finished(event)
+        else:
+            self._happened(event)
+
+    def _call_finished(self, event: CallFinished) -> None:
+        # Reading a field of an event takes longer than reading the facts that it is computed from.
+        facts: CallFacts | None = facts_of(event)
+        now: int | None = None
+        if facts is None:
+            service, operation, outcome = event.service, event.operation, event.outcome
+            duration = event.duration
+        else:
+            identity, plan, now = facts[:3]
+            service, operation, outcome = plan.service.name, operation_of(identity, plan), facts[14]
+            duration = (now - identity.started) / 1e9
+        error, cancelled = ending_of(event)
+        key = (service, operation, error, cancelled, outcome)
+        ends = self._ends.get(key)
+        if ends is None:
+            pair = self._labels(service, operation or "")
+            series = self._metrics.series
+            ends = _Ends(
+                series("call_duration_seconds", *pair, error or ("cancelled" if cancelled else "")),
+                series("outcomes_total", *pair, outcome.value),
+            )
+            if pair[0] is not OTHER:
+                self._ends[key] = ends
+        ends.add(duration, now, event, self._exemplar)
+
+    def _attempt_finished(self, event: AttemptFinished) -> None:
+        facts: AttemptFacts | None = facts_of(event)
+        if facts is None:
+            key = (event.service, event.operation, event.status, event.error)
+        else:
+            identity, plan = facts[:2]
+            key = (plan.service.name, operation_of(identity, plan), facts[6], facts[5])
+        series = self._attempts.get(key)
+        if series is None:
+            service, operation, status, error = key
+            pair = self._labels(service, operation or "")
+            labels = (*pair, "" if status is None else str(status), error or "")
+            series = self._metrics.series("attempts_total", *labels)
+            if pair[0] is not OTHER:
+                self._attempts[key] = series
+        series.inc()
+
+    def _happened(self, event: Event) -> None:
+        """Count any other event."""
         metrics = self._metrics
         if isinstance(event, LogEntriesLost):
             metrics["log_entries_lost_total"].inc(event.entries)
@@ -139,15 +235,7 @@ class PrometheusObserver:
             metrics.series("circuit_changes_total", *circuit, event.state.value).inc()
             return
         pair = self._labels(event.service, event.operation or "")
-        if isinstance(event, CallFinished):
-            error = event.error or ("cancelled" if event.cancelled else "")
-            exemplar = self._exemplar(event)
-            metrics.series("call_duration_seconds", *pair, error).observe(event.duration, exemplar)
-            metrics.series("outcomes_total", *pair, event.outcome.value).inc()
-        elif isinstance(event, AttemptFinished):
-            status = "" if event.status is None else str(event.status)
-            metrics.series("attempts_total", *pair, status, event.error or "").inc()
-        elif isinstance(event, CallRefused):
+        if isinstance(event, CallRefused):
             metrics.series("refusals_total", *pair, event.error).inc()
         elif isinstance(event, VendorPaused):
             metrics.series("vendor_pause_seconds_total", *pair).inc(event.delay)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import attrs
 
 from moorage.domain.http.redaction import Redaction
-from moorage.domain.observation.late_fields import LateFields
+from moorage.domain.observation.late_fields import LateFields, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,6 +351,13 @@ def operation_of(identity: CallIdentity, plan: CalledPlan) -> str | None:
 def method_name(method: HttpMethod | None) -> str | None:
     """The name of an HTTP method; None if there is no method."""
     return None if method is None else method.value
+
+
+def ending_of(event: CallFinished) -> tuple[str | None, bool]:
+    """The class of the error that ended a call, and whether the call was cancelled."""
+    # Reading a field takes longer than reading the facts that it is computed from.
+    facts: CallFacts | None = facts_of(event)
+    return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
 
 
 def error_text(plan: CalledPlan, message: str | None) -> str | None:
