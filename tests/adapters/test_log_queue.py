@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import IntegrationLog, InvalidData, StorageUnavailable
-from moorage.adapters.logs.queue import LogQueue, close_all
+from moorage.adapters.logs.queue import LogQueue, close_all, flush_all
 from moorage.testing.kits.integration_log_conformance import entry
 
 if TYPE_CHECKING:
@@ -174,6 +174,22 @@ def test_close_writes_what_is_queued() -> None:
 
     close_all()
     assert ids(1, 2) == table.ids
+
+
+def test_termination_flushes_every_queue_it_can() -> None:
+    """An unreachable database keeps its own queue waiting, and no other."""
+    tables = [Table(), Table(), Table()]
+    tables[1].away = True
+    queues = [LogQueue(table.insert, "here", threads=False) for table in tables]
+    for number, queue in enumerate(queues):
+        queue.write(entry(number))
+    flush_all()
+    assert [ids(0), [], ids(2)] == [table.ids for table in tables]
+
+    tables[1].away = False
+    flush_all()
+    assert ids(1) == tables[1].ids
+    assert [0, 0, 0] == [queue.lost for queue in queues]
 
 
 def test_close_reports_lost_entries() -> None:

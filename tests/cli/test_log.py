@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from pyarrow import parquet
 
 from moorage import IntegrationLog, IntegrationStatus
+from moorage.adapters.logs.export import write_parquet
 from moorage.cli import main
+from moorage.cli.commands.log import follow_calls
+from moorage.cli.context import Context
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
 
@@ -132,6 +137,49 @@ def test_export_as_json_lines(log: Any, capsys: Any) -> None:
     assert entry(1).status.value == lines[0]["status"]
 
 
+def test_export_as_parquet(log: Any, capsys: Any) -> None:
+    """A file has a typed column for each field and a row for each call, in groups of a thousand."""
+    for number in range(2, 2_500):
+        log.write(attrs.evolve(entry(number), tenant="=1+1"))
+    log.flush()
+    words = ("--format", "parquet", "--output", "calls.parquet")
+    assert {"exported": 2_500} == run(capsys, "export", *words)
+    file = parquet.ParquetFile("calls.parquet")
+    table = file.read()
+
+    assert [field.name for field in attrs.fields(IntegrationLog)] == table.column_names
+    assert 3 == file.num_row_groups
+    assert {"timestamp[us, tz=UTC]"} == {str(table.schema.field("started_at").type)}
+    assert not table.schema.field("service").nullable
+    rows = {row["id"]: row for row in table.to_pylist()}
+    row, written = rows[entry(9).id], entry(9)
+    assert written == attrs.evolve(
+        IntegrationLog(**row | {"status": IntegrationStatus(row["status"])}), tenant=written.tenant
+    )
+    assert "=1+1" == row["tenant"]
+
+
+def test_export_of_texts_that_parquet_refuses() -> None:
+    """A text that is no UTF-8 is written as far as it is."""
+    strange = attrs.evolve(entry(0), tenant="acme\udcff")
+    with Path("calls.parquet").open("wb") as file:
+        assert 1 == write_parquet([strange], file)
+
+    assert ["acme?"] == parquet.read_table("calls.parquet")["tenant"].to_pylist()
+
+
+def test_export_to_parquet_needs_pyarrow(
+    log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the package the command says how to install it, and an earlier file stays."""
+    Path("calls.parquet").write_text("earlier")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    error = run(capsys, "export", "--format", "parquet", "--output", "calls.parquet", code=2)
+
+    assert "pip install '.[parquet]'" in json.dumps(error)
+    assert "earlier" == Path("calls.parquet").read_text()
+
+
 def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
     """Every call is written once, however many pages there are."""
     for number in range(2, 2_500):
@@ -215,6 +263,56 @@ def test_follow_counts(log: Any, capsys: Any) -> None:
 
     assert first["started_at"] < second["started_at"]
     assert {"shown": 2} == last["result"]
+
+
+def test_follow_shows_lines(log: Any, capsys: Any) -> None:
+    """Without --json, a call is a line with the columns of a list, and a dash for no value."""
+    ended = Event()
+
+    def write() -> None:
+        number = 101
+        while not ended.wait(0.05):
+            log.write(attrs.evolve(entry(number), started_at=datetime.now(UTC)))
+            log.flush()
+            number += 6
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        assert 0 == main(["log", "follow", "--count", "1"])
+    finally:
+        ended.set()
+        writer.join()
+    lines = capsys.readouterr().out.splitlines()
+
+    assert ["following the log", "1 shown"] == [lines[0], lines[-1]]
+    assert "  adyen  -  acme-fr  " in lines[1]
+
+
+def test_signal_ends_follow_with_success(log: Any) -> None:
+    """SIGTERM is the usual end, and its handler is afterwards what it was before."""
+
+    class Ending(Context):
+        def tell(self, text: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = follow_calls(store=URL, context=Ending())
+
+    assert {"shown": 0} == result.document
+    assert before == signal.getsignal(signal.SIGTERM)
+
+
+def test_follow_without_reader_ends(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the other end of the pipe is closed, the log is not read any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        result = follow_calls(store=URL, context=Context(as_json=True))
+        monkeypatch.undo()
+
+    assert {"shown": 0} == result.document
 
 
 def test_housekeeping_removes_old_calls(log: Any, capsys: Any) -> None:

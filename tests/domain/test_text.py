@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.values.text import is_encodable, storable, with_article
+from moorage.domain.values.text import column_text, is_encodable, storable, with_article
 
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))
@@ -25,6 +25,18 @@ def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
     assert "\0" not in stored
     assert all(new in {old, "?"} for new, old in zip(stored, text, strict=True))
     assert stored == storable(stored)
+
+
+@given(st.text(st.characters()))
+def test_text_of_a_column_is_escaped_and_cut(text: str) -> None:
+    """A column's text can be encoded, has no NUL, and is no longer than the column."""
+    stored = column_text(text, 20)
+    assert is_encodable(stored)
+    assert "\0" not in stored
+    assert len(stored) <= 20
+    assert column_text(text, 10_000).startswith(stored)
+    if is_encodable(text) and "\0" not in text:
+        assert text[:20] == stored
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from moorage.domain.observation.integration_log import (
     LogPage,
     LogSummary,
 )
+from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.integration_log import LogQuery
 
 COLUMNS: Final = tuple(attrs.fields_dict(IntegrationLog))
-_NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
+NOT_NULL: Final = frozenset({"id", "service", "status", "started_at", "duration", "attempts"})
 _NUMBERS: Final = frozenset({"started_at", "attempts", "http_status"})
 _TEXT_LENGTH: Final = 255
 _TEXT_LENGTHS: Final = {"error_message": LONGEST_MESSAGE + 1}
@@ -126,7 +127,7 @@ def _column_kind(name: str) -> str:
     kind = "BIGINT" if name in _NUMBERS else f"VARCHAR({length})"
     if name == "duration":
         kind = "DOUBLE PRECISION"
-    return f"{kind} NOT NULL" if name in _NOT_NULL else kind
+    return f"{kind} NOT NULL" if name in NOT_NULL else kind
 
 
 class LogTable:
@@ -207,7 +208,7 @@ def row_of(entry: IntegrationLog, columns: Sequence[str] = COLUMNS) -> list[Valu
 
 def _value(name: str, value: Any) -> Value:
     if value is None:
-        if name in _NOT_NULL:
+        if name in NOT_NULL:
             raise ValueError
         return None
     if name == "duration":
@@ -219,12 +220,7 @@ def _value(name: str, value: Any) -> Value:
         if abs(number) > _MAX_NUMBER:
             raise OverflowError
         return number
-    return text_of(value, _TEXT_LENGTHS.get(name, _TEXT_LENGTH))
-
-
-def text_of(value: str, length: int = _TEXT_LENGTH) -> str:
-    """Return a text as every database accepts it: encodable, and no longer than a column."""
-    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:length]
+    return column_text(value, _TEXT_LENGTHS.get(name, _TEXT_LENGTH))
 
 
 def _entry(row: dict[str, Any]) -> IntegrationLog:
@@ -237,7 +233,7 @@ def _entry(row: dict[str, Any]) -> IntegrationLog:
 def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
     """Return the conditions of a query, and their values."""
     conditions: list[tuple[str, Value]] = [
-        (f"{name} = ?", text_of(value))
+        (f"{name} = ?", column_text(value, _TEXT_LENGTH))
         for name in EQUAL_FIELDS
         if (value := getattr(query, name)) is not None
     ]
@@ -249,7 +245,7 @@ def _matching(query: LogQuery) -> tuple[list[str], list[Value]]:
     where, values = [condition for condition, _ in conditions], [item for _, item in conditions]
     if query.text is not None:
         where.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
-        escaped = _WILDCARD.sub(r"!\g<0>", text_of(query.text))
+        escaped = _WILDCARD.sub(r"!\g<0>", column_text(query.text, _TEXT_LENGTH))
         values += [f"%{escaped}%"] * len(TEXT_FIELDS)
     return where, values
 

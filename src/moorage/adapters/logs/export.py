@@ -1,17 +1,23 @@
-"""Export of an integration log: entries in pages, written as CSV or JSON Lines."""
+"""Export of an integration log: entries in pages, written as CSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import json
+from importlib import import_module
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.adapters.logs._table import COLUMNS
+from moorage.adapters.logs._table import COLUMNS, NOT_NULL
+from moorage.domain.values.installation import install
+from moorage.domain.values.text import storable
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
     from moorage.ports.integration_log import IntegrationLogger
@@ -63,12 +69,90 @@ def write_json_lines(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
     return number
 
 
-FORMATS: Final[Mapping[str, Callable[[Iterable[IntegrationLog], IO[str]], int]]] = {
+def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
+    """Write entries as Parquet, and return their number.
+
+    A column has the type of its field: times are timestamps in UTC. Each thousand entries are a
+    group of rows.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed.
+    """
+    parquet, schema = _parquet(), _schema()
+    number = 0
+    remaining = iter(entries)
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while page := [*islice(remaining, PAGE)]:
+            writer.write_table(_arrow().Table.from_pylist([*map(_typed, page)], schema))
+            number += len(page)
+    return number
+
+
+def export(format: str, entries: Iterable[IntegrationLog], path: Path) -> int:  # noqa: A002 - as the option
+    """Write entries to a file, which is replaced, and return their number.
+
+    Args:
+        format: `csv`, `jsonl` or `parquet`.
+        entries: the entries to write.
+        path: the path of the file.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed, which Parquet needs. The file is unchanged.
+        OSError: the file cannot be written.
+    """
+    if format == "parquet":
+        _parquet()
+        with path.open("wb") as file:
+            return write_parquet(entries, file)
+    with path.open("w", encoding="utf-8", newline="") as text_file:
+        return _TEXT_FORMATS[format](entries, text_file)
+
+
+_TEXT_FORMATS: Final[Mapping[str, Callable[[Iterable[IntegrationLog], IO[str]], int]]] = {
     "csv": write_csv,
     "jsonl": write_json_lines,
 }
-"""The functions that write each format."""
 
 
 def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _typed(entry: IntegrationLog) -> dict[str, Any]:
+    """The fields of an entry as values of Parquet."""
+    fields = {name: getattr(entry, name) for name in COLUMNS}
+    fields["status"] = entry.status.value
+    return {
+        name: storable(value) if isinstance(value, str) else value for name, value in fields.items()
+    }
+
+
+def _schema() -> Any:
+    arrow = _arrow()
+    kinds = {
+        "started_at": arrow.timestamp("us", tz="UTC"),
+        "duration": arrow.float64(),
+        "attempts": arrow.int64(),
+        "http_status": arrow.int64(),
+    }
+    return arrow.schema(
+        [
+            arrow.field(name, kinds.get(name, arrow.string()), nullable=name not in NOT_NULL)
+            for name in COLUMNS
+        ]
+    )
+
+
+def _arrow() -> Any:
+    return import_module("pyarrow")
+
+
+def _parquet() -> Any:
+    try:
+        return import_module("pyarrow.parquet")
+    except ImportError:
+        raise ConfigurationError(
+            "The export to Parquet needs the package pyarrow.",
+            path="--format",
+            remedy=install("parquet"),
+        ) from None

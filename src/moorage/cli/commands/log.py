@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import attrs
 from cyclopts import Parameter
 
-from moorage.adapters.logs.export import FORMATS, PAGE, entries_of, plain_fields
+from moorage.adapters.logs.export import PAGE, entries_of, export, plain_fields
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.domain.observation.integration_log import IntegrationStatus, LogQuery
@@ -138,7 +138,7 @@ def export_calls(
     *,
     store: LogUrl = None,
     filters: Filters = _ALL,
-    format: Literal["csv", "jsonl"] = "csv",  # noqa: A002 - the name of the option
+    format: Literal["csv", "jsonl", "parquet"] = "csv",  # noqa: A002 - the name of the option
     output: Path,
     context: Context,
 ) -> CommandResult:
@@ -147,15 +147,14 @@ def export_calls(
     Args:
         store: the URL of the log; by default the configured one.
         filters: the calls to write.
-        format: the format of the file: csv, or jsonl for one JSON document a line.
+        format: the format of the file: csv, jsonl for one JSON document a line, or parquet.
         output: the path of the file; an existing file is replaced.
         context: the options that all commands share.
     """
     query = filters.query(limit=PAGE)
     with opened_log(context, store) as log:
         try:
-            with output.open("w", encoding="utf-8", newline="") as file:
-                number = FORMATS[format](entries_of(log, query), file)
+            number = export(format, entries_of(log, query), output)
         except OSError as error:
             problem = f"{output} cannot be written ({error.strerror})."
         else:

@@ -15,6 +15,7 @@ import attrs
 from moorage.domain.observation.integration_log import IntegrationStatus, status_of
 from moorage.domain.observation.sketch import Sketch, SketchRecorder
 from moorage.domain.values.durations import is_seconds, plain, seconds
+from moorage.domain.values.text import column_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -355,8 +356,7 @@ def grouped(rows: Iterable[WindowFigures], query: FiguresQuery) -> tuple[WindowF
 
 def label(text: str) -> str:
     """Return the name of a service, an operation or a tenant as every database accepts it."""
-    encodable = text.encode("utf-8", "backslashreplace").decode()
-    return encodable.replace("\0", "\\0")[:LABEL_LENGTH]
+    return column_text(text, LABEL_LENGTH)
 
 
 def floor(time: datetime, length: int) -> datetime:

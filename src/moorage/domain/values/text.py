@@ -25,6 +25,14 @@ def storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
+def column_text(text: str, length: int) -> str:
+    """Return the text as a column of any database accepts it: encodable, and not too long.
+
+    Lone surrogates and NUL characters become escape sequences.
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:length]
+
+
 def with_article(name: str) -> str:
     """Return the name of a class after its article: 'an int', 'a str', 'an HTTPError'."""
     return f"{'an' if _VOWEL_SOUND.match(name) else 'a'} {name}"
