@@ -137,6 +137,25 @@ def test_entries_are_recorded(audited: Audited) -> None:
     assert ["dropped", "waiting"] == states
 
 
+def test_outbox_takes_a_trail_and_keeps_its_own(audited: Audited, tmp_path: Path) -> None:
+    """An outbox without a trail records in the one that it is given; another keeps its own."""
+    other = AuditTrail(FileAudit(tmp_path / "other"))
+    kind: Any = AsyncOutbox if audited.awaited else Outbox
+    store = MemoryOutbox()
+    bare = kind(AsyncMemoryOutbox(store) if audited.awaited else store)
+    entry = audited.do(bare.put_request, "vat", Request.post("/x", json={}))
+    assert bare is bare.audited_by(None)
+    audited.do(bare.drop, entry.id, **BY)
+    assert [] == audited.acts()
+    taken = bare.audited_by(audited.trail)
+    audited.do(taken.replay, entry.id, **BY)
+    assert taken is taken.audited_by(other)
+    audited.do(bare.drop, entry.id, **BY)
+
+    assert [("outbox.replay", f"entry {entry.id}", "ada", "incident 7")] == audited.acts()
+    assert () == other.find().items
+
+
 def _outbox(audited: Audited, store: MemoryOutbox) -> Any:
     if audited.awaited:
         return AsyncOutbox(AsyncMemoryOutbox(store), audit=audited.trail)

@@ -71,7 +71,6 @@ def serving(world: World) -> Generator[str]:
         outbox=world.outbox,
         inbox=world.inbox,
         log=world.log,
-        audit=world.trail,
         metrics=world.metrics,
         name="moorage in production",
     )

@@ -206,11 +206,18 @@ def test_length_that_is_no_number_is_no_body(length: str) -> None:
         assert 403 == bare.send("POST", "/acts/circuit-open", b"x=y", **environ).status
 
 
-def get(port: int, path: str, cookie: str = "") -> tuple[int, dict[str, str], str]:
-    """Load a page from a server of this machine."""
+def send(
+    port: int, path: str, cookie: str = "", form: str | None = None
+) -> tuple[int, dict[str, str], str]:
+    """Load a page from a server of this machine, or send it a form."""
     connection = HTTPConnection("127.0.0.1", port)
+    headers = {"Cookie": cookie} if cookie else {}
     try:
-        connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
+        if form is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            connection.request("POST", path, form, headers)
         response = connection.getresponse()
         return response.status, dict(response.getheaders()), response.read().decode()
     finally:
@@ -266,12 +273,12 @@ def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
     match = re.search(r"http://127\.0\.0\.1:(\d+)/(\?token=\S+)", printed)
     assert match is not None
     port = int(match[1])
-    status, headers, _ = get(port, f"/{match[2]}")
+    status, headers, _ = send(port, f"/{match[2]}")
     assert 303 == status
     cookie = headers["Set-Cookie"].partition(";")[0]
-    first = get(port, "/", cookie)[2]
+    first = send(port, "/", cookie)[2]
     assert ("vat" in first, "0 calls, 0 failed." in first) == (True, True)
-    queues = get(port, "/queues", cookie)[2]
+    queues = send(port, "/queues", cookie)[2]
     assert ("Outbox" in queues, "Inbox" in queues) == (True, True)
     thread.join()
     assert {"connections": 3} == results[0].document

@@ -136,7 +136,7 @@ def test_service_is_explained_in_every_state_of_its_circuit() -> None:
         assert "Single calls probe the service. Probes under way: 1." in seen[0]
         manager.set_circuit("vat", CircuitState.FORCED_OPEN)
         held = visitor.get("/service?service=vat").text
-        assert ("A person holds it open" in held, "Hold open" in held) == (True, False)
+        assert ("A person holds it open" in held, "Pause calls" in held) == (True, False)
         manager.set_circuit("vat", CircuitState.DISABLED)
         disabled = visitor.get("/service?service=vat").text
         assert ("A person disabled it" in disabled, ">Disable<" in disabled) == (True, False)
@@ -228,6 +228,10 @@ class Away:
     def find(self, _: LogQuery) -> Any:
         """Fail."""
         raise StorageUnavailable("The log is away.")
+
+    def audited_by(self, _: object) -> Away:
+        """The same queue; nothing is recorded."""
+        return self
 
 
 def test_store_that_is_away_hides_nothing_else() -> None:

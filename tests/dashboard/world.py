@@ -77,12 +77,12 @@ class Trail:
     """An audit trail in memory, which can be away.
 
     Attributes:
-        records: actor, act, subject, reason and outcome of each record.
+        records: actor, act, subject and reason of each record.
         away: True if nothing can be recorded.
     """
 
     def __init__(self) -> None:
-        self.records: list[tuple[str | None, str, str, str, str]] = []
+        self.records: list[tuple[str | None, str, str, str]] = []
         self.away = False
 
     def record(
@@ -98,8 +98,7 @@ class Trail:
         """Record an act, or refuse."""
         if self.away:
             raise StorageUnavailable("The audit trail is away.")
-        assert after is not None
-        self.records.append((actor, act, subject, reason, after["outcome"]))
+        self.records.append((actor, act, subject, reason))
         return None
 
 
@@ -112,6 +111,7 @@ class World:
         self.log = MemoryIntegrationLogger()
         self.state = MemoryStorage(self.clock)
         self.metrics = MemoryMetrics()
+        self.trail = Trail()
         vendor = kind(credentials=self.stripe.api_key)
         settings = {"volatile_keys": True, "circuit": None, "retry": None}
         self.hub = Hub(
@@ -132,12 +132,12 @@ class World:
             sleeper=VirtualSleeper(self.clock),
             log=self.log,
             observers=[self.metrics],
+            audit=self.trail,
         )
         self.outbox_store = MemoryOutbox(self.clock)
         self.inbox_store = MemoryInbox(self.clock)
         self.outbox = Outbox(self.outbox_store)
         self.inbox = WebhookInbox(self.hub, self.inbox_store)
-        self.trail = Trail()
         self.dashboard = Dashboard(
             self.hub,
             secret=SECRET,
@@ -145,7 +145,6 @@ class World:
             inbox=self.inbox,
             log=self.log,
             four_eyes=four_eyes,
-            audit=self.trail,
         )
         self.app = DashboardApp(self.dashboard, identify)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from moorage.cli.context import Context
     from moorage.config import Configured
     from moorage.hub.hub import Hub
+    from moorage.ports.audit import AuditTrail
 
 
 @contextmanager
@@ -43,7 +44,11 @@ def opened_hub(context: Context, credentials: str | None = None) -> Generator[Hu
 
 @contextmanager
 def opened(
-    context: Context, credentials: str | None, *, complete: bool
+    context: Context,
+    credentials: str | None,
+    *,
+    complete: bool,
+    audit: AuditTrail | None = None,
 ) -> Generator[tuple[Hub, Configured]]:
     """Open the hub of the configuration for the block; yields the configuration too.
 
@@ -51,6 +56,7 @@ def opened(
         context: the global options, which name the configuration.
         credentials: the URL of a credential store, for services with `needs_credentials`.
         complete: whether to refuse a service without known credentials.
+        audit: the trail of acts by hand, in place of the configured one.
     """
     from moorage.cli.vaults import open_provider  # noqa: PLC0415 - only some commands need it
     from moorage.config import hubs  # noqa: PLC0415 - as above
@@ -59,6 +65,8 @@ def opened(
     ports: dict[str, Any] = {}
     if credentials is not None:
         ports["credentials"] = open_provider(credentials)
+    if audit is not None:
+        ports["audit"] = audit
     with ExitStack() as cleanup:
         state = context.host_state
         if state is not None:

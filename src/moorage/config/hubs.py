@@ -113,6 +113,7 @@ def open_hub(
     hub.owns(*assembled.owned)
     hub.health_settings = configured.health
     hub.alert_settings = configured.alerts
+    hub.objectives = configured.objectives
     check_again = partial(check_parts, ports=dict(ports), complete=complete)
     read_again = partial(_reload, configured, fixed, environment, check_again)
     return hub.comes_from(source, read_again), configured

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from moorage.hub.hub import Hub
     from moorage.hub.inbox import WebhookInbox
     from moorage.hub.outbox import Outbox
-    from moorage.ports.audit import AuditTrail
     from moorage.ports.integration_log import IntegrationLogger
     from moorage.ports.metrics import Metrics
 
@@ -45,6 +44,9 @@ _LEAST_SECRET: Final = 16
 class Dashboard:
     """The pages and acts of an installation.
 
+    The hub's audit trail records each act before it is performed, with the person and the reason,
+    and each act that a person was denied. An act that cannot be recorded is not performed.
+
     Args:
         hub: a synchronous hub on the shared store.
         secret: a text of 16 characters or more that protects forms, the same in every process that
@@ -52,10 +54,9 @@ class Dashboard:
         outbox: the outbox to show.
         inbox: the inbox to show.
         log: the integration log to show.
-        metrics: the figures about calls, for charts.
+        metrics: the figures about calls, for charts and service levels, such as
+            `hub.metrics`.
         four_eyes: True if a second person must confirm how a payment is closed.
-        audit: records every act before it is performed, and each that failed or was denied. An act
-            that cannot be recorded is not performed.
         name: the name of the installation, as pages show it.
     """
 
@@ -69,7 +70,6 @@ class Dashboard:
         log: IntegrationLogger | None = None,
         metrics: Metrics | None = None,
         four_eyes: bool = True,
-        audit: AuditTrail | None = None,
         name: str = "moorage",
     ) -> None:
         secret = secret if isinstance(secret, Secret) else Secret(secret)
@@ -79,13 +79,18 @@ class Dashboard:
                 path="secret",
                 remedy="Give a long random text, the same in every process.",
             )
+        if outbox is not None:
+            outbox = outbox.audited_by(hub.audit)
         boxes = {OUTBOX: outbox, INBOX: inbox}
         self._reader = Reader(
-            hub, {key: box for key, box in boxes.items() if box is not None}, log, metrics
+            hub,
+            {key: box for key, box in boxes.items() if box is not None},
+            log,
+            metrics,
         )
         self._tokens = Tokens(secret)
         self._four_eyes = four_eyes
-        self._audit = audit
+        self._audit = hub.audit
         self._name = name
 
     def respond(self, request: PageRequest, person: Person) -> PageResponse:
@@ -156,15 +161,12 @@ class Dashboard:
     def _perform(
         self, request: PageRequest, act: Act, acting: Acting, form: Mapping[str, str]
     ) -> PageResponse:
-        """Perform an act, record it, and lead the person back with the words of its end."""
+        """Perform an act, and lead the person back with the words of its success or failure."""
         try:
             checked_reason(act, form)
-            self._record(act, acting, "begun")
             notice = Notice(good=True, text=act.perform(acting))
         except ConnectorError as error:
             notice = Notice(good=False, text=f"Not done. {error}")
-            with suppress(ConnectorError):
-                self._record(act, acting, "failed")
         path, names = act.back
         back = request.link(path, **{name: acting.get(name) for name in names})
         value = self._tokens.notice(acting.person, notice)
@@ -205,21 +207,16 @@ class Dashboard:
 
     def _deny(self, act: Act, acting: Acting) -> None:
         """Record that an act was denied, if it can be recorded."""
-        with suppress(ConnectorError):
-            self._record(act, acting, "denied")
-
-    def _record(self, act: Act, acting: Acting, outcome: str) -> None:
-        """Record an act; every act goes through here."""
         if self._audit is None:
             return
         values = {name: value for name, value in acting.values.items() if name != "stamp"}
-        self._audit.record(
-            act.name.replace("-", ".", 1),
-            ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing",
-            actor=acting.person.name,
-            reason=acting.reason,
-            after={"outcome": outcome},
-        )
+        with suppress(ConnectorError):
+            self._audit.record(
+                f"{act.name.replace('-', '.', 1)}.denied",
+                ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing",
+                actor=acting.person.name,
+                reason=acting.reason,
+            )
 
     # --- frames -------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ NAV: Final = (
     ("/dead", "Dead letters"),
     ("/queues", "Queues"),
     ("/calls", "Calls"),
+    ("/levels", "Service levels"),
 )
 
 GOOD: Final = "good"

@@ -24,6 +24,7 @@ class Group(StrEnum):
     OUTBOX = "outbox"
     INBOX = "inbox"
     PAYMENTS = "payments"
+    CREDENTIALS = "credentials"
 
 
 ALL_ACTS: Final = frozenset(Group)

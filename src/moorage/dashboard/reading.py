@@ -10,7 +10,8 @@ import attrs
 from moorage.contracts.payments import KIND, NextStep
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.domain.idempotency.approval import ReadProposal
-from moorage.domain.observation.figures import FiguresQuery
+from moorage.domain.monitoring.objectives import compliance, first_month
+from moorage.domain.observation.figures import DAY, FiguresQuery
 from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.errors import InvalidData
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import UnsettledPayment
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.domain.idempotency.approval import Proposal
+    from moorage.domain.monitoring.objectives import ObjectiveMonth
     from moorage.domain.observation.integration_log import IntegrationLog
     from moorage.domain.resilience.circuit import CircuitBreakerState
     from moorage.hub.hub import Hub
@@ -46,6 +48,9 @@ CHARTED: Final = timedelta(hours=6)
 """The time that a chart shows."""
 CHART_WINDOW: Final = timedelta(minutes=5)
 """The time of one bar of a chart."""
+
+MONTHS: Final = 3
+"""Months that the page of service levels shows."""
 
 PAGE: Final = 50
 """Rows of a page."""
@@ -133,6 +138,32 @@ class Reader:
                 field="service",
                 remedy="Choose one from the list of services.",
             )
+
+    def renews_credentials(self, service: str) -> bool:
+        """Whether a service gets its credentials from a provider, which can renew them."""
+        settings = self.hub.manager.flows.plans.services[service]
+        return bool(settings.needs_credentials and settings.credentials is None)
+
+    def tell_if_renewable(self, service: str) -> None:
+        """Check that the credentials of a service can be renewed.
+
+        Raises:
+            InvalidData: the service does not exist, or its credentials are configured.
+        """
+        self.tell_if_known(service)
+        if not self.renews_credentials(service):
+            raise InvalidData(
+                f"The credentials of {service} do not come from a provider of credentials.",
+                field="service",
+                remedy="Change them in the configuration, and reload it.",
+            )
+
+    def months(self) -> tuple[ObjectiveMonth, ...]:
+        """How calls complied with the objectives in the last months, the newest month first."""
+        if self.metrics is None:
+            return ()
+        query = FiguresQuery(since=first_month(self.now(), MONTHS), window=DAY)
+        return compliance(self.hub.objectives, self.metrics.figures(query))
 
     def services(self, tenant: str | None, name: str | None = None) -> list[ServiceStatus]:
         """The status of each service, or of one, by name."""

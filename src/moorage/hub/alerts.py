@@ -269,9 +269,8 @@ def _figures_of(hub: Hub, rules: tuple[AlertRule, ...]) -> Callable[[FigureQuery
     manager: Any = hub.manager
     ports = manager._ports  # noqa: SLF001 - a part of the same package
     utc = hub.manager.flows.core.utc
-    metrics: Any = next((item for item in ports.observers if hasattr(item, "figures")), None)
-    if metrics is not None:
-        return partial(_from_metrics, metrics, utc)
+    if hub.metrics is not None:
+        return partial(_from_metrics, hub.metrics, utc)
     log: Any = ports.log
     if hasattr(log, "summarise"):
         return partial(_from_log, log, utc)

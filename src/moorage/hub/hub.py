@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.routes import Account, Directory, Route
     from moorage.domain.monitoring.alert_settings import AlertSettings
+    from moorage.domain.monitoring.objectives import Objective
     from moorage.domain.monitoring.settings import HealthSettings
     from moorage.domain.service.settings import Service
     from moorage.domain.webhooks.events import WebhookEvent
@@ -66,6 +67,7 @@ class _Hub:
     _classes: ClassVar[HubClasses]
     health_settings: HealthSettings | None = None
     alert_settings: AlertSettings | None = None
+    objectives: tuple[Objective, ...] = ()
 
     def __init__(
         self,
@@ -189,6 +191,17 @@ class _Hub:
                 problem=error.message,
             )
         )
+
+    @property
+    def audit(self) -> AuditTrail | None:
+        """The trail that records acts by hand; None if there is none."""
+        return self._audit
+
+    @property
+    def metrics(self) -> Any:
+        """The figures about calls: the observer that has some, or None."""
+        ports: Any = self.manager._ports  # noqa: SLF001 - a part of the same package
+        return next((item for item in ports.observers if hasattr(item, "figures")), None)
 
     @property
     def _core(self) -> Core:
@@ -321,6 +334,7 @@ class Hub(ContractMethods, _Hub):
         manager: calls every service, those of the accounts included.
         health_settings: the health settings of its configuration, if it has any.
         alert_settings: the alert settings of its configuration, if it has any.
+        objectives: the objectives of service levels of its configuration.
     """
 
     _classes = HubClasses(

@@ -109,6 +109,20 @@ class _Outbox:
         other._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - as above
         return other
 
+    def audited_by(self, trail: AuditTrail | None) -> Self:
+        """Return this outbox, whose replays and drops by hand are recorded in a trail.
+
+        Args:
+            trail: the trail, such as `hub.audit`. An outbox that has a trail already keeps it.
+        """
+        if trail is None or self._flows.core.audit is not None:
+            return self
+        other = copy(self)
+        record = audit_verb(trail, is_async=self._awaited)
+        other._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
+        other._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - as above
+        return other
+
     def _deliver(
         self, call: Call, hub: Hub | AsyncHub, **options: Any
     ) -> Coroutine[Any, Any, Delivered]:

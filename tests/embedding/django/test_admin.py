@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from moorage import CircuitState, ConnectionFailed, RateLimitExceeded
+from moorage import CircuitState, ConnectionFailed
 from moorage.hub.outbox import EntryQuery
-from moorage.testing.sandboxes.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost
 from moorage_django import after_commit, hub, outbox, worker
 from moorage_django.models import Deferred
 from moorage_django.runtime import process
@@ -90,47 +90,6 @@ def test_action_on_a_leased_entry_is_refused(shop: Shop) -> None:
 
 
 @pytest.fixture
-def rate_limited_shop() -> Generator[Shop]:
-    """A shop whose vendor has asked for a pause of half an hour."""
-    shop = Shop()
-    configuration = shop.settings["CONFIGURATION"]
-    configuration["vendors"]["stripe"] |= {"limits": {"rate": 100, "per": 1.0}}
-    with open_shop(shop, CONFIGURATION=configuration):
-        User.objects.all().delete()
-        shop.sandbox.fail(reply({}, 429, **{"retry-after": "1800"}))
-        with pytest.raises(RateLimitExceeded):
-            hub().payments().charge(order(), idempotency_key="INV-1/1")
-        yield shop
-
-
-def test_staff_ends_the_pause_of_a_limit(rate_limited_shop: Shop) -> None:
-    """A member of staff who may change calls ends a pause in two steps, and calls continue."""
-    client, page = browser(is_superuser=True), reverse("admin:moorage_django_limits")
-    assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
-    assert b"One of: stripe." in client.get(page).content
-
-    response = client.post(page, {"service": "stripe"})
-    assert (200, True) == (response.status_code, b"End the pause of stripe now" in response.content)
-    with pytest.raises(RateLimitExceeded):
-        hub().payments().charge(order(), idempotency_key="INV-1/1")
-    confirmed = {"service": "stripe", "confirmed": "yes"}
-    assert "go on" in client.post(page, confirmed, follow=True).content.decode()
-
-    hub().payments().charge(order(), idempotency_key="INV-1/2")
-    assert "were not paused" in client.post(page, confirmed, follow=True).content.decode()
-
-
-def test_ending_the_pause_of_an_unknown_service(rate_limited_shop: Shop) -> None:
-    """An unknown service, tenant or endpoint is reported, and the form is shown again."""
-    client, page = browser(is_superuser=True), reverse("admin:moorage_django_limits")
-    for target in ({"service": "nobody"}, {"service": "stripe", "tenant": "a", "endpoint": "x"}):
-        assert b"Yes, end the pause" in client.post(page, target).content
-        answer = client.post(page, {**target, "confirmed": "yes"})
-        assert (200, True) == (answer.status_code, b'class="error"' in answer.content)
-    assert b"This field is required" in client.post(page, {"confirmed": "yes"}).content
-
-
-@pytest.fixture
 def unknown_key(shop: Shop) -> str:
     """The key of a payment whose outcome the shop does not know."""
     key = uuid4().hex
@@ -141,40 +100,11 @@ def unknown_key(shop: Shop) -> str:
     return key
 
 
-def test_staff_closes_an_unknown_payment(shop: Shop, unknown_key: str) -> None:
-    """A person finds and closes an unknown payment, and the buyer is charged once."""
-    client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
-    assert page.encode() in client.get(reverse("admin:moorage_django_call_changelist")).content
-    assert unknown_key.encode() in client.get(page).content
-    fields = {"key": unknown_key, "outcome": "done"}
-    assert f"Close {unknown_key} as done".encode() in client.post(page, fields).content
-    closed = client.post(page, {**fields, "confirmed": "yes"}, follow=True)
-
-    assert b"is closed as done" in closed.content
-    assert unknown_key not in [payment.idempotency_key for payment in hub().unsettled_payments()]
-    assert hub().payments().charge(order(unknown_key), idempotency_key=unknown_key).replayed
-    assert 1 == len(shop.sandbox.charges)
-
-
-def test_closing_a_payment_may_be_refused(shop: Shop, unknown_key: str) -> None:
-    """A payment in progress cannot be closed as not done, and closing needs the permission."""
-    client, page = browser(is_superuser=True), reverse("admin:moorage_django_unsettled")
-    fields = {"key": unknown_key, "outcome": "not done", "confirmed": "yes"}
-    assert b"may still be under way" in client.post(page, fields, follow=True).content
-    User.objects.all().delete()
-    assert 403 == browser().get(page).status_code
-
-
 def test_worker_skips_payments_in_progress(shop: Shop, unknown_key: str) -> None:
     """A worker settles no payment whose caller may still be at work."""
     for step in worker.steps():
         assert not step()
     assert unknown_key in [payment.idempotency_key for payment in hub().unsettled_payments()]
-
-
-def test_ending_a_pause_needs_permission(shop: Shop) -> None:
-    """Staff who may only read the log cannot open the page that ends a pause."""
-    assert 403 == browser().get(reverse("admin:moorage_django_limits")).status_code
 
 
 def test_changing_entries_needs_permission(shop: Shop) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.urls import reverse
 
 from moorage import CircuitState
-from moorage_django import hub
+from moorage.hub.audit import AuditTrail
+from moorage.wiring.store_urls import open_audit
+from moorage_django import after_commit, hub
 from tests.dashboard.world import form_of
-from tests.embedding.django.shop import Shop, open_shop
+from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 ACT = "/operations/acts/circuit-open?service=stripe"
 
@@ -71,3 +76,37 @@ def test_staff_with_permission_acts(shop: Shop) -> None:
     assert "is forced_open now." in client.get(sent["Location"]).text
     assert CircuitState.FORCED_OPEN is hub().manager.circuit_state("stripe").state
     assert 403 == client.get("/operations/acts/entry-drop?box=outbox&id=1").status_code
+
+
+def test_acts_are_recorded_once_with_the_person(tmp_path: Path) -> None:
+    """Acts on the page and in the admin are records of the configured trail; calls are charted."""
+    audit, shop = f"sqlite:///{tmp_path}/audit.db", Shop()
+    configuration = {
+        **shop.settings["CONFIGURATION"],
+        "audit": {"url": audit},
+        "metrics": {"url": "memory:"},
+    }
+    with open_shop(shop, WORKER=True, CONFIGURATION=configuration):
+        User.objects.all().delete()
+        person = User.objects.create_superuser("ann")
+        client = Client()
+        client.force_login(person)
+        entries = [after_commit("payments", "charge", order()) for _ in range(2)]
+        first = f"/operations/acts/entry-drop?box=outbox&id={entries[0].id}"
+        for link in (ACT, first):
+            form = {**form_of(client.get(link).text), "reason": "a test"}
+            content = urlencode(form)
+            kind = "application/x-www-form-urlencoded"
+            sent = client.post(link.partition("?")[0], content, content_type=kind)
+            assert 303 == sent.status_code
+        options = {"action": "drop", "_selected_action": [entries[1].number], "confirmed": "yes"}
+        client.post(reverse("admin:moorage_django_deferred_changelist"), options)
+        assert "The last 6 hours" in client.get("/operations/").text
+        assert 200 == client.get("/operations/levels").status_code
+    with open_audit(audit) as store:
+        records = [(item.actor, item.act, item.subject) for item in AuditTrail(store).find().items]
+    assert [
+        ("ann", "outbox.drop", f"entry {entries[1].id}"),
+        ("ann", "outbox.drop", f"entry {entries[0].id}"),
+        ("ann", "circuit.open", "circuit of stripe"),
+    ] == records

@@ -42,7 +42,7 @@ def create_app(settings: object) -> Flask:
         ({}, "MOORAGE.CONFIGURATION"),
         ({"CONFIGURATION": {}, "DATBASE": "sqlite://"}, "MOORAGE.DATBASE"),
         ({"CONFIGURATION": {}, "SESSION": "session"}, "MOORAGE.SESSION"),
-        ({"CONFIGURATION": {}, "GUARD": True}, "MOORAGE.GUARD"),
+        ({"CONFIGURATION": {}, "PERSON": True}, "MOORAGE.PERSON"),
         ({"CONFIGURATION": {}, "ENVIRONMENT": 5}, "MOORAGE.ENVIRONMENT"),
         ({"CONFIGURATION": {}, "ASIDE": 5}, "MOORAGE.ASIDE"),
         ({"CONFIGURATION": {}, "KEYS": 5}, "MOORAGE.KEYS"),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage import CircuitState, ConfigurationError
+from moorage import CircuitState, ConfigurationError, Money
+from moorage.contracts.payments import Charge
 from moorage.dashboard import ALL_ACTS, READ_ONLY, Person
+from moorage.hub.audit import AuditTrail
+from moorage.wiring.store_urls import open_audit
 from tests.dashboard.world import form_of
 from tests.embedding.flask.shop import Shop
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ACT = "/moorage/operations/acts/circuit-open"
 
@@ -63,3 +70,28 @@ def test_forms_need_a_secret_key(database_url: str) -> None:
     with pytest.raises(ConfigurationError, match="no secret key"):
         shop.client().get("/moorage/operations/")
     shop.close()
+
+
+def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Path) -> None:
+    """Acts are records of the configured trail with the person's name, and calls are charted."""
+    audit = f"sqlite:///{tmp_path}/audit.db"
+    shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
+    shop.app.config["MOORAGE"]["CONFIGURATION"] |= {
+        "audit": {"url": audit},
+        "metrics": {"url": "memory:"},
+    }
+    shop.moored.migrate()
+    shop.app.secret_key = "a secret key of the shop"
+    client = shop.client()
+    order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
+    entry = shop.moorage.outbox.put("payments", "charge", order)
+    shop.sessions.commit()
+    drop = f"/moorage/operations/acts/entry-drop?box=outbox&id={entry.id}"
+    for link in (f"{ACT}?service=stripe", drop):
+        form = {**form_of(client.get(link).text), "reason": "a test"}
+        assert 303 == client.post(link.partition("?")[0], data=form).status_code
+    assert "The last 6 hours" in client.get("/moorage/operations/").text
+    shop.close()
+    with open_audit(audit) as store:
+        records = [(item.actor, item.act) for item in AuditTrail(store).find().items]
+    assert [("ann", "outbox.drop"), ("ann", "circuit.open")] == records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -11,8 +12,7 @@ from django.shortcuts import redirect
 from moorage import ConnectorError
 from moorage.config.tenants import read_tenant
 from moorage_django import stores
-from moorage_django.admin_acts import LimitsPage, decide
-from moorage_django.admin_payments import UnsettledPage
+from moorage_django.admin_acts import decide
 from moorage_django.log import NEWEST_FIRST
 from moorage_django.models import Call, Deferred, Tenant, Webhook
 from moorage_django.runtime import process
@@ -20,6 +20,8 @@ from moorage_django.settings import chosen
 from moorage_django.tenants import OrmTenants, hidden, revealed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
@@ -41,8 +43,8 @@ class ReadOnly(admin.ModelAdmin):
 
 
 @admin.register(Call)
-class CallAdmin(LimitsPage, UnsettledPage, ReadOnly):
-    """The integration log."""
+class CallAdmin(ReadOnly):
+    """The integration log; the operations page is where a person acts on what it shows."""
 
     list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
     list_filter = ("status", "service", "vendor")
@@ -80,6 +82,10 @@ class EntryAdmin(ReadOnly):
         meta = self.opts
         return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
 
+    def _audited(self) -> Any:
+        """The inbox or the outbox, which records what is done with the entries."""
+        return self.box()
+
     @admin.action(description="Do again", permissions=["decide"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Have them done again, from the first try on."""
@@ -90,7 +96,7 @@ class EntryAdmin(ReadOnly):
             action="replay",
             act="do again",
             effect="put back to be done again",
-            change=self.box().replay,
+            change=_by(request, self._audited().replay),
         )
 
     @admin.action(description="Call off", permissions=["decide"])
@@ -103,7 +109,7 @@ class EntryAdmin(ReadOnly):
             action="drop",
             act="call off",
             effect="called off",
-            change=self.box().drop,
+            change=_by(request, self._audited().drop),
         )
 
 
@@ -119,6 +125,14 @@ class DeferredAdmin(EntryAdmin):
     """The outbox."""
 
     box = staticmethod(process.outbox)
+
+    def _audited(self) -> Any:
+        return process.outbox().audited_by(process.hub().audit)
+
+
+def _by(request: HttpRequest, change: Callable[..., Any]) -> Callable[[str], Any]:
+    """The change of an entry, recorded as an act of the person who asks for it."""
+    return partial(change, actor=request.user.get_username(), reason="by an action of the admin")
 
 
 class TenantForm(forms.ModelForm):

@@ -1,8 +1,8 @@
 """The operations page in a Django project, for members of staff.
 
 Mount it where you like: `path("operations/", include("moorage_django.dashboard"))`. Staff with the
-permission to view calls may read; the permissions to change calls, webhooks and deferred calls let
-them act.
+permission to view calls may read; the permissions to change calls, webhooks, deferred calls and
+credentials let them act.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _GROUPS: Final = {
     "moorage_django.change_call": (Group.CIRCUITS, Group.LIMITS, Group.PAYMENTS),
     "moorage_django.change_deferred": (Group.OUTBOX,),
     "moorage_django.change_webhook": (Group.INBOX,),
+    "moorage_django.change_credential": (Group.CREDENTIALS,),
 }
 _HEADERS: Final = ("cookie", "origin", "sec-fetch-site")
 
@@ -65,6 +66,7 @@ def _dashboard() -> Dashboard:
         outbox=process.outbox(),
         inbox=process.inbox(),
         log=process.log(),
+        metrics=process.hub().metrics,
         four_eyes=chosen().four_eyes,
     )
 

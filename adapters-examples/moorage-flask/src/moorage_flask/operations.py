@@ -59,6 +59,7 @@ def operations(page: str = "") -> Response:
         outbox=current_moorage.outbox if has_outbox else None,
         inbox=current_moorage.inbox,
         log=current_moorage.log,
+        metrics=current_moorage.hub.metrics,
         four_eyes=current_moorage.settings.four_eyes,
     )
     prefix = request.path[: len(request.path) - len(page) - 1]

@@ -36,7 +36,6 @@ class Settings:
         keys: what seals stored credentials and webhooks, as `KeyRing.parse` reads it.
         tenants: whether tenants have their accounts in the database, beside the configuration.
         keep: for how many days the log, and webhooks and calls that are done, are kept.
-        guard: says whether this request may see the status page; without it there is none.
         person: says who sends a request to the operations page, as a `Person` of
             `moorage.dashboard`, or None; without it there is no operations page.
         four_eyes: whether a second person must confirm how a payment is closed.
@@ -53,7 +52,6 @@ class Settings:
     keys: Secret | str | None = attrs.field(default=None, repr=False)
     tenants: bool = False
     keep: float = 90.0
-    guard: Callable[[], bool] | None = None
     person: Callable[[], Person | None] | None = None
     four_eyes: bool = True
     health: bool = False
@@ -134,7 +132,6 @@ _WORDS: Final = (_text, "it is no text.", "Give a text, or leave it out.")
 _ANY: Final = (_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
-    "guard": _FUNCTION,
     "person": _FUNCTION,
     "four_eyes": (_switch, "it is no switch.", "Give True or False."),
     "environment": _WORDS,

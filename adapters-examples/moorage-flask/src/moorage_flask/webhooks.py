@@ -1,4 +1,4 @@
-"""The blueprint: where vendors' webhooks arrive, and the status page.
+"""The blueprint: where vendors' webhooks arrive, health, and the operations page.
 
 A webhook is answered 2xx once it is written down, and handled later. Its body is read raw, before
 anything parses it, and no further than allowed. A forger is told nothing.
@@ -16,7 +16,6 @@ from moorage.hub.receiving import from_flask
 from moorage_flask.current import current_moorage
 from moorage_flask.health import add_health
 from moorage_flask.operations import add_operations
-from moorage_flask.status import add_status
 
 if TYPE_CHECKING:
     from moorage import WebhookReply
@@ -27,9 +26,8 @@ _NOBODY: Final = 404
 
 def blueprint() -> Blueprint:
     """The blueprint `moorage`, for one application."""
-    made = Blueprint("moorage", __name__, url_prefix=_PREFIX, template_folder="templates")
+    made = Blueprint("moorage", __name__, url_prefix=_PREFIX)
     made.add_url_rule("/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"])
-    add_status(made)
     add_health(made)
     add_operations(made)
     return made

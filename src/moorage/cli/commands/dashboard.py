@@ -51,8 +51,8 @@ def dashboard(
         outbox: the URL of the outbox.
         inbox: the URL of the inbox.
         log: the URL of the integration log; by default the configured one.
-        audit: the URL of the audit trail, which records every act; sealed with MOORAGE_KEYS if it
-            is set.
+        audit: the URL of the audit trail that records every act, in place of the configured one;
+            sealed with MOORAGE_KEYS if it is set.
         people_env: the environment variable with the people, as name:act:password or
             name:view:password, with spaces between them.
         remote: allow an address of --host that other machines reach; needs --people-env.
@@ -64,7 +64,11 @@ def dashboard(
     _check_reach(host, people_env, remote=remote)
     context.state()  # refuses a store that no other process shares
     with ExitStack() as stack:
-        hub, configured = stack.enter_context(opened(context, None, complete=False))
+        trail = None
+        if audit is not None:
+            keys = KeyRing.from_environment(os.environ) if os.environ.get("MOORAGE_KEYS") else None
+            trail = AuditTrail(stack.enter_context(open_audit(audit)), keys=keys)
+        hub, configured = stack.enter_context(opened(context, None, complete=False, audit=trail))
         url = log or configured.log
         shown_log = None
         if url is not None and url != "memory:":
@@ -72,16 +76,14 @@ def dashboard(
         shown_outbox = shown_inbox = None
         if outbox is not None:
             place = OutboxPlace(store=outbox)
-            shown_outbox, _ = stack.enter_context(opened_outbox(context, place))
+            shown_outbox, _ = stack.enter_context(opened_outbox(context, place, audit=hub.audit))
         if inbox is not None:
-            shown_inbox = stack.enter_context(opened_inbox(context, InboxPlace(store=inbox)))
+            shown_inbox = stack.enter_context(
+                opened_inbox(context, InboxPlace(store=inbox), hub=hub)
+            )
         figures = None
         if configured.metrics is not None and configured.metrics != "memory:":
             figures = stack.enter_context(open_metrics(configured.metrics))
-        trail = None
-        if audit is not None:
-            keys = KeyRing.from_environment(os.environ) if os.environ.get("MOORAGE_KEYS") else None
-            trail = AuditTrail(stack.enter_context(open_audit(audit)), keys=keys)
         server = stack.enter_context(Server(host, port))
         gate = _gate(server, people_env, read_only=read_only, local=not remote)
         page = Dashboard(
@@ -91,7 +93,6 @@ def dashboard(
             inbox=shown_inbox,
             log=shown_log,
             four_eyes=four_eyes,
-            audit=trail,
             metrics=figures,
         )
         server.set_app(DashboardApp(page, gate.identify))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.errors import StorageUnavailable
+    from moorage.hub.hub import Hub
+    from moorage.ports.audit import AuditTrail
     from moorage.ports.cipher import Cipher
 
 _KEYS: Final = "MOORAGE_KEYS"
@@ -239,25 +241,43 @@ def drop_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> Comma
 
 @contextmanager
 def opened_outbox(
-    context: Context, place: OutboxPlace
+    context: Context, place: OutboxPlace, *, audit: AuditTrail | None = None
 ) -> Generator[tuple[Outbox, Callable[[float], object] | None]]:
-    """Yield an outbox, and a function that waits for its next call, if its store has one."""
+    """Yield an outbox, and a function that waits for its next call, if its store has one.
+
+    Args:
+        context: the global options.
+        place: the place of the outbox.
+        audit: the trail of what a person replays or drops; by default the configured one.
+    """
     outbox = _app_object(context, place.app, Outbox) if place.store is None else None
-    if outbox is not None:
-        yield outbox, None
-        return
-    with _open_store(open_outbox, place.store) as storage, context.audit_trail() as audit:
-        yield Outbox(storage, cipher=_cipher(), audit=audit), getattr(storage, "wait", None)
+    with ExitStack() as stack:
+        trail = stack.enter_context(context.audit_trail()) if audit is None else audit
+        if outbox is not None:
+            yield outbox.audited_by(trail), None
+            return
+        storage = stack.enter_context(_open_store(open_outbox, place.store))
+        yield Outbox(storage, cipher=_cipher(), audit=trail), getattr(storage, "wait", None)
 
 
 @contextmanager
-def opened_inbox(context: Context, place: InboxPlace) -> Generator[WebhookInbox]:
-    """Yield an inbox."""
+def opened_inbox(
+    context: Context, place: InboxPlace, *, hub: Hub | None = None
+) -> Generator[WebhookInbox]:
+    """Yield an inbox.
+
+    Args:
+        context: the global options.
+        place: the place of the inbox.
+        hub: the hub of its webhooks; by default it opens one.
+    """
     inbox = _app_object(context, place.app, WebhookInbox) if place.store is None else None
     if inbox is not None:
         yield inbox
         return
-    with _open_store(open_inbox, place.store) as storage, opened_hub(context) as hub:
+    with ExitStack() as stack:
+        storage = stack.enter_context(_open_store(open_inbox, place.store))
+        hub = stack.enter_context(opened_hub(context)) if hub is None else hub
         yield WebhookInbox(hub, storage, cipher=_cipher())
 
 

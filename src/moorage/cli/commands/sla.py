@@ -11,7 +11,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.commands.metrics import MetricsUrl, opened_metrics
 from moorage.cli.context import Context
 from moorage.domain.monitoring.objective_report import COLUMNS, csv_of, html_of, rows_of
-from moorage.domain.monitoring.objectives import compliance
+from moorage.domain.monitoring.objectives import compliance, first_month
 from moorage.domain.observation.figures import DAY, FiguresQuery
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
@@ -47,7 +47,7 @@ def sla(
             remedy="Write [[objectives]] with a name and an availability such as 0.999.",
         )
     now = datetime.now(UTC)
-    query = FiguresQuery(since=_first_month(now, count(months, "--months", most=1_000)), window=DAY)
+    query = FiguresQuery(since=first_month(now, count(months, "--months", most=1_000)), window=DAY)
     with opened_metrics(context, store) as opened:
         results = compliance(objectives, opened.figures(query))
     written: list[str | Table] = []
@@ -58,12 +58,6 @@ def sla(
     table = Table(COLUMNS, rows_of(results))
     document = {"months": [_document(result) for result in results]}
     return CommandResult(document, [table if results else "nothing", *written])
-
-
-def _first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the earliest of so many months."""
-    number = max(now.year * 12 + now.month - months, 1970 * 12)
-    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.dashboard.pages.calls import call_page, calls_page
 from moorage.dashboard.pages.entries import dead_page, entry_page, queues_page
+from moorage.dashboard.pages.levels import levels_page
 from moorage.dashboard.pages.payments import payment_page, unknown_page
 from moorage.dashboard.pages.services import now_page, service_page
 from moorage.dashboard.pages.view import Page, View
@@ -20,6 +21,7 @@ PAGES: Final[Mapping[str, Callable[[View], Page]]] = {
     "/service": service_page,
     "/calls": calls_page,
     "/call": call_page,
+    "/levels": levels_page,
     "/queues": queues_page,
     "/dead": dead_page,
     "/entry": entry_page,

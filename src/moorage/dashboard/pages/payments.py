@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.dashboard.acts import described, proposal_stamp
+from moorage.dashboard.acts.payments import described, proposal_stamp
 from moorage.dashboard.layout import (
     facts,
     link,

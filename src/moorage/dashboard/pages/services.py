@@ -163,6 +163,8 @@ def service_page(view: View) -> Page:
             section(f"Limits{_of_region(status)}", _limits(view, status, tenant)),
             section(f"Retries{_of_region(status)}", _budget(status)),
         ]
+    if view.reader.renews_credentials(service):
+        sections.append(section("Credentials", _credentials(view, service, tenant)))
     failures = readable_section(
         "Latest failures",
         lambda: joined(
@@ -189,6 +191,14 @@ def _tenant_filter_of(view: View, service: str) -> Html:
         class_="filter",
         method="get",
         action=view.request.link("/service"),
+    )
+
+
+def _credentials(view: View, service: str, tenant: str | None) -> Node:
+    words = "They come from a provider of credentials, and are renewed when the service refuses"
+    return joined(
+        tag("p", f"{words} them. A person who may do so can renew them before."),
+        view.acts(view.act("credentials-renew", service=service, tenant=tenant)),
     )
 
 
@@ -224,7 +234,9 @@ def _circuit(view: View, status: ServiceStatus, tenant: str | None) -> Node:
         view.acts(
             view.act("circuit-open", **where) if word != "held open" else None,
             view.act("circuit-disable", **where) if word != "disabled" else None,
-            view.act("circuit-reset", **where),
+            view.act(
+                "circuit-reset", words="Resume calls" if word == "held open" else None, **where
+            ),
         ),
         tag("h3", "History"),
         history,

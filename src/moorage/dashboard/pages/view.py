@@ -49,13 +49,19 @@ class View(NamedTuple):
         """The value of a field of the query; None without one."""
         return self.fields.get(name) or None
 
-    def act(self, name: str, **fields: object) -> Html | None:
-        """A button to the confirmation of an act; None if the person may not perform it."""
+    def act(self, name: str, /, *, words: str | None = None, **fields: object) -> Html | None:
+        """A button to the confirmation of an act; None if the person may not perform it.
+
+        Args:
+            name: the name of the act.
+            words: the words of the button, if they differ from those of the act.
+            fields: the fields of the act.
+        """
         act = ACTS[name]
         values = {key: str(value) for key, value in fields.items() if value is not None}
         if not self.person.may(act.group(values)):
             return None
-        return button(self.request, act.button, f"/acts/{name}", **values)
+        return button(self.request, words or act.button, f"/acts/{name}", **values)
 
     def acts(self, *buttons: Html | None) -> Html | None:
         """The buttons that a person may press; None without any."""

@@ -6,6 +6,7 @@ call of a thousand. A month complies as long as its bad calls are within its bud
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     from moorage.domain.observation.figures import Figures, WindowFigures
 
@@ -165,6 +165,12 @@ class ObjectiveMonth:
         results = [part.is_met for part in (self.availability, self.latency) if part is not None]
         counted = [result for result in results if result is not None]
         return all(counted) if counted else None
+
+
+def first_month(now: datetime, months: int) -> datetime:
+    """Return the start of the earliest of so many months, of which the last is the current one."""
+    number = max(now.year * 12 + now.month - months, 1970 * 12)
+    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
 def compliance(

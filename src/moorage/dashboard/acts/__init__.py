@@ -1,0 +1,15 @@
+"""The acts of the operations page: each needs a permission, a confirmation and often a reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.dashboard.acts.act import Act, Acting, checked_reason
+from moorage.dashboard.acts.entries import ENTRY_ACTS
+from moorage.dashboard.acts.payments import PAYMENT_ACTS
+from moorage.dashboard.acts.services import SERVICE_ACTS
+
+__all__ = ["ACTS", "Act", "Acting", "checked_reason"]
+
+ACTS: Final = {act.name: act for act in (*SERVICE_ACTS, *ENTRY_ACTS, *PAYMENT_ACTS)}
+"""Every act, by its name."""

@@ -1,0 +1,127 @@
+"""A kind of act, and one act that a person performs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.dashboard.people import Group, Person
+    from moorage.dashboard.reading import Reader
+
+_LONGEST_REASON: Final = 500
+_LONGEST_VALUE: Final = 600
+
+
+@attrs.frozen(kw_only=True)
+class Acting:
+    """One act that a person performs.
+
+    Attributes:
+        reader: reads the present state.
+        person: the person.
+        values: the fields of the act.
+        reason: the person's reason.
+        four_eyes: True if a second person must confirm how a payment is closed.
+    """
+
+    reader: Reader
+    person: Person
+    values: Mapping[str, str]
+    reason: str
+    four_eyes: bool
+
+    def get(self, name: str) -> str | None:
+        """The value of a field; None without one."""
+        return self.values.get(name) or None
+
+    def need(self, name: str) -> str:
+        """The value of a field.
+
+        Raises:
+            InvalidData: there is none.
+        """
+        value = self.values.get(name)
+        if not value:
+            raise InvalidData(
+                f"The field {name} is missing.",
+                field=name,
+                remedy="Go back and begin with the button on the page.",
+            )
+        return value
+
+
+@attrs.frozen(kw_only=True)
+class Act:
+    """A kind of act.
+
+    Attributes:
+        name: its name in URLs, and in the record of a person who was denied it.
+        group: function of the values that gives the permission it needs.
+        title: the question of its confirmation.
+        button: the words of its button.
+        fields: the names of its fields; others are ignored.
+        asks: the field that the person fills in on the confirmation, with its label, if any.
+        needs_reason: True if it is refused without a reason.
+        explain: the sentences of the confirmation.
+        perform: does it, and returns the words of its success.
+        back: the page to return to, with the fields that it takes over.
+    """
+
+    name: str
+    group: Callable[[Mapping[str, str]], Group]
+    title: str
+    button: str
+    fields: tuple[str, ...]
+    asks: tuple[str, str] | None = None
+    needs_reason: bool = False
+    explain: Callable[[Acting], str]
+    perform: Callable[[Acting], str]
+    back: tuple[str, tuple[str, ...]]
+
+    def values(self, form: Mapping[str, str]) -> dict[str, str]:
+        """The values of this act's fields.
+
+        Raises:
+            InvalidData: a value is longer than any that we send.
+        """
+        names = (*self.fields, *((self.asks[0],) if self.asks else ()))
+        values = {name: form[name].strip() for name in names if form.get(name, "").strip()}
+        for name, value in values.items():
+            if len(value) > _LONGEST_VALUE:
+                raise InvalidData(
+                    f"The field {name} is too long.", field=name, remedy="Give a shorter text."
+                )
+        return values
+
+
+def checked_reason(act: Act, form: Mapping[str, str]) -> str:
+    """The reason in a form.
+
+    Raises:
+        InvalidData: the act needs a reason and has none, or it is too long.
+    """
+    reason = form.get("reason", "").strip()
+    if act.needs_reason and not reason:
+        raise InvalidData(
+            "The reason is missing.",
+            field="reason",
+            remedy="Say why, for those who read the record later.",
+        )
+    if len(reason) > _LONGEST_REASON:
+        raise InvalidData(
+            f"The reason is longer than {_LONGEST_REASON} characters.",
+            field="reason",
+            remedy="Give a shorter reason.",
+        )
+    return reason
+
+
+def always(group: Group) -> Callable[[Mapping[str, str]], Group]:
+    """The permission of an act that needs the same one for any values."""
+    return lambda _: group

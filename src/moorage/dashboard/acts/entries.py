@@ -1,0 +1,185 @@
+"""The acts on entries of the outbox and the inbox, one at a time or in batches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.dashboard.acts.act import Act
+from moorage.dashboard.people import Group
+from moorage.dashboard.reading import OUTBOX
+from moorage.domain.entries.queue import EntryQuery, EntryState
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.dashboard.acts.act import Acting
+
+BATCH: Final = 500
+"""Entries that one confirmation changes at most."""
+
+_PAGE: Final = 100
+
+
+def _change_entry(verb: str, words: str) -> Callable[[Acting], str]:
+    def perform(acting: Acting) -> str:
+        change = getattr(acting.reader.box(acting.need("box")), verb)
+        entry = change(acting.need("id"), actor=acting.person.name, reason=acting.reason)
+        return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}."
+
+    return perform
+
+
+def _explain_entry(words: str) -> Callable[[Acting], str]:
+    def explain(acting: Acting) -> str:
+        entry = acting.reader.entry(acting.need("box"), acting.need("id"))
+        doubt = (
+            " Its outcome is unknown: it may have been done. Look it up at the vendor first."
+            if entry.state is EntryState.UNKNOWN
+            else ""
+        )
+        return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}.{doubt}"
+
+    return explain
+
+
+def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuery:
+    """The filter of a batch: dead entries only, added before a time.
+
+    Raises:
+        InvalidData: a value of the filter is invalid.
+    """
+    return EntryQuery(
+        states={EntryState.DEAD},
+        target=values.get("target"),
+        operation=values.get("operation"),
+        tenant=values.get("tenant"),
+        until=until,
+        limit=_PAGE,
+    )
+
+
+def _until(acting: Acting) -> datetime:
+    try:
+        until = datetime.fromisoformat(acting.need("until"))
+    except ValueError:
+        until = None
+    if until is None or until.tzinfo is None:
+        raise InvalidData(
+            "The time of the filter cannot be read.",
+            field="until",
+            remedy="Go back and begin with the button on the page.",
+        )
+    return until
+
+
+def _change_entries(verb: str, words: str) -> Callable[[Acting], str]:
+    def perform(acting: Acting) -> str:
+        box, query = (
+            acting.reader.box(acting.need("box")),
+            dead_letters(acting.values, _until(acting)),
+        )
+        ids: list[str] = []
+        more = False
+        while len(ids) < BATCH:
+            page = box.find(query)
+            ids += [entry.id for entry in page.items]
+            more = page.next is not None
+            if not more:
+                break
+            query = attrs.evolve(query, after=page.next)
+        changed, problems = 0, list[str]()
+        for id in ids[:BATCH]:
+            try:
+                getattr(box, verb)(id, actor=acting.person.name, reason=acting.reason)
+            except ConnectorError as error:
+                problems.append(str(error))
+            else:
+                changed += 1
+        if problems and not changed:
+            raise InvalidData(
+                f"None of {len(problems)} entries was changed. The first problem: {problems[0]}",
+                field="entries",
+                remedy="Look at the entries, then try again.",
+            )
+        rest = " More match: confirm again for the next batch." if more else ""
+        failed = f" {len(problems)} could not be changed: {problems[0]}" if problems else ""
+        return f"{_entries(changed)} {words}.{failed}{rest}"
+
+    return perform
+
+
+def _explain_entries(words: str) -> Callable[[Acting], str]:
+    def explain(acting: Acting) -> str:
+        name = acting.need("box")
+        count = acting.reader.count(name, dead_letters(acting.values, _until(acting)))
+        filters = ", ".join(
+            f"{field} {acting.values[field]}"
+            for field in ("target", "operation", "tenant")
+            if field in acting.values
+        )
+        number = f"{count.text} dead {'entry' if count.text == '1' else 'entries'}"
+        at_most = f" At most {BATCH} at a time." if count.more else ""
+        return f"{number} of the {name}{f' with {filters}' if filters else ''} {words}.{at_most}"
+
+    return explain
+
+
+def _entries(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number} entries"
+
+
+def _of_box(values: Mapping[str, str]) -> Group:
+    return Group.OUTBOX if values.get("box") == OUTBOX else Group.INBOX
+
+
+_ENTRY: Final[dict[str, Any]] = {
+    "group": _of_box,
+    "fields": ("box", "id"),
+    "back": ("/entry", ("box", "id")),
+}
+_ENTRIES: Final[dict[str, Any]] = {
+    "group": _of_box,
+    "fields": ("box", "target", "operation", "tenant", "until"),
+    "back": ("/dead", ("box", "target", "operation", "tenant")),
+}
+
+ENTRY_ACTS: Final = (
+    Act(
+        **_ENTRY,
+        name="entry-replay",
+        title="Do it again?",
+        button="Do it again",
+        explain=_explain_entry("is done again, with a full set of attempts"),
+        perform=_change_entry("replay", "is due again"),
+    ),
+    Act(
+        **_ENTRY,
+        name="entry-drop",
+        title="Drop it?",
+        button="Drop",
+        needs_reason=True,
+        explain=_explain_entry("is cancelled and not tried again"),
+        perform=_change_entry("drop", "is dropped"),
+    ),
+    Act(
+        **_ENTRIES,
+        name="entries-replay",
+        title="Do them all again?",
+        button="Do all again",
+        explain=_explain_entries("will be done again, with a full set of attempts"),
+        perform=_change_entries("replay", "due again"),
+    ),
+    Act(
+        **_ENTRIES,
+        name="entries-drop",
+        title="Drop them all?",
+        button="Drop all",
+        needs_reason=True,
+        explain=_explain_entries("will be cancelled and not tried again"),
+        perform=_change_entries("drop", "dropped"),
+    ),
+)

@@ -1,0 +1,214 @@
+"""The acts on payments with an unknown outcome."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.payments import KIND, SettledAs
+from moorage.dashboard.acts.act import Act, always
+from moorage.dashboard.people import Group
+from moorage.dashboard.reading import next_words
+from moorage.domain.idempotency.approval import Proposal, Propose
+from moorage.errors import InvalidData
+from moorage.runtime.bridge import run_now
+from moorage.services.calling.manual_operations import ManualAct, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.contracts.payments import UnsettledPayment
+    from moorage.dashboard.acts.act import Acting
+
+_PROPOSALS: Final = 400
+"""Characters of a proposal's reason that are stored."""
+
+
+def described(payment: UnsettledPayment) -> str:
+    """The name of a payment: its operation, amount and reference."""
+    amount = "the whole amount" if payment.amount is None else str(payment.amount)
+    name = payment.reference or payment.payment or payment.idempotency_key
+    return f"{payment.operation} of {amount} ({name})"
+
+
+def _payment(acting: Acting) -> UnsettledPayment:
+    return acting.reader.evidence(acting.need("key"), acting.get("tenant")).payment
+
+
+def _ask(acting: Acting) -> str:
+    payment = _payment(acting)
+    settled = acting.reader.hub.settle_payment(
+        payment.idempotency_key,
+        tenant=payment.tenant,
+        actor=acting.person.name,
+        reason=acting.reason,
+    )
+    if settled is None:
+        return (
+            f"The vendor cannot tell what became of the {described(payment)}. Nothing was changed."
+            " Ask again later, or look at the vendor's web page."
+        )
+    return {
+        SettledAs.DONE: f"The vendor says that the {described(payment)} was done. It is settled.",
+        SettledAs.REFUSED: f"The vendor says that the {described(payment)} was refused. It is"
+        " settled.",
+        SettledAs.NOT_DONE: f"The {described(payment)} was never sent. It is settled as not done.",
+    }[settled.outcome]
+
+
+def _close(acting: Acting, payment: UnsettledPayment, *, done: bool, receipt: str) -> str:
+    acting.reader.hub.close_payment(
+        payment.idempotency_key,
+        done=done,
+        receipt=receipt or None,
+        tenant=payment.tenant,
+        actor=acting.person.name,
+        reason=acting.reason,
+    )
+    core = acting.reader.hub.manager.flows.core
+    run_now(core.execute(_proposing(payment, None), None))
+    outcome = "done" if done else "not done"
+    return f"The {described(payment)} is closed as {outcome}."
+
+
+def _proposing(payment: UnsettledPayment, proposal: Proposal | None) -> Propose:
+    return Propose(KIND, payment.tenant, payment.idempotency_key, proposal)
+
+
+def _propose(acting: Acting, payment: UnsettledPayment, proposal: Proposal | None) -> None:
+    """Store or withdraw a proposal, and record it as an act by hand."""
+    core = acting.reader.hub.manager.flows.core
+    act = ManualAct(
+        act="payment.withdraw" if proposal is None else "payment.propose",
+        subject=f"payment {payment.idempotency_key}",
+        actor=acting.person.name,
+        reason=acting.reason,
+        before={"operation": payment.operation, "tenant": payment.tenant},
+        after=None if proposal is None else {"done": proposal.done, "receipt": proposal.receipt},
+    )
+    run_now(recorded(core, act, lambda: core.execute(_proposing(payment, proposal), None)))
+
+
+def _decide(*, done: bool) -> Callable[[Acting], str]:
+    def perform(acting: Acting) -> str:
+        payment, receipt = _payment(acting), acting.get("receipt") or ""
+        if not acting.four_eyes:
+            return _close(acting, payment, done=done, receipt=receipt)
+        reason = acting.reason[:_PROPOSALS]
+        _propose(acting, payment, Proposal(acting.person.name, done, receipt, reason))
+        return (
+            f"You propose that the {described(payment)} was {'' if done else 'not '}done."
+            " A second person has to confirm it."
+        )
+
+    return perform
+
+
+def proposal_stamp(proposal: Proposal) -> str:
+    """A text that differs for two proposals that differ."""
+    return sha256(repr(proposal[:4]).encode()).hexdigest()
+
+
+def _confirm(acting: Acting) -> str:
+    payment = _payment(acting)
+    proposal = acting.reader.proposal(payment)
+    if proposal is None or proposal_stamp(proposal) != acting.need("stamp"):
+        raise InvalidData(
+            "The proposal has changed since you read it, or was withdrawn.",
+            field="proposal",
+            remedy="Read the page again.",
+        )
+    if acting.person.is_same(proposal.person):
+        raise InvalidData(
+            "You proposed this outcome yourself.",
+            field="person",
+            remedy="Ask another person to confirm it.",
+        )
+    return _close(acting, payment, done=proposal.done, receipt=proposal.receipt)
+
+
+def _withdraw(acting: Acting) -> str:
+    payment = _payment(acting)
+    _propose(acting, payment, None)
+    return f"The proposal for the {described(payment)} is withdrawn."
+
+
+def _explain_decision(*, done: bool) -> Callable[[Acting], str]:
+    consequence = (
+        "Every repeat of its key gets the receipt, and the vendor is not called again."
+        if done
+        else "Its key may be used again: the next call with it carries out the operation."
+    )
+
+    def explain(acting: Acting) -> str:
+        second = " A second person has to confirm it." if acting.four_eyes else ""
+        words = f"The {described(_payment(acting))} was {'' if done else 'not '}done."
+        return f"{words} {consequence}{second}"
+
+    return explain
+
+
+def _explain_confirmation(acting: Acting) -> str:
+    payment = _payment(acting)
+    proposal = acting.reader.proposal(payment)
+    if proposal is None:
+        return "The proposal was withdrawn. Go back and read the page again."
+    outcome = "done" if proposal.done else "not done"
+    return (
+        f"{proposal.person} says that the {described(payment)} was {outcome}."
+        f" Reason: {proposal.reason} Confirm it only if you have looked at the vendor yourself."
+    )
+
+
+_PAYMENT: Final[dict[str, Any]] = {
+    "group": always(Group.PAYMENTS),
+    "fields": ("key", "tenant"),
+    "back": ("/payment", ("key", "tenant")),
+}
+_CONFIRMATION: Final[dict[str, Any]] = {**_PAYMENT, "fields": ("key", "tenant", "stamp")}
+
+PAYMENT_ACTS: Final = (
+    Act(
+        **_PAYMENT,
+        name="payment-ask",
+        title="Ask the vendor?",
+        button="Ask the vendor",
+        explain=lambda acting: next_words(_payment(acting)),
+        perform=_ask,
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-done",
+        title="Was it done?",
+        button="It was done",
+        asks=("receipt", "The vendor's id of it; empty to look for it by its reference"),
+        needs_reason=True,
+        explain=_explain_decision(done=True),
+        perform=_decide(done=True),
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-not-done",
+        title="Was it not done?",
+        button="It was not done",
+        needs_reason=True,
+        explain=_explain_decision(done=False),
+        perform=_decide(done=False),
+    ),
+    Act(
+        **_CONFIRMATION,
+        name="payment-confirm",
+        title="Confirm the proposal?",
+        button="Confirm",
+        explain=_explain_confirmation,
+        perform=_confirm,
+    ),
+    Act(
+        **_PAYMENT,
+        name="payment-withdraw",
+        title="Withdraw the proposal?",
+        button="Withdraw",
+        explain=lambda acting: f"The {described(_payment(acting))} stays unknown.",
+        perform=_withdraw,
+    ),
+)

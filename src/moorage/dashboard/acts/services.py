@@ -1,0 +1,146 @@
+"""The acts on circuits, limits and credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.dashboard.acts.act import Act, always
+from moorage.dashboard.people import Group
+from moorage.domain.resilience.circuit import CircuitState
+from moorage.runtime.bridge import run_now
+from moorage.services.calling.manual_operations import ManualAct, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.dashboard.acts.act import Acting
+
+
+def _whose(acting: Acting) -> str:
+    service, tenant, region = acting.need("service"), acting.get("tenant"), acting.get("region")
+    words = [service, f"in {region}" if region else "", f"for {tenant}" if tenant else ""]
+    return " ".join(word for word in words if word)
+
+
+def _set_circuit(state: CircuitState) -> Callable[[Acting], str]:
+    def perform(acting: Acting) -> str:
+        service = acting.need("service")
+        tenant, region = acting.get("tenant"), acting.get("region")
+        manager = acting.reader.hub.manager
+        before = manager.circuit_state(service, tenant=tenant, region=region).state
+        manager.set_circuit(
+            service,
+            state,
+            tenant=tenant,
+            region=region,
+            actor=acting.person.name,
+            reason=acting.reason,
+        )
+        return f"The circuit of {_whose(acting)} was {before.value} and is {state.value} now."
+
+    return perform
+
+
+def _reset_limits(acting: Acting) -> str:
+    left = acting.reader.hub.manager.reset_limits(
+        acting.need("service"),
+        tenant=acting.get("tenant"),
+        actor=acting.person.name,
+        reason=acting.reason,
+    )
+    if not left:
+        return f"The limits of {_whose(acting)} were not paused; nothing was changed."
+    return f"Calls of {_whose(acting)} go on. The pause had {left:.0f} s left."
+
+
+def _renew_credentials(acting: Acting) -> str:
+    service, tenant = acting.need("service"), acting.get("tenant")
+    acting.reader.tell_if_renewable(service)
+    core = acting.reader.hub.manager.flows.core
+    act = ManualAct(
+        act="credentials.renew",
+        subject=f"credentials of {'/'.join(filter(None, (service, tenant)))}",
+        actor=acting.person.name,
+        reason=acting.reason,
+    )
+
+    async def renew() -> None:
+        stale = await core.get_credentials(service, tenant)
+        await core.refresh_credentials(service, tenant, stale)
+
+    run_now(recorded(core, act, renew))
+    return f"The credentials of {_whose(acting)} were renewed. All processes use the new ones."
+
+
+def _explain_renewal(acting: Acting) -> str:
+    acting.reader.tell_if_renewable(acting.need("service"))
+    return (
+        f"New credentials of {_whose(acting)} are asked for, although the present ones may still"
+        " work. Where they are only read from a place, they are read again."
+    )
+
+
+_CIRCUIT: Final[dict[str, Any]] = {
+    "group": always(Group.CIRCUITS),
+    "fields": ("service", "tenant", "region"),
+    "needs_reason": True,
+    "back": ("/service", ("service", "tenant")),
+}
+
+SERVICE_ACTS: Final = (
+    Act(
+        **_CIRCUIT,
+        name="circuit-open",
+        title="Pause the service?",
+        button="Pause calls",
+        explain=lambda acting: (
+            f"The circuit of {_whose(acting)} is held open: all calls are refused until you resume"
+            " them."
+        ),
+        perform=_set_circuit(CircuitState.FORCED_OPEN),
+    ),
+    Act(
+        **_CIRCUIT,
+        name="circuit-disable",
+        title="Disable the circuit?",
+        button="Disable",
+        explain=lambda acting: (
+            f"Calls of {_whose(acting)} go on despite failures until you reset it."
+        ),
+        perform=_set_circuit(CircuitState.DISABLED),
+    ),
+    Act(
+        **_CIRCUIT,
+        name="circuit-reset",
+        title="Reset the circuit?",
+        button="Reset",
+        explain=lambda acting: (
+            f"The circuit of {_whose(acting)} closes, and its counts begin anew."
+        ),
+        perform=_set_circuit(CircuitState.CLOSED),
+    ),
+    Act(
+        name="limits-reset",
+        group=always(Group.LIMITS),
+        fields=("service", "tenant"),
+        needs_reason=True,
+        back=("/service", ("service", "tenant")),
+        title="End the pause?",
+        button="End the pause",
+        explain=lambda acting: (
+            f"The vendor asked for a pause. Calls of {_whose(acting)} go on at once."
+        ),
+        perform=_reset_limits,
+    ),
+    Act(
+        name="credentials-renew",
+        group=always(Group.CREDENTIALS),
+        fields=("service", "tenant"),
+        needs_reason=True,
+        back=("/service", ("service", "tenant")),
+        title="Renew the credentials?",
+        button="Renew the credentials",
+        explain=_explain_renewal,
+        perform=_renew_credentials,
+    ),
+)

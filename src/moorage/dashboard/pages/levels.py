@@ -1,0 +1,64 @@
+"""The page of service levels: the objectives, and the error budget left, month by month."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from moorage.dashboard.layout import mark, section, table
+from moorage.dashboard.markup import tag
+from moorage.dashboard.pages.view import Page
+from moorage.domain.monitoring.objective_report import COLUMNS, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.dashboard.markup import Node
+    from moorage.dashboard.pages.view import View
+
+_MARKS = {"yes": ("met", "good"), "no": ("missed", "bad"), "-": ("no calls", "warn")}
+_NOTE = (
+    "A target allows a share of calls to be bad: the error budget. A burn of 1 means that the last"
+    " day with calls used up exactly its part of the budget; more than 1 uses it up too early."
+)
+
+
+def levels_page(view: View) -> Page:
+    """How calls complied with the objectives, and the error budget left, by month."""
+    title = "Service levels"
+    if not view.reader.hub.objectives:
+        words = "The configuration has no objectives. Write [[objectives]] to have some."
+        return Page(title, [section("Objectives", tag("p", words))])
+    if view.reader.metrics is None:
+        words = "There are no figures about calls. Configure [metrics] with a store to have some."
+        return Page(title, [section("Objectives", tag("p", words))])
+    months = view.reader.months()
+    sections: list[Node] = [
+        section(f"{month:%B %Y}", _table(rows_of(group)))
+        for month, group in groupby(months, key=lambda item: item.month)
+    ]
+    if not sections:
+        words = "No call that an objective is for was counted in the last months."
+        sections.append(section("Objectives", tag("p", words)))
+    return Page(title, [*sections, tag("p", _NOTE, class_="soft")])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Node:
+    """The targets of one month; the rows are those of the report."""
+    cells: list[list[Node]] = []
+    for row in rows:
+        values = dict(zip(COLUMNS, row, strict=True))
+        cells.append(
+            [
+                values["objective"],
+                mark(*_MARKS[values["met"]]),
+                values["budget left"],
+                values["target"],
+                values["actual"],
+                values["calls for"],
+                values["calls"],
+                values["burn"],
+            ]
+        )
+    columns = ("Objective", "State", "Budget left", "Target", "Actual", "Calls of", "Calls", "Burn")
+    return table(columns, cells)

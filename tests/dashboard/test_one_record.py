@@ -1,0 +1,112 @@
+"""Each act of the page is one record of the hub's audit trail, wherever the page is served."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+from moorage.cli.commands.dashboard import dashboard as command_function
+from moorage.cli.context import Context
+from moorage.dashboard import Dashboard, DashboardApp
+from moorage.domain.entries.outbox import OutboxEntry
+from moorage.domain.observation.audit import AuditQuery
+from moorage.hub.audit import AuditTrail
+from moorage.hub.outbox import Outbox
+from moorage.wiring.store_urls import open_audit, open_outbox
+from tests.dashboard.test_gate import PrintedText, send
+from tests.dashboard.world import ANN, SECRET, Visitor, World, form_of
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
+    """The page records acts on an outbox that has no trail in the hub's; batches entry by entry."""
+    with World() as world:
+        world.dead()
+        world.dead("02")
+        bare = Outbox(world.outbox_store)
+        page = Dashboard(world.hub, secret=SECRET, outbox=bare)
+        visitor = Visitor(DashboardApp(page, lambda _: ANN))
+        assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=01", reason="old").text
+        world.clock.advance(2)
+        until = world.clock.utc().isoformat().replace("+", "%2B")
+        batch = f"/acts/entries-replay?box=outbox&until={until}"
+        assert "1 entry due again." in visitor.act(batch, reason="vendor is back").text
+        assert [
+            ("ann", "outbox.drop", "entry 01", "old"),
+            ("ann", "outbox.replay", "entry 02", "vendor is back"),
+        ] == world.trail.records
+
+
+def test_webhook_is_recorded_with_the_person() -> None:
+    """What a person does with a webhook of the inbox is recorded with their name."""
+    with World() as world:
+        world.dead_webhook()
+        world.visitor().act("/acts/entry-replay?box=inbox&id=01", reason="mended")
+        assert [("ann", "inbox.replay", "entry 01", "mended")] == world.trail.records
+
+
+def serve_and_act(
+    monkeypatch: pytest.MonkeyPatch, config: Path, box: str, entry: str, audit: str | None
+) -> None:
+    """Hold a circuit open and drop an entry through the page of `moorage dashboard`."""
+    output = PrintedText()
+    monkeypatch.setattr("sys.stdout", output)
+
+    def serve() -> None:
+        command_function(
+            port=0, outbox=box, audit=audit, count=5, context=Context(config=str(config))
+        )
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    printed = output.parts.get(timeout=120)
+    parts = urlsplit(printed.split()[-1])
+    port: Any = parts.port
+    cookie = send(port, f"/?{parts.query}")[1]["Set-Cookie"].partition(";")[0]
+    for path in ("/acts/circuit-open?service=vat", f"/acts/entry-drop?box=outbox&id={entry}"):
+        form = {**form_of(send(port, path, cookie)[2]), "reason": "a test"}
+        status, headers, _ = send(port, path.partition("?")[0], cookie, urlencode(form))
+        assert 303 == status, headers
+    thread.join()
+
+
+def recorded(url: str) -> list[tuple[str, str, str]]:
+    """The act, subject and reason of each record of a trail, oldest first."""
+    with open_audit(url, create=True) as store:
+        items = AuditTrail(store).find(AuditQuery()).items
+        return [(item.act, item.subject, item.reason) for item in reversed(items)]
+
+
+def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command records in the configured trail, or in that of --audit, and never in both."""
+    ours, others = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
+    box = f"sqlite:///{tmp_path}/box.db"
+    config = tmp_path / "moorage.toml"
+    config.write_text(
+        f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n[audit]\nurl = "{ours}"\n'
+        '[services.vat]\nbase_url = "http://127.0.0.1:9"\n'
+    )
+    with open_outbox(box) as store:
+        store.migrate()
+    with open_audit(others) as store:
+        store.migrate()
+    expected: dict[str, list[tuple[str, str, str]]] = {ours: [], others: []}
+    for number, (audit, trail) in enumerate(((None, ours), (ours, ours), (others, others))):
+        with open_outbox(box) as store:
+            store.add(
+                OutboxEntry(id=f"0{number}", target="payments", operation="refund", added_at=NOW)
+            )
+        serve_and_act(monkeypatch, config, box, f"0{number}", audit)
+        expected[trail] += [
+            ("circuit.open", "circuit of vat", "a test"),
+            ("outbox.drop", f"entry 0{number}", "a test"),
+        ]
+        assert expected == {url: recorded(url) for url in expected}
