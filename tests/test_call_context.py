@@ -232,10 +232,25 @@ class LosingLog(MemoryIntegrationLogger):
 
 def test_lost_log_entries_are_told() -> None:
     """Observers learn how many entries the log could not store, each once."""
-    log, seen = LosingLog(), RecordingObserver()
-    manager = ConnectorManager([Service("tax")], observers=[seen], log=log)
+    log, seen, clock = LosingLog(), RecordingObserver(), VirtualClock()
+    manager = ConnectorManager([Service("tax")], observers=[seen], log=log, clock=clock)
     for lost in (0, 3, 3, 5):
         log.lost = lost
+        clock.advance(1.0)
         manager.run("tax", lambda: None)
 
     assert [(3, 3), (2, 5)] == [(event.entries, event.total) for event in seen.of(LogEntriesLost)]
+
+
+def test_overloaded_log_reports_once_a_second() -> None:
+    """A log that loses an entry with every call is reported once a second, and all are counted."""
+    log, seen, clock = LosingLog(), RecordingObserver(), VirtualClock()
+    manager = ConnectorManager([Service("tax")], observers=[seen], log=log, clock=clock)
+    for _ in range(8):
+        log.lost += 1
+        manager.run("tax", lambda: None)
+        clock.advance(0.4)
+
+    assert [(1, 1), (3, 4), (3, 7)] == [
+        (event.entries, event.total) for event in seen.of(LogEntriesLost)
+    ]

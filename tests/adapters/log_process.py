@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moorage import ConnectorManager, LogEntriesLost, Service, StorageUnavailable
+from moorage.testing import VirtualClock
 from moorage.testing.kits.integration_log_conformance import entry
 from moorage.wiring.store_urls import open_log
 
@@ -89,8 +90,9 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
     limit = Path(url.removeprefix("sqlite:///")).stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     succeeded = refused = 0
+    clock = VirtualClock()
     with ConnectorManager(
-        [Service("v", base_url="https://v.example")], log=log, observers=[observer]
+        [Service("v", base_url="https://v.example")], log=log, observers=[observer], clock=clock
     ) as manager:
         for _ in range(100):
             succeeded += sum(manager.run("v", lambda: 1) for _ in range(20))
@@ -98,6 +100,8 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
                 log.flush()
             except StorageUnavailable:
                 refused += 1
+        clock.advance(1.0)  # losses are told once a second
+        manager.run("v", lambda: 1)
     counts = succeeded, refused > 0, log.lost > 0, log.lost == sum(event.entries for event in told)
     os.write(1, repr(counts).encode())
     os._exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition
 
 from moorage import (
+    AttemptFinished,
     CallFinished,
     CircuitBreakerOpen,
     ConfigurationError,
@@ -76,6 +78,28 @@ def test_calls_are_counted() -> None:
         "moorage_circuit_state", {"service": "erp", "circuit": "erp"}
     )
     assert 1 == value("moorage_outcomes_total", outcome="unknown")
+
+
+def test_events_without_a_call_are_counted() -> None:
+    """Events that a host makes itself are counted as those of calls are."""
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry, max_operations=1)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for service in ("erp", "tax", "tax"):
+        observer(AttemptFinished(at=now, service=service, attempt=1, duration=0.2, status=200))
+        observer(CallFinished(at=now, service=service, started_at=now, duration=0.2, attempts=1))
+
+    found = [
+        registry.get_sample_value(
+            name, {"service": service, "operation": operation, "error": "", **labels}
+        )
+        for service, operation in (("erp", ""), (OTHER, OTHER))
+        for name, labels in (
+            ("moorage_attempts_total", {"status": "200"}),
+            ("moorage_call_duration_seconds_count", {}),
+        )
+    ]
+    assert [1, 1, 2, 2] == found
 
 
 def test_functions_and_interruptions_have_no_status() -> None:

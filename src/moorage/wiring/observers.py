@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.adapters.notices import give_notice
 from moorage.domain.http.headers import as_headers
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
     from moorage.ports.observer import Observer
+
+
+_REPORT_INTERVAL: Final = 1_000_000_000
+"""Nanoseconds between two events of lost log entries."""
 
 
 class Observers:
@@ -57,7 +61,7 @@ class Observers:
         wishes = tuple((observer, *_wishes(observer)) for observer in observers)
         self._wishes = wishes
         self._unheard = unheard
-        self._inside = threading.local()
+        self._inside = _Inside()
         self._audiences = _Audiences(wishes)
         failures_only = any(only for *_, only in wishes)
         successes = _Audiences([wish for wish in wishes if not wish[2]])
@@ -82,17 +86,15 @@ class Observers:
         An observer that raises is reported to the others, and changes nothing else.
         """
         inside = self._inside
-        try:
-            outer = inside.frame
-        except AttributeError:
-            outer = None
+        outer = inside.frame
         frame: _Frame = [None, outer]
+        of_successes = self._of_successes
         try:
             inside.frame = frame
             while True:
                 audiences = self._audiences
-                if self._of_successes is not None and _is_no_failure(event):
-                    audiences = self._of_successes
+                if of_successes is not None and _is_no_failure(event):
+                    audiences = of_successes
                 for observer in audiences[type(event)]:
                     if outer is not None and _is_inside(outer, observer):
                         continue
@@ -115,7 +117,7 @@ class Observers:
         if event is None:
             return request
         for observer in self._tracers:
-            if _is_inside(getattr(self._inside, "frame", None), observer):
+            if _is_inside(self._inside.frame, observer):
                 continue
             try:
                 added = as_headers(observer.trace_headers(event))
@@ -142,7 +144,7 @@ class Observers:
         for observer, kinds, _ in self._wishes:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
-            frame = getattr(self._inside, "frame", None)
+            frame = self._inside.frame
             if frame is not None and _is_inside(frame[1], observer):
                 heard = True
                 continue
@@ -153,6 +155,12 @@ class Observers:
             heard = True
         if not heard:
             self._unheard(failure)
+
+
+class _Inside(threading.local):
+    """The frame of the observer that is notified now in this thread, if any."""
+
+    frame: _Frame | None = None
 
 
 class _Audiences(dict[type[Event], "tuple[Observer, ...]"]):
@@ -237,7 +245,8 @@ class LogObserver:
     """Writes an entry of the integration log for every call that finished.
 
     Args:
-        log: the log. If it has an attribute `lost`, observers are notified when that grows.
+        log: the log. If it has an attribute `lost`, observers are notified when that grows, at most
+            once a second: a log that is overloaded loses an entry with every call.
 
     Attributes:
         tell: notifies the observers of lost entries.
@@ -253,6 +262,7 @@ class LogObserver:
         self._write = log.write
         self._counts = isinstance(getattr(log, "lost", None), int)
         self._reported = 0
+        self._reported_at: int | None = None
         self.tell: Callable[[Event], None] = _ignore
 
     def __call__(self, event: Event) -> None:
@@ -262,11 +272,17 @@ class LogObserver:
             facts[0].trace_id = _current_trace()
         self._write(self._entry_of(event))
         if self._counts and self._log.lost != self._reported:
-            lost, earlier = self._log.lost, self._reported
-            self._reported = lost
-            self.tell(
-                LogEntriesLost(at=event.at, service="log", entries=lost - earlier, total=lost)
-            )
+            self._report(event, None if facts is None else facts[2])
+
+    def _report(self, event: Event, now: int | None) -> None:
+        """Notify the observers of lost entries; `now` is in nanoseconds of the local clock."""
+        before = self._reported_at
+        if now is not None and before is not None and 0 <= now - before < _REPORT_INTERVAL:
+            return
+        self._reported_at = now
+        lost, earlier = self._log.lost, self._reported
+        self._reported = lost
+        self.tell(LogEntriesLost(at=event.at, service="log", entries=lost - earlier, total=lost))
 
 
 def _current_trace() -> str | None:

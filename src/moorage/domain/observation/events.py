@@ -658,7 +658,7 @@ class LogEntriesLost(Event):
     """The integration log of this process could not store `entries` more entries.
 
     `service` is the name of the port: "log". `total` is their number since the log was opened. The
-    event follows the next call that ends.
+    event follows the next call that ends, at most once a second.
     """
 
     entries: int

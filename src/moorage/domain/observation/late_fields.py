@@ -36,8 +36,9 @@ class LateFields:
             return value
 
 
-_new: Final = object.__new__
-_set_facts: Final = vars(LateFields)["_facts"].__set__
+new_late: Final = object.__new__
+set_facts: Final = vars(LateFields)["_facts"].__set__
+"""The two steps of `late`, for the few places where calling a function is too slow."""
 
 
 def late(kind: type[V], facts: object) -> V:
@@ -47,14 +48,14 @@ def late(kind: type[V], facts: object) -> V:
         kind: its class.
         facts: what the functions of `late_fields` receive. It must never change.
     """
-    value = _new(kind)
-    _set_facts(value, facts)
+    value = new_late(kind)
+    set_facts(value, facts)
     return value
 
 
 def assign_facts(value: LateFields, facts: object) -> None:
     """Note the facts of a value that was made by its constructor."""
-    _set_facts(value, facts)
+    set_facts(value, facts)
 
 
 def facts_of(value: LateFields) -> Any:

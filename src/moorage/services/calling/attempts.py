@@ -243,12 +243,18 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
 
 def begin_attempt(core: Core, call: Call) -> None:
     """Notify the observers that an attempt begins."""
+    method, bytes_out = sizes_of(call.request)
     facts: BeginningFacts = (
-        *(call.identify(core), call.plan, core.nanoseconds(), call.attempts + 1, call.hedge),
-        *sizes_of(call.request),
+        call.identity or call.identify(core),
+        call.plan,
+        core.nanoseconds(),
+        call.attempts + 1,
+        call.hedge,
+        method,
+        bytes_out,
     )
-    call.beginning = late(AttemptStarted, facts)
-    core.tell(call.beginning)
+    event = call.beginning = late(AttemptStarted, facts)
+    core.tell(event)
 
 
 def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:

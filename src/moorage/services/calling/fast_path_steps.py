@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.domain.observation.events import AttemptFinished, CallFinished, CallOutcome
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.resilience.admission import Report
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.service.plan import is_repeatable
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.exchange import Arrived
+
+_DONE: Final = CallOutcome.DONE
 
 CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 """The timeout, the correlation id and the subject of one call, where its caller gave them."""
@@ -139,9 +141,10 @@ class FastPathSteps(CallLifecycle):
                 method,
                 bytes_out,
                 bytes_in,
-                CallOutcome.DONE,
+                _DONE,
             )
-            attempt = late(AttemptFinished, of_attempt)
+            attempt = new_late(AttemptFinished)
+            set_facts(attempt, of_attempt)
         if not core.hears_ends:
             if attempt is not None:
                 core.tell(attempt)
@@ -161,12 +164,13 @@ class FastPathSteps(CallLifecycle):
             False,
             False,
             call.subject,
-            CallOutcome.DONE,
+            _DONE,
             None,
             method,
             None if request is None else request.headers.get("traceparent"),
         )
-        end = late(CallFinished, of_call)
+        end = new_late(CallFinished)
+        set_facts(end, of_call)
         if attempt is None:
             core.tell(end)
         else:

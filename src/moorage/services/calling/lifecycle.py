@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Request
-from moorage.domain.observation.events import CallStarted
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.events import CallIdentity, CallStarted
+from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.service.settings import by_name
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import seconds
@@ -130,11 +130,17 @@ class CallLifecycle(ManualOperations):
             call.subject = subject
         if core.observers or request_id is not None:
             started_at = core.utc() if began is None else core.moment(began)
-            identity = call.identity = core.identity(call.started, started_at, request_id)
+            if request_id is None and core.late_id is not None:
+                identity = CallIdentity(call.started, started_at, core.late_id)
+            else:
+                identity = core.identity(call.started, started_at, request_id)
+            call.identity = identity
             if key is not None or call.contract is not None:
                 call.describe(identity, key)
             if core.hears_starts:
-                core.tell(late(CallStarted, (identity, call.plan, call.started)))
+                event = new_late(CallStarted)
+                set_facts(event, (identity, call.plan, call.started))
+                core.tell(event)
 
     async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
         """Run everything after planning, and notify the observers."""
