@@ -44,6 +44,14 @@ class Thing:
 
 
 @attrs.frozen(kw_only=True)
+class Seen:
+    """A report of a thing."""
+
+    id: str
+    ref: sdk.Ref
+
+
+@attrs.frozen(kw_only=True)
 class Wish:
     """A request for a thing."""
 
@@ -72,6 +80,11 @@ def wish_fields(vendor: Reef, wish: Wish) -> dict[str, Any]:
 def no_thing(refusal: sdk.VendorRejected) -> Thing | None:
     """A shut thing for a refusal that means that there is none."""
     return Thing(ref=REFS.ref("none")) if refusal.status == 404 else None
+
+
+def read_size(ref: sdk.MakeRef, response: sdk.Response) -> tuple[sdk.Ref, int]:
+    """The thing and its size, from an answer that is not an object."""
+    return ref("t1"), int(response.body)
 
 
 def refuse_empty(name: str) -> None:
@@ -113,6 +126,8 @@ class Reef(sdk.ApiVendor):
     )
     shut = sdk.put("/things/{id}", json={"state": "shut"}, idempotent=True, reads=THING)
     drop = sdk.delete("/things/{id}", reads=THING)
+    measure = sdk.post("/things/{id}/size", reads=read_size)
+    event_reading = sdk.Reading(Seen, given=("id",), ref=sdk.ref_at("thing"))
 
     def settings(self) -> Mapping[str, Any]:
         """The header of the region."""
@@ -203,6 +218,42 @@ def test_reads_without_a_key() -> None:
     assert "key" not in wire.sent
     assert (3, True, ("a",), "n") == (thing.size, thing.good, thing.tags, thing.note)
     assert datetime(1970, 1, 1, tzinfo=UTC) == thing.at
+
+
+def test_function_reads_an_answer() -> None:
+    """A function may read an answer, with a key and without one."""
+    wire: Any = Wire(sdk.Response(200, body=b"7"))
+
+    assert (REFS.ref("t1"), 7) == asyncio.run(REEF.measure(wire, REFS.ref("t1")))
+    assert (REFS.ref("t1"), 7) == asyncio.run(REEF.measure(wire, REFS.ref("t1"), key="k"))
+
+
+WHEN = sdk.when(sdk.flag("good"), sdk.text("note"), State.SHUT)
+
+
+@pytest.mark.parametrize(
+    "fields, value",
+    [
+        ({"good": True, "note": "fine"}, "fine"),
+        ({"good": False, "note": "fine"}, State.SHUT),
+        ({"note": "fine"}, State.SHUT),
+    ],
+)
+def test_condition_chooses_the_value(fields: dict[str, Any], value: object) -> None:
+    """A row with a condition is one of two values, each a row or a constant."""
+    assert value == WHEN(sdk.as_answer(fields))
+
+
+def test_webhook_is_read_by_a_table() -> None:
+    """A webhook's data is one event; without the id, or without a table, there is none."""
+    webhook = sdk.WebhookEvent(
+        vendor="reef", id="e1", type="thing", vendor_type="thing", data={"thing": "t1"}
+    )
+    stranger = attrs.evolve(webhook, data={"person": "p1"})
+
+    assert (Seen(id="e1", ref=REFS.ref("t1")),) == REEF.events(webhook, REFS.ref)
+    assert () == REEF.events(stranger, REFS.ref)
+    assert () == Plain().events(webhook, REFS.ref)
 
 
 def test_refusal_may_be_an_answer() -> None:

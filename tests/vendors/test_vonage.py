@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -24,7 +25,7 @@ from moorage.contracts.sms import LineType, NumberCheck, Price, SmsMessage, SmsS
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
-from moorage.vendors.sms.vonage import Vonage, classify, message_form, read_parts
+from moorage.vendors.sms.vonage import Vonage, classify, read_parts
 from tests.vendors.sms_subjects import Refs
 
 TO = "+447700900000"
@@ -89,21 +90,23 @@ def read_number(response: Response) -> NumberCheck:
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, str]) -> None:
     """A message is sent in Vonage's terms, with its options last."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    request = Vonage.send.request(VENDOR, SmsMessage(**options))
 
-    assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**options))
+    assert isinstance(request.body, bytes)
+    assert {"to": "447700900000"} | expected == dict(parse_qsl(request.body.decode()))
 
 
 def test_missing_sender_is_refused() -> None:
     """A message without a sender is refused before it is sent."""
     with pytest.raises(InvalidData) as nobody:
-        message_form(Vonage(api_key="abcd1234"), SmsMessage(to=TO, text="Hello"))
+        Vonage.send.request(Vonage(api_key="abcd1234"), SmsMessage(to=TO, text="Hello"))
 
     assert "sender" == nobody.value.field
 
 
 def test_all_parts_taken() -> None:
     """A message of several parts has one receipt with the total price."""
-    receipt = read_parts(REFS, parts(accepted_part(1), accepted_part(2)))
+    receipt = read_parts(REFS.ref, parts(accepted_part(1), accepted_part(2)))
 
     assert (SmsStatus.QUEUED, "0", None) == (
         receipt.status,
@@ -118,7 +121,7 @@ def test_all_parts_taken() -> None:
 @pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
 def test_partly_refused_message(order: int) -> None:
     """A message with a refused part has failed, and says which parts were accepted."""
-    receipt = read_parts(REFS, parts(*[accepted_part(1), refused_part("1")][::order]))
+    receipt = read_parts(REFS.ref, parts(*[accepted_part(1), refused_part("1")][::order]))
 
     assert (SmsStatus.FAILED, "1", "1") == (
         receipt.status,
@@ -140,7 +143,7 @@ def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> No
 
     assert classify(SEND, answer) is None
     with pytest.raises(VendorFailed, match="message-id"):
-        read_parts(REFS, answer)
+        read_parts(REFS.ref, answer)
 
 
 def test_price_is_of_all_parts() -> None:
@@ -148,7 +151,7 @@ def test_price_is_of_all_parts() -> None:
     nameless = accepted_part(2)
     del nameless["message-price"]
 
-    assert read_parts(REFS, parts(accepted_part(1), nameless)).price is None
+    assert read_parts(REFS.ref, parts(accepted_part(1), nameless)).price is None
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.readings import text as text
     from moorage.vendor_sdk.readings import texts as texts
     from moorage.vendor_sdk.readings import time as time
+    from moorage.vendor_sdk.readings import when as when
     from moorage.vendor_sdk.readings import word as word
     from moorage.vendor_sdk.refusals import Refusals as Refusals
     from moorage.vendor_sdk.refusals import masked_words as masked_words
@@ -216,6 +217,7 @@ _HOME = {
     "flag": "vendor_sdk.readings",
     "time": "vendor_sdk.readings",
     "word": "vendor_sdk.readings",
+    "when": "vendor_sdk.readings",
     "needed": "vendor_sdk.readings",
     "words": "vendor_sdk.word_tables",
     "same": "vendor_sdk.word_tables",

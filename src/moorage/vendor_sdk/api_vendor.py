@@ -11,13 +11,17 @@ from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.service.settings import Service
+from moorage.vendor_sdk.answers import as_answer
 from moorage.vendor_sdk.operations import filled_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from moorage.contracts.vendor import MakeRef
     from moorage.domain.http.requests import Response
+    from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
+    from moorage.vendor_sdk.readings import Reading
 
 _MAIN: Final[Mapping[str, str]] = {"": "base_url"}
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -60,6 +64,7 @@ class ApiVendor(Vendor):
         ping_path: the path of a free request that changes nothing; options of the account stand in
             braces.
         ping_query: the query of that request.
+        event_reading: the reading of a webhook's data, with the webhook's `id` given.
     """
 
     urls: ClassVar[Mapping[str, str]] = _MAIN
@@ -68,6 +73,7 @@ class ApiVendor(Vendor):
     headers: ClassVar[Mapping[str, str]] = _NO_HEADERS
     ping_path: ClassVar[str | None] = None
     ping_query: ClassVar[Mapping[str, Any] | None] = None
+    event_reading: ClassVar[Reading[Any] | None] = None
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -100,3 +106,8 @@ class ApiVendor(Vendor):
         if self.ping_path is None:
             return None
         return Request.get(filled_path(self.ping_path, self), query=self.ping_query)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:
+        """The event that `event_reading` reads; empty if the data lacks what each event has."""
+        reading = self.event_reading
+        return () if reading is None else reading.found(ref, as_answer(event.data), id=event.id)

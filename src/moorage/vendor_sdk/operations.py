@@ -15,15 +15,17 @@ from moorage.contracts.vendor import extra_for, key_at, merged
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.values.json_text import is_list
 from moorage.errors import VendorRejected
+from moorage.vendor_sdk.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from moorage.contracts.vendor import Vendor
+    from moorage.contracts.vendor import MakeRef, Vendor
     from moorage.contracts.wire import Wire
-    from moorage.vendor_sdk.readings import Reading
+    from moorage.domain.http.requests import Response
 
 R = TypeVar("R")
+Reads: TypeAlias = "Reading[R] | Callable[[MakeRef, Response], R]"
 Fields: TypeAlias = "Mapping[str, Any] | Callable[..., Mapping[str, Any]]"
 
 _OPTION: Final = re.compile(r"\{(\w+)\}")
@@ -73,7 +75,8 @@ class Operation(Generic[R]):
     Args:
         method, path: the request. `{id}` in the path is the id that the operation is about, and any
             other name in braces an option of the account; both are quoted.
-        reads: the reading of the answer.
+        reads: the reading of the answer, or a function of `wire.ref` and the answer that raises
+            `VendorFailed` if the answer lacks what every success has.
         to: the service that the request goes to.
         json, form: the fields of the body, or a function that makes them of the vendor and of what
             the operation is about. None is left out. The options in `extra` that are meant for
@@ -89,7 +92,7 @@ class Operation(Generic[R]):
         method: HttpMethod,
         path: str,
         *,
-        reads: Reading[R],
+        reads: Reads[R],
         to: str = "",
         json: Fields | None = None,
         form: Fields | None = None,
@@ -98,7 +101,8 @@ class Operation(Generic[R]):
         idempotent: bool | None = None,
         refused: Callable[[VendorRejected], R | None] | None = None,
     ) -> None:
-        self.method, self.path, self.reads, self.to = method, path, reads, to
+        self.method, self.path, self.to = method, path, to
+        self.reads, self._read = reads, reads.parse if isinstance(reads, Reading) else reads
         self._parts, self._make = _OPTION.split(path), _MAKERS[method]
         self._json, self._form, self._query = json, form, query
         self._check, self._idempotent, self._refused = check, idempotent, refused
@@ -142,11 +146,11 @@ class Operation(Generic[R]):
         request = self.request(vendor, about, **more)
         try:
             if key is _NOT_KEYED:
-                return self.reads.parse(wire.ref, await wire.send(request, to=self.to))
+                return self._read(wire.ref, await wire.send(request, to=self.to))
             longest = vendor.limits.get("idempotency_key")
             if key is not None and longest is not None:
                 key = key_at(wire, key, longest)
-            parse = partial(self.reads.parse, wire.ref)
+            parse = partial(self._read, wire.ref)
             return await wire.send(request, to=self.to, key=key, parse=parse)
         except VendorRejected as refusal:
             value = None if self._refused is None else self._refused(refusal)
@@ -167,21 +171,21 @@ def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> d
     return {name: value for name, value in body.items() if value is not None}
 
 
-def get(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+def get(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
     """An `Operation` that sends a GET."""
     return Operation(HttpMethod.GET, path, reads=reads, **more)
 
 
-def post(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+def post(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
     """An `Operation` that sends a POST."""
     return Operation(HttpMethod.POST, path, reads=reads, **more)
 
 
-def put(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+def put(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
     """An `Operation` that sends a PUT."""
     return Operation(HttpMethod.PUT, path, reads=reads, **more)
 
 
-def delete(path: str, *, reads: Reading[R], **more: Any) -> Operation[R]:
+def delete(path: str, *, reads: Reads[R], **more: Any) -> Operation[R]:
     """An `Operation` that sends a DELETE."""
     return Operation(HttpMethod.DELETE, path, reads=reads, **more)

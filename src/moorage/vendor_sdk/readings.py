@@ -76,6 +76,22 @@ def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
     return lambda fields: meanings.get(read(fields), otherwise)
 
 
+def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
+    """A row with one of two values, each a row or a constant.
+
+    Args:
+        condition: a row or another function of the answer.
+        value: the value if the condition is true.
+        otherwise: the value if it is not.
+    """
+
+    def read(fields: Answer) -> Any:
+        chosen = value if condition(fields) else otherwise
+        return chosen(fields) if callable(chosen) else chosen
+
+    return read
+
+
 def needed(row: Row[T | None], name: str) -> Row[T]:
     """A row of a value that every success has; `name` is its name at the vendor."""
 

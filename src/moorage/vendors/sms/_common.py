@@ -45,9 +45,14 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
     )
 
 
-def international(sender: str | None) -> str | None:
-    """A number with its plus restored; a name or a short number is returned unchanged."""
-    return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
+def international(path: str) -> Callable[[Answer], str | None]:
+    """A row that restores the plus of a number; a name or a short number is left unchanged."""
+
+    def read(fields: Answer) -> str | None:
+        sender = fields.text(path)
+        return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
+
+    return read
 
 
 def as_field(value: Any) -> str:

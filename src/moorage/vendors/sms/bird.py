@@ -7,7 +7,6 @@ at endpoints that are configured once for all messages.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -28,19 +27,10 @@ from moorage.vendors.sms._common import price, refusal, sender_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        MakeRef,
-        Request,
-        Response,
-        VendorRejected,
-        WebhookEvent,
-    )
     from moorage.vendors.sms._common import Kind
 
 _MESSAGES: Final = "/v1/sms/messages"
 _KEY: Final = 255
-_REGION: Final = re.compile(r"[a-z]{2}[0-9]+")
 _EVENTS: Final = "sms."
 _STATUSES: Final = {
     "accepted": SmsStatus.QUEUED,
@@ -72,16 +62,6 @@ _AT_WORK: Final = "E01004"
 _OTHER_REQUEST: Final = "E01005"
 
 
-def _checked_region(value: object) -> str:
-    if isinstance(value, str) and _REGION.fullmatch(value):
-        return value
-    raise sdk.ConfigurationError(
-        "This is not a region of Bird.",
-        path="region",
-        remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
-    )
-
-
 _KEYS: Final = sdk.VendorKeys(
     # Bird says roughly three hours.
     memory=2 * 3_600.0,
@@ -91,7 +71,7 @@ _KEYS: Final = sdk.VendorKeys(
 )
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for the type in an answer, which is more specific than its status."""
     if sdk.is_success(response.status) or response.status >= 500:
         return None
@@ -110,22 +90,21 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 def message_body(vendor: Bird, message: SmsMessage) -> dict[str, Any]:
     """The body that sends a message."""
-    body: dict[str, Any] = {
+    reference = message.reference
+    return {
         "to": message.to,
         "from": sender_of(message, vendor.sender, "Bird"),
         "text": message.text,
         "category": vendor.category,
+        "metadata": None if reference is None else {"reference": reference},
     }
-    if message.reference is not None:
-        body["metadata"] = {"reference": message.reference}
-    return body
 
 
 def _number_body(_: Bird, number: str, *, country: str | None) -> dict[str, str]:  # noqa: ARG001 - Bird is asked in international form, whatever the country
     return {"phone_number": check_number(number, "number")}
 
 
-def _unusable_number(refusal: VendorRejected) -> NumberCheck | None:
+def _unusable_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
     code, response = refusal.vendor_code, refusal.response
     if not isinstance(refusal, sdk.InvalidRequest) or code is None or response is None:
         return None
@@ -189,7 +168,13 @@ class Bird(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "_url"}
     refusals = staticmethod(classify)
 
-    region: str = attrs.field(converter=_checked_region)
+    region: str = attrs.field(
+        validator=sdk.matches(
+            "[a-z]{2}[0-9]+",
+            problem="This is not a region of Bird.",
+            remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
+        )
+    )
     sender: str | None = None
     category: str = attrs.field(
         default="transactional",
@@ -207,7 +192,7 @@ class Bird(sdk.ApiVendor):
         "/v1/lookup/phone-number", json=_number_body, refused=_unusable_number, reads=NUMBER
     )
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SmsEvent, ...]:
         """Convert a webhook to an event of a sent or a received message."""
         if not event.vendor_type.startswith(_EVENTS):
             return ()

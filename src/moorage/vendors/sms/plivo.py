@@ -7,6 +7,7 @@ again. Errors have a text but no code.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -27,8 +28,6 @@ from moorage.vendors.sms._common import international, price, sender_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from moorage.vendor_sdk import Answer, MakeRef, VendorRejected, WebhookEvent
 
 _STATUSES: Final = sdk.same(
     SmsStatus, "queued sent delivered read undelivered failed rejected received"
@@ -58,51 +57,18 @@ def message_body(vendor: Plivo, message: SmsMessage) -> dict[str, Any]:
     return body
 
 
-def _first_id(fields: Answer) -> str | None:
+def _first_id(fields: sdk.Answer) -> str | None:
     return next(iter(fields.texts("message_uuid")), None)
 
 
-def _status(fields: Answer) -> SmsStatus:
-    if fields.text("message_direction") == "inbound":
-        # The "delivered" of a received message means that it was delivered to us.
-        return SmsStatus.RECEIVED
-    return _STATUSES.get(fields.text("message_state") or "", SmsStatus.UNKNOWN)
-
-
-def _came_in(fields: Answer) -> bool:
+def _came_in(fields: sdk.Answer) -> bool:
     return fields.text("Status") is None and fields.text("Text") is not None
 
 
-def _event_status(fields: Answer) -> SmsStatus:
-    if _came_in(fields):
-        return SmsStatus.RECEIVED
-    return _STATUSES.get(fields.text("Status") or "", SmsStatus.UNKNOWN)
-
-
-def _event_sender(fields: Answer) -> str | None:
-    return international(fields.text("From")) if _came_in(fields) else None
-
-
-def _check_number(number: str) -> None:
-    check_number(number, "number")
-
-
-def _unknown_number(refusal: VendorRejected) -> NumberCheck | None:
+def _unknown_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
     if refusal.status != 404 or refusal.vendor_code is None:
         return None
     return NumberCheck(number=None, valid=False, reasons=(refusal.vendor_code,))
-
-
-_EVENT: Final = sdk.Reading(
-    SmsEvent,
-    given=("id",),
-    ref=sdk.ref_at("MessageUUID"),
-    status=_event_status,
-    vendor_status=sdk.text("Status"),
-    sender=_event_sender,
-    text=sdk.text("Text"),
-    error_code=sdk.text("ErrorCode", none=_NO_ERROR),
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -176,7 +142,12 @@ class Plivo(sdk.ApiVendor):
         reads=sdk.Reading(
             SmsReceipt,
             ref=sdk.ref_at("message_uuid"),
-            status=_status,
+            # The "delivered" of a received message means that it was delivered to us.
+            status=sdk.when(
+                lambda fields: fields.text("message_direction") == "inbound",
+                SmsStatus.RECEIVED,
+                sdk.word("message_state", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
+            ),
             vendor_status=sdk.text("message_state"),
             segments=sdk.integer("units"),
             price=price("total_amount", "USD"),
@@ -189,7 +160,7 @@ class Plivo(sdk.ApiVendor):
         to="lookups",
         query={"type": "carrier"},
         # Plivo is asked in international form, whatever the country.
-        check=_check_number,
+        check=partial(check_number, field="number"),
         refused=_unknown_number,
         reads=sdk.Reading(
             NumberCheck,
@@ -206,10 +177,21 @@ class Plivo(sdk.ApiVendor):
         reads=sdk.Reading(Balance, amount=sdk.needed(price("cash_credits", "USD"), "cash_credits")),
     )
 
+    event_reading = sdk.Reading(
+        SmsEvent,
+        given=("id",),
+        ref=sdk.ref_at("MessageUUID"),
+        status=sdk.when(
+            _came_in,
+            SmsStatus.RECEIVED,
+            sdk.word("Status", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
+        ),
+        vendor_status=sdk.text("Status"),
+        sender=sdk.when(_came_in, international("From")),
+        text=sdk.text("Text"),
+        error_code=sdk.text("ErrorCode", none=_NO_ERROR),
+    )
+
     def verifying(self) -> Mapping[str, Any]:
         """The signature scheme of the required version."""
         return {"scheme": _SCHEMES[self.webhook_version]}
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """Convert a webhook to an event of a sent or a received message."""
-        return _EVENT.found(ref, sdk.as_answer(event.data), id=event.id)

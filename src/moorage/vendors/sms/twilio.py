@@ -29,8 +29,6 @@ from moorage.vendors.sms._common import as_price, price, without_numbers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Secret, WebhookEvent, Wire
-
 _STATUSES: Final = {
     **sdk.same(SmsStatus, "scheduled sent delivered read undelivered failed canceled received"),
     **sdk.words(SmsStatus.QUEUED, "accepted queued sending"),
@@ -62,7 +60,7 @@ def message_form(vendor: Twilio, message: SmsMessage) -> dict[str, Any]:
     }
 
 
-def _price(fields: Answer) -> Price | None:
+def _price(fields: sdk.Answer) -> Price | None:
     """The price of a message, which Twilio reports as a negative amount."""
     amount = as_price(fields.value("price"), fields.text("price_unit"))
     return None if amount is None else Price(abs(amount.amount), amount.currency)
@@ -72,11 +70,7 @@ def _look_up_query(_vendor: Twilio, _number: str, country: str | None) -> dict[s
     return {"Fields": "line_type_intelligence", "CountryCode": country}
 
 
-def _valid_number(fields: Answer) -> str | None:
-    return fields.text("phone_number") if fields.flag("valid") else None
-
-
-def _auth(vendor: Twilio, secret: Secret) -> sdk.Credentials:
+def _auth(vendor: Twilio, secret: sdk.Secret) -> sdk.Credentials:
     """Basic authentication with the account or one of its API keys."""
     return sdk.Credentials.basic(vendor.api_key or vendor.account_sid, secret)
 
@@ -91,23 +85,7 @@ _RECEIPT: Final = sdk.Reading(
     error_code=sdk.text("error_code"),
     error_message=sdk.text("error_message"),
 )
-_EVENT_STATUS: Final = ("MessageStatus", "SmsStatus")
-
-
-def _event_sender(fields: Answer) -> str | None:
-    return fields.text("From") if sdk.text(*_EVENT_STATUS)(fields) == "received" else None
-
-
-_EVENT: Final = sdk.Reading(
-    SmsEvent,
-    given=("id",),
-    ref=sdk.ref_at("MessageSid", "SmsSid"),
-    status=sdk.word(*_EVENT_STATUS, of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
-    vendor_status=sdk.text(*_EVENT_STATUS),
-    sender=_event_sender,
-    text=sdk.text("Body"),
-    error_code=sdk.text("ErrorCode"),
-)
+_EVENT_STATUS: Final = sdk.text("MessageStatus", "SmsStatus")
 
 
 @attrs.frozen(kw_only=True)
@@ -179,7 +157,7 @@ class Twilio(sdk.ApiVendor):
         reads=sdk.Reading(
             NumberCheck,
             valid=sdk.needed(sdk.flag("valid"), "valid"),
-            number=_valid_number,
+            number=sdk.when(sdk.flag("valid"), sdk.text("phone_number")),
             country=sdk.text("country_code"),
             national=sdk.text("national_format"),
             line=sdk.word("line_type_intelligence.type", of=_LINES, otherwise=LineType.UNKNOWN),
@@ -192,7 +170,18 @@ class Twilio(sdk.ApiVendor):
         reads=sdk.Reading(Balance, amount=sdk.needed(price("balance", "currency"), "balance")),
     )
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+    event_reading = sdk.Reading(
+        SmsEvent,
+        given=("id",),
+        ref=sdk.ref_at("MessageSid", "SmsSid"),
+        status=sdk.word("MessageStatus", "SmsStatus", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
+        vendor_status=_EVENT_STATUS,
+        sender=sdk.when(lambda fields: _EVENT_STATUS(fields) == "received", sdk.text("From")),
+        text=sdk.text("Body"),
+        error_code=sdk.text("ErrorCode"),
+    )
+
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
         """Cancel a scheduled message."""
         try:
             return await self.request_cancel(wire, ref)
@@ -204,7 +193,3 @@ class Twilio(sdk.ApiVendor):
             if receipt.status is not SmsStatus.CANCELED:
                 raise
             return receipt
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """Convert a webhook to an event of a sent or a received message."""
-        return _EVENT.found(ref, sdk.as_answer(event.data), id=event.id)

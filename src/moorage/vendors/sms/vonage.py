@@ -10,7 +10,6 @@ Vonage ends Number Insight in February 2027.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -29,7 +28,6 @@ from moorage.contracts.sms import (
     is_gsm,
 )
 from moorage.vendors.sms._common import (
-    as_field,
     as_price,
     international,
     price,
@@ -40,19 +38,9 @@ from moorage.vendors.sms._common import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
     from moorage.vendors.sms._common import Kind
 
 _INSIGHT: Final = "insight"
-_SEND: Final = "/sms/json"
 _LOOK_UP: Final = "/ni/standard/json"
 _TAKEN: Final = "0"
 _CURRENCY: Final = "EUR"
@@ -81,10 +69,11 @@ _INSIGHTS: Final[Mapping[str, Kind]] = {
 _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """Successful look-ups; the last three lack a part that could not be read at that moment."""
-_NUMBER_WORDS: Final = ("status_message", "error_text")
+_NUMBER_WORDS: Final = sdk.text("status_message", "error_text")
+_NUMBER_ERROR: Final = sdk.text("status_message", "error_text", "status")
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body; Vonage answers HTTP 200 in any case."""
     if not sdk.is_success(response.status):
         return None
@@ -96,8 +85,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         status = body.text("status")
         if status is None or status in _LOOKED_UP:
             return None
-        words = sdk.text(*_NUMBER_WORDS)(body)
-        return refusal(_INSIGHTS.get(status, sdk.VendorRejected), "Vonage", response, status, words)
+        kind = _INSIGHTS.get(status, sdk.VendorRejected)
+        return refusal(kind, "Vonage", response, status, _NUMBER_WORDS(body))
     parts = list(body.objects("messages"))
     status = _status(parts[0]) if parts else None
     # If some part was accepted, something was done, and the whole is not a refusal.
@@ -107,24 +96,21 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return refusal(kind, "Vonage", response, status, parts[0].text("error-text"))
 
 
-def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
-    """The form that sends a message."""
-    sender = sender_of(message, vendor.sender, "Vonage")
-    form: dict[str, Any] = {
+def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, Any]:
+    """The fields of the form that sends a message."""
+    validity = message.validity
+    return {
         "to": message.to.removeprefix("+"),
-        "from": sender.removeprefix("+"),
+        "from": sender_of(message, vendor.sender, "Vonage").removeprefix("+"),
         "text": message.text,
         "type": "text" if is_gsm(message.text) else "unicode",
         "callback": message.callback_url,
         "client-ref": message.reference,
+        "ttl": None if validity is None else int(validity.total_seconds()) * 1000,
     }
-    if message.validity is not None:
-        form["ttl"] = int(message.validity.total_seconds()) * 1000
-    form.update(sdk.extra_for("vonage", message.extra))
-    return {name: as_field(value) for name, value in form.items() if value is not None}
 
 
-def read_parts(wire: Wire, response: Response) -> SmsReceipt:
+def read_parts(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt:
     """Parse the parts of a message, of which at least one was accepted."""
     body = sdk.read_answer(response)
     parts = list(body.objects("messages"))
@@ -134,7 +120,7 @@ def read_parts(wire: Wire, response: Response) -> SmsReceipt:
         raise sdk.malformed(response, "message-id")
     refused = next((part for part in parts if _status(part) != _TAKEN), None)
     return SmsReceipt(
-        ref=wire.ref(ids[0]),
+        ref=ref(ids[0]),
         status=SmsStatus.QUEUED if refused is None else SmsStatus.FAILED,
         vendor_status=_TAKEN if refused is None else _status(refused),
         parts=ids,
@@ -146,59 +132,32 @@ def read_parts(wire: Wire, response: Response) -> SmsReceipt:
     )
 
 
-def _status(part: Answer) -> str | None:
+def _status(part: sdk.Answer) -> str | None:
     return part.text("status")
 
 
-def _price(parts: list[Answer]) -> Price | None:
+def _price(parts: list[sdk.Answer]) -> Price | None:
     prices = [part.decimal("message-price") for part in parts]
     stated = [price for price in prices if price is not None]
     return as_price(sum(stated), _CURRENCY) if len(stated) == len(parts) else None
 
 
-def _number(fields: Answer) -> str | None:
+def _number(fields: sdk.Answer) -> str | None:
     number = fields.text("international_format_number")
-    return f"+{number}" if number and _is_valid(fields) else None
+    return f"+{number}" if number else None
 
 
-def _is_valid(fields: Answer) -> bool | None:
+def _is_valid(fields: sdk.Answer) -> bool | None:
     status = fields.text("status")
     return status != _NO_NUMBER if status in _LOOKED_UP else None
-
-
-def _reasons(fields: Answer) -> tuple[str | None, ...]:
-    return () if _is_valid(fields) else (sdk.text(*_NUMBER_WORDS, "status")(fields),)
 
 
 def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, str | None]:
     return {"number": number.removeprefix("+"), "country": country}
 
 
-def _came_in(fields: Answer) -> bool:
+def _came_in(fields: sdk.Answer) -> bool:
     return fields.text("status") is None and fields.text("type") is not None
-
-
-def _event_status(fields: Answer) -> SmsStatus:
-    if _came_in(fields):
-        return SmsStatus.RECEIVED
-    return _STATUSES.get(fields.text("status") or "", SmsStatus.UNKNOWN)
-
-
-def _event_sender(fields: Answer) -> str | None:
-    return international(fields.text("msisdn")) if _came_in(fields) else None
-
-
-_EVENT: Final = sdk.Reading(
-    SmsEvent,
-    given=("id",),
-    ref=sdk.ref_at("messageId"),
-    status=_event_status,
-    vendor_status=sdk.text("status"),
-    at=sdk.time("message-timestamp"),
-    sender=_event_sender,
-    text=sdk.text("text"),
-    error_code=sdk.text("err-code", none=(_TAKEN,)),
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -235,31 +194,38 @@ class Vonage(sdk.ApiVendor):
     base_url: str = "https://rest.nexmo.com"
     insight_url: str = "https://api.nexmo.com"
 
-    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send one message, in as many parts as it needs."""
-        request = sdk.Request.post(_SEND, form=message_form(self, message))
-        return await wire.send(request, key=key, parse=partial(read_parts, wire))
-
+    send = sdk.post("/sms/json", form=message_form, reads=read_parts)
     validate_number = sdk.get(
         _LOOK_UP,
         to=_INSIGHT,
         query=_look_up_query,
         reads=sdk.Reading(
             NumberCheck,
-            number=_number,
+            number=sdk.when(_is_valid, _number),
             valid=sdk.needed(_is_valid, "status"),
             country=sdk.text("country_code"),
             national=sdk.text("national_format_number"),
             line=sdk.word("current_carrier.network_type", of=_LINES, otherwise=LineType.UNKNOWN),
             carrier=sdk.text("current_carrier.name"),
-            reasons=_reasons,
+            reasons=sdk.when(_is_valid, (), lambda fields: (_NUMBER_ERROR(fields),)),
         ),
     )
     check_balance = sdk.get(
         "/account/get-balance",
         reads=sdk.Reading(Balance, amount=sdk.needed(price("value", _CURRENCY), "value")),
     )
-
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
-        """Convert a webhook to an event: a delivery receipt, or a received message."""
-        return _EVENT.found(ref, sdk.as_answer(event.data), id=event.id)
+    event_reading = sdk.Reading(
+        SmsEvent,
+        given=("id",),
+        ref=sdk.ref_at("messageId"),
+        status=sdk.when(
+            _came_in,
+            SmsStatus.RECEIVED,
+            sdk.word("status", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
+        ),
+        vendor_status=sdk.text("status"),
+        at=sdk.time("message-timestamp"),
+        sender=sdk.when(_came_in, international("msisdn")),
+        text=sdk.text("text"),
+        error_code=sdk.text("err-code", none=(_TAKEN,)),
+    )
