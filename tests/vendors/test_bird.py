@@ -98,12 +98,12 @@ def message_body(vendor: Bird, message: SmsMessage) -> Any:
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
     """Return the receipt that an answer is read as."""
-    return Bird.get.reads.parse(refs.ref, response)
+    return Bird.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
     """Return the look-up that an answer is read as."""
-    return Bird.validate_number.reads.parse(REFS.ref, response)
+    return Bird.validate_number.read(REFS.ref, response)
 
 
 def body(**fields: Any) -> dict[str, Any]:

@@ -60,12 +60,12 @@ def message_body(vendor: Plivo, message: SmsMessage) -> Any:
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
     """Return the receipt of a message that was looked up."""
-    return Plivo.get.reads.parse(refs.ref, response)
+    return Plivo.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
     """Return the look-up of a number."""
-    return Plivo.validate_number.reads.parse(REFS.ref, response)
+    return Plivo.validate_number.read(REFS.ref, response)
 
 
 def body(**fields: Any) -> dict[str, Any]:

@@ -58,12 +58,12 @@ def message_form(vendor: Twilio, message: SmsMessage) -> list[tuple[str, str]]:
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
     """Return the receipt in an answer."""
-    return Twilio.get.reads.parse(refs.ref, response)
+    return Twilio.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
     """Return the look-up of a number."""
-    return Twilio.validate_number.reads.parse(REFS.ref, response)
+    return Twilio.validate_number.read(REFS.ref, response)
 
 
 def form(**fields: Any) -> dict[str, Any]:

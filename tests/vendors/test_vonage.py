@@ -60,7 +60,7 @@ def hub(sandbox: VonageSandbox) -> Hub:
 
 def read_number(response: Response) -> NumberCheck:
     """Return the look-up that an answer is read as."""
-    return Vonage.validate_number.reads.parse(REFS.ref, response)
+    return Vonage.validate_number.read(REFS.ref, response)
 
 
 @pytest.mark.parametrize(

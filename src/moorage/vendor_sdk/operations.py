@@ -102,7 +102,7 @@ class Operation(Generic[R]):
         refused: Callable[[VendorRejected], R | None] | None = None,
     ) -> None:
         self.method, self.path, self.to = method, path, to
-        self.reads, self._read = reads, reads.parse if isinstance(reads, Reading) else reads
+        self.read = reads.parse if isinstance(reads, Reading) else reads
         self._parts, self._make = _OPTION.split(path), _MAKERS[method]
         self._json, self._form, self._query = json, form, query
         self._check, self._idempotent, self._refused = check, idempotent, refused
@@ -146,11 +146,11 @@ class Operation(Generic[R]):
         request = self.request(vendor, about, **more)
         try:
             if key is _NOT_KEYED:
-                return self._read(wire.ref, await wire.send(request, to=self.to))
+                return self.read(wire.ref, await wire.send(request, to=self.to))
             longest = vendor.limits.get("idempotency_key")
             if key is not None and longest is not None:
                 key = key_at(wire, key, longest)
-            parse = partial(self._read, wire.ref)
+            parse = partial(self.read, wire.ref)
             return await wire.send(request, to=self.to, key=key, parse=parse)
         except VendorRejected as refusal:
             value = None if self._refused is None else self._refused(refusal)
