@@ -214,6 +214,7 @@ _PAGES: Final = (
         "Rules, and the runner that evaluates them. *Alert people* shows them at work.",
         (
             "moorage.hub.alerts:AlertRunner",
+            "moorage.hub.alerts:AsyncAlertRunner",
             "moorage.hub.alerts:AlertRound",
             "moorage.domain.monitoring.alerts:AlertRule",
             "moorage.domain.monitoring.alerts:Severity",

@@ -14,6 +14,7 @@ import moorage
 from moorage import (
     CircuitState,
     ConfigurationError,
+    HealthMonitor,
     Hub,
     Service,
     StorageUnavailable,
@@ -147,7 +148,7 @@ def test_alert_outlives_the_process_that_decided_it() -> None:
     with team.hub() as hub:
         hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
         died = team.runner(hub)
-        died._deliver = _die  # type: ignore[assignment, method-assign]  # noqa: SLF001 - as a kill would
+        died._flows._deliver = _die  # type: ignore[assignment, method-assign]  # noqa: SLF001 - as a kill would
         with pytest.raises(SystemExit):
             died.evaluate()
         team.clock.advance(91)
@@ -300,10 +301,16 @@ def test_runner_goes_on_until_it_is_stopped() -> None:
 # --- channels ---------------------------------------------------------------------------
 
 
-def fire(hub: Hub, channels: dict[str, ChannelSettings], severity: str = "warning") -> AlertRunner:
+def fire(
+    hub: Hub,
+    channels: dict[str, ChannelSettings],
+    severity: str = "warning",
+    monitor: HealthMonitor | None = None,
+) -> AlertRunner:
     """A runner with these channels, after one alert."""
     rule = AlertRule(name="open", when="circuit_open", severity=severity)
-    runner = AlertRunner(hub, AlertSettings(rules=[rule], channels=channels))
+    settings = AlertSettings(rules=[rule], channels=channels)
+    runner = AlertRunner(hub, settings, monitor=monitor)
     hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     runner.evaluate()
     return runner
@@ -316,9 +323,10 @@ def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFi
         Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub,
         caplog.at_level(logging.INFO, "moorage.alerts"),
     ):
-        runner = fire(hub, {}, severity)
+        monitor = HealthMonitor(hub)
+        runner = fire(hub, {}, severity, monitor)
         hub.manager.set_circuit("vat", CircuitState.CLOSED)
-        runner._monitor.check()  # noqa: SLF001 - now, and not in ten seconds
+        monitor.check()  # now, and not in ten seconds
         runner.evaluate()
 
     records = [record for record in caplog.records if record.name == "moorage.alerts"]
@@ -407,7 +415,7 @@ def test_function_and_a_channel_that_is_gone(caplog: pytest.LogCaptureFixture) -
         assert 1 == len(sent)
         assert ["bad"] == [item.channel for item in first.book().outgoing]
         second = AlertRunner(hub, AlertSettings(rules=[OPEN], channels={"good": function}))
-        second._owner = first._owner  # noqa: SLF001 - as after a reload
+        second._flows._owner = first._flows._owner  # noqa: SLF001 - as after a reload
         with caplog.at_level(logging.WARNING, "moorage.alerts"):
             second.evaluate()
         assert () == second.book().outgoing

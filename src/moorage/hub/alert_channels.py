@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.monitoring.alert_book import AlertDelivery
     from moorage.domain.monitoring.alert_settings import ChannelSettings
     from moorage.domain.monitoring.alerts import Notification
-    from moorage.hub.hub import Hub
+    from moorage.hub.hub import AsyncHub, Hub
 
     Channel: TypeAlias = Callable[[AlertDelivery], object]
 
@@ -30,7 +31,7 @@ LOGGER: Final = logging.getLogger("moorage.alerts")
 _LONGEST_SMS: Final = 300
 
 
-def open_channel(hub: Hub, settings: ChannelSettings) -> Channel:
+def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
     """Return the channel of these settings.
 
     Raises:
@@ -48,6 +49,11 @@ def open_channel(hub: Hub, settings: ChannelSettings) -> Channel:
             return function  # type: ignore[no-any-return]  # checked when it is called
         case _:
             return log_notification
+
+
+async def finished(answer: Any) -> Any:
+    """The answer of a function of a program or a hub, awaited if it is asynchronous."""
+    return await answer if isawaitable(answer) else answer
 
 
 def log_notification(delivery: AlertDelivery) -> None:
@@ -78,7 +84,7 @@ class WebhookChannel:
         settings: the service, the path and the secrets.
     """
 
-    hub: Hub
+    hub: Hub | AsyncHub
     settings: ChannelSettings
 
     def __attrs_post_init__(self) -> None:
@@ -90,7 +96,7 @@ class WebhookChannel:
                 remedy="Configure the service, or name another one.",
             )
 
-    def __call__(self, delivery: AlertDelivery) -> None:
+    async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification."""
         settings, manager = self.settings, self.hub.manager
         body = json.dumps({"id": delivery.id, **delivery.notification.as_dict()}).encode()
@@ -100,7 +106,7 @@ class WebhookChannel:
             signed = WebhookSigner(settings.secrets).sign(body, id=delivery.id, at=now)
             headers |= dict(signed.pairs)
         request = Request.post(settings.path, body=body, headers=headers)
-        manager.call(settings.service or "", request)
+        await finished(manager.call(settings.service or "", request))
 
 
 @attrs.frozen
@@ -112,16 +118,17 @@ class EmailChannel:
         settings: the recipients and the tenant.
     """
 
-    hub: Hub
+    hub: Hub | AsyncHub
     settings: ChannelSettings
 
-    def __call__(self, delivery: AlertDelivery) -> None:
+    async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification."""
         notification, settings = delivery.notification, self.settings
         message = EmailMessage(to=settings.to, subject=notification.subject, text=notification.text)
-        self.hub.email(settings.tenant).send_transactional(
+        sending = self.hub.email(settings.tenant).send_transactional(
             message, idempotency_key=_key(delivery, "mail")
         )
+        await finished(sending)
 
 
 @attrs.frozen
@@ -133,18 +140,19 @@ class SmsChannel:
         settings: the recipients and the tenant.
     """
 
-    hub: Hub
+    hub: Hub | AsyncHub
     settings: ChannelSettings
 
-    def __call__(self, delivery: AlertDelivery) -> None:
+    async def __call__(self, delivery: AlertDelivery) -> None:
         """Send a notification to each recipient."""
         notification, settings = delivery.notification, self.settings
         text = f"{notification.subject}\n{notification.text}"[:_LONGEST_SMS]
         for number, recipient in enumerate(settings.to):
-            self.hub.sms(settings.tenant).send(
+            sending = self.hub.sms(settings.tenant).send(
                 SmsMessage(to=recipient, text=text),
                 idempotency_key=_key(delivery, f"sms-{number}"),
             )
+            await finished(sending)
 
 
 def _key(delivery: AlertDelivery, name: str) -> str:

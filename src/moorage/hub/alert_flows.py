@@ -1,0 +1,289 @@
+"""The flows of an alert runner, written once for synchronous and asynchronous hubs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.domain.monitoring.alert_book import (
+    AddSilence,
+    AlertBook,
+    AlertDelivery,
+    EvaluateAlerts,
+    ReadAlerts,
+    SettleDeliveries,
+)
+from moorage.domain.monitoring.alert_figures import (
+    CallFigures,
+    FigureQuery,
+    from_figures,
+    from_health,
+    queries,
+)
+from moorage.domain.monitoring.alerts import FIGURES, AlertRule, Measurement, Silence
+from moorage.domain.observation.figures import FiguresQuery, added
+from moorage.domain.observation.integration_log import LogQuery
+from moorage.domain.values.durations import micros
+from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.hub.alert_channels import LOGGER, finished, log_notification, open_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from moorage.domain.monitoring.alert_settings import AlertSettings
+    from moorage.domain.monitoring.health import Health
+    from moorage.domain.state.commands import Command, State
+    from moorage.hub.alert_channels import Channel
+    from moorage.hub.hub import AsyncHub, Hub
+    from moorage.services.core.core import Core
+
+    Figures: TypeAlias = Callable[[FigureQuery], CallFigures | Awaitable[CallFigures]]
+
+_LEASES: Final = 3
+"""Number of intervals after which another process evaluates, if this one has stopped."""
+_PATIENCE: Final = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class AlertRound:
+    """The result of one evaluation.
+
+    Attributes:
+        evaluated: false if another process evaluates at present.
+        delivered: the notifications that a channel accepted.
+        failed: the notifications that a channel refused; they are sent again in the next round.
+        unmeasured: the names of the rules that could not be measured.
+    """
+
+    evaluated: bool
+    delivered: tuple[AlertDelivery, ...] = ()
+    failed: tuple[AlertDelivery, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+
+
+class AlertFlows:
+    """Measures rules, evaluates them, and sends notifications.
+
+    Attributes:
+        rules: the rules.
+        every: seconds between two evaluations.
+        channels: the channels by name.
+        figures: returns the figures of some calls.
+        recent: reads the health for rules about it.
+    """
+
+    def __init__(
+        self,
+        hub: Hub | AsyncHub,
+        settings: AlertSettings,
+        channels: dict[str, Channel],
+        figures: Figures | None,
+        recent: Callable[[], Awaitable[Health]],
+    ) -> None:
+        self.rules = settings.rules
+        self.every = settings.every
+        self.channels: dict[str, Channel] = {
+            name: open_channel(hub, channel) for name, channel in settings.channels.items()
+        }
+        self.channels |= channels
+        if not self.channels:
+            self.channels["log"] = log_notification
+        self.figures = figures or figures_of(hub, self.rules)
+        self.recent = recent
+        self._core: Core = hub.manager.flows.core
+        self._owner: int = self._core.token()
+        self._local: State | None = None
+
+    async def measure(self) -> dict[str, tuple[Measurement, ...]]:
+        """Measure all rules; a rule that could not be measured is missing."""
+        measured: dict[str, tuple[Measurement, ...]] = {}
+        health = None
+        for rule in self.rules:
+            if rule.when not in FIGURES:
+                health = health or await self.recent()
+                measured[rule.name] = from_health(rule, health)
+                continue
+            try:
+                figures = [await finished(self.figures(query)) for query in queries(rule)]
+            except StorageUnavailable as error:
+                LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, error)
+                continue
+            measured[rule.name] = (from_figures(rule, tuple(figures)),)
+        return measured
+
+    async def check(self) -> list[tuple[AlertRule, Measurement, bool]]:
+        """Measure all rules without telling anybody; return if each is active."""
+        measured = await self.measure()
+        return [
+            (rule, measurement, rule.is_active(measurement.value, firing=False))
+            for rule in self.rules
+            for measurement in measured.get(rule.name, ())
+        ]
+
+    async def evaluate(self) -> AlertRound:
+        """Measure and evaluate all rules once, and send what is to be told."""
+        measured = await self.measure()
+        command = EvaluateAlerts(
+            self.rules,
+            measured,
+            tuple(self.channels),
+            self._core.utc(),
+            owner=self._owner,
+            lease=micros(_LEASES * self.every),
+        )
+        deliveries: tuple[AlertDelivery, ...] | None = await self._execute(command)
+        if deliveries is None:
+            return AlertRound(evaluated=False)
+        errors = {delivery.id: await self._deliver(delivery) for delivery in deliveries}
+        if errors:
+            await self._execute(SettleDeliveries(errors))
+        return AlertRound(
+            evaluated=True,
+            delivered=tuple(item for item in deliveries if errors[item.id] is None),
+            failed=tuple(item for item in deliveries if errors[item.id] is not None),
+            unmeasured=tuple(rule.name for rule in self.rules if rule.name not in measured),
+        )
+
+    async def silence(
+        self,
+        duration: float | timedelta,
+        reason: str,
+        *,
+        rule: str | None = None,
+        subject: str | None = None,
+    ) -> Silence:
+        """Tell nobody of some alerts for a while.
+
+        Args:
+            duration: seconds, or a timedelta.
+            reason: the reason, for whoever wonders.
+            rule: the name of the rule; by default all rules.
+            subject: the service or part; by default all.
+
+        Raises:
+            ConfigurationError: there is no such rule.
+            StorageUnavailable: it could not be stored.
+        """
+        names = [item.name for item in self.rules]
+        if rule is not None and rule not in names:
+            raise ConfigurationError(
+                f"There is no alert rule {rule!r}.",
+                path="rule",
+                remedy=f"Use one of: {', '.join(names) or 'none'}.",
+            )
+        span = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+        silence = Silence(until=self._core.utc() + span, reason=reason, rule=rule, subject=subject)
+        await self._core.execute(AddSilence(silence), None)
+        return silence
+
+    async def book(self) -> AlertBook:
+        """Read the active alerts, the silences, and the notifications that were not sent yet."""
+        book: AlertBook = await self._execute(ReadAlerts())
+        return book
+
+    async def _deliver(self, delivery: AlertDelivery) -> str | None:
+        """Send a notification; return the name of the error's class, or None."""
+        channel = self.channels.get(delivery.channel)
+        if channel is None:
+            # A configuration without the channel has replaced the one that it was for.
+            channel = log_notification
+        try:
+            await finished(channel(delivery))
+        except Exception as error:  # noqa: BLE001 - other channels go on, and it is told
+            name = type(error).__name__
+            LOGGER.error(
+                "The channel %r did not take an alert (%s), which is sent again: %s",
+                delivery.channel,
+                name,
+                delivery.notification.subject,
+            )
+            return name
+        return None
+
+    async def _execute(self, command: Command[Any]) -> Any:
+        """Execute a command in the store, or in this process's memory if it is unreachable."""
+        try:
+            answer = await self._core.execute(command, _PATIENCE)
+        except StorageUnavailable:
+            now = self._core.nanoseconds() // 1000
+            (self._local,), answer = command.apply((self._local,), now)
+        return answer
+
+
+def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
+    """The figures of the metrics of a hub, or else of its integration log.
+
+    Raises:
+        ConfigurationError: a rule needs figures, and the hub has neither.
+    """
+    manager: Any = hub.manager
+    ports = manager._ports  # noqa: SLF001 - a part of the same package
+    utc = hub.manager.flows.core.utc
+    if hub.metrics is not None:
+        return partial(_from_metrics, hub.metrics, utc)
+    log: Any = ports.log
+    if hasattr(log, "summarise"):
+        return partial(_from_log, log, utc)
+    for rule in rules:
+        if rule.when in FIGURES:
+            raise ConfigurationError(
+                f"The alert rule {rule.name!r} needs figures of calls, and the hub has neither"
+                " metrics nor an integration log to read them from.",
+                path="metrics.url",
+                remedy="Configure [metrics], or give AlertRunner `figures`.",
+            )
+    # No rule asks for figures.
+    return partial(_from_log, log, utc)
+
+
+async def _from_metrics(
+    metrics: Any, utc: Callable[[], datetime], query: FigureQuery
+) -> CallFigures:
+    """Figures of whole minutes, over all processes."""
+    windows = await finished(
+        metrics.figures(
+            FiguresQuery(
+                service=query.service,
+                operation=query.operation,
+                tenant=query.tenant,
+                since=utc() - timedelta(seconds=query.window),
+                until=utc() + timedelta(seconds=60),
+                by=(),
+            )
+        )
+    )
+    figures = added(item.figures for item in windows)
+    rate, durations = figures.availability, figures.durations
+    return CallFigures(
+        calls=figures.calls,
+        error_rate=None if rate is None else 1 - rate,
+        p50=durations.percentile(50),
+        p95=durations.percentile(95),
+        p99=durations.percentile(99),
+    )
+
+
+async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -> CallFigures:
+    """Figures of the entries of an integration log."""
+    summary = await finished(
+        log.summarise(
+            LogQuery(
+                service=query.service,
+                operation=query.operation,
+                tenant=query.tenant,
+                since=utc() - timedelta(seconds=query.window),
+            )
+        )
+    )
+    rate = summary.success_rate
+    return CallFigures(
+        calls=summary.count,
+        error_rate=None if rate is None else 1 - rate,
+        p50=summary.p50,
+        p95=summary.p95,
+        p99=summary.p99,
+    )

@@ -1,0 +1,179 @@
+"""Alert runners of asynchronous hubs, over real channels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import AsyncHub, CircuitState, ConfigurationError, Service
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger
+from moorage.hub.alerts import (
+    AlertDelivery,
+    AlertRule,
+    AlertSettings,
+    AsyncAlertRunner,
+    CallFigures,
+    ChannelSettings,
+    FigureQuery,
+)
+from moorage.testing import Behaviour, VendorServer
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from tests.monitoring.test_alert_runner import OPEN, configuration
+
+if TYPE_CHECKING:
+    from moorage.hub.alerts import AlertRound
+
+FAILING = AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2)
+
+
+def test_alert_fires_once_and_recovers() -> None:
+    """Functions, asynchronous ones too, and webhooks are told once of each change."""
+
+    async def main() -> list[str]:
+        told: list[str] = []
+
+        async def tell(delivery: AlertDelivery) -> None:
+            await asyncio.sleep(0)
+            told.append(f"async {delivery.notification.subject}")
+
+        def note(delivery: AlertDelivery) -> None:
+            told.append(f"sync {delivery.notification.subject}")
+
+        with VendorServer() as receiver:
+            receiver.always(Behaviour(204))
+            services = [Service("vat", "http://127.0.0.1:9"), Service("ops", receiver.url)]
+            webhook = ChannelSettings(kind="webhook", service="ops")
+            settings = AlertSettings(rules=[OPEN], channels={"ops": webhook})
+            async with AsyncHub([], services=services) as hub:
+                runner = AsyncAlertRunner(hub, settings, channels={"tell": tell, "note": note})
+                await hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+                rounds = [await runner.evaluate(), await runner.evaluate()]
+                assert [3, 0] == [len(item.delivered) for item in rounds]
+                assert ["firing"] == [alert.stage.value for alert in (await runner.book()).alerts]
+                silence = await runner.silence(60, "known", rule="open")
+                assert (silence,) == (await runner.book()).silences
+            (request,) = receiver.requests
+        assert "[warning] open: vat" == json.loads(request.body)["subject"]
+        return told
+
+    assert ["async [warning] open: vat", "sync [warning] open: vat"] == asyncio.run(main())
+
+
+def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """An asynchronous channel that fails is logged without its words, and sent again."""
+
+    async def main() -> tuple[AlertRound, AlertRound]:
+        broken = True
+
+        async def tell(_: AlertDelivery) -> None:
+            await asyncio.sleep(0)
+            if broken:
+                raise OSError("password=swordfish")
+
+        async with AsyncHub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub:
+            settings = AlertSettings(rules=[OPEN])
+            runner = AsyncAlertRunner(hub, settings, channels={"tell": tell})
+            await hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+            first = await runner.evaluate()
+            broken = False
+            return first, await runner.evaluate()
+
+    with caplog.at_level(logging.ERROR, "moorage.alerts"):
+        first, second = asyncio.run(main())
+    assert (1, 0, 0, 1) == (
+        *(len(first.failed), len(first.delivered)),
+        *(len(second.failed), len(second.delivered)),
+    )
+    assert "did not take an alert (OSError)" in caplog.text
+    assert "swordfish" not in caplog.text
+
+
+def test_mail_goes_out_through_the_hub() -> None:
+    """A configured channel of mail is awaited."""
+    sandbox = SendGridSandbox()
+    account = {
+        "kind": "sendgrid",
+        "credentials": sandbox.api_key,
+        "sender": "Ops <ops@example.com>",
+    }
+    settings = configuration("email", account, "ada@example.com")
+
+    async def main() -> int:
+        async with moorage.aopen(settings, http=AsyncSandboxHttpClient(sandbox)) as hub:
+            await hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+            return len((await AsyncAlertRunner(hub).evaluate()).delivered)
+
+    assert 1 == asyncio.run(main())
+    assert "[warning] open: vat" == sandbox.delivered[0].subject
+
+
+@pytest.mark.parametrize("source", ["metrics", "log"])
+def test_figures_are_those_of_the_hub(source: str) -> None:
+    """Rules are measured by the metrics of an asynchronous hub, or by its integration log."""
+
+    async def main() -> Any:
+        with VendorServer() as vendor:
+            settings: dict[str, Any] = {
+                "services": {"vat": {"base_url": vendor.url, "retry": {"preset": "none"}}}
+            }
+            ports: dict[str, Any] = {}
+            if source == "metrics":
+                settings["metrics"] = {"url": "memory:"}
+            else:
+                ports["log"] = AsyncMemoryIntegrationLogger()
+            async with moorage.aopen(settings, **ports) as hub:
+                runner = AsyncAlertRunner(hub, AlertSettings(rules=[FAILING]))
+                for status in (200, 503):
+                    vendor.respond(status)
+                    try:
+                        await hub.manager.call("vat", moorage.Request.get("/"))
+                    except moorage.VendorFailed:
+                        continue
+                measured = await runner.measure()
+                return measured["failing"][0].value, await runner.check()
+
+    value, checked = asyncio.run(main())
+    assert (0.5, [True]) == (value, [active for *_, active in checked])
+
+
+def test_figures_of_a_program_may_be_asynchronous() -> None:
+    """A program's own source of figures is awaited; a hub without any source is refused."""
+
+    async def figures(query: FigureQuery) -> CallFigures:
+        await asyncio.sleep(0)
+        return CallFigures(calls=int(query.window), error_rate=0.75)
+
+    async def main() -> Any:
+        async with AsyncHub([]) as hub:
+            runner = AsyncAlertRunner(hub, AlertSettings(rules=[FAILING]), figures=figures)
+            with pytest.raises(ConfigurationError, match="neither metrics nor"):
+                AsyncAlertRunner(hub, AlertSettings(rules=[FAILING]))
+            return (await runner.measure())["failing"][0].value
+
+    assert 0.75 == asyncio.run(main())
+
+
+def test_runner_goes_on_until_it_is_stopped() -> None:
+    """A runner evaluates until its event is set, and tells each result."""
+    results: list[bool] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+
+        def tell(result: AlertRound) -> None:
+            results.append(result.evaluated)
+            if len(results) == 3:
+                stop.set()
+
+        async with AsyncHub([]) as hub:
+            runner = AsyncAlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001))
+            await runner.run(stop, tell=tell)
+
+    asyncio.run(main())
+    assert [True, True, True] == results
