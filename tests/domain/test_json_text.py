@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.json_text import encode_json, refuse_constant
+from moorage.domain.values.json_text import decode_json, encode_json, refuse_constant
 from moorage.errors import InvalidData
 
 values = st.recursive(
@@ -27,6 +27,31 @@ values = st.recursive(
 def test_json_round_trip(value: Any) -> None:
     """JSON values are read back unchanged."""
     assert value == json.loads(encode_json(value))
+
+
+@given(
+    values,
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
+    st.text(" \t\r\n", max_size=3),
+    st.text(" \t\r\n", max_size=3),
+)
+def test_json_is_read_in_every_encoding(value: Any, encoding: str, before: str, after: str) -> None:
+    """JSON is read in each encoding that it may have, with white space around it."""
+    text = before + json.dumps(value) + after
+    assert value == decode_json(text.encode(encoding))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b" ", b"{", b"[", b"{}x", b"[] []", b'{"a":1}\xc2\xa0', b"[1,]", b"[nul]", b"[NaN]"),
+        *(b'["\xff"]', b"<html>", b'{"a" 1}', b'"a', b"{}\x00", b"[" * 200_000),
+    ],
+)
+def test_other_text_is_not_read_as_json(body: bytes) -> None:
+    """Whatever is cut off, is followed by other text, or never was JSON is refused."""
+    with pytest.raises((ValueError, RecursionError)):
+        decode_json(body)
 
 
 def test_json_is_compact_utf8() -> None:

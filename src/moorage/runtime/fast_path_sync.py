@@ -67,7 +67,8 @@ def run(
     ending = None
     try:
         if call is not None:
-            call.attempt_started = core.nanoseconds()
+            # Whoever hears nothing asks for no time of its own.
+            call.attempt_started = core.nanoseconds() if core.observers else began
             if core.hears_attempt_starts:
                 flows.attempting(call)
         result = function()
@@ -99,7 +100,8 @@ def run_tracked(
 ) -> R:
     """Like `run`, for a call that is observed, has options of its own, or needs a slot."""
     call = flows.begin(plan, options)
-    call.open_ended = call.deadline - call.started > plan.span
+    if options[0] is not None:
+        call.open_ended = call.deadline - call.started > plan.span
     bulkhead = plan.bulkhead
     if bulkhead is None:
         return run(flows, plan, function, call)

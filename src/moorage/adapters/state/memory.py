@@ -101,9 +101,8 @@ class MemoryStorage:
         if len(keys) == 1:
             (key,) = keys
             while True:
-                try:
-                    before = cells[key]
-                except KeyError:
+                before = cells.get(key)
+                if before is None:
                     return self._apply_new(command, key)
                 now = (self._nanoseconds() + self._offset) // 1000
                 (after,), answer = command.apply((before,), now)

@@ -168,7 +168,7 @@ class Sent:
             )
 
         self._values = values
-        self._mask = _once(lambda: value_mask(*values()))
+        self._mask = _mask_of(values)
 
     def teach(self, learn: Learner) -> None:
         """Pass the credentials to a recorder, so that it does not write them down."""
@@ -222,14 +222,15 @@ def witness() -> Witness:
     return deque(maxlen=_MANY)
 
 
-def _once(make: Callable[[], Masker]) -> Callable[[], Masker]:
-    """A function that builds a mask at its first use, and caches it in a closure."""
-    made: list[Masker] = []
+def _mask_of(values: Callable[[], Values]) -> Callable[[], Masker]:
+    """A function that builds the mask of values at its first use, and caches it in a closure."""
+    made: Masker | None = None
 
     def mask() -> Masker:
-        if not made:
-            made.append(make())
-        return made[0]
+        nonlocal made
+        if made is None:
+            made = value_mask(*values())
+        return made
 
     return mask
 

@@ -158,8 +158,9 @@ Decision: TypeAlias = Fresh | Stale | Miss
 
 def cache_control(headers: Headers) -> Mapping[str, str]:
     """Read `Cache-Control`; the first of repeated directives counts."""
-    fields = headers.get_all("cache-control")
-    return _directives(",".join(fields)) if fields else _NO_DIRECTIVES
+    if "cache-control" not in headers:
+        return _NO_DIRECTIVES
+    return _directives(",".join(headers.get_all("cache-control")))
 
 
 @lru_cache(maxsize=256)

@@ -45,6 +45,8 @@ def home_of(service: str, tenant: str | None) -> str:
 
 def longer_key(beginning: str, *more: str) -> str:
     """The key of one state, made of the key of the same kind, service and tenant."""
+    if len(more) == 1:
+        return f"{beginning}:{_quoted(more[0])}"
     return ":".join((beginning, *map(_quoted, more)))
 
 

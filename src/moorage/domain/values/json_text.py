@@ -32,6 +32,13 @@ def decode_json(body: bytes) -> Any:
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
+    start = body[:2]
+    if start[:1] in _OPENING and start[1:] != b"\0":
+        # No byte order mark, and no zero of a wider encoding: the usual case, and no white space.
+        text = body.decode("utf-8", "surrogatepass")
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text) or not text[end:].strip(_BLANK):
+            return value
     return _DECODER.decode(body.decode(detect_encoding(body), "surrogatepass"))
 
 
@@ -50,4 +57,6 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+_BLANK: Final = " \t\n\r"
+_OPENING: Final = frozenset({b"{", b"["})
 _DECODER: Final = JSONDecoder(parse_constant=refuse_constant)

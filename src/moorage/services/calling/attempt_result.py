@@ -24,3 +24,8 @@ class AttemptResult(NamedTuple):
     repeats: bool = False
     refused: bool = False
     opened: int = 0
+
+
+def succeeded(value: Any, pause: float | None) -> AttemptResult:
+    """The result of a success, made in a quarter of the constructor's time."""
+    return tuple.__new__(AttemptResult, (value, None, pause, False, False, 0))

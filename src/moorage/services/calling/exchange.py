@@ -36,7 +36,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.services.calling.admission import refusal
-from moorage.services.calling.attempt_result import AttemptResult
+from moorage.services.calling.attempt_result import AttemptResult, succeeded
 from moorage.services.calling.call import OutOfTimeError
 from moorage.services.calling.regions import Route
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from moorage.domain.http.requests import Headers, Timeouts
+    from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
@@ -119,7 +120,9 @@ class Exchange:
                     response = await self._in_time(call, self._core.settle(transform(response)))
                     if not isinstance(response, Response):
                         raise _no_result(transform, response, "response_transforms")
-                result = await self.judged(call, response)
+                result = self._judge(call, response)
+                if isinstance(result.error, AuthenticationFailed):
+                    result = await self._judged_again(call, response, result, result.error)
         except ConnectorError as failure:
             result = AttemptResult(error=failure)
         call.mask(result.error)
@@ -270,12 +273,18 @@ class Exchange:
     async def judged(self, call: Call, response: Response) -> AttemptResult:
         """Judge an answer, renewing a refused credential first."""
         result = self._judge(call, response)
-        error = result.error
-        if isinstance(error, AuthenticationFailed):
-            proof = self._proof_refusal(call, response.status, response.headers)
-            if proof is None:
-                return await self._renew(call, result, error)
-            error.remedy = _REFUSED_PROOFS[proof]
+        if isinstance(result.error, AuthenticationFailed):
+            return await self._judged_again(call, response, result, result.error)
+        return result
+
+    async def _judged_again(
+        self, call: Call, response: Response, result: AttemptResult, error: AuthenticationFailed
+    ) -> AttemptResult:
+        """The result of an answer that refuses the credential, once that was renewed if it can."""
+        proof = self._proof_refusal(call, response.status, response.headers)
+        if proof is None:
+            return await self._renew(call, result, error)
+        error.remedy = _REFUSED_PROOFS[proof]
         return result
 
     def _judge(self, call: Call, response: Response) -> AttemptResult:
@@ -291,7 +300,7 @@ class Exchange:
         if error is None:
             error = self._unreadable(call, response)
         if error is None:
-            return AttemptResult(response, None, self.spent(call, response.headers))
+            return succeeded(response, self.spent(call, response.headers))
         if not isinstance(error, ConnectorError):
             raise ConfigurationError(
                 f"{name_of(plan.classify)} returned {with_article(type(error).__name__)}.",
@@ -411,6 +420,37 @@ class Exchange:
             return current
         finally:
             core.release(plan.refresh_key, self)
+
+
+class LateExchange:
+    """An exchange that is made for its first attempt: a replayed answer needs none.
+
+    Only for a request whose exchange cannot fail to be made, so that a mistake in a request is
+    always found before its key is claimed.
+    """
+
+    __slots__ = ("_core", "_exchange", "_request")
+
+    def __init__(self, core: Core, request: Request) -> None:
+        self._core = core
+        self._request = request
+        self._exchange: Exchange | None = None
+
+    def __call__(self, call: Call) -> Awaitable[AttemptResult]:
+        """Send once."""
+        if self._exchange is None:
+            self._exchange = Exchange(self._core, call, self._request)
+        return self._exchange(call)
+
+
+def is_sure_to_leave(plan: Plan, request: Request) -> bool:
+    """Return whether nothing in a request and its plan can keep its exchange from being made."""
+    return (
+        plan.base_url is not None
+        and type(request.body) is bytes
+        and request.path[:1] == "/"
+        and not request.query
+    )
 
 
 def _route(call: Call, request: Request) -> Route:

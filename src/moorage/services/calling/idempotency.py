@@ -186,15 +186,22 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
     """
     look = _FIRST_LOOK
     busy: Claimed | None = None
+    ask = core.ask if call.route is None and not core.apart else None
     while True:
         began = core.nanoseconds()
         try:
-            claimed, lease = await _ask(core, call, once, owner)
+            if ask is None:
+                claimed, lease = await _ask(core, call, once, owner)
+            else:
+                command = _claim_of(core, call, once, owner, once.rules.target)
+                claimed, lease = ask(command, call.left(core)), command.lease
         except StorageUnavailable:
             if busy is None:
                 raise
             # The holder's answer may still come, once the store can be reached again.
             claimed, lease = busy, 0
+        if claimed.verdict is Verdict.RUN or claimed.verdict is Verdict.REPLAY:
+            return claimed, began + lease * 1000
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("This idempotency key was used with another payload.")
@@ -213,23 +220,11 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
 
 async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
     """Claim the key once, for each target it may have been sent to; also return the lease's end."""
-    rules = once.rules
     plans_by_target = {} if call.route is None else call.route.plans_by_target()
-    claimed = _UNKNOWN
-    # Rounded up, so that no claim ends before its holder.
-    term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
-    lease = core.renewals.lease(term)
-    for target in plans_by_target or (rules.target,):
-        command = Claim(
-            once.at,
-            fingerprint=once.fingerprint,
-            owner=owner,
-            lease=lease,
-            term=term,
-            ttl=rules.ttl,
-            target=target,
-            remembered=rules.remembered,
-        )
+    claimed, lease = _UNKNOWN, 0
+    for target in plans_by_target or (once.rules.target,):
+        command = _claim_of(core, call, once, owner, target)
+        lease = command.lease
         left = call.left(core)
         claimed = (
             await core.execute(command, left)
@@ -241,6 +236,23 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
         if claimed.verdict is not Verdict.UNKNOWN:
             break
     return claimed, lease
+
+
+def _claim_of(core: Core, call: Call, once: Once, owner: int, target: str) -> Claim:
+    """The claim of a key for the rest of the call."""
+    rules = once.rules
+    # Rounded up, so that no claim ends before its holder.
+    term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
+    return Claim(
+        once.at,
+        fingerprint=once.fingerprint,
+        owner=owner,
+        lease=core.renewals.lease(term),
+        term=term,
+        ttl=rules.ttl,
+        target=target,
+        remembered=rules.remembered,
+    )
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
@@ -310,7 +322,11 @@ async def _store_answer(
     """Store the answer; None if the store is unreachable, so that the outcome stays unknown."""
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
-        settled = await _settle(core, call, complete(claim.key, claim.fence, stored, ttl=claim.ttl))
+        command = complete(claim.key, claim.fence, stored, ttl=claim.ttl)
+        if core.ask is None or core.apart:
+            settled = await _settle(core, call, command)
+        else:
+            settled = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, error)
@@ -326,12 +342,20 @@ async def _store_answer(
 
 async def _settle(core: Core, call: Call, command: Settle) -> Settled:
     try:
-        left = call.afterwards(core)
-        if core.ask is not None and not core.apart:
-            return core.ask(command, left)  # type: ignore[no-any-return]  # as Settle says
-        return await core.execute(command, left)  # type: ignore[no-any-return]  # as Settle says
+        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         # Settling may be repeated; the caller's knowledge of the key must not be lost.
+        core.post(command)
+        raise
+
+
+def _settle_at_once(
+    core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
+) -> Settled:
+    """Like `_settle`, in a store that never makes its callers wait."""
+    try:
+        return ask(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
+    except BaseException:
         core.post(command)
         raise
 

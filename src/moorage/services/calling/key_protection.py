@@ -39,7 +39,8 @@ class KeyProtection:
         call.key = checked_key(key)
         rules = self._rules_of(plan.service, use, response=response, repeatable=call.repeatable)
         call.repeatable = rules.remembered > 0
-        return Once(key, plan.claim_key(key, use.round), code, rules, use.reach)
+        at = plan.claim_key(key, use.round)
+        return tuple.__new__(Once, (key, at, code, rules, use.reach))
 
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
     from moorage.services.core.core import Flow
+    from moorage.services.environment_guard import EnvironmentGuard
 
 _NO_REQUEST: Final[Any] = object()
 
@@ -51,8 +52,9 @@ class CallLifecycle(ManualOperations):
 
     _contract: ContractCall | None = None
 
-    async def _let_out(
+    async def _let_out(  # noqa: PLR0917 - the guard, and the options of a call
         self,
+        guard: EnvironmentGuard,
         service: str,
         tenant: str | None,
         endpoint: str | None,
@@ -66,8 +68,7 @@ class CallLifecycle(ManualOperations):
         The store may use half of the call's time for this. The other half is for the call itself,
         which continues if the store does not answer.
         """
-        guard = self.plans.environment_guard
-        if guard is None or guard.passed:
+        if guard.passed:
             return None
         began = self.core.nanoseconds()
         with self.plans.named(service, endpoint):

@@ -24,7 +24,7 @@ from moorage.domain.values.result import Result
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.services.calling.call import Call, Parse, value_of
-from moorage.services.calling.exchange import Exchange
+from moorage.services.calling.exchange import Exchange, LateExchange, is_sure_to_leave
 from moorage.services.calling.fast_path_steps import FastPathSteps
 from moorage.services.calling.hedging import Hedged
 from moorage.services.calling.key_protection import KeyProtection
@@ -97,7 +97,9 @@ class Calling(FastPathSteps):
         Raises:
             ConnectorError: the call failed; the class tells the reason.
         """
-        began = await self._let_out(service, tenant, endpoint, timeout, request)
+        guard, began = self.plans.environment_guard, None
+        if guard is not None:
+            began = await self._let_out(guard, service, tenant, endpoint, timeout, request)
         call = self._begin(
             service,
             tenant,
@@ -113,7 +115,14 @@ class Calling(FastPathSteps):
         call.witness = self._witness
         try:
             self._check(call, request, idempotency_key)
-            code = None if idempotency_key is None else await self._compared(call, request)
+            code = None
+            if idempotency_key is not None:
+                compare = request_fingerprint if self.core.compares_bytes else fingerprint
+                body = request.body
+                if isinstance(body, bytes) and len(body) > _LARGE:
+                    code = await self._compared_aside(call, request, compare)
+                else:
+                    code = compare(request)
             once, step = self._exchange(call, request, idempotency_key, code, self._use)
         except ConnectorError as error:
             refused = error
@@ -195,7 +204,9 @@ class Calling(FastPathSteps):
         headers: a body that breaks off is not requested again. Response transforms and fallbacks
         do not apply.
         """
-        began = await self._let_out(service, tenant, endpoint, timeout, request)
+        guard, began = self.plans.environment_guard, None
+        if guard is not None:
+            began = await self._let_out(guard, service, tenant, endpoint, timeout, request)
         call = self._begin(
             service,
             tenant,
@@ -247,7 +258,9 @@ class Calling(FastPathSteps):
         on_finished: Callable[[Call], object] = lambda _: None,
     ) -> Ending:
         """Protect a function and return its ending; `on_finished` receives the finished call."""
-        began = await self._let_out(service, tenant, endpoint, timeout)
+        guard, began = self.plans.environment_guard, None
+        if guard is not None:
+            began = await self._let_out(guard, service, tenant, endpoint, timeout)
         call = self._begin(
             service,
             tenant,
@@ -318,11 +331,13 @@ class Calling(FastPathSteps):
         names = ("service", "operation", "tenant", "request_id")
         raise rehearsed(self.core, what, **{name: fields[name] for name in names})
 
-    async def _compared(self, call: Call, request: Request) -> bytes | Fingerprint:
-        """The fingerprint of a request, by which a repeat of its key is recognised."""
-        compare = request_fingerprint if self.core.compares_bytes else fingerprint
-        if not isinstance(request.body, bytes) or len(request.body) <= _LARGE:
-            return compare(request)
+    async def _compared_aside(
+        self,
+        call: Call,
+        request: Request,
+        compare: Callable[[Request], bytes | Fingerprint],
+    ) -> bytes | Fingerprint:
+        """The fingerprint of a request with a large body, computed without holding up a loop."""
         try:
             return await self.core.aside(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
@@ -348,6 +363,8 @@ class Calling(FastPathSteps):
             from moorage.services.calling.caching import around  # noqa: PLC0415 - few services cache
 
             step = around(self.core, call, request)
+        elif once is not None and is_sure_to_leave(plan, request):
+            step = LateExchange(self.core, request)
         else:
             step = Exchange(self.core, call, request)
         if plan.hedge is not None and once is None and _is_read(plan, request):
