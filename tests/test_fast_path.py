@@ -359,6 +359,30 @@ def test_every_way_of_a_function_ends_alike(mode: str, data: st.DataObject) -> N
 
 
 @pytest.mark.parametrize("mode", ["plain", "awaited"])
+def test_interrupted_retry_ends_alike(mode: str) -> None:
+    """A call whose second attempt is interrupted is reported in the same way on every path."""
+    setting = Setting(
+        mode=mode,
+        services=[Service("v", base_url=BASE)],
+        answers=[("ok", 0.0), ("refused", 0.0), ("stopped", 0.5)],
+    )
+
+    plays: list[Callable[[Setting], Story]] = [
+        lambda setting: setting.send([REQUESTS[0]] * 3),
+        lambda setting: setting.run(3),
+    ]
+
+    for play in plays:
+        _check(play, setting)
+        story = play(attrs.evolve(setting, observed=True))
+        calls = [event for event in story.events if isinstance(event, CallFinished)]
+        assert (Stopped, "") == story.ends[1]
+        assert [(False, 1), (True, 2), (False, 1)] == [
+            (event.cancelled, event.attempts) for event in calls
+        ]
+
+
+@pytest.mark.parametrize("mode", ["plain", "awaited"])
 def test_interruption_ends_alike(mode: str) -> None:
     """An interrupted request or function is reported, and the next one is made, in the same way."""
     setting = Setting(

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from typing import Any
 
 import pytest
 from ulid import ULID
 
-from moorage import ConfigurationError, ConnectorManager, Event, ObserverFailed, Service
+from moorage import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    Event,
+    ObserverFailed,
+    Request,
+    Response,
+    Service,
+)
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
-from moorage.domain.observation.events import CallFinished, CallStarted
+from moorage.domain.observation.events import AttemptStarted, CallFinished, CallStarted
 from moorage.domain.observation.integration_log import LogQuery
+from moorage.testing import FakeVendor, ScriptedHttpClient
 
 
 def test_observer_may_call_what_it_observes() -> None:
@@ -188,3 +199,67 @@ def test_id_sorts_by_the_start_of_its_call() -> None:
     (entry,) = log.find(LogQuery()).items
 
     assert int(entry.started_at.timestamp() * 1000) == ULID.from_str(entry.id).milliseconds
+
+
+class Tracer:
+    """Adds a header to requests, and sends a request when an attempt begins.
+
+    Attributes:
+        started: the services whose attempts began.
+    """
+
+    hears = (AttemptStarted,)
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.manager: ConnectorManager | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Send a request of its own."""
+        self.started.append(event.service)
+        if self.manager is not None:
+            self.manager.call("alerts", Request.post("/alerts", json={}))
+
+    def trace_headers(self, event: AttemptStarted, /) -> Any:
+        """The header of a trace."""
+        return {"traceparent": f"00-{event.service}"}
+
+
+def test_tracer_does_not_trace_its_own_requests() -> None:
+    """A request that a tracer sends while it handles an event has none of its headers."""
+    vendor, tracer = FakeVendor(), Tracer()
+    vendor.always(Response(200))
+    base = "https://vendor.example"
+    services = [Service("a", base_url=base), Service("alerts", base_url=base)]
+    manager = ConnectorManager(services, http=ScriptedHttpClient(vendor), observers=[tracer])
+    tracer.manager = manager
+
+    manager.call("a", Request.get("/stock"))
+
+    alert, request = vendor.requests
+    assert "traceparent" not in alert.headers
+    assert "00-a" == request.headers["traceparent"]
+    assert ["a"] == tracer.started
+
+
+def test_start_of_an_attempt_is_told_before_the_function_is_called() -> None:
+    """A function that is called finds its attempt told of already."""
+    tracer = Tracer()
+    manager = ConnectorManager([Service("a")], observers=[tracer])
+
+    assert ["a"] == manager.run("a", lambda: [*tracer.started])
+    assert ["a", "a"] == manager.run("a", lambda: [*tracer.started])
+
+
+def test_start_of_an_attempt_is_told_before_an_asynchronous_function_is_called() -> None:
+    """An asynchronous function that is called finds its attempt told of already."""
+    tracer = Tracer()
+
+    async def started() -> list[str]:
+        return [*tracer.started]
+
+    async def run() -> list[list[str]]:
+        async with AsyncConnectorManager([Service("a")], observers=[tracer]) as manager:
+            return [await manager.run("a", started), await manager.run("a", started)]
+
+    assert [["a"], ["a", "a"]] == asyncio.run(run())

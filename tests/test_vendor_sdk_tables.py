@@ -441,6 +441,13 @@ def test_error_of_a_refusal() -> None:
     )
 
 
+def test_text_of_a_refusal_is_kept_without_a_mask() -> None:
+    """A table without a mask leaves the vendor's text as it is."""
+    error: Any = sdk.Refusals(vendor="Reef")(POST, says(402, message="no 7"))
+
+    assert "no 7" == error.vendor_message
+
+
 def test_masked_words_are_short_and_without_secrets() -> None:
     """A long text is cut, and an empty one is None."""
     assert sdk.masked_words("") is None

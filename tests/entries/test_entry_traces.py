@@ -214,6 +214,16 @@ with HostTracing().processing("outbox", entry):
     assert "None []" == done.stdout.strip()
 
 
+def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storing and processing an entry need no package of OpenTelemetry."""
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace")
+    entry = Outbox(MemoryOutbox()).put_request("erp", Request.post("/x", json={}))
+
+    assert entry.trace is None
+    with HostTracing().processing("outbox", entry) as context:
+        assert context is None
+
+
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package the error says what to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)

@@ -362,24 +362,26 @@ def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
 
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
-    """A decision on an entry that changes meanwhile uses the changed entry."""
+    """A decision on an entry that changes between its read and its write is made anew."""
     entry = _put(shop)
 
     class Contested(MemoryOutbox):
-        unchanged = False
+        changes = 2
 
         def find(self, query: Any, /) -> Any:
             page = shop.sent.find(query)
-            if not self.unchanged:
-                self.unchanged = True
-                shop.sent.swap(attrs.evolve(entry, fence=7, error="changed"), 0)
+            if self.changes:
+                self.changes -= 1
+                (read,) = page.items
+                changed = attrs.evolve(read, fence=read.fence + 7, error="changed")
+                assert shop.sent.swap(changed, read.fence)
             return page
 
         def swap(self, entry: Any, fence: int, /) -> bool:
             return shop.sent.swap(entry, fence)
 
     replayed = shop.do(shop.outbox_over(Contested()).replay, entry.id)
-    assert (8, "changed") == (replayed.fence, replayed.error)
+    assert (15, "changed") == (replayed.fence, replayed.error)
 
 
 def test_fate_of_each_error() -> None:

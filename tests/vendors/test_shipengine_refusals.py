@@ -180,6 +180,16 @@ def test_sandbox_refuses_invalid_requests(shop: Shop) -> None:
     assert 404 == answered(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
 
 
+def test_sandbox_sells_a_label_without_a_mark(shop: Shop) -> None:
+    """A label that another program buys without our mark has no field for it."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    response = answered(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
+
+    assert 200 == response.status
+    [shipment] = shop.sandbox.shipments.values()
+    assert "custom_field1" not in shipment["advanced_options"]
+
+
 def answered(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:

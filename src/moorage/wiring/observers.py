@@ -109,13 +109,11 @@ class Observers:
         finally:
             inside.frame = outer
 
-    def traced(self, request: Request, event: AttemptStarted | None) -> Request:
+    def traced(self, request: Request, event: AttemptStarted) -> Request:
         """Return a request with the headers that the observers add to it.
 
         A header that the request already has is not replaced. An observer that fails adds nothing.
         """
-        if event is None:
-            return request
         for observer in self._tracers:
             if _is_inside(self._inside.frame, observer):
                 continue

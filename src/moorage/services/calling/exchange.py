@@ -214,7 +214,7 @@ class Exchange:
         call.status = call.bytes_in = None
         if self.transforms:
             request = await self.shaped(call)
-        if core.traces:
+        if core.traced is not None and call.beginning is not None:
             request = core.traced(request, call.beginning)
         credentials = plan.credentials or self._credentials
         if credentials is None and plan.service.needs_credentials:

@@ -109,7 +109,10 @@ class FastPathSteps(CallLifecycle):
     def sending(self, call: Call, outgoing: Request) -> Request:
         """As `attempting`, for a request; return `outgoing` with the headers of observers."""
         begin_attempt(self.core, call)
-        return self.core.traced(outgoing, call.beginning)
+        traced = self.core.traced
+        if traced is None or call.beginning is None:
+            return outgoing
+        return traced(outgoing, call.beginning)
 
     def succeeded(
         self, call: Call, request: Request | None = None, response: Response | None = None

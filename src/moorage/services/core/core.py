@@ -42,11 +42,6 @@ def seconds_left(core: Core, until: int) -> float:
     return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
 
 
-def _untraced(request: Request, _: AttemptStarted | None, /) -> Request:
-    """Return a request as it is, since nobody adds headers."""
-    return request
-
-
 def _tell_nobody(event: Event, then: Event | None = None, /) -> None:
     """Ignore an event, because there is no observer."""
 
@@ -77,7 +72,7 @@ class Core:
     event to them, and another one after it; `hears_starts`, `hears_attempts` and `hears_ends` are
     true if some observer wants `CallStarted`, or a success's `AttemptFinished` or `CallFinished`,
     and `hears_attempt_starts` if one wants `AttemptStarted`. `traced` adds the headers of tracing
-    observers to a request whose attempt begins; `traces` is true if there are such observers.
+    observers to a request whose attempt begins; it is None if there are no such observers.
     `late_id` makes the correlation id of a call that started at a given time, when somebody reads
     it; None if `new_id` has to make it at the start. `audit` records an act by hand; None if there
     is no audit trail. `aside` runs a long computation without
@@ -115,8 +110,7 @@ class Core:
     token: Callable[[], int]
     observers: object = None
     tell: Callable[..., None] = _tell_nobody
-    traces: bool = False
-    traced: Callable[[Request, AttemptStarted | None], Request] = _untraced
+    traced: Callable[[Request, AttemptStarted], Request] | None = None
     hears_attempt_starts: bool = False
     hears_starts: bool = False
     hears_attempts: bool = False
