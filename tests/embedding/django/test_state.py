@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+# The kit and the core are measured over the core's own stores, and thousands of commands over an
+# ORM take three times as long while they are measured.
+pytestmark = pytest.mark.untraced
+
+
 @pytest.fixture(autouse=True)
 def _patient() -> Generator[None]:
     """Allow two minutes for commands that need much CPU time on a busy machine."""
