@@ -38,6 +38,15 @@ TOUCHED: Final[dict[str, Callable[[str], str]]] = {
     ),
 }
 """The files that a new contract changes, and the change."""
+CHECKS: Final = (
+    "tests/contracts/test_declarations.py",
+    "tests/contracts/test_rehearsals.py",
+    "tests/scaffold/test_scaffold.py",
+    "tests/test_vendor_sdk.py",
+    "tests/vendors/test_capabilities.py",
+    "tests/vendors/test_pings.py",
+)
+"""The tests of all contracts and vendors that find new ones by themselves."""
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -50,7 +59,7 @@ def run(folder: Path, *arguments: str) -> str:
         cwd=folder,
         env={**os.environ, "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -59,7 +68,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the project with the new contract, whose classes are generated."""
     folder = tmp_path_factory.mktemp("project")
     without = shutil.ignore_patterns("__pycache__", "node_modules")
-    for part in ("src", "tools"):
+    for part in ("src", "tools", "tests"):
         shutil.copytree(ROOT / part, folder / part, ignore=without)
     for name, change in TOUCHED.items():
         before = (ROOT / name).read_text("utf-8")
@@ -99,6 +108,19 @@ def test_new_contract_works_everywhere(project: Path) -> None:
         "capabilities": ["|  | quill |"],
         "reference": True,
     } == found
+
+
+def test_checks_of_all_contracts_accept_it(project: Path) -> None:
+    """The project's own tests find the contract and its vendor, and all pass."""
+    words = "letters or quill"
+
+    output = run(
+        project, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", words, *CHECKS
+    )
+
+    passed = re.search(r"(\d+) passed", output)
+    assert passed is not None
+    assert int(passed[1]) >= 5
 
 
 def test_generated_classes_are_readable(project: Path) -> None:

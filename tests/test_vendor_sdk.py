@@ -12,12 +12,13 @@ import pytest
 
 import moorage
 from moorage import errors, vendor_sdk
+from moorage.contracts.catalog import CONTRACTS, contract
 
 assert vendor_sdk.__file__
 SOURCE = Path(vendor_sdk.__file__)
 VENDORS = SOURCE.parent.parent / "vendors"
 OUTSIDER = Path(__file__).parent / "packages" / "acme-vendor" / "src"
-VALUES = ("address", "checksum", "email", "payments", "shipping", "signed", "sms", "storage")
+VALUES = {module.__name__ for kind in CONTRACTS for module in contract(kind).values}
 
 
 def _typed() -> dict[str, str]:
@@ -86,12 +87,12 @@ def test_shared_names_are_those_of_the_package() -> None:
 def test_vendors_import_only_what_is_promised(file: Path) -> None:
     """A vendor imports this module, the values of contracts, and modules of its own contract."""
     own = f"moorage.vendors.{file.parent.name}"
-    allowed = tuple(f"moorage.contracts.{name}" for name in VALUES)
+    packages = {value.rpartition(".")[0] for value in VALUES} - {"moorage.contracts"}
 
     assert set() == {
         module
         for module in _imported(file)
-        if module != "moorage.vendor_sdk" and not module.startswith((*allowed, own))
+        if module not in {"moorage.vendor_sdk", *VALUES, *packages} and not module.startswith(own)
     }
 
 

@@ -37,7 +37,7 @@ def test_users_call_the_declared_operations(kind: str) -> None:
     """Both classes of a contract have the operations of its declaration, with their parameters."""
     declaration = contract(kind)
     name = kind.capitalize()
-    flows = importlib.import_module(f"moorage.services.contracts.{kind}")
+    flows = importlib.import_module(f"moorage.operations.{kind}")
     for mode in ("", "Async"):
         users_class = getattr(operations, f"{mode}{name}")
         for operation in declaration.operation_effects():

@@ -72,7 +72,7 @@ def anyio_backend() -> str:
 def test_every_operation_is_declared(kind: str) -> None:
     """Each operation of a contract is in its declaration, and each declared one exists."""
     flows = getattr(
-        importlib.import_module(f"moorage.services.contracts.{kind}"), f"{kind.capitalize()}Flows"
+        importlib.import_module(f"moorage.operations.{kind}"), f"{kind.capitalize()}Flows"
     )
     written = {name for name, _ in inspect.getmembers(flows, inspect.iscoroutinefunction)}
 

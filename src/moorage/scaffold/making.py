@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
-CONTRACTS: Final = tuple(sorted(_CATALOG, key=lambda kind: (kind != "sms", kind)))
-"""The contracts that a vendor may implement; the first is the default."""
+_TEMPLATES: Final = files(__name__.rpartition(".")[0]) / "templates"
+CONTRACTS: Final = tuple(
+    kind
+    for kind in sorted(_CATALOG, key=lambda kind: (kind != "sms", kind))
+    if (_TEMPLATES / f"vendor-{kind}").is_dir()
+)
+"""The contracts that have a template of a vendor; the first is the default."""
 PORTS: Final = ("state", "log", "http", "credentials")
 """The ports that an adapter may implement; the first is the default."""
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -44,7 +49,6 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
             which.
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
-    templates = files(__name__.rpartition(".")[0]) / "templates"
     folders, chosen = [kind], ""
     if choices:
         chosen = _checked_choice(choice or choices[0], choices, "choice")
@@ -52,7 +56,7 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
     files_by_path = {
         path.removesuffix(_ENDING): file
         for folder in folders
-        for path, file in _template_files(templates / folder, "")
+        for path, file in _template_files(_TEMPLATES / folder, "")
     }
     texts = {
         path: files_by_path[path].read_text("utf-8").replace(_CHOICE, chosen)
