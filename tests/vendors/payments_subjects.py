@@ -94,6 +94,7 @@ def adyen() -> PaymentsSubject:
         option=({"channel": "Web"}, b'"channel":"Web"'),
         secret=sandbox.api_key,
         webhook_secret=sandbox.hmac_key,
+        longest_key=64,
         happen=sandbox.settle,
     )
 

@@ -60,4 +60,5 @@ def mollie() -> PaymentsSubject:
         option=({"locale": "nl_NL"}, b'"locale":"nl_NL"'),
         secret=sandbox.api_key,
         webhook_secret=sandbox.webhook_token,
+        longest_key=64,
     )

@@ -63,4 +63,6 @@ def paypal() -> PaymentsSubject:
         ),
         secret=sandbox.client_secret,
         webhook_secret=None,
+        longest_key=108,
+        keyless=("/void",),
     )

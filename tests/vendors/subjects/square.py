@@ -51,4 +51,7 @@ def square() -> PaymentsSubject:
         secret=sandbox.access_token,
         webhook_secret=sandbox.signature_key,
         happen=sandbox.settle,
+        longest_key=45,
+        key_of=lambda request: request.json().get("idempotency_key") if request.body else None,
+        keyless=("/complete", "/cancel"),
     )

@@ -68,6 +68,10 @@ class PaymentsSubject:
         secret: what the vendor's credentials must not show.
         webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
         happen: lets everything happen that the vendor has only taken note of.
+        longest_key: how many characters of an idempotency key the vendor takes.
+        key_of: reads the idempotency key of a request, if it is not in the header that the
+            vendor's services name.
+        keyless: how the paths of steps end that need no key, since the vendor does each once.
     """
 
     vendor: Vendor
@@ -85,6 +89,9 @@ class PaymentsSubject:
     webhook_secret: str | None = attrs.field(repr=False)
     asks: str | None = None
     happen: Callable[[], object] = lambda: None
+    longest_key: int = 255
+    key_of: Callable[[SandboxRequest], str | None] | None = None
+    keyless: tuple[str, ...] = ()
 
 
 class Lab(ContractLab[PaymentsSubject]):
@@ -110,6 +117,20 @@ class Lab(ContractLab[PaymentsSubject]):
         return Charge(
             amount, source or self.subject.pays, reference=reference, return_url=url, **fields
         )
+
+    def key_of(self, request: SandboxRequest) -> str | None:
+        """Return the idempotency key of a request; None if it has none."""
+        if self.subject.key_of is not None:
+            return self.subject.key_of(request)
+        headers = {
+            service.idempotency_header for service in self.subject.vendor.services().values()
+        }
+        keys = [request.headers.get(name) for name in headers if name is not None]
+        return next((key for key in keys if key is not None), None)
+
+    def is_sign_in(self, request: SandboxRequest) -> bool:
+        """Return whether a request fetches an access token, which moves nothing."""
+        return b"grant_type=" in request.body
 
     async def settled(self, payment: Payment) -> Payment:
         """Return the final known state of a payment."""

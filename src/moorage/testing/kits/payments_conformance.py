@@ -55,6 +55,7 @@ from moorage.testing.kits._payments_lab import (
     plainly,
 )
 from moorage.testing.kits._payments_moves import MOVES
+from moorage.testing.kits._payments_requests import REQUESTS
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
     Altered,
@@ -472,6 +473,7 @@ _ALL: Final = (
     a_new_word_in_a_webhook_is_no_success,
     amounts_in_webhooks_are_exact,
     *MOVES,
+    *REQUESTS,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
     what_it_cannot_do_is_refused,

@@ -70,7 +70,8 @@ class Stretch:
     def following(self, query: PaymentQuery, pages: int) -> str | None:
         """The next page, after this one of so many."""
         if self.page < pages:
-            return f"{_written(self.until)},{self.page + 1}"
+            # To the microsecond, so that every page ends where the first one does.
+            return f"{self.until.astimezone(UTC).isoformat()},{self.page + 1}"
         if query.since is not None and query.since < self.since:
             return f"{_written(self.since)},1"
         return None

@@ -1,0 +1,147 @@
+"""The checks of what the operations of payments send, and what a list has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.contracts.payments import Money, Page, Payment, PaymentQuery, PaymentsCapability
+from moorage.errors import VendorRejected
+from moorage.testing.kits._payments_lab import FIRST, Lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.ref import Ref
+    from moorage.testing.sandboxes.base import SandboxRequest
+
+Open: TypeAlias = Callable[[], Lab]
+Call: TypeAlias = Callable[[], Awaitable[Any]]
+
+_PART: Final = Money("50.00", "EUR")
+_SHORT: Final = "k"
+_LONG: Final = "a-key-of-an-order-" * 12
+
+
+async def each_step_carries_its_key(make: Open) -> None:
+    """Each request that moves money has a key, the same in another process, which is sent once.
+
+    A key of ours that is too long becomes one that the vendor takes.
+    """
+    for key in (_SHORT, _LONG):
+        first, second = await _keys(make, key), await _keys(make, key)
+        require(first == second, "Another process sends other keys for the same operations.")
+
+
+async def _keys(make: Open, prefix: str) -> list[str | None]:
+    """The keys of all requests of the operations that move money, in order."""
+    async with make() as lab:
+
+        def key(name: str) -> str:
+            return f"{prefix}{name}"
+
+        sent = len(lab.sandbox.requests)
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key=key("a"))
+        sent = _is_sent_once(lab, sent, "authorize")
+        await lab("capture", payment.ref, _PART, idempotency_key=key("b"))
+        sent = _is_sent_once(lab, sent, "capture")
+        whole: Payment = await lab("authorize", lab.order(), idempotency_key=key("c"))
+        sent = len(lab.sandbox.requests)
+        await lab("capture", whole.ref, idempotency_key=key("d"))
+        sent = _is_sent_once(lab, sent, "capture")
+        other: Payment = await lab("authorize", lab.order(), idempotency_key=key("e"))
+        sent = len(lab.sandbox.requests)
+        await lab("void", other.ref, idempotency_key=key("f"))
+        sent = _is_sent_once(lab, sent, "void")
+        taken: Payment = await lab("charge", lab.order(), idempotency_key=key("g"))
+        sent = _is_sent_once(lab, sent, "charge")
+        taken = await lab.settled(taken)
+        sent = len(lab.sandbox.requests)
+        await lab("refund", taken.ref, _PART, idempotency_key=key("h"))
+        sent = _is_sent_once(lab, sent, "refund")
+        lab.subject.happen()
+        try:
+            await lab("refund", taken.ref, idempotency_key=key("i"))
+        except VendorRejected:
+            require(sent == len(lab.sandbox.requests), "What was refused was sent all the same.")
+        sent = _is_sent_once(lab, sent, "refund")
+        if PaymentsCapability.INTENT in lab.able:
+            order = lab.order(lab.subject.asks)
+            intent: Payment = await lab("create_intent", order, idempotency_key=key("j"))
+            sent = _is_sent_once(lab, sent, "create_intent")
+            with suppress(VendorRejected):  # a vendor may let it expire instead
+                await lab("void", intent.ref, idempotency_key=key("k"))
+            sent = _is_sent_once(lab, sent, "void")
+        for operation, look in _looks(lab, taken.ref):
+            await look()
+            sent = _is_sent_once(lab, sent, operation)
+        return [lab.key_of(request) for request in lab.sandbox.requests]
+
+
+def _looks(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
+    """The operations that only read, as far as the vendor has them."""
+    looks: dict[PaymentsCapability, tuple[str, Call]] = {
+        PaymentsCapability.LOOK_UP: ("get", partial(lab, "get", ref)),
+        PaymentsCapability.LIST: ("payments", partial(lab, "payments", account=FIRST)),
+        PaymentsCapability.DISPUTES: ("disputes", partial(lab, "disputes", account=FIRST)),
+        PaymentsCapability.PAYOUTS: ("payouts", partial(lab, "payouts", account=FIRST)),
+    }
+    return [look for capability, look in looks.items() if capability in lab.able]
+
+
+async def a_list_has_every_payment(make: Open) -> None:
+    """The pages of a list have every payment once, whatever their size."""
+    async with make() as lab:
+        if PaymentsCapability.LIST not in lab.able:
+            return
+        for number in range(3):
+            await lab.settled(await lab("charge", lab.order(), idempotency_key=f"k-{number}"))
+        whole: Page[Payment] = await lab("payments", account=FIRST)
+        refs = [payment.ref for payment in whole.items]
+        require(len(set(refs)) == len(refs) == lab.subject.charged(), "A payment is not listed.")
+        found: list[Ref] = []
+        after: Ref | None = None
+        while True:
+            page: Page[Payment] = await lab(
+                "payments", PaymentQuery(limit=2), after=after, account=FIRST
+            )
+            found += [payment.ref for payment in page.items]
+            require(len(found) <= len(refs), "A page repeats payments.")
+            if page.next is None:
+                break
+            after = page.next
+        require(found == refs, "Pages of another size have other payments.")
+
+
+def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
+    """Check the requests of a step, and return how many there are by now."""
+    requests = lab.sandbox.requests[sent:]
+    for number, request in enumerate(requests):
+        repeated = [other for other in requests[:number] if _same(request, other)]
+        require(not repeated, f"A {step} sent {request.method} {request.path} twice.")
+        if request.method == "GET" or lab.is_sign_in(request):
+            continue
+        if request.path.endswith(lab.subject.keyless):
+            continue
+        key = lab.key_of(request)
+        require(key, f"A {step} sent {request.method} {request.path} without a key.")
+        longest = lab.subject.longest_key
+        require(len(key or "") <= longest, f"The key of a {step} is longer than {longest}.")
+    return sent + len(requests)
+
+
+def _same(one: SandboxRequest, other: SandboxRequest) -> bool:
+    return (one.method, one.host, one.path, one.query, one.body) == (
+        other.method,
+        other.host,
+        other.path,
+        other.query,
+        other.body,
+    )
+
+
+REQUESTS: Final = (
+    each_step_carries_its_key,
+    a_list_has_every_payment,
+)

@@ -1,0 +1,136 @@
+"""The kit of payments finds lost keys, repeated requests and incomplete lists."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.payments import Page
+from moorage.testing import payments_conformance as kit
+from moorage.vendors.payments.mollie import Mollie
+from tests.vendors.subjects.mollie import mollie
+
+if TYPE_CHECKING:
+    from moorage.contracts.payments import Charge, Payment, PaymentQuery, Refund, Void
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+_NUMBERS = count()
+
+
+class _KeylessWire:
+    """A wire that sends no idempotency key."""
+
+    def __init__(self, wire: Any) -> None:
+        self._wire = wire
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wire, name)
+
+    async def send(self, request: Any, **named: Any) -> Any:
+        """Send without the key."""
+        return await self._wire.send(request, **{**named, "key": None})
+
+
+class _VerboseWire(_KeylessWire):
+    """A wire that makes each key longer."""
+
+    async def send(self, request: Any, **named: Any) -> Any:
+        """Send with a longer key."""
+        key = named.get("key")
+        return await self._wire.send(request, **{**named, "key": key and f"{key}-for-the-vendor"})
+
+
+@attrs.frozen(kw_only=True)
+class Keyless(Mollie):
+    """Refunds without a key."""
+
+    async def refund(self, wire: Wire, *options: Any, **named: Any) -> Refund:
+        """Give money back."""
+        keyless: Any = _KeylessWire(wire)
+        return await Mollie.refund(self, keyless, *options, **named)
+
+
+@attrs.frozen(kw_only=True)
+class Verbose(Mollie):
+    """Charges with a key that is longer than the vendor takes."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount."""
+        verbose: Any = _VerboseWire(wire)
+        return await Mollie.charge(self, verbose, charge, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Changing(Mollie):
+    """Voids with another key each time."""
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Release an amount."""
+        return await Mollie.void(self, wire, ref, key=f"{key}-{next(_NUMBERS)}")
+
+
+@attrs.frozen(kw_only=True)
+class Insistent(Mollie):
+    """Sends each authorisation twice."""
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Authorise an amount."""
+        await Mollie.authorize(self, wire, charge, key=f"{key}/first")
+        return await Mollie.authorize(self, wire, charge, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class Forgetful(Mollie):
+    """Loses the last payment of each page."""
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        page = await Mollie.payments(self, wire, query, after)
+        return Page(page.items[:-1], page.next)
+
+
+@attrs.frozen(kw_only=True)
+class Endless(Mollie):
+    """Begins with the first page again after the last."""
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        page = await Mollie.payments(self, wire, query, after)
+        return Page(page.items, page.next or (after and page.items[0].ref))
+
+
+@pytest.mark.parametrize(
+    "kind, check, message",
+    [
+        (Keyless, "each_step_carries_its_key", "without a key"),
+        (Verbose, "each_step_carries_its_key", "is longer than 64"),
+        (Changing, "each_step_carries_its_key", "other keys"),
+        (Insistent, "each_step_carries_its_key", "twice"),
+        (Forgetful, "a_list_has_every_payment", "is not listed"),
+        (Endless, "a_list_has_every_payment", "repeats payments"),
+    ],
+)
+def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:
+    """A vendor with this mistake does not conform, synchronously or asynchronously."""
+
+    def subject() -> kit.PaymentsSubject:
+        right = mollie()
+        webhook_url: Any = right.vendor.webhook_url
+        return attrs.evolve(right, vendor=kind(credentials=right.secret, webhook_url=webhook_url))
+
+    plain = next(item for item in kit.CHECKS if item.__name__ == check)
+    awaited = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
+
+    with pytest.raises(AssertionError, match=message):
+        plain(subject)
+    with pytest.raises(AssertionError, match=message):
+        asyncio.run(awaited(subject))
