@@ -1,0 +1,120 @@
+"""The tables of each vendor as lines of text: its words, and what each means.
+
+`python -m tests.vendors.vendor_tables` writes `tests/vendors/tables`, for a reader to compare with
+the vendor's own pages after a table has changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Final
+
+import attrs
+
+import moorage.vendors
+from moorage.vendor_sdk.operations import Operation
+from moorage.vendor_sdk.readings import Reading
+
+SOURCES: Final = Path(moorage.vendors.__file__).parent
+TABLES: Final = Path(__file__).parent / "tables"
+
+
+def vendors() -> list[str]:
+    """The contract and the name of each vendor, such as `sms/twilio`."""
+    return sorted(
+        path.relative_to(SOURCES).with_suffix("").as_posix()
+        for path in SOURCES.glob("*/*.py")
+        if not path.name.startswith("_")
+    )
+
+
+def lines_of(vendor: str) -> list[str]:
+    """Every entry of the tables in the modules of a vendor."""
+    contract, _, name = vendor.partition("/")
+    words = name.removeprefix("amazon_")
+    paths = [
+        path
+        for path in sorted((SOURCES / contract).glob("*.py"))
+        if path.stem == name or re.match(rf"_{words}(_|$)", path.stem)
+    ]
+    return [line for path in paths for line in _module_lines(contract, path)]
+
+
+def _module_lines(contract: str, path: Path) -> Iterator[str]:
+    module = importlib.import_module(f"moorage.vendors.{contract}.{path.stem}")
+    tree = ast.parse(path.read_text("utf-8"))
+    for name in _assigned(tree.body):
+        yield from _lines(f"{path.stem} {name}", vars(module)[name])
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            kind = vars(module)[node.name]
+            for name in _assigned(node.body):
+                yield from _lines(f"{path.stem} {node.name}.{name}", vars(kind).get(name))
+
+
+def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _lines(path: str, value: object) -> Iterator[str]:
+    """The entries of a value, as far as it is made of constants."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _lines(f"{path} {_word(key) or repr(key)}", item)
+    elif isinstance(value, AbstractSet):
+        for word in sorted(filter(None, map(_word, value))):
+            yield f"{path} has {word}"
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _lines(path, item)
+    elif (word := _word(value)) is not None:
+        yield f"{path} = {word}"
+    elif isinstance(value, re.Pattern):
+        yield f"{path} = /{value.pattern!r}/"
+    else:
+        for name, part in _parts(value):
+            yield from _lines(f"{path}.{name}", part)
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    """What an operation, a reading, a row of one or another value of constants is made of."""
+    if isinstance(value, FunctionType):
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            yield name, cell.cell_contents
+    elif isinstance(value, staticmethod):
+        yield from _parts(value.__func__)
+    elif attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            yield field.name, getattr(value, field.name)
+    elif isinstance(value, (Operation, Reading)):
+        yield from vars(value).items()
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, type):
+        return value.__name__
+    return repr(value) if isinstance(value, (str, bytes, int, float)) else None
+
+
+def main() -> None:
+    """Write the tables of all vendors."""
+    for vendor in vendors():
+        path = TABLES / f"{vendor.replace('/', '-')}.txt"
+        path.write_text("".join(f"{line}\n" for line in lines_of(vendor)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
