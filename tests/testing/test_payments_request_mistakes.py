@@ -124,7 +124,8 @@ def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> Non
 
     def subject() -> kit.PaymentsSubject:
         right = mollie()
-        webhook_url: Any = right.vendor.webhook_url
+        vendor: Any = right.vendor
+        webhook_url = vendor.webhook_url
         return attrs.evolve(right, vendor=kind(credentials=right.secret, webhook_url=webhook_url))
 
     plain = next(item for item in kit.CHECKS if item.__name__ == check)

@@ -73,8 +73,8 @@ def _lines(path: str, value: object) -> Iterator[str]:
         for key, item in value.items():
             yield from _lines(f"{path} {_word(key) or repr(key)}", item)
     elif isinstance(value, AbstractSet):
-        for word in sorted(filter(None, map(_word, value))):
-            yield f"{path} has {word}"
+        for item in sorted(filter(None, map(_word, value))):
+            yield f"{path} has {item}"
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _lines(path, item)
@@ -88,14 +88,15 @@ def _lines(path: str, value: object) -> Iterator[str]:
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    """What an operation, a reading, a row of one or another value of constants is made of."""
+    """The parts of an operation, a reading, a row of one or another value of constants."""
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents
     elif isinstance(value, staticmethod):
         yield from _parts(value.__func__)
     elif attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
+        kind: Any = type(value)
+        for field in attrs.fields(kind):
             yield field.name, getattr(value, field.name)
     elif isinstance(value, (Operation, Reading)):
         yield from vars(value).items()

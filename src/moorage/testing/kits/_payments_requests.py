@@ -100,18 +100,18 @@ async def a_list_has_every_payment(make: Open) -> None:
         whole: Page[Payment] = await lab("payments", account=FIRST)
         refs = [payment.ref for payment in whole.items]
         require(len(set(refs)) == len(refs) == lab.subject.charged(), "A payment is not listed.")
-        found: list[Ref] = []
+        listed: list[Ref] = []
         after: Ref | None = None
         while True:
             page: Page[Payment] = await lab(
                 "payments", PaymentQuery(limit=2), after=after, account=FIRST
             )
-            found += [payment.ref for payment in page.items]
-            require(len(found) <= len(refs), "A page repeats payments.")
+            listed += [payment.ref for payment in page.items]
+            require(len(listed) <= len(refs), "A page repeats payments.")
             if page.next is None:
                 break
             after = page.next
-        require(found == refs, "Pages of another size have other payments.")
+        require(listed == refs, "Pages of another size have other payments.")
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:

@@ -1,0 +1,104 @@
+"""The mistakes that are planted in vendors."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.plants import plants_in
+
+SOURCE = '''
+from typing import TYPE_CHECKING, Final
+from datetime import UTC
+
+if TYPE_CHECKING:
+    from elsewhere import Thing
+
+_KEY: Final = 64
+_WORDS = {"done": State.DONE, "open": MoveState.PENDING}
+_LINES = same(LineType, "mobile voip")
+_ENDED = frozenset({"failed", "canceled"})
+
+class Vendor:
+    """A vendor."""
+
+    async def pay(self, wire: Wire, amount: "Money", /, *, key: str) -> "Payment":
+        """Pay."""
+        body = {"value": str(amount.amount), "cents": amount.minor, "in": amount.currency}
+        vendor_key = key_at(wire, key, _KEY)
+        answer = await wire.send(Request.post("/pay", json=body), key=vendor_key)
+        if answer.text("id") is None or answer.text("status") == "failed":
+            raise InvalidData("There is no id.", field="id", remedy="Look.")
+        moments = [at.astimezone(UTC).replace(microsecond=0) for at in answer.times("at")]
+        return Payment(ref=wire.ref(answer.id), at=moments, total=as_money(body, "EUR"))
+'''
+
+
+@pytest.mark.parametrize(
+    "kind, was, becomes",
+    [
+        ("word", "State.DONE", "MoveState.PENDING"),
+        ("word", '"mobile voip"', "'voip'"),
+        ("word", '{"failed", "canceled"}', '{"canceled"}'),
+        ("told as done", "MoveState.PENDING", "MoveState.SUCCEEDED"),
+        ("field", '"id"', "'idx'"),
+        ("number", "64", "65"),
+        ("unit", "amount.minor", "int(amount.amount * 100)"),
+        ("unit", "amount.amount", 'f"{amount.amount:.2f}"'),
+        ("unit", "amount.currency", '"EUR"'),
+        ("unit", 'as_money(body, "EUR")', '(as_money(body, "EUR") or 0) * 100'),
+        ("key lost", "vendor_key", "None"),
+        ("key changed", "vendor_key", "vendor_key + str(__import__('time').monotonic_ns())"),
+        ("key too long", "_KEY", "100000"),
+        ("reference", "answer.id", 'f"{answer.id}x"'),
+        ("batch", 'answer.times("at")', 'tuple(answer.times("at"))[:-1]'),
+        ("time", "at.astimezone(UTC).replace(microsecond=0)", "at.astimezone(UTC)"),
+        (
+            "own retry",
+            'await wire.send(Request.post("/pay", json=body), key=vendor_key)',
+            (
+                '(await wire.send(Request.post("/pay", json=body), key=None),'
+                ' await wire.send(Request.post("/pay", json=body), key=vendor_key))[1]'
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
+    """Each kind of mistake replaces one piece of the source by another."""
+    plants = [plant for plant in plants_in("vendor.py", SOURCE) if plant.kind == kind]
+
+    assert (was, becomes) in {(plant.was, plant.becomes) for plant in plants}
+    for plant in plants:
+        assert len(plant.applied(SOURCE)) - len(SOURCE) == len(plant.becomes) - len(plant.was)
+
+
+def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
+    """An error that is raised, the zone of a time, and each part of a condition are mistaken."""
+    plants = plants_in("vendor.py", SOURCE)
+
+    assert ["pass"] == [plant.becomes for plant in plants if plant.kind == "swallowed"]
+    assert 1 == len([plant for plant in plants if plant.kind == "zone"])
+    assert {
+        'not (answer.text("id") is None or answer.text("status") == "failed")',
+        '(answer.text("status") == "failed")',
+        '(answer.text("id") is None)',
+    } == {plant.becomes for plant in plants if plant.kind == "condition"}
+
+
+def test_types_and_texts_for_people_stay() -> None:
+    """Nothing is planted in types, docstrings or the sentences of an error."""
+    texts = {plant.was for plant in plants_in("vendor.py", SOURCE) if plant.kind == "field"}
+
+    assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."'})
+
+
+def test_a_plant_shows_its_place() -> None:
+    """A plant is one line with the file, the line, the kind and the edit."""
+    (plant,) = plants_in("vendor.py", "limit = 64\n")
+
+    assert "vendor.py:1 [number] 64 -> 65" == str(plant)
+    assert range(0) == plant.inside
+    assert range(2, 4) == next(
+        plant.inside
+        for plant in plants_in("vendor.py", "\ndef pay():\n    return 64\n")
+        if plant.kind == "number"
+    )

@@ -1,0 +1,286 @@
+"""The mistakes that people make in a vendor, as edits of its source.
+
+`plants_in` returns one plant per place and mistake: a wrong word in a table, another field, another
+unit, a key that is lost, a status that is told as done, the last of a batch that is dropped, an
+error that is swallowed. An edit replaces one piece of text, so that a reader sees what was done.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DONE: Final = {
+    "PaymentState": "CAPTURED",
+    "MoveState": "SUCCEEDED",
+    "DisputeState": "WON",
+    "PayoutState": "PAID",
+    "SmsStatus": "DELIVERED",
+    "EmailStatus": "DELIVERED",
+    "ShipmentState": "PURCHASED",
+    "CancelState": "CANCELED",
+    "TrackingStatus": "DELIVERED",
+    "AddressVerdict": "VALID",
+    "Verdict": "PASS",
+    "LineType": "MOBILE",
+}
+"""For each set of words the one that tells of a success."""
+
+UNDECIDED: Final = frozenset({"UNKNOWN", "PENDING", "QUEUED", "ACCEPTED", "REQUIRES_ACTION"})
+_FIELD: Final = re.compile(r"[A-Za-z_$@:{}-][\w.$@:/{}-]*")
+_TEXTS_FOR_PEOPLE: Final = frozenset({"field", "remedy", "problem", "vendor", "name"})
+_NOT_FIELDS: Final = frozenset({"compile", "cast", "TypeVar", "getattr", "matches", "one_of"})
+_ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta(hours=1))'
+
+
+@frozen
+class Plant:
+    """One planted mistake.
+
+    Attributes:
+        kind: the sort of mistake.
+        path: the file.
+        line: the line of the file.
+        first, last: the bytes that are replaced.
+        was, becomes: the text before and after.
+        inside: the lines of the function that has the place; empty where it runs at the import.
+    """
+
+    kind: str
+    path: str
+    line: int
+    first: int
+    last: int
+    was: str
+    becomes: str
+    inside: range = range(0)
+
+    def applied(self, source: str) -> str:
+        """The source with the mistake."""
+        data = source.encode()
+        return (data[: self.first] + self.becomes.encode() + data[self.last :]).decode()
+
+    def __str__(self) -> str:
+        """The place and the edit, on one line."""
+        edit = f"{self.was} -> {self.becomes}"
+        return f"{self.path}:{self.line} [{self.kind}] {' '.join(edit.split())[:150]}"
+
+
+def plants_in(path: str, source: str) -> list[Plant]:
+    """Every mistake that can be planted in a module; each still compiles."""
+    plants = _Planter(path, source).plants()
+    return [plant for plant in plants if _compiles(plant.applied(source))]
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "planted", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+class _Planter:
+    def __init__(self, path: str, source: str) -> None:
+        self._path = path
+        self._data = source.encode()
+        self._tree = ast.parse(source)
+        starts = [0]
+        for line in self._data.splitlines(keepends=True):
+            starts.append(starts[-1] + len(line))
+        self._starts = starts
+        self._parents = {
+            child: node for node in ast.walk(self._tree) for child in ast.iter_child_nodes(node)
+        }
+
+    def plants(self) -> Iterator[Plant]:
+        """Every mistake, by the kind of node that it is made of."""
+        for node in ast.walk(self._tree):
+            if self._is_for_types(node):
+                continue
+            if isinstance(node, ast.expr):
+                yield from self._expressions(node)
+            if isinstance(node, (ast.For, ast.comprehension)):
+                yield self._plant("batch", node.iter, f"tuple({self._text(node.iter)})[:-1]")
+            if isinstance(node, ast.Raise):
+                yield self._plant("swallowed", node, "pass")
+            if isinstance(node, (ast.If, ast.IfExp)):
+                yield self._plant("condition", node.test, f"not ({self._text(node.test)})")
+
+    def _expressions(self, node: ast.expr) -> Iterator[Plant]:
+        match node:
+            case ast.Dict():
+                yield from self._swapped_words(node)
+            case ast.Call():
+                yield from self._lost_words(node)
+                yield from self._calls(node)
+            case ast.Set() | ast.Tuple():
+                yield from self._shorter(node)
+            case ast.Constant():
+                yield from self._constants(node)
+            case ast.Attribute():
+                yield from self._attributes(node)
+            case ast.Name(id="UTC", ctx=ast.Load()):
+                yield self._plant("zone", node, _ZONE)
+            case ast.BoolOp():
+                yield from self._operands(node)
+            case _:
+                pass
+
+    def _swapped_words(self, node: ast.Dict) -> Iterator[Plant]:
+        """Each word of a table with the meaning of the next that has another."""
+        values = [value for value in node.values if isinstance(value, (ast.Attribute, ast.Name))]
+        texts = [self._text(value) for value in values]
+        words = [text for text in texts if text.split(".")[-1][:1].isupper()]
+        for value, text in zip(values, texts, strict=True):
+            if text in words:
+                others = words[words.index(text) + 1 :] + words
+                other = next((word for word in others if word != text), None)
+                if other is not None:
+                    yield self._plant("word", value, other)
+
+    def _lost_words(self, node: ast.Call) -> Iterator[Plant]:
+        """Each word of a table of same names, left out."""
+        if self._text(node.func).split(".")[-1] != "same":
+            return
+        for part in node.args[1:]:
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                words = part.value.split()
+                for word in words:
+                    rest = " ".join(other for other in words if other != word)
+                    yield self._plant("word", part, repr(rest))
+
+    def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
+        """A collection of constants without each of them."""
+        constant = all(isinstance(item, (ast.Constant, ast.Attribute)) for item in node.elts)
+        if not constant or len(node.elts) < 2 or not self._text(node).startswith(("(", "{")):
+            return
+        for item in node.elts:
+            rest = ", ".join(self._text(other) for other in node.elts if other is not item)
+            opening = "{" if isinstance(node, ast.Set) else "("
+            closing = "}" if isinstance(node, ast.Set) else ",)"
+            yield self._plant("word", node, f"{opening}{rest}{closing}")
+
+    def _calls(self, node: ast.Call) -> Iterator[Plant]:
+        name = self._text(node.func).split(".")[-1]
+        for keyword in node.keywords:
+            if keyword.arg == "key" and name in {"send", "Request", "post", "put", "patch"}:
+                yield self._plant("key lost", keyword.value, "None")
+                changed = f"{self._text(keyword.value)} + str(__import__('time').monotonic_ns())"
+                yield self._plant("key changed", keyword.value, changed)
+        if name == "key_at" and len(node.args) == 3:
+            yield self._plant("key too long", node.args[2], "100000")
+        yield from self._repeated(node)
+        if name in {"ref", "payment_ref", "ref_at"} and node.args:
+            target = node.args[1 if name == "payment_ref" and len(node.args) > 1 else 0]
+            if not isinstance(target, (ast.Constant, ast.Starred)):
+                yield self._plant("reference", target, f'f"{{{self._text(target)}}}x"')
+        if name == "replace" and any(key.arg == "microsecond" for key in node.keywords):
+            assert isinstance(node.func, ast.Attribute)
+            yield self._plant("time", node, self._text(node.func.value))
+        if name == "as_money" or name.endswith("from_minor"):
+            yield self._plant("unit", node, f"({self._text(node)} or 0) * 100")
+
+    def _repeated(self, node: ast.Call) -> Iterator[Plant]:
+        """A request that is sent twice."""
+        awaiting = self._parents[node]
+        if self._text(node.func) == "wire.send" and isinstance(awaiting, ast.Await):
+            # What has a key is answered from memory under it: the first goes without one.
+            text = keyless = self._text(node)
+            for keyword in node.keywords:
+                if keyword.arg == "key":
+                    keyless = text.replace(f"key={self._text(keyword.value)}", "key=None")
+            again = f"(await {keyless}, await {text})[1]"
+            yield self._plant("own retry", awaiting, again)
+
+    def _constants(self, node: ast.Constant) -> Iterator[Plant]:
+        parent = self._parents.get(node)
+        if isinstance(node.value, str) and self._is_field(node.value, parent):
+            yield self._plant("field", node, repr(f"{node.value}x"))
+        if type(node.value) is int and not isinstance(parent, ast.UnaryOp) and node.value > 1:
+            yield self._plant("number", node, str(node.value + 1))
+
+    def _attributes(self, node: ast.Attribute) -> Iterator[Plant]:
+        if not isinstance(node.ctx, ast.Load):
+            return
+        owner = self._text(node.value).split(".")[-1]
+        if node.attr in UNDECIDED and owner in DONE and DONE[owner] != node.attr:
+            yield self._plant("told as done", node, f"{self._text(node.value)}.{DONE[owner]}")
+        if node.attr == "minor":
+            yield self._plant("unit", node, f"int({self._text(node.value)}.amount * 100)")
+        if node.attr == "amount" and isinstance(self._parents[node], ast.Call):
+            yield self._plant("unit", node, f'f"{{{self._text(node)}:.2f}}"')
+        if node.attr == "currency":
+            yield self._plant("unit", node, '"EUR"')
+
+    def _operands(self, node: ast.BoolOp) -> Iterator[Plant]:
+        """The condition or default without each of its parts."""
+        word = " or " if isinstance(node.op, ast.Or) else " and "
+        for operand in node.values:
+            rest = word.join(self._text(other) for other in node.values if other is not operand)
+            yield self._plant("condition", node, f"({rest})")
+
+    def _is_field(self, text: str, parent: ast.AST | None) -> bool:
+        """Return whether a text may be the name of something at the vendor."""
+        if _FIELD.fullmatch(text) is None:
+            return False
+        match parent:
+            case ast.Expr() | ast.JoinedStr() | ast.FormattedValue() | ast.AnnAssign():
+                return False
+            case ast.keyword(arg=str(name)):
+                return name not in _TEXTS_FOR_PEOPLE
+            case ast.Call():
+                return self._text(parent.func).split(".")[-1] not in _NOT_FIELDS
+            case _:
+                return True
+
+    def _is_for_types(self, node: ast.AST) -> bool:
+        """Return whether only type checkers read this place."""
+        if isinstance(node, ast.If) and self._text(node.test) == "TYPE_CHECKING":
+            return True
+        while (parent := self._parents.get(node)) is not None:
+            match parent:
+                case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.arg():
+                    return True
+                case ast.FunctionDef() | ast.AsyncFunctionDef() if node is parent.returns:
+                    return True
+                case ast.AnnAssign() if node is parent.annotation:
+                    return True
+                case _:
+                    pass
+            node = parent
+        return False
+
+    def _text(self, node: ast.AST) -> str:
+        return self._data[slice(*self._span(node))].decode()
+
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        place: Any = node  # every node that is asked for has one
+        first: int = self._starts[place.lineno - 1] + place.col_offset
+        last: int = self._starts[place.end_lineno - 1] + place.end_col_offset
+        return first, last
+
+    def _inside(self, node: ast.AST) -> range:
+        function: ast.AST | None = node
+        while function is not None and not isinstance(
+            function, (ast.FunctionDef, ast.AsyncFunctionDef)
+        ):
+            function = self._parents.get(function)
+        if function is None or node in (*function.args.defaults, *function.decorator_list):
+            return range(0)
+        assert function.end_lineno is not None
+        return range(function.lineno, function.end_lineno + 1)
+
+    def _plant(self, kind: str, node: ast.AST, becomes: str) -> Plant:
+        first, last = self._span(node)
+        place: Any = node
+        line: int = place.lineno
+        return Plant(
+            kind, self._path, line, first, last, self._text(node), becomes, self._inside(node)
+        )
