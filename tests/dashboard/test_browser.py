@@ -13,6 +13,7 @@ from moorage.dashboard import Dashboard, DashboardApp
 from moorage.dashboard.gate import Gate, members_of
 from moorage.dashboard.server import Server
 from moorage.domain.entries.queue import EntryState
+from moorage.domain.monitoring.objectives import Objective
 from moorage.domain.observation.integration_log import IntegrationStatus
 from tests.dashboard.world import SECRET, WAIT, World
 from tests.support.browser import ENTER, TAB, Browser, browsing
@@ -36,6 +37,7 @@ PAGES: Final = (
     "queues",
     "entry?box=outbox&id=01",
     "calls",
+    "levels",
     "call?id=req-1",
     "acts/circuit-reset?service=vat",
     "nowhere",
@@ -53,6 +55,10 @@ def in_trouble(world: World) -> None:
     world.dead_webhook(error="ValueError")
     world.fail(tenant="acme", operation="lookup")
     world.fail(id="req-2", status=IntegrationStatus.TIMEOUT, error="AttemptTimeout")
+    world.hub.objectives = (
+        Objective(name="vat answers", service="vat", availability=0.999),
+        Objective(name="all quick", latency=0.8),
+    )
     world.metrics.flush()
     world.fail(id="req-3", status=IntegrationStatus.SUCCESS, error=None, http_status=200)
 

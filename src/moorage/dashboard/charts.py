@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from moorage.dashboard.markup import Html
 
 _WIDTH: Final = 720
-_HEIGHT: Final = 120
+_HEIGHT: Final = 101
 _BASE: Final = 100
 
 
@@ -37,7 +37,6 @@ def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
         "svg",
         bars,
         tag("line", x1=0, y1=_BASE, x2=_WIDTH, y2=_BASE, class_="grid"),
-        tag("text", f"most: {most} calls", x=0, y=_HEIGHT - 4),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
         aria_label=label,

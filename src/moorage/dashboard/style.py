@@ -70,7 +70,6 @@ button:hover, .button:hover { border-color: var(--link); }
 .acts { display: flex; flex-wrap: wrap; gap: .6rem; margin: .8rem 0 0; }
 .field { margin: .8rem 0; }
 svg { width: 100%; height: auto; }
-svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg .calls { fill: var(--good); }
 svg .failed { fill: var(--bad); }
 svg .grid { stroke: var(--line); }

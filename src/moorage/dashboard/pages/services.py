@@ -63,7 +63,11 @@ def _chart(view: View, service: str | None) -> Node:
     def build() -> Node:
         counts = view.reader.windows(service, view.get("tenant"))
         calls, failed = (sum(column) for column in zip(*counts, strict=True))
-        words = f"{calls} calls, {failed} failed. Each bar is 5 minutes; the failed part is red."
+        most = max(number for number, _ in counts)
+        words = (
+            f"{calls} calls, {failed} failed. Each bar is 5 minutes, the highest {most} calls; the"
+            " failed part is red."
+        )
         return joined(tag("p", words), calls_chart(words, counts))
 
     return readable_section("The last 6 hours", build)

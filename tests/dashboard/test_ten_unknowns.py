@@ -1,0 +1,143 @@
+"""Ten payments with an unknown outcome, decided by a visitor who sees only the page."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import ConnectorError
+from moorage.contracts.payments import Charge, Money
+from moorage.testing.sandboxes.base import Lost
+from tests.dashboard.world import BEN, WAIT, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.dashboard.world import Visitor
+
+CHARGES = (
+    ("INV-1", "20.00", "EUR", True),
+    ("INV-2", "35.50", "EUR", False),
+    ("INV-3", "1200.00", "USD", True),
+    ("INV-4", "0.99", "USD", False),
+    ("INV-5", "10.00", "EUR", True),
+    ("INV-5", "12.00", "EUR", False),
+    ("INV-6", "500", "JPY", True),
+)
+"""Reference, amount and currency of each charge, and whether the vendor carried it out."""
+
+
+def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
+    """Make a call whose answer is lost; unless it is to be done, the vendor never gets it."""
+    before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
+    world.stripe.fail(Lost())
+    with pytest.raises(ConnectorError):
+        call()
+    if not done:
+        vars(world.stripe).update(before)
+
+
+def planted(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
+    """Plant ten payments; return each repeat and whether it was done, by idempotency key."""
+    payments = world.hub.payments()
+    truth: dict[str, tuple[Callable[[], Any], bool]] = {}
+
+    def add(key: str, call: Callable[..., Any], *values: Any, done: bool) -> None:
+        def repeat() -> Any:
+            return call(*values, idempotency_key=key)
+
+        plant(world, repeat, done=done)
+        truth[key] = repeat, done
+
+    for number, (reference, amount, currency, done) in enumerate(CHARGES):
+        charge = Charge(Money(amount, currency), "pm_card_visa", reference=reference)
+        add(f"charge-{number}", payments.charge, charge, done=done)
+    for number, done in enumerate((True, False)):
+        order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference=f"ORDER-{number}")
+        taken = payments.charge(order, idempotency_key=f"taken-{number}")
+        add(f"refund-{number}", payments.refund, taken.ref, Money("8.00", "EUR"), done=done)
+    shop = world.hub.payments("acme")
+    order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="ACME-1")
+    add("acme-1", shop.charge, order, done=True)
+    return truth
+
+
+def facts_of(page: str) -> dict[str, str]:
+    """The evidence on the page of a payment, by its name."""
+    pairs = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
+    return {unescape(name): unescape(re.sub("<[^>]+>", "", value)).strip() for name, value in pairs}
+
+
+def link_of(page: str, act: str) -> str | None:
+    """The address of the button of an act; None if the page has none."""
+    match = re.search(rf'href="(/acts/{act}\?[^"]*)"', page)
+    return None if match is None else unescape(match[1])
+
+
+def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
+    """The id on the vendor's web page of what the evidence describes; None without it."""
+    amount, currency = facts["Amount"].split()
+    minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
+    kept = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
+    objects = [item for values in kept for item in values.values()]
+    wanted = "refund" if facts["Operation"] == "refund" else "payment_intent"
+    for item in objects:
+        if not isinstance(item, dict) or item.get("object") != wanted:
+            continue
+        is_same = (item["amount"], item["currency"]) == (minor, currency.lower())
+        if wanted == "refund":
+            if is_same and str(item["payment_intent"]) in facts["Vendor's payment"]:
+                return str(item["id"])
+        elif is_same and facts["Your reference"] in repr(item):
+            return str(item["id"])
+    return None
+
+
+def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
+    """Decide about one payment by the page alone; return how it was decided."""
+    page = first.get(address).text
+    ask = link_of(page, "payment-ask")
+    if ask is not None:
+        answer = first.act(ask).text
+        if "It is settled" in answer:
+            return "asked"
+    receipt = found_at_vendor(world, facts_of(page))
+    act = "payment-not-done" if receipt is None else "payment-done"
+    link = link_of(page, act)
+    assert link is not None
+    assert (
+        "A second person has to confirm it."
+        in first.act(link, reason="looked it up", receipt=receipt or "").text
+    )
+    check = second.get(address).text
+    expected = "not done" if act == "payment-not-done" else "done"
+    assert f"says that it was {expected}." in check
+    confirm = link_of(check, "payment-confirm")
+    assert confirm is not None
+    assert f"is closed as {expected}." in second.act(confirm, reason="seen too").text
+    return "decided"
+
+
+def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
+    """Each payment ends as what it was: the done ones are not repeated, the others can be."""
+    with World() as world:
+        truth = planted(world)
+        assert 10 == len(world.hub.unsettled_payments())
+        world.clock.advance(WAIT)
+        ann, ben = world.visitor(), world.visitor(BEN)
+        addresses = [
+            unescape(link)
+            for link in re.findall(r'href="(/payment\?[^"]*)"', ann.get("/unknown").text)
+        ]
+        assert 10 == len(set(addresses))
+        ways = [decide(world, ann, ben, address) for address in addresses]
+
+        assert {"asked", "decided"} == set(ways)
+        assert [] == world.hub.unsettled_payments()
+        assert "The outcome of every payment is known." in ann.get("/unknown").text
+        for key, (repeat, done) in truth.items():
+            assert done is repeat().replayed, key
