@@ -11,7 +11,6 @@ from moorage.domain.secrets.frames import careful
 from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
-from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.runtime import fast_path_async, fast_path_sync
 from moorage.runtime.bridge import (
     awaited,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
     from moorage.domain.service.settings import Service
+    from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
     from moorage.services.calling.steps import Single
     from moorage.services.calling.streaming import Stream
     from moorage.services.environment_guard import EnvironmentGuard
@@ -171,6 +171,8 @@ def _streamed(
 ) -> Callable[Concatenate[Any, P], StreamedAnswer]:
     @functools.wraps(flow)
     def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> StreamedAnswer:
+        from moorage.hub.streams import StreamedAnswer  # noqa: PLC0415 - few programs stream
+
         return StreamedAnswer(run_now(flow(self._flows, *args, **kwargs)))
 
     return with_signature_of(flow, stream, returns="StreamedAnswer")
@@ -181,6 +183,8 @@ def _streamed_async(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncStreamedAnswer]]:
     @functools.wraps(flow)
     async def stream(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncStreamedAnswer:
+        from moorage.hub.streams import AsyncStreamedAnswer  # noqa: PLC0415 - as above
+
         return AsyncStreamedAnswer(await flow(self._flows, *args, **kwargs))
 
     return with_signature_of(flow, stream, returns="AsyncStreamedAnswer")

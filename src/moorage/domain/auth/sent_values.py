@@ -24,6 +24,7 @@ from moorage.domain.http.response import Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.sensitive import MASK, bot_tokens, is_sensitive, secret_segments
 from moorage.domain.secrets.value_mask import is_telling, mask_error, masked_text, value_mask
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ LARGEST_BODY: Final = 65_536
 """Bytes of a failure's body that are kept; nobody reads more of one, and all of it is searched."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_ELEMENT: Final = re.compile(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
+_ELEMENT: Final = late_pattern(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
 _PART_NAME: Final = re.compile(rb'name="([^"]*)"', re.IGNORECASE)
-_BOUNDARY: Final = re.compile(r'boundary="?([^";,]+)', re.IGNORECASE)
+_BOUNDARY: Final = late_pattern(r'boundary="?([^";,]+)', re.IGNORECASE)
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
 _SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096

@@ -19,6 +19,7 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import decoded, essence, is_json
 from moorage.domain.secrets.personal import Personal, mask, mask_personal
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,28 +34,28 @@ _LONGEST_CHARACTER = 8
 
 _SHORTEST = len("a:b")
 
-_KEY = re.compile(
+_KEY = late_pattern(
     r"(?<![A-Za-z0-9])(?:[srp]k_(?:live|test)_|rk_|whsec_|gh[oprsu]_|xox[abeoprs]-|SG\.|A[KS]IA)"
     r"[\w\-]{8,}(?:\.[\w\-]+)*",
     re.ASCII,
 )
 """Keys that vendors give out, which say of themselves what they are."""
 
-_OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
-_PIECES = re.compile(r"[A-Za-z0-9]{16,}")
+_OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
+_PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 
-_TEXTUAL = re.compile(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
-_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
-_JSON_BEGINS = re.compile(r'"?\{')
+_TEXTUAL = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
+_USER_INFO = late_pattern(r"(?<=://)[^/?#]*@")
+_PIECE = late_pattern(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
+_JSON_BEGINS = late_pattern(r'"?\{')
 _NAMED = (
     (
-        re.compile(r"<(?:[\w.\-]{1,64}:)?([\w.\-]{1,64})(?:\s[^<>]{0,1024})?>"),
-        re.compile(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+(?:\]\]>)?|[^<]+"),
+        late_pattern(r"<(?:[\w.\-]{1,64}:)?([\w.\-]{1,64})(?:\s[^<>]{0,1024})?>"),
+        late_pattern(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+(?:\]\]>)?|[^<]+"),
     ),
     (
-        re.compile(r"""(?<![\w.\-\[\]%])([\w.\-\[\]%]{1,64})["']?\s{0,4}[=:]\s{0,4}"""),
-        re.compile(
+        late_pattern(r"""(?<![\w.\-\[\]%])([\w.\-\[\]%]{1,64})["']?\s{0,4}[=:]\s{0,4}"""),
+        late_pattern(
             r"""(?:(?:basic|bearer|digest|token) {1,4})?"""
             r"""(?:"[^"]*+"?|'[^']*+'?|[^\s&;,"'<>]+)""",
             re.IGNORECASE,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.secrets.sensitive import MASK
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 _EDGE = 4
 _LONG_ENOUGH = 4 * _EDGE
 _MOST_GROUPS = 9
-_GAP = re.compile(r"([ -])")
-_CARD_BEGINS = re.compile(r"[2-6]")
-_IBAN_BEGINS = re.compile(r"[A-Z]{2}[0-9]{2}", re.ASCII | re.IGNORECASE)
+_GAP = late_pattern(r"([ -])")
+_CARD_BEGINS = late_pattern(r"[2-6]")
+_IBAN_BEGINS = late_pattern(r"[A-Z]{2}[0-9]{2}", re.ASCII | re.IGNORECASE)
 _DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
@@ -84,20 +85,20 @@ def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str]
 
 _RULES: Final[dict[Personal, tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]] = {
     Personal.CARD: (
-        re.compile(r"(?<![0-9])[0-9]{3,}(?:[ -][0-9]{3,})*"),
+        late_pattern(r"(?<![0-9])[0-9]{3,}(?:[ -][0-9]{3,})*"),
         lambda match: _mask_numbers(match[0], _CARD_BEGINS, _is_card),
     ),
     Personal.IBAN: (
-        re.compile(r"(?<![A-Z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,}", re.ASCII | re.IGNORECASE),
+        late_pattern(r"(?<![A-Z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,}", re.ASCII | re.IGNORECASE),
         lambda match: _mask_numbers(match[0], _IBAN_BEGINS, _is_iban),
     ),
     Personal.EMAIL: (
-        re.compile(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63})+"),
+        late_pattern(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63})+"),
         MASK,
     ),
     Personal.BEARER: (
-        re.compile(r"\b(bearer)[ \t]{1,8}[\w\-.~+/=]{8,}", re.ASCII | re.IGNORECASE),
+        late_pattern(r"\b(bearer)[ \t]{1,8}[\w\-.~+/=]{8,}", re.ASCII | re.IGNORECASE),
         rf"\1 {MASK}",
     ),
-    Personal.JWT: (re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}(?:\.[\w\-]*){0,4}", re.ASCII), MASK),
+    Personal.JWT: (late_pattern(r"(?<![\w\-])eyJ[\w\-]{8,}(?:\.[\w\-]*){0,4}", re.ASCII), MASK),
 }

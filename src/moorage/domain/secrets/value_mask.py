@@ -21,6 +21,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
+from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ SHORTEST: Final = 4
 """The length of the shortest secret that is looked for."""
 
 _SHORTEST_WORD: Final = 6
-_TELLS_NOTHING: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
+_TELLS_NOTHING: Final = late_pattern(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
 _EDGE: Final = 8
 _MIDDLE: Final = 12
 _BLOCKS: Final = 16

@@ -38,7 +38,6 @@ from moorage.errors import (
 from moorage.services.calling.admission import refusal
 from moorage.services.calling.attempt_result import AttemptResult, succeeded
 from moorage.services.calling.call import OutOfTimeError
-from moorage.services.calling.regions import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
+    from moorage.services.calling.regions import Route
     from moorage.services.core.core import Core
 
 Arrived: TypeAlias = "tuple[Ending, Sent]"
@@ -462,6 +462,8 @@ def _route(call: Call, request: Request) -> Route:
             remedy="Give the service a base_url, or protect a function with `run`.",
         )
     everywhere = call.key is not None and plan.service.idempotency_across_regions
+    from moorage.services.calling.regions import Route  # noqa: PLC0415 - few services have regions
+
     return Route(plan, request, movable=everywhere or is_repeatable(plan, request))
 
 

@@ -26,10 +26,7 @@ from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.services.calling.call import Call, Parse, value_of
 from moorage.services.calling.exchange import Exchange, LateExchange, is_sure_to_leave
 from moorage.services.calling.fast_path_steps import FastPathSteps
-from moorage.services.calling.hedging import Hedged
 from moorage.services.calling.key_protection import KeyProtection
-from moorage.services.calling.rehearsal import rehearsed, shown_path
-from moorage.services.calling.streaming import Streaming
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.idempotency import Once
-    from moorage.services.calling.streaming import Stream
+    from moorage.services.calling.streaming import Stream, Streaming
     from moorage.services.core.core import Core
 
 Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[Response]]"
@@ -221,6 +218,8 @@ class Calling(FastPathSteps):
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
+            from moorage.services.calling.streaming import Streaming  # noqa: PLC0415 - few stream
+
             streaming = Streaming(self.core, call, request)
             if call.plan.cache_wait and not request.method.safe:
                 from moorage.services.calling.caching import Changing  # noqa: PLC0415 - few cache
@@ -326,6 +325,11 @@ class Calling(FastPathSteps):
         """Stop a rehearsal before a request that has a key or an unsafe method."""
         if not self._rehearses or (key is None and (request is None or request.method.safe)):
             return
+        from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few rehearse
+            rehearsed,
+            shown_path,
+        )
+
         fields = call.event_fields(self.core)
         what = "a function" if request is None else f"{request.method} {shown_path(request)}"
         names = ("service", "operation", "tenant", "request_id")
@@ -368,6 +372,8 @@ class Calling(FastPathSteps):
         else:
             step = Exchange(self.core, call, request)
         if plan.hedge is not None and once is None and _is_read(plan, request):
+            from moorage.services.calling.hedging import Hedged  # noqa: PLC0415 - few services hedge
+
             step = Hedged(self.core, plan.hedge, step)
         return once, step
 

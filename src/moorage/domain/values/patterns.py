@@ -1,0 +1,28 @@
+"""Regular expressions that are compiled when they are first used."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+
+class _LatePattern:
+    """Compiles its expression at the first use of one of the pattern's attributes."""
+
+    def __init__(self, text: str, flags: int) -> None:
+        self._text = text
+        self._flags = flags
+
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(re.compile(self._text, self._flags), name)
+        self.__dict__[name] = value  # found there from now on, without this method
+        return value
+
+
+def late_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    """Return a pattern with the methods of `re.compile(text, flags)`, compiled when it is used.
+
+    For expressions that take long to compile and that most programs never use. An invalid
+    expression raises `re.error` at its first use.
+    """
+    return cast("re.Pattern[str]", _LatePattern(text, flags))
