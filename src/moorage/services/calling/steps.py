@@ -115,8 +115,8 @@ class Calling(FastPathSteps):
             code = None
             if idempotency_key is not None:
                 compare = request_fingerprint if self.core.compares_bytes else fingerprint
-                body = request.body
-                if isinstance(body, bytes) and len(body) > _LARGE:
+                # No name for the body: a traceback would show it with this frame.
+                if isinstance(request.body, bytes) and len(request.body) > _LARGE:
                     code = await self._compared_aside(call, request, compare)
                 else:
                     code = compare(request)
