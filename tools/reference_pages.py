@@ -499,6 +499,8 @@ _PAGES: Final = (
             "moorage.adapters.secret_managers.azure_key_vault:*",
             "moorage.adapters.credentials.keyring:KeyringCredentialProvider",
             "moorage.adapters.credentials.keyring:AsyncKeyringCredentialProvider",
+            "moorage.adapters.credentials.audited:AuditedCredentials",
+            "moorage.adapters.credentials.audited:AsyncAuditedCredentials",
             "moorage.adapters.credentials.cached:CachedCredentials",
             "moorage.adapters.credentials.cached:AsyncCachedCredentials",
             "moorage.adapters.webhook_secrets:StaticWebhookSecrets",

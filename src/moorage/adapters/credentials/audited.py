@@ -1,0 +1,104 @@
+"""A provider whose credentials are handed out only with a record in an audit trail.
+
+1. A use is the first time that a process gets the credentials of a service and tenant, and each
+   renewal and change of them. Further reads by the same process are no record of their own.
+2. The record is written first. If it cannot be written, the credentials are not handed out, unless
+   the trail is made with `required=False`.
+3. A record names the process, the service and the tenant, and never a credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from moorage.adapters.concurrency.forking import in_child
+from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+
+if TYPE_CHECKING:
+    from moorage.ports.audit import AuditTrail
+
+Provider = TypeVar("Provider", bound=CredentialProvider | AsyncCredentialProvider)
+
+_MANY: Final = 10_000
+"""Owners that a process remembers; past that it records the uses of all again."""
+
+
+class _AuditedProvider(Generic[Provider]):
+    """The common part of both providers: the owners whose credentials this process has used."""
+
+    def __init__(self, provider: Provider, trail: AuditTrail) -> None:
+        """Record the uses of a provider's credentials.
+
+        Args:
+            provider: the provider.
+            trail: the trail.
+        """
+        self._provider = provider
+        self._trail = trail
+        self._begin()
+        in_child(self, _AuditedProvider._begin)
+
+    def _begin(self) -> None:
+        self._used: set[tuple[str, str | None]] = set()
+
+    def _record(self, verb: str, service: str, tenant: str | None) -> None:
+        subject = f"credentials of {service if tenant is None else f'{service}/{tenant}'}"
+        self._trail.record(f"credentials.{verb}", subject, after={"process": os.getpid()})
+
+    def _remember(self, service: str, tenant: str | None) -> None:
+        if len(self._used) >= _MANY:
+            self._used.clear()
+        self._used.add((service, tenant))
+
+
+class AuditedCredentials(_AuditedProvider[CredentialProvider]):
+    """A credential provider that records the uses of another provider's credentials."""
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the current credentials; the first time, after a record of it."""
+        if (service, tenant) not in self._used:
+            self._record("use", service, tenant)
+            self._remember(service, tenant)
+        return self._provider.get(service, tenant)
+
+    def has(self, service: str, tenant: str | None, /) -> bool:
+        """Return whether there are credentials of a service and tenant."""
+        return self._provider.has(service, tenant)
+
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """Renew stale credentials, after a record of it."""
+        self._record("refresh", service, tenant)
+        return self._provider.refresh(service, tenant, stale)
+
+    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        """Store new credentials, after a record of it."""
+        self._record("set", service, tenant)
+        self._provider.rotate(service, tenant, new)
+
+
+class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
+    """The asynchronous `AuditedCredentials`; threads wait for the trail."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the current credentials; the first time, after a record of it."""
+        if (service, tenant) not in self._used:
+            await asyncio.to_thread(partial(self._record, "use", service, tenant))
+            self._remember(service, tenant)
+        return await self._provider.get(service, tenant)
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        """Return whether there are credentials of a service and tenant."""
+        return await self._provider.has(service, tenant)
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """Renew stale credentials, after a record of it."""
+        await asyncio.to_thread(partial(self._record, "refresh", service, tenant))
+        return await self._provider.refresh(service, tenant, stale)
+
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        """Store new credentials, after a record of it."""
+        await asyncio.to_thread(partial(self._record, "set", service, tenant))
+        await self._provider.rotate(service, tenant, new)

@@ -1,0 +1,99 @@
+"""Uses of credentials in an audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import Credentials, StorageUnavailable
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.credentials import audited
+from moorage.adapters.credentials.audited import AsyncAuditedCredentials, AuditedCredentials
+from moorage.adapters.credentials.memory import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from moorage.hub.audit import AuditTrail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-second")
+
+
+class Uses:
+    """Audited credentials of one mode, and the records of their uses."""
+
+    def __init__(self, trail: AuditTrail, *, awaited: bool) -> None:
+        self.trail = trail
+        owners = {("vat", None): FIRST, ("vat", "acme"): FIRST}
+        if awaited:
+
+            async def renew_later(*_: object) -> Credentials:
+                return SECOND
+
+            store = AsyncMemoryCredentialProvider(owners, renew=renew_later)
+            self.provider: Any = AsyncAuditedCredentials(store, trail)
+        else:
+            plain = MemoryCredentialProvider(owners, renew=lambda *_: SECOND)
+            self.provider = AuditedCredentials(plain, trail)
+
+    def do(self, verb: str, *values: Any) -> Any:
+        """The result of a method, awaited if it is asynchronous."""
+
+        async def settled() -> Any:
+            answer = getattr(self.provider, verb)(*values)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        return asyncio.run(settled())
+
+    @property
+    def records(self) -> list[tuple[str, str]]:
+        """The act and subject of each record, oldest first."""
+        return [(item.act, item.subject) for item in reversed(self.trail.find().items)]
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awaited: bool) -> None:
+    """The first read of each owner, each renewal and each change is a record, and no secret is."""
+    uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=awaited)
+    assert uses.do("has", "vat", None)
+    for _ in range(3):
+        assert FIRST == uses.do("get", "vat", None)
+    assert FIRST == uses.do("get", "vat", "acme")
+    assert SECOND == uses.do("refresh", "vat", "acme", FIRST)
+    uses.do("rotate", "vat", None, SECOND)
+    assert SECOND == uses.do("get", "vat", None)
+
+    assert [
+        ("credentials.use", "credentials of vat"),
+        ("credentials.use", "credentials of vat/acme"),
+        ("credentials.refresh", "credentials of vat/acme"),
+        ("credentials.set", "credentials of vat"),
+    ] == uses.records
+    assert "canary" not in (tmp_path / "trail").read_text()
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
+    """Without its trail a provider hands out nothing new; one that need not record goes on."""
+    dead = FileAudit(tmp_path / "nowhere" / "trail")
+    uses = Uses(AuditTrail(dead), awaited=awaited)
+    for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
+        with pytest.raises(StorageUnavailable, match="was refused"):
+            uses.do(verb, "vat", None, *values)
+    lenient = Uses(AuditTrail(dead, required=False), awaited=awaited)
+    with pytest.warns(match="was not recorded"):
+        assert FIRST == lenient.do("get", "vat", None)
+
+
+def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound a process forgets the owners, and records their next uses again."""
+    monkeypatch.setattr(audited, "_MANY", 1)
+    uses = Uses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
+    for tenant in (None, "acme", None):
+        uses.do("get", "vat", tenant)
+    assert 3 == len(uses.records)
