@@ -170,6 +170,19 @@ def open_handed() -> kit.ShippingSubject:
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 
+@attrs.frozen(kw_only=True)
+class Narrow(EasyPost):
+    """Sends the first line of an address only."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Get rates."""
+        recipient = attrs.evolve(request.recipient, line2=None, line3=None)
+        narrow = attrs.evolve(request, recipient=recipient)
+        return await super().get_rates(wire, narrow, key=key)
+
+
 @pytest.mark.parametrize(
     "factory, check",
     [
@@ -178,6 +191,7 @@ def open_handed() -> kit.ShippingSubject:
         (as_shippo(Forgetful), "a_batch_that_was_cut_off_goes_on"),
         (as_easypost(Trusting), "a_malformed_answer_is_no_success"),
         (as_easypost(Loud), "a_label_is_bought"),
+        (as_easypost(Narrow), "an_address_arrives_whole"),
         (as_easypost(Wasteful), "offers_are_given"),
         (as_easypost(Wrong), "a_label_is_bought"),
         (as_easypost(Wrong), "a_label_is_converted_or_not"),

@@ -96,6 +96,19 @@ async def a_label_is_bought(make: Open) -> None:
             require(again == label, "The label is another when it is fetched again.")
 
 
+async def an_address_arrives_whole(make: Open) -> None:
+    """Every line of an address is sent, both for rates and for a label."""
+    async with make() as lab:
+        to = lab.address(line2="Floor 7", line3="Door B")
+        rate_request = lab.request(to=to, reference="order 1")
+        request = ShipmentRequest(rate_request=rate_request)
+        await lab("create_shipment", request, idempotency_key="k-1")
+        bodies = b"".join(request.body for request in lab.sandbox.requests)
+        parts = (to.line1, to.line2, to.line3, to.city, to.region, to.postal_code, to.name)
+        lost = [part for part in parts if part and part.encode() not in bodies]
+        require(not lost, f"{len(lost)} parts of an address are lost.")
+
+
 async def a_label_is_converted_or_not(make: Open) -> None:
     """A label in another format is given, or refused before anything is sent."""
     async with make() as lab:
@@ -280,6 +293,7 @@ BUYING: Final = (
     offers_are_given,
     nobody_offers,
     a_label_is_bought,
+    an_address_arrives_whole,
     a_label_is_converted_or_not,
     a_chosen_offer_is_bought,
     a_key_buys_once,

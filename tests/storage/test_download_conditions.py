@@ -1,0 +1,35 @@
+"""Conditions of downloads are compared by whole seconds, as HTTP writes times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from moorage.contracts.ref import Ref
+from moorage.contracts.storage import GetOptions, ObjectInfo
+from moorage.errors import VendorRejected
+from moorage.vendors.storage._download_conditions import is_wanted
+
+SECOND = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+STORED = ObjectInfo(
+    ref=Ref("local-files", "files", "a"),
+    key="a",
+    etag='"one"',
+    last_modified=SECOND.replace(microsecond=250_000),
+)
+
+
+def test_a_change_within_the_second_is_none() -> None:
+    """A file of the same second has not changed since, whatever its microsecond."""
+    assert not is_wanted(STORED, GetOptions(if_modified_since=SECOND))
+    assert is_wanted(STORED, GetOptions(if_unmodified_since=SECOND))
+
+
+def test_a_change_of_the_next_second_counts() -> None:
+    """A file that was stored a second later has changed."""
+    before = SECOND - timedelta(seconds=1)
+
+    assert is_wanted(STORED, GetOptions(if_modified_since=before))
+    with pytest.raises(VendorRejected):
+        is_wanted(STORED, GetOptions(if_unmodified_since=before))
