@@ -102,6 +102,7 @@ class Operation(Generic[R]):
         refused: Callable[[VendorRejected], R | None] | None = None,
     ) -> None:
         self.method, self.path, self.to = method, path, to
+        self.read: Callable[[MakeRef, Response], R]
         self.read = reads.parse if isinstance(reads, Reading) else reads
         self._parts, self._make = _OPTION.split(path), _MAKERS[method]
         self._json, self._form, self._query = json, form, query

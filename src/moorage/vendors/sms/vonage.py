@@ -70,7 +70,6 @@ _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """Successful look-ups; the last three lack a part that could not be read at that moment."""
 _NUMBER_WORDS: Final = sdk.text("status_message", "error_text")
-_NUMBER_ERROR: Final = sdk.text("status_message", "error_text", "status")
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
@@ -152,6 +151,10 @@ def _is_valid(fields: sdk.Answer) -> bool | None:
     return status != _NO_NUMBER if status in _LOOKED_UP else None
 
 
+def _reasons(fields: sdk.Answer) -> tuple[str | None, ...]:
+    return (_NUMBER_WORDS(fields) or fields.text("status"),)
+
+
 def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, str | None]:
     return {"number": number.removeprefix("+"), "country": country}
 
@@ -207,7 +210,7 @@ class Vonage(sdk.ApiVendor):
             national=sdk.text("national_format_number"),
             line=sdk.word("current_carrier.network_type", of=_LINES, otherwise=LineType.UNKNOWN),
             carrier=sdk.text("current_carrier.name"),
-            reasons=sdk.when(_is_valid, (), lambda fields: (_NUMBER_ERROR(fields),)),
+            reasons=sdk.when(_is_valid, (), _reasons),
         ),
     )
     check_balance = sdk.get(
