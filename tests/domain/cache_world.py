@@ -1,0 +1,76 @@
+"""Stored responses, and the moments and decisions of their cache."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+from moorage import CachePolicy
+from moorage.domain.cache.rules import (
+    CacheEntry,
+    Decision,
+    Stale,
+    decide,
+    kept,
+)
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request, Response
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GET = Request.get("/x")
+HEAD = Request.head("/x")
+WHO = b"somebody"
+POLICY = CachePolicy()
+
+
+def at(seconds: float) -> datetime:
+    """Give a moment from now."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def date(seconds: float) -> str:
+    """Write a moment from now as HTTP does."""
+    return format_datetime(at(seconds), usegmt=True)
+
+
+OBSOLETE_DATE = f"{at(5):%A, %d-%b-%y %H:%M:%S} GMT"
+OBSOLETE_PAST = f"{at(-20):%A, %d-%b-%y %H:%M:%S} GMT"
+
+
+def received(
+    fields: dict[str, str] | None = None,
+    *,
+    status: int = 200,
+    elapsed: float = 0.0,
+    policy: CachePolicy = POLICY,
+    request: Request = GET,
+) -> CacheEntry | None:
+    """The entry for a response that arrived just now, or None if it is not stored."""
+    return kept(request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy)
+
+
+def entry(
+    control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
+) -> CacheEntry:
+    """A stored response with this `Cache-Control`."""
+    made = received({"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed)
+    assert made is not None
+    return made
+
+
+def decided(
+    control: str,
+    after: float,
+    *,
+    directive: str = "",
+    request: Request = GET,
+    policy: CachePolicy = POLICY,
+) -> Decision:
+    """The decision about a response with this `Cache-Control` after so many seconds."""
+    headers = {"Cache-Control": directive} if directive else {}
+    return decide(request.with_headers(headers), entry(control).later(after), policy)
+
+
+def stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
+    """Expect a revalidation."""
+    return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)

@@ -1,0 +1,184 @@
+"""States and grants of a token bucket, to the last number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.domain.resilience.bucket import RUNS, TokenBucket
+from moorage.domain.values.durations import HOUR, SECOND
+from tests.domain.state_world import NOON
+
+if TYPE_CHECKING:
+    from moorage.domain.resilience.bucket import Bucket
+    from moorage.domain.state.commands import State, Ticket
+
+
+@pytest.fixture
+def rule() -> TokenBucket:
+    """A bucket of three tokens that gains one a second."""
+    return TokenBucket(1, SECOND, 3)
+
+
+def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
+    """A bucket emptied at noon, and the tickets of callers with these costs that wait since."""
+    state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
+    tickets: list[Ticket] = []
+    for cost in costs:
+        state, ticket = rule.grant(state, cost, rule.earliest(state, cost, NOON), refundable=True)
+        tickets.append(ticket)
+    return state, tickets
+
+
+def told(state: State | None) -> list[object]:
+    """A state as seconds from noon and tokens, without its time to live."""
+    assert state is not None
+    _, _, at, level, _, frozen, shift, runs = state
+    times = [(at - NOON) / SECOND, level / SECOND]
+    pauses = [(frozen - NOON) / SECOND, shift / SECOND] if frozen else []
+    return [
+        *times,
+        *pauses,
+        *([(run[0] - NOON) / SECOND, (run[2] - NOON) / SECOND] for run in runs),
+    ]
+
+
+def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
+    """While tokens last, the state holds the level and its time."""
+    one = rule.fast_grant(None, NOON, 1)
+    assert one is not None
+    assert rule.fast_grant(one, NOON - 1, 1) is None
+    assert rule.fast_grant(one, NOON, 3) is None
+    assert [1.0, 2.0] == told(rule.fast_grant(one, NOON + SECOND, 1))
+    assert [9.0, 2.0] == told(rule.fast_grant(one, NOON + 9 * SECOND, 1))
+    assert NOON + SECOND == rule.earliest(one, 3, NOON)
+    assert NOON + 5 == rule.earliest(one, 2, NOON + 5)
+
+
+def test_a_queue_is_one_run(rule: TokenBucket) -> None:
+    """A queue in which no caller gave up is one run, whatever its length and costs."""
+    queue, tickets = a_queue(rule, (1, 2, 1, 3))
+    assert [0.0, 0.0, [1.0, 7.0]] == told(queue)
+    assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
+    assert 10 * SECOND == queue[1]
+    assert NOON + 8 * SECOND == rule.earliest(queue, 1, NOON)
+    assert rule.fast_grant(queue, NOON + 20 * SECOND, 1) is None
+    later, _ = rule.grant(
+        rule.present(queue, NOON + 20 * SECOND), 1, NOON + 20 * SECOND, refundable=False
+    )
+    assert [20.0, 2.0] == told(later)
+
+
+def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
+    """A caller that gives up leaves a gap, and the next arrival closes it."""
+    whole, tickets = a_queue(rule, (1, 1, 1, 1))
+    cut = rule.refund(whole, tickets[1])
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == told(cut)
+    # Behind the queue there is a token more, for nobody took the one of the gap.
+    assert [2, 5] == [(rule.earliest(cut, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
+    assert whole == rule.grant(cut, 1, NOON + 2 * SECOND, refundable=True)[0]
+    assert [0.0, 0.0, [2.0, 4.0]] == told(rule.refund(cut, tickets[0]))
+    assert [0.0, 0.0, [1.0, 1.0], [2.0, 3.0]] == told(rule.refund(cut, tickets[3]))
+    for ticket in (tickets[3], tickets[0], tickets[2]):
+        cut = rule.refund(cut, ticket)
+    assert [0.0, 0.0] == told(cut)
+    assert cut == rule.refund(cut, tickets[2])
+
+
+def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
+    """The tokens of a passed gap are available, unless later callers in the queue need them."""
+    queue, tickets = a_queue(rule, (1,) * 8)
+    queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
+    now = NOON + 4 * SECOND + 1
+    present = rule.present(queue, now)
+    assert now == rule.earliest(present, 2, now)
+    assert now < rule.earliest(present, 3, now)
+    once, _ = rule.grant(present, 1, now, refundable=False)
+    assert (now, NOON + 9 * SECOND) == (
+        rule.earliest(once, 1, now),
+        rule.earliest(rule.grant(once, 1, now, refundable=False)[0], 1, now),
+    )
+    held, ticket = rule.grant(once, 1, now, refundable=True)
+    assert NOON + 9 * SECOND == rule.earliest(held, 1, now)
+    back = rule.refund(held, ticket)
+    assert now == rule.earliest(back, 1, now)
+    past = rule.present(held, NOON + 20 * SECOND)
+    gone, _ = rule.grant(past, 1, NOON + 20 * SECOND, refundable=False)
+    assert gone == rule.refund(gone, ticket)
+
+
+def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
+    """A grant returned late adds no token for which the bucket had no room."""
+    queue, tickets = a_queue(rule, (1,) * 9)
+    for ticket in tickets[:3]:
+        queue = rule.refund(queue, ticket)
+    now = NOON + 6 * SECOND
+    present = rule.present(queue, now)
+    assert now == rule.earliest(present, 2, now)
+    spent, _ = rule.grant(present, 2, now, refundable=False)
+    late = rule.refund(spent, tickets[3])
+    assert now < rule.earliest(late, 1, now)
+    future = rule.refund(late, tickets[7])
+    assert NOON + 8 * SECOND == rule.earliest(future, 1, now)
+
+
+def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
+    """A pause moves the queue with its gaps, and removes spare tokens."""
+    idle = rule.fast_grant(None, NOON, 1)
+    assert idle is not None
+    assert idle is rule.drain(idle, 0)
+    assert [7.0, 0.0, 7.0, 7.0] == told(rule.drain(idle, 7 * SECOND))
+    queue, tickets = a_queue(rule, (1,) * 8)
+    cut = rule.refund(queue, tickets[1])
+    moved = rule.drain(cut, 10 * SECOND)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == told(moved)
+    assert moved is rule.drain(moved, 10 * SECOND)
+    assert NOON + 12 * SECOND == rule.earliest(moved, 1, NOON)
+    assert 18 * SECOND == rule.confirm(moved, tickets[7])
+    whole = rule.grant(moved, 1, NOON + 12 * SECOND, refundable=True)[0]
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 8.0]] == told(whole)
+    assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 7.0]] == told(rule.refund(moved, tickets[7]))
+    passed = rule.drain(rule.present(cut, NOON + 4 * SECOND), 10 * SECOND)
+    assert [12.0, 0.0, 14.0, 10.0, [2.0, 8.0]] == told(passed)
+    ahead = rule.drain(rule.present(rule.refund(queue, tickets[0]), NOON), SECOND)
+    assert NOON + 2 * SECOND == rule.earliest(ahead, 1, NOON)
+    steps = rule.present(moved, NOON - HOUR)
+    assert NOON - HOUR + 12 * SECOND == rule.earliest(steps, 1, NOON - HOUR)
+
+
+def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
+    """Beyond 300 runs two are merged, and their idle tokens come at the end."""
+    size = 2 * RUNS + 20
+    queue, tickets = a_queue(rule, (1,) * size)
+    for ticket in tickets[1::2]:
+        queue = rule.refund(queue, ticket)
+    assert RUNS == len(queue[7])
+    counted = [run for run in queue[7] if run[7]]
+    assert counted
+    last = counted[-1]
+    now = last[2] - SECOND
+    present = rule.present(queue, now)
+    assert now + SECOND >= rule.earliest(present, 1, now)
+    for ticket in tickets[::2]:
+        queue = rule.refund(queue, ticket)
+    assert [0.0, 0.0] == told(queue)
+
+
+def test_burst_of_one_loses_the_farthest_gaps() -> None:
+    """If idle tokens have no room, the gap farthest ahead is closed."""
+    rule = TokenBucket(1, SECOND, 1)
+    state = rule.present(rule.fast_grant(None, NOON, 1), NOON)
+    tickets: list[Ticket] = []
+    for number in range(2 * RUNS + 10):
+        state, ticket = rule.grant(state, 1, NOON + (number + 1) * SECOND, refundable=True)
+        tickets.append(ticket)
+    for ticket in tickets[1::2]:
+        state = rule.refund(state, ticket)
+    assert RUNS == len(state[7])
+    taken = [rule.earliest(state, 1, NOON)]
+    while taken[-1] <= tickets[-1][1]:
+        state, _ = rule.grant(state, 1, taken[-1], refundable=True)
+        taken.append(rule.earliest(state, 1, NOON))
+    assert [ticket[1] for ticket in tickets[1 : 2 * RUNS - 2 : 2]] == taken[: RUNS - 1]
+    assert RUNS <= len(taken) <= RUNS + 5

@@ -1,0 +1,416 @@
+"""The rules for using a stored response again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage import CachePolicy, InvalidData, Region, Service
+from moorage.domain.cache import rules as caching
+from moorage.domain.cache.rules import (
+    CacheEntry,
+    Decision,
+    Fresh,
+    Inquiry,
+    Miss,
+    Stale,
+    asker,
+    cache_key,
+    confirms,
+    decide,
+    kept,
+    matching,
+    named_url,
+    refreshed,
+    selector,
+    together,
+    useful_for,
+)
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import Request, Response
+from tests.domain.cache_world import (
+    GET,
+    HEAD,
+    NOW,
+    POLICY,
+    WHO,
+    at,
+    date,
+    decided,
+    entry,
+    received,
+    stale,
+)
+
+# --- deciding ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "control, after, directive, expected",
+    [
+        ("max-age=60", 59.0, "", Fresh()),
+        ("max-age=60", 60.0, "", stale()),
+        ("max-age=60, no-cache", 1.0, "", stale()),
+        ('max-age=60, no-cache=""', 1.0, "", stale()),
+        ('max-age=60, no-cache="x"', 1.0, "", Fresh()),
+        ("max-age=60", 1.0, "no-cache", stale()),
+        ("max-age=60", 10.0, "max-age=10", Fresh()),
+        ("max-age=60", 11.0, "max-age=10", stale()),
+        ("max-age=60", 0.0, "max-age=0", Fresh()),
+        ("max-age=60", 1.0, "max-age=0", stale()),
+        ("max-age=60", 10.0, "max-age=soon", stale()),
+        ("max-age=60", 10.0, "min-fresh=49", Fresh()),
+        ("max-age=60", 10.0, "min-fresh=50", stale()),
+        ("max-age=60", 69.0, "max-stale=10", Fresh()),
+        ("max-age=60", 70.0, "max-stale=10", stale()),
+        ("max-age=60", 1e6, "max-stale", Fresh()),
+        ("max-age=60", 61.0, "only-if-cached", stale()),
+        ("max-age=60, proxy-revalidate", 61.0, "max-stale=10", Fresh()),
+        ("max-age=60, s-maxage=1", 59.0, "", Fresh()),
+        ("max-age=60, must-revalidate", 59.0, "", Fresh()),
+        ("max-age=60, must-revalidate", 61.0, "max-stale", stale()),
+        ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", stale()),
+        ("max-age=60, stale-while-revalidate=10", 69.0, "", stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 70.0, "", stale()),
+        ("max-age=60, stale-while-revalidate=1", 60.5, "", stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 61.0, "max-age=5", stale()),
+        ("max-age=60, stale-while-revalidate=10, must-revalidate", 61.0, "", stale()),
+        ("max-age=60, stale-if-error=9", 20.0, "max-age=10", stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 159.0, "", stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 160.0, "", stale()),
+        ("max-age=60", 61.0, "stale-if-error=100", stale(if_error=True)),
+        ("max-age=60, must-revalidate", 61.0, "stale-if-error=100", stale()),
+        ("max-age=60, no-cache, stale-if-error=100", 61.0, "", stale()),
+    ],
+)
+def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
+    """Response and request directives together decide on use, revalidation or a miss."""
+    assert expected == decided(control, after, directive=directive)
+
+
+@pytest.mark.parametrize(
+    "control, after, directive, expected",
+    [
+        ("max-age=60", 159.0, "", True),
+        ("max-age=60", 160.0, "", False),
+        ("max-age=60, stale-if-error=10", 71.0, "", False),
+        ("max-age=60, stale-if-error=0", 60.5, "", False),
+        ("max-age=60", 61.0, "stale-if-error=0", False),
+        ("max-age=60, must-revalidate", 61.0, "", False),
+    ],
+)
+def test_policy_sets_stale_if_error(
+    control: str, after: float, directive: str, expected: object
+) -> None:
+    """Without a directive, the policy's `stale_if_error` applies."""
+    decision = decided(control, after, directive=directive, policy=CachePolicy(stale_if_error=100))
+    assert isinstance(decision, Stale)
+    assert expected is decision.if_error
+
+
+def test_no_entry_is_a_miss() -> None:
+    """Without a stored response the decision is a miss."""
+    assert Miss() == decide(GET, None, POLICY)
+
+
+def test_heads_are_answered_while_fresh_only() -> None:
+    """A HEAD is answered from a fresh GET response, and never revalidates it."""
+    made = entry("max-age=60, stale-if-error=100")
+    assert Fresh() == decide(HEAD, made, POLICY)
+    assert Miss() == decide(HEAD, made.later(61), POLICY)
+    assert (b"", True) == (
+        caching.given(made, HEAD).body,
+        caching.given(made, HEAD).cached,
+    )
+
+
+def test_cached_response_has_its_age() -> None:
+    """A response from the cache is marked as cached, with its current `Age`."""
+    report = caching.given(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
+    assert (("7",), b"kept", True) == (report.headers.get_all("age"), report.body, report.cached)
+
+
+def test_validators() -> None:
+    """A revalidation sends the stored ETag and modification date."""
+    made = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
+    decision = decide(GET, made, POLICY)
+    expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
+    assert Stale(expected, while_revalidating=False, if_error=False) == decision
+    assert isinstance(decision, Stale)
+    assert expected.pairs == decision.validators.pairs
+
+
+@pytest.mark.parametrize(
+    "original, named, expected",
+    [
+        ('"1"', '"1"', True),
+        ('W/"1"', '"1"', True),
+        ('"1"', 'W/"1"', True),
+        ('"1"', None, True),
+        ('"1"', '"2"', False),
+        (None, '"2"', False),
+        (None, None, True),
+    ],
+)
+def test_304_with_another_etag_confirms_nothing(
+    original: str | None, named: str | None, expected: object
+) -> None:
+    """A 304 that names another version does not confirm the stored response."""
+    made = entry("max-age=1", {"Last-Modified": date(-60)})
+    headers = made.response.headers.without("etag")
+    if original is not None:
+        headers = headers.with_header("ETag", original)
+    made = attrs.evolve(made, response=made.response.evolve(headers=headers))
+    assert expected is confirms(made, Response(304, {} if named is None else {"ETag": named}))
+
+
+def test_a_304_makes_the_answer_fresh_again() -> None:
+    """A 304 keeps the body, replaces headers sent anew, and resets the age."""
+    made = entry("max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}).later(100)
+    confirmed = Response(
+        304,
+        [
+            ("cache-control", "max-age=60"),
+            ("ETag", '"1"'),
+            ("Content-Length", "0"),
+            ("Content-Type", "text/html"),
+            ("Content-Encoding", "gzip"),
+            ("Connection", "X-Hop, close"),
+            ("connection", "x-skip"),
+            ("x-hop", "1"),
+            ("X-Skip", "1"),
+            ("Age", "2"),
+        ],
+        elapsed=0.5,
+    )
+    merged = refreshed(made, confirmed)
+    assert (200, b"kept") == (merged.status, merged.body)
+    assert (
+        Headers(
+            {
+                "Content-Type": "text/plain",
+                "X-Old": "1",
+                "cache-control": "max-age=60",
+                "ETag": '"1"',
+                "Age": "2",
+            }
+        )
+        == merged.headers
+    )
+    again = kept(GET, merged, WHO, at(100), POLICY)
+    assert again is not None
+    assert (60.0, 2.5) == (again.lifetime, again.age)
+
+
+def test_a_304_without_a_date_was_made_just_now() -> None:
+    """A 304 without a date counts as made now, whatever the stored age and date."""
+    made = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
+    again = kept(GET, refreshed(made, Response(304)), WHO, at(100), POLICY)
+    assert again is not None
+    assert (0.0, date(100)) == (again.age, again.response.headers["date"])
+
+
+# --- who asked for what --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other, alike",
+    [
+        ({"A": "1", "B": "2"}, True),
+        ({"a": "1", "B": "3"}, True),
+        ({"A": "1"}, True),
+        ({"A": "2"}, False),
+        ({"A": ""}, False),
+        ({}, False),
+        ([("A", "1"), ("A", "")], False),
+    ],
+)
+def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> None:
+    """A response serves requests with the same values of its `Vary` headers."""
+    request = Request.get("/x", headers={"A": "1", "B": "2"})
+    made = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
+    assert made is not None
+    result = matching((made,), Request.get("/x", headers=other), WHO)
+    assert alike is (result == made)
+    assert matching((made,), request, b"somebody else") is None
+
+
+def test_the_newest_match_counts() -> None:
+    """Of several matching responses the one stored last is used."""
+    newer, older = entry("max-age=1"), entry("max-age=2")
+    assert newer == matching((newer, older), GET, WHO)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Cookie", "X-API-Key", "X-User-Token", "Accept", "accept-language"]
+)
+def test_credential_headers_separate_callers(name: str) -> None:
+    """Headers that may hold a credential, and those of `varies_by`, separate callers."""
+    asks = [
+        asker(Request.get("/x", headers=headers), b"credential", POLICY)
+        for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
+    ]
+    assert asks[1] == asks[2]
+    assert 3 == len(set(asks))
+    assert asks[0] != asker(GET, b"another", POLICY)
+
+
+def test_other_headers_do_not_separate_callers() -> None:
+    """A header without a credential separates callers only if the policy names it."""
+    policy = CachePolicy(varies_by="Stripe-Account")
+    traced = GET.with_header("Traceparent", "1")
+    account = GET.with_header("stripe-account", "1")
+
+    assert asker(GET, b"", POLICY) == asker(traced, b"", POLICY)
+    assert asker(GET, b"", POLICY) == asker(account, b"", POLICY)
+    assert asker(GET, b"", policy) != asker(account, b"", policy)
+
+
+def test_keys_tell_service_tenant_and_url_apart() -> None:
+    """Services, tenants and URLs have different keys, and no key shows the URL."""
+    keys = {
+        cache_key(service, tenant, url)
+        for service in ("a", "b")
+        for tenant in (None, "", "a")
+        for url in ("https://api.example/x", "https://api.example/x?token=hidden")
+    }
+    assert 12 == len(keys)
+    assert not any("hidden" in key or "example" in key for key in keys)
+
+
+def test_keys_stay() -> None:
+    """A cache that processes of several versions share is found by all: keys are a format."""
+    request = Request.get("/x", headers=[("Accept", "a"), ("Authorization", "b"), ("X", "c")])
+    assert (
+        "{@acme:vat}:cache:6e95512efcddbfebc3c2cd9c16ff34b33c33b0d221b6da3ea3f9883f3da53eb2"
+    ) == cache_key("vat", "acme", "https://vat.example/rates?a=1")
+    assert (
+        "f6a3274ab8a18bf25abd43d93654c5cfd63f7f6a3456b074e0f65d65a689f66e"
+        == asker(request, b"known", POLICY).hex()
+    )
+
+
+REGIONS = (
+    Region("one", "https://one.example/v1"),
+    Region("two", "https://two.example/api/v1/"),
+    Region("three", "https://three.example"),
+)
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("/x", "https://one.example/v1/x"),
+        ("x?a=1", "https://one.example/v1/x?a=1"),
+        ("https://one.example/v1/x", "https://one.example/v1/x"),
+        ("https://two.example/api/v1/x", "https://one.example/v1/x"),
+        ("https://three.example/x?a=1#b", "https://one.example/v1/x?a=1"),
+    ],
+)
+def test_url_is_the_same_in_every_region(path: str, expected: str) -> None:
+    """A request has the same cache URL in whichever region it is answered."""
+    service = Service("vat", regions=REGIONS)
+    assert expected == named_url(service, Request.get(path))
+
+
+@pytest.mark.parametrize("home", ["https://one.example/v1/", "https://one.example/MX/"])
+@pytest.mark.parametrize("other", ["https://two.example/v1/", "https://two.example/MX/"])
+def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> None:
+    """Only the final slash is removed from a region's base URL."""
+    service = Service("vat", regions=(Region("one", home), Region("two", other)))
+    assert f"{home}x" == named_url(service, Request.get("/x"))
+    assert f"{home}x" == named_url(service, Request.get(f"{other}x"))
+
+
+def test_url_must_belong_to_the_service() -> None:
+    """A service accepts its own URLs only; another origin is refused."""
+    one = Service("vat", base_url="https://vat.example/v1")
+    request = Request.get("/x", query={"a": 1})
+    assert "https://vat.example/v1/x?a=1" == named_url(one, request)
+    for service in (one, Service("vat", regions=REGIONS)):
+        with pytest.raises(InvalidData, match="another origin"):
+            named_url(service, Request.get("https://four.example/x"))
+
+
+# --- how much is kept ----------------------------------------------------------
+
+
+def sized(number: int, control: str = "max-age=60") -> CacheEntry:
+    """A response of about a thousand bytes."""
+    made = entry(control)
+    body = b"%d" % number * 1000
+    return attrs.evolve(made, response=made.response.evolve(body=body), selected_by=b"%d" % number)
+
+
+def test_oldest_variants_are_dropped_first() -> None:
+    """Beyond the maximum of entries or bytes, the oldest entry is dropped first."""
+    one, two, three = sized(1), sized(2), sized(3)
+    assert (one, two) == together(one, (two, three), CachePolicy(max_variants=2))
+    assert (one, two) == together(one, (two, three), CachePolicy(max_bytes=one.size * 2))
+    assert (two, three) == together(None, (two, three), POLICY)
+    assert () == together(None, (), POLICY)
+
+
+def test_expired_variants_are_dropped() -> None:
+    """An entry past every use is dropped."""
+    one, two = sized(1), sized(2)
+    past = two.later(60 + POLICY.keep_stale)
+    assert (one,) == together(one, (past,), POLICY)
+    nearly = two.later(60 + POLICY.keep_stale - 0.5)
+    assert (one, nearly) == together(one, (nearly,), POLICY)
+
+
+@pytest.mark.parametrize(
+    "fields, policy, expected",
+    [
+        ({"Cache-Control": "max-age=60"}, POLICY, 60.0),
+        ({"Cache-Control": "max-age=60", "Age": "50"}, POLICY, 10.0),
+        ({"Cache-Control": "max-age=60", "ETag": "1"}, CachePolicy(keep_stale=100), 160.0),
+        ({"Cache-Control": "max-age=60"}, CachePolicy(keep_stale=100), 60.0),
+        ({"Cache-Control": "max-age=60, stale-if-error=7"}, POLICY, 67.0),
+        ({"Cache-Control": "max-age=60, stale-while-revalidate=8"}, POLICY, 68.0),
+        ({"Cache-Control": "max-age=60"}, CachePolicy(stale_if_error=9), 69.0),
+        ({"Cache-Control": "max-age=60, stale-if-error=7"}, CachePolicy(stale_if_error=9), 67.0),
+    ],
+)
+def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
+    """An entry is stored while it is fresh, may be served stale, or can be confirmed."""
+    made = received(fields, policy=policy)
+    assert made is not None
+    assert expected == useful_for(made, policy)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([(), ("accept",), ("accept", "x"), ("x",)]), st.booleans()),
+        max_size=6,
+    ),
+    st.sampled_from([{}, {"Accept": "a"}, {"Accept": "a", "X": "1"}]),
+)
+def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
+    """An inquiry that remembers its digests finds the entry that `matching` finds, each time."""
+    request = Request.get("/x", headers=headers)
+    stored = tuple(
+        CacheEntry(
+            Response(200), 1.0, number, names, selector(request, WHO if same else b"other", names)
+        )
+        for number, (names, same) in enumerate(entries)
+    )
+    inquiry = Inquiry("key", WHO, request)
+    for _ in range(2):
+        assert matching(stored, request, WHO) is inquiry.matching(stored)
+
+
+def test_inquiry_matches_more_selections_than_it_remembers() -> None:
+    """An inquiry finds an entry behind many that depend on other headers, each time."""
+    request = Request.get("/x", headers={"Accept": "a"})
+    names = [(f"x-{number}",) for number in range(20)]
+    others = [CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names]
+    match = CacheEntry(Response(200), 1.0, 0, ("accept",), selector(request, WHO, ("accept",)))
+    inquiry = Inquiry("key", WHO, request)
+
+    assert [match, match] == [inquiry.matching((*others, match)) for _ in range(2)]
