@@ -106,7 +106,9 @@ class CallLifecycle(ManualOperations):
                     remedy="Give a moorage.Request, such as Request.get('/path').",
                 )
             plan = self.plans.find(service, tenant, endpoint, matched_request)
-            span = checked_span(plan, timeout, request_id, subject)
+            span = plan.span
+            if timeout is not None or request_id is not None or subject is not None:
+                span = checked_span(plan, timeout, request_id, subject)
         except ConnectorError as error:
             self.plans.name(error, service, endpoint, request_id)
             raise
@@ -114,7 +116,8 @@ class CallLifecycle(ManualOperations):
         call.hurried = timeout is not None or began is not None
         call.contract = self._contract
         call.request = matched_request
-        self._start(call, began, request_id, subject, idempotency_key)
+        if core.observers or request_id is not None or subject is not None:
+            self._start(call, began, request_id, subject, idempotency_key)
         return call
 
     def _start(

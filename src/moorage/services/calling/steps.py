@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
@@ -364,9 +365,7 @@ class Calling(FastPathSteps):
             once = self._keys.protect(call, key, code, use, response=True)
         step: AttemptStep
         if plan.cache_wait:
-            from moorage.services.calling.caching import around  # noqa: PLC0415 - few services cache
-
-            step = around(self.core, call, request)
+            step = _caching()(self.core, call, request)
         elif once is not None and is_sure_to_leave(plan, request):
             step = LateExchange(self.core, request)
         else:
@@ -376,6 +375,14 @@ class Calling(FastPathSteps):
 
             step = Hedged(self.core, plan.hedge, step)
         return once, step
+
+
+@cache
+def _caching() -> Callable[[Core, Call, Request], Exchange]:
+    """Makes the steps of calls to services with a cache policy, which few services have."""
+    from moorage.services.calling.caching import around  # noqa: PLC0415 - loaded if it is used
+
+    return around
 
 
 def _nowhere() -> ConfigurationError:
