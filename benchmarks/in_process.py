@@ -100,6 +100,20 @@ def cheapest_peers() -> Callable[[], object]:
     return lambda: policy.call(limited)
 
 
+def usual_peers() -> Callable[[], object]:
+    """The packages that are usually put together: a retry, a circuit breaker and a limiter."""
+    hit = _limits()
+    breaker = pybreaker.CircuitBreaker(fail_max=5)
+
+    @stamina.retry(on=OSError, attempts=3, timeout=30.0)
+    def usual() -> None:
+        if not hit():
+            raise RuntimeError
+        breaker.call(nothing)
+
+    return usual
+
+
 def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
     """The same for tasks."""
     hit = _limits()
@@ -127,15 +141,6 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
 
 def full_stack(rounds: int) -> Comparison:
     """Breaker, limiter, retry and deadline together, plain."""
-    usual_hit = _limits()
-    usual_breaker = pybreaker.CircuitBreaker(fail_max=5)
-
-    @stamina.retry(on=OSError, attempts=3, timeout=30.0)
-    def usual() -> None:
-        if not usual_hit():
-            raise RuntimeError
-        usual_breaker.call(nothing)
-
     manager = ConnectorManager([Service("ours", limits=_wide())])
     return Comparison(
         "full stack, sync",
@@ -143,7 +148,7 @@ def full_stack(rounds: int) -> Comparison:
             sync_block(nothing),
             [
                 Contender("redress + purgatory + limits", sync_block(cheapest_peers())),
-                Contender("stamina + pybreaker + limits", sync_block(usual)),
+                Contender("stamina + pybreaker + limits", sync_block(usual_peers())),
                 Contender("moorage", sync_block(lambda: manager.run("ours", nothing))),
             ],
             rounds=rounds,

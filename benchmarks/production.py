@@ -24,6 +24,7 @@ from in_process import (
     cheapest_peers,
     nothing,
     nothing_later,
+    usual_peers,
 )
 from measure import (
     ELAPSED,
@@ -223,7 +224,11 @@ def production_functions(rounds: int) -> Comparison:
 
 
 def production_observers(rounds: int) -> Comparison:
-    """Each observer around a function that does nothing: OpenTelemetry without an SDK."""
+    """Each observer around a function that does nothing: OpenTelemetry without an SDK.
+
+    Calls follow one another faster than the log is stored, so its rows include what its thread
+    works meanwhile, and losing the entries that do not fit in the queue.
+    """
     logger = logging.getLogger("moorage.benchmark")
     observers: dict[str, list[Observer]] = {
         "moorage": [],
@@ -247,9 +252,11 @@ def production_observers(rounds: int) -> Comparison:
         def call(manager: ConnectorManager) -> Callable[[], object]:
             return lambda: manager.run("ours", nothing)
 
+        calls = {name: call(manager) for name, manager in managers.items()}
+        calls["stamina + pybreaker + limits, with none of these"] = usual_peers()
         table = compare(
             sync_block(nothing),
-            [Contender(name, sync_block(call(manager))) for name, manager in managers.items()],
+            [Contender(name, sync_block(call)) for name, call in calls.items()],
             rounds=rounds,
         )
     return Comparison("observers around a function, sync", table, more=True)
