@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 import attrs
@@ -94,6 +94,8 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
             yield name, cell.cell_contents
     elif isinstance(value, staticmethod):
         yield from _parts(value.__func__)
+    elif isinstance(value, MethodType):
+        yield from _parts(value.__self__)
     elif attrs.has(type(value)):
         kind: Any = type(value)
         for field in attrs.fields(kind):
