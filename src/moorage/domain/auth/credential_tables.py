@@ -41,7 +41,7 @@ def read_credentials(written: object, place: str) -> Kept:
     Raises:
         InvalidData: the value is not a credential.
     """
-    credentials, problem = _read(written)
+    credentials, problem = _read_credentials(written)
     if credentials is not None:
         return credentials
     del written
@@ -59,7 +59,7 @@ def read_credentials_text(text: Secret, place: str) -> Kept:
     Raises:
         InvalidData: the text is not a credential.
     """
-    return read_credentials(_parsed(text), place)
+    return read_credentials(_parse_value(text), place)
 
 
 def is_credential(table: Mapping[str, Any]) -> bool:
@@ -72,7 +72,7 @@ def write_credentials(credentials: Kept) -> Secret:
     return Secret(encode_json(_table(credentials)).decode())
 
 
-def _parsed(text: Secret) -> object:
+def _parse_value(text: Secret) -> object:
     """A table if the text is a JSON object, else the text itself; it never raises."""
     try:
         if not text.reveal().lstrip().startswith("{"):
@@ -82,7 +82,7 @@ def _parsed(text: Secret) -> object:
         return None
 
 
-def _read(written: object) -> tuple[Kept | None, str]:
+def _read_credentials(written: object) -> tuple[Kept | None, str]:
     try:
         if isinstance(written, str):
             return Credentials.bearer(written), ""
@@ -106,7 +106,7 @@ def _of(table: Mapping[Any, Any]) -> tuple[Kept | None, str]:
     if _BINARY in fields:
         if "secret" in fields:
             return None, f"It has both a secret and a {_BINARY}."
-        fields["secret"] = _decoded(fields.pop(_BINARY))
+        fields["secret"] = _decode_bytes(fields.pop(_BINARY))
     if kind is Credentials:
         fields.setdefault("method", AuthMethod.BEARER)
     for name in ("expires_at", "issued_at"):
@@ -128,16 +128,18 @@ def _sign(fields: dict[str, Any]) -> str:
     if not table.keys() <= {field.name for field in defaults}:
         names = ", ".join(sorted(field.name for field in defaults))
         return f"Its signing has a field that is none of {names}."
-    missing = {field.name for field in defaults if field.default is attrs.NOTHING} - table.keys()
-    if missing:
-        return f"Its signing lacks {', '.join(sorted(missing))}."
+    missing_values = {
+        field.name for field in defaults if field.default is attrs.NOTHING
+    } - table.keys()
+    if missing_values:
+        return f"Its signing lacks {', '.join(sorted(missing_values))}."
     if "lifetime" in table:
         table["lifetime"] = timedelta(seconds=table["lifetime"])
     fields["signing"] = kind(**table)
     return ""
 
 
-def _decoded(text: str | Secret) -> bytes:
+def _decode_bytes(text: str | Secret) -> bytes:
     try:
         written = text.reveal() if isinstance(text, Secret) else text
         return a2b_base64(written, strict_mode=True)
@@ -162,7 +164,7 @@ def _table(value: Kept | attrs.AttrsInstance) -> dict[str, Any]:
         if field.name == "secret" and not _is_text(setting):
             table[_BINARY] = b2a_base64(setting.reveal_bytes(), newline=False).decode()
         else:
-            table[field.name] = _written(setting)
+            table[field.name] = _stored_value(setting)
     return table
 
 
@@ -174,7 +176,7 @@ def _is_text(secret: Secret) -> bool:
     return True
 
 
-def _written(value: Any) -> Any:
+def _stored_value(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, timedelta):

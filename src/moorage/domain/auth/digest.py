@@ -71,8 +71,10 @@ def digest_challenge(
 
     `algorithms` are the names of the hashes that may be used; by default all that this machine has.
     """
-    usable = _AVAILABLE if algorithms is None else algorithms
-    challenges = (_read(challenge, usable) for challenge in read_challenges(headers))
+    usable_texts = _AVAILABLE if algorithms is None else algorithms
+    challenges = (
+        _read_challenge(challenge, usable_texts) for challenge in read_challenges(headers)
+    )
     return min(filter(None, challenges), key=_weakness, default=None)
 
 
@@ -112,7 +114,7 @@ def digest_response(
     user = username.encode() + b":" + challenge.realm.encode("latin-1")
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    counted = f"{count:08x}"
+    counted_text = f"{count:08x}"
     secret = digest(user + b":" + password.reveal_bytes())
     if is_session:
         secret = digest(f"{secret}:{challenge.nonce}:{client_nonce}")
@@ -122,27 +124,31 @@ def digest_response(
     if challenge.qop is None:
         response = digest(f"{secret}:{challenge.nonce}:{digest(effect)}")
     else:
-        middle = f"{challenge.nonce}:{counted}:{client_nonce}:{challenge.qop}"
-        response = digest(f"{secret}:{middle}:{digest(effect)}")
+        middle_text = f"{challenge.nonce}:{counted_text}:{client_nonce}:{challenge.qop}"
+        response = digest(f"{secret}:{middle_text}:{digest(effect)}")
     fields = [
         *_user(username, digest(user) if challenge.hashes_user else None),
-        ("realm", _quoted(challenge.realm)),
-        ("nonce", _quoted(challenge.nonce)),
-        ("uri", _quoted(target)),
-        ("response", _quoted(response)),
+        ("realm", _quoted_text(challenge.realm)),
+        ("nonce", _quoted_text(challenge.nonce)),
+        ("uri", _quoted_text(target)),
+        ("response", _quoted_text(response)),
     ]
     if challenge.algorithm is not None:
         fields.append(("algorithm", challenge.algorithm))
     if challenge.opaque is not None:
-        fields.append(("opaque", _quoted(challenge.opaque)))
+        fields.append(("opaque", _quoted_text(challenge.opaque)))
     if challenge.qop is not None:
-        fields += [("qop", challenge.qop), ("nc", counted), ("cnonce", _quoted(client_nonce))]
+        fields += [
+            ("qop", challenge.qop),
+            ("nc", counted_text),
+            ("cnonce", _quoted_text(client_nonce)),
+        ]
     elif is_session:
-        fields.append(("cnonce", _quoted(client_nonce)))
+        fields.append(("cnonce", _quoted_text(client_nonce)))
     return "Digest " + ", ".join(f"{name}={value}" for name, value in fields)
 
 
-def _read(challenge: Challenge, algorithms: Collection[str]) -> DigestChallenge | None:
+def _read_challenge(challenge: Challenge, algorithms: Collection[str]) -> DigestChallenge | None:
     """The parts of a challenge, or None if it cannot be responded to."""
     parameters = challenge.parameters
     realm, nonce = parameters.get("realm"), parameters.get("nonce")
@@ -196,12 +202,12 @@ def _body_hash(request: Request, digest: Callable[[str | bytes], str]) -> str:
 
 def _user(username: str, hashed: str | None) -> list[tuple[str, str]]:
     if hashed is not None:
-        return [("username", _quoted(hashed)), ("userhash", "true")]
+        return [("username", _quoted_text(hashed)), ("userhash", "true")]
     if _QUOTABLE.fullmatch(username):
-        return [("username", _quoted(username))]
+        return [("username", _quoted_text(username))]
     return [("username*", f"UTF-8''{quote(username, safe='')}")]
 
 
-def _quoted(text: str) -> str:
+def _quoted_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -35,16 +35,16 @@ _GRANTED: Final = 3
 def pack_credentials(credentials: Kept) -> bytes:
     """The credentials as bytes, which are not encrypted yet: seal them at once."""
     if isinstance(credentials, OAuthCredentials):
-        late = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
+        late_pair = (_time(credentials.issued_at), _bytes(credentials.dpop_key))
         return pack_values(
             (
-                _OAUTH if late == (None, None) else _GRANTED,
+                _OAUTH if late_pair == (None, None) else _GRANTED,
                 credentials.access_token.reveal_bytes(),
                 _bytes(credentials.refresh_token),
                 credentials.token_type,
                 _time(credentials.expires_at),
                 credentials.scope,
-                *(() if late == (None, None) else late),
+                *(() if late_pair == (None, None) else late_pair),
             )
         )
     return pack_values(
@@ -80,7 +80,7 @@ def unpack_credentials(packed: bytes) -> Kept:
     Raises:
         InvalidData: the bytes are not packed credentials.
     """
-    credentials = _unpacked(packed)
+    credentials = _unpack_credentials(packed)
     if credentials is not None:
         return credentials
     del packed
@@ -91,14 +91,14 @@ def unpack_credentials(packed: bytes) -> Kept:
     )
 
 
-def _unpacked(packed: bytes) -> Kept | None:
+def _unpack_credentials(packed: bytes) -> Kept | None:
     try:
-        return _read(unpack_values(packed))
+        return _read_credentials(unpack_values(packed))
     except (AttributeError, ConnectorError, LookupError, OverflowError, TypeError, ValueError):
         return None
 
 
-def _read(values: tuple[Any, ...]) -> Kept:
+def _read_credentials(values: tuple[Any, ...]) -> Kept:
     kind, *fields = values
     if kind in {_OAUTH, _GRANTED}:
         if kind == _OAUTH:
@@ -121,7 +121,7 @@ def _read(values: tuple[Any, ...]) -> Kept:
         username=username,
         secret=None if secret is None else _text(secret),
         name=name,
-        signing=None if signing is None else _made(method, signing),
+        signing=None if signing is None else _make_signing(method, signing),
         expires_at=_moment(expires_at),
     )
 
@@ -141,7 +141,7 @@ def _signing(signing: Signing) -> dict[str, Any]:
     return {field.name: _value(getattr(signing, field.name)) for field in fields}
 
 
-def _made(method: str, fields: dict[str, Any]) -> Signing:
+def _make_signing(method: str, fields: dict[str, Any]) -> Signing:
     if (lifetime := fields.get("lifetime")) is not None:
         fields = fields | {"lifetime": timedelta(microseconds=lifetime)}
     from moorage.domain.signing.signings import SIGNINGS  # noqa: PLC0415 - few credentials sign

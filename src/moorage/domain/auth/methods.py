@@ -260,8 +260,8 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
         return _with_authorization(request, "Bearer", secret.reveal())
     if credentials.method is AuthMethod.API_KEY_HEADER:
         return request.with_header(name, secret.reveal())
-    others = [pair for pair in request.query if pair[0] != name]
-    return request.evolve(query=[*others, (name, secret.reveal())])
+    other_texts = [pair for pair in request.query if pair[0] != name]
+    return request.evolve(query=[*other_texts, (name, secret.reveal())])
 
 
 def signs(credentials: Credentials | OAuthCredentials) -> bool:
@@ -317,8 +317,8 @@ def sign(
             return request
         from moorage.domain.signing.dpop import proof  # noqa: PLC0415 - loads OpenSSL
 
-        shown = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
-        return request.with_header("DPoP", shown.reveal())
+        shown_secret = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
+        return request.with_header("DPoP", shown_secret.reveal())
     signing, key = credentials.signing, credentials.secret
     if signing is None or key is None:
         return request
@@ -348,9 +348,9 @@ def respond(
         return request.carrying(request.headers.without("authorization"))
     from moorage.domain.auth.digest import digest_response  # noqa: PLC0415 - loads OpenSSL
 
-    newest, count = challenge
+    newest_challenge, count = challenge
     value = digest_response(
-        username, password, newest, request, url, count=count, client_nonce=client_nonce
+        username, password, newest_challenge, request, url, count=count, client_nonce=client_nonce
     )
     return request.with_header("Authorization", value)
 

@@ -55,7 +55,7 @@ class Look:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Looked]:
         """Return the entry; the command changes nothing."""
-        entry = _present(states[0], now)
+        entry = _present_values(states[0], now)
         if entry is None:
             return states, Looked(0)
         rested, _, mark, content = entry
@@ -78,7 +78,7 @@ class Keep:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """True if the content was stored."""
-        entry = _present(states[0], now)
+        entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
             # Sent twice because its reply was lost, it has done this itself.
             return states, entry is not None and entry[3] == self.content
@@ -101,7 +101,7 @@ class Forget:
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
-def _present(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
+def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
     """The age of a state in microseconds, then its fields; None if it has expired."""
     if state is None:
         return None

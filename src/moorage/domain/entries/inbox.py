@@ -54,7 +54,7 @@ def entry_of(
     same id.
     """
     return InboxEntry(
-        id=_named(account, tenant, events),
+        id=_source_name(account, tenant, events),
         target=account,
         operation=storable((events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]),
         tenant=tenant,
@@ -65,7 +65,7 @@ def entry_of(
     )
 
 
-def _named(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> str:
+def _source_name(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> str:
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
     marks = tuple(event.claim[0] if event.claim else event.id for event in events)
@@ -74,7 +74,7 @@ def _named(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> 
 
 def pack_events(events: Sequence[WebhookEvent]) -> bytes:
     """The events of a delivery as bytes."""
-    packed = tuple(
+    packed_values = tuple(
         (
             event.vendor,
             event.id,
@@ -90,7 +90,7 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
         )
         for event in events
     )
-    return pack_values((_VERSION, events[0].body, packed))
+    return pack_values((_VERSION, events[0].body, packed_values))
 
 
 def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
@@ -100,10 +100,10 @@ def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...
         InvalidData: the bytes are not packed events.
     """
     try:
-        version, body, packed = unpack_values(content)
+        version, body, packed_value = unpack_values(content)
         if version != _VERSION:
             raise ValueError(version)  # noqa: TRY301 - told below
-        return tuple(_event(item, body, tenant) for item in packed)
+        return tuple(_event(item, body, tenant) for item in packed_value)
     except (TypeError, ValueError):
         raise InvalidData(
             "A stored webhook cannot be read.",

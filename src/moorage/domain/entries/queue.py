@@ -105,7 +105,7 @@ def is_short(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST
 
 
-def _short(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_length(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not is_short(value):
         raise InvalidData(
             f"{attribute.name} must be a text of 1 to {_LONGEST} characters.",
@@ -123,7 +123,7 @@ def _is_state(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         )
 
 
-def _small(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST:
         raise InvalidData(
             f"{attribute.name} must be an integer from -{_HIGHEST} to {_HIGHEST}.",
@@ -162,25 +162,25 @@ class Entry:
     dead_holds: ClassVar[bool] = False
     """True if one that was given up keeps later ones of its lane back."""
 
-    id: str = attrs.field(validator=_short)
-    target: str = attrs.field(validator=_short)
-    operation: str = attrs.field(validator=_short)
-    tenant: str | None = attrs.field(default=None, validator=_short)
-    subject: str | None = attrs.field(default=None, validator=_short)
-    lane: str | None = attrs.field(default=None, validator=_short)
+    id: str = attrs.field(validator=_check_length)
+    target: str = attrs.field(validator=_check_length)
+    operation: str = attrs.field(validator=_check_length)
+    tenant: str | None = attrs.field(default=None, validator=_check_length)
+    subject: str | None = attrs.field(default=None, validator=_check_length)
+    lane: str | None = attrs.field(default=None, validator=_check_length)
     added_at: datetime = attrs.field(validator=_aware)
     content: bytes = attrs.field(default=b"", repr=False)
     number: int = 0
     state: EntryState = attrs.field(default=EntryState.WAITING, converter=EntryState)
     due: datetime | None = attrs.field(default=None, validator=_aware)
     holds: bool = True
-    priority: int = attrs.field(default=0, validator=_small)
+    priority: int = attrs.field(default=0, validator=_check_number)
     fence: int = 0
     attempts: int = 0
     turn: int = 0
     error: str = ""
     settled_at: datetime | None = attrs.field(default=None, validator=_aware)
-    traceparent: str | None = attrs.field(default=None, validator=_short)
+    traceparent: str | None = attrs.field(default=None, validator=_check_length)
     tracestate: str | None = attrs.field(default=None, validator=_is_state)
 
     @property
@@ -294,8 +294,8 @@ class EntryPage(Generic[E]):
             limit: the number of entries on a page.
         """
         items = tuple(entries)[: limit + 1]
-        following = str(items[limit - 1].number) if len(items) > limit else None
-        return EntryPage(items=items[:limit], next=following)
+        following_text = str(items[limit - 1].number) if len(items) > limit else None
+        return EntryPage(items=items[:limit], next=following_text)
 
 
 # --- what becomes of an entry -----------------------------------------------------------
@@ -310,8 +310,8 @@ def traced(entry: E, trace: TraceContext | None) -> E:
 
 def arrive(entry: E, now: datetime) -> E:
     """An entry as a store adds it: it arrives now, and is due now unless it has a later time."""
-    due = now if entry.due is None else max(now, entry.due)
-    return attrs.evolve(entry, added_at=now, due=due)
+    due_time = now if entry.due is None else max(now, entry.due)
+    return attrs.evolve(entry, added_at=now, due=due_time)
 
 
 def together(offered: Sequence[E]) -> Sequence[E]:
@@ -373,7 +373,7 @@ def renew(entry: E, now: datetime, lease: float) -> E:
 
 def finish(entry: E, now: datetime) -> E:
     """The entry after its work was done."""
-    return _settled(entry, EntryState.DONE, now, holds=False, error="")
+    return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
 def postpone(entry: E, due: datetime, error: str) -> E:
@@ -385,19 +385,19 @@ def postpone(entry: E, due: datetime, error: str) -> E:
 
 def doubt(entry: E, now: datetime, error: str) -> E:
     """The entry whose work may have been done: a person must look it up."""
-    return _settled(entry, EntryState.UNKNOWN, now, holds=True, error=error)
+    return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
 def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
     """The entry that will not be tried again; `spent` if its key has a final refusal."""
     turn = entry.turn + spent
-    dead = _settled(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
-    return attrs.evolve(dead, turn=turn)
+    dead_value = _settled_entry(entry, EntryState.DEAD, now, holds=entry.dead_holds, error=error)
+    return attrs.evolve(dead_value, turn=turn)
 
 
 def drop(entry: E, now: datetime) -> E:
     """The entry after a person cancelled it."""
-    return _settled(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
+    return _settled_entry(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
 
 
 def replay(entry: E, now: datetime) -> E:
@@ -476,7 +476,7 @@ def lane_number(store: str, lane: str) -> int:
     return crc32(f"{store}/{lane}".encode("utf-8", "surrogatepass"))
 
 
-def _settled(entry: E, state: EntryState, now: datetime, *, holds: bool, error: str) -> E:
+def _settled_entry(entry: E, state: EntryState, now: datetime, *, holds: bool, error: str) -> E:
     return attrs.evolve(
         entry,
         state=state,

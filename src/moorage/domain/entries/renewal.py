@@ -97,8 +97,12 @@ def entry_lease(value: float | timedelta | None) -> float | None:
 
 def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
     """The entries to renew now, in the order in which their leases end."""
-    selected = [held for held in entries if held.until <= now + held.lease * _SPARE * 1e9]
-    return sorted(selected, key=lambda held: held.until)
+    selected_entries = [
+        held_entry
+        for held_entry in entries
+        if held_entry.until <= now + held_entry.lease * _SPARE * 1e9
+    ]
+    return sorted(selected_entries, key=lambda held: held.until)
 
 
 def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:

@@ -28,7 +28,7 @@ BodyInput: TypeAlias = "bytes | bytearray | memoryview | BodyStream | Source | O
 _CHUNK = 65_536
 
 
-def _refused(source: object) -> InvalidData:
+def _body_error(source: object) -> InvalidData:
     return InvalidData(
         f"A body of type {type(source).__name__} cannot be sent.",
         field="body",
@@ -69,10 +69,10 @@ class BodyStream:
         can be read only once.
         """
         if _is_open(source):
-            return cls(_once(source), length)
+            return cls(_single_read(source), length)
         if callable(source):
             return cls(lambda: _chunks(source()), length, replayable=True)
-        raise _refused(source)
+        raise _body_error(source)
 
 
 def as_body(source: BodyInput) -> Body:
@@ -90,7 +90,7 @@ def _is_open(source: object) -> TypeGuard[Source]:
     return isinstance(source, (Iterator, AsyncIterable, Readable))
 
 
-def _once(source: Source) -> Callable[[], Chunks]:
+def _single_read(source: Source) -> Callable[[], Chunks]:
     held = [source]
 
     def open_once() -> Chunks:
@@ -110,13 +110,13 @@ def _chunks(source: Source | Iterable[bytes]) -> Chunks:
     if isinstance(source, AsyncIterable):
         return aiter(source)
     if isinstance(source, Readable):
-        return _read(source)
+        return _read_chunks(source)
     if isinstance(source, Iterable) and not isinstance(source, (str, bytes, bytearray)):
         return iter(source)
-    raise _refused(source)
+    raise _body_error(source)
 
 
-def _read(file: Readable) -> Iterator[bytes]:
+def _read_chunks(file: Readable) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield _bytes(chunk)
 

@@ -76,8 +76,8 @@ def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
         match = _PARAMETER.match(value, begin)
         if match is None:
             return parameters, position
-        name, quoted, word = match.groups()
-        text = word if quoted is None else _ESCAPE.sub(r"\1", quoted)
+        name, quoted_text, word = match.groups()
+        text = word if quoted_text is None else _ESCAPE.sub(r"\1", quoted_text)
         parameters.setdefault(name.lower(), text)
         position = match.end()
 

@@ -40,11 +40,11 @@ def digest(parts: Iterable[bytes]) -> bytes:
     """Digest parts with SHA-256, each with its length, so that no two lists give the same input."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
-    whole = sha256()
+    whole_hash = sha256()
     for part in parts:
-        whole.update(b"%d:" % len(part))
-        whole.update(part)
-    return whole.digest()
+        whole_hash.update(b"%d:" % len(part))
+        whole_hash.update(part)
+    return whole_hash.digest()
 
 
 def request_fingerprint(request: Request) -> bytes | Fingerprint:
@@ -62,15 +62,15 @@ def request_fingerprint(request: Request) -> bytes | Fingerprint:
 
 
 def _digested(content: Any) -> bytes:
-    return digest(_listed(*content))
+    return digest(_list_parts(*content))
 
 
 def _parts(request: Request) -> list[bytes]:
     content_type = request.headers.get("content-type")
-    return _listed(request.method, request.path, request.query, content_type, request.body)
+    return _list_parts(request.method, request.path, request.query, content_type, request.body)
 
 
-def _listed(
+def _list_parts(
     method: str,
     path: str,
     query: Iterable[tuple[str, str]],
@@ -102,7 +102,7 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 def _canonical(body: bytes) -> bytes:
     """Return JSON with sorted keys and without white space; numbers keep their digits."""
-    return _rewritten(body) or _written(_parsed(body)).encode()
+    return _rewritten(body) or _canonical_text(_parse_body(body)).encode()
 
 
 def _rewritten(body: bytes) -> bytes | None:
@@ -126,7 +126,7 @@ class _Digits(str):
     __slots__ = ()
 
 
-def _parsed(body: bytes) -> object:
+def _parse_body(body: bytes) -> object:
     parsed: object = json.loads(
         body,
         object_pairs_hook=_object,
@@ -144,13 +144,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _written(value: object) -> str:
+def _canonical_text(value: object) -> str:
     """The canonical form of a parsed value."""
     if isinstance(value, _Digits):
         return str(value)
     if isinstance(value, dict):
         members = sorted(cast("dict[str, object]", value).items())
-        return "{" + ",".join(f"{_SORTED.encode(key)}:{_written(v)}" for key, v in members) + "}"
+        return (
+            "{"
+            + ",".join(f"{_SORTED.encode(key)}:{_canonical_text(v)}" for key, v in members)
+            + "}"
+        )
     if isinstance(value, list):
-        return "[" + ",".join(map(_written, cast("list[object]", value))) + "]"
+        return "[" + ",".join(map(_canonical_text, cast("list[object]", value))) + "]"
     return _SORTED.encode(value)

@@ -21,7 +21,7 @@ _UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 @lru_cache(maxsize=1024)
-def _folded(name: str) -> str:
+def _lower_name(name: str) -> str:
     """Return the name in lower case after checking that it is a token."""
     if _TOKEN.fullmatch(name) is None:
         raise InvalidData(
@@ -65,7 +65,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: HeadersInput = ()) -> None:
         try:
-            pairs, first = _read(fields)
+            pairs, first = _read_pairs(fields)
         except InvalidData as error:
             refused = error
         except (TypeError, ValueError):
@@ -84,10 +84,10 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._first
 
     def __iter__(self) -> Iterator[str]:
-        seen: set[str] = set()
+        seen_texts: set[str] = set()
         for name, _ in self.pairs:
-            if (folded := name.lower()) not in seen:
-                seen.add(folded)
+            if (folded_text := name.lower()) not in seen_texts:
+                seen_texts.add(folded_text)
                 yield name
 
     def __len__(self) -> int:
@@ -116,9 +116,10 @@ class Headers(Mapping[str, str]):
 
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value only."""
-        folded, stripped = _folded(name), _value(name, value)
-        rest = self.without(name) if folded in self._first else self
-        return _trusted((*rest.pairs, (name, stripped)), {**rest._first, folded: stripped})  # noqa: SLF001 - one of us
+        folded, stripped_text = _lower_name(name), _value(name, value)
+        remaining_headers = self.without(name) if folded in self._first else self
+        first = {**remaining_headers._first, folded: stripped_text}  # noqa: SLF001 - one of us
+        return _checked_headers((*remaining_headers.pairs, (name, stripped_text)), first)
 
     def with_default(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value, unless it had one."""
@@ -130,16 +131,16 @@ class Headers(Mapping[str, str]):
             return others
         if not self._first.keys().isdisjoint(others._first):
             return None
-        return _trusted(self.pairs + others.pairs, self._first | others._first)
+        return _checked_headers(self.pairs + others.pairs, self._first | others._first)
 
     def without(self, *names: str) -> Headers:
         """Return headers without these names."""
-        dropped = {folded for name in names if (folded := name.lower()) in self._first}
-        if not dropped:
+        dropped_texts = {folded for name in names if (folded := name.lower()) in self._first}
+        if not dropped_texts:
             return self
-        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped)
-        first = {name: value for name, value in self._first.items() if name not in dropped}
-        return _trusted(pairs, first)
+        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped_texts)
+        first = {name: value for name, value in self._first.items() if name not in dropped_texts}
+        return _checked_headers(pairs, first)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -150,16 +151,16 @@ class Headers(Mapping[str, str]):
         return hash(frozenset(self._first.items()))
 
     def __repr__(self) -> str:
-        shown = ", ".join(
+        shown_text = ", ".join(
             f"{name}: {MASK if is_sensitive(name) else value}" for name, value in self.pairs
         )
-        return f"<Headers {shown}>" if shown else "<Headers>"
+        return f"<Headers {shown_text}>" if shown_text else "<Headers>"
 
     def _grouped(self) -> dict[str, tuple[str, ...]]:
         return {name: self.get_all(name) for name in self._first}
 
 
-def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
+def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
     """Headers from fields that have been checked."""
     headers = object.__new__(Headers)
     _set_pairs(headers, pairs)
@@ -173,7 +174,7 @@ _set_pairs, _set_first = (vars(Headers)[field.name].__set__ for field in attrs.f
 def sound(fields: Iterable[tuple[str, str]]) -> Headers:
     """Headers from fields in lower case that an HTTP parser has already validated."""
     pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
-    return _trusted(pairs, dict(reversed(pairs)))
+    return _checked_headers(pairs, dict(reversed(pairs)))
 
 
 def as_headers(fields: HeadersInput | None) -> Headers:
@@ -183,7 +184,7 @@ def as_headers(fields: HeadersInput | None) -> Headers:
     return Headers(fields) if fields else _NONE
 
 
-def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
     """The pairs, and the first value of each name in lower case."""
     unchecked: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
@@ -195,7 +196,7 @@ def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, 
     pairs: list[tuple[str, str]] = []
     first: dict[str, str] = {}
     for name, value in unchecked:
-        folded = _folded(name)
+        folded = _lower_name(name)
         stripped = _value(name, value)
         pairs.append((name, stripped))
         first.setdefault(folded, stripped)

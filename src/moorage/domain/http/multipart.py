@@ -29,11 +29,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
 _ESCAPES: Final = {ord('"'): "%22", ord("\\"): "%5C", ord("\r"): "%0D", ord("\n"): "%0A"}
 
 
-def _named(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     _check_text(value, attribute.name)
 
 
-def _typed(_: object, __: object, value: str) -> None:
+def _check_type(_: object, __: object, value: str) -> None:
     Headers({"Content-Type": value})
 
 
@@ -47,9 +47,9 @@ class FormFile:
         content_type: the media type of the content.
     """
 
-    filename: str = attrs.field(validator=_named)
+    filename: str = attrs.field(validator=_check_name)
     content: Body = attrs.field(converter=as_body, repr=False)
-    content_type: str = attrs.field(default="application/octet-stream", validator=_typed)
+    content_type: str = attrs.field(default="application/octet-stream", validator=_check_type)
 
 
 def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
@@ -66,13 +66,18 @@ def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
     segments: list[Body] = []
     for head, content in parts:
         segments += [delimiter, b"\r\n", head, content, b"\r\n"]
-    return f"multipart/form-data; boundary={boundary}", _joined([*segments, delimiter, b"--\r\n"])
+    return f"multipart/form-data; boundary={boundary}", _join_segments(
+        [*segments, delimiter, b"--\r\n"]
+    )
 
 
 def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
-    untyped = cast("Any", files)  # whatever its type says, it is what a user gave
+    untyped_value = cast("Any", files)  # whatever its type says, it is what a user gave
     try:
-        pairs = [(name, file) for name, file in (untyped.items() if _maps(untyped) else untyped)]
+        pairs = [
+            (name, file)
+            for name, file in (untyped_value.items() if _maps(untyped_value) else untyped_value)
+        ]
     except (TypeError, ValueError):
         pairs = [("", None)]
     for name, file in pairs:
@@ -94,8 +99,12 @@ def _field_head(name: str) -> bytes:
 
 
 def _file_head(name: str, file: FormFile) -> bytes:
-    shown = f'name="{_escaped(name, "files")}"; filename="{_escaped(file.filename, "filename")}"'
-    fields = f"Content-Disposition: form-data; {shown}\r\nContent-Type: {file.content_type}\r\n\r\n"
+    shown_text = (
+        f'name="{_escaped(name, "files")}"; filename="{_escaped(file.filename, "filename")}"'
+    )
+    fields = (
+        f"Content-Disposition: form-data; {shown_text}\r\nContent-Type: {file.content_type}\r\n\r\n"
+    )
     return fields.encode()
 
 
@@ -122,7 +131,7 @@ def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
     return f"moorage-{digest(digested).hex()[:40]}"
 
 
-def _joined(segments: list[Body]) -> Body:
+def _join_segments(segments: list[Body]) -> Body:
     """The segments as bytes if all are bytes, or else as one stream."""
     if not any(isinstance(segment, BodyStream) for segment in segments):
         return b"".join(cast("list[bytes]", segments))
@@ -131,7 +140,7 @@ def _joined(segments: list[Body]) -> Body:
     ]
     sizes = [length for length in lengths if length is not None]
     return BodyStream(
-        lambda: _opened(segments),
+        lambda: _open_part(segments),
         sum(sizes) if len(sizes) == len(lengths) else None,
         replayable=all(
             segment.replayable for segment in segments if isinstance(segment, BodyStream)
@@ -139,7 +148,7 @@ def _joined(segments: list[Body]) -> Body:
     )
 
 
-def _opened(segments: list[Body]) -> Chunks:
+def _open_part(segments: list[Body]) -> Chunks:
     # All at once, because the first may not tell whether any has to be awaited.
     delimiter = cast("bytes", segments[0])
     opened = [
@@ -147,11 +156,11 @@ def _opened(segments: list[Body]) -> Chunks:
         for segment in segments
     ]
     if any(isinstance(piece, tuple) and isinstance(piece[0], AsyncIterator) for piece in opened):
-        return _awaited(opened)
-    return _plain(cast("list[bytes | tuple[Iterator[bytes], _Watch]]", opened))
+        return _async_stream(opened)
+    return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _Watch]]", opened))
 
 
-def _plain(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[bytes]:
+def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[bytes]:
     for piece in opened:
         if isinstance(piece, bytes):
             yield piece
@@ -160,7 +169,7 @@ def _plain(opened: list[bytes | tuple[Iterator[bytes], _Watch]]) -> Iterator[byt
             yield from map(watch, chunks)
 
 
-async def _awaited(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator[bytes]:
+async def _async_stream(opened: list[bytes | tuple[Chunks, _Watch]]) -> AsyncIterator[bytes]:
     for piece in opened:
         if isinstance(piece, bytes):
             yield piece

@@ -33,8 +33,8 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _INSIDE: Final = tuple(
-    (IPv4Network(network), what)
-    for network, what in (
+    (IPv4Network(network), description)
+    for network, description in (
         ("0.0.0.0/8", "of this network"),
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "behind a carrier's NAT"),
@@ -59,8 +59,8 @@ _OUTSIDE: Final = IPv6Network("2000::/3")
 """All that has been given out of version 6; what is outside of it is of no use out there."""
 
 _STRANGE: Final = tuple(
-    (IPv6Network(network), what)
-    for network, what in (
+    (IPv6Network(network), description)
+    for network, description in (
         ("2001::/23", "of a protocol's own"),  # Teredo and ORCHID among them
         ("2001:db8::/32", "for documentation"),
         ("2002::/16", "an address of version 4 in disguise"),
@@ -129,8 +129,8 @@ class OutgoingGuard:
         if port not in self.ports:
             return f"is asked at port {port}, which is not allowed"
         host = host.lower().rstrip(".")
-        last = host.rpartition(".")[2]
-        if _NUMBER.fullmatch(last) and not _CANONICAL.fullmatch(host):
+        last_text = host.rpartition(".")[2]
+        if _NUMBER.fullmatch(last_text) and not _CANONICAL.fullmatch(host):
             return "is an address in disguise"
         if "%" in host:
             return "is an address on one of this machine's links"
@@ -141,16 +141,20 @@ class OutgoingGuard:
     def objection_to(self, address: str) -> str | None:
         """The reason this address must not be contacted, as the end of a sentence, or None."""
         try:
-            parsed = ip_address(address)
+            parsed_address = ip_address(address)
         except ValueError:
             return "has an address of an unknown kind"
-        if getattr(parsed, "scope_id", None) is not None:
+        if getattr(parsed_address, "scope_id", None) is not None:
             return "has an address on one of this machine's links"
-        embedded = _meant(parsed)
-        if any(item in network for network in self.networks for item in (parsed, embedded)):
+        embedded_address = _meant(parsed_address)
+        if any(
+            item in network
+            for network in self.networks
+            for item in (parsed_address, embedded_address)
+        ):
             return None
-        what = _kind(embedded)
-        return None if what is None else f"has an address that is {what}"
+        description = _special_address_kind(embedded_address)
+        return None if description is None else f"has an address that is {description}"
 
 
 def _is_named(host: str, name: str) -> bool:
@@ -164,7 +168,7 @@ def _meant(address: Address) -> Address:
     return address
 
 
-def _kind(address: Address) -> str | None:
+def _special_address_kind(address: Address) -> str | None:
     """The special kind of an address, such as loopback; None for a public address."""
     if isinstance(address, IPv4Address):
         return next((what for network, what in _INSIDE if address in network), None)

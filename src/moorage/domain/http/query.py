@@ -64,8 +64,8 @@ def _text(value: object, field: str) -> str:
 
 def encode_pairs(pairs: Pairs) -> str:
     """Percent-encode everything but RFC 3986's unreserved characters; a space is `%20`."""
-    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in pairs)
+    return "&".join(f"{_quoted_text(name)}={_quoted_text(value)}" for name, value in pairs)
 
 
-def _quoted(text: str) -> str:
+def _quoted_text(text: str) -> str:
     return text if text.isascii() and text.isalnum() else quote(text, safe="")

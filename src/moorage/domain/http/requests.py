@@ -245,23 +245,23 @@ class Request:
     @refusing
     def with_headers(self, fields: HeadersInput) -> Request:
         """Return this request with each of these headers set; other headers stay."""
-        added = as_headers(fields)
-        pairs = [pair for pair in self.headers.pairs if pair[0] not in added]
-        return self.carrying(Headers([*pairs, *added.pairs]))
+        added_headers = as_headers(fields)
+        pairs = [pair for pair in self.headers.pairs if pair[0] not in added_headers]
+        return self.carrying(Headers([*pairs, *added_headers.pairs]))
 
     def carrying(self, headers: Headers) -> Request:
         """Return this request with these headers instead of its own."""
         # Whatever is authorised or signed comes through here: what was checked once is copied.
         if type(self) is not Request:
             return attrs.evolve(self, headers=headers)
-        made = object.__new__(Request)
-        _set_method(made, self.method)
-        _set_path(made, self.path)
-        _set_query(made, self.query)
-        _set_headers(made, headers)
-        _set_body(made, self.body)
-        _set_idempotent(made, self.idempotent)
-        return made
+        request = object.__new__(Request)
+        _set_method(request, self.method)
+        _set_path(request, self.path)
+        _set_query(request, self.query)
+        _set_headers(request, headers)
+        _set_body(request, self.body)
+        _set_idempotent(request, self.idempotent)
+        return request
 
     @refusing
     def evolve(self, **changes: Any) -> Request:
@@ -280,11 +280,11 @@ class Request:
 
     def __repr__(self) -> str:
         path, _, query_text = self.path.partition("?")
-        shown = [pair.split("=", 1) for pair in query_text.split("&") if pair]
-        shown += [list(pair) for pair in self.query]
+        shown_texts = [pair.split("=", 1) for pair in query_text.split("&") if pair]
+        shown_texts += [list(pair) for pair in self.query]
         query = "&".join(
             "=".join([name, *(MASK if is_sensitive(name) else value for value in values)])
-            for name, *values in shown
+            for name, *values in shown_texts
         )
         return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
 
@@ -307,8 +307,8 @@ def _with_content(
     files: FilesInput | None = None,
 ) -> Request:
     fields = as_headers(headers)
-    together = form if files is None else files
-    if sum(content is not None for content in (body, json, together)) > 1:
+    joint_value = form if files is None else files
+    if sum(content is not None for content in (body, json, joint_value)) > 1:
         raise InvalidData(
             "More than one of body, json and form was given.",
             field="body",

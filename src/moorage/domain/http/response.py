@@ -91,19 +91,19 @@ class Response:
         """Return this response as the stored answer of an earlier call with the same key."""
         if type(self) is not Response:
             return attrs.evolve(self, replayed=True)
-        made = self._copied()
-        _set_replayed(made, True)
-        return made
+        response = self._copied()
+        _set_replayed(response, True)
+        return response
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
         """Return this response as an answer of the cache, with these headers and this body."""
         if type(self) is not Response:
             return attrs.evolve(self, headers=headers, body=body, cached=True)
-        made = self._copied()
-        _set_headers(made, headers)
-        _set_body(made, body)
-        _set_cached(made, True)
-        return made
+        new_response = self._copied()
+        _set_headers(new_response, headers)
+        _set_body(new_response, body)
+        _set_cached(new_response, True)
+        return new_response
 
     def _copied(self) -> Response:
         """A copy that may still be changed; its fields were checked before."""

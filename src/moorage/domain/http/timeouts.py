@@ -10,11 +10,11 @@ import attrs
 from moorage.domain.values.durations import seconds
 
 
-def _plain(value: float | timedelta | None) -> float | None:
+def _seconds_value(value: float | timedelta | None) -> float | None:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _usable(_: Timeouts, attribute: attrs.Attribute[Any], value: float | None) -> None:
+def _check_timeout(_: Timeouts, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None:
         seconds(value, attribute.name)
 
@@ -34,11 +34,21 @@ class Timeouts:
         total: for the whole attempt.
     """
 
-    connect: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
-    read: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
-    write: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
-    pool: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
-    total: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    connect: float | None = attrs.field(
+        default=None, converter=_seconds_value, validator=_check_timeout
+    )
+    read: float | None = attrs.field(
+        default=None, converter=_seconds_value, validator=_check_timeout
+    )
+    write: float | None = attrs.field(
+        default=None, converter=_seconds_value, validator=_check_timeout
+    )
+    pool: float | None = attrs.field(
+        default=None, converter=_seconds_value, validator=_check_timeout
+    )
+    total: float | None = attrs.field(
+        default=None, converter=_seconds_value, validator=_check_timeout
+    )
 
     def within(self, remaining: float) -> Timeouts:
         """Cap every step by the remaining time, which must be positive."""

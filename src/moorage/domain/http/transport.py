@@ -96,7 +96,7 @@ def _reason(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         )
 
 
-def _unverified(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_verification(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, DangerouslyUnverified):
         raise ConfigurationError(
             "TLS verification can only be turned off by DangerouslyUnverified.",
@@ -140,7 +140,9 @@ class Tls:
     key: Secret | str | None = attrs.field(default=None, converter=_key, repr=False, hash=False)
     password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
     minimum: TlsVersion = attrs.field(default=TlsVersion.V1_2, converter=_version)
-    unverified: DangerouslyUnverified | None = attrs.field(default=None, validator=_unverified)
+    unverified: DangerouslyUnverified | None = attrs.field(
+        default=None, validator=_check_verification
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -190,7 +192,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
+def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
     """Split a URL into its address, user and password; no local variable holds the whole text."""
     match = _PROXY.fullmatch(url.reveal())
     if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
@@ -207,10 +209,10 @@ def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
     return where, user and unquote(user), password
 
 
-def _bare(_: object, __: object, value: str) -> None:
+def _check_bare_address(_: object, __: object, value: str) -> None:
     url = as_secret(value)
     del value
-    if _apart(url)[1:] != (None, None):
+    if _split_proxy_address(url)[1:] != (None, None):
         raise ConfigurationError(
             "The URL of the proxy has a user name in it, which logs would show.",
             path="proxy",
@@ -240,7 +242,7 @@ class Proxy:
             such as 10.0.0.0/8; `*` is every host.
     """
 
-    url: str = attrs.field(validator=_bare)
+    url: str = attrs.field(validator=_check_bare_address)
     username: str | None = attrs.field(default=None, repr=False, validator=_user)
     password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
     bypass: tuple[str, ...] = attrs.field(default=(), converter=_names)
@@ -254,8 +256,8 @@ class Proxy:
             ConfigurationError: the text is not the URL of a proxy. The message does not repeat it.
         """
         url = as_secret(url)
-        where, username, password = _apart(url)
-        return cls(url=where, username=username, password=password, bypass=bypass)
+        location, username, password = _split_proxy_address(url)
+        return cls(url=location, username=username, password=password, bypass=bypass)
 
     def serves(self, host: str) -> bool:
         """Return whether this host is reached through the proxy."""

@@ -80,8 +80,8 @@ def origin_of(url: str) -> Origin | None:
 
 def same_origin(url: str, other: str) -> bool:
     """Return whether two URLs have the same scheme, host and port."""
-    ours = origin_of(url)
-    return ours is not None and ours == origin_of(other)
+    own_values = origin_of(url)
+    return own_values is not None and own_values == origin_of(other)
 
 
 def leaves_in_clear(url: str) -> bool:
@@ -137,10 +137,10 @@ def join_url(base_url: str, request: Request) -> str:
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
     """The base's origin as written and the rest of the URL, if the origins are equal."""
-    ours, theirs = _split_origin(base_url), _split_origin(url)
-    if ours is None or theirs is None or ours[0] != theirs[0]:
+    own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
+    if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None
-    return base_url[: len(base_url) - len(ours[1])], theirs[1]
+    return base_url[: len(base_url) - len(own_pair[1])], foreign_pair[1]
 
 
 def _split_origin(url: str) -> tuple[Origin, str] | None:

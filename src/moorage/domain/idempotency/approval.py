@@ -44,8 +44,8 @@ class Proposal(NamedTuple):
 
 
 def _name(contract: str, tenant: str | None, key: str) -> str:
-    whose = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "proposal", whose, key)
+    owner_text = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "proposal", owner_text, key)
 
 
 class Propose:
@@ -86,8 +86,8 @@ class ReadProposal:
         (state,) = states
         if state is None:
             return states, None
-        seen, quiet, at, person, done, receipt, reason = state
-        time, back = steady(seen, now)
-        if quiet == _GONE or time - seen + back >= quiet:
+        seen_value, quiet_value, at, person, done, receipt, reason = state
+        time, back = steady(seen_value, now)
+        if quiet_value == _GONE or time - seen_value + back >= quiet_value:
             return states, None
         return states, Proposal(person, done, receipt, reason, (time - at + back) / 1e6)

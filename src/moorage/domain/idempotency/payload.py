@@ -26,7 +26,7 @@ def payload_fingerprint(payload: object) -> bytes:
     import hashlib  # noqa: PLC0415 - loads a C library that most programs never need
 
     try:
-        text = json.dumps(_plain(payload))
+        text = json.dumps(_plain_value(payload))
     except (TypeError, ValueError, RecursionError) as error:
         # What has no text of its own raised its type's name; other errors may quote a value.
         it = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
@@ -55,20 +55,23 @@ def _digested(content: bytes) -> bytes:
     return payload_fingerprint(marshal.loads(content))  # noqa: S302 - we have written it
 
 
-def _plain(value: object) -> object:
+def _plain_value(value: object) -> object:
     """`value` in a form that JSON can hold, with values of different types kept distinct."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
         items = cast("dict[object, object]", value).items()
-        return ["map", *sorted(([_key(name), _plain(item)] for name, item in items), key=_first)]
+        return [
+            "map",
+            *sorted(([_key(name), _plain_value(item)] for name, item in items), key=_first),
+        ]
     if isinstance(value, (list, tuple)):
-        return ["list", *map(_plain, cast("list[object]", value))]
+        return ["list", *map(_plain_value, cast("list[object]", value))]
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, (int, float)):
         return [type(value).__name__, repr(value)]
-    return [_type_name(type(value)), _told(value)]
+    return [_type_name(type(value)), _canonical_value(value)]
 
 
 def _type_name(kind: type) -> str:
@@ -89,7 +92,7 @@ def _first(pair: list[object]) -> str:
     return str(pair[0])
 
 
-def _told(value: object) -> object:
+def _canonical_value(value: object) -> object:
     """Values of other types as canonical text: decimals, dates, enumerations, attrs values."""
     from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
     from decimal import Decimal  # noqa: PLC0415 - see above
@@ -101,8 +104,8 @@ def _told(value: object) -> object:
     if isinstance(value, (Decimal, UUID)):
         return str(value)
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return _plain_value(value.value)
     fields: tuple[Any, ...] | None = getattr(type(value), "__attrs_attrs__", None)
     if fields is None:
         raise _UnknownError(type(value).__name__)
-    return _plain({field.name: getattr(value, field.name) for field in fields})
+    return _plain_value({field.name: getattr(value, field.name) for field in fields})

@@ -22,8 +22,10 @@ def pack_refusal(error: ConnectorError) -> bytes:
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)
     fields = {**vars(error), "_request_id": error.request_id}.items()
-    stored = {name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)}
-    return pack_values((names, args, stored))
+    stored_fields = {
+        name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)
+    }
+    return pack_values((names, args, stored_fields))
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
@@ -50,5 +52,5 @@ def _name(kind: type) -> str:
 
 def _tree(kind: type[ConnectorError]) -> Iterator[type[ConnectorError]]:
     yield kind
-    for below in kind.__subclasses__():
-        yield from _tree(below)
+    for lower_class in kind.__subclasses__():
+        yield from _tree(lower_class)

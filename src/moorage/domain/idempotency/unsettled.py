@@ -50,8 +50,8 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
     """The key of the state of an effect."""
-    whose = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "effect", whose, key)
+    owner_text = "" if tenant is None else f"@{tenant}"
+    return state_key("unsettled", contract, None, "effect", owner_text, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def _shard(contract: str, number: int) -> str:
     return state_key("unsettled", contract, None, "list", str(number))
 
 
-def _places(contract: str, tenant: str | None, key: str) -> tuple[str, str]:
+def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, str]:
     name = effect_name(contract, tenant, key)
     return name, _shard(contract, crc32(name.encode()) % _SHARDS)
 
@@ -115,7 +115,7 @@ class Register:
         span: int,
         memory: int,
     ) -> None:
-        self.keys = _places(contract, tenant, key)
+        self.keys = _account_names(contract, tenant, key)
         self.fingerprint = fingerprint
         self.what = what
         self.span = span
@@ -124,30 +124,30 @@ class Register:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, Registered]:
         """Add the effect to the register, unless it is settled or another payload has its key."""
-        effect, listed = _effect(states[0], now), states[1]
+        effect, listed_values = _effect(states[0], now), states[1]
         if effect is None:
             stage, number, since, ends, again, turn = FREED, 0, now, 0, 0, 0
-            same = True
+            is_same = True
         else:
             _, _, stage, number, since, ends, again, turn, fingerprint, _, answer = effect
-            same = fingerprint == self.fingerprint
+            is_same = fingerprint == self.fingerprint
             if stage == SETTLED:
-                return states, Registered(settled=True, same=same, answer=answer)
-        if stage == OPEN and not same:
+                return states, Registered(settled=True, same=is_same, answer=answer)
+        if stage == OPEN and not is_same:
             return states, Registered(round=turn, same=False)
         if stage == OPEN and now + self.span > since + self.memory:
             return states, Registered(round=turn, forgotten=True)
         first = stage != OPEN
         if first:
             since, ends, again = now, 0, 0
-        number, until = max(now, number + 1), max(now + self.span, ends)
+        number, end_time = max(now, number + 1), max(now + self.span, ends)
         held = max(0, ends - now)
-        opened = (
-            *(now, KEPT, OPEN, number, since, until, max(until, again), turn),
+        opened_values = (
+            *(now, KEPT, OPEN, number, since, end_time, max(end_time, again), turn),
             *(self.fingerprint, self.what, None),
         )
-        registered = Registered(number, first, turn, held=held)
-        return (opened, _listed(listed, now, self.keys[0])), registered
+        registered_values = Registered(number, first, turn, held=held)
+        return (opened_values, _list_effect(listed_values, now, self.keys[0])), registered_values
 
 
 class Recall:
@@ -168,11 +168,11 @@ class Recall:
         if effect is None:
             return states, Registered()
         _, _, stage, number, _, _, _, turn, fingerprint, _, answer = effect
-        same = fingerprint == self.fingerprint
+        is_same = fingerprint == self.fingerprint
         if stage == SETTLED:
-            return states, Registered(settled=True, same=same, answer=answer)
-        mine = stage == OPEN and same
-        return states, Registered(number if mine else 0, round=turn, same=stage != OPEN or same)
+            return states, Registered(settled=True, same=is_same, answer=answer)
+        mine = stage == OPEN and is_same
+        return states, Registered(number if mine else 0, round=turn, same=stage != OPEN or is_same)
 
 
 class Withhold:
@@ -199,9 +199,9 @@ class Withhold:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
-        until = min(effect[5], now + self.held)
-        again = until if effect[6] == effect[5] else effect[6]
-        return ((*effect[:5], until, again, *effect[7:]),), True
+        end_time = min(effect[5], now + self.held)
+        again = end_time if effect[6] == effect[5] else effect[6]
+        return ((*effect[:5], end_time, again, *effect[7:]),), True
 
 
 class Strike:
@@ -217,7 +217,7 @@ class Strike:
     def __init__(
         self, contract: str, tenant: str | None, key: str, *, number: int, certain: bool
     ) -> None:
-        self.keys = _places(contract, tenant, key)
+        self.keys = _account_names(contract, tenant, key)
         self.number = number
         self.certain = certain
 
@@ -227,7 +227,7 @@ class Strike:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or not (self.certain or effect[3] == self.number):
             return states, False
-        return _ended(effect, states[1], now, self.keys[0], turn=effect[7]), True
+        return _close_effect(effect, states[1], now, self.keys[0], turn=effect[7]), True
 
 
 class Decision(NamedTuple):
@@ -250,7 +250,7 @@ class Decide:
     def __init__(
         self, contract: str, tenant: str | None, key: str, *, done: bool, answer: object = None
     ) -> None:
-        self.keys = _places(contract, tenant, key)
+        self.keys = _account_names(contract, tenant, key)
         self.done = done
         self.answer = answer if done else None
 
@@ -263,10 +263,10 @@ class Decide:
         if not self.done:
             if now < effect[5]:
                 return states, Decision(settled=False, wait=effect[5] - now)
-            ended = _ended(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
-            return ended, Decision(settled=True)
-        settled = (now, KEPT, SETTLED, *effect[3:10], self.answer)
-        return (settled, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
+            ended_values = _close_effect(effect, states[1], now, self.keys[0], turn=effect[7] + 1)
+            return ended_values, Decision(settled=True)
+        settled_values = (now, KEPT, SETTLED, *effect[3:10], self.answer)
+        return (settled_values, _unlisted(states[1], now, self.keys[0])), Decision(settled=True)
 
 
 class Reserved(NamedTuple):
@@ -305,8 +305,8 @@ class Attend:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, Reserved(ours=False)
-        reserved = Reserved(ours=True, number=effect[3], idle=now - effect[5])
-        return ((*effect[:6], now + self.pause, *effect[7:]),), reserved
+        reserved_values = Reserved(ours=True, number=effect[3], idle=now - effect[5])
+        return ((*effect[:6], now + self.pause, *effect[7:]),), reserved_values
 
 
 class NotFound:
@@ -330,8 +330,8 @@ class NotFound:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.reserved.number:
             return states, False
-        idle = max(self.reserved.idle, effect[10] or 0)
-        return ((*effect[:10], idle),), True
+        idle_value = max(self.reserved.idle, effect[10] or 0)
+        return ((*effect[:10], idle_value),), True
 
 
 def is_absent(searched: int | None, listed_within: int) -> bool:
@@ -398,40 +398,63 @@ class ReadEffects:
         for name, state in zip(self.keys, states, strict=True):
             effect = _effect(state, now)
             if effect is not None and effect[2] == OPEN:
-                _, _, _, _, since, until, again, _, _, what, searched = effect
-                age, remaining = max(0, now - since), max(0, until - now)
+                _, _, _, _, since, end_time, again, _, _, what, searched = effect
+                age, remaining = max(0, now - since), max(0, end_time - now)
                 effects.append(Open(name, age, remaining, now >= again, what, searched))
         return states, tuple(effects)
 
 
-def _ended(effect: Effect, listed: State | None, now: int, name: str, *, turn: int) -> States:
+def _close_effect(
+    effect: Effect, listed: State | None, now: int, name: str, *, turn: int
+) -> States:
     """The state of an effect that is no longer open; only the number of its round is stored."""
     lifetime = KEPT if turn else _GONE
     free = (now, lifetime, FREED, *effect[3:7], turn, b"", None, None)
     return free, _unlisted(listed, now, name)
 
 
-def _listed(state: State | None, now: int, name: str) -> State:
+def _list_effect(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
     return now, KEPT, names if name in names else (*names, name)
 
 
 def _unlisted(state: State | None, now: int, name: str) -> State:
     names = () if state is None else state[2]
-    left = tuple(item for item in names if item != name)
-    return now, KEPT if left else _GONE, left
+    remaining_values = tuple(item for item in names if item != name)
+    return now, KEPT if remaining_values else _GONE, remaining_values
 
 
 def _effect(state: State | None, now: int) -> Effect | None:
     """The state as of now, with its times moved back if the clock was; None once it expired."""
     if state is None:
         return None
-    seen, quiet, stage, number, since, until, again, turn, fingerprint, what, answer = state
-    time, back = steady(seen, now)
-    quiet -= time - seen + back
-    if quiet <= 0:
+    (
+        seen_value,
+        quiet_value,
+        stage,
+        number,
+        start_value,
+        end_time,
+        repeated_value,
+        turn,
+        fingerprint,
+        what,
+        answer,
+    ) = state
+    time, back = steady(seen_value, now)
+    quiet_value -= time - seen_value + back
+    if quiet_value <= 0:
         return None
     return (
-        *(time, quiet, stage, number, since - back, until - back, again - back, turn),
+        *(
+            time,
+            quiet_value,
+            stage,
+            number,
+            start_value - back,
+            end_time - back,
+            repeated_value - back,
+            turn,
+        ),
         *(fingerprint, what, answer),
     )

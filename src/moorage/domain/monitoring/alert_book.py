@@ -108,20 +108,22 @@ class EvaluateAlerts:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
         """Return the deliveries to make."""
-        seen, until, owner, book = _present(states[0], now)
-        if owner != self._owner and seen < until:
+        seen, end_time, owner, book = _present_values(states[0], now)
+        if owner != self._owner and seen < end_time:
             return states, None
         silences = tuple(item for item in book.silences if item.until > self._now)
         alerts, notifications = step(
             self._rules, self._measured, book.alerts, book.silences, self._now
         )
-        fresh = tuple(
+        fresh_deliveries = tuple(
             AlertDelivery(id=_id_of(item, channel), channel=channel, notification=item)
             for item in notifications
             for channel in item.channels or self._channels
         )
-        after = AlertBook(alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh))
-        return (_stored(after, seen, seen + self._lease, self._owner),), after.outgoing
+        after = AlertBook(
+            alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh_deliveries)
+        )
+        return (_stored_book(after, seen, seen + self._lease, self._owner),), after.outgoing
 
 
 class SettleDeliveries:
@@ -138,16 +140,20 @@ class SettleDeliveries:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Remove what was delivered, and count the failures of the rest."""
-        seen, until, owner, book = _present(states[0], now)
-        outgoing: list[AlertDelivery] = []
+        seen, end_time, owner, book = _present_values(states[0], now)
+        outgoing_deliveries: list[AlertDelivery] = []
         for item in book.outgoing:
             error = self._errors.get(item.id)
             if item.id not in self._errors:
-                outgoing.append(item)
+                outgoing_deliveries.append(item)
             elif error is not None:
                 failures = item.failures + 1
-                outgoing.append(attrs.evolve(item, failures=failures, error=error))
-        return (_stored(attrs.evolve(book, outgoing=tuple(outgoing)), seen, until, owner),), None
+                outgoing_deliveries.append(attrs.evolve(item, failures=failures, error=error))
+        return (
+            _stored_book(
+                attrs.evolve(book, outgoing=tuple(outgoing_deliveries)), seen, end_time, owner
+            ),
+        ), None
 
 
 class AddSilence:
@@ -164,9 +170,9 @@ class AddSilence:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
         """Add it."""
-        seen, until, owner, book = _present(states[0], now)
+        seen, end_time, owner, book = _present_values(states[0], now)
         after = attrs.evolve(book, silences=(*book.silences, self._silence))
-        return (_stored(after, seen, until, owner),), None
+        return (_stored_book(after, seen, end_time, owner),), None
 
 
 class ReadAlerts:
@@ -180,18 +186,18 @@ class ReadAlerts:
     @reading
     def apply(self, states: States, now: int, /) -> tuple[States, AlertBook]:
         """Return the book."""
-        return states, _present(states[0], now)[3]
+        return states, _present_values(states[0], now)[3]
 
 
-def _present(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
+def _present_values(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
     if state is None:
         return now, 0, 0, EMPTY
     seen, back = steady(state[0], now)
-    return seen, state[2] - back, state[3], _read(state[4])
+    return seen, state[2] - back, state[3], _read_book(state[4])
 
 
-def _stored(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
-    return seen, _KEPT, until, owner, json.dumps(attrs.asdict(book, value_serializer=_plain))
+def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
+    return seen, _KEPT, until, owner, json.dumps(attrs.asdict(book, value_serializer=_plain_value))
 
 
 def _id_of(notification: Notification, channel: str) -> str:
@@ -200,40 +206,40 @@ def _id_of(notification: Notification, channel: str) -> str:
     return sha256(content).hexdigest()[:32]
 
 
-def _plain(_: object, __: object, value: Any) -> Any:
+def _plain_value(_: object, __: object, value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _read(text: str) -> AlertBook:
+def _read_book(text: str) -> AlertBook:
     book = json.loads(text)
     return AlertBook(
         alerts=tuple(map(_alert, book["alerts"])),
-        silences=tuple(Silence(**_timed(item, "until")) for item in book["silences"]),
+        silences=tuple(Silence(**_timed_fields(item, "until")) for item in book["silences"]),
         outgoing=tuple(map(_delivery, book["outgoing"])),
     )
 
 
 def _alert(item: dict[str, Any]) -> Alert:
-    fields = _timed(item, "since", "notified_at")
+    fields = _timed_fields(item, "since", "notified_at")
     fields["stage"] = Stage(item["stage"])
     return Alert(**fields)
 
 
 def _delivery(item: dict[str, Any]) -> AlertDelivery:
-    fields = _timed(item["notification"], "at")
+    fields = _timed_fields(item["notification"], "at")
     fields["notices"] = tuple(map(_notice, fields["notices"]))
     fields["channels"] = tuple(fields["channels"])
-    rest = {name: value for name, value in item.items() if name != "notification"}
-    return AlertDelivery(notification=Notification(**fields), **rest)
+    remaining_fields = {name: value for name, value in item.items() if name != "notification"}
+    return AlertDelivery(notification=Notification(**fields), **remaining_fields)
 
 
 def _notice(item: dict[str, Any]) -> AlertNotice:
-    fields = _timed(item, "since")
+    fields = _timed_fields(item, "since")
     fields["change"] = Change(item["change"])
     fields["severity"] = Severity(item["severity"])
     return AlertNotice(**fields)
 
 
-def _timed(item: dict[str, Any], *names: str) -> dict[str, Any]:
+def _timed_fields(item: dict[str, Any], *names: str) -> dict[str, Any]:
     times = {name: item[name] and datetime.fromisoformat(item[name]) for name in names}
     return {**item, **times}

@@ -94,16 +94,18 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
     """Measure a rule about a reason of health: one measurement for each part that has it."""
-    found: dict[str, Measurement] = {}
+    found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:
             continue
         measured = reason.amount if rule.above is not None or rule.below is not None else 1.0
-        before = found.get(reason.part)
+        before = found_measurements.get(reason.part)
         if before is None or (before.value or 0.0) < measured:
             text = f"{reason.text} {reason.remedy}"
-            found[reason.part] = Measurement(subject=reason.part, value=measured, text=text)
-    return tuple(found.values())
+            found_measurements[reason.part] = Measurement(
+                subject=reason.part, value=measured, text=text
+            )
+    return tuple(found_measurements.values())
 
 
 def _rate(rule: AlertRule, figures: CallFigures) -> float | None:

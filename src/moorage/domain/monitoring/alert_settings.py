@@ -19,7 +19,7 @@ KINDS: Final = ("logging", "webhook", "email", "sms", "function")
 """The kinds of channels."""
 
 
-def _rules(value: Iterable[AlertRule]) -> tuple[AlertRule, ...]:
+def _alert_rules(value: Iterable[AlertRule]) -> tuple[AlertRule, ...]:
     return tuple(value)
 
 
@@ -64,12 +64,12 @@ class ChannelSettings:
                 path="channels.kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )
-        needed = _NEEDS.get(self.kind)
-        if needed is not None and not getattr(self, needed):
+        needed_text = _NEEDS.get(self.kind)
+        if needed_text is not None and not getattr(self, needed_text):
             raise ConfigurationError(
-                f"The {self.kind} channel has no `{needed}`.",
+                f"The {self.kind} channel has no `{needed_text}`.",
                 path="channels",
-                remedy=f"Give `{needed}`.",
+                remedy=f"Give `{needed_text}`.",
             )
 
 
@@ -83,7 +83,7 @@ class AlertSettings:
         every: Seconds between two evaluations.
     """
 
-    rules: tuple[AlertRule, ...] = attrs.field(default=(), converter=_rules)
+    rules: tuple[AlertRule, ...] = attrs.field(default=(), converter=_alert_rules)
     channels: Mapping[str, ChannelSettings] = attrs.field(factory=dict[str, ChannelSettings])
     every: float = attrs.field(default=30.0, converter=plain, validator=is_seconds)
 
@@ -99,9 +99,9 @@ class AlertSettings:
                 )
             for channel in rule.channels:
                 if channel not in self.channels:
-                    known = ", ".join(self.channels) or "none"
+                    known_text = ", ".join(self.channels) or "none"
                     raise ConfigurationError(
                         f"The alert rule {rule.name!r} names the unknown channel {channel!r}.",
                         path="rules.channels",
-                        remedy=f"Use one of: {known}.",
+                        remedy=f"Use one of: {known_text}.",
                     )

@@ -253,13 +253,13 @@ class Notification:
     @property
     def subject(self) -> str:
         """The message in a line."""
-        worst = "recovered"
+        worst_text = "recovered"
         if any(notice.change is not Change.RECOVERED for notice in self.notices):
             critical = any(notice.severity is Severity.CRITICAL for notice in self.notices)
-            worst = "critical" if critical else "warning"
-        first, *others = self.notices
-        more = f" and {len(others)} more" if others else ""
-        return f"[{worst}] {first.rule}: {first.subject}{more}"
+            worst_text = "critical" if critical else "warning"
+        first, *other_notices = self.notices
+        further_text = f" and {len(other_notices)} more" if other_notices else ""
+        return f"[{worst_text}] {first.rule}: {first.subject}{further_text}"
 
     @property
     def text(self) -> str:
@@ -310,12 +310,16 @@ def step(
     Returns:
         The alerts from now on, and the notifications to send.
     """
-    before = {(alert.rule, alert.subject): alert for alert in alerts}
+    previous_alerts = {(alert.rule, alert.subject): alert for alert in alerts}
     silences = tuple(silences)
-    left: list[Alert] = []
+    remaining_alerts: list[Alert] = []
     groups: dict[tuple[str, tuple[str, ...]], list[AlertNotice]] = {}
     for rule in rules:
-        of_rule = {subject: alert for (name, subject), alert in before.items() if name == rule.name}
+        of_rule = {
+            subject: alert
+            for (name, subject), alert in previous_alerts.items()
+            if name == rule.name
+        }
         measurements = {item.subject: item for item in measured.get(rule.name, ())}
         for subject in {**of_rule, **measurements}:
             alert = of_rule.get(subject)
@@ -324,11 +328,11 @@ def step(
             if alert is None:
                 continue
             if any(silence.covers(rule.name, subject, now) for silence in silences):
-                left.append(alert)
+                remaining_alerts.append(alert)
                 continue
-            after, change = _told(rule, alert, now)
-            if after is not None:
-                left.append(after)
+            later_alert, change = _alert_after_report(rule, alert, now)
+            if later_alert is not None:
+                remaining_alerts.append(later_alert)
             if change is not None:
                 notice = AlertNotice(
                     rule=rule.name,
@@ -343,7 +347,7 @@ def step(
         Notification(group=group, at=now, notices=tuple(notices), channels=channels)
         for (group, channels), notices in groups.items()
     )
-    return tuple(left), notifications
+    return tuple(remaining_alerts), notifications
 
 
 def _progressed(
@@ -363,13 +367,15 @@ def _progressed(
         return attrs.evolve(alert, stage=Stage.CLEARED, value=value, text=text)
     if alert is None:
         alert = Alert(rule=rule.name, subject=subject, stage=Stage.PENDING, since=now)
-    held = (now - alert.since).total_seconds() >= rule.hold
-    stage = Stage.FIRING if held or alert.stage is not Stage.PENDING else Stage.PENDING
+    is_held = (now - alert.since).total_seconds() >= rule.hold
+    stage = Stage.FIRING if is_held or alert.stage is not Stage.PENDING else Stage.PENDING
     text = "" if measurement is None else measurement.text
     return attrs.evolve(alert, stage=stage, value=value, text=text)
 
 
-def _told(rule: AlertRule, alert: Alert, now: datetime) -> tuple[Alert | None, Change | None]:
+def _alert_after_report(
+    rule: AlertRule, alert: Alert, now: datetime
+) -> tuple[Alert | None, Change | None]:
     """The alert after its change is told, and the change; None for none."""
     if alert.stage is Stage.CLEARED:
         return None, Change.RECOVERED

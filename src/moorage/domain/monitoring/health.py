@@ -132,15 +132,15 @@ class Health:
                     "service": service.service,
                     "region": service.region,
                     "state": service.state.value,
-                    "reasons": [_plain(reason) for reason in service.reasons],
+                    "reasons": [_plain_fields(reason) for reason in service.reasons],
                 }
                 for service in self.services
             ],
-            "reasons": [_plain(reason) for reason in self.reasons],
+            "reasons": [_plain_fields(reason) for reason in self.reasons],
         }
 
 
-def _plain(reason: HealthReason) -> dict[str, Any]:
+def _plain_fields(reason: HealthReason) -> dict[str, Any]:
     return {
         "part": reason.part,
         "concern": reason.concern.value,
@@ -488,12 +488,14 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             f"Run `moorage oauth login {reading.service}`, or send a person to the consent page.",
         )
         return
-    rest = "the old one is still valid" if token.still_works else "the old one has expired"
+    remaining_text = (
+        "the old one is still valid" if token.still_works else "the old one has expired"
+    )
     yield HealthReason(
         reading.service,
         Concern.TOKEN_NOT_RENEWED,
         state,
-        f"The access token could not be renewed; {rest}.",
+        f"The access token could not be renewed; {remaining_text}.",
         "Check the client's credentials and the authorisation server.",
     )
 
@@ -517,7 +519,7 @@ def _general_reasons(
             "payments",
             Concern.UNKNOWN_OUTCOMES,
             _DEGRADED,
-            f"The outcome of {_counted(readings.unsettled, 'payment')} is unknown.",
+            f"The outcome of {_number_of(readings.unsettled, 'payment')} is unknown.",
             "Run `moorage payments settle`, and look the rest up at the vendor:"
             " `moorage payments unsettled` lists them.",
             readings.unsettled,
@@ -527,7 +529,7 @@ def _general_reasons(
             "log",
             Concern.LOG_ENTRIES_LOST,
             _DEGRADED,
-            f"The integration log could not store {_counted(readings.lost_entries, 'entry')}.",
+            f"The integration log could not store {_number_of(readings.lost_entries, 'entry')}.",
             "Check the database of the log, its disk, and the size of its queue.",
             readings.lost_entries,
         )
@@ -545,13 +547,13 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             "Restore its database; nothing in it is lost.",
         )
         return
-    more = "At least " if backlog.more else ""
+    further_text = "At least " if backlog.more else ""
     if backlog.dead:
         yield HealthReason(
             name,
             Concern.DEAD_LETTERS,
             _DEGRADED,
-            f"{more}{_counted(backlog.dead, 'entry')} of the {name} "
+            f"{further_text}{_number_of(backlog.dead, 'entry')} of the {name} "
             f"{'was' if backlog.dead == 1 else 'were'} given up.",
             f"Look at `moorage {name} list --stuck`, then replay or drop the entries.",
             backlog.dead,
@@ -561,7 +563,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             name,
             Concern.UNKNOWN_OUTCOMES,
             _DEGRADED,
-            f"{more}{_counted(backlog.unknown, 'entry')} of the {name}"
+            f"{further_text}{_number_of(backlog.unknown, 'entry')} of the {name}"
             f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
             f"Look at `moorage {name} list --stuck`, and look the outcome up at the vendor.",
             backlog.unknown,
@@ -594,13 +596,13 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
             expiry.name,
             Concern.EXPIRES_SOON,
             _DEGRADED,
-            f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_counted(days, 'day')}.",
+            f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
             "Replace it before then.",
             left,
         )
 
 
-def _counted(number: int, noun: str) -> str:
+def _number_of(number: int, noun: str) -> str:
     """A number with its noun, such as "1 entry" or "2 entries"."""
     if number == 1:
         return f"1 {noun}"

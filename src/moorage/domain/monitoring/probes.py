@@ -154,8 +154,8 @@ def failure_of(error: Exception) -> str | None:
     """The failure of a service as a sentence; None if the error says nothing about the service."""
     if isinstance(error, RateLimitExceeded):
         return None
-    failed = health(error) is Outcome.FAILED
-    if not failed and not isinstance(error, (AuthenticationFailed, VendorRejected)):
+    is_failed = health(error) is Outcome.FAILED
+    if not is_failed and not isinstance(error, (AuthenticationFailed, VendorRejected)):
         return None
     if isinstance(error, ConnectorError):
         return error.message

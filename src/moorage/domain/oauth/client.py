@@ -68,7 +68,7 @@ def _secret(value: Secret | str | None) -> Secret | None:
     return None if value is None else as_secret(value)
 
 
-def _usual(client: OAuthClient) -> ClientAuthentication:
+def _usual_authentication(client: OAuthClient) -> ClientAuthentication:
     return ClientAuthentication.NONE if client.secret is None else ClientAuthentication.BASIC
 
 
@@ -131,7 +131,7 @@ class OAuthClient:
     client_id: str = attrs.field(validator=_is_id)
     secret: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
     authentication: ClientAuthentication = attrs.field(
-        default=attrs.Factory(_usual, takes_self=True), converter=_authentication
+        default=attrs.Factory(_usual_authentication, takes_self=True), converter=_authentication
     )
     algorithm: JwtAlgorithm | None = attrs.field(default=None, converter=_algorithm)
     key_id: str | None = None
@@ -170,11 +170,11 @@ class OAuthClient:
             if self.dpop_key is not None:
                 check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
         except InvalidData as error:
-            refused = error.message
+            refused_text = error.message
         else:
             return
         raise ConfigurationError(
-            refused,
+            refused_text,
             path="secret",
             remedy="Give the shared secret for HS256, and else a private key of the right kind in"
             " PEM, with no password.",
@@ -193,8 +193,8 @@ class OAuthClient:
         """The algorithm of its assertions."""
         if self.algorithm is not None:
             return self.algorithm
-        shared = self.authentication is ClientAuthentication.SECRET_JWT
-        return JwtAlgorithm.HS256 if shared else JwtAlgorithm.RS256
+        is_shared = self.authentication is ClientAuthentication.SECRET_JWT
+        return JwtAlgorithm.HS256 if is_shared else JwtAlgorithm.RS256
 
     def at(self, endpoint: str) -> str:
         """The URL of an endpoint for this client."""

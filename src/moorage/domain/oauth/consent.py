@@ -87,7 +87,7 @@ def begin(
     """
     endpoint = client.at("authorization_endpoint")
     _check(client, redirect_uri, parameters or {})
-    scopes = client.scope if scope is None else _listed(scope)
+    scopes = client.scope if scope is None else _scope_names(scope)
     pending = PendingConsent(
         state=_unguessable(draw),
         code_verifier=_unguessable(draw),
@@ -113,8 +113,8 @@ def begin(
     if client.dpop_key is not None:
         query["dpop_jkt"] = thumbprint(client.dpop_key)
     query = {**client.parameters, **(parameters or {}), **query}
-    joint = "&" if "?" in endpoint else "?"
-    return f"{endpoint}{joint}{urlencode(query, quote_via=quote)}", pending
+    joint_text = "&" if "?" in endpoint else "?"
+    return f"{endpoint}{joint_text}{urlencode(query, quote_via=quote)}", pending
 
 
 def read_callback(
@@ -128,7 +128,7 @@ def read_callback(
         client: the client that asked for consent.
         now: the time.
     """
-    values = _told(callback)
+    values = _callback_parameters(callback)
     if isinstance(values, ConnectorError):
         return values
     if Secret(values.get("state", "")) != pending.state:
@@ -200,7 +200,7 @@ def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]
             )
 
 
-def _told(callback: object) -> dict[str, str] | InvalidData:
+def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     """The parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _LONGEST:
         return _foreign("callback", "What came back is no text, or too long.")
@@ -221,7 +221,7 @@ def _foreign(field: str, why: str) -> InvalidData:
     return InvalidData(why, field=field, remedy=f"Take it for an attack or a mistake. {_AGAIN}")
 
 
-def _listed(scope: Iterable[str] | str) -> tuple[str, ...]:
+def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:
     return tuple(scope.split() if isinstance(scope, str) else scope)
 
 

@@ -77,27 +77,27 @@ def read_device(
 def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
     try:
         members: dict[str, Any] = response.json()
-        code, complete = members["user_code"], members.get("verification_uri_complete")
+        code, complete_value = members["user_code"], members.get("verification_uri_complete")
         # Some have the name of a draft.
         uri = checked_url(members.get("verification_uri") or members.get("verification_url"), "uri")
-        if complete is not None:
-            checked_url(complete, "uri")
+        if complete_value is not None:
+            checked_url(complete_value, "uri")
         if not (code.isprintable() and 0 < len(code) <= _LONGEST_CODE):
             return None
-        life = _number(members.get("expires_in"), _USUAL_LIFE)
+        life = _whole_seconds(members.get("expires_in"), _USUAL_LIFE)
         return DeviceConsent(
             user_code=code,
             verification_uri=uri,
-            verification_uri_complete=complete,
+            verification_uri_complete=complete_value,
             device_code=members["device_code"],
             expires_at=asked_at + timedelta(seconds=life),
-            interval=max(_LEAST, _number(members.get("interval"), _USUAL_INTERVAL)),
+            interval=max(_LEAST, _whole_seconds(members.get("interval"), _USUAL_INTERVAL)),
         )
     except (InvalidData, ConfigurationError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _number(value: object, otherwise: float) -> float:
+def _whole_seconds(value: object, otherwise: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         return otherwise
     # No question comes after the code's life, so no number matters that is larger.

@@ -40,7 +40,7 @@ class Span(NamedTuple):
         return Freshness.DUE if elapsed < self.works else Freshness.PAST
 
 
-def _usable(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _check_margin(_: object, attribute: attrs.Attribute[float], value: float) -> None:
     seconds(value, attribute.name, zero=True)
 
 
@@ -55,18 +55,18 @@ class Ahead:
             tenth of its life at most.
     """
 
-    early: float = attrs.field(default=60.0, converter=plain, validator=_usable)
-    leeway: float = attrs.field(default=10.0, converter=plain, validator=_usable)
+    early: float = attrs.field(default=60.0, converter=plain, validator=_check_margin)
+    leeway: float = attrs.field(default=10.0, converter=plain, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
         """The span of these credentials; `draw` in [0, 1) spreads the renewals of processes."""
-        ends, issued = credentials.expires_at, credentials.issued_at
-        if ends is None:
+        end_time, issued_time = credentials.expires_at, credentials.issued_at
+        if end_time is None:
             return Span(float("inf"), float("inf"))
-        left = (ends - now).total_seconds()
+        left = (end_time - now).total_seconds()
         early, leeway = self.early * (1 + draw * _SPREAD), self.leeway
-        if issued is not None:
-            life = max(0.0, (ends - issued).total_seconds())
+        if issued_time is not None:
+            life = max(0.0, (end_time - issued_time).total_seconds())
             early = min(early, life * _EARLY_SHARE * (1 + draw * _SPREAD))
             leeway = min(leeway, life * _LEEWAY_SHARE)
         return Span(left - max(early, leeway), left - leeway)

@@ -88,7 +88,7 @@ class PendingConsent:
     def table(self) -> dict[str, Any]:
         """Everything as plain text, for JSON; this includes the secrets."""
         return {
-            field.name: _written(value)
+            field.name: _stored_value(value)
             for field in attrs.fields(type(self))
             if (value := getattr(self, field.name)) is not None
         }
@@ -120,13 +120,13 @@ class PendingConsent:
             InvalidData: the text is not from `sealed`, or was changed.
         """
         try:
-            sealed = urlsafe_b64decode(text)
+            sealed_bytes = urlsafe_b64decode(text)
         except (TypeError, ValueError):
             raise _unusable("sealed") from None
-        return cls.from_table(json.loads(cipher.open(sealed, _ABOUT)))
+        return cls.from_table(json.loads(cipher.open(sealed_bytes, _ABOUT)))
 
 
-def _written(value: Any) -> Any:
+def _stored_value(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, datetime):

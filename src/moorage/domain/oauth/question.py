@@ -43,11 +43,15 @@ class Question:
 
     def parameters(self, occasion: Occasion) -> Parameters:
         """The parameters of one request; no two requests have the same."""
-        grant, held = self.client.grant, self.held
+        grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)
             return (*parameters, *wanted_scope(self.client))
-        return () if held is None or held.refresh_token is None else refreshing(held.refresh_token)
+        return (
+            ()
+            if held_credentials is None or held_credentials.refresh_token is None
+            else refreshing(held_credentials.refresh_token)
+        )
 
     def hidden(self) -> list[Secret]:
         """The secrets of the request that must not be shown, even if the server repeats them."""
@@ -66,8 +70,8 @@ def claim_key(
 
     The first use of a refresh token and a later repetition have different keys.
     """
-    shown = None if client.grant.alone or held is None else held.refresh_token
-    content = client.client_id.encode() if shown is None else shown.reveal_bytes()
+    shown_secret = None if client.grant.alone or held is None else held.refresh_token
+    content = client.client_id.encode() if shown_secret is None else shown_secret.reveal_bytes()
     name = sha256(GRANT + content).hexdigest()[:32]
     return state_key("oauth", *owner, name, "again" if again else "first")
 
@@ -84,15 +88,15 @@ def failure(
 ) -> tuple[CredentialRefreshFailed, float | None]:
     """The error for an answer without a token, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
-        failed = CredentialRefreshFailed(
+        failed_error = CredentialRefreshFailed(
             f"The authorisation server cannot be reached: {answer.message}",
             service=service,
             retryable=True,
             remedy="Check its URL and the network; then try again.",
         )
-        return failed, None
+        return failed_error, None
     later = answer.why in {Refusal.LATER, Refusal.LOST}
-    failed = CredentialRefreshFailed(
+    failed_error = CredentialRefreshFailed(
         f"The authorisation server refused a token ({answer.words}).",
         service=service,
         retryable=later,
@@ -100,8 +104,8 @@ def failure(
         if later
         else "Correct the client's id, secret, authentication, scope or grant.",
     )
-    failed.vendor_retry_after = answer.vendor_wait
-    return failed, answer.wait
+    failed_error.vendor_retry_after = answer.vendor_wait
+    return failed_error, answer.wait
 
 
 def too_slow(service: str | None) -> CredentialRefreshFailed:

@@ -138,7 +138,7 @@ def read_token(
     access = members.get("access_token")
     if isinstance(access, str):
         with suppress(InvalidData):
-            return _granted(Secret(access), members, client, asked_at, held)
+            return _read_grant(Secret(access), members, client, asked_at, held)
     return Refused(
         why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(members)
     )
@@ -173,8 +173,8 @@ def refused(
     """The refusal in an answer with these members, which has no token."""
     status = response.status
     code, description = (
-        _shown(members.get("error"), hidden),
-        _shown(members.get("error_description"), hidden),
+        _printable_text(members.get("error"), hidden),
+        _printable_text(members.get("error_description"), hidden),
     )
     if code is None or _CODE.fullmatch(code) is None:
         code = f"HTTP {status}"
@@ -196,7 +196,7 @@ def refused(
     )
 
 
-def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
+def _printable_text(value: object, hidden: Iterable[Secret]) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.encode(errors="replace").decode()
@@ -204,7 +204,7 @@ def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
     return Redaction().words(masked_text(text, mask), _LONGEST)
 
 
-def _granted(
+def _read_grant(
     access: Secret,
     members: Mapping[str, Any],
     client: OAuthClient,
@@ -223,7 +223,7 @@ def _granted(
         token_type=kind if isinstance(kind, str) and kind else "Bearer",
         expires_at=None if life is None else asked_at + timedelta(seconds=life),
         issued_at=asked_at,
-        scope=scope if isinstance(scope, str) and scope else _before(client, held),
+        scope=scope if isinstance(scope, str) and scope else _requested_scope(client, held),
         dpop_key=client.dpop_key if _is_bound(kind) else None,
     )
     return Granted(
@@ -240,7 +240,7 @@ def _is_bound(kind: object) -> bool:
     return isinstance(kind, str) and kind.lower() == "dpop"
 
 
-def _before(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
+def _requested_scope(client: OAuthClient, held: OAuthCredentials | None) -> tuple[str, ...]:
     """The scope of the request, for a server that does not repeat what it granted."""
     return held.scope if held is not None and held.scope else client.scope
 

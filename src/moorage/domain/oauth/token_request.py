@@ -59,8 +59,8 @@ def token_request(
         form.append(("client_assertion_type", _ASSERTION))
         form.append(("client_assertion", signing.token(secret, occasion).reveal()))
     if client.dpop_key is not None and endpoint == "token_endpoint":
-        shown = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
-        headers["DPoP"] = shown.reveal()
+        shown_secret = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
+        headers["DPoP"] = shown_secret.reveal()
     return Request.post("/", form=form, headers=headers), url
 
 

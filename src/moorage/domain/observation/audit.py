@@ -258,7 +258,7 @@ def link(head: AuditHead, acts: Sequence[Act]) -> tuple[list[AuditRecord], Audit
     """The records of acts at the end of a chain, and its new end."""
     records: list[AuditRecord] = []
     for act in acts:
-        record = _linked(head, act)
+        record = _link_record(head, act)
         records.append(record)
         head = attrs.evolve(head, number=record.number, hash=record.hash)
     return records, head
@@ -269,11 +269,11 @@ def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, Aud
     version, _ = keys.keys[0]
     text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
     act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
-    record = _linked(head, act)
+    record = _link_record(head, act)
     return record, AuditHead(record.number, record.hash, record.number)
 
 
-def _linked(head: AuditHead, act: Act) -> AuditRecord:
+def _link_record(head: AuditHead, act: Act) -> AuditRecord:
     record = AuditRecord(
         number=head.number + 1,
         at=micros_of(act.at),
@@ -399,10 +399,10 @@ def verify(
         anchor: the number and hash of a record that were noted elsewhere.
     """
     chain = _Chain(keys, anchor)
-    stored = iter(records)
+    stored_records = iter(records)
     finding: Finding | None = None
-    for record in stored:
-        finding = chain.add(record, stored)
+    for record in stored_records:
+        finding = chain.add(record, stored_records)
         if finding is not None:
             break
     else:
@@ -410,7 +410,11 @@ def verify(
             grown = later()
             head = chain.head if head.number <= chain.head.number < grown.number else grown
         finding = _at_the_end(chain.head, head, "the head that is stored beside the records")
-        finding = finding or _beyond(chain.head, anchor) or _unsealed(chain, head, keys)
+        finding = (
+            finding
+            or _records_after_seal(chain.head, anchor)
+            or _missing_seal_finding(chain, head, keys)
+        )
     return Verification(
         records=chain.head.number,
         sealed=chain.head.sealed,
@@ -488,9 +492,9 @@ def _misplaced(found: int, expected: int, following: Iterator[AuditRecord]) -> F
             Fault.REORDERED,
             f"Record {expected} stands behind record {found}: the records were reordered.",
         )
-    last = "" if found == expected + 1 else f" to {found - 1}"
+    last_text = "" if found == expected + 1 else f" to {found - 1}"
     return Finding(
-        expected, Fault.REMOVED, f"Record {expected}{last} was removed: {found} follows."
+        expected, Fault.REMOVED, f"Record {expected}{last_text} was removed: {found} follows."
     )
 
 
@@ -521,13 +525,15 @@ def _at_the_end(end: AuditHead, expected: AuditHead | None, source: str) -> Find
     )
 
 
-def _beyond(end: AuditHead, anchor: AuditHead | None) -> Finding | None:
+def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | None:
     if anchor is None or anchor.number <= end.number:
         return None
     return _cut_off(end, anchor, "what was noted")
 
 
-def _unsealed(chain: _Chain, head: AuditHead | None, keys: KeyRing | None) -> Finding | None:
+def _missing_seal_finding(
+    chain: _Chain, head: AuditHead | None, keys: KeyRing | None
+) -> Finding | None:
     """A finding if the last seal by the head is no seal of the chain."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None

@@ -324,11 +324,11 @@ class Grouping:
 
         A window is longer than the query's if its figures are stored for longer windows only.
         """
-        first, last = self._first, self._last
-        if first is None or last is None:
+        first, last_time = self._first, self._last
+        if first is None or last_time is None:
             return ()
-        first, last = self._query.since or first, self._query.until or last
-        whole = max(1, int((last - first).total_seconds()))
+        first, last_time = self._query.since or first, self._query.until or last_time
+        whole = max(1, int((last_time - first).total_seconds()))
         windows = [
             WindowFigures(
                 start=first if start is None else start,

@@ -312,10 +312,10 @@ def _values_of(facts: CallFacts) -> tuple[object, ...]:
 
 def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> IntegrationStatus:
     """The status of a call from its error and the flags of `CallFinished`, in their order."""
-    replayed, cached, fallback, cancelled, internal = flags
-    if cancelled:
+    is_replayed, cached, fallback, is_cancelled, internal = flags
+    if is_cancelled:
         return IntegrationStatus.CANCELLED
-    if replayed:
+    if is_replayed:
         return IntegrationStatus.REPLAYED
     if fallback:
         return IntegrationStatus.FALLBACK

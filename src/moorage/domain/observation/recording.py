@@ -59,12 +59,12 @@ class Series:
         if len(self._members) < self._limit:
             self._members.add(key)
             return key
-        shared = (key[0], key[1], OTHER)
-        if shared not in self._shared:
+        shared_texts = (key[0], key[1], OTHER)
+        if shared_texts not in self._shared:
             if len(self._shared) * 10 >= self._limit:
                 return (OTHER, OTHER, OTHER)
-            self._shared.add(shared)
-        return shared
+            self._shared.add(shared_texts)
+        return shared_texts
 
 
 class Recording:

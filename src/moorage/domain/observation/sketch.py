@@ -126,12 +126,12 @@ class Sketch:
         numbers = _numbers(data[1:]) if data[:1] == bytes([_VERSION]) else []
         pairs = numbers[_FIELDS:]
         if len(numbers) < _FIELDS or len(pairs) != 2 * numbers[_FIELDS - 1]:
-            raise _unreadable()
+            raise _unreadable_error()
         zeros, total, shortest, longest = numbers[: _FIELDS - 1]
         indexes = accumulate(pairs[::2])
         sketch = cls(zeros, tuple(zip(indexes, pairs[1::2], strict=True)), total, shortest, longest)
         if 0 in pairs[2::2] or 0 in pairs[1::2] or not _is_consistent(sketch):
-            raise _unreadable()
+            raise _unreadable_error()
         return sketch
 
 
@@ -227,8 +227,8 @@ def _index_of(nanoseconds: int) -> int:
 
 
 def _nanoseconds(duration: float) -> int:
-    valid = isinstance(duration, (int, float)) and not isinstance(duration, bool)
-    if valid and 0 <= duration <= _LONGEST / 1e9:
+    is_valid = isinstance(duration, (int, float)) and not isinstance(duration, bool)
+    if is_valid and 0 <= duration <= _LONGEST / 1e9:
         return round(duration * 1e9)
     raise InvalidData(
         f"{str(duration)[:80]!r} is not a duration.",
@@ -245,7 +245,7 @@ def _wrong_percent(percent: object) -> InvalidData:
     )
 
 
-def _unreadable() -> InvalidData:
+def _unreadable_error() -> InvalidData:
     return InvalidData(
         "The bytes are not those of a sketch of durations.",
         field="data",
@@ -274,7 +274,7 @@ def _numbers(data: bytes) -> list[int]:
             numbers.append(number)
             number = shift = 0
         elif shift >= 7 * _MAX_VARINT:
-            raise _unreadable()
+            raise _unreadable_error()
     if shift:
-        raise _unreadable()
+        raise _unreadable_error()
     return numbers

@@ -102,17 +102,17 @@ class Gates:
 
     def moved(self, old: str, new: str) -> Gates:
         """The same rules for states whose keys begin with `new` where these begin with `old`."""
-        made: Gates = object.__new__(Gates)
-        made._alone = {}
-        made.shares = self.shares
-        made.circuit = self.circuit
-        made.circuit_key = new + self.circuit_key[len(old) :] if self.circuit_key else ""
-        made.limits = self.limits
-        made.limit_keys = tuple([new + key[len(old) :] for key in self.limit_keys])
-        made.budget = self.budget
-        made.budget_key = new + self.budget_key[len(old) :] if self.budget_key else ""
-        made.rules = self.rules
-        return made
+        value: Gates = object.__new__(Gates)
+        value._alone = {}
+        value.shares = self.shares
+        value.circuit = self.circuit
+        value.circuit_key = new + self.circuit_key[len(old) :] if self.circuit_key else ""
+        value.limits = self.limits
+        value.limit_keys = tuple([new + key[len(old) :] for key in self.limit_keys])
+        value.budget = self.budget
+        value.budget_key = new + self.budget_key[len(old) :] if self.budget_key else ""
+        value.rules = self.rules
+        return value
 
     def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
         """The rules for the memory of one process while the shared store is unavailable.
@@ -209,45 +209,45 @@ class Admission:
 
     def through(self, gates: Gates) -> Admission:
         """The same first question to other gates of the same rules, as `evolve` has it."""
-        made: Admission = object.__new__(type(self))
-        made.gates = gates
-        made.within = self.within
-        made.lease = self.lease
-        made.costs = self.costs
-        made.retry = self.retry
-        made.token = self.token
-        made.claim = None
-        made.durable = False
-        made.ticketed = self.ticketed
-        made.keys = (
+        admission: Admission = object.__new__(type(self))
+        admission.gates = gates
+        admission.within = self.within
+        admission.lease = self.lease
+        admission.costs = self.costs
+        admission.retry = self.retry
+        admission.token = self.token
+        admission.claim = None
+        admission.durable = False
+        admission.ticketed = self.ticketed
+        admission.keys = (
             *((gates.circuit_key,) if gates.circuit else ()),
             *gates.limit_keys,
             *((gates.budget_key,) if gates.budget else ()),
         )
-        return made
+        return admission
 
     def under_claim(
         self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
     ) -> Admission:
         """The same admission for an attempt under a claim; as `evolve`, in a fifth of the time."""
-        made: Admission = object.__new__(Admission)
-        made.gates = self.gates
-        made.within = within
-        made.lease = lease
-        made.costs = self.costs
-        made.retry = retry
-        made.token = 0
-        made.claim = claim
-        made.durable = True
-        made.ticketed = False
-        made.keys = (*self.keys, claim[0])
-        return made
+        new_admission: Admission = object.__new__(Admission)
+        new_admission.gates = self.gates
+        new_admission.within = within
+        new_admission.lease = lease
+        new_admission.costs = self.costs
+        new_admission.retry = retry
+        new_admission.token = 0
+        new_admission.claim = claim
+        new_admission.durable = True
+        new_admission.ticketed = False
+        new_admission.keys = (*self.keys, claim[0])
+        return new_admission
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or refuse with the reason and the time to wait."""
         try:
-            granted = self._granted_under_claim(states, now) if self.claim else None
-            return self.decide(states, now) if granted is None else granted
+            granted_values = self._granted_under_claim(states, now) if self.claim else None
+            return self.decide(states, now) if granted_values is None else granted_values
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -258,21 +258,23 @@ class Admission:
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
             return None
-        sent = idempotency.mark_sent(idempotency.present(states[-1], now), claim[1], claim[2])
-        if sent is None:
+        sent_values = idempotency.mark_sent(
+            idempotency.present(states[-1], now), claim[1], claim[2]
+        )
+        if sent_values is None:
             return None
-        new: States = (sent,)
+        new_values: States = (sent_values,)
         if limits:
-            taken = limits[0].fast_grant(states[-2], now, self.costs[0])
-            if taken is None:
+            taken_values = limits[0].fast_grant(states[-2], now, self.costs[0])
+            if taken_values is None:
                 return None
-            new = (taken, sent)
+            new_values = (taken_values, sent_values)
         if circuit is None:
-            return new, AT_ONCE
-        counted = None if states[0] is None else circuit.fast_admit(states[0], now)
-        if counted is None:
+            return new_values, AT_ONCE
+        counted_values = None if states[0] is None else circuit.fast_admit(states[0], now)
+        if counted_values is None:
             return None
-        return (counted, *new), (GO, 0, (counted[3], counted[5], 0), ())
+        return (counted_values, *new_values), (GO, 0, (counted_values[3], counted_values[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The full rule; the fast path in `apply` gives the same answers."""
@@ -287,7 +289,7 @@ class Admission:
             for rule, state in zip(gates.limits, states[first:rest], strict=True)
         ]
         turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
-        wait = turn and turn + max(present[0] - now for present in presents)
+        wait = turn and turn + max(present_value[0] - now for present_value in presents)
 
         new: list[State] = []
         permit: Permit | None = None
@@ -320,10 +322,10 @@ class Admission:
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
-            spent = rule.retry(budget) if self.retry else rule.call(budget)
-            if spent is None:
+            spent_numbers = rule.retry(budget) if self.retry else rule.call(budget)
+            if spent_numbers is None:
                 return Answer.NO_BUDGET, rule.left_for(budget)
-            new.append(spent)
+            new.append(spent_numbers)
         if self.claim:
             _, fence, target = self.claim
             sent = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
@@ -356,9 +358,9 @@ class _CircuitAdmission(Admission):
             if state is None:
                 return self.decide(states, now)
             if not state[2]:
-                counted = circuit.fast_admit(state, now)
-                if counted is not None:
-                    return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
+                counted_values = circuit.fast_admit(state, now)
+                if counted_values is not None:
+                    return (counted_values,), (GO, 0, (counted_values[3], counted_values[5], 0), ())
             elif away := circuit.refuses(state, now):
                 return states, (CIRCUIT_OPEN, away, None, ())
             return self.decide(states, now)
@@ -372,8 +374,8 @@ class _LimitAdmission(Admission):
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         try:
-            taken = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
-            return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+            taken_values = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
+            return self.decide(states, now) if taken_values is None else ((taken_values,), AT_ONCE)
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -386,11 +388,16 @@ class _UsualAdmission(Admission):
         gates = self.gates
         circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
         try:
-            counted = circuit.fast_admit(states[0], now)
-            if counted is not None:
-                taken = gates.limits[0].fast_grant(states[1], now, self.costs[0])
-                if taken is not None:
-                    return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
+            counted_values = circuit.fast_admit(states[0], now)
+            if counted_values is not None:
+                taken_values = gates.limits[0].fast_grant(states[1], now, self.costs[0])
+                if taken_values is not None:
+                    return (counted_values, taken_values), (
+                        GO,
+                        0,
+                        (counted_values[3], counted_values[5], 0),
+                        (),
+                    )
             elif away := circuit.refuses(states[0], now):
                 return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
             return self.decide(states, now)
@@ -408,31 +415,31 @@ class _SeveralAdmission(Admission):
         gates = self.gates
         circuit, budget = gates.circuit, gates.budget
         permit: Permit | None = None
-        new: list[State] = []
+        new_values: list[State] = []
         try:
             number = 0
             if circuit is not None:
-                counted = circuit.fast_admit(states[0], now)
-                if counted is None:
+                counted_values = circuit.fast_admit(states[0], now)
+                if counted_values is None:
                     if away := circuit.refuses(states[0], now):
-                        same = unchanged(gates.rules, states, now)
-                        return same, (CIRCUIT_OPEN, away, None, ())
+                        same_values = unchanged(gates.rules, states, now)
+                        return same_values, (CIRCUIT_OPEN, away, None, ())
                     return self.decide(states, now)
-                permit = (counted[3], counted[5], 0)
-                new.append(counted)
+                permit = (counted_values[3], counted_values[5], 0)
+                new_values.append(counted_values)
                 number = 1
             for rule, cost in zip(gates.limits, self.costs, strict=True):
-                taken = rule.fast_grant(states[number], now, cost)
-                if taken is None:
+                taken_values = rule.fast_grant(states[number], now, cost)
+                if taken_values is None:
                     return self.decide(states, now)
-                new.append(taken)
+                new_values.append(taken_values)
                 number += 1
             if budget is not None:
-                spent = budget.fast_call(states[number], now)
-                if spent is None:
+                spent_numbers = budget.fast_call(states[number], now)
+                if spent_numbers is None:
                     return self.decide(states, now)
-                new.append(spent)
-            return tuple(new), (GO, 0, permit, ())
+                new_values.append(spent_numbers)
+            return tuple(new_values), (GO, 0, permit, ())
         except MISREAD as error:
             failure = self._misread(error, states, now)
         raise failure
@@ -466,21 +473,21 @@ class Confirm:
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 for now), or CIRCUIT_OPEN with the time to wait."""
         gates = self.gates
-        same = unchanged(self.rules, states, now)
+        same_values = unchanged(self.rules, states, now)
         wait = 0
         for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
-            present = rule.present(state, now)
-            turn = rule.confirm(present, ticket)
-            wait = max(wait, turn and turn + present[0] - now)
+            present_value = rule.present(state, now)
+            turn = rule.confirm(present_value, ticket)
+            wait = max(wait, turn and turn + present_value[0] - now)
         if gates.circuit and self.permit:
             circuit, away = gates.circuit.confirm(
                 gates.circuit.present(states[-1], now), self.permit, wait
             )
             if away and not gates.circuit.config.shadow:
-                return same, (Answer.CIRCUIT_OPEN, away)
+                return same_values, (Answer.CIRCUIT_OPEN, away)
             if wait and self.permit[2]:
-                return (*same[:-1], circuit), (GO, wait)
-        return same, (GO, wait)
+                return (*same_values[:-1], circuit), (GO, wait)
+        return same_values, (GO, wait)
 
 
 class GiveBack:
@@ -571,7 +578,9 @@ class Resume:
         """Microseconds that were left of the longest pause; 0 if there was no pause."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
-        rest = max(rule.paused(present) for rule, present in zip(limits, presents, strict=True))
+        rest = max(
+            rule.paused(present_value) for rule, present_value in zip(limits, presents, strict=True)
+        )
         if not rest:
             return unchanged(limits, states, now), 0
         pairs = zip(limits, presents, strict=True)
@@ -658,5 +667,5 @@ class ReadCircuit:
     @reading
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """Return the state with names and seconds, to be read by people."""
-        same = unchanged((self._rule,), states, now)
-        return same, self._rule.read(self._rule.present(states[0], now))
+        same_values = unchanged((self._rule,), states, now)
+        return same_values, self._rule.read(self._rule.present(states[0], now))

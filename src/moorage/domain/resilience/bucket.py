@@ -88,8 +88,8 @@ class TokenBucket:
         """The fast path: the state after an immediate grant, or None for the full rule."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
-        seen, _, at, level, life, frozen, shift, runs = state
-        if runs or now < at or now < frozen or now < seen:
+        seen_value, _, at, level, life, frozen_value, shift, runs = state
+        if runs or now < at or now < frozen_value or now < seen_value:
             return None
         level += (now - at) * self.n
         if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function
@@ -97,16 +97,16 @@ class TokenBucket:
         level -= cost * self.price
         if level < 0:
             return None
-        return (now, self.refill, now, level, life, frozen, shift, ())
+        return (now, self.refill, now, level, life, frozen_value, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
-        seen, quiet, at, level, life, frozen, shift, runs = state
+        seen, quiet_value, at, level, life, frozen, shift, runs = state
         time, back = steady(seen, now)
-        quiet = max(0, quiet - (time - seen + back))
-        return (time, quiet, at - back, level, life, frozen - back, shift - back, runs)
+        quiet_value = max(0, quiet_value - (time - seen + back))
+        return (time, quiet_value, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """The earliest time, not before `at`, at which `cost` tokens can be granted.
@@ -120,9 +120,9 @@ class TokenBucket:
     ) -> tuple[Bucket, Ticket]:
         """Take `cost` tokens at `at`, as `earliest` returned it; which may be `refundable`."""
         seen, _, first, level, life, frozen, shift, runs = bucket
-        _, place, since, had, spare, full, at_once = self._place(bucket, cost, at)
+        _, place, since, had, spare, is_full, is_immediate = self._place(bucket, cost, at)
         tokens = cost * self.price
-        if at_once or not refundable:
+        if is_immediate or not refundable:
             runs, first, level = runs[place:], since, had - tokens
             if since < at:
                 runs = (_taken_from(runs[0], tokens), *runs[1:])
@@ -130,7 +130,7 @@ class TokenBucket:
         else:
             time, before = at - shift, had - spare
             after = before - tokens
-            joins = place > 0 and not full and not runs[place - 1][7]
+            joins = place > 0 and not is_full and not runs[place - 1][7]
             if joins:
                 begin, start, end, left, highest, lowest, spent, *_ = runs[place - 1]
                 highest, lowest = max(highest, before), min(lowest, after)
@@ -139,12 +139,12 @@ class TokenBucket:
             else:
                 run = (time, before, time, after, after, after, 0, 0, 0)
                 ticket = (life, at, cost, shift, before, at, before)
-            ahead, behind = runs[: place - joins], runs[place:]
-            if behind and not behind[0][7]:
-                joined = self._joined(run, behind[0])
-                if not joined[7]:
-                    run, behind = joined, behind[1:]
-            queue = (*ahead, run, *behind)
+            earlier_numbers, behind_numbers = runs[: place - joins], runs[place:]
+            if behind_numbers and not behind_numbers[0][7]:
+                joined_numbers = self._joined(run, behind_numbers[0])
+                if not joined_numbers[7]:
+                    run, behind_numbers = joined_numbers, behind_numbers[1:]
+            queue = (*earlier_numbers, run, *behind_numbers)
             first, level, runs = self._without_past(first, level, queue, shift, seen)
         quiet = self._quiet(seen, runs[-1][2] + shift if runs else first, frozen)
         return (seen, quiet, first, level, life, frozen, shift, runs), ticket
@@ -164,11 +164,11 @@ class TokenBucket:
             return (seen, quiet, at, level, life, frozen, shift, runs)
         before, last, left = where
         point, previous = (time - shifted, before - tokens), (last - shifted, left)
-        due = point[0] + shift <= max(seen, frozen)
+        is_due = point[0] + shift <= max(seen, frozen)
         for index, run in enumerate(runs):
             begin, start, end, final = run[:4]
             if _is_before((begin, start), point) and not _is_before((end, final), point):
-                parts = self._without(run, point, previous, cost, due=due)
+                parts = self._without(run, point, previous, cost, due=is_due)
                 runs = (*runs[:index], *parts, *runs[index + 1 :])
                 if len(runs) > RUNS:
                     at, level, runs = self._without_past(at, level, runs, shift, seen)
@@ -178,13 +178,13 @@ class TokenBucket:
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Grant nothing for `pause` microseconds: queued grants are delayed, spare tokens lost."""
         seen, _, at, level, life, frozen, shift, runs = bucket
-        until = seen + pause
+        end_time = seen + pause
         since = max(seen, frozen)
-        longer = until - since
+        longer = end_time - since
         if longer <= 0:
             return bucket
         runs = runs[self._past(runs, since - shift + 1) :]
-        at, level = until, 0
+        at, level = end_time, 0
         if runs:
             need, begin = self._needs(runs)[0], runs[0][0] + shift
             if begin <= since:
@@ -192,8 +192,8 @@ class TokenBucket:
             else:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
-        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, until)
-        return (seen, quiet, at, level, life, until, shift, runs)
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, end_time)
+        return (seen, quiet, at, level, life, end_time, shift, runs)
 
     def paused(self, bucket: Bucket) -> int:
         """Microseconds until the current pause ends; 0 without a pause."""
@@ -226,20 +226,20 @@ class TokenBucket:
         """
         seen, _, since, level, _, frozen, shift, runs = bucket
         n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
-        needs = self._needs(runs) if runs else []
+        needed_numbers = self._needs(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
             begin += shift  # noqa: PLW2901 - by the store's time from here on
             time, had, full = self._enough(since, level, tokens, at)
             if time <= begin:
                 left = had - tokens + (begin - time) * n
                 continues = left - spare >= before
-                if (continues or time == seen) and min(self.room, left) >= needs[place]:
+                if (continues or time == seen) and min(self.room, left) >= needed_numbers[place]:
                     return time, place, time, had, spare, full, not continues
             level = min(self.room, level + (begin - since) * n)
             most = self.room - highest - spent
             spare = min(level - before, most)
             end += shift  # noqa: PLW2901 - by the store's time from here on
-            if begin <= at == seen < end and before + spare - tokens >= needs[place]:
+            if begin <= at == seen < end and before + spare - tokens >= needed_numbers[place]:
                 return at, place, begin, before + spare, spare, False, True
             since, level = end, max(0, after + min(spare + idle, most))
             spare = level - after

@@ -61,13 +61,13 @@ class BudgetRule:
         """The state as of now, in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
-        seen, quiet, period, calls, retries, carry = state
-        time, _ = steady(seen, now)
+        seen_value, quiet_value, period, calls, retries, carry = state
+        time, _ = steady(seen_value, now)
         current = time // self.period
         if current > period:
-            spared = max(0, calls * self.parts - retries * self.whole)
-            calls, retries, carry = 0, 0, spared if current == period + 1 else 0
-        return (time, quiet, current, calls, retries, carry)
+            spared_value = max(0, calls * self.parts - retries * self.whole)
+            calls, retries, carry = 0, 0, spared_value if current == period + 1 else 0
+        return (time, quiet_value, current, calls, retries, carry)
 
     def fast_call(self, state: State | None, now: int) -> Budget | None:
         """The fast path: the state after a first attempt of the same period, or None for `call`."""

@@ -135,7 +135,7 @@ QUIET_RECORD: Final = Record()
 _UNTIL: Final = Record._fields.index("until")
 
 
-def _recorded(fields: Any) -> Record:
+def _record_after(fields: Any) -> Record:
     return fields if type(fields) is Record else Record._make(fields)
 
 
@@ -282,21 +282,21 @@ class CircuitRule:
         """The fast path: the state after a call through a closed circuit, or None for `admit`."""
         if state is None:
             return None
-        seen, quiet, mode, gen, slot, total, base, record = state
+        seen_value, quiet_value, mode, gen, slot, total, base, record = state
         if self.timed:
-            if mode or not seen <= now < slot:
+            if mode or not seen_value <= now < slot:
                 return None
-        elif mode or total >= slot or not seen <= now < seen + quiet:
+        elif mode or total >= slot or not seen_value <= now < seen_value + quiet_value:
             return None
-        return (now, quiet, 0, gen, slot, total + 1, base, record)
+        return (now, quiet_value, 0, gen, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
         """The fast path of a refusal: microseconds to stay away, or 0 if `admit` must decide."""
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
-            until: int = state[7][_UNTIL]
-            return until - now if until > now else 0
+            end_time: int = state[7][_UNTIL]
+            return end_time - now if end_time > now else 0
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
@@ -305,7 +305,7 @@ class CircuitRule:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
         seen, quiet, mode, gen, slot, total, base, fields = state
-        record = _recorded(fields)
+        record = _record_after(fields)
         time, back = steady(seen, now)
         if back:
             slot, record = self._moved(slot, record, back)
@@ -333,7 +333,7 @@ class CircuitRule:
             return circuit, None, away, False
         if mode == OPEN:
             gen += 1
-        leases = tuple(held for held in record.leases if held[1] > seen)
+        leases = tuple(held_numbers for held_numbers in record.leases if held_numbers[1] > seen)
         if not any(held[0] == token and held[2] == gen for held in leases):
             if len(leases) >= self.config.probes:
                 return circuit, None, min(end for _, end, _ in leases) - seen, False
@@ -371,15 +371,15 @@ class CircuitRule:
         """Count the end of a call: the state, and the new mode if it changed."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
-        held = False
+        is_held = False
         if token:
-            held = any(
+            is_held = any(
                 lease[0] == token and lease[1] > seen and lease[2] == gen for lease in record.leases
             )
             leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)
         circuit = (seen, quiet, mode, gen, slot, total, base, record)
-        if permit[0] == gen and mode == HALF_OPEN and held:
+        if permit[0] == gen and mode == HALF_OPEN and is_held:
             return self._probed(circuit, outcome)
         if permit[0] == gen and mode == CLOSED:
             if outcome is Outcome.NEUTRAL:
@@ -406,15 +406,15 @@ class CircuitRule:
         if mode == OPEN:
             return max(1, record.until - seen)
         if mode == HALF_OPEN:
-            ends = [end for _, end, _ in record.leases if end > seen]
-            return min(ends) - seen if len(ends) >= self.config.probes else 1
+            end_numbers = [end for _, end, _ in record.leases if end > seen]
+            return min(end_numbers) - seen if len(end_numbers) >= self.config.probes else 1
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
         """Return the state with names and seconds, to be read by people."""
         seen, _, mode, _, _, total, _, record = circuit
         calls, fails, slow = self._window(circuit)
-        rows = _lately(record, seen)
+        rows = _recent_failures(record, seen)
         return CircuitBreakerState(
             state=_STATES[mode],
             calls=max(calls, fails),
@@ -434,9 +434,9 @@ class CircuitRule:
         config = self.config
         if seen - record.since >= self.within:
             record = record._replace(streak=0)
-        failed = outcome is Outcome.FAILED
-        if failed:
-            rows = _lately(record, seen)
+        is_failed = outcome is Outcome.FAILED
+        if is_failed:
+            rows = _recent_failures(record, seen)
             if config.consecutive_failures is not None:
                 rows = _in_a_row(rows, number, failed=1)
             times = (*(time for time in record.times if time > seen - self.within), seen)
@@ -453,7 +453,7 @@ class CircuitRule:
         else:
             record = record._replace(slow=record.slow + 1)
         circuit = (seen, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
-        if self._tripped(circuit) if failed else self._dragged(circuit):
+        if self._tripped(circuit) if is_failed else self._dragged(circuit):
             return self._opened(circuit), CircuitState.OPEN
         return circuit, None
 
@@ -461,15 +461,15 @@ class CircuitRule:
         """Return whether a failure opens the circuit."""
         seen, _, _, _, _, _, _, record = circuit
         config = self.config
-        lately = len(record.who) >= config.quorum
+        is_recent = len(record.who) >= config.quorum
         nearby = sum(time > seen - self.within for _, time in record.who) >= config.quorum
         if config.failures is not None and nearby and len(record.times) >= config.failures:
             return True
-        if config.consecutive_failures is not None and lately:
+        if config.consecutive_failures is not None and is_recent:
             longest = max(failed for _, _, failed in record.rows)
             if longest >= config.consecutive_failures:
                 return True
-        if config.failure_rate is None or not (nearby if self.timed else lately):
+        if config.failure_rate is None or not (nearby if self.timed else is_recent):
             return False
         calls, fails, slow = self._window(circuit)
         calls = max(calls, fails, slow)
@@ -512,13 +512,13 @@ class CircuitRule:
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
-            past = list(_slots(record.past))
-            for index in reversed(range(len(past))):
-                end, first, calls, fails, slow = past[index]
+            past_values = list(_slots(record.past))
+            for index in reversed(range(len(past_values))):
+                end, first, calls, fails, slow_value = past_values[index]
                 if number > first:
-                    past[index] = (end, first, max(0, calls - 1), fails, slow)
+                    past_values[index] = (end, first, max(0, calls - 1), fails, slow_value)
                     break
-            record = record._replace(past=_packed(past))
+            record = record._replace(past=_packed(past_values))
         if record.rows:
             record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
         return (seen, quiet, mode, gen, slot, total, base, record)
@@ -534,10 +534,10 @@ class CircuitRule:
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
         if end > at - self.span and (calls or record.fails or record.slow):
             slots.append((end, base, calls, record.fails, record.slow))
-        past = _packed(slots)
-        if past == record.past and not (record.fails or record.slow or record.cancelled):
+        past_bytes = _packed(slots)
+        if past_bytes == record.past and not (record.fails or record.slow or record.cancelled):
             return record
-        return record._replace(fails=0, slow=0, cancelled=0, past=past)
+        return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
         """The slot and the record with all times moved back by `back`."""
@@ -556,9 +556,9 @@ class CircuitRule:
         seen, _, _, _, _, total, base, record = circuit
         after = (seen if self.timed else total) - self.span
         calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
-        for end, _, in_slot, failed, late in _slots(record.past):
+        for end, _, in_slot, failed_value, late_value in _slots(record.past):
             if end > after:
-                calls, fails, slow = calls + in_slot, fails + failed, slow + late
+                calls, fails, slow = calls + in_slot, fails + failed_value, slow + late_value
         return calls, fails, slow
 
 
@@ -575,7 +575,7 @@ def _outlasting(quiet: int, seen: int, record: Record) -> int:
     return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
-def _lately(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
+def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
     """The failures in a row, if the last one was within a day."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
@@ -585,12 +585,12 @@ def _in_a_row(
 ) -> tuple[tuple[int, int, int], ...]:
     """The rows with one more number, which may join two of them."""
     first = last = number
-    others: list[tuple[int, int, int]] = []
+    other_numbers: list[tuple[int, int, int]] = []
     for row in rows:
         if row[1] == first - 1:
             first, failed = row[0], failed + row[2]
         elif row[0] == last + 1:
             last, failed = row[1], failed + row[2]
         else:
-            others.append(row)
-    return tuple(sorted((*others, (first, last, failed)))[-_ROWS:])
+            other_numbers.append(row)
+    return tuple(sorted((*other_numbers, (first, last, failed)))[-_ROWS:])

@@ -93,11 +93,11 @@ def classify(
             remedy="Set the base_url or the path to the address that the vendor redirects to.",
             **details,
         )
-    kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
+    kind, description = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
     ending = f": {message}" if message else "."
-    return kind(f"{what} (HTTP {status}){ending}", **details)
+    return kind(f"{description} (HTTP {status}){ending}", **details)
 
 
 def keeps_promise(request: Request, response: Response) -> bool:
@@ -108,8 +108,8 @@ def keeps_promise(request: Request, response: Response) -> bool:
     if not response.body:
         return True
     if not is_json(response.headers.get("content-type")):
-        accepted = request.headers.get("accept", "").split(",")
-        if not all(map(is_json, accepted)):
+        accepted_texts = request.headers.get("accept", "").split(",")
+        if not all(map(is_json, accepted_texts)):
             return True
     if len(response.body) > LARGEST_PARSED:
         return _ends_as_json(response.body)
@@ -123,8 +123,8 @@ def keeps_promise(request: Request, response: Response) -> bool:
 def _ends_as_json(body: bytes) -> bool:
     """Return whether a long body begins as a JSON object, list or text, and ends likewise."""
     first = body[:_END].lstrip(_BLANK)[:1]
-    last = body[-_END:].rstrip(_BLANK)[-1:]
-    return first + last in _ENDS
+    last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
+    return first + last_bytes in _ENDS
 
 
 def unreadable(
@@ -134,9 +134,9 @@ def unreadable(
     problem: str = "is not what the vendor's own description says",
 ) -> VendorFailed:
     """The error for a successful answer that cannot be read, or lacks a required field."""
-    what = problem if missing is None else f"has no {missing}"
+    description = problem if missing is None else f"has no {missing}"
     return VendorFailed(
-        f"The answer (HTTP {response.status}) {what}.",
+        f"The answer (HTTP {response.status}) {description}.",
         status=response.status,
         response=response,
         retryable=False,
@@ -176,22 +176,24 @@ def vendor_words(
     inner = outer.get("error")
     if isinstance(inner, str):
         # OAuth's form: {"error": code, "error_description": message}
-        return _told([inner], outer, ("error_description", "message"), redaction)
+        return _code_and_message([inner], outer, ("error_description", "message"), redaction)
     fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
-    return _told([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
+    return _code_and_message([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
 
 
-def _told(
+def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
     """The first value that looks like an error code, and the message or other text."""
-    texts = [text for code in codes if (text := _shown(code, redaction))]
-    message = next((text for name in words if (text := _shown(body.get(name), redaction))), None)
+    texts = [text for code in codes if (text := _printable_text(code, redaction))]
+    message = next(
+        (text for name in words if (text := _printable_text(body.get(name), redaction))), None
+    )
     code = next((text for text in texts if _CODE.fullmatch(text)), None)
     return code, message or next((text for text in texts if not _CODE.fullmatch(text)), None)
 
 
-def _shown(value: object, redaction: Redaction) -> str | None:
+def _printable_text(value: object, redaction: Redaction) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = str(value).encode(errors="replace").decode()

@@ -92,8 +92,8 @@ def health(error: Exception) -> Outcome:
         return Outcome.NEUTRAL
     if isinstance(error, SICK) or not isinstance(error, ConnectorError):
         return Outcome.FAILED
-    limited = isinstance(error, RateLimitExceeded) and error.by_vendor
-    return Outcome.GOOD if limited or isinstance(error, REFUSED) else Outcome.NEUTRAL
+    is_limited = isinstance(error, RateLimitExceeded) and error.by_vendor
+    return Outcome.GOOD if is_limited or isinstance(error, REFUSED) else Outcome.NEUTRAL
 
 
 def may_have_acted(error: Exception) -> bool:

@@ -83,15 +83,18 @@ class Ledger(NamedTuple):
 
         The result is as unproven as the least proven of them.
         """
-        joined = self
-        for racer in racers:
-            acted = racer.acted and not self.earlier
-            joined = Ledger(
-                joined.attempts + racer.attempts - self.attempts,
+        joined_values = self
+        for racer_values in racers:
+            is_acted = racer_values.acted and not self.earlier
+            joined_values = Ledger(
+                joined_values.attempts + racer_values.attempts - self.attempts,
                 self.earlier,
-                max(joined.current, AttemptEffect.POSSIBLE if acted else racer.current),
+                max(
+                    joined_values.current,
+                    AttemptEffect.POSSIBLE if is_acted else racer_values.current,
+                ),
             )
-        return joined
+        return joined_values
 
 
 BLANK: Final = Ledger()

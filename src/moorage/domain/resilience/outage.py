@@ -78,8 +78,8 @@ def noticed(
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
     # Processes that lost the store together do not all come back together.
-    until = now + max(int(pause * (0.5 + draw / 2)), took)
-    return Outage(error, now if before is None else before.since, until, probes)
+    end_time = now + max(int(pause * (0.5 + draw / 2)), took)
+    return Outage(error, now if before is None else before.since, end_time, probes)
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
@@ -173,6 +173,6 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
     """The same command with other keys."""
-    other: Any = copy(command)
-    other.keys = tuple(substitutes.get(key, key) for key in command.keys)
-    return other  # type: ignore[no-any-return]  # a copy of it
+    other_value: Any = copy(command)
+    other_value.keys = tuple(substitutes.get(key, key) for key in command.keys)
+    return other_value  # type: ignore[no-any-return]  # a copy of it

@@ -79,20 +79,27 @@ class CalendarQuota:
         if not self.monthly:
             return day * DAY, (day + 1) * DAY
         year, month = civil_month(day)
-        after = (year, month + 1) if month < _DECEMBER else (year + 1, 1)
-        return first_day(year, month) * DAY, first_day(*after) * DAY
+        later_numbers = (year, month + 1) if month < _DECEMBER else (year + 1, 1)
+        return first_day(year, month) * DAY, first_day(*later_numbers) * DAY
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Quota | None:
         """The state after a grant in the current period; None if the fast path does not apply."""
         if state is None:
             return None
-        seen, quiet, at, used, frozen, shift, later = state
-        used += cost
+        seen_value, quiet_value, at, used_value, frozen_value, shift, later_value = state
+        used_value += cost
         # `quiet` is over with the period of `at`, or with a pause that ends later still.
-        ends = seen + quiet
-        if later or now < seen or now < at or now < frozen or now >= ends or used > self.burst:
+        end_value = seen_value + quiet_value
+        if (
+            later_value
+            or now < seen_value
+            or now < at
+            or now < frozen_value
+            or now >= end_value
+            or used_value > self.burst
+        ):
             return None
-        return (now, ends - now, now, used, frozen, shift, ())
+        return (now, end_value - now, now, used_value, frozen_value, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
         """The state as of now; if the clock stepped back, all times in it are moved back too."""

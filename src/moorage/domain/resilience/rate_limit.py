@@ -230,10 +230,12 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
     limits = tuple(zip(rules, presents, costs, strict=True))
     wait, suits, number = 0, 0, 0
     while suits < len(limits):
-        rule, present, cost = limits[number]
-        longer = rule.earliest(present, cost, present[0] + wait) - present[0]
-        suits = 1 if longer > wait else suits + 1
-        wait, number = longer, (number + 1) % len(limits)
+        rule, present_values, cost = limits[number]
+        longer_value = (
+            rule.earliest(present_values, cost, present_values[0] + wait) - present_values[0]
+        )
+        suits = 1 if longer_value > wait else suits + 1
+        wait, number = longer_value, (number + 1) % len(limits)
     return wait
 
 
@@ -272,9 +274,9 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
 
 def _meant(value: float | Fraction) -> Fraction:
     """The simplest fraction close to `value`: 0.1 is a tenth."""
-    exact = Fraction(value)
+    exact_fraction = Fraction(value)
     for digits in (3, 6, 9, 12):
-        simple = exact.limit_denominator(10**digits)
-        if abs(simple - exact) * 10**12 <= exact:
-            return simple
-    return exact
+        simple_fraction = exact_fraction.limit_denominator(10**digits)
+        if abs(simple_fraction - exact_fraction) * 10**12 <= exact_fraction:
+            return simple_fraction
+    return exact_fraction

@@ -82,12 +82,12 @@ def _is_growth(_: object, __: object, value: object) -> None:
 
 def _tells_errors_apart(_: object, __: object, value: Any) -> None:
     if isinstance(value, tuple):
-        usable = all(map(_is_error, cast("Any", value)))
+        is_usable = all(map(_is_error, cast("Any", value)))
     elif isinstance(value, type):
-        usable = _is_error(value)
+        is_usable = _is_error(value)
     else:
-        usable = value is None or (callable(value) and not iscoroutinefunction(value))
-    if not usable:
+        is_usable = value is None or (callable(value) and not iscoroutinefunction(value))
+    if not is_usable:
         raise ConfigurationError(
             "The value is neither exception types nor a predicate.",
             path="retry_on",

@@ -76,11 +76,11 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 def retry_after(headers: Headers, now: datetime) -> float | None:
     """Return the longest wait that any header of an answer asks for."""
     now = _vendors_now(headers, now)
-    waits = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
+    waiting_numbers = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
     for name in _MILLISECONDS_FIELDS:
         text = headers.get(name, "").strip()
-        waits.append(_milliseconds(float(text), now) if _NUMBER.fullmatch(text) else None)
-    return max((wait for wait in waits if wait is not None), default=None)
+        waiting_numbers.append(_milliseconds(float(text), now) if _NUMBER.fullmatch(text) else None)
+    return max((wait for wait in waiting_numbers if wait is not None), default=None)
 
 
 @overload
@@ -118,15 +118,17 @@ def _closeness(hint: RateHint) -> tuple[int, float]:
 
 def _ietf(headers: Headers) -> Iterator[RateHint]:
     limits = {name: _count(policy.get("q")) for name, policy in _items(headers, "ratelimit-policy")}
-    whole: dict[str, str] = {}
+    whole_values: dict[str, str] = {}
     for name, parameters in _items(headers, "ratelimit"):
         if "r" in parameters:
             remaining, reset = _count(parameters["r"]), _delta(parameters.get("t"))
             yield from _hint(limits.get(name), remaining, reset)
         key, _, value = name.partition("=")
-        whole[key] = value
+        whole_values[key] = value
     yield from _hint(
-        _count(whole.get("limit")), _count(whole.get("remaining")), _delta(whole.get("reset"))
+        _count(whole_values.get("limit")),
+        _count(whole_values.get("remaining")),
+        _delta(whole_values.get("reset")),
     )
 
 
@@ -141,10 +143,10 @@ def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _families(headers: Headers, now: datetime) -> Iterator[RateHint]:
     families: dict[tuple[str, ...], dict[str, str]] = {}
     for name, value in headers.pairs:
-        prefix, separator, rest = (
+        prefix, separator, remaining_text = (
             name.lower().replace("rate-limit", "ratelimit").partition("ratelimit-")
         )
-        words = rest.split("-")
+        words = remaining_text.split("-")
         kind = next((word for word in words if word in {"limit", "remaining", "reset"}), None)
         if separator and kind:
             words.remove(kind)
@@ -154,7 +156,7 @@ def _families(headers: Headers, now: datetime) -> Iterator[RateHint]:
             families.setdefault((prefix, *words), {}).setdefault(kind, value)
     for family in families.values():
         after = _delta(family.get("after"))
-        reset = _reset(family.get("reset"), now) if after is None else after
+        reset = _reset_seconds(family.get("reset"), now) if after is None else after
         yield from _hint(_count(family.get("limit")), _count(family.get("remaining")), reset)
 
 
@@ -176,7 +178,7 @@ def _delta(value: str | None) -> float | None:
     return _bounded(float(text)) if _NUMBER.fullmatch(text) else _duration(text)
 
 
-def _reset(value: str | None, now: datetime) -> float | None:
+def _reset_seconds(value: str | None, now: datetime) -> float | None:
     text = value.strip() if value else ""
     if not _NUMBER.fullmatch(text):
         moment = _iso(text) or parse_http_date(text, now)

@@ -38,9 +38,9 @@ class Line(NamedTuple):
         """The queue with the caller to whom a grant was given."""
         place = bisect_left(self.turns, turn)
         return Line(
-            _with(self.numbers, place, turn[1]),
-            _with(self.turns, place, turn),
-            _with(self.wakes, place, turn[0]),
+            _added_last(self.numbers, place, turn[1]),
+            _added_last(self.turns, place, turn),
+            _added_last(self.wakes, place, turn[0]),
         )
 
     def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
@@ -72,13 +72,15 @@ class Line(NamedTuple):
 
     def _without(self, place: int, turn: int) -> Line:
         return Line(
-            _except(self.numbers, place), _except(self.turns, turn), _except(self.wakes, place)
+            _removed_first(self.numbers, place),
+            _removed_first(self.turns, turn),
+            _removed_first(self.wakes, place),
         )
 
 
-def _with(items: tuple[Any, ...], place: int, item: Any) -> tuple[Any, ...]:
+def _added_last(items: tuple[Any, ...], place: int, item: Any) -> tuple[Any, ...]:
     return (*items[:place], item, *items[place:])
 
 
-def _except(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+def _removed_first(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
     return (*items[:place], *items[place + 1 :])

@@ -45,15 +45,15 @@ def bare(error: E) -> E:
     """
     host = sys.exception()
     bared: set[int] = set()
-    left: list[BaseException | None] = [error]
-    while left:
-        one = left.pop()
-        if one is None or one is host or id(one) in bared:
+    remaining_errors: list[BaseException | None] = [error]
+    while remaining_errors:
+        single_error = remaining_errors.pop()
+        if single_error is None or single_error is host or id(single_error) in bared:
             continue
-        bared.add(id(one))
-        one.__traceback__ = None
-        left += [one.__cause__, one.__context__]
-        left += getattr(one, "exceptions", ())  # of a group
+        bared.add(id(single_error))
+        single_error.__traceback__ = None
+        remaining_errors += [single_error.__cause__, single_error.__context__]
+        remaining_errors += getattr(single_error, "exceptions", ())  # of a group
     return error
 
 
@@ -67,12 +67,12 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
     if iscoroutinefunction(build):
 
         @wraps(build)
-        async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
+        async def scrub_async(*args: P.args, **kwargs: P.kwargs) -> Any:
             try:
                 return await build(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - as below
                 refused = error
-            refused = _silent(refused, build, args, kwargs)
+            refused = _scrubbed_error(refused, build, args, kwargs)
             del args, kwargs
             try:
                 raise refused
@@ -80,21 +80,21 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
                 # As below.
                 del refused
 
-        return cast("Callable[P, R]", later)
+        return cast("Callable[P, R]", scrub_async)
 
     @wraps(build)
     def careful(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return build(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - unknown and missing arguments are refused too
-            refused = error
-        refused = _silent(refused, build, args, kwargs)
+            refused_error = error
+        refused_error = _scrubbed_error(refused_error, build, args, kwargs)
         del args, kwargs
         try:
-            raise refused
+            raise refused_error
         finally:
             # Else the traceback holds this frame, and the frame the error.
-            del refused
+            del refused_error
 
     return careful
 
@@ -105,7 +105,7 @@ def careful(kind: type[K]) -> type[K]:
     return kind
 
 
-def _silent(
+def _scrubbed_error(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
     """An error that reveals no secret of the arguments, without frames."""
@@ -118,7 +118,7 @@ def _silent(
         )
     elif not isinstance(error, ConnectorError):
         error.add_note(f"moorage: {named(error)}.")
-    hidden = {value.encode("utf-8", "replace") for value in _hidden(build, args, kwargs)}
+    hidden = {value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)}
     mask = value_mask(hidden)
     host = sys.exception()
     left: list[BaseException] = [bare(error)]
@@ -137,7 +137,7 @@ def _silent(
     return error
 
 
-def _hidden(
+def _secret_texts(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Iterator[str]:
     """The texts among the arguments that are secret, or look secret."""

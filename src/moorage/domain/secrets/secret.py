@@ -36,7 +36,7 @@ class Secret:
     def __init__(self, value: str | bytes) -> None:
         problem = _problem(value)
         if problem is None:
-            object.__setattr__(self, "_open", _sealed(value))
+            object.__setattr__(self, "_open", _sealed_reader(value))
             object.__setattr__(self, "_derived", {})
             return
         # Crash reporters show the locals of the frame that raises.
@@ -129,7 +129,7 @@ class Secret:
         raise FrozenInstanceError
 
 
-def _sealed(value: str | bytes) -> Callable[[], str | bytes]:
+def _sealed_reader(value: str | bytes) -> Callable[[], str | bytes]:
     return lambda: value
 
 
@@ -146,8 +146,8 @@ def as_secret(value: Secret | str | bytes) -> Secret:
 
 def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
     """One secret or several, each as a `Secret`."""
-    several = (values,) if isinstance(values, (str, Secret)) else values
-    return tuple(as_secret(item) for item in several)
+    several_secrets = (values,) if isinstance(values, (str, Secret)) else values
+    return tuple(as_secret(item) for item in several_secrets)
 
 
 def check_sendable(secret: Secret, field: str) -> None:

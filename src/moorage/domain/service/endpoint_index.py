@@ -75,9 +75,9 @@ class EndpointIndex:
         """
         parts = _parts(path)
         best = nothing = len(self._endpoints)
-        left = [(self._root, 0)]
-        while left:
-            node, at = left.pop()
+        remaining_pairs = [(self._root, 0)]
+        while remaining_pairs:
+            node, at = remaining_pairs.pop()
             if node.first >= best:
                 continue
             if at == len(parts):
@@ -85,10 +85,10 @@ class EndpointIndex:
                 continue
             part = parts[at]
             if node.template is not None and part:
-                left.append((node.template, at + 1))
+                remaining_pairs.append((node.template, at + 1))
             literal = node.literals.get(part)
             if literal is not None:
-                left.append((literal, at + 1))
+                remaining_pairs.append((literal, at + 1))
         return None if best == nothing else self._endpoints[best]
 
 

@@ -176,7 +176,7 @@ class Plan:
         wait = service.max_limit_wait
         self.patience = FOREVER if wait is None else micros(wait)
         self.limit_wait = min(micros(timeout), self.patience)
-        self.gates = _gates(service, tenant, endpoint, self.region)
+        self.gates = _gates_of(service, tenant, endpoint, self.region)
         slow = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
         self.slow = None if slow is None else micros(slow) * 1000
         self.question = Admission(
@@ -185,9 +185,11 @@ class Plan:
             lease=micros(attempt + MARGIN),
             costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
         )
-        asks = bool(self.question.keys)
-        self.admission: Admission | None = self.question if asks else None
-        self.admission_at_once: Admission | None = self.question.evolve(within=0) if asks else None
+        is_asking = bool(self.question.keys)
+        self.admission: Admission | None = self.question if is_asking else None
+        self.admission_at_once: Admission | None = (
+            self.question.evolve(within=0) if is_asking else None
+        )
         self.easy = not self.regions and all(
             setting is None for setting in (self.fallback, self.slow)
         )
@@ -208,23 +210,23 @@ class Plan:
 
     def for_tenant(self, tenant: str) -> Plan:
         """The plan of a tenant, made of this one, which is for none; as compiled, but quickly."""
-        made: Plan = object.__new__(Plan)
+        new_plan: Plan = object.__new__(Plan)
         for share, get in _SHARED:
-            share(made, get(self))
+            share(new_plan, get(self))
         name = self.service.name
-        old, new = home_of(name, None), home_of(name, tenant)
-        made.tenant = tenant
-        made.regions = {name: plan.for_tenant(tenant) for name, plan in self.regions.items()}
-        made.bulkhead_key = new + self.bulkhead_key[len(old) :]
-        made.claims = new + self.claims[len(old) :]
-        made.refresh_key = new + self.refresh_key[len(old) :]
-        made.gates = self.gates.moved(old, new)
-        made.question = self.question.through(made.gates)
-        made.admission = self.admission and made.question
-        made.admission_at_once = self.admission_at_once and self.admission_at_once.through(
-            made.gates
+        old_text, new_text = home_of(name, None), home_of(name, tenant)
+        new_plan.tenant = tenant
+        new_plan.regions = {name: plan.for_tenant(tenant) for name, plan in self.regions.items()}
+        new_plan.bulkhead_key = new_text + self.bulkhead_key[len(old_text) :]
+        new_plan.claims = new_text + self.claims[len(old_text) :]
+        new_plan.refresh_key = new_text + self.refresh_key[len(old_text) :]
+        new_plan.gates = self.gates.moved(old_text, new_text)
+        new_plan.question = self.question.through(new_plan.gates)
+        new_plan.admission = self.admission and new_plan.question
+        new_plan.admission_at_once = self.admission_at_once and self.admission_at_once.through(
+            new_plan.gates
         )
-        return made
+        return new_plan
 
     def claim_key(self, key: str, turn: int = 0) -> str:
         """The key of the state of an idempotency claim; each round of its effect has its own."""
@@ -254,12 +256,12 @@ _SHARED: Final = tuple(
 
 
 def _fixed_headers(headers: Headers, credentials: Credentials | OAuthCredentials | None) -> Headers:
-    fixed = Headers()
+    fixed_headers = Headers()
     for name, value in headers.pairs:
-        fixed = fixed.with_default(name, value)
+        fixed_headers = fixed_headers.with_default(name, value)
     if credentials is None or needs_flow(credentials):
-        return fixed
-    return authorise(Request.get("/", headers=fixed), credentials).headers
+        return fixed_headers
+    return authorise(Request.get("/", headers=fixed_headers), credentials).headers
 
 
 def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
@@ -267,7 +269,7 @@ def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
     return 0.0 if policy is None else policy.max_wait
 
 
-def _gates(
+def _gates_of(
     service: Service, tenant: str | None, endpoint: Endpoint | None, region: str | None
 ) -> Gates:
     name = service.name

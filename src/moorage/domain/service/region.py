@@ -85,24 +85,24 @@ def elsewhere(
     """
     if acted and not movable:
         return ()
-    others = [region for region in regions if region.name != here]
-    new = [region for region in others if region.name not in tried]
-    return in_order(new or others, draw)
+    other_regions = [region for region in regions if region.name != here]
+    new_regions = [region for region in other_regions if region.name not in tried]
+    return in_order(new_regions or other_regions, draw)
 
 
 def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
     """The regions by tier, and within a tier in a random order by weight."""
-    left = sorted(regions, key=lambda region: region.tier)
+    remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
-    while left:
-        first = [region for region in left if region.tier == left[0].tier]
-        chosen, draw = _drawn(first, draw)
-        left.remove(chosen)
-        order.append(chosen)
+    while remaining_regions:
+        first = [region for region in remaining_regions if region.tier == remaining_regions[0].tier]
+        chosen_region, draw = _draw_region(first, draw)
+        remaining_regions.remove(chosen_region)
+        order.append(chosen_region)
     return tuple(order)
 
 
-def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
+def _draw_region(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
     """A region drawn by weight, and the remainder of the draw, which is again uniform."""
     at = draw * sum(region.weight for region in regions)
     for region in regions[:-1]:
@@ -120,15 +120,15 @@ def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
     """
     if not is_absolute(path):
         return regions
-    there = [region for region in regions if same_origin(region.base_url, path)]
-    if not there:
+    stored_regions = [region for region in regions if same_origin(region.base_url, path)]
+    if not stored_regions:
         raise InvalidData(
             "The request's URL belongs to none of the service's regions.",
             field="path",
             remedy="Give a path, or declare the other host as a service of its own.",
         )
-    below = urlsplit(path).path
-    return [region for region in there if _is_below(region, below)] or there
+    lower_text = urlsplit(path).path
+    return [region for region in stored_regions if _is_below(region, lower_text)] or stored_regions
 
 
 def _is_below(region: Region, path: str) -> bool:

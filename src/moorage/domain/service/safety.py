@@ -42,7 +42,7 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
                 remedy="Give an address, a domain (also as '*.example.com', for those below it),"
                 " a number such as '+4915112345678', or the beginning of numbers: '+4930*'.",
             )
-    return tuple(map(_folded, patterns))
+    return tuple(map(_normal_address, patterns))
 
 
 def _is_pattern(pattern: object) -> bool:
@@ -72,8 +72,8 @@ class Safety:
             return True
         if not _is_foldable(recipient):
             return False
-        folded = _folded(recipient)
-        return any(_fits(folded, pattern) for pattern in self.recipients)
+        folded_text = _normal_address(recipient)
+        return any(_fits(folded_text, pattern) for pattern in self.recipients)
 
     def refusal(self, recipients: Iterable[str]) -> RecipientRefused | None:
         """The error for a message to these recipients, if one of them is not allowed.
@@ -82,12 +82,14 @@ class Safety:
         """
         if not self.recipients:
             return None
-        refused = [number for number, item in enumerate(recipients) if not self.allows(item)]
-        if not refused:
+        refused_numbers = [
+            number for number, item in enumerate(recipients) if not self.allows(item)
+        ]
+        if not refused_numbers:
             return None
         return RecipientRefused(
-            f"{len(refused)} of its recipients must not be written to from here.",
-            refused=tuple(refused),
+            f"{len(refused_numbers)} of its recipients must not be written to from here.",
+            refused=tuple(refused_numbers),
         )
 
     def suits(self, mode: Mode | None) -> bool:
@@ -95,7 +97,7 @@ class Safety:
         return self.live is None or mode is None or self.live is (mode is Mode.LIVE)
 
 
-def _folded(text: str) -> str:
+def _normal_address(text: str) -> str:
     """An address in lower case with its domain in ASCII, or a phone number without separators."""
     person, at, place = text.strip().lower().rpartition("@")
     if not place.isascii() and _DEVIANT.isdisjoint(place):
@@ -106,7 +108,7 @@ def _folded(text: str) -> str:
 def _is_foldable(text: str) -> bool:
     """Return whether the domain of an address can be converted to ASCII."""
     try:
-        _folded(text)
+        _normal_address(text)
     except UnicodeError:
         return False
     return True

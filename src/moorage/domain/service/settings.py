@@ -104,7 +104,7 @@ def _all(value: Any) -> tuple[Any, ...]:
         return (value,)
 
 
-def _each(check: Validator) -> Validator:
+def _each_item(check: Validator) -> Validator:
     def validator(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         for item in value:
             check(instance, attribute, item)
@@ -155,7 +155,7 @@ def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     _is_one_of(str)(_, attribute, value)
-    wrong = (
+    wrong_text = (
         "has a query or a fragment, and no request's path has"
         if "?" in value or "#" in value
         else "is no path below the base URL"
@@ -164,9 +164,9 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
         if any(_is_half(part) for part in value.split("/"))
         else None
     )
-    if wrong is not None:
+    if wrong_text is not None:
         raise ConfigurationError(
-            f"The path of an endpoint {wrong}.",
+            f"The path of an endpoint {wrong_text}.",
             path=attribute.name,
             remedy="Give a path such as /orders/{id}; braces stand around a whole part.",
         )
@@ -224,7 +224,7 @@ class Endpoint:
         kw_only=True,
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_one_of(RateLimitConfig)), kw_only=True
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         default=INHERIT,
@@ -245,10 +245,10 @@ class Endpoint:
         default=INHERIT, validator=unless_inherited(if_given(_is_callable)), kw_only=True
     )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
     )
     response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
     )
     cost: int = attrs.field(default=1, validator=is_count, kw_only=True)
     idempotent: bool | None = attrs.field(
@@ -261,7 +261,7 @@ def _is_header(_: object, __: object, value: str) -> None:
 
 
 def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
-    check_each = _each(_is_one_of(kind))
+    check_each = _each_item(_is_one_of(kind))
 
     def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
         check_each(_, attribute, value)
@@ -342,7 +342,7 @@ class Service:
         factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_one_of(RateLimitConfig)), kw_only=True
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         factory=CircuitBreakerConfig,
@@ -372,10 +372,10 @@ class Service:
     needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
     headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
     )
     response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+        default=(), converter=_all, validator=_each_item(_is_callable), kw_only=True
     )
     classify: Classify | None = attrs.field(
         default=None,

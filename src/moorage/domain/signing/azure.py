@@ -64,7 +64,7 @@ class AzureSharedKey:
 
     def check_key(self, key: Secret) -> None:
         """Refuse a secret that is not a storage account's key."""
-        _opened(key)
+        _decoded_key(key)
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
         """Return the request with the signature in its headers, instead of any that it had."""
@@ -90,12 +90,12 @@ class AzureSharedKey:
         """The signature of a text, in the form for URLs and headers."""
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
-        decoded = key.derive("azure", lambda _: _opened(key))
-        made = hmac.digest(decoded.reveal_bytes(), text.encode(), "sha256")
-        return b2a_base64(made, newline=False).decode()
+        decoded_secret = key.derive("azure", lambda _: _decoded_key(key))
+        new_bytes = hmac.digest(decoded_secret.reveal_bytes(), text.encode(), "sha256")
+        return b2a_base64(new_bytes, newline=False).decode()
 
 
-def _opened(key: Secret) -> bytes:
+def _decoded_key(key: Secret) -> bytes:
     """The key decoded from base64."""
     try:
         opened = a2b_base64(key.reveal_bytes(), strict_mode=True)

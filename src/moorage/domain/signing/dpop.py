@@ -47,7 +47,7 @@ def proof(
         "iat": int(occasion.now.timestamp()),
     }
     if token is not None:
-        claims["ath"] = _encoded(sha256(token.reveal_bytes()).digest())
+        claims["ath"] = _encode_base64(sha256(token.reveal_bytes()).digest())
     if nonce is not None:
         claims["nonce"] = nonce
     header = _header(key).reveal_bytes()
@@ -72,18 +72,18 @@ def check_proof_key(key: Secret) -> None:
 def thumbprint(key: Secret) -> str:
     """The thumbprint of the key's public half (RFC 7638)."""
     jwk = json.loads(_header(key).reveal_bytes())["jwk"]
-    return _encoded(sha256(encode_json(dict(sorted(jwk.items())))).digest())
+    return _encode_base64(sha256(encode_json(dict(sorted(jwk.items())))).digest())
 
 
 def _header(key: Secret) -> Secret:
     """The header of every proof with this key, which contains its public half."""
-    return key.derive("dpop header", lambda _: _written(*map(_encoded, public_point(key))))
+    return key.derive("dpop header", lambda _: _json_bytes(*map(_encode_base64, public_point(key))))
 
 
-def _written(x: str, y: str) -> bytes:
+def _json_bytes(x: str, y: str) -> bytes:
     jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
     return encode_json({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
 
 
-def _encoded(content: bytes) -> str:
+def _encode_base64(content: bytes) -> str:
     return urlsafe_b64encode(content).rstrip(b"=").decode()

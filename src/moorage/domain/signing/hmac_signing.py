@@ -146,10 +146,10 @@ class HmacSigning:
         }
         _refuse_doubles(Target.of(url).query, self.query)
         filler = _Filler(self, request, url, values)
-        for late in (False, True):
-            if late:
+        for is_late in (False, True):
+            if is_late:
                 values[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
-            headers, query = self._filled(filler, late=late)
+            headers, query = self._filled(filler, late=is_late)
             filler.request = filler.request.with_headers(headers)
             filler.add(query)
         return filler.request
@@ -199,10 +199,10 @@ class _Filler:
 
     def fill(self, template: str) -> bytes:
         """Replace the places of a template by their values."""
-        whole = b""
-        for literal, name, spec in _places(template):
-            whole += literal.encode() + (b"" if name is None else self._value(name, spec))
-        return whole
+        whole_bytes = b""
+        for literal, name, spec in _placeholder_names(template):
+            whole_bytes += literal.encode() + (b"" if name is None else self._value(name, spec))
+        return whole_bytes
 
     def _value(self, name: str, spec: str) -> bytes:
         if name in self._known:
@@ -241,19 +241,21 @@ class _Filler:
         )
 
 
-def _places(template: str) -> Iterator[tuple[str, str | None, str]]:
+def _placeholder_names(template: str) -> Iterator[tuple[str, str | None, str]]:
     for literal, name, spec, conversion in Formatter().parse(template):
         # Nothing is converted: written as it was, it is a name that nothing has.
         yield literal, f"{name}!{conversion}" if conversion else name, spec or ""
 
 
 def _is_late(template: str) -> bool:
-    return any(name == _SIGNATURE for _, name, _ in _places(template))
+    return any(name == _SIGNATURE for _, name, _ in _placeholder_names(template))
 
 
 def _check(template: str, allowed: frozenset[str], field: str) -> None:
     try:
-        places = [(name, spec) for _, name, spec in _places(template) if name is not None]
+        places = [
+            (name, spec) for _, name, spec in _placeholder_names(template) if name is not None
+        ]
     except ValueError:
         places = [("", "")]
     for name, spec in places:
@@ -267,9 +269,9 @@ def _check(template: str, allowed: frozenset[str], field: str) -> None:
 
 
 def _refuse_doubles(query: str, added: Pairs) -> None:
-    present = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    present_texts = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
     for name, _ in added:
-        if name in present:
+        if name in present_texts:
             raise InvalidData(
                 f"The request has a parameter {name!r}, which the signature sets.",
                 field="query",

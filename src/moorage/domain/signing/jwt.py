@@ -44,9 +44,9 @@ _OURS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
 
 def compact(algorithm: JwtAlgorithm, key: Secret, header: bytes, payload: bytes) -> Secret:
     """Return a payload signed in RFC 7515's compact form, with the given header."""
-    text = f"{_encoded(header)}.{_encoded(payload)}"
+    text = f"{_encode_base64(header)}.{_encode_base64(payload)}"
     signature = sign_bytes(_ALGORITHMS[algorithm], key, text.encode())
-    return Secret(f"{text}.{_encoded(signature)}")
+    return Secret(f"{text}.{_encode_base64(signature)}")
 
 
 def check_jwt_key(algorithm: JwtAlgorithm, key: Secret) -> None:
@@ -68,9 +68,9 @@ def _claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
-    if doubled := sorted(_OURS & value.keys()):
+    if doubled_texts := sorted(_OURS & value.keys()):
         raise InvalidData(
-            f"The claims {', '.join(doubled)} have settings of their own.",
+            f"The claims {', '.join(doubled_texts)} have settings of their own.",
             field="claims",
             remedy="Use issuer, subject, audience and lifetime; jti and iat are set automatically.",
         )
@@ -142,5 +142,5 @@ def _json(members: dict[str, Any]) -> bytes:
     return encode_json({name: value for name, value in members.items() if value is not None})
 
 
-def _encoded(content: bytes) -> str:
+def _encode_base64(content: bytes) -> str:
     return urlsafe_b64encode(content).rstrip(b"=").decode()

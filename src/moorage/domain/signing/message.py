@@ -140,8 +140,8 @@ class MessageSignature:
 
 
 def _identifier(component: str) -> str:
-    name, semicolon, rest = component.partition(";")
-    return f'"{name}"{semicolon}{rest}'
+    name, semicolon, remaining_text = component.partition(";")
+    return f'"{name}"{semicolon}{remaining_text}'
 
 
 def _value(component: str, request: Request, target: Target, url: str) -> str:
@@ -176,10 +176,10 @@ def _parameter(parameter: str, query: str) -> str:
     values = [
         value
         for name, value in parse_qsl(query, keep_blank_values=True)
-        if _encoded(name) == parameter
+        if _percent_encoded(name) == parameter
     ]
     if len(values) == 1:
-        return _encoded(values[0])
+        return _percent_encoded(values[0])
     raise InvalidData(
         f"The parameter {parameter!r} is signed, but this request has it {len(values)} times.",
         field="query",
@@ -187,7 +187,7 @@ def _parameter(parameter: str, query: str) -> str:
     )
 
 
-def _encoded(text: str) -> str:
+def _percent_encoded(text: str) -> str:
     """The text percent-encoded as the RFC requires: like a form, but with %20 for a space."""
     return quote_plus(text, safe="*").replace("+", "%20").replace("~", "%7E")
 

@@ -152,7 +152,7 @@ class AwsSigV4:
         scope = self._scope(stamp)
         target = Target.of(url)
         fields = _fields(request.headers, target)
-        added = [
+        added_texts = [
             ("X-Amz-Algorithm", _ALGORITHM),
             ("X-Amz-Credential", f"{self.access_key_id}/{scope}"),
             ("X-Amz-Date", stamp),
@@ -160,15 +160,15 @@ class AwsSigV4:
             ("X-Amz-SignedHeaders", fields[0]),
         ]
         token = self.session_token
-        late = "" if token is None else f"&{_token_pair(token)}"
-        query = "&".join(part for part in (target.query, encode_pairs(tuple(added))) if part)
+        late_text = "" if token is None else f"&{_token_pair(token)}"
+        query = "&".join(part for part in (target.query, encode_pairs(tuple(added_texts))) if part)
         if self.sign_session_token:
-            query, late = query + late, ""
+            query, late_text = query + late_text, ""
         payload = _UNSIGNED if self.service in _S3 else self._payload(request)
-        signed = target._replace(query=query)
-        text = _text(stamp, scope, self._canonical(request.method, signed, fields, payload))
+        signed_texts = target._replace(query=query)
+        text = _text(stamp, scope, self._canonical(request.method, signed_texts, fields, payload))
         signature = self._signature(key, scope, text)
-        return f"{url.partition('?')[0]}?{query}{late}&X-Amz-Signature={signature}"
+        return f"{url.partition('?')[0]}?{query}{late_text}&X-Amz-Signature={signature}"
 
     def sign_form(
         self, conditions: Iterable[object], key: Secret, now: datetime, *, expires: int
@@ -187,9 +187,9 @@ class AwsSigV4:
         }
         if self.session_token is not None:
             signer[_TOKEN.lower()] = self.session_token.reveal()
-        until = (now.astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        added = [{name: value} for name, value in signer.items()]
-        policy = {"expiration": until, "conditions": [*conditions, *added]}
+        end_time = (now.astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        added_values = [{name: value} for name, value in signer.items()]
+        policy = {"expiration": end_time, "conditions": [*conditions, *added_values]}
         text = b2a_base64(encode_json(policy), newline=False)
         signature = self._signature(key, scope, text)
         return (*signer.items(), ("policy", text.decode()), ("x-amz-signature", signature))
@@ -215,7 +215,7 @@ class AwsSigV4:
     def canonical_path(self, path: str) -> str:
         """Return the path to sign for a path that is sent."""
         if self.normalise_path:
-            path = _normalised(path)
+            path = _normal_path(path)
         return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")
 
     def _scope(self, stamp: str) -> str:
@@ -258,9 +258,9 @@ def _fields(headers: Headers, target: Target) -> tuple[str, str]:
     """The names of the signed headers, and their lines, the host's included."""
     values: dict[str, list[str]] = {}
     for name, value in headers.pairs:
-        folded = name.lower()
-        if folded not in _NEVER_SIGNED:
-            values.setdefault(folded, []).append(value)
+        folded_text = name.lower()
+        if folded_text not in _NEVER_SIGNED:
+            values.setdefault(folded_text, []).append(value)
     values.setdefault("host", [target.host])
     names = sorted(values)
     lines = "".join(f"{name}:{','.join(values[name])}\n" for name in names)
@@ -270,15 +270,16 @@ def _fields(headers: Headers, target: Target) -> tuple[str, str]:
 def _query(query: str) -> str:
     pairs = [part.partition("=") for part in query.split("&") if part]
     return "&".join(
-        f"{name}={value}" for name, value in sorted((_again(k), _again(v)) for k, _, v in pairs)
+        f"{name}={value}"
+        for name, value in sorted((_encode_path(k), _encode_path(v)) for k, _, v in pairs)
     )
 
 
-def _again(text: str) -> str:
+def _encode_path(text: str) -> str:
     return quote(unquote_to_bytes(text), safe="~")
 
 
-def _normalised(path: str) -> str:
+def _normal_path(path: str) -> str:
     segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

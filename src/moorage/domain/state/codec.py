@@ -48,27 +48,27 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
         count += 1
     head = _HEADS[count]
     try:
-        packed = head.pack(VERSION, count, *state[:count])
+        packed_bytes = head.pack(VERSION, count, *state[:count])
     except struct.error:
         raise InvalidData(
             "A number in a state exceeds 64 bits.",
             field="state",
             remedy="Use smaller durations and costs.",
         ) from None
-    rest = state[count:]
-    if not rest:
-        return packed
+    remaining_values = state[count:]
+    if not remaining_values:
+        return packed_bytes
     if (
         before is not None
-        and stored[:2] == packed[:2]
+        and stored[:2] == packed_bytes[:2]
         and len(before) == len(state)
-        and all(map(_same, rest, before[count:]))
+        and all(map(_is_identical, remaining_values, before[count:]))
     ):
-        return packed + stored[head.size :]
-    return packed + pack_values(rest)
+        return packed_bytes + stored[head.size :]
+    return packed_bytes + pack_values(remaining_values)
 
 
-def _same(new: object, old: object) -> bool:
+def _is_identical(new: object, old: object) -> bool:
     """Return whether these are one object, or tuples of the same objects."""
     return new is old or (
         isinstance(new, tuple)
@@ -90,13 +90,13 @@ def unpack(stored: bytes, key: str | None = None) -> State:
         numbers: State = head.unpack_from(stored)[2:]
         return numbers + read(stored[head.size :], count)
     except (LookupError, ValueError, struct.error):
-        raise _unreadable(stored, key) from None
+        raise _unreadable_error(stored, key) from None
 
 
 _remembered = lru_cache(_REMEMBERED)(unpack_values)
 
 
-def _rest(packed: bytes, count: int) -> tuple[Any, ...]:
+def _remaining_values(packed: bytes, count: int) -> tuple[Any, ...]:
     # While a service is calm its states differ in their numbers only. An answer that a claim
     # holds may be a list, which must not be shared.
     if count >= _RULED and len(packed) <= _SHORT:
@@ -104,11 +104,11 @@ def _rest(packed: bytes, count: int) -> tuple[Any, ...]:
     return unpack_values(packed)
 
 
-READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _rest}
+READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _remaining_values}
 """What reads the rest of a state, by the version that wrote it: this one and the one before."""
 
 
-def _unreadable(stored: bytes, key: str | None) -> StateUnavailable:
+def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:
     """The error for bytes that are not a state; it describes them without showing their content."""
     if stored and VERSION < stored[0] <= _MOST:
         return StateUnavailable(

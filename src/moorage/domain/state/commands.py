@@ -91,18 +91,18 @@ def misread(
     Without `rules`, whatever is stored is taken for what cannot be read.
     """
     if rules:
-        wrong = [
+        wrong_texts = [
             key
             for key, rule, state in zip(keys, rules, states, strict=False)
             if not _reads(rule, state, now)
         ]
     else:
-        wrong = [key for key, state in zip(keys, states, strict=True) if state is not None]
-    if not wrong:
+        wrong_texts = [key for key, state in zip(keys, states, strict=True) if state is not None]
+    if not wrong_texts:
         return error
     return StateUnavailable(
         f"A stored state has another layout than this release knows ({type(error).__name__}).",
-        key=wrong[0] if rules or len(keys) == 1 else None,
+        key=wrong_texts[0] if rules or len(keys) == 1 else None,
         remedy="Upgrade every process that shares the store, and let nothing else write to it.",
     )
 
@@ -111,9 +111,9 @@ def _reads(rule: Moves, state: State | None, now: int) -> bool:
     """Return whether a rule can read a state."""
     earliest = getattr(rule, "earliest", None)
     try:
-        present = rule.present(state, now)
+        present_values = rule.present(state, now)
         if earliest is not None:
-            earliest(present, 1, now)
+            earliest(present_values, 1, now)
     except MISREAD:
         return False
     return True
@@ -149,8 +149,8 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
     if all(as_is):
         return states
     return tuple(
-        state if unread else rule.present(state, now) or state
-        for rule, state, unread in zip(rules, states, as_is, strict=True)
+        state if is_unread else rule.present(state, now) or state
+        for rule, state, is_unread in zip(rules, states, as_is, strict=True)
     )
 
 

@@ -59,7 +59,7 @@ def pack_values(values: tuple[Any, ...]) -> bytes:
         InvalidData: a value has a type that cannot be packed.
     """
     try:
-        return b"".join(map(_packed, values))
+        return b"".join(map(_pack_fields, values))
     except RecursionError:
         raise InvalidData(
             "A value is nested too deeply to be stored.",
@@ -83,7 +83,7 @@ def unpack_values(packed: bytes) -> tuple[Any, ...]:
 # --- writing --------------------------------------------------------------------
 
 
-def _packed(value: object) -> bytes:
+def _pack_fields(value: object) -> bytes:
     pack = _PACKERS.get(type(value))
     if pack is not None:
         return pack(value)
@@ -136,22 +136,22 @@ def _bytes(value: bytes) -> bytes:
 def _tuple(value: tuple[object, ...]) -> bytes:
     size = len(value)
     head = bytes((_FIXED_ARRAY | size,)) if size < _FEW else _sized(_ARRAY, size)
-    return head + b"".join(map(_packed, value))
+    return head + b"".join(map(_pack_fields, value))
 
 
 def _dict(value: dict[Any, Any]) -> bytes:
     size = len(value)
     head = bytes((_FIXED_MAP | size,)) if size < _FEW else _sized(_MAP, size)
-    return head + b"".join(_packed(item) for pair in value.items() for item in pair)
+    return head + b"".join(_pack_fields(item) for pair in value.items() for item in pair)
 
 
 def _list(value: list[Any]) -> bytes:
-    return _extension(_LIST, b"".join(map(_packed, value)))
+    return _extension(_LIST, b"".join(map(_pack_fields, value)))
 
 
 def _response(value: Response) -> bytes:
     fields = (value.status, value.headers.pairs, value.body, value.reason, value.url, value.elapsed)
-    return _extension(_RESPONSE, b"".join(map(_packed, fields)))
+    return _extension(_RESPONSE, b"".join(map(_pack_fields, fields)))
 
 
 _PACKERS: Final[dict[type, Callable[[Any], bytes]]] = {
@@ -178,12 +178,12 @@ def _all(packed: bytes) -> list[Any]:
     values: list[Any] = []
     at, end = 0, len(packed)
     while at < end:
-        value, at = _read(packed, at)
+        value, at = _read_field(packed, at)
         values.append(value)
     return values
 
 
-def _read(packed: bytes, at: int) -> _Read:
+def _read_field(packed: bytes, at: int) -> _Read:
     code = packed[at]
     at += 1
     if code < _FIXED_MAP:
@@ -199,22 +199,22 @@ def _read(packed: bytes, at: int) -> _Read:
     if code in _CONSTANT:
         return _CONSTANT[code], at
     read, width = _SIZED[code]
-    number = int.from_bytes(_cut(packed, at, width), "big", signed=read is _signed)
+    number = int.from_bytes(_cut_bytes(packed, at, width), "big", signed=read is _read_signed)
     return read(packed, at + width, number)
 
 
-def _cut(packed: bytes, at: int, size: int) -> bytes:
+def _cut_bytes(packed: bytes, at: int, size: int) -> bytes:
     cut = packed[at : at + size]
     if len(cut) < size:
         raise ValueError("cut off")
     return cut
 
 
-def _unsigned(_: bytes, at: int, number: int) -> _Read:
+def _read_unsigned(_: bytes, at: int, number: int) -> _Read:
     return number, at
 
 
-def _signed(_: bytes, at: int, number: int) -> _Read:
+def _read_signed(_: bytes, at: int, number: int) -> _Read:
     return number, at
 
 
@@ -223,17 +223,17 @@ def _read_float(packed: bytes, at: int, _: int) -> _Read:
 
 
 def _read_text(packed: bytes, at: int, size: int) -> _Read:
-    return _cut(packed, at, size).decode("utf-8", "surrogatepass"), at + size
+    return _cut_bytes(packed, at, size).decode("utf-8", "surrogatepass"), at + size
 
 
 def _read_bytes(packed: bytes, at: int, size: int) -> _Read:
-    return _cut(packed, at, size), at + size
+    return _cut_bytes(packed, at, size), at + size
 
 
 def _read_tuple(packed: bytes, at: int, size: int) -> _Read:
     items: list[Any] = []
     for _ in range(size):
-        item, at = _read(packed, at)
+        item, at = _read_field(packed, at)
         items.append(item)
     return tuple(items), at
 
@@ -245,7 +245,7 @@ def _read_dict(packed: bytes, at: int, size: int) -> _Read:
 
 def _read_extension(packed: bytes, at: int, size: int) -> _Read:
     kind = packed[at]
-    return _EXTENSIONS[kind](_cut(packed, at + 1, size)), at + 1 + size
+    return _EXTENSIONS[kind](_cut_bytes(packed, at + 1, size)), at + 1 + size
 
 
 def _read_response(content: bytes) -> Response:
@@ -259,8 +259,8 @@ _CONSTANT: Final = {0xC0: None, 0xC2: False, 0xC3: True}
 _SIZED: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
     code: (read, width)
     for read, codes in (
-        (_unsigned, _UNSIGNED),
-        (_signed, _SIGNED),
+        (_read_unsigned, _UNSIGNED),
+        (_read_signed, _SIGNED),
         (_read_float, ((0xCB, 0),)),
         (_read_text, _TEXT),
         (_read_bytes, _BINARY),

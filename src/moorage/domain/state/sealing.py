@@ -83,7 +83,7 @@ class KeyRing:
             del text
             raise _unusable("The ring is not valid Unicode.", _SHAPE)
         text = text if isinstance(text, Secret) else Secret(text)
-        keys, problem = _parsed(text)
+        keys, problem = _parse_key(text)
         if problem is None:
             return cls(keys)
         raise _unusable(problem, _SHAPE)
@@ -165,7 +165,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
         version = sealed_with(sealed)
     except InvalidData as refusal:
         return refusal
-    listed = ", ".join(map(str, versions))
+    listed_text = ", ".join(map(str, versions))
     if version in versions:
         return ConfigurationError(
             f"The text was sealed with another key of version {version} than the one in the ring.",
@@ -175,7 +175,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
         )
     return ConfigurationError(
         f"The text was sealed with the key of version {version}, which is not in the ring"
-        f" ({listed}).",
+        f" ({listed_text}).",
         path="keys",
         remedy=f"Put the key of version {version} back, after the first key, until"
         " every text is sealed anew.",
@@ -214,7 +214,7 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[Secret, str | 
     ), None if text.strip() else "is empty" if name in environment else "is not set"
 
 
-def _parsed(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
+def _parse_key(text: Secret) -> tuple[tuple[tuple[int, Secret], ...], str | None]:
     """The parsed keys, or the problem; it raises nothing, so no traceback shows a key."""
     keys: list[tuple[int, Secret]] = []
     if not text.reveal().strip():

@@ -78,7 +78,7 @@ class Money:
 
     def __init__(self, amount: Decimal | str | int, currency: str) -> None:
         """Create an exact amount, with no more decimals than the currency has."""
-        value = _exact(amount)
+        value = _exact_decimal(amount)
         scaled = Fraction(value) * 10 ** _exponent(currency)
         if scaled.denominator != 1:
             raise InvalidData(
@@ -127,7 +127,7 @@ class Money:
                 remedy="Give a mode of the decimal module, such as decimal.ROUND_HALF_EVEN.",
             )
         with decimal.localcontext(_EXACT):
-            product = (self.minor * _exact(factor, "factor")).to_integral_value(rounding)
+            product = (self.minor * _exact_decimal(factor, "factor")).to_integral_value(rounding)
         return Money.from_minor(int(product), self.currency)
 
     def allocate(self, ratios: Iterable[Decimal | int]) -> tuple[Money, ...]:
@@ -136,7 +136,7 @@ class Money:
         The units that remain after rounding down go, one each, to the parts with the largest
         remainders, and among equal remainders to the first parts.
         """
-        weights = [Fraction(_exact(ratio, "ratios")) for ratio in ratios]
+        weights = [Fraction(_exact_decimal(ratio, "ratios")) for ratio in ratios]
         total = sum(weights)
         if total <= 0 or min(weights) < 0:
             raise InvalidData(
@@ -145,9 +145,11 @@ class Money:
                 remedy="Give one number for each part.",
             )
         sign = -1 if self.minor < 0 else 1
-        exact = [abs(self.minor) * weight / total for weight in weights]
-        parts = [int(share) for share in exact]
-        most_cut = sorted(range(len(parts)), key=lambda index: parts[index] - exact[index])
+        exact_fractions = [abs(self.minor) * weight / total for weight in weights]
+        parts = [int(share) for share in exact_fractions]
+        most_cut = sorted(
+            range(len(parts)), key=lambda index: parts[index] - exact_fractions[index]
+        )
         for index in most_cut[: abs(self.minor) - sum(parts)]:
             parts[index] += 1
         return tuple(Money.from_minor(sign * part, self.currency) for part in parts)
@@ -207,7 +209,7 @@ class Money:
 _EXACT = decimal.Context(prec=4 * _WIDEST, traps=[decimal.Inexact, decimal.InvalidOperation])
 
 
-def _exact(value: object, field: str = "amount") -> Decimal:
+def _exact_decimal(value: object, field: str = "amount") -> Decimal:
     """Return a finite number with a limited number of digits; floats are refused."""
     number: Decimal | None = None
     if isinstance(value, Decimal):

@@ -48,11 +48,11 @@ def copying(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
     The copy has the same parts in several places where the value has.
     """
 
-    def copied(value: Any) -> Any:
+    def copy_of(value: Any) -> Any:
         if type(value) in _SCALARS:
             return value
         if is_plain(value):
             return marshal.loads(marshal.dumps(value))  # noqa: S302 - written in this line
         return copy(value)
 
-    return copied
+    return copy_of

@@ -100,9 +100,9 @@ def checker(
     Raises:
         ConfigurationError: the secret is empty, white space, or no key for this algorithm.
     """
-    made = _made(algorithm, secret, encoding, form, prefix)
-    if made is not None:
-        return made
+    sequence = _make_check(algorithm, secret, encoding, form, prefix)
+    if sequence is not None:
+        return sequence
     raise ConfigurationError(
         f"The secret is empty, has white space around it, or is not a key for {algorithm}.",
         path="webhook_secrets",
@@ -111,7 +111,7 @@ def checker(
     )
 
 
-def _made(
+def _make_check(
     algorithm: WebhookAlgorithm,
     secret: Secret,
     encoding: WebhookEncoding,
@@ -152,7 +152,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
         text = value.decode().removeprefix(prefix)
         if form is SecretForm.NFKD:
             return None if _is_stray(value) else normalize("NFKD", text).encode()
-        return a2b_hex(text) if form is SecretForm.HEX else _padded(text)
+        return a2b_hex(text) if form is SecretForm.HEX else _pad_signature(text)
     except (BinasciiError, ValueError):
         return None
 
@@ -165,7 +165,7 @@ def _is_stray(value: bytes) -> bool:
         return False
 
 
-def _padded(text: str) -> bytes:
+def _pad_signature(text: str) -> bytes:
     """Decode Base64 whose padding may be missing."""
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
@@ -177,11 +177,11 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
     def check(content: bytes, signatures: Sequence[str]) -> bool:
         expected = write(digest(key, content, name))
-        same = False
+        is_same = False
         for signature in signatures:
-            received = _in_one_case(encoding, signature)
-            same |= compare_digest(expected, received.encode("utf-8", "surrogatepass"))
-        return same
+            received_text = _in_one_case(encoding, signature)
+            is_same |= compare_digest(expected, received_text.encode("utf-8", "surrogatepass"))
+        return is_same
 
     return check
 
@@ -225,11 +225,11 @@ def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
     expected = sha256(value).digest()
 
     def check(_: bytes, signatures: Sequence[str]) -> bool:
-        same = False
+        is_same = False
         for signature in signatures:
-            received = sha256(signature.encode("utf-8", "surrogatepass")).digest()
-            same |= compare_digest(expected, received)
-        return same
+            received_bytes = sha256(signature.encode("utf-8", "surrogatepass")).digest()
+            is_same |= compare_digest(expected, received_bytes)
+        return is_same
 
     return check
 
@@ -258,8 +258,8 @@ def key_check(
 
     def check(content: bytes, signatures: Sequence[str]) -> bool:
         return any(
-            decoded is not None and verify(decoded, content)
-            for decoded in (decoded_as(encoding, signature) for signature in signatures)
+            decoded_bytes is not None and verify(decoded_bytes, content)
+            for decoded_bytes in (decoded_as(encoding, signature) for signature in signatures)
         )
 
     return check
@@ -268,17 +268,19 @@ def key_check(
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
     """The bytes of a signature in its one canonical encoding; else None."""
     try:
-        encoded = _in_one_case(encoding, text).encode("ascii")
+        encoded_bytes = _in_one_case(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
-            value = a2b_hex(encoded)
+            value = a2b_hex(encoded_bytes)
         else:
-            padded = (
-                encoded.translate(_URL_UNSAFE) if encoding is WebhookEncoding.BASE64URL else encoded
+            padded_bytes = (
+                encoded_bytes.translate(_URL_UNSAFE)
+                if encoding is WebhookEncoding.BASE64URL
+                else encoded_bytes
             )
-            value = a2b_base64(padded + b"=" * (-len(padded) % 4), strict_mode=True)
+            value = a2b_base64(padded_bytes + b"=" * (-len(padded_bytes) % 4), strict_mode=True)
     except (BinasciiError, ValueError):
         return None
-    return value if value and _WRITERS[encoding](value) == encoded else None
+    return value if value and _WRITERS[encoding](value) == encoded_bytes else None
 
 
 _URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -304,8 +306,10 @@ def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
 
     def check(content: bytes, signatures: Sequence[str]) -> bool:
         return any(
-            decoded is not None and verify(decoded, content)
-            for decoded in (decoded_as(WebhookEncoding.BASE64URL, text) for text in signatures)
+            decoded_bytes is not None and verify(decoded_bytes, content)
+            for decoded_bytes in (
+                decoded_as(WebhookEncoding.BASE64URL, text) for text in signatures
+            )
         )
 
     return check

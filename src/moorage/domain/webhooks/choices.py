@@ -54,7 +54,7 @@ class Handshake(StrEnum):
     BRAINTREE = "braintree"
 
 
-def _chosen(kind: type[Choice], value: str, field: str) -> Choice:
+def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:
     try:
         return kind(value)
     except ValueError:
@@ -67,32 +67,32 @@ def _chosen(kind: type[Choice], value: str, field: str) -> Choice:
 
 def as_algorithm(value: WebhookAlgorithm | str) -> WebhookAlgorithm:
     """The algorithm of this name."""
-    return _chosen(WebhookAlgorithm, value, "algorithm")
+    return _choice_of(WebhookAlgorithm, value, "algorithm")
 
 
 def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
     """The encoding of this name."""
-    return _chosen(WebhookEncoding, value, "encoding")
+    return _choice_of(WebhookEncoding, value, "encoding")
 
 
 def as_secret_form(value: SecretForm | str) -> SecretForm:
     """The form of a secret with this name."""
-    return _chosen(SecretForm, value, "secret_form")
+    return _choice_of(SecretForm, value, "secret_form")
 
 
 def as_time_form(value: TimeForm | str) -> TimeForm:
     """The time format of this name."""
-    return _chosen(TimeForm, value, "time_form")
+    return _choice_of(TimeForm, value, "time_form")
 
 
 def as_body_form(value: BodyForm | str) -> BodyForm:
     """The body format of this name."""
-    return _chosen(BodyForm, value, "body")
+    return _choice_of(BodyForm, value, "body")
 
 
 def as_handshake(value: Handshake | str | None) -> Handshake | None:
     """The handshake of this name."""
-    return None if value is None else _chosen(Handshake, value, "handshake")
+    return None if value is None else _choice_of(Handshake, value, "handshake")
 
 
 def as_template(value: Place) -> Template:
@@ -153,10 +153,10 @@ def as_address(value: str | None) -> str | None:
         return None
     try:
         re.compile(value)
-        pinned = value.startswith("https://")
+        is_pinned = value.startswith("https://")
     except (TypeError, re.error):
-        pinned = False
-    if pinned:
+        is_pinned = False
+    if is_pinned:
         return value
     raise ConfigurationError(
         "certificate_url is not a pattern that begins with https://.",

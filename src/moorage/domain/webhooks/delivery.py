@@ -48,7 +48,7 @@ class Delivery:
         self.url = url
         self.method = method.upper()
         self.claims: dict[str, Any] = {}
-        self._headers = _found(headers, names)
+        self._headers = _signature_headers(headers, names)
         self._json: Any = _UNREAD
         self._form: dict[str, list[str]] | None = None
         self._query: dict[str, list[str]] | None = None
@@ -59,7 +59,7 @@ class Delivery:
 
     def header(self, name: str) -> str | None:
         """The one value of a header; None if it is missing."""
-        return _only(self._headers.get(name), name)
+        return _single_header(self._headers.get(name), name)
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -73,7 +73,7 @@ class Delivery:
             with suppress(ValueError):
                 self._form = _fields(str(self.body, "utf-8"))
         if self._form is None:
-            raise _unreadable("a form")
+            raise _unreadable_error("a form")
         return self._form
 
     def query(self) -> dict[str, list[str]]:
@@ -82,16 +82,16 @@ class Delivery:
             with suppress(ValueError):
                 self._query = _fields(self.address().partition("?")[2].partition("#")[0])
         if self._query is None:
-            raise _unreadable("a query")
+            raise _unreadable_error("a query")
         return self._query
 
     def field(self, name: str) -> str | None:
         """The one value of a form field; None if it is missing."""
-        return _only(self.form().get(name), name)
+        return _single_header(self.form().get(name), name)
 
     def parameter(self, name: str) -> str | None:
         """The one value of a URL parameter; None if it is missing."""
-        return _only(self.query().get(name), name)
+        return _single_header(self.query().get(name), name)
 
     def is_form(self) -> bool:
         """True if the body is a form rather than JSON, judged by its first character.
@@ -120,7 +120,7 @@ _TRACE: Final[frozenset[str | bytes]] = frozenset(
 
 def trace_of(headers: HeaderFields) -> TraceContext | None:
     """The span that the sender of a delivery names; None if it names none, or several."""
-    lines = _found(headers, _TRACE)
+    lines = _signature_headers(headers, _TRACE)
     if len(lines.get("traceparent", ())) != 1:
         return None
     return TraceContext.of(
@@ -140,7 +140,7 @@ def json_of(body: bytes) -> Any:
     # The reader's own error carries the whole document, so it must not be the context.
     with suppress(ValueError, RecursionError):
         return _READ(str(body, "utf-8"))
-    raise _unreadable("JSON")
+    raise _unreadable_error("JSON")
 
 
 def _bytes(body: object) -> bytes:
@@ -153,7 +153,9 @@ def _bytes(body: object) -> bytes:
     )
 
 
-def _found(headers: HeaderFields, names: frozenset[str | bytes]) -> dict[str, list[str]]:
+def _signature_headers(
+    headers: HeaderFields, names: frozenset[str | bytes]
+) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
     # Whatever its type says, this is what a framework gave.
     untyped = cast("Any", headers)
@@ -165,7 +167,7 @@ def _found(headers: HeaderFields, names: frozenset[str | bytes]) -> dict[str, li
             if folded in names:
                 folded_name = folded if isinstance(folded, str) else folded.decode()
                 values = lines.setdefault(folded_name, [])
-                for raw in _several(value):
+                for raw in _parsed_items(value):
                     text = (raw if isinstance(raw, str) else str(raw, "latin-1")).strip(" \t")
                     if text not in values:
                         values.append(text)
@@ -178,11 +180,11 @@ def _found(headers: HeaderFields, names: frozenset[str | bytes]) -> dict[str, li
     return lines
 
 
-def _several(value: Any) -> list[Any]:
+def _parsed_items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]  # of anything
 
 
-def _only(values: list[str] | None, name: str) -> str | None:
+def _single_header(values: list[str] | None, name: str) -> str | None:
     if not values:
         return None
     first = values[0]
@@ -201,5 +203,5 @@ def _fields(text: str) -> dict[str, list[str]]:
     return fields
 
 
-def _unreadable(kind: str) -> Exception:
+def _unreadable_error(kind: str) -> Exception:
     return rejected(WebhookReason.MALFORMED, f"The webhook cannot be read as {kind}.")

@@ -41,7 +41,7 @@ def asked_unsigned(
         return _braintree(delivery, parameters["public_key"], secrets)
     token = delivery.parameter("hub.verify_token")
     if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
-        return WebhookReply.text(_word(delivery.parameter("hub.challenge"), _WORD))
+        return WebhookReply.text(_challenge_word(delivery.parameter("hub.challenge"), _WORD))
     raise rejected(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
 
 
@@ -55,7 +55,7 @@ def asked(
         return None
     members = cast("dict[str, Any]", payload)
     if handshake is Handshake.SLACK and members.get("type") == "url_verification":
-        return WebhookReply.text(_word(members.get("challenge"), _WORD))
+        return WebhookReply.text(_challenge_word(members.get("challenge"), _WORD))
     if handshake is Handshake.DISCORD and members.get("type") == 1:
         return WebhookReply.json({"type": 1})
     if handshake is Handshake.ZOOM and members.get("event") == "endpoint.url_validation":
@@ -79,12 +79,12 @@ def confirmation(handshake: Handshake | None, payload: object) -> str | None:
 def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
-    token = _word(
+    token = _challenge_word(
         cast("dict[str, Any]", payload).get("plainToken") if isinstance(payload, dict) else None,
         _WORD,
     )
-    signed = digest(secrets[0].reveal_bytes(), token.encode(), "sha256").hex()
-    return WebhookReply.json({"plainToken": token, "encryptedToken": signed})
+    signed_text = digest(secrets[0].reveal_bytes(), token.encode(), "sha256").hex()
+    return WebhookReply.json({"plainToken": token, "encryptedToken": signed_text})
 
 
 def _is_token(received: str | None, expected: Secret | None) -> bool:
@@ -99,12 +99,12 @@ def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> We
     from hashlib import sha1  # noqa: PLC0415 - loads OpenSSL
     from hmac import digest  # noqa: PLC0415 - the same
 
-    challenge = _word(delivery.parameter("bt_challenge"), _BRAINTREE)
+    challenge = _challenge_word(delivery.parameter("bt_challenge"), _BRAINTREE)
     key = sha1(secrets[0].reveal_bytes()).digest()  # noqa: S324 - the vendor's own way
     return WebhookReply.text(f"{public}|{digest(key, challenge.encode(), 'sha1').hex()}")
 
 
-def _word(value: object, pattern: re.Pattern[str]) -> str:
+def _challenge_word(value: object, pattern: re.Pattern[str]) -> str:
     if isinstance(value, str) and pattern.fullmatch(value):
         return value
     raise rejected(WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed.")

@@ -73,14 +73,14 @@ def items_of(payload: Any, path: str | None) -> list[Any]:
     level: list[Any] = [payload]
     steps = [] if path == "." else path.split(".")
     for step in steps:
-        below: list[Any] = []
+        lower_values: list[Any] = []
         for item in level:
-            below.extend(_listed(item) if step == "*" else (_member(item, step),))
-        level = below
-    return level if "*" in steps else [element for item in level for element in _listed(item)]
+            lower_values.extend(_list_items(item) if step == "*" else (_member(item, step),))
+        level = lower_values
+    return level if "*" in steps else [element for item in level for element in _list_items(item)]
 
 
-def _listed(item: Any) -> list[Any]:
+def _list_items(item: Any) -> list[Any]:
     if isinstance(item, list):
         return item  # pyright: ignore[reportUnknownVariableType]  # of anything
     raise rejected(WebhookReason.MALFORMED, "The webhook has no list of events.")

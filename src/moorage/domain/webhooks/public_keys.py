@@ -48,7 +48,7 @@ _NO_KEY: Final = (
 def read_key(value: bytes) -> PublicKey | None:
     """The public key in this text; None if there is none."""
     try:
-        key = _read(value.strip())
+        key = _read_key(value.strip())
     except _NO_KEY:
         return None
     if not isinstance(key, _KINDS):
@@ -56,7 +56,7 @@ def read_key(value: bytes) -> PublicKey | None:
     return None if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_BITS else key
 
 
-def _read(value: bytes) -> object:
+def _read_key(value: bytes) -> object:
     if value.startswith(b"-----BEGIN CERTIFICATE-----"):
         return x509.load_pem_x509_certificate(value).public_key()
     if value.startswith(b"-----"):
@@ -75,45 +75,47 @@ def _base64(value: bytes) -> bytes:
     return a2b_base64(value + b"=" * (-len(value) % 4), strict_mode=True)
 
 
-def _number(jwk: dict[str, Any], name: str) -> int:
+def _integer_field(jwk: dict[str, Any], name: str) -> int:
     return int.from_bytes(_base64(jwk[name].encode()), "big")
 
 
 def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
     kind = jwk["kty"], jwk.get("crv")
     if kind == ("EC", "P-256"):
-        point = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), ec.SECP256R1())
+        point = ec.EllipticCurvePublicNumbers(
+            _integer_field(jwk, "x"), _integer_field(jwk, "y"), ec.SECP256R1()
+        )
         return point.public_key()
     if kind == ("OKP", "Ed25519"):
         return ed25519.Ed25519PublicKey.from_public_bytes(_base64(jwk["x"].encode()))
     if kind[0] == "RSA":
-        return rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n")).public_key()
+        return rsa.RSAPublicNumbers(_integer_field(jwk, "e"), _integer_field(jwk, "n")).public_key()
     raise ValueError("another kind of key")
 
 
 def key_id_of(value: bytes) -> str | None:
     """The id that a JWK gives itself; None if it is no JWK or has none."""
     try:
-        named = json.loads(value)["kid"]
+        named_value = json.loads(value)["kid"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
-    return named if isinstance(named, str) else None
+    return named_value if isinstance(named_value, str) else None
 
 
 def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
     """A function that verifies with this key; None if the key is of another type."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return _guarded(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
+        return _guarded_verification(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
     if isinstance(key, ec.EllipticCurvePublicKey):
         if algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256 or key.curve.name != "secp256r1":
             return None
         way = ec.ECDSA(hashes.SHA256())
-        return _guarded(lambda signature, content: key.verify(signature, content, way))
+        return _guarded_verification(lambda signature, content: key.verify(signature, content, way))
     padding_and_hash = _RSA.get(algorithm)
     if padding_and_hash is None:
         return None
     scheme, algorithm_hash = padding_and_hash
-    return _guarded(
+    return _guarded_verification(
         lambda signature, content: key.verify(signature, content, scheme, algorithm_hash)
     )
 
@@ -134,35 +136,35 @@ def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | Non
     if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
         return verify
 
-    def joined(signature: bytes, content: bytes) -> bool:
+    def verify_all(signature: bytes, content: bytes) -> bool:
         if len(signature) != 2 * _RAW:
             return False
         numbers = (int.from_bytes(half, "big") for half in (signature[:_RAW], signature[_RAW:]))
         return verify(utils.encode_dss_signature(*numbers), content)
 
-    return joined
+    return verify_all
 
 
-def _guarded(verify: Callable[[bytes, bytes], None]) -> Verify:
-    def guarded(signature: bytes, content: bytes) -> bool:
+def _guarded_verification(verify: Callable[[bytes, bytes], None]) -> Verify:
+    def verify_guarded(signature: bytes, content: bytes) -> bool:
         try:
             verify(signature, content)
         except (InvalidSignature, ValueError):
             return False
         return True
 
-    return guarded
+    return verify_guarded
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
     """The key of the first certificate in a text, if that is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
-        begins, ends = _valid(certificate)
+        begins, end_time = _valid(certificate)
         key = certificate.public_key()
     except _NO_KEY:
         return None
-    return key if isinstance(key, _KINDS) and begins <= now <= ends else None
+    return key if isinstance(key, _KINDS) and begins <= now <= end_time else None
 
 
 def fingerprint(value: str, now: datetime) -> str | None:
@@ -175,15 +177,15 @@ def fingerprint(value: str, now: datetime) -> str | None:
             certificate = x509.load_der_x509_certificate(_base64(text[1:-1].encode()))
         else:
             certificate = x509.load_pem_x509_certificate(unquote(text).encode())
-        begins, ends = _valid(certificate)
+        begins, end_time = _valid(certificate)
     except _NO_KEY:
         return None
-    return certificate.fingerprint(hashes.SHA256()).hex() if begins <= now <= ends else None
+    return certificate.fingerprint(hashes.SHA256()).hex() if begins <= now <= end_time else None
 
 
 def _valid(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     # So it is before version 42.
-    begins, ends = certificate.not_valid_before, certificate.not_valid_after
-    return begins.replace(tzinfo=UTC), ends.replace(tzinfo=UTC)
+    begins, end_time = certificate.not_valid_before, certificate.not_valid_after
+    return begins.replace(tzinfo=UTC), end_time.replace(tzinfo=UTC)

@@ -60,7 +60,7 @@ def quick(
     tolerance: float | None,
 ) -> Quick | None:
     """A function that accepts webhooks on the fast path; None if the scheme does not allow it."""
-    plan = _planned(scheme)
+    plan = _plan_of(scheme)
     prefix = scheme.prefix.format_map(parameters) if parameters else scheme.prefix
     if plan is None or (plan.mark and _overlap(prefix, f"{plan.mark}=")):
         return None
@@ -76,7 +76,7 @@ def quick(
         try:
             values = _looked_at(headers, names)
             signatures = pick(values)
-            if stamp and not -bound <= now - _number(values[stamp]) / unit <= bound:
+            if stamp and not -bound <= now - _unix_seconds(values[stamp]) / unit <= bound:
                 return None
             return values if prove(values, body, signatures) else None
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -92,13 +92,13 @@ def _overlap(one: str, other: str) -> bool:
 # --- whether a scheme can be verified in this way ---------------------------------------
 
 
-def _planned(scheme: WebhookScheme) -> _Plan | None:
+def _plan_of(scheme: WebhookScheme) -> _Plan | None:
     if _is_unusual(scheme):
         return None
     place, stamp = _key(scheme.signature[0]), ""
     if scheme.timestamp is not None:
         stamp = _key(scheme.timestamp) or "?"
-    signed = _split(scheme.signs[0])
+    signed = _split_template(scheme.signs[0])
     if place is None or signed is None:
         return None
     marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
@@ -116,13 +116,13 @@ def _planned(scheme: WebhookScheme) -> _Plan | None:
 
 
 def _is_unusual(scheme: WebhookScheme) -> bool:
-    later = [item for item in (scheme.id, scheme.type, scheme.time) if item is not None]
+    later_templates = [item for item in (scheme.id, scheme.type, scheme.time) if item is not None]
     return (
         any((scheme.algorithm not in HASHES, scheme.weak, scheme.reads_body, scheme.repeats))
         or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
         or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
         or any((len(scheme.signature) > 1, len(scheme.signs) > 1))
-        or not all(place.startswith(_LATER) for item in later for place in item.places)
+        or not all(place.startswith(_LATER) for item in later_templates for place in item.places)
     )
 
 
@@ -135,7 +135,7 @@ def _key(template: Template) -> str | None:
     return {"header": name, "mark": f"={name}"}.get(kind)
 
 
-def _split(template: Template) -> tuple[str, str] | None:
+def _split_template(template: Template) -> tuple[str, str] | None:
     """The signed text before and after the body, as formats for `%`; None for other forms."""
     halves = [""]
     for piece in template.pieces:
@@ -162,15 +162,15 @@ def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
         raise _UnusualError
     values: dict[str, str] = {}
     for name, value in pairs:
-        folded = name.lower()
-        if folded in names:
-            if folded in values or type(folded) is not str or not value.isascii():
+        folded_value = name.lower()
+        if folded_value in names:
+            if folded_value in values or type(folded_value) is not str or not value.isascii():
                 raise _UnusualError
-            values[folded] = value.strip(" \t")
+            values[folded_value] = value.strip(" \t")
     return values
 
 
-def _number(text: str) -> int:
+def _unix_seconds(text: str) -> int:
     if text.isdigit() and text.isascii() and len(text) <= _LONGEST:
         return int(text)
     raise _UnusualError
@@ -181,28 +181,28 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
     place, cut = plan.place, len(prefix)
     if not separator:
 
-        def only(values: dict[str, str]) -> list[str]:
+        def single_headers(values: dict[str, str]) -> list[str]:
             text = values[place]
             return [text[cut:]] if text.startswith(prefix) else []
 
-        return only
+        return single_headers
 
-    start, held = f"{plan.mark}=", f"={plan.mark}"
+    start, held_text = f"{plan.mark}=", f"={plan.mark}"
     begins = len(start) if plan.mark else 0
 
     def pick(values: dict[str, str]) -> list[str]:
         signatures: list[str] = []
-        several = values[place].split(separator)
-        if len(several) > MOST_SIGNATURES:
+        several_texts = values[place].split(separator)
+        if len(several_texts) > MOST_SIGNATURES:
             raise _UnusualError
-        for item in several:
+        for item in several_texts:
             mark = item.strip()
             if mark.startswith(prefix):
                 signatures.append(mark[cut:])
             elif begins and mark.startswith(start):
-                if held in values:
+                if held_text in values:
                     raise _UnusualError
-                values[held] = mark[begins:]
+                values[held_text] = mark[begins:]
         return signatures
 
     return pick
@@ -214,22 +214,22 @@ def _prover(
     """A function that returns whether a key made one of the signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
-    before, after = plan.before, plan.after
+    previous_text, later_text = plan.before, plan.after
 
     def prove(values: dict[str, str], body: bytes, signatures: list[str]) -> bool:
         if type(body) is not bytes:
             return False
-        head, tail = (before % values).encode(), (after % values).encode()
+        head, tail = (previous_text % values).encode(), (later_text % values).encode()
         for inner, outer in states:
-            hashed, mac = inner.copy(), outer.copy()
-            hashed.update(head)
-            hashed.update(body)
-            hashed.update(tail)
-            mac.update(hashed.digest())
-            expected, same = write(mac), False
+            hashed_value, mac = inner.copy(), outer.copy()
+            hashed_value.update(head)
+            hashed_value.update(body)
+            hashed_value.update(tail)
+            mac.update(hashed_value.digest())
+            expected, is_same = write(mac), False
             for signature in signatures:
-                same |= compare_digest(expected, signature)
-            if same:
+                is_same |= compare_digest(expected, signature)
+            if is_same:
                 return True
         return False
 
@@ -241,8 +241,8 @@ def _states(key: bytes, name: str) -> tuple[Any, Any]:
     from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
     size = new(name).block_size
-    padded = (new(name, key).digest() if len(key) > size else key).ljust(size, b"\0")
-    return new(name, padded.translate(_INNER)), new(name, padded.translate(_OUTER))
+    padded_bytes = (new(name, key).digest() if len(key) > size else key).ljust(size, b"\0")
+    return new(name, padded_bytes.translate(_INNER)), new(name, padded_bytes.translate(_OUTER))
 
 
 _URL_SAFE: Final = str.maketrans("+/", "-_", "=")

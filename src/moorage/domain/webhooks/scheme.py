@@ -180,15 +180,16 @@ class WebhookScheme:
         return written(self)
 
     def _vouches_for(self, template: Template) -> bool:
-        signed = {place for item in self.signs for place in item.places}
+        signed_texts = {place for item in self.signs for place in item.places}
         # Fields that are run together can be taken apart elsewhere, into another id.
         return not self.each_signed and all(
-            place in signed or (not self.weak and place.startswith(("json:", "root:", "form:")))
+            place in signed_texts
+            or (not self.weak and place.startswith(("json:", "root:", "form:")))
             for place in template.places
         )
 
     def _reads_body(self) -> bool:
-        early = (
+        early_templates = (
             *self.signature,
             *self.signs,
             *(place for place, _ in self.requires),
@@ -196,7 +197,7 @@ class WebhookScheme:
         )
         return self.each_signed or any(
             place.startswith(("json:", "lines:", "pairs:", "root:"))
-            for template in early
+            for template in early_templates
             for place in template.places
         )
 
@@ -270,11 +271,11 @@ class WebhookScheme:
         ):
             return None
         signed = {place for template in self.signs for place in template.places}
-        listed = {
+        listed_texts = {
             name for place in signed if place.startswith("lines:") for name in place[6:].split(",")
         }
         for place in self.timestamp.places:
-            if place not in signed and place.partition(":")[2] not in listed:
+            if place not in signed and place.partition(":")[2] not in listed_texts:
                 return "has a timestamp that is not part of what is signed"
         return None
 

@@ -70,7 +70,7 @@ class WebhookSigner:
             )
         stamp = str(int(at.timestamp()))
         content = b"%s.%s.%s" % (id.encode(), stamp.encode(), body)
-        signatures = " ".join(_signed(secret, content) for secret in self.secrets)
+        signatures = " ".join(_signature_header(secret, content) for secret in self.secrets)
         return Headers(
             {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": signatures}
         )
@@ -86,7 +86,7 @@ def _key(secret: Secret) -> bytes | None:
     return key if key is not None and len(key) >= _LEAST else None
 
 
-def _signed(secret: Secret, content: bytes) -> str:
+def _signature_header(secret: Secret, content: bytes) -> str:
     key = _key(secret) or b""
     if secret.reveal_bytes().startswith(_PRIVATE.encode()):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - loads OpenSSL

@@ -44,7 +44,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
                 remedy=f"{nearest(key, fields)}Use {', '.join(fields)}.",
             )
         if value is not None:
-            values[key] = _read(key, value, field.converter, _at(path, key))
+            values[key] = _read_value(key, value, field.converter, _at(path, key))
     for field in fields.values():
         if field.default is attrs.NOTHING and field.name not in values:
             raise ConfigurationError(
@@ -66,19 +66,19 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:
     )
 
 
-def _read(key: str, value: Any, convert: Any, path: str) -> Any:
+def _read_value(key: str, value: Any, convert: Any, path: str) -> Any:
     if key in _PAIRS:
         pairs = _items(value, path)
         return tuple(_pair(name, item, convert, _at(path, name)) for name, item in pairs)
     if key in _SEVERAL and isinstance(value, (list, tuple)):
         listed = enumerate(cast("Iterable[object]", value))
-        return tuple(_one(item, convert, f"{path}[{number}]") for number, item in listed)
+        return tuple(_single_value(item, convert, f"{path}[{number}]") for number, item in listed)
     if key in _NUMBERS:
         return _converted(convert, value, path)
     if key in _FLAGS:
         if isinstance(value, bool):
             return value
-        raise _wrong(value, "true or false", path)
+        raise _table_error(value, "true or false", path)
     text = _text(value, path)
     return text if convert is None else _converted(convert, text, path)
 
@@ -87,17 +87,17 @@ def _pair(name: str, value: object, convert: Any, path: str) -> Any:
     return _converted(convert, [(name, _text(value, path))], path)[0]
 
 
-def _one(value: object, convert: Any, path: str) -> Any:
+def _single_value(value: object, convert: Any, path: str) -> Any:
     return _converted(convert, _text(value, path), path)[0]
 
 
 def _text(value: object, path: str) -> str:
     if isinstance(value, str):
         return value
-    raise _wrong(value, "a text", path)
+    raise _table_error(value, "a text", path)
 
 
-def _wrong(value: object, expected: str, path: str) -> ConfigurationError:
+def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
     return ConfigurationError(
         f"The value is {with_article(type(value).__name__)}, not {expected}.",
         path=path,
@@ -110,8 +110,8 @@ def _converted(convert: Callable[[Any], Made], value: object, path: str) -> Made
     try:
         return convert(value)
     except ConnectorError as error:
-        wrong = ConfigurationError(error.message, path=path, remedy=error.remedy)
-    raise wrong
+        wrong_error = ConfigurationError(error.message, path=path, remedy=error.remedy)
+    raise wrong_error
 
 
 def _at(path: str, key: str) -> str:
@@ -122,17 +122,17 @@ def written(scheme: Any) -> dict[str, Any]:
     """The table of a scheme: the values other than the defaults, in the order of the fields."""
     kind = cast("Any", type(scheme))
     return {
-        field.name: _plain(field.name, value)
+        field.name: _plain_value(field.name, value)
         for field in attrs.fields(kind)
         if field.init and (value := getattr(scheme, field.name)) != field.default
     }
 
 
-def _plain(key: str, value: Any) -> Any:
+def _plain_value(key: str, value: Any) -> Any:
     if key in _PAIRS:
-        return {_plain("", name): item for name, item in value}
+        return {_plain_value("", name): item for name, item in value}
     if isinstance(value, tuple):
-        several = [_plain("", item) for item in cast("Iterable[object]", value)]
+        several = [_plain_value("", item) for item in cast("Iterable[object]", value)]
         return several[0] if len(several) == 1 else several
     if isinstance(value, Template):
         return value.text

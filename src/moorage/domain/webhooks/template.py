@@ -80,7 +80,7 @@ def _sorted_form(scene: Scene, _: str) -> str:
     return "".join(name + value for name in sorted(form) for value in sorted({*form[name]}))
 
 
-def _lines(scene: Scene, names: str) -> str:
+def _joined_lines(scene: Scene, names: str) -> str:
     item, text = scene.item, ""
     for number, name in enumerate(names.split(",")):
         value = as_text(at_path(item, name))
@@ -131,10 +131,10 @@ def _plain_address(scene: Scene, _: str) -> str:
 
 
 def _bare_address(scene: Scene, _: str) -> str:
-    return _bare(scene.delivery.address())
+    return _without_query(scene.delivery.address())
 
 
-def _bare(address: str) -> str:
+def _without_query(address: str) -> str:
     """A URL without its query."""
     return re.split("[?#]", address)[0]
 
@@ -143,7 +143,7 @@ def _sorted_address(scene: Scene, _: str) -> str:
     """The URL in Plivo's form for a signature: its parameters decoded and sorted, and a dot."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
-    return f"{_bare(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
+    return f"{_without_query(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
 
 
 _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
@@ -165,7 +165,7 @@ _WITH_ARGUMENT: Final[dict[str, Read]] = {
     "form": lambda scene, name: scene.delivery.field(name),
     "json": _json,
     "root": _root,
-    "lines": _lines,
+    "lines": _joined_lines,
     "pairs": _pairs,
     "claim": _claim,
     "mark": _mark,
@@ -207,7 +207,7 @@ class Template:
     def __init__(self, text: str) -> None:
         self.text = text
         pieces: list[Piece] = []
-        for literal, name, optional in _parsed(text):
+        for literal, name, optional in _parse_template(text):
             if literal:
                 pieces.append(literal.encode())
             if name is not None:
@@ -216,8 +216,10 @@ class Template:
                 pieces.append((_READS[kind], argument, name, optional))
         self._pieces = pieces
         self.places = tuple(piece[2] for piece in pieces if not isinstance(piece, bytes))
-        only = pieces[0] if len(pieces) == 1 else None
-        self._one = None if only is None or isinstance(only, bytes) else only
+        single_bytes = pieces[0] if len(pieces) == 1 else None
+        self._one = (
+            None if single_bytes is None or isinstance(single_bytes, bytes) else single_bytes
+        )
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
@@ -241,7 +243,7 @@ class Template:
         """The bytes, with every place filled in."""
         return b"".join(
             [
-                piece if piece.__class__ is bytes else _bytes(_filled(piece, scene))  # type: ignore[arg-type]  # it is the other kind
+                piece if piece.__class__ is bytes else _bytes(_fill_template(piece, scene))  # type: ignore[arg-type]  # it is the other kind
                 for piece in self._pieces
             ]
         )
@@ -252,14 +254,14 @@ class Template:
             value = self._one[0](scene, self._one[1])
             return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         texts: list[bytes] = []
-        complete = not self.places
+        is_complete = not self.places
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 texts.append(piece)
             elif value := piece[0](scene, piece[1]):
                 texts.append(_bytes(value))
-                complete = True
-        return b"".join(texts).decode("utf-8", "replace").strip(" .:") if complete else None
+                is_complete = True
+        return b"".join(texts).decode("utf-8", "replace").strip(" .:") if is_complete else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self.text == other.text
@@ -271,7 +273,7 @@ class Template:
         return repr(self.text)
 
 
-def _filled(piece: tuple[Read, str, str, bool], scene: Scene) -> str | bytes:
+def _fill_template(piece: tuple[Read, str, str, bool], scene: Scene) -> str | bytes:
     read, argument, name, optional = piece
     value = read(scene, argument)
     if value is None:
@@ -292,7 +294,7 @@ def _bytes(value: str | bytes) -> bytes:
         ) from None
 
 
-def _parsed(text: str) -> list[tuple[str, str | None, bool]]:
+def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
     parsed: list[tuple[str, str | None, bool]] = []
     wrong: str | None = None
     try:
@@ -327,8 +329,8 @@ def nearest(written: object, names: Iterable[str]) -> str:
     """A hint for a message: the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
-    near = [str(name) for name in names if name != written]
-    close = get_close_matches(str(written)[:80].lower(), near, n=1)
+    near_texts = [str(name) for name in names if name != written]
+    close = get_close_matches(str(written)[:80].lower(), near_texts, n=1)
     return f"Did you mean {close[0]}? " if close else ""
 
 
@@ -363,8 +365,8 @@ def as_text(value: object) -> str | None:
 
 def ported(address: str, *, written: bool) -> str:
     """The URL with its port written out, or without one."""
-    origin, rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
+    origin, remaining_text = cast("re.Match[str]", _ORIGIN.match(address)).groups()
     host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()
     if not written:
-        return host + rest
-    return f"{host}{port or (':80' if host[:5].lower() == 'http:' else ':443')}{rest}"
+        return host + remaining_text
+    return f"{host}{port or (':80' if host[:5].lower() == 'http:' else ':443')}{remaining_text}"

@@ -30,15 +30,15 @@ def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
         raise rejected(WebhookReason.DOWNGRADED, "The token is signed with another algorithm.")
     if "crit" in header:
         raise rejected(WebhookReason.MALFORMED, "The token requires an unknown extension.")
-    named = header.get("kid")
+    named_value = header.get("kid")
     content = f"{parts[0]}.{parts[1]}".encode()
-    return Token(content, parts[2], named if isinstance(named, str) else None, claims)
+    return Token(content, parts[2], named_value if isinstance(named_value, str) else None, claims)
 
 
 def _members(part: str) -> dict[str, Any]:
-    decoded = decoded_as(WebhookEncoding.BASE64URL, part)
+    decoded_bytes = decoded_as(WebhookEncoding.BASE64URL, part)
     try:
-        members: Any = json.loads(decoded or b"")
+        members: Any = json.loads(decoded_bytes or b"")
     except (ValueError, RecursionError):
         members = None
     if isinstance(members, dict):

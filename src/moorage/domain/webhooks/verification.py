@@ -66,33 +66,33 @@ def examine(
     tolerance: float | None,
 ) -> Examined:
     """Read the values that the scheme needs, and refuse a delivery that no key could verify."""
-    whole = Scene(delivery, None, parameters, [])
+    whole_values = Scene(delivery, None, parameters, [])
     if scheme.reads_body:
-        whole = Scene(delivery, payload_of(scheme, delivery), parameters, whole.marks)
+        whole_values = Scene(delivery, payload_of(scheme, delivery), parameters, whole_values.marks)
     for place, value in scheme.requires:
-        _require(place, value, whole)
+        _require(place, value, whole_values)
     if scheme.each_signed:
-        items = items_of(whole.item, scheme.items)
-        parts = [(item, _signatures(scheme, whole.of(item), now)) for item in items]
+        items = items_of(whole_values.item, scheme.items)
+        parts = [(item, _signatures(scheme, whole_values.of(item), now)) for item in items]
         if not parts:
             raise rejected(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
-        parts = [(whole.item, _signatures(scheme, whole, now))]
+        parts = [(whole_values.item, _signatures(scheme, whole_values, now))]
     token = None
     if scheme.algorithm in JWTS:
         token = read_token(parts[0][1][0], scheme.algorithm)
         delivery.claims = token.claims
-        parts = [(whole.item, [token.signature])]
+        parts = [(whole_values.item, [token.signature])]
         _check_span(token.claims, now, tolerance or 0.0)
     if scheme.timestamp is not None and tolerance is not None:
-        _check_time(scheme, scheme.timestamp, whole, now, tolerance)
+        _check_time(scheme, scheme.timestamp, whole_values, now, tolerance)
     key_id = token.key_id if token else None
     if scheme.key_id is not None:
-        key_id = scheme.key_id.read(whole)
+        key_id = scheme.key_id.read(whole_values)
     certificate = None
     if scheme.certificate is not None:
-        certificate = scheme.certificate.fill(whole).decode("utf-8", "replace")
-    return Examined(whole, parts, token, key_id, certificate)
+        certificate = scheme.certificate.fill(whole_values).decode("utf-8", "replace")
+    return Examined(whole_values, parts, token, key_id, certificate)
 
 
 def _require(place: Template, required: str, scene: Scene) -> None:
@@ -202,8 +202,8 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
         moment = read_time(text, TimeForm.SECONDS)
         if moment is None:
             raise rejected(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
-        late = now - moment if name == "exp" else moment - now
-        if late > timedelta(seconds=tolerance):
+        late_duration = now - moment if name == "exp" else moment - now
+        if late_duration > timedelta(seconds=tolerance):
             raise rejected(reason, f"The token's {name} does not allow its use now.")
 
 
@@ -222,7 +222,9 @@ def decide(
     contents: list[bytes] = []
     secret: Secret | None = None
     for item, signatures in examined.parts:
-        content, secret = _signed(scheme, examined.token, scene.of(item), signatures, keys)
+        content, secret = _matched_signature(
+            scheme, examined.token, scene.of(item), signatures, keys
+        )
         contents.append(content)
     if scheme.digest is not None:
         _check_digest(scheme.digest, scene)
@@ -257,7 +259,7 @@ class _Marks:
         return mark
 
 
-def _signed(
+def _matched_signature(
     scheme: WebhookScheme,
     token: Token | None,
     scene: Scene,
@@ -289,13 +291,13 @@ def _check_digest(place: Template, scene: Scene) -> None:
     from hmac import compare_digest  # noqa: PLC0415 - the same
 
     delivery = scene.delivery
-    claimed = place.read(scene)
-    if claimed is None:
+    claimed_text = place.read(scene)
+    if claimed_text is None:
         if not delivery.body or ("?" in place.text and delivery.is_form()):
             return
         raise rejected(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
-    if not compare_digest(digest.encode(), claimed.encode("utf-8", "surrogatepass")):
+    if not compare_digest(digest.encode(), claimed_text.encode("utf-8", "surrogatepass")):
         raise rejected(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
 
 
@@ -322,8 +324,8 @@ class Reader:
         scheme, payload = self._scheme, self.payload(values, body)
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""
-        several = text.split(scheme.separator) if scheme.separator else [text]
-        marks = [mark.strip() for mark in several]
+        several_texts = text.split(scheme.separator) if scheme.separator else [text]
+        marks = [mark.strip() for mark in several_texts]
         scene = Scene(delivery, payload, self._parameters, marks)
 
         def mark() -> str:
@@ -347,17 +349,17 @@ def _event(
     tenant: str | None,
     reply: WebhookReply | None,
 ) -> WebhookEvent:
-    named = None if scheme.id is None else scheme.id.read(scene)
+    named_text = None if scheme.id is None else scheme.id.read(scene)
     vendor_type = ("" if scheme.type is None else scheme.type.read(scene)) or ""
     fetch = None
-    if named and scheme.fetch is not None:
-        fetch = scheme.fetch.replace("{id}", quote(named, safe="", errors="replace"))
+    if named_text and scheme.fetch is not None:
+        fetch = scheme.fetch.replace("{id}", quote(named_text, safe="", errors="replace"))
     vouched = scheme.algorithm in PLAIN or scheme.vouches_for_id
-    mark = named if named and vouched else mark_of()
+    mark = named_text if named_text and vouched else mark_of()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,
-        id=named or mark,
+        id=named_text or mark,
         type=scheme.known_types.get(vendor_type, vendor_type),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
