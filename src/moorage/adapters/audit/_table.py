@@ -82,10 +82,10 @@ class AuditSql:
             "hash": "VARCHAR(64) NOT NULL",
             "sealed": "BIGINT NOT NULL",
         }
-        bare = f"{self.bare}_head"
+        bare_text = f"{self.bare}_head"
         return (
             TableDefinition(self.kind, self.bare, self.table, columns, _INDEXES, options=options),
-            TableDefinition(self.kind, bare, self.heads, of_head, options=options),
+            TableDefinition(self.kind, bare_text, self.heads, of_head, options=options),
         )
 
     @property
@@ -148,8 +148,8 @@ class AuditTable:
             (sql.begin, ()), (sql.head(locked=True), ()), keep_open=True, writes=True
         )
         head = AuditHead(*heads.rows[0])
-        (last,) = await execute((sql.last, ()), keep_open=True, writes=True)
-        number, digest = last.rows[0] if last.rows else (0, GENESIS)
+        (last_pair,) = await execute((sql.last, ()), keep_open=True, writes=True)
+        number, digest = last_pair.rows[0] if last_pair.rows else (0, GENESIS)
         if (number, digest) != (head.number, head.hash):
             await execute()
             return None, head
@@ -169,13 +169,13 @@ class AuditTable:
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
         """Return some of the records after a number; None is before all of them."""
         after = _BEFORE_ALL if number is None else number
-        (selected,) = await execute((self._sql.find(["number > ?"], "ASC"), (after, _PAGE)))
-        return [_record(row) for row in selected.rows]
+        (selected_pair,) = await execute((self._sql.find(["number > ?"], "ASC"), (after, _PAGE)))
+        return [_record(row) for row in selected_pair.rows]
 
     async def find(self, execute: Execute, query: AuditQuery) -> AuditPage:
         """Return one page of the matching records, newest first."""
-        where, values = _matching(query)
-        statement = self._sql.find(where, "DESC")
+        locations, values = _matching(query)
+        statement = self._sql.find(locations, "DESC")
         (selected,) = await execute((statement, (*values, query.limit + 1)))
         records = tuple(_record(row) for row in selected.rows[: query.limit])
         goes_on = len(selected.rows) > query.limit
@@ -188,7 +188,7 @@ def _row(record: AuditRecord) -> list[Value]:
 
 def _record(row: Sequence[Any]) -> AuditRecord:
     """The record of a row, whose values may have any type in SQLite."""
-    number, at, act, subject, actor, reason, before, after, previous, digest = row
+    number, at, act, subject, actor, reason, previous_value, later_value, previous, digest = row
     return AuditRecord(
         number=_integer(number),
         at=_integer(at),
@@ -196,8 +196,8 @@ def _record(row: Sequence[Any]) -> AuditRecord:
         subject=str(subject),
         actor=str(actor),
         reason=str(reason),
-        before=None if before is None else str(before),
-        after=None if after is None else str(after),
+        before=None if previous_value is None else str(previous_value),
+        after=None if later_value is None else str(later_value),
         previous=str(previous),
         hash=str(digest),
     )
@@ -217,7 +217,7 @@ def _matching(query: AuditQuery) -> tuple[list[str], list[Value]]:
         ("number < ?", query.after),
     ]
     if query.act is not None:
-        several = f"substr(act, 1, {len(query.act)}) = ?"
-        conditions.append((several if query.act.endswith(".") else "act = ?", query.act))
-    chosen = [(condition, value) for condition, value in conditions if value is not None]
-    return [condition for condition, _ in chosen], [value for _, value in chosen]
+        several_text = f"substr(act, 1, {len(query.act)}) = ?"
+        conditions.append((several_text if query.act.endswith(".") else "act = ?", query.act))
+    chosen_pairs = [(condition, value) for condition, value in conditions if value is not None]
+    return [condition for condition, _ in chosen_pairs], [value for _, value in chosen_pairs]

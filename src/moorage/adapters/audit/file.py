@@ -87,9 +87,9 @@ class FileAudit:
             file.write(b"".join(map(line_of, records)))
             file.flush()
             os.fsync(file.fileno())
-            with WholeFile(self._head_path) as whole:
-                whole.write(json.dumps(attrs.asdict(end)).encode())
-                whole.keep()
+            with WholeFile(self._head_path) as whole_file:
+                whole_file.write(json.dumps(attrs.asdict(end)).encode())
+                whole_file.keep()
             return records
 
     def head(self) -> AuditHead:
@@ -195,8 +195,12 @@ def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
-        last = file.read().splitlines(keepends=True)[-1:]
-        if last and last[0].endswith(b"\n") and _is_named(record_of(last[0]), stored):
+        last_chunks = file.read().splitlines(keepends=True)[-1:]
+        if (
+            last_chunks
+            and last_chunks[0].endswith(b"\n")
+            and _is_named(record_of(last_chunks[0]), stored)
+        ):
             return stored, size
         file.seek(0)
         return _end_after(file, stored)

@@ -72,6 +72,6 @@ class SqlAudit(TableTrail, SyncSqlTables[AuditSql]):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> AuditSql:
-    bare = f"{prefix}{TABLE}"
-    head = table_name(f"{bare}_head", prefix, schema, kind)
-    return AuditSql(kind, bare, table_name(bare, prefix, schema, kind), head)
+    bare_text = f"{prefix}{TABLE}"
+    head = table_name(f"{bare_text}_head", prefix, schema, kind)
+    return AuditSql(kind, bare_text, table_name(bare_text, prefix, schema, kind), head)

@@ -54,6 +54,6 @@ class SqliteAudit(TableTrail, SqliteTables):
 
 
 def _statements(prefix: str) -> AuditSql:
-    bare = f"{prefix}{TABLE}"
-    head = table_name(f"{bare}_head", prefix, None, "sqlite")
-    return AuditSql("sqlite", bare, table_name(bare, prefix, None, "sqlite"), head)
+    bare_text = f"{prefix}{TABLE}"
+    head = table_name(f"{bare_text}_head", prefix, None, "sqlite")
+    return AuditSql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"), head)

@@ -85,15 +85,15 @@ class MemoryCache:
     def look(self, key: str, /, timeout: float | None = None) -> Found:  # noqa: ARG002 - memory needs no waiting
         """Return the answers that are stored under a key."""
         with self._lock:
-            change, stored = self._change, self._kept.get(key)
-            if stored is None or not stored.entries:
+            change, stored_values = self._change, self._kept.get(key)
+            if stored_values is None or not stored_values.entries:
                 return Found(change)
             self._kept.move_to_end(key)
         now = self._nanoseconds()
-        if now >= stored.until:
+        if now >= stored_values.until:
             return Found(change)
-        rested = (now - stored.since) / _SECOND
-        return Found(change, tuple([entry.later(rested) for entry in stored.entries]))
+        rested = (now - stored_values.since) / _SECOND
+        return Found(change, tuple([entry.later(rested) for entry in stored_values.entries]))
 
     def keep(
         self,
@@ -108,8 +108,8 @@ class MemoryCache:
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
-            before = self._kept.get(key)
-            changed = self._lost if before is None else before.change
+            previous_values = self._kept.get(key)
+            changed = self._lost if previous_values is None else previous_values.change
             if changed > mark:
                 return False
             if size > self._max_bytes:
@@ -134,11 +134,11 @@ class MemoryCache:
 
     def _take(self, key: str) -> int:
         """Remove the answers under a key, and return the number of the change that stored them."""
-        removed = self._kept.pop(key, None)
-        if removed is None:
+        removed_values = self._kept.pop(key, None)
+        if removed_values is None:
             return 0
-        self._size -= removed.size
-        return removed.change
+        self._size -= removed_values.size
+        return removed_values.change
 
 
 class AsyncMemoryCache:

@@ -55,8 +55,8 @@ class _Sealing:
         return Found(looked.mark, tuple(entry.later(rested) for entry in entries))
 
     def _keep(self, key: str, mark: int, entries: Entries, seconds: float) -> Keep:
-        sealed = self._cipher.seal(pack_entries(entries), _about(key))
-        return Keep(key, mark, sealed, max(1, micros(seconds)))
+        sealed_bytes = self._cipher.seal(pack_entries(entries), _about(key))
+        return Keep(key, mark, sealed_bytes, max(1, micros(seconds)))
 
 
 def _about(key: str) -> bytes:

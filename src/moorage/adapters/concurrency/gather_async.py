@@ -34,7 +34,7 @@ class AsyncioGather:
         context = copy_context()
         results: dict[int, Result] = {}
 
-        def begin() -> None:
+        def start_tasks() -> None:
             if waiting:
                 number, step = waiting.popleft()
                 group.create_task(run(number, step), context=context.copy())
@@ -45,14 +45,14 @@ class AsyncioGather:
             except BaseException:
                 waiting.clear()
                 raise
-            begin()
+            start_tasks()
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(at_once, 1)):
-                    begin()
-        except BaseExceptionGroup as raised:
-            raise raised.exceptions[0] from None
+                    start_tasks()
+        except BaseExceptionGroup as raised_value:
+            raise raised_value.exceptions[0] from None
         return [results[number] for number in range(len(steps))]
 
     async def first(

@@ -81,17 +81,17 @@ class Places:
 
     def enter(self, name: str, holder: object, places: int) -> bool:
         """Take a slot if one is free and has no waiter; True also if `holder` has one already."""
-        held, taken, key = self._held, self._taken, id(holder)
+        held_pairs, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         inside = False
         try:
             with self._section:
-                count = taken[name] if name in taken else 0  # noqa: SIM401 - law 1
-                if key in held:
+                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - law 1
+                if key in held_pairs:
                     inside = True
                 elif count < places and name not in self._queues:
-                    held[key] = entry
-                    taken[name] = count + 1
+                    held_pairs[key] = entry
+                    taken_counts[name] = count + 1
                     inside = True
         except BaseException:
             self.settle(name, holder)
@@ -100,7 +100,12 @@ class Places:
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
         """Take a slot, join the queue, or do neither; `waiter.state` tells the result."""
-        held, taken, queues, new = self._held, self._taken, self._queues, _Queue(waiter, places)
+        held, taken, queues, new_queue = (
+            self._held,
+            self._taken,
+            self._queues,
+            _Queue(waiter, places),
+        )
         name, _ = waiter.held
         while waiter.state == OUTSIDE:
             room = False
@@ -121,7 +126,7 @@ class Places:
                     taken[name] = count + 1
                     waiter.state = INSIDE
                 elif queue > 0:
-                    queues[name] = new
+                    queues[name] = new_queue
                     waiter.state = WAITING
             if not room:
                 return
@@ -130,8 +135,8 @@ class Places:
 
     def leave(self, waiter: Waiter) -> None:
         """Leave the queue, or return the slot that was given meanwhile."""
-        name, holder = waiter.held
-        self.settle(name, holder, waiter)
+        name, holder_value = waiter.held
+        self.settle(name, holder_value, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, which makes no call (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
@@ -150,16 +155,16 @@ class Places:
                     del held[key]
                     count -= 1
                 elif gone is not None and gone.state == WAITING and waiters is not None:
-                    ahead = gone.ahead
-                    behind = gone.behind
-                    if ahead is not None:
-                        ahead.behind = behind
-                    elif behind is not None:
-                        waiters.first = behind
-                    if behind is not None:
-                        behind.ahead = ahead
-                    elif ahead is not None:
-                        waiters.last = ahead
+                    earlier_waiter = gone.ahead
+                    behind_waiter = gone.behind
+                    if earlier_waiter is not None:
+                        earlier_waiter.behind = behind_waiter
+                    elif behind_waiter is not None:
+                        waiters.first = behind_waiter
+                    if behind_waiter is not None:
+                        behind_waiter.ahead = earlier_waiter
+                    elif earlier_waiter is not None:
+                        waiters.last = earlier_waiter
                     else:
                         del queues[name]
                     waiters.length -= 1
@@ -167,12 +172,12 @@ class Places:
                     gone.state = OUTSIDE
                 if waiters is not None and waiters.length and count < waiters.places:
                     head = waiters.first
-                    behind = head.behind
-                    if behind is None:
+                    behind_waiter = head.behind
+                    if behind_waiter is None:
                         del queues[name]
                     else:
-                        behind.ahead = None
-                        waiters.first = behind
+                        behind_waiter.ahead = None
+                        waiters.first = behind_waiter
                     waiters.length -= 1
                     head.state = INSIDE
                     held[head.key] = head.held

@@ -73,7 +73,7 @@ class _Renewal:
 
     def fail(self, owner: Owner, error: Exception) -> None:
         """Record the failure."""
-        self.failure = _failed(owner, error)
+        self.failure = _refresh_error(owner, error)
 
 
 class _ThreadRenewal(_Renewal):
@@ -115,8 +115,8 @@ class Renewing:
 
     def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
-        vault, owner, succeeded = self._vault, (service, tenant), False
-        while not succeeded and vault.get(owner) == stale:
+        vault, owner, is_succeeded = self._vault, (service, tenant), False
+        while not is_succeeded and vault.get(owner) == stale:
             mine = _ThreadRenewal()
             try:
                 renewal = self._renewals.setdefault(owner, mine)
@@ -127,7 +127,7 @@ class Renewing:
                     del self._renewals[owner]
                 mine.finish()
             renewal.wait()
-            succeeded = renewal.succeeded()
+            is_succeeded = renewal.succeeded()
         return vault.get(owner)
 
     def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
@@ -197,8 +197,8 @@ class AsyncRenewing:
 
     async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew stale credentials, or return those that another caller has renewed."""
-        vault, owner, succeeded = self._vault, (service, tenant), False
-        while not succeeded and await vault.get(owner) == stale:
+        vault, owner, is_succeeded = self._vault, (service, tenant), False
+        while not is_succeeded and await vault.get(owner) == stale:
             mine = _TaskRenewal()
             try:
                 renewal = self._renewals.setdefault(owner, mine)
@@ -209,7 +209,7 @@ class AsyncRenewing:
                     del self._renewals[owner]
                 mine.finish()
             await renewal.wait()
-            succeeded = renewal.succeeded()
+            is_succeeded = renewal.succeeded()
         return await vault.get(owner)
 
     async def _run_renewal(self, renewal: _Renewal, owner: Owner, stale: Kept) -> None:
@@ -217,8 +217,8 @@ class AsyncRenewing:
         if current != stale:  # another caller has just renewed them
             return
         try:
-            new = checked(await self._renew(*owner, current))
-            await self._vault.replace(owner, current, new)
+            new_credentials = checked(await self._renew(*owner, current))
+            await self._vault.replace(owner, current, new_credentials)
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
             renewal.fail(owner, error)
@@ -245,7 +245,7 @@ def missing(owner: Owner) -> CredentialNotFound:
     return CredentialNotFound(f"There is no credential of {_owner_text(owner)}.", service=owner[0])
 
 
-def _failed(owner: Owner, error: Exception) -> CredentialRefreshFailed:
+def _refresh_error(owner: Owner, error: Exception) -> CredentialRefreshFailed:
     if isinstance(error, CredentialRefreshFailed):
         return error
     ours = error if isinstance(error, ConnectorError) else None

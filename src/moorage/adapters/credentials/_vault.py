@@ -38,10 +38,10 @@ class SealedVault:
 
     async def get(self, owner: Owner) -> Any:
         """Return the current credentials."""
-        sealed = await self._rows.find(_key(owner))
-        if sealed is None:
+        sealed_bytes = await self._rows.find(_key(owner))
+        if sealed_bytes is None:
             raise missing(owner)
-        return self._opened(owner, sealed)
+        return self._opened(owner, sealed_bytes)
 
     async def has(self, owner: Owner) -> bool:
         """Return whether there are credentials."""
@@ -88,9 +88,9 @@ class SealedVault:
     async def owners(self) -> list[Owner]:
         """Return the owners of credentials, in order, without decrypting."""
         owners: list[Owner] = []
-        last = b""
-        while rows := await self._rows.page(last, _PAGE):
-            last = rows[-1].place
+        last_bytes = b""
+        while rows := await self._rows.page(last_bytes, _PAGE):
+            last_bytes = rows[-1].place
             for row in rows:
                 tenant, service, _ = unpack_values(row.about)
                 owners.append((service, tenant))

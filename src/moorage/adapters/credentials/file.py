@@ -58,7 +58,7 @@ class _File(Source):
         """Return the credentials of a service and tenant in the file."""
         look, credentials = self._read
         try:
-            if _look(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
+            if _check_file(os.stat(self._path)) != look:  # noqa: PTH116 - with every call
                 credentials = self._read_again()
         except OSError as error:
             raise StorageUnavailable(
@@ -76,7 +76,7 @@ class _File(Source):
         with self._path.open("rb") as file:
             status = os.fstat(file.fileno())
             self._check_mode(status.st_mode)
-            credentials, problem = _written(file, _READERS[self._path.suffix])
+            credentials, problem = _read_file(file, _READERS[self._path.suffix])
         if problem:
             raise InvalidData(
                 f"{self._path}: {problem}",
@@ -84,7 +84,7 @@ class _File(Source):
                 remedy="Correct the file; replace it by renaming another file, so that it is never"
                 " read half-written.",
             )
-        self._read = _look(status), credentials
+        self._read = _check_file(status), credentials
         return credentials
 
     def _check_mode(self, mode: int) -> None:
@@ -123,12 +123,12 @@ class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
         return await asyncio.to_thread(function, *arguments)
 
 
-def _look(status: os.stat_result) -> Look:
+def _check_file(status: os.stat_result) -> Look:
     """Return a mark that changes with the file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _written(
+def _read_file(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
 ) -> tuple[dict[Owner, Kept], str]:
     """Return the credentials in the file, and the problem with it if there is one."""
@@ -151,8 +151,8 @@ def _written(
 def _entries(tables: dict[str, Any]) -> Iterator[tuple[Owner, str, object]]:
     if not tables.keys() <= {_SERVICES, _TENANTS}:
         raise TypeError
-    for service, written in tables.get(_SERVICES, {}).items():
-        yield (service, None), f"[{_SERVICES}.{service}]", written
+    for service, written_value in tables.get(_SERVICES, {}).items():
+        yield (service, None), f"[{_SERVICES}.{service}]", written_value
     for tenant, services in tables.get(_TENANTS, {}).items():
-        for service, written in services.items():
-            yield (service, tenant), f"[{_TENANTS}.{tenant}.{service}]", written
+        for service, written_value in services.items():
+            yield (service, tenant), f"[{_TENANTS}.{tenant}.{service}]", written_value

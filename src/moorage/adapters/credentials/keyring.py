@@ -135,7 +135,7 @@ class _Passwords:
         try:
             self._ring().set_password(self._application, user, content.reveal())
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
-            failure = _meaning(error)
+            failure = _keyring_error(error)
         else:
             return
         # Out here, or it would carry along the frames of the keyring, which hold the password.
@@ -151,7 +151,7 @@ class _Passwords:
         try:
             content = self._ring().get_password(self._application, user)
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
-            failure = _meaning(error)
+            failure = _keyring_error(error)
         else:
             return None if content is None else Secret(content)
         raise failure
@@ -169,15 +169,15 @@ class _Passwords:
                 service=owner[0],
                 remedy=f"Set one: keyring set {self._application} {user}",
             )
-        whose = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        owner_text = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No user of the keyring is called after {owner[0]!r} of {whose} by itself.",
+            f"No user of the keyring is called after {owner[0]!r} of {owner_text} by itself.",
             service=owner[0],
             remedy="Name the user in `names`.",
         )
 
 
-def _meaning(error: Exception) -> ConnectorError:
+def _keyring_error(error: Exception) -> ConnectorError:
     """Return our error for an error of a keyring, without its message."""
     if isinstance(error, (NoKeyringError, InitError)):
         return ConfigurationError(

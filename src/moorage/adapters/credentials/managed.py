@@ -116,18 +116,18 @@ class AsyncManagedCredentialProvider(AsyncRenewing):
         self._close = client.close if http is None else None
         locks = AsyncioLocks()
 
-        async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
+        async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:
             return await client.send(request, url, timeouts)
 
-        async def entered(holder: object, timeout: float) -> bool:
+        async def enter_store(holder: object, timeout: float) -> bool:
             return await locks.acquire("", holder, places=1, queue=_ANY_QUEUE, timeout=timeout)
 
-        async def read(path: str) -> Secret | None:
+        async def read_secret(path: str) -> Secret | None:
             return await asyncio.to_thread(content_of, path)
 
         bound = seconds(timeout, "timeout")
-        wire = HttpWire(manager.where, sent, read, bound, clock or SystemClock())
-        session = Session(manager, wire, entered, lambda holder: locks.release("", holder))
+        wire = HttpWire(manager.where, send_request, read_secret, bound, clock or SystemClock())
+        session = Session(manager, wire, enter_store, lambda holder: locks.release("", holder))
         super().__init__(_Secrets(session, names or {}), renew)
 
     async def close(self) -> None:
@@ -210,16 +210,16 @@ class _Secrets:
         return self._names.get(owner) or self._manager.name(*owner)
 
     def _missing(self, owner: Owner, name: str | None) -> CredentialNotFound:
-        where = self._manager.where
+        location = self._manager.where
         if name is not None:
             return CredentialNotFound(
-                f"There is no secret {name!r} in {where}.",
+                f"There is no secret {name!r} in {location}.",
                 service=owner[0],
                 remedy="Write one there, or correct the name of the service or tenant.",
             )
-        whose = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+        owner_text = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No secret of {where} is called after {owner[0]!r} of {whose} by itself.",
+            f"No secret of {location} is called after {owner[0]!r} of {owner_text} by itself.",
             service=owner[0],
             remedy="Name the secret in `names`.",
         )

@@ -23,8 +23,8 @@ class _Vault:
         self._credentials: dict[Owner, Kept] = {}
         self._forget_lock()
         in_child(self, _Vault._forget_lock)
-        for owner, new in credentials.items():
-            self.put(owner, new)
+        for owner, new_credentials in credentials.items():
+            self.put(owner, new_credentials)
 
     def _forget_lock(self) -> None:
         self._lock = Lock()

@@ -165,14 +165,14 @@ class Engine:
         deleted = 0
         while deleted < limit:
             batch_size = min(_BATCH, limit - deleted)
-            until = self.until(None)
+            end_time = self.until(None)
 
             async def delete_batch(
-                link: Link, batch_size: int = batch_size, until: float = until
+                link: Link, batch_size: int = batch_size, until: float = end_time
             ) -> int:
                 return await link.forget(batch_size, until)
 
-            batch = await self.attempt(delete_batch, until, once=False)
+            batch = await self.attempt(delete_batch, end_time, once=False)
             deleted += batch
             if batch < batch_size:
                 break
@@ -209,10 +209,10 @@ class Engine:
             until: its deadline.
             once: whether it must not be repeated if its outcome is unknown.
         """
-        holder, pause = object(), _FIRST_PAUSE
+        holder_value, pause = object(), _FIRST_PAUSE
         try:
             patience = bounded(self._timeout, until - monotonic())
-            if not await self.runtime.enter(holder, self._connections, patience):
+            if not await self.runtime.enter(holder_value, self._connections, patience):
                 raise self.unavailable(
                     f"had no free connection within {patience:.3g} s",
                     "Increase the `connections` or the `timeout` of the store.",
@@ -239,7 +239,7 @@ class Engine:
                 await self.runtime.sleep(pause * random())  # noqa: S311 - random, so that retries do not collide
                 pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
-            self.runtime.leave(holder)
+            self.runtime.leave(holder_value)
 
     async def _recover(
         self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
@@ -328,10 +328,10 @@ class Engine:
         opening.reached = True
         try:
             pool.links.add(link)
-            self.last_reply = began = monotonic()
+            self.last_reply = start_time = monotonic()
             await self._prepare(link)
             self.last_reply = monotonic()
-            opening.round_trip = self.last_reply - began
+            opening.round_trip = self.last_reply - start_time
         except BaseException as failure:
             pool.drop(link)
             if isinstance(failure, NotDone):

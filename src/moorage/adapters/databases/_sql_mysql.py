@@ -220,8 +220,8 @@ class MysqlLink:
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - law 1
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
         )
-        ((selected, _),) = await self._run_round_trip((statement,), until)
-        *rows, (_, _, now) = selected
+        ((selected_values, _),) = await self._run_round_trip((statement,), until)
+        *rows, (_, _, now) = selected_values
         return [Row(*row) for row in rows], now
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
@@ -288,11 +288,11 @@ class MysqlLink:
 
     async def forget(self, limit: int, until: float) -> int:
         """Delete expired rows without locks on them, and return their number."""
-        expired = (
+        expired_text = (
             f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - law 1
             f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
         )
-        ((selected, _),) = await self._run_round_trip((expired,), until)
+        ((selected, _),) = await self._run_round_trip((expired_text,), until)
         ids = _hex_list([id_ for (id_,) in selected])
         delete = f"DELETE FROM {self._states} WHERE id IN ({ids})"  # noqa: S608 - law 1
         (_, deleted), _ = await self._run_round_trip((delete, COMMIT), until)
@@ -319,24 +319,26 @@ class MysqlLink:
     async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
         """Run statements in one round trip, and roll back if the server refuses one of them."""
         self.ready = False
-        done: list[RunResult] = []
+        finished_pairs: list[RunResult] = []
         try:
-            await self._run(statements, until, done)
+            await self._run(statements, until, finished_pairs)
         except Exception as error:  # noqa: BLE001 - drivers raise various errors when the connection is lost
             code = _code(error)
         else:
             self.ready = statements[-1] in (COMMIT, ROLLBACK)
-            return done
-        answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
-        reached = len(statements) if self._run.at_once and not answered else len(done) + 1
+            return finished_pairs
+        is_answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
+        reached = (
+            len(statements) if self._run.at_once and not is_answered else len(finished_pairs) + 1
+        )
         if statements[-1] is COMMIT and reached == len(statements):
             if code in _RETRYABLE:
                 raise NotDone(_RETRYABLE[code], slow=True)
             raise FateUnknown
-        if not answered or code in _CONNECTION_UNUSABLE:
-            late = monotonic() >= until
+        if not is_answered or code in _CONNECTION_UNUSABLE:
+            is_late = monotonic() >= until
             raise NotDone(
-                "was not answered in time" if late else "lost its connection", lost=not late
+                "was not answered in time" if is_late else "lost its connection", lost=not is_late
             )
         await self.leave(until)
         raise _error_of(code)

@@ -276,8 +276,8 @@ class PostgresLink:
         self, statements: StatementWithValues, until: float, *, durable: bool
     ) -> PGresult:
         """Send a statement and commit; with `durable`, wait for the disk afterwards."""
-        then = self._flush(durable=durable)
-        done, *_ = await self._round_trip([statements, (COMMIT, ())], until, then=then)
+        later_chunks = self._flush(durable=durable)
+        done, *_ = await self._round_trip([statements, (COMMIT, ())], until, then=later_chunks)
         return done
 
     def _flush(self, *, durable: bool) -> list[StatementWithValues]:
@@ -296,21 +296,21 @@ class PostgresLink:
         reply = _Reply()
         try:
             await self._send([statements, then] if then else [statements], reply, until)
-            lost = "" if await self._read(reply, until) else "lost its connection"
+            lost_text = "" if await self._read(reply, until) else "lost its connection"
         except Error:
-            lost = "lost its connection"
+            lost_text = "lost its connection"
         except TimeoutError:
-            lost = _TIMED_OUT
+            lost_text = _TIMED_OUT
         failure = reply.failure
-        if not lost and failure is None:
+        if not lost_text and failure is None:
             self.ready = ready
             return reply.results
         if statements[-1][0] is COMMIT and reply.may_be_committed(
-            len(statements) - 1, lost=bool(lost)
+            len(statements) - 1, lost=bool(lost_text)
         ):
             raise FateUnknown
-        if lost or failure is None:
-            raise NotDone(lost, lost=lost != _TIMED_OUT)
+        if lost_text or failure is None:
+            raise NotDone(lost_text, lost=lost_text != _TIMED_OUT)
         if self._pg.transaction_status == _IDLE:
             self.ready = True
         else:

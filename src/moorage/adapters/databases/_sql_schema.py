@@ -95,17 +95,19 @@ class Tables:
     def stamping(self, dialect: Dialect) -> str:
         """Return the statement that stores the version, unless there is one."""
         meta = dialect.identifier_preparer.format_table(self.meta)
-        unless = "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
-        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {unless}"  # noqa: S608 - quoted
+        unless_text = "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
+        return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {unless_text}"  # noqa: S608 - quoted
 
 
 def declared(metadata: MetaData | None, prefix: str, schema: str | None) -> Tables:
     """Return the tables declared in `metadata`, declaring them if necessary."""
     metadata = checked(metadata, prefix)
     names = [f"{prefix}states", f"{prefix}meta"]
-    existing = [metadata.tables.get(f"{schema}.{name}" if schema else name) for name in names]
-    if existing[0] is not None and existing[1] is not None:
-        return Tables(existing[0], existing[1])
+    existing_tables = [
+        metadata.tables.get(f"{schema}.{name}" if schema else name) for name in names
+    ]
+    if existing_tables[0] is not None and existing_tables[1] is not None:
+        return Tables(existing_tables[0], existing_tables[1])
     return _new_tables(metadata, names, schema)
 
 

@@ -107,7 +107,9 @@ class Source:
         if isinstance(engine, Engine) and engine.dialect.is_async is is_async:
             self.where = _without_secrets(engine.url)
             dialect_name = engine.dialect.name
-            self.kind = _kind(dialect_name, engine.dialect.driver, drivers, self.where, path)
+            self.kind = _database_kind(
+                dialect_name, engine.dialect.driver, drivers, self.where, path
+            )
             self.engine = self.bounded = engine
             self.opener = lambda: partial(_detached, engine.pool.recreate())
             return
@@ -116,7 +118,7 @@ class Source:
         _, _, driver = url.drivername.partition("+")
         name = url.get_backend_name()
         name = "postgresql" if name == "postgres" else name
-        self.kind = _kind(name, driver, drivers, self.where, path)
+        self.kind = _database_kind(name, driver, drivers, self.where, path)
         url = url.set(drivername=f"{name}+{drivers[name]}")
         new_engine = _async_engine if is_async else create_engine
         bounds = _bounds(self.kind, url, timeout)
@@ -194,9 +196,9 @@ class Source:
 
 def _detached(pool: Pool) -> Any:
     """Open a connection with the host's engine, and detach it from SQLAlchemy's pool."""
-    pooled = pool.connect()
-    connection = pooled.driver_connection
-    pooled.detach()
+    pooled_connection = pool.connect()
+    connection = pooled_connection.driver_connection
+    pooled_connection.detach()
     return connection
 
 
@@ -207,13 +209,13 @@ def _open_directly(engine: Engine, bounds: dict[str, Any], kind: str) -> Any:
     long as a command.
     """
     dialect = engine.dialect
-    positional, named = dialect.create_connect_args(engine.url)
-    options = {**named, **bounds}
+    positional_texts, named_fields = dialect.create_connect_args(engine.url)
+    options = {**named_fields, **bounds}
     if kind == "mysql":
         # Allow several statements per query, and skip the query of a setting that is set anyway.
         flags = options.get("client_flag", 0) | MULTI_STATEMENTS
         options |= {"client_flag": flags, "autocommit": None}
-    return dialect.get_driver_connection(dialect.connect(*positional, **options))
+    return dialect.get_driver_connection(dialect.connect(*positional_texts, **options))
 
 
 def _async_engine(url: URL, **options: Any) -> Engine:
@@ -227,15 +229,15 @@ def _url(url: object, path: str, *, is_async: bool) -> URL:
         return make_url(url)  # type: ignore[arg-type]  # make_url checks it
     except (ArgumentError, ValueError):  # such as an invalid port
         engine_type = "AsyncEngine" if is_async else "Engine"
-        what = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
+        description = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
         raise ConfigurationError(
-            f"The {what} cannot be used.",
+            f"The {description} cannot be used.",
             path=path,
             remedy=f"Pass a URL such as 'postgresql://user@host/name', or an {engine_type}.",
         ) from None
 
 
-def _kind(name: str, driver: str, drivers: dict[str, str], where: str, path: str) -> str:
+def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, path: str) -> str:
     if name not in drivers:
         raise ConfigurationError(
             f"The kind of the database {where} is unknown.",

@@ -74,13 +74,13 @@ class AsyncTransactions(Transactions):
 
         links: list[Connection] = []
 
-        def begun(connection: Connection) -> Answer:
+        def begin_and_run(connection: Connection) -> Answer:
             links.append(connection)
             return work(connection)
 
         async def trip() -> Answer:
             async with AsyncEngine(self._source.bounded).begin() as connection:
-                return await connection.run_sync(begun)
+                return await connection.run_sync(begin_and_run)
 
         # In a separate task, so that only the code that can shut its connection down cancels it.
         task = asyncio.ensure_future(trip())

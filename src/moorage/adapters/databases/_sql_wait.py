@@ -22,26 +22,26 @@ async def by_poll(fd: int, until: float, *, writing: bool) -> None:
 
 async def by_select(fd: int, until: float, *, writing: bool) -> None:
     """Block until the socket is ready, like `by_poll`, on systems without poll."""
-    sending: Iterable[int] = [fd] if writing else []
-    if not any(select.select([fd], sending, [], max(0, until - monotonic()))):
+    sending_numbers: Iterable[int] = [fd] if writing else []
+    if not any(select.select([fd], sending_numbers, [], max(0, until - monotonic()))):
         raise TimeoutError
 
 
 async def by_loop(fd: int, until: float, *, writing: bool) -> None:
     """Suspend the task until the socket is ready."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
+    ready_future = loop.create_future()
 
     def settle(*, in_time: bool) -> None:
-        if not ready.done():
-            ready.set_result(in_time)
+        if not ready_future.done():
+            ready_future.set_result(in_time)
 
     late = loop.call_later(max(0, until - monotonic()), lambda: settle(in_time=False))
     try:
         loop.add_reader(fd, lambda: settle(in_time=True))
         if writing:
             loop.add_writer(fd, lambda: settle(in_time=True))
-        if not await ready:
+        if not await ready_future:
             raise TimeoutError
     finally:
         late.cancel()

@@ -180,8 +180,8 @@ class StateFile:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
             return Busy()
-        what, remedy = _ERRORS.get(code, _OTHER_ERROR)
-        return StorageUnavailable(f"{self.path}: {what} ({error}).", remedy=remedy)
+        description, remedy = _ERRORS.get(code, _OTHER_ERROR)
+        return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
         """Return the error for a lock that another process has held for too long."""
@@ -199,14 +199,14 @@ class StateFile:
                     return
                 for name in (*_JOURNALS, _NEW):
                     Path(self.path + name).unlink(missing_ok=True)
-                os.close(os.open(new := self.path + _NEW, os.O_CREAT | os.O_EXCL, 0o600))
-                with self._link(new) as link:
+                os.close(os.open(new_text := self.path + _NEW, os.O_CREAT | os.O_EXCL, 0o600))
+                with self._link(new_text) as link:
                     link.run("PRAGMA synchronous = OFF")
                     self._migrate(link.run)
                     self._enable_wal(link.run)
                 link.close()
-                _flush(new)
-                Path(new).rename(self.path)
+                _flush(new_text)
+                Path(new_text).rename(self.path)
         except BlockingIOError:
             raise Busy from None
         except OSError as error:

@@ -42,7 +42,7 @@ class Pool:
         around_fork(self, Pool._pause, Pool._resume)
         in_child(self, Pool._start_afresh)
         # Otherwise Python would warn of unclosed connections when it collects a reference cycle.
-        finalize(self, _close, self.idle)
+        finalize(self, _close_connections, self.idle)
 
     def open(self, connect: Callable[[], Link]) -> Link:
         """Open another connection."""
@@ -69,7 +69,7 @@ class Pool:
         """Close idle connections now, and the others when they are returned."""
         for link in list(self._links):
             link.stale = True
-        _close(self.idle)
+        _close_connections(self.idle)
 
     def close(self) -> None:
         """Close the pool."""
@@ -99,6 +99,6 @@ class Pool:
         return [link for link in list(self._links) if link.open]
 
 
-def _close(links: list[Link]) -> None:
+def _close_connections(links: list[Link]) -> None:
     while links:
         links.pop().close()

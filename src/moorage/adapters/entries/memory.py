@@ -88,8 +88,8 @@ class _Entries(_Locked, Generic[E]):
             for entry in self._entries.values():
                 if len(due_entries) == limit and not self._has_priorities:
                     break
-                free = entry.lane is None or entry.lane not in blocked_lanes
-                if free and entry.due is not None and entry.due <= now:
+                is_free = entry.lane is None or entry.lane not in blocked_lanes
+                if is_free and entry.due is not None and entry.due <= now:
                     due_entries.append(entry)
                 if entry.lane is not None and entry.holds:
                     blocked_lanes.add(entry.lane)
@@ -99,10 +99,10 @@ class _Entries(_Locked, Generic[E]):
     def swap(self, entry: E, fence: int, /) -> bool:
         """Replace the stored entry with this id and fencing token."""
         with self._lock:
-            stored = self._entries.get(entry.id)
-            if stored is None or stored.fence != fence:
+            stored_value = self._entries.get(entry.id)
+            if stored_value is None or stored_value.fence != fence:
                 return False
-            self._entries[entry.id] = attrs.evolve(entry, number=stored.number)
+            self._entries[entry.id] = attrs.evolve(entry, number=stored_value.number)
             return True
 
     def find(self, query: EntryQuery, /) -> EntryPage[E]:

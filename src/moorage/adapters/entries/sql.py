@@ -59,10 +59,10 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
     @classmethod
     def _statements(cls, kind: str, prefix: str, schema: str | None) -> EntrySql:
-        bare = f"{prefix}{cls._table_suffix}"
-        table = table_name(bare, prefix, schema, kind)
+        bare_text = f"{prefix}{cls._table_suffix}"
+        table = table_name(bare_text, prefix, schema, kind)
         lanes = table_name(f"{prefix}lane", prefix, schema, kind)
-        return EntrySql(kind, bare, table, lanes, notifies=kind == "postgresql")
+        return EntrySql(kind, bare_text, table, lanes, notifies=kind == "postgresql")
 
     def _open(
         self,
@@ -88,16 +88,16 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
     async def _wait(self, seconds: float) -> bool:
         engine, end = self._engine, monotonic() + seconds
         # The end of a short wait may come before a new connection has its first reply.
-        until = engine.until(None) + seconds
+        end_time = engine.until(None) + seconds
 
         async def listen(link: Any) -> bool:
-            notified: bool = await link.listen(self._sql.bare, end, until)
-            return notified
+            is_notified: bool = await link.listen(self._sql.bare, end, end_time)
+            return is_notified
 
         if not self._sql.notifies:
             await engine.pause(seconds)
             return False
-        return await engine.attempt(listen, until, once=False)
+        return await engine.attempt(listen, end_time, once=False)
 
 
 class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):

@@ -70,11 +70,11 @@ class _FileClock:
 
     async def _stored_origin(self, execute: Execute, boot: str) -> int:
         query = (f"SELECT origin FROM {self._table} WHERE boot = ?", (boot,))  # noqa: S608 - quoted
-        latest = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
+        latest_text = f"SELECT added_at FROM {self._entries} ORDER BY number DESC LIMIT 1"  # noqa: S608 - quoted
         (origin_row,) = await execute(query)
         if not origin_row.rows:
-            (last,) = await execute((latest, ()))
-            minimum = last.rows[0][0] if last.rows else 0
+            (last_pair,) = await execute((latest_text, ()))
+            minimum = last_pair.rows[0][0] if last_pair.rows else 0
             origin = max(micros(self._clock.utc()), minimum) - self._clock.nanoseconds() // 1_000
             insert = f"INSERT OR IGNORE INTO {self._table} (boot, origin) VALUES (?, ?)"  # noqa: S608 - quoted
             _, origin_row = await execute((insert, (boot, origin)), query, writes=True)
@@ -204,13 +204,13 @@ class AsyncSqliteOutbox(_AsyncEntries[OutboxEntry]):
 
 
 def _statements(suffix: str, prefix: str) -> EntrySql:
-    bare = f"{prefix}{suffix}"
-    return EntrySql("sqlite", bare, table_name(bare, prefix, None, "sqlite"), "")
+    bare_text = f"{prefix}{suffix}"
+    return EntrySql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"), "")
 
 
 def _definitions(sql: EntrySql, prefix: str) -> tuple[TableDefinition, ...]:
     """Return the definitions of the tables; the last one is that of the clock's origins."""
-    bare = f"{prefix}clock"
+    bare_text = f"{prefix}clock"
     columns = {"boot": "TEXT PRIMARY KEY", "origin": "INTEGER NOT NULL"}
-    table = table_name(bare, prefix, None, "sqlite")
-    return *sql.definitions(), TableDefinition("sqlite", bare, table, columns)
+    table = table_name(bare_text, prefix, None, "sqlite")
+    return *sql.definitions(), TableDefinition("sqlite", bare_text, table, columns)

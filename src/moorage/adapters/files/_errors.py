@@ -33,16 +33,16 @@ def mapped(verb: Callable[P, R]) -> Callable[P, R]:
     """Return an operation that raises only our errors, whose messages contain no path."""
 
     @wraps(verb)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return verb(*args, **kwargs)
         except OSError as error:
-            raise _translated(error) from None
+            raise _file_error(error) from None
 
-    return guarded
+    return run_guarded
 
 
-def _translated(error: OSError) -> ConnectorError:
+def _file_error(error: OSError) -> ConnectorError:
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     reason = error.strerror or type(error).__name__
     if isinstance(error, FileNotFoundError):

@@ -126,20 +126,20 @@ class LocalFolder:
         self, source: str, key: str, metadata: Metadata | None, conditions: Conditions
     ) -> FileEntry:
         """Copy a file."""
-        path, opened = self._path(key), self.open(source)
+        path, opened_file = self._path(key), self.open(source)
         digest = hashlib.sha256()
         try:
             with self._new() as file:
                 position = 0
-                while data := opened.read(position, _PIECE_SIZE):
+                while data := opened_file.read(position, _PIECE_SIZE):
                     position += len(data)
                     digest.update(data)
                     file.write(data)
-                stored_metadata = opened.entry.kept if metadata is None else metadata
+                stored_metadata = opened_file.entry.kept if metadata is None else metadata
                 stored_metadata = {**stored_metadata, "sha256": digest.hexdigest()}
                 return self._commit(file, key, path, stored_metadata, conditions)
         finally:
-            opened.close()
+            opened_file.close()
 
     @mapped
     def list(
@@ -153,9 +153,9 @@ class LocalFolder:
             key = next(keys, None)
             if key is None:
                 return files, folders, None
-            rest = key[len(prefix) :]
-            if delimiter and delimiter in rest:
-                folder = prefix + rest[: rest.index(delimiter)] + delimiter
+            remaining_text = key[len(prefix) :]
+            if delimiter and delimiter in remaining_text:
+                folder = prefix + remaining_text[: remaining_text.index(delimiter)] + delimiter
                 folders.append(folder)
                 after = folder + _AFTER_ALL
                 keys = self._keys_after(prefix, after)
@@ -174,8 +174,8 @@ class LocalFolder:
         id_ = uuid4().hex
         folder = self._uploads / id_
         folder.mkdir(parents=True)
-        begun = datetime.now(UTC).isoformat()
-        self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": begun})
+        start_text = datetime.now(UTC).isoformat()
+        self._write(folder / "said.json", {"key": key, "kept": dict(metadata), "begun": start_text})
         return id_
 
     @mapped
@@ -187,9 +187,9 @@ class LocalFolder:
         with self._new() as file:
             file.write(data)
             file.keep(path)
-        for other in folder.glob(f"{number:05}.*"):
-            if other != path:
-                other.unlink()
+        for other_path in folder.glob(f"{number:05}.*"):
+            if other_path != path:
+                other_path.unlink()
         return digest
 
     @mapped
@@ -239,10 +239,10 @@ class LocalFolder:
         uploads: list[tuple[str, str, datetime]] = []
         with suppress(FileNotFoundError):
             for folder in self._uploads.iterdir():
-                upload = _read(folder / "said.json")
+                upload = _read_metadata(folder / "said.json")
                 if upload is not None and upload["key"].startswith(prefix):
-                    started = datetime.fromisoformat(upload["begun"])
-                    uploads.append((upload["key"], folder.name, started))
+                    start_time = datetime.fromisoformat(upload["begun"])
+                    uploads.append((upload["key"], folder.name, start_time))
         return sorted(uploads)
 
     # --- the folder --------------------------------------------------------
@@ -262,7 +262,7 @@ class LocalFolder:
 
     def _upload(self, id_: str, key: str) -> tuple[Path, dict[str, Any]]:
         folder = self._uploads / id_
-        upload = _read(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
+        upload = _read_metadata(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
         if upload is None or upload["key"] != key:
             raise FileNotFound(
                 "The upload does not exist: it is complete, or was aborted.",
@@ -283,7 +283,7 @@ class LocalFolder:
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(key)
         etag = f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
-        metadata = _read(self._metadata_path(key)) or {}
+        metadata = _read_metadata(self._metadata_path(key)) or {}
         seconds, rest = divmod(status.st_mtime_ns, 1_000_000_000)
         return FileEntry(
             key=key,
@@ -312,12 +312,12 @@ class LocalFolder:
         if if_match is None and if_none_match is None:
             return
         try:
-            existing = self._entry(key, path.lstat())
+            existing_entry = self._entry(key, path.lstat())
         except (FileNotFoundError, NotADirectoryError):
             if if_match is not None:
                 raise FileNotFoundError(key) from None
             return
-        if if_none_match is not None or if_match not in {"*", existing.etag}:
+        if if_none_match is not None or if_match not in {"*", existing_entry.etag}:
             raise refused("PreconditionFailed", 412, "The file has changed.")
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -345,13 +345,15 @@ def _walk(folder: Path, base: str, prefix: str, after: str) -> Iterator[str]:
             children = [
                 (base + entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in entries
             ]
-        keyed = [(f"{key}/" if is_folder else key, entry) for key, is_folder, entry in children]
-        for key, entry in sorted(keyed, key=lambda pair: os.fsencode(pair[0])):
+        keyed_pairs = [
+            (f"{key}/" if is_folder else key, entry) for key, is_folder, entry in children
+        ]
+        for key, entry in sorted(keyed_pairs, key=lambda pair: os.fsencode(pair[0])):
             if entry.is_symlink() or not _is_key(key.removesuffix("/")):
                 continue
             beside = not key.startswith(prefix) and not prefix.startswith(key)
-            past = os.fsencode(key) <= after.encode() and not after.startswith(key)
-            if key.endswith("/") and not beside and not past:
+            is_past = os.fsencode(key) <= after.encode() and not after.startswith(key)
+            if key.endswith("/") and not beside and not is_past:
                 yield from _walk(Path(entry.path), key, prefix, after)
             elif not key.endswith("/") and key.startswith(prefix) and key.encode() > after.encode():
                 yield key
@@ -375,7 +377,7 @@ def _file_not_found() -> Generator[None]:
         raise FileNotFoundError(error.errno, error.strerror) from None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_metadata(path: Path) -> dict[str, Any] | None:
     """Return the content of an internal JSON file; None if there is none."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())

@@ -25,8 +25,8 @@ def environment_proxy(
     Raises:
         ConfigurationError: the variable is not a valid proxy. The message does not repeat it.
     """
-    for name in _names(scheme, cgi=_read("REQUEST_METHOD", environ) is not None):
-        url = _read(name, environ)
+    for name in _names(scheme, cgi=_read_variable("REQUEST_METHOD", environ) is not None):
+        url = _read_variable(name, environ)
         if url:
             return _proxy(name, url, environ)
     return None
@@ -39,7 +39,7 @@ def _names(scheme: str, *, cgi: bool) -> Iterator[str]:
             yield name.upper()
 
 
-def _read(name: str, environ: Mapping[str, str] | None) -> Secret | None:
+def _read_variable(name: str, environ: Mapping[str, str] | None) -> Secret | None:
     value = (os.environ if environ is None else environ).get(name)
     return None if value is None else Secret(value.strip())
 
@@ -47,9 +47,11 @@ def _read(name: str, environ: Mapping[str, str] | None) -> Secret | None:
 def _proxy(name: str, url: Secret, environ: Mapping[str, str] | None) -> Proxy:
     if "://" not in url.reveal():
         url = Secret(f"http://{url.reveal()}")
-    bypass = _read("no_proxy", environ) or _read("NO_PROXY", environ) or Secret("")
+    bypass = (
+        _read_variable("no_proxy", environ) or _read_variable("NO_PROXY", environ) or Secret("")
+    )
     try:
         return Proxy.at(url, bypass=bypass.reveal())
     except ConfigurationError as error:
-        where = "no_proxy" if error.path == "bypass" else name
-        raise ConfigurationError(error.message, path=where, remedy=error.remedy) from None
+        location = "no_proxy" if error.path == "bypass" else name
+        raise ConfigurationError(error.message, path=location, remedy=error.remedy) from None

@@ -78,17 +78,17 @@ class SmtpTransport:
             dict[str, Any]: the server's `reply`, and the `refused` recipients, each with the
                 number, code and text of the refusal.
         """
-        sent = Sent(credentials)
+        sent_request = Sent(credentials)
         try:
-            reply, refused = self._deliver(credentials, envelope, message)
+            reply, refused_pairs = self._deliver(credentials, envelope, message)
         except ConnectorError as error:
-            failure = sent.error(error)
+            failure = sent_request.error(error)
         else:
             refusals = {
-                recipient: [code, name, sent.text(words)]
-                for recipient, (code, name, words) in refused
+                recipient: [code, name, sent_request.text(words)]
+                for recipient, (code, name, words) in refused_pairs
             }
-            return {"reply": sent.text(reply), "refused": refusals}
+            return {"reply": sent_request.text(reply), "refused": refusals}
         try:
             raise bare(failure)
         finally:
@@ -105,8 +105,8 @@ class SmtpTransport:
         server = self._connect()
         try:
             self._log_in(server, credentials)
-            refused = _send_envelope(server, envelope, len(message))
-            return _send_message(server, message), refused.items()
+            refused_values = _send_envelope(server, envelope, len(message))
+            return _send_message(server, message), refused_values.items()
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()
@@ -212,7 +212,7 @@ def _send_envelope(
         # The mildest refusal counts, as a temporary one is not final.
         raise _refusal(*min(refusals))
     return {
-        recipient: [code, _code(code, words), _redacted(words)]
+        recipient: [code, _code(code, words), _redacted_text(words)]
         for recipient, code, words in answers
         if code not in _ACCEPTED
     }
@@ -231,14 +231,14 @@ def _send_message(server: smtplib.SMTP, message: bytes) -> str:
     # Only the first digit of the code is significant.
     match code // 100:
         case 2:
-            return _redacted(words)
+            return _redacted_text(words)
         case 4 | 5:
             raise _refusal(code, words)
         case _:
             raise ConnectionFailed("The mail server's reply to the message is not valid.")
 
 
-def _redacted(words: bytes) -> str:
+def _redacted_text(words: bytes) -> str:
     return _REDACTION.words(words.decode(errors="replace"), _LONGEST)
 
 
@@ -254,11 +254,11 @@ def _connection_error(error: Exception) -> ConnectorError:
     if is_exhaustion(error):
         return exhausted("The mail server", reason_of(error))
     # A retry would meet the same certificate, or the same server without TLS.
-    lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
+    is_lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
     return ConnectionFailed(
         f"The mail server could not be reached ({type(error).__name__}).",
         may_have_been_processed=False,
-        retryable=not lasting,
+        retryable=not is_lasting,
         remedy="Check its host, port, security and certificate.",
     )
 
@@ -286,7 +286,7 @@ def _refusal(number: int, text: bytes | str) -> ConnectorError:
     error: ConnectorError = kind(
         f"The mail server refused with {code}.",
         vendor_code=code,
-        vendor_message=_redacted(words),
+        vendor_message=_redacted_text(words),
         **fields,
     )
     return error

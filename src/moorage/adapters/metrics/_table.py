@@ -144,10 +144,10 @@ class MetricTable:
 
         One statement reads all rows. Several could miss rows that are rolled up in between.
         """
-        where, values = _matching(query)
-        (selected,) = await execute((self._sql.find(where), values))
+        locations, values = _matching(query)
+        (selected_pair,) = await execute((self._sql.find(locations), values))
         grouping = Grouping(query)
-        grouping.add(map(_row, selected.rows))
+        grouping.add(map(_row, selected_pair.rows))
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
@@ -156,14 +156,14 @@ class MetricTable:
         Locks on the rows prevent that another process replaces them too.
         """
         sql = self._sql
-        for step, longer, before in retention.rolls(now):
-            (oldest,) = await execute((sql.oldest, (step, _seconds(before))))
+        for step, longer, previous_time in retention.rolls(now):
+            (oldest,) = await execute((sql.oldest, (step, _seconds(previous_time))))
             start = oldest.rows[0][0]
             if start is None:
                 continue
             start = start // longer * longer
-            held = (sql.hold, (step, start, start + longer))
-            (selected,) = await execute(held, keep_open=True, writes=True)
+            held_pair = (sql.hold, (step, start, start + longer))
+            (selected,) = await execute(held_pair, keep_open=True, writes=True)
             puts: list[Statement] = [
                 (sql.put, _values(f"roll-up.{uuid4().hex}", row))
                 for row in rolled_up((_row(row[1:]) for row in selected.rows), longer)
@@ -175,8 +175,8 @@ class MetricTable:
     async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
         """Delete some rows that are older than all retention, and return their number."""
         end = _seconds(retention.end(now))
-        (deleted,) = await execute((self._sql.remove, (end,)), writes=True)
-        return deleted.changed
+        (deleted_pair,) = await execute((self._sql.remove, (end,)), writes=True)
+        return deleted_pair.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
         """Return the statement that deletes some rows; without rows, none."""

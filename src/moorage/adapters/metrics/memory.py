@@ -65,26 +65,26 @@ class MemoryMetrics(Closing):
         """Add up old windows to longer ones, remove the oldest, and return the number of rows."""
         end, removed = self._retention.end(now), 0
         with self._changing:
-            for step, longer, before in self._retention.rolls(now):
-                old = {
+            for step, longer, previous_time in self._retention.rolls(now):
+                old_figures = {
                     identity: row
                     for identity, row in self._rows.items()
-                    if row.seconds == step and row.start < before
+                    if row.seconds == step and row.start < previous_time
                 }
-                removed += len(old)
-                for identity in old:
+                removed += len(old_figures)
+                for identity in old_figures:
                     del self._rows[identity]
-                for row in rolled_up(old.values(), longer):
+                for row in rolled_up(old_figures.values(), longer):
                     identity = _identity("roll-up", row)
-                    earlier = self._rows.get(identity, row)
-                    if earlier is not row:
-                        figures = added((earlier.figures, row.figures))
+                    earlier_figures = self._rows.get(identity, row)
+                    if earlier_figures is not row:
+                        figures = added((earlier_figures.figures, row.figures))
                         row = attrs.evolve(row, figures=figures)  # noqa: PLW2901 - both are rolled up
                     self._rows[identity] = row
-            expired = [identity for identity, row in self._rows.items() if row.start < end]
-            for identity in expired:
+            expired_values = [identity for identity, row in self._rows.items() if row.start < end]
+            for identity in expired_values:
                 del self._rows[identity]
-        return removed + len(expired)
+        return removed + len(expired_values)
 
     def close(self) -> None:
         """Stop the thread that moves figures."""

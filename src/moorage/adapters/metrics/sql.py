@@ -140,5 +140,5 @@ class AsyncSqlMetrics(AsyncTableMetrics):
 
 
 def _statements(kind: str, prefix: str, schema: str | None) -> MetricSql:
-    bare = f"{prefix}{TABLE}"
-    return MetricSql(kind, bare, table_name(bare, prefix, schema, kind))
+    bare_text = f"{prefix}{TABLE}"
+    return MetricSql(kind, bare_text, table_name(bare_text, prefix, schema, kind))

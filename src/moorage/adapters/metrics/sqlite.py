@@ -117,5 +117,5 @@ class AsyncSqliteMetrics(AsyncTableMetrics):
 
 
 def _statements(prefix: str) -> MetricSql:
-    bare = f"{prefix}{TABLE}"
-    return MetricSql("sqlite", bare, table_name(bare, prefix, None, "sqlite"))
+    bare_text = f"{prefix}{TABLE}"
+    return MetricSql("sqlite", bare_text, table_name(bare_text, prefix, None, "sqlite"))

@@ -90,8 +90,8 @@ class SealedFile:
     def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return up to `size` rows after an id, in order."""
         with self._transaction() as link:
-            selected = link.execute(_PAGE, (after, size)).fetchall()
-        return [Row(about, about, sealed) for about, sealed in selected]
+            selected_values = link.execute(_PAGE, (after, size)).fetchall()
+        return [Row(about, about, sealed_value) for about, sealed_value in selected_values]
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:

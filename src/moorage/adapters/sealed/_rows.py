@@ -73,7 +73,9 @@ class SqlRows:
         columns = self._table.c
         statements = [
             update(self._table).where(columns.id == id_, columns.sealed == old).values(sealed=new)
-            for id_, old, new in sorted((_id(about), old, new) for about, old, new in swaps)
+            for id_, old, new in sorted(
+                (_id(about), old_bytes, new_bytes) for about, old_bytes, new_bytes in swaps
+            )
         ]
 
         def work(link: Connection) -> int:
@@ -103,10 +105,13 @@ class SqlRows:
             .order_by(columns.id)
             .limit(size)
         )
-        selected = await self._run(lambda link: self._with_timeouts(link).execute(query).fetchall())
+        selected_values = await self._run(
+            lambda link: self._with_timeouts(link).execute(query).fetchall()
+        )
         # A row that was moved gets the id of its place, so that it cannot be decrypted.
         return [
-            Row(id_, about if _id(about) == id_ else id_, sealed) for id_, about, sealed in selected
+            Row(id_, about if _id(about) == id_ else id_, sealed_value)
+            for id_, about, sealed_value in selected_values
         ]
 
     def _with_timeouts(self, link: Connection) -> Connection:
@@ -138,11 +143,11 @@ def create(table: Table, connection: Connection) -> None:
         for column in table.columns
     }
     kind = "postgresql" if dialect.name == "postgresql" else "mysql"
-    quoted = preparer.format_table(table)
+    quoted_text = preparer.format_table(table)
     with exclusive_creation(connection, table.name):
         table.metadata.create_all(connection, [table])
         run = run_statement(connection)
-        run_now(add_missing_columns(run, kind, table.name, quoted, columns))
+        run_now(add_missing_columns(run, kind, table.name, quoted_text, columns))
 
 
 def _timeout_statements(kind: str, timeout: float) -> list[str]:

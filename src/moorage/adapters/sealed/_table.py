@@ -45,8 +45,8 @@ class SealedTable:
     def _declared(cls, metadata: MetaData | None, prefix: str, schema: str | None) -> Table:
         metadata = checked(metadata, prefix)
         name = f"{prefix}{cls._table_suffix}"
-        existing = metadata.tables.get(f"{schema}.{name}" if schema else name)
-        return declared(metadata, name, schema) if existing is None else existing
+        existing_table = metadata.tables.get(f"{schema}.{name}" if schema else name)
+        return declared(metadata, name, schema) if existing_table is None else existing_table
 
     def _connect(
         self,

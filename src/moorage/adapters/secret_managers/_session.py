@@ -126,9 +126,9 @@ class Session:
             and self.wire.nanoseconds() < login.renew_at
         ):
             return login
-        holder = object()
+        holder_value = object()
         try:
-            if not await self._enter(holder, 2 * self.wire.timeout):
+            if not await self._enter(holder_value, 2 * self.wire.timeout):
                 raise StorageUnavailable(
                     f"The login at {self.manager.where} takes too long.",
                     remedy="Check its status, or raise `timeout`.",
@@ -137,12 +137,12 @@ class Session:
                 self._login = await self._renew(None if login is refused_login else login)
             return self._login  # type: ignore[return-value]  # set here or by the caller before
         finally:
-            self._leave(holder)
+            self._leave(holder_value)
 
     async def _renew(self, login: _Login | None) -> _Login:
         try:
-            before = None if login is None else login.credentials
-            credentials = await self.manager.log_in(self.wire, before)
+            previous_credentials = None if login is None else login.credentials
+            credentials = await self.manager.log_in(self.wire, previous_credentials)
         except ConnectorError:
             now = self.wire.nanoseconds()
             if login is None or now >= login.ends:

@@ -124,7 +124,7 @@ class AwsEnvironment:
         if proof is not None:
             request = request.with_header("Authorization", proof.reveal())
         answer = await wire.send(f"{parts.scheme}://{parts.netloc}", request)
-        return _granted("the container's source of keys", answer, region, service)
+        return _endpoint_credentials("the container's source of keys", answer, region, service)
 
     async def _proof(self, wire: Line) -> Secret | None:
         path = self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
@@ -152,7 +152,7 @@ class AwsEnvironment:
         if not token_response.ok:
             raise failed(source, token_response, None, "Allow access to the instance's metadata.")
         token = Secret(token_response.body)
-        roles = await wire.send(base, _with(Request.get(_ROLES), token))
+        roles = await wire.send(base, _with_token(Request.get(_ROLES), token))
         if roles.status == 404:
             raise ConfigurationError(
                 "This instance has no role.",
@@ -162,8 +162,8 @@ class AwsEnvironment:
         if not roles.ok:
             raise failed(source, roles, None, "Allow access to the instance's metadata.")
         role = roles.text.partition("\n")[0].strip()
-        answer = await wire.send(base, _with(Request.get(f"{_ROLES}{role}"), token))
-        return _granted(source, answer, region, service)
+        answer = await wire.send(base, _with_token(Request.get(f"{_ROLES}{role}"), token))
+        return _endpoint_credentials(source, answer, region, service)
 
 
 AwsIdentity: TypeAlias = AwsKeys | AwsEnvironment
@@ -175,11 +175,11 @@ def _keys_of_variables(identity: AwsEnvironment) -> AwsKeys | None:
     return AwsKeys(key, secret, token) if key and secret is not None else None
 
 
-def _with(request: Request, token: Secret) -> Request:
+def _with_token(request: Request, token: Secret) -> Request:
     return request.with_header("X-aws-ec2-metadata-token", token.reveal())
 
 
-def _granted(source: str, answer: Response, region: str, service: str) -> Credentials:
+def _endpoint_credentials(source: str, answer: Response, region: str, service: str) -> Credentials:
     """Return the keys that a machine's endpoint grants."""
     if not answer.ok:
         raise failed(source, answer, None, "Check the role of this machine.")

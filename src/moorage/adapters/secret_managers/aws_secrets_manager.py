@@ -166,10 +166,10 @@ def _code(answer: Response) -> str | None:
 
 
 def _binary(answer: Response) -> Secret | None:
-    encoded = secret_at(answer, "SecretBinary")
-    if encoded is None:
+    encoded_secret = secret_at(answer, "SecretBinary")
+    if encoded_secret is None:
         return None
     try:
-        return Secret(a2b_base64(encoded.reveal(), strict_mode=True))
+        return Secret(a2b_base64(encoded_secret.reveal(), strict_mode=True))
     except ValueError:
         return None

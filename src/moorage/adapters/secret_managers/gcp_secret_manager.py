@@ -230,24 +230,24 @@ def _exchange(assertion: Secret) -> Request:
 
 def _account(path: str | os.PathLike[str]) -> GcpServiceAccount | None:
     try:
-        written = json.loads(Path(path).read_bytes())
-        fields = {name: written[name] for name in _KEY_FILE_FIELDS if name in written}
+        written_value = json.loads(Path(path).read_bytes())
+        fields = {name: written_value[name] for name in _KEY_FILE_FIELDS if name in written_value}
         return GcpServiceAccount(**fields)
     except (OSError, ValueError, TypeError, AttributeError, ConnectorError):
         return None
 
 
 def _content(answer: Response) -> Secret | None:
-    encoded = secret_at(answer, "payload", "data")
-    if encoded is None:
+    encoded_secret = secret_at(answer, "payload", "data")
+    if encoded_secret is None:
         return None
     try:
-        return Secret(a2b_base64(encoded.reveal(), strict_mode=True))
+        return Secret(a2b_base64(encoded_secret.reveal(), strict_mode=True))
     except ValueError:
         return None
 
 
 def _version(content: Secret) -> bytes:
-    plain = content.reveal_bytes()
-    data = b2a_base64(plain, newline=False).decode()
-    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(plain))}})
+    plain_bytes = content.reveal_bytes()
+    data = b2a_base64(plain_bytes, newline=False).decode()
+    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(plain_bytes))}})

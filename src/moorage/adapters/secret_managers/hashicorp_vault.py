@@ -130,8 +130,8 @@ class HashiCorpVault:
     @property
     def where(self) -> str:
         """The name of the manager in messages."""
-        inside = "" if self.namespace is None else f", namespace {self.namespace!r}"
-        return f"Vault at {self.address}{inside}"
+        inner_text = "" if self.namespace is None else f", namespace {self.namespace!r}"
+        return f"Vault at {self.address}{inner_text}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
         """Return the name of an owner's secret; None if it would be ambiguous."""
@@ -140,9 +140,9 @@ class HashiCorpVault:
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:
         """Renew the current token, or get a new one."""
         if held is not None:
-            renewed = await self._renew(wire, held)
-            if renewed is not None:
-                return renewed
+            renewed_credentials = await self._renew(wire, held)
+            if renewed_credentials is not None:
+                return renewed_credentials
         login = self.login
         if isinstance(login, VaultToken):
             return await self._look_up(wire, login.token)
@@ -193,9 +193,13 @@ class HashiCorpVault:
         if answer.status in _LOGIN_REFUSED:
             return None
         renewed = self._granted(answer, wire.utc())
-        before, after = held.expires_at, renewed.expires_at
+        previous_time, later_time = held.expires_at, renewed.expires_at
         return (
-            renewed if before is None or after is None or after - before > _MIN_EXTENSION else None
+            renewed
+            if previous_time is None
+            or later_time is None
+            or later_time - previous_time > _MIN_EXTENSION
+            else None
         )
 
     async def _look_up(self, wire: Line, token: Secret) -> Credentials:

@@ -55,10 +55,10 @@ class ManagedSecrets(Closing):
         """Return the current value of a secret; None if it does not exist."""
         manager, wire = self._session.manager, self._session.wire
 
-        async def read(credentials: Credentials) -> Secret | None:
+        async def read_secret(credentials: Credentials) -> Secret | None:
             return await manager.read(wire, credentials, name)
 
-        return run_now(self._session.do(read))
+        return run_now(self._session.do(read_secret))
 
     def close(self) -> None:
         """Close the connections, if the HTTP client is its own."""
@@ -72,15 +72,15 @@ def session_now(
     """Return a session that blocks its caller and never suspends."""
     locks = ThreadLocks()
 
-    async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
+    async def send_request(request: Request, url: str, timeouts: Timeouts) -> Response:
         return client.send(request, url, timeouts)
 
-    async def entered(holder: object, timeout: float) -> bool:
+    async def enter_store(holder: object, timeout: float) -> bool:
         return locks.acquire("", holder, places=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     async def read(path: str) -> Any:
         return content_of(path)
 
     bound = seconds(timeout, "timeout")
-    wire = HttpWire(manager.where, sent, read, bound, clock or SystemClock())
-    return Session(manager, wire, entered, lambda holder: locks.release("", holder))
+    wire = HttpWire(manager.where, send_request, read, bound, clock or SystemClock())
+    return Session(manager, wire, enter_store, lambda holder: locks.release("", holder))

@@ -84,11 +84,11 @@ class AsyncServerConnection:
 
     async def run_batch(self, batch: Batch) -> list[Any]:
         """Execute a batch in one call of the script."""
-        packed = request(batch)
+        packed_bytes = request(batch)
         try:
-            return await self._exchange(packed)
+            return await self._exchange(packed_bytes)
         except wrong.NoScriptError:
-            return await self._exchange(with_script(packed))
+            return await self._exchange(with_script(packed_bytes))
 
     async def _exchange(self, packed: bytes) -> list[Any]:
         connection = self._connection
@@ -218,7 +218,9 @@ class AsyncClusterConnection:
             await lost.disconnect()
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
             ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost)
-            owners = [primary for first, last, primary, *_ in ranges if first <= slot <= last]
+            owners = [
+                primary for first, last_value, primary, *_ in ranges if first <= slot <= last_value
+            ]
             if not any(_is_at(lost, owner) for owner in owners):
                 await nodes.initialize()
 

@@ -185,7 +185,9 @@ class Batcher:
         try:
             while self._calls:
                 batch, self._calls = self._calls[:MAX_BATCH], self._calls[MAX_BATCH:]
-                await self._send_batch([queued for queued in batch if _is_awaited(queued[1])])
+                await self._send_batch(
+                    [queued_values for queued_values in batch if _is_awaited(queued_values[1])]
+                )
         except BaseException as error:
             self._fail(self._calls, error)
             self._calls = []
@@ -200,13 +202,15 @@ class Batcher:
             timeout = max(timeout for _, _, _, timeout in batch)
             replies = await self._request([call for call, *_ in batch], timeout)
         except wrong.ConnectionError as error:
-            last = [queued for queued in batch if queued[0].once or not again]
-            self._fail(last, error)
-            await self._send_batch([queued for queued in batch if queued not in last], again=False)
+            last_values = [queued for queued in batch if queued[0].once or not again]
+            self._fail(last_values, error)
+            await self._send_batch(
+                [queued for queued in batch if queued not in last_values], again=False
+            )
         except BaseException as error:
             self._fail(batch, error)
             if isinstance(error, wrong.TimeoutError):
-                self._fail(self._calls, _unsent(error))
+                self._fail(self._calls, _unsent_error(error))
                 self._calls = []
             if not isinstance(error, REQUEST_ERRORS):
                 raise
@@ -234,11 +238,11 @@ class Batcher:
             self.post(command, self._script_calls.of(command))
 
     async def _request(self, batch: Sequence[ScriptCall], timeout: float) -> list[Any]:
-        sent = False
+        is_sent = False
         try:
             async with asyncio.timeout(timeout):
                 await self._connection.ready()
-                sent = True
+                is_sent = True
                 return await self._connection.run_batch(batch)
         except wrong.ReadOnlyError:
             await self._connection.drop()
@@ -247,7 +251,7 @@ class Batcher:
             raise
         except TimeoutError as error:
             await self._connection.drop()
-            if sent:
+            if is_sent:
                 raise wrong.TimeoutError from None
             raise UnsentError from error
         except BaseException:
@@ -280,14 +284,14 @@ class Batcher:
             return
         swap = CompareAndSwap(self._script_calls, [command for command, *_ in batch])
         timeout = max(timeout for _, _, timeout in batch)
-        waits = pauses(self._timeout)
+        waiting_numbers = pauses(self._timeout)
         try:
             while True:
-                stored = decode_reply(swap.read, await self.send(swap.read, timeout))
-                write = swap.decide(stored)
+                stored_value = decode_reply(swap.read, await self.send(swap.read, timeout))
+                write = swap.decide(stored_value)
                 if write is None or await self.send(write, timeout):
                     break
-                await asyncio.sleep(next(waits))
+                await asyncio.sleep(next(waiting_numbers))
         except BaseException as error:
             self._drop(batch, error)
             if not isinstance(error, REQUEST_ERRORS):
@@ -310,7 +314,7 @@ def _is_awaited(future: Future[Any] | None) -> bool:
     return future is None or not future.done()
 
 
-def _unsent(cause: BaseException) -> UnsentError:
+def _unsent_error(cause: BaseException) -> UnsentError:
     error = UnsentError()
     error.__cause__ = cause
     return error

@@ -63,15 +63,15 @@ class ClusterPool:
         """
         keys = batch[0].keys
         node = self._owner(key_slot(keys[0]), until) if keys else self._any(until)
-        asking = False
+        is_asking = False
         for _ in range(_MOST_HOPS):
             try:
-                replies = self._run_on(node, batch, until, asking=asking)
+                replies = self._run_on(node, batch, until, asking=is_asking)
             except wrong.MovedError as error:
-                node, asking = _target_of(error, node), False
+                node, is_asking = _target_of(error, node), False
                 self._owners[error.slot_id] = node
             except wrong.AskError as error:
-                node, asking = _target_of(error, node), True
+                node, is_asking = _target_of(error, node), True
             except wrong.TryAgainError:
                 sleep(max(0.0, min(_MOVING, until - monotonic())))
             except (UnsentError, wrong.ConnectionError, wrong.TimeoutError):
@@ -166,13 +166,13 @@ class ClusterPool:
     def _store(self, ranges: Sequence[Sequence[Any]], source: _Node) -> None:
         owners: dict[int, _Node] = {}
         all_nodes: dict[_Node, None] = {}
-        for first, last, *replicas in ranges:
+        for first, last_value, *replicas in ranges:
             nodes = [_address(node, source) for node in replicas]
             all_nodes |= dict.fromkeys(nodes)
-            owners |= dict.fromkeys(range(first, last + 1), nodes[0])
+            owners |= dict.fromkeys(range(first, last_value + 1), nodes[0])
         self._owners, self._nodes = owners, tuple(all_nodes)
-        for removed in self._pools.keys() - all_nodes:
-            self._pools.pop(removed).finish()
+        for removed_pair in self._pools.keys() - all_nodes:
+            self._pools.pop(removed_pair).finish()
 
 
 _SLOTS: Final = ("CLUSTER", "SLOTS")
@@ -183,9 +183,9 @@ def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
-    code, _, rest = str(error).partition(" ")
+    code, _, remaining_text = str(error).partition(" ")
     kind = _REDIRECTIONS.get(code)
-    return error if kind is None else kind(rest)
+    return error if kind is None else kind(remaining_text)
 
 
 def _target_of(error: Any, source: _Node) -> _Node:

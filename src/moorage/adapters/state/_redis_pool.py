@@ -104,11 +104,11 @@ class PooledConnection:
             batch: the calls.
             asking: whether the node also accepts keys that are about to move to it.
         """
-        packed = request(batch)
+        packed_bytes = request(batch)
         try:
-            return self._exchange(packed, asking=asking)
+            return self._exchange(packed_bytes, asking=asking)
         except wrong.NoScriptError:
-            return self._exchange(with_script(packed), asking=asking)
+            return self._exchange(with_script(packed_bytes), asking=asking)
 
     def _exchange(self, packed: bytes, *, asking: bool) -> list[Any]:
         connection = self._connection
@@ -185,9 +185,9 @@ class ConnectionPool:
 
     def finish(self) -> None:
         """Close the pool: idle connections now, the others when they are returned."""
-        idle, self._idle = self._idle, _ClosedPool()
-        while idle:
-            idle.pop().close()
+        idle_connections, self._idle = self._idle, _ClosedPool()
+        while idle_connections:
+            idle_connections.pop().close()
 
     def close(self) -> None:
         """Disconnect all idle connections."""

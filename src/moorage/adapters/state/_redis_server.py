@@ -132,15 +132,15 @@ class RedisServer:
                 self._service = name or None
                 default = _USUAL_PORT if kind == "cluster" else _USUAL_SENTINEL
                 self.nodes = [_node(host, default) for host in hosts.split(",")]
-            plain = f"{scheme}://{user}{at}{first}/{path.lstrip('/')}?{parts.query}"
+            plain_text = f"{scheme}://{user}{at}{first}/{path.lstrip('/')}?{parts.query}"
             if scheme == "unix":
-                plain = url
+                plain_text = url
             is_supported = kind in ("", "cluster") or (kind == "sentinel" and self._service)
             # A slash in a password would end the host, and the rest would appear in messages.
             stray = scheme != "unix" and "@" in parts.path + parts.fragment
             if stray or not is_supported:
                 raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
-            self._settings = self._driver.connections.parse_url(plain)
+            self._settings = self._driver.connections.parse_url(plain_text)
         except ValueError:
             raise ConfigurationError(
                 "The URL is not an address of Redis.",
@@ -152,8 +152,8 @@ class RedisServer:
         self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
         # Without a colon, the name may be a password.
-        masked = "" if not at else f"{name}:***@" if colon else "***@"
-        self.address = f"{parts.scheme}://{masked}{hosts}{parts.path}"
+        masked_text = "" if not at else f"{name}:***@" if colon else "***@"
+        self.address = f"{parts.scheme}://{masked_text}{hosts}{parts.path}"
         self._set_tls(ca, tls=scheme == "rediss")
 
     def _set_tls(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
@@ -202,8 +202,8 @@ class RedisServer:
         # The connections of a client of Sentinel need the client itself.
         self._client = client
         where = self._settings
-        shown = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
-        self.address = f"redis://{getattr(pool, 'service_name', None) or shown}"
+        shown_value = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
+        self.address = f"redis://{getattr(pool, 'service_name', None) or shown_value}"
 
     def connection(self, timeout: float) -> Any:
         """Return a new connection that is not connected yet, and has `timeout` seconds to do so."""
@@ -257,9 +257,9 @@ class RedisServer:
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self.nodes]
         # The client repeats nothing, because not every command is repeatable.
-        settings["retry"] = never = self._driver.retry(NoBackoff(), 0)
+        settings["retry"] = unused_value = self._driver.retry(NoBackoff(), 0)
         client = clusters.RedisCluster(startup_nodes=nodes, **settings, **tls)
-        client.retry, client.cluster_error_retry_attempts = never, 0
+        client.retry, client.cluster_error_retry_attempts = unused_value, 0
         return client
 
     def check(self, info: bytes | Mapping[str, Any]) -> None:

@@ -159,17 +159,17 @@ class ScriptCalls:
             + (_BUDGET if budget else 0)
             + (_CLAIM if command.claim else 0)
         )
-        packed = [
+        packed_chunks = [
             _ADMISSION.pack(1, flags, len(limits), command.within, command.lease, command.token),
             circuit,
         ]
         for limit, cost in zip(limits, command.costs, strict=True):
-            packed += (limit, _ONE_INTEGER.pack(cost))
-        packed.append(budget)
+            packed_chunks += (limit, _ONE_INTEGER.pack(cost))
+        packed_chunks.append(budget)
         if command.claim:
             _, fence, target = command.claim
-            packed += (_ONE_INTEGER.pack(fence), _text(target))
-        call = self._call(command, b"".join(packed), _admitted)
+            packed_chunks += (_ONE_INTEGER.pack(fence), _text(target))
+        call = self._call(command, b"".join(packed_chunks), _read_admission)
         if not command.token and not command.claim:
             _store(self._admissions, command, call)
         return call
@@ -178,12 +178,12 @@ class ScriptCalls:
         """Encode a confirmation."""
         circuit, limits, _ = self._rules(command.gates)
         has_permit = bool(circuit and command.permit)
-        packed = bytes((2, has_permit, len(limits)))
-        missing: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
-        packed += _tickets(limits, (*command.tickets, *missing))
+        packed_bytes = bytes((2, has_permit, len(limits)))
+        missing_numbers: tuple[Ticket, ...] = ((),) * (len(limits) - len(command.tickets))
+        packed_bytes += _tickets(limits, (*command.tickets, *missing_numbers))
         if has_permit and command.permit:
-            packed += circuit + _THREE_INTEGERS.pack(*command.permit)
-        return self._call(command, packed, _confirmed)
+            packed_bytes += circuit + _THREE_INTEGERS.pack(*command.permit)
+        return self._call(command, packed_bytes, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
         """Encode a return; without one ticket for each limit, `apply` raises the error."""
@@ -191,20 +191,20 @@ class ScriptCalls:
         if len(limits) != len(command.tickets):
             return None
         packed = bytes((3, len(limits))) + _tickets(limits, command.tickets)
-        return self._call(command, packed, _nothing)
+        return self._call(command, packed, _do_nothing)
 
     def pause(self, command: Pause) -> ScriptCall:
         """Encode a pause."""
         limits = self._rules(command.gates)[1]
         none: tuple[Ticket, ...] = ((),) * len(limits)
         packed = b"\4" + _PAUSE.pack(len(limits), command.pause) + _tickets(limits, none)
-        return self._call(command, packed, _nothing)
+        return self._call(command, packed, _do_nothing)
 
     def report(self, command: Report) -> ScriptCall:
         """Encode an outcome."""
         rule = self._circuit(command.rule)
-        ended = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
-        packed = b"\5" + rule + ended + command.reporter.encode("utf-8", "surrogatepass")
+        ended_bytes = _REPORT.pack(_OUTCOMES[command.outcome], *command.permit)
+        packed = b"\5" + rule + ended_bytes + command.reporter.encode("utf-8", "surrogatepass")
         return self._call(command, packed, _CHANGES.__getitem__)
 
     def claim(self, command: Claim) -> ScriptCall:
@@ -219,23 +219,23 @@ class ScriptCalls:
             + fingerprint
             + _text(command.target)
         )
-        return self._call(command, packed, _claimed)
+        return self._call(command, packed, _read_claim)
 
     def settle(self, command: Settle) -> ScriptCall:
         """Encode the end of a claim."""
         packed = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
-        return self._call(command, packed + pack_values((command.answer,)), _settled)
+        return self._call(command, packed + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
         """Encode the withdrawal of a claim."""
         packed = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
-        return self._call(command, packed, _nothing)
+        return self._call(command, packed, _do_nothing)
 
     def renew(self, command: Renew) -> ScriptCall:
         """Encode the renewal of claims."""
         packed = b"\13" + _ONE_INTEGER.pack(command.lease)
         packed += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
-        return self._call(command, packed, _renewed)
+        return self._call(command, packed, _read_renewals)
 
     def _call(self, command: Command[Any], packed: bytes, read: Reader) -> ScriptCall:
         keys = tuple(map(self.key, command.keys))
@@ -244,12 +244,12 @@ class ScriptCalls:
     def _rules(self, gates: Gates) -> _Packed:
         cached = self._gates.get(id(gates))
         if cached is None or cached[0] is not gates:
-            packed = (
+            packed_values = (
                 _gate(gates.circuit) if gates.circuit else b"",
                 tuple(map(_limit, gates.limits)),
                 _budget(gates.budget) if gates.budget else b"",
             )
-            cached = _store(self._gates, gates, packed)
+            cached = _store(self._gates, gates, packed_values)
         return cached[1]
 
     def _circuit(self, rule: CircuitRule) -> bytes:
@@ -260,8 +260,8 @@ class ScriptCalls:
 
 
 def _text(value: str) -> bytes:
-    encoded = value.encode("utf-8", "surrogatepass")
-    return _SIZE.pack(len(encoded)) + encoded
+    encoded_bytes = value.encode("utf-8", "surrogatepass")
+    return _SIZE.pack(len(encoded_bytes)) + encoded_bytes
 
 
 def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
@@ -285,7 +285,7 @@ def _circuit(rule: CircuitRule) -> bytes:
     opens = [rule.lasting(0)]
     while opens[-1] < rule.longest and config.open_growth > 1 and len(opens) <= MOST_STEPS:
         opens.append(rule.lasting(len(opens)))
-    packed = _RULE.pack(
+    packed_bytes = _RULE.pack(
         rule.timed,
         rule.width,
         rule.span,
@@ -302,7 +302,7 @@ def _circuit(rule: CircuitRule) -> bytes:
         config.successes,
         len(opens),
     )
-    return packed + b"".join(map(_ONE_INTEGER.pack, opens))
+    return packed_bytes + b"".join(map(_ONE_INTEGER.pack, opens))
 
 
 def _limit(rule: Rule) -> bytes:
@@ -353,7 +353,7 @@ _MAKERS: Final[dict[type, Callable[[ScriptCalls, Any], ScriptCall | None]]] = {
 # --- replies --------------------------------------------------------------------
 
 
-def _admitted(reply: Any) -> Admitted:
+def _read_admission(reply: Any) -> Admitted:
     if reply == 0:
         return AT_ONCE
     if len(reply) == 2:
@@ -364,24 +364,24 @@ def _admitted(reply: Any) -> Admitted:
     return (_ANSWERS[answer], wait, permit, tuple(map(tuple, reply[3:])))
 
 
-def _confirmed(reply: list[int]) -> tuple[Answer, int]:
+def _read_confirmation(reply: list[int]) -> tuple[Answer, int]:
     return _ANSWERS[reply[0]], reply[1]
 
 
-def _nothing(_: object) -> None:
+def _do_nothing(_: object) -> None:
     return None
 
 
-def _claimed(reply: list[Any]) -> Claimed:
+def _read_claim(reply: list[Any]) -> Claimed:
     answer = _answer(reply[3]) if len(reply) > 3 else None
     return Claimed(_VERDICTS[reply[0]], reply[1], reply[2], answer)
 
 
-def _settled(reply: list[Any]) -> Settled:
+def _read_settlement(reply: list[Any]) -> Settled:
     return Settled(reply[0] == 1, reply[1] == 1, _answer(reply[2]))
 
 
-def _renewed(reply: list[int]) -> tuple[bool, ...]:
+def _read_renewals(reply: list[int]) -> tuple[bool, ...]:
     return tuple(map(bool, reply))
 
 
@@ -389,7 +389,7 @@ def _answer(packed: bytes) -> Any:
     try:
         (value,) = unpack_values(packed)
     except ValueError:
-        raise _unreadable() from None
+        raise _unreadable_error() from None
     return value
 
 
@@ -400,12 +400,12 @@ def decode_reply(call: ScriptCall, reply: Any) -> Any:
         StateUnavailable: the value of one of its keys is not a state.
     """
     if _is_list(reply) and reply[0] == _NOT_EXECUTED:
-        _, _, stored, redis_key, *_ = (*reply, b"", b"")
-        only = call.names[0] if len(call.names) == 1 else None
-        key = dict(zip(call.keys, call.names, strict=False)).get(redis_key, only)
-        if stored:
-            unpack(stored, key)
-        raise _unreadable(key)
+        _, _, stored_value, redis_key, *_ = (*reply, b"", b"")
+        single_text = call.names[0] if len(call.names) == 1 else None
+        key = dict(zip(call.keys, call.names, strict=False)).get(redis_key, single_text)
+        if stored_value:
+            unpack(stored_value, key)
+        raise _unreadable_error(key)
     return call.read(reply)
 
 
@@ -413,7 +413,7 @@ def _is_list(reply: object) -> TypeGuard[list[Any]]:
     return type(reply) is list
 
 
-def _unreadable(key: str | None = None) -> StateUnavailable:
+def _unreadable_error(key: str | None = None) -> StateUnavailable:
     return StateUnavailable(
         "The value of one of moorage's keys in Redis is not a state of its kind.",
         key=key,
@@ -436,21 +436,21 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
     for call, times in _runs(batch):
         indexes = [positions.setdefault(key, len(positions) + 1) for key in call.keys]
         # A single byte, half an index, means no keys.
-        packed = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
-        values += (packed, b"%d" % times, call.packed)
+        packed_bytes = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
+        values += (packed_bytes, b"%d" % times, call.packed)
     return list(positions), values
 
 
 def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
     """Yield the calls of a batch, each with the number of its consecutive repetitions."""
     times = 0
-    before = batch[0]
+    previous_call = batch[0]
     for call in batch:
-        if call is not before:
-            yield before, times
-            before, times = call, 0
+        if call is not previous_call:
+            yield previous_call, times
+            previous_call, times = call, 0
         times += 1
-    yield before, times
+    yield previous_call, times
 
 
 def request(batch: Batch) -> bytes:
@@ -509,24 +509,26 @@ class CompareAndSwap:
     def decide(self, reply: list[Any]) -> ScriptCall | None:
         """Apply the commands, one after another, to the states in the reply to `read`."""
         now: int = reply[0]
-        stored: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
+        stored_fields: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}
-        packed: dict[str, bytes] = {}
+        packed_chunks: dict[str, bytes] = {}
         self.results = []
         for command in self._commands:
             try:
-                before = tuple(_state(key, states, stored) for key in command.keys)
-                after, answer = command.apply(before, now)
-                changed = _changed(command, before, after)
-                packed |= {key: pack(state) for key, state in changed.items()}
+                previous_values = tuple(
+                    _read_state(key, states, stored_fields) for key in command.keys
+                )
+                later_values, answer = command.apply(previous_values, now)
+                changed_values = _read_changes(command, previous_values, later_values)
+                packed_chunks |= {key: pack(state) for key, state in changed_values.items()}
             except Exception as error:  # noqa: BLE001 - raised for its caller
                 self.results.append((None, error))
                 continue
-            states |= changed
+            states |= changed_values
             self.results.append((answer, None))
-        if not packed:
+        if not packed_chunks:
             return None
-        return self._write(now, stored, states, packed)
+        return self._write(now, stored_fields, states, packed_chunks)
 
     def _write(
         self,
@@ -538,12 +540,15 @@ class CompareAndSwap:
         parts = [b"\12"]
         keys: list[bytes] = []
         for name, key in zip(self._names, self._keys, strict=True):
-            before = stored[name]
-            if type(before) is int:
+            previous_value = stored[name]
+            if type(previous_value) is int:
                 continue
             keys.append(key)
-            old = before or b""
-            parts += (_SWAP.pack(before is not None, name in packed, len(old)), old)
+            old_value = previous_value or b""
+            parts += (
+                _SWAP.pack(previous_value is not None, name in packed, len(old_value)),
+                old_value,
+            )
             state = states.get(name)
             if name in packed and state is not None:
                 lifetime = max(0, min(state[0] + state[1] - now, FOREVER))
@@ -559,15 +564,15 @@ class CompareAndSwap:
         return answer
 
 
-def _state(key: str, states: dict[str, State | None], stored: dict[str, Any]) -> State | None:
+def _read_state(key: str, states: dict[str, State | None], stored: dict[str, Any]) -> State | None:
     if key not in states:
         packed = stored[key]
         if type(packed) is int:
-            raise _unreadable(key)
+            raise _unreadable_error(key)
         states[key] = None if packed is None else unpack(packed, key)
     return states[key]
 
 
-def _changed(command: Command[Any], before: States, after: States) -> dict[str, State]:
+def _read_changes(command: Command[Any], before: States, after: States) -> dict[str, State]:
     triples = zip(command.keys, before, after, strict=True)
     return {key: new for key, old, new in triples if new is not old and new is not None}

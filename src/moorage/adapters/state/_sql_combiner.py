@@ -82,12 +82,12 @@ class RowKeys(NamedTuple):
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
     """Return the hashed keys of a command."""
-    hashed = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
-    ordered = sorted(hashed, key=hashed.__getitem__)
+    hashed_chunks = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
+    ordered_texts = sorted(hashed_chunks, key=hashed_chunks.__getitem__)
     return RowKeys(
-        tuple(hashed[key] for key in ordered),
-        tuple(hashed[key] for key in keys),
-        tuple(map(_readable, ordered)),
+        tuple(hashed_chunks[key] for key in ordered_texts),
+        tuple(hashed_chunks[key] for key in keys),
+        tuple(map(_readable, ordered_texts)),
     )
 
 
@@ -233,20 +233,22 @@ class Combiner:
             row_keys_of(keys) if len(keys) < _UNCACHED_KEYS else row_keys_of.__wrapped__(keys)
         )
         engine = self._engine
-        started, until = monotonic(), engine.until(timeout)
+        started, end_time = monotonic(), engine.until(timeout)
         try:
             if isinstance(command, _READ_ONLY):
                 answered = await engine.attempt(
-                    partial(_read_only, command, row_keys, until), until, once=False
+                    partial(_read_only, command, row_keys, end_time), end_time, once=False
                 )
                 if answered is not None:
                     return answered[0]
-            return await self._execute_in_batch(command, row_keys, until)  # type: ignore[no-any-return]  # as above
+            return await self._execute_in_batch(command, row_keys, end_time)  # type: ignore[no-any-return]  # as above
         except StorageUnavailable as error:
             now, last_reply = monotonic(), engine.last_reply
             silent = None if last_reply is None else int((now - last_reply) * 1e9)
             # A server that answered other callers recently is reachable, but slow.
-            error.slow = error.slow or is_slow(int((now - started) * 1e9), until - started, silent)
+            error.slow = error.slow or is_slow(
+                int((now - started) * 1e9), end_time - started, silent
+            )
             raise
 
     async def _execute_in_batch(
@@ -333,16 +335,20 @@ class Combiner:
         try:
             await self._engine.attempt(work, batch.until, once=False)
         except Exception as error:  # noqa: BLE001 - raised in the waiting caller
-            late = isinstance(error, StorageUnavailable) and monotonic() >= batch.until
-            self._fail_batch(pool, batch, error, late=late)
+            is_late = isinstance(error, StorageUnavailable) and monotonic() >= batch.until
+            self._fail_batch(pool, batch, error, late=is_late)
         except BaseException:
             self._fail_batch(pool, batch, None, late=True)
             raise
         finally:
             pool.detached.discard(batch)
-            following = batch.following
-            if following is not None and following.running is None and following.pending_commands:
-                await self._run_batch(pool, following)
+            following_batch = batch.following
+            if (
+                following_batch is not None
+                and following_batch.running is None
+                and following_batch.pending_commands
+            ):
+                await self._run_batch(pool, following_batch)
 
     async def _run_transaction(self, pool: LinkPool, batch: _Batch, link: Link) -> None:
         """Lock the rows, apply the commands, and write the changes."""
@@ -353,13 +359,13 @@ class Combiner:
                 # The existing rows may be newer than the missing ones.
                 await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
-            written = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
-            if written and not rows and len(row_keys.ids) > 1:
+            written_values = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
+            if written_values and not rows and len(row_keys.ids) > 1:
                 await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
-            began = monotonic()
+            start_time = monotonic()
             try:
-                done = await _commit(link, batch, written, is_new=not rows)
+                is_finished = await _commit(link, batch, written_values, is_new=not rows)
             except FateUnknown as failure:
                 error = self._fail_unrepeatable(pool, batch, slow=failure.slow)
                 if batch.pending_commands:
@@ -370,8 +376,8 @@ class Combiner:
                 if not isinstance(failure, Exception):
                     self._fail_unrepeatable(pool, batch)
                 raise
-            if done:
-                pool.round_trip = monotonic() - began
+            if is_finished:
+                pool.round_trip = monotonic() - start_time
                 self._finish_batch(pool, batch)
                 return
 
@@ -486,17 +492,17 @@ async def _read_only(
 
 async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: bool) -> bool:
     """Write and commit; return False if another process has inserted the new row meanwhile."""
-    until = batch.until
-    durable = any(
+    end_time = batch.until
+    is_durable = any(
         pending.command.durable for pending in batch.pending_commands if pending.error is None
     )
     if not written:
         # An answer about a claim must not depend on data that a crash could still lose.
-        await link.leave(until, durable=durable)
+        await link.leave(end_time, durable=is_durable)
     elif is_new:
-        return await link.add(written[0], batch.row_keys.names[0], until, durable=durable)
+        return await link.add(written[0], batch.row_keys.names[0], end_time, durable=is_durable)
     else:
-        await link.write(written, until, durable=durable)
+        await link.write(written, end_time, durable=is_durable)
     return True
 
 
@@ -505,11 +511,13 @@ async def _insert_missing(
 ) -> None:
     """Insert missing rows without holding a lock."""
     await link.leave(until)
-    existing = {row.id for row in rows}
-    missing = [position for position, id_ in enumerate(row_keys.ids) if id_ not in existing]
+    existing_chunks = {row.id for row in rows}
+    missing_numbers = [
+        position for position, id_ in enumerate(row_keys.ids) if id_ not in existing_chunks
+    ]
     await link.place(
-        [Row(row_keys.ids[position], None, now + COARSE) for position in missing],
-        [row_keys.names[position] for position in missing],
+        [Row(row_keys.ids[position], None, now + COARSE) for position in missing_numbers],
+        [row_keys.names[position] for position in missing_numbers],
         until,
     )
 
@@ -520,27 +528,31 @@ def _decide(
     """Apply commands one after another to the rows that were read, and return the changed rows."""
     rows_by_id = {row.id: row for row in rows}
     states: dict[bytes, State | None] = {}
-    written: dict[bytes, Row] = {}
+    written_values: dict[bytes, Row] = {}
     for pending in pending_commands:
         ids = pending.row_keys.command_ids
         try:
             for id_ in ids:
                 if id_ not in states:
-                    states[id_] = _state(rows_by_id.get(id_), row_keys, id_)
-            before = tuple(map(states.__getitem__, ids))
-            after, answer = pending.command.apply(before, now)
-            changed = _changes(ids, rows_by_id, before, after)
+                    states[id_] = _read_state(rows_by_id.get(id_), row_keys, id_)
+            previous_values = tuple(map(states.__getitem__, ids))
+            later_values, answer = pending.command.apply(previous_values, now)
+            changed_values = _changes(ids, rows_by_id, previous_values, later_values)
         except Exception as error:  # noqa: BLE001 - raised in the waiting caller
             pending.answer, pending.error = None, error
             continue
         pending.answer, pending.error = answer, None
-        rows_by_id |= changed
-        written |= changed
-        states |= {id_: new for id_, new in zip(ids, after, strict=True) if id_ in changed}
-    return [*written.values()]
+        rows_by_id |= changed_values
+        written_values |= changed_values
+        states |= {
+            id_: new_values
+            for id_, new_values in zip(ids, later_values, strict=True)
+            if id_ in changed_values
+        }
+    return [*written_values.values()]
 
 
-def _state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
+def _read_state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
     if row is None or row.state is None:
         return None
     return unpack(row.state, row_keys.names[row_keys.ids.index(id_)])
@@ -550,11 +562,13 @@ def _changes(
     ids: Sequence[bytes], rows_by_id: dict[bytes, Row], before: States, after: States
 ) -> dict[bytes, Row]:
     """Return the rows that a command changes, as they are stored."""
-    changed: dict[bytes, Row] = {}
-    for id_, old, new in zip(ids, before, after, strict=True):
-        if new is old or new is None:
+    changed_values: dict[bytes, Row] = {}
+    for id_, old_values, new_values in zip(ids, before, after, strict=True):
+        if new_values is old_values or new_values is None:
             continue
         row = rows_by_id.get(id_)
-        stored, expires = (b"", 0) if row is None else (row.state or b"", row.expires)
-        changed[id_] = Row(id_, pack(new, old, stored), expiry(new, expires))
-    return changed
+        stored_bytes, expires = (b"", 0) if row is None else (row.state or b"", row.expires)
+        changed_values[id_] = Row(
+            id_, pack(new_values, old_values, stored_bytes), expiry(new_values, expires)
+        )
+    return changed_values

@@ -117,30 +117,35 @@ class Engine:
         return self._retry(partial(self.attempt, command), until)
 
     def _transact(self, link: Link, command: Command[Answer], max_bytes: int) -> Answer:
-        run, keys, durable = link.run, command.keys, command.durable
-        if durable and self._was_replaced(link):
+        run, keys, is_durable = link.run, command.keys, command.durable
+        if is_durable and self._was_replaced(link):
             raise Busy
         try:
             run("BEGIN IMMEDIATE")
-            stored = run(_reading(len(keys)), keys).fetchone()
+            stored_value = run(_reading(len(keys)), keys).fetchone()
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
-        before = tuple([packed and unpack(packed, key) for packed, key in zip(stored, keys)])  # noqa: B905 - one each; `strict` takes time
+        previous_values = tuple(
+            [
+                packed and unpack(packed, key)
+                for packed, key in zip(stored_value, keys)  # noqa: B905 - one each; `strict` takes time
+            ]
+        )
         now = (self._nanoseconds() + self._origin) // 1000
-        after, answer = command.apply(before, now)
-        changes, moved = _changes(keys, stored, before, after)
-        size = sum(map(len, changes[1::3])) if durable else 0
+        later_values, answer = command.apply(previous_values, now)
+        changes, is_moved = _changes(keys, stored_value, previous_values, later_values)
+        size = sum(map(len, changes[1::3])) if is_durable else 0
         if max_bytes and size > max_bytes:
             raise WouldBlock
         try:
             if changes:
-                run(_writing(len(changes) // 3, moved=moved), changes)
+                run(_writing(len(changes) // 3, moved=is_moved), changes)
             run("COMMIT")
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
         if changes:
             self.writes += 1 + size // PAGE
-            if durable:
+            if is_durable:
                 self.flush.is_pending = True
         if not self._checked_at <= now < self._checked_at + _CHECK_INTERVAL:
             self._checked_at = now
@@ -278,10 +283,10 @@ def _reading(number: int) -> str:
 @cache
 def _writing(number: int, *, moved: bool) -> str:
     rows = ", ".join(["(?, ?, ?)"] * number)
-    until = ", until = excluded.until" if moved else ""
+    end_time = ", until = excluded.until" if moved else ""
     return (
         f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - constant texts
-        f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{until}"
+        f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{end_time}"
     )
 
 
@@ -290,18 +295,18 @@ def _changes(
 ) -> tuple[list[Any], bool]:
     """Return key, bytes and hour of expiry of each changed state, and whether an hour changed."""
     changes: list[Any] = []
-    moved = False
-    for key, packed, old, new in zip(keys, stored, before, after, strict=True):
-        if new is old or new is None:
+    is_moved = False
+    for key, packed_bytes, old_values, new_values in zip(keys, stored, before, after, strict=True):
+        if new_values is old_values or new_values is None:
             continue
-        until = (new[0] + new[1]) // HOUR
-        if old is None or packed is None:
-            moved = True
-            changes += (key, pack(new), until)
+        end_time = (new_values[0] + new_values[1]) // HOUR
+        if old_values is None or packed_bytes is None:
+            is_moved = True
+            changes += (key, pack(new_values), end_time)
         else:
-            moved = moved or until != (old[0] + old[1]) // HOUR
-            changes += (key, pack(new, old, packed), until)
-    return changes, moved
+            is_moved = is_moved or end_time != (old_values[0] + old_values[1]) // HOUR
+            changes += (key, pack(new_values, old_values, packed_bytes), end_time)
+    return changes, is_moved
 
 
 def retry_until(attempt: Callable[[], Result], until: float) -> Result:

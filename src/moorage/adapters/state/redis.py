@@ -113,7 +113,7 @@ class _Store(ABC):
     def _due(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
         """Return the posted commands to send: those for the script, and the others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
-        others: list[Command[Any]] = []
+        other_commands: list[Command[Any]] = []
         while self._posted and len(calls) < MAX_BATCH:
             try:
                 command = self._posted.popleft()
@@ -121,10 +121,10 @@ class _Store(ABC):
             except Exception:  # noqa: BLE001, S112 - sent by another thread, or impossible to encode
                 continue
             if call is None:
-                others.append(command)
+                other_commands.append(command)
             else:
                 calls.append((command, call))
-        return calls, others
+        return calls, other_commands
 
 
 class RedisStorage(_Store, Closing):
@@ -159,13 +159,13 @@ class RedisStorage(_Store, Closing):
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         self._require_open()
-        until = inf if timeout is None else time.monotonic() + timeout
+        end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
         if call is None:
-            return self._swap(command, until)  # type: ignore[no-any-return]  # as the command answers
+            return self._swap(command, end_time)  # type: ignore[no-any-return]  # as the command answers
         if self._posted:
-            self._send_posted(until)
-        return decode_reply(call, self._execute_batch([call], until)[0])  # type: ignore[no-any-return]  # as the command answers
+            self._send_posted(end_time)
+        return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer no caller needs: now, or with the next one after a failure."""
@@ -234,21 +234,23 @@ class RedisStorage(_Store, Closing):
 
     def _send_due(self, until: float) -> None:
         """Run the first batch of posted commands."""
-        posted, others = self._due()
+        posted_pairs, other_commands = self._due()
         try:
-            while posted:
+            while posted_pairs:
                 # In a cluster, each may need another node.
-                batch = posted[:1] if self._server.is_cluster else posted
+                batch = posted_pairs[:1] if self._server.is_cluster else posted_pairs
                 self._try([call for _, call in batch], until)
-                posted = posted[len(batch) :]
+                posted_pairs = posted_pairs[len(batch) :]
         except BaseException as error:
-            unsent = [command for command, call in posted if can_resend(error, once=call.once)]
-            self._posted.extend((*unsent, *others))
+            unsent_commands = [
+                command for command, call in posted_pairs if can_resend(error, once=call.once)
+            ]
+            self._posted.extend((*unsent_commands, *other_commands))
             if not isinstance(error, REQUEST_ERRORS):
                 raise
             failure = self._error_of(error)
         else:
-            for command in others:
+            for command in other_commands:
                 with suppress(Exception):
                     self._swap(command, until)
             return
@@ -257,19 +259,19 @@ class RedisStorage(_Store, Closing):
     def _swap(self, command: Command[Any], until: float) -> Any:
         """Execute a command by compare-and-swap."""
         swap = CompareAndSwap(self._script_calls, [command])
-        waits = pauses(self._timeout, until)
+        waiting_numbers = pauses(self._timeout, until)
         # One thread at a time swaps; after half of its time, a thread continues without the lock.
         longest_wait = self._timeout if until == inf else max(0.0, until - time.monotonic()) / 2
-        locked = self._swapping.acquire(timeout=longest_wait)
+        is_locked = self._swapping.acquire(timeout=longest_wait)
         try:
             while True:
                 (reply,) = self._execute_batch([swap.read], until)
                 write = swap.decide(decode_reply(swap.read, reply))
                 if write is None or self._execute_batch([write], until)[0]:
                     break
-                time.sleep(next(waits))
+                time.sleep(next(waiting_numbers))
         finally:
-            if locked:
+            if is_locked:
                 self._swapping.release()
         return swap.answer(0)
 
@@ -379,14 +381,16 @@ class AsyncRedisStorage(_Store, AsyncClosing):
     def _queue_posted(self) -> None:
         """Queue the posted commands."""
         while self._posted:
-            posted, others = self._due()
-            for command, call in posted:
+            posted_pairs, other_commands = self._due()
+            for command, call in posted_pairs:
                 self._batcher(command).post(command, call)
-            for command in others:
+            for command in other_commands:
                 self._batcher(command).post(command, None)
 
 
 def _hash_tag(command: Command[Any] | None) -> str:
     """Return the hash tag of a command's keys, which determines their node in a cluster."""
-    _, _, rest = command.keys[0].partition("{") if command and command.keys else ("", "", "")
-    return rest.partition("}")[0]
+    _, _, remaining_text = (
+        command.keys[0].partition("{") if command and command.keys else ("", "", "")
+    )
+    return remaining_text.partition("}")[0]

@@ -164,21 +164,21 @@ class SqlStorage(_Common, Closing):
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
-        inside = self._inside
-        until = None if timeout is None else monotonic() + timeout
+        inner_value = self._inside
+        end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
-            outage = self._send(until)
+            outage = self._send(end_time)
             if outage is not None:
                 # The new command would wait just as long without success.
                 raise outage
-        was_inside, inside.now = getattr(inside, "now", False), True
+        was_inside, inner_value.now = getattr(inner_value, "now", False), True
         try:
-            answer = run_now(self._combiner.execute(command, _seconds_until(until)))
+            answer = run_now(self._combiner.execute(command, _seconds_until(end_time)))
         except StorageUnavailable:
             self._unavailable = True
             raise
         finally:
-            inside.now = was_inside
+            inner_value.now = was_inside
         self._unavailable = False
         return answer
 
@@ -204,20 +204,20 @@ class SqlStorage(_Common, Closing):
         """Run the posted commands, unless this thread is executing a command."""
         # A finaliser or signal handler may post while this thread holds row locks, and would
         # deadlock.
-        posted, inside = self._posted, self._inside
+        posted_commands, inside = self._posted, self._inside
         if getattr(inside, "now", False):
             return None
         inside.now = True
         try:
-            while posted:
-                command = posted.popleft()
+            while posted_commands:
+                command = posted_commands.popleft()
                 try:
                     run_now(self._combiner.execute(command, _seconds_until(until)))
                 except StorageUnavailable as error:
                     # The other commands would wait without success too; the next command tries
                     # again.
                     if not command.once:
-                        posted.appendleft(command)
+                        posted_commands.appendleft(command)
                     self._unavailable = True
                     return error
                 except Exception:  # noqa: BLE001, S112 - no caller waits for it
@@ -274,10 +274,10 @@ class AsyncSqlStorage(_Common, AsyncClosing):
     ) -> Answer:
         """Run one command."""
         posts = self._posts
-        until = None if timeout is None else monotonic() + timeout
+        end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:
             await posts.settle(timeout)
-        return await self._combiner.execute(command, _seconds_until(until))
+        return await self._combiner.execute(command, _seconds_until(end_time))
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command without waiting for its answer, soon or with the next command."""

@@ -241,12 +241,12 @@ class AsyncSqliteStorage(AsyncClosing):
     ) -> Answer:
         """Run one command, repeatedly while the file is locked."""
         engine = self._engine
-        until = engine.until(timeout)
-        for pause in pauses(until):
+        end_time = engine.until(timeout)
+        for pause in pauses(end_time):
             try:
                 return engine.attempt(command, _MAX_BYTES_IN_LOOP)
             except WouldBlock:
-                return await self._retry_in_thread(command, until)
+                return await self._retry_in_thread(command, end_time)
             except Busy:
                 from asyncio import sleep  # noqa: PLC0415 - synchronous programs do not need asyncio
 
@@ -258,11 +258,11 @@ class AsyncSqliteStorage(AsyncClosing):
         """Run one command in a thread; the grants of a caller that leaves are returned."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-        running = self._pool().submit(self._engine.retry, command, until)
+        running_future = self._pool().submit(self._engine.retry, command, until)
         try:
-            return await wrap_future(running)
+            return await wrap_future(running_future)
         except CancelledError:
-            running.add_done_callback(partial(self._return_undelivered, command))
+            running_future.add_done_callback(partial(self._return_undelivered, command))
             raise
 
     def _return_undelivered(self, command: Command[Answer], ended: Future[Answer]) -> None:

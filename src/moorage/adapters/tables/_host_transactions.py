@@ -93,9 +93,9 @@ class HostTransaction(HostConnection):
             )
         if _is_async(connection) is not is_async:
             kinds = ("asynchronous", "synchronous")
-            has, needs = kinds if not is_async else kinds[::-1]
+            has, needed_text = kinds if not is_async else kinds[::-1]
             raise ConfigurationError(
-                f"The {type(connection).__name__} is {has}, but this store is {needs}.",
+                f"The {type(connection).__name__} is {has}, but this store is {needed_text}.",
                 path="connection",
                 remedy=f"Pass {expected}.",
             )

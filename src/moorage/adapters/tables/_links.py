@@ -45,13 +45,13 @@ class MysqlEntryLink(MysqlLink):
 
 def _interpolated(text: str, values: Sequence[Value]) -> str:
     """Return a statement with its values inserted as numbers and hexadecimal digits."""
-    first, *others = text.split("?")
+    first, *other_texts = text.split("?")
     return first + "".join(
-        part for pair in zip(map(_literal, values), others, strict=True) for part in pair
+        part for pair in zip(map(_literal_text, values), other_texts, strict=True) for part in pair
     )
 
 
-def _literal(value: Value) -> str:
+def _literal_text(value: Value) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bytes):
@@ -72,9 +72,11 @@ DOUBLE: Final = Struct("!d")
 @lru_cache(_CACHE_SIZE)
 def numbered(text: str) -> tuple[bytes, bytes]:
     """Return the name of a prepared statement for PostgreSQL, and its text with numbered values."""
-    first, *others = text.split("?")
-    whole = first + "".join(f"${position}{part}" for position, part in enumerate(others, 1))
-    return b"moorage_" + sha256(whole.encode()).hexdigest()[:16].encode(), whole.encode()
+    first, *other_texts = text.split("?")
+    whole_text = first + "".join(
+        f"${position}{part}" for position, part in enumerate(other_texts, 1)
+    )
+    return b"moorage_" + sha256(whole_text.encode()).hexdigest()[:16].encode(), whole_text.encode()
 
 
 def encoded(value: Value) -> bytes | None:

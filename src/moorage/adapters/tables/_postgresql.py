@@ -44,22 +44,28 @@ class PostgresEntryLink(PostgresLink):
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
         """Run statements in the open transaction, or in a new one, and end it."""
-        prepared = [
+        prepared_chunks = [
             (numbered(text), [encoded(value) for value in values]) for text, values in statements
         ]
         if not (self._in_transaction or keep_open or writes):
-            return [_statement_result(result) for result in await self._round_trip(prepared, until)]
-        before = [] if self._in_transaction else [(BEGIN, ())]
-        after = [] if keep_open else [(COMMIT, ())]
+            return [
+                _statement_result(result)
+                for result in await self._round_trip(prepared_chunks, until)
+            ]
+        previous_pairs = [] if self._in_transaction else [(BEGIN, ())]
+        later_pairs = [] if keep_open else [(COMMIT, ())]
         self._in_transaction = False
         flush = self._flush(durable=writes and not keep_open)
         results = await self._round_trip(
-            [*before, *prepared, *after], until, then=flush, ready=not keep_open
+            [*previous_pairs, *prepared_chunks, *later_pairs],
+            until,
+            then=flush,
+            ready=not keep_open,
         )
         self._in_transaction = keep_open
         return [
             _statement_result(result)
-            for result in results[len(before) : len(before) + len(prepared)]
+            for result in results[len(previous_pairs) : len(previous_pairs) + len(prepared_chunks)]
         ]
 
     async def listen(self, channel: str, end: float, until: float) -> bool:
@@ -78,11 +84,11 @@ class PostgresEntryLink(PostgresLink):
             return True
         self.ready = False
         try:
-            notified = await self._wait_for_notification(end)
+            is_notified = await self._wait_for_notification(end)
         except Error:
             raise NotDone("lost its connection", lost=True) from None
         self.ready = True
-        return notified
+        return is_notified
 
     async def _wait_for_notification(self, until: float) -> bool:
         pg, notified = self._pg, False
@@ -100,13 +106,13 @@ class PostgresEntryLink(PostgresLink):
 def _statement_result(result: PGresult) -> StatementResult:
     kinds = [result.ftype(column) for column in range(result.nfields)]
     rows = [
-        [_decoded(result.get_value(row, column), kind) for column, kind in enumerate(kinds)]
+        [_decode_value(result.get_value(row, column), kind) for column, kind in enumerate(kinds)]
         for row in range(result.ntuples)
     ]
     return StatementResult(rows, result.command_tuples or 0)
 
 
-def _decoded(value: bytes | None, kind: int) -> Any:
+def _decode_value(value: bytes | None, kind: int) -> Any:
     if value is None or kind == _BYTEA:
         return value
     if kind == _BIGINT:

@@ -98,17 +98,17 @@ class SqlTables(Generic[S]):
         once: bool = False,
     ) -> A:
         engine = self._engine
-        until = engine.until(timeout)
+        end_time = engine.until(timeout)
 
         async def transact(link: Any) -> A:
             async def execute(
                 *statements: Statement, keep_open: bool = False, writes: bool = False
             ) -> Any:
-                return await link.execute(statements, until, keep_open=keep_open, writes=writes)
+                return await link.execute(statements, end_time, keep_open=keep_open, writes=writes)
 
             return await work(execute)
 
-        return await engine.attempt(transact, until, once=once)
+        return await engine.attempt(transact, end_time, once=once)
 
     def _create(self, connection: sqlalchemy.Connection) -> None:
         with exclusive_creation(connection, self._sql.bare):

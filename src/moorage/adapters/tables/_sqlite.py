@@ -140,7 +140,9 @@ class SqliteTables(Closing):
         except sqlite3.Error as error:
             is_missing = not creates and _code(error) == sqlite3.SQLITE_CANTOPEN
             if is_missing and not os.path.exists(self._path):  # noqa: PTH110 - raises nothing
-                failure: ConnectorError = _missing(f"The file {self._path} does not exist.")
+                failure: ConnectorError = _missing_table_error(
+                    f"The file {self._path} does not exist."
+                )
             else:
                 failure = _error_of(error, self._path, self._definitions[0].table)
         raise failure
@@ -176,9 +178,9 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
     """Return our error for an error of SQLite."""
     text = str(error)
     if "no such table" in text:
-        return _missing(f"There is no table {table} in {path}.")
+        return _missing_table_error(f"There is no table {table} in {path}.")
     if "no such column" in text or "has no column" in text:
-        return _missing(f"The table {table} in {path} lacks a column of this release.")
+        return _missing_table_error(f"The table {table} in {path} lacks a column of this release.")
     if _code(error) in _BUSY:
         return StorageUnavailable(
             f"Others wrote to {path} for too long.",
@@ -192,7 +194,7 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
     )
 
 
-def _missing(message: str) -> ConfigurationError:
+def _missing_table_error(message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
         path="path",

@@ -170,9 +170,9 @@ class EntrySql:
             f"SELECT 1 FROM {self.table} AS earlier WHERE earlier.lane = entry.lane"  # noqa: S608 - quoted
             " AND earlier.number < entry.number AND earlier.holds"
         )
-        due = f"{pending}due <= {_STATEMENT_TIME[self.kind]}"
+        due_text = f"{pending}due <= {_STATEMENT_TIME[self.kind]}"
         return (
-            f"{self._all} AS entry WHERE {due} AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
+            f"{self._all} AS entry WHERE {due_text} AND (lane IS NULL OR NOT EXISTS ({held_lane}))"
             f" ORDER BY priority DESC, number LIMIT ?{lock}"
         )
 
@@ -202,10 +202,10 @@ class EntrySql:
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":
             first = ", ".join(f"? AS {'was' if name == 'before' else name}" for name in names)
-            others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
+            other_text = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
             changes = ", ".join(f"entry.{name} = new.{name}" for name in OUTCOME)
             return (
-                f"UPDATE {self.table} AS entry JOIN (SELECT {first}{others}) AS new"  # noqa: S608 - quoted
+                f"UPDATE {self.table} AS entry JOIN (SELECT {first}{other_text}) AS new"  # noqa: S608 - quoted
                 f" ON entry.number = new.number AND entry.fence = new.was SET {changes}"
             )
         row = ", ".join(f"?::{_CASTS.get(name, 'bigint')}" for name in names)
@@ -246,7 +246,7 @@ class EntrySql:
 
     @property
     def _indexes(self) -> tuple[Index, ...]:
-        stuck = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
+        stuck_text = ", ".join(f"'{state.value}'" for state in sorted(STUCK))
         if self.kind == "mysql":
             return (
                 Index("free", "pending, priority DESC, number, due"),
@@ -258,7 +258,7 @@ class EntrySql:
         return (
             Index("free", "priority DESC, number, due", " WHERE due IS NOT NULL"),
             Index("lane", "lane, number", " WHERE holds AND lane IS NOT NULL"),
-            Index("stuck", "number", f" WHERE state IN ({stuck})"),
+            Index("stuck", "number", f" WHERE state IN ({stuck_text})"),
             Index("settled", "settled_at", " WHERE settled_at IS NOT NULL"),
             Index("subject", "subject", " WHERE subject IS NOT NULL"),
         )

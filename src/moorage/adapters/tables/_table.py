@@ -104,29 +104,29 @@ class EntryTable(Generic[E]):
             statements: list[Statement] = [(sql.seen, (entry.id,)), (sql.now, ())]
             if entry.lane is not None:
                 statements = [*sql.lock_lane(lane_number(sql.bare, entry.lane)), *statements]
-            *_, seen, clock = await execute(*statements, keep_open=True, writes=True)
-            if seen.rows:
+            *_, seen_pair, clock = await execute(*statements, keep_open=True, writes=True)
+            if seen_pair.rows:
                 await execute()
-                return self._entry(seen.rows[0])
+                return self._entry(seen_pair.rows[0])
             now = moment(clock.rows[0][0])
         row = _row(arrive(entry, now))
-        _, stored = await execute(
+        _, stored_pair = await execute(
             (sql.insert, [row[name] for name in COLUMNS]), (sql.seen, (entry.id,)), writes=True
         )
-        if not stored.rows:
-            (stored,) = await execute((sql.stored, (entry.id,)))
-        return self._entry(stored.rows[0])
+        if not stored_pair.rows:
+            (stored_pair,) = await execute((sql.stored, (entry.id,)))
+        return self._entry(stored_pair.rows[0])
 
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
         """Return the entries that may be claimed."""
         values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
-        (free,) = await execute((self._sql.free(locked=False), values))
-        return tuple(map(self._entry, free.rows))
+        (free_pair,) = await execute((self._sql.free(locked=False), values))
+        return tuple(map(self._entry, free_pair.rows))
 
     async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
         """Claim entries that may be processed together."""
-        locked = self._skips_locked()
-        query = self._sql.free(locked=locked)
+        is_locked = self._skips_locked()
+        query = self._sql.free(locked=is_locked)
         if self._clock is not None:
             now = await self._clock(execute)
             (candidates_result,) = await execute(
@@ -137,13 +137,15 @@ class EntryTable(Generic[E]):
             clock, candidates_result = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
         candidates = together([self._entry(row) for row in candidates_result.rows])
-        claimed = [take(entry, now, lease, most) for entry in candidates]
-        if not claimed:
+        claimed_values = [take(entry, now, lease, most) for entry in candidates]
+        if not claimed_values:
             await execute()
             return ()
-        write = self._write if locked else self.settle
-        written = await write(execute, claimed, [entry.fence for entry in candidates])
-        return tuple(entry for entry, is_ours in zip(claimed, written, strict=True) if is_ours)
+        write = self._write if is_locked else self.settle
+        written_flags = await write(execute, claimed_values, [entry.fence for entry in candidates])
+        return tuple(
+            entry for entry, is_ours in zip(claimed_values, written_flags, strict=True) if is_ours
+        )
 
     async def settle(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
@@ -152,46 +154,48 @@ class EntryTable(Generic[E]):
         if self._sql.kind == "sqlite":
             return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)
-        (locked,) = await execute(
+        (locked_pair,) = await execute(
             (self._sql.hold(len(numbers)), numbers), keep_open=True, writes=True
         )
-        stored_fences: dict[int, int] = {number: fence for number, fence in locked.rows}  # noqa: C416 - as rows are
-        ours = [
+        stored_fences: dict[int, int] = {number: fence for number, fence in locked_pair.rows}  # noqa: C416 - as rows are
+        own_flags = [
             stored_fences.get(entry.number) == fence
             for entry, fence in zip(entries, fences, strict=True)
         ]
-        if any(ours):
-            owned = [
+        if any(own_flags):
+            owned_pairs = [
                 (entry, fence)
-                for entry, fence, is_ours in zip(entries, fences, ours, strict=True)
+                for entry, fence, is_ours in zip(entries, fences, own_flags, strict=True)
                 if is_ours
             ]
-            await self._write(execute, [entry for entry, _ in owned], [fence for _, fence in owned])
+            await self._write(
+                execute, [entry for entry, _ in owned_pairs], [fence for _, fence in owned_pairs]
+            )
         else:
             await execute()
-        return ours
+        return own_flags
 
     async def swap(self, execute: Execute, entry: E, fence: int) -> bool:
         """Replace the stored entry with this id and fencing token."""
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "id"]
-        (written,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
-        return written.changed == 1
+        (written_pair,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
+        return written_pair.changed == 1
 
     async def find(self, execute: Execute, query: EntryQuery) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
-        where, values = _matching(query)
+        locations, values = _matching(query)
         if query.before is not None:
-            where.append("number < ?")
+            locations.append("number < ?")
             values.append(query.before)
-        (selected,) = await execute((self._sql.find(where), [*values, query.limit + 1]))
-        return EntryPage.of(map(self._entry, selected.rows), query.limit)
+        (selected_pair,) = await execute((self._sql.find(locations), [*values, query.limit + 1]))
+        return EntryPage.of(map(self._entry, selected_pair.rows), query.limit)
 
     async def remove(self, execute: Execute, query: EntryQuery) -> int:
         """Delete the matching entries, and return their number."""
-        where, values = _matching(query)
-        (deleted,) = await execute((self._sql.remove(where), values), writes=True)
-        return deleted.changed
+        target_texts, values = _matching(query)
+        (deleted_pair,) = await execute((self._sql.remove(target_texts), values), writes=True)
+        return deleted_pair.changed
 
     async def _write(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
@@ -253,11 +257,11 @@ def _matching(query: EntryQuery) -> tuple[list[str], list[Value]]:
     ):
         if time is not None:
             conditions.append((condition, micros(time)))
-    where = [condition for condition, _ in conditions]
+    locations = [condition for condition, _ in conditions]
     if query.states:
         # Literals, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))
-        where.append(f"state IN ({states})")
+        locations.append(f"state IN ({states})")
     if query.waits_beyond is not None:
-        where += [f"state = '{EntryState.WAITING.value}'", "attempts > 0"]
-    return where, [value for _, value in conditions]
+        locations += [f"state = '{EntryState.WAITING.value}'", "attempts > 0"]
+    return locations, [value for _, value in conditions]

@@ -36,19 +36,19 @@ class SealedTenants:
 
     async def version(self, tenant: str) -> str | None:
         """Return a version that changes with the tables; None for an unknown tenant."""
-        sealed = await self._rows.find(_about(tenant))
-        return None if sealed is None else sha256(sealed).hexdigest()[:32]
+        sealed_bytes = await self._rows.find(_about(tenant))
+        return None if sealed_bytes is None else sha256(sealed_bytes).hexdigest()[:32]
 
     async def tables(self, tenant: str) -> Mapping[str, Any]:
         """Return the tables of a tenant; empty for an unknown tenant."""
         key = _about(tenant)
         sealed = await self._rows.find(key)
-        return {} if sealed is None else _read(self._cipher.open(sealed, key))
+        return {} if sealed is None else _read_row(self._cipher.open(sealed, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
         """Store the tables of a tenant in place of the earlier ones."""
         key = _about(tenant)
-        await self._rows.put(key, self._cipher.seal(_written(tables), key))
+        await self._rows.put(key, self._cipher.seal(_row_bytes(tables), key))
 
     async def remove(self, tenant: str) -> None:
         """Delete a tenant."""
@@ -115,7 +115,7 @@ def _about(tenant: str) -> bytes:
     return about(checked_name(tenant, "tenant"), _SERVICE, _NAME)
 
 
-def _written(tables: Mapping[str, Any]) -> bytes:
+def _row_bytes(tables: Mapping[str, Any]) -> bytes:
     if is_object(tables):
         return encode_json(tables)
     raise InvalidData(
@@ -125,6 +125,6 @@ def _written(tables: Mapping[str, Any]) -> bytes:
     )
 
 
-def _read(text: bytes) -> Mapping[str, Any]:
+def _read_row(text: bytes) -> Mapping[str, Any]:
     tables: dict[str, Any] = json.loads(text)
     return tables

@@ -91,7 +91,11 @@ class AiohttpExchange(LoopLibraryExchange):
     async def send_request(self) -> bytes:
         """Send the request."""
         method, target, fields = self.outgoing.parts()
-        origin, timeouts, until = self.outgoing.origin, self.outgoing.timeouts, self.outgoing.until
+        origin, timeouts, end_time = (
+            self.outgoing.origin,
+            self.outgoing.timeouts,
+            self.outgoing.until,
+        )
         scheme = "https" if origin.secure else "http"
         for _ in range(_LOOP_ITERATIONS):
             await asyncio.sleep(0)
@@ -99,13 +103,13 @@ class AiohttpExchange(LoopLibraryExchange):
             response = await self._session.request(
                 method,
                 URL(f"{scheme}://{origin}{target}", encoded=True),
-                headers=_encoded(fields + self._proxy_fields()),
+                headers=_encoded_headers(fields + self._proxy_fields()),
                 data=self._data(),
                 allow_redirects=False,
                 skip_auto_headers=_AUTOMATIC,
                 timeout=aiohttp.ClientTimeout(
-                    connect=seconds_left(timeouts.connect, until),
-                    sock_read=seconds_left(timeouts.read, until),
+                    connect=seconds_left(timeouts.connect, end_time),
+                    sock_read=seconds_left(timeouts.read, end_time),
                     ceil_threshold=inf,
                 ),
                 middlewares=(self._once,),
@@ -150,8 +154,8 @@ class AiohttpExchange(LoopLibraryExchange):
         return [(name.encode(), value.encode()) for name, value in self._proxy.introduction]
 
     def _data(self) -> bytes | AsyncIterator[bytes] | None:
-        whole = self.outgoing.pieces.whole
-        return self._paced() if whole is None else whole or None
+        whole_bytes = self.outgoing.pieces.whole
+        return self._paced() if whole_bytes is None else whole_bytes or None
 
     async def _paced(self) -> AsyncIterator[bytes]:
         """Yield the pieces, each with a write timeout, which aiohttp does not have."""
@@ -172,17 +176,17 @@ def tracing() -> aiohttp.TraceConfig:
         exchange: AiohttpExchange = context.trace_request_ctx
         exchange.connect_within(exchange.outgoing.timeouts.connect)
 
-    async def sending(_: object, context: SimpleNamespace, __: object) -> None:
+    async def send_body(_: object, context: SimpleNamespace, __: object) -> None:
         exchange: AiohttpExchange = context.trace_request_ctx
         exchange.connected()
 
     config = aiohttp.TraceConfig()
     config.on_connection_create_start.append(connecting)
-    config.on_request_headers_sent.append(sending)
+    config.on_request_headers_sent.append(send_body)
     return config
 
 
-def _encoded(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
+def _encoded_headers(fields: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
     """Return the fields for aiohttp, which encodes text as UTF-8 and frames bodies itself."""
     encoded: CIMultiDict[str] = CIMultiDict()
     spelled: dict[bytes, str] = {}  # aiohttp would drop the first of two spellings of a name

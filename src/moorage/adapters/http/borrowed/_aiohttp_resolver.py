@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
     """Return the arguments of a connector that only connects where the guard allows."""
 
-    def make(address: tuple[int, int, int, str, Any]) -> socket.socket:
+    def make_socket(address: tuple[int, int, int, str, Any]) -> socket.socket:
         """Return a socket for an address; checks it, as an IP address was not resolved."""
         family, kind, protocol, _, where = address
         resolver.check_address(*where[:2])
@@ -24,7 +24,7 @@ def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
     return {
         "resolver": GuardedAiohttpResolver(resolver),
         "use_dns_cache": False,
-        "socket_factory": make,
+        "socket_factory": make_socket,
     }
 
 

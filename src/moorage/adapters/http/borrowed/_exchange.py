@@ -130,10 +130,12 @@ class BorrowedExchange(Exchange):
             pieces = Pieces(upload.first, upload, self._deadline)
         else:
             pieces = Pieces(request.body, None, self._deadline)
-        outgoing = OutgoingRequest(self._origin, head, pieces, self._timeouts, self._deadline)
+        outgoing_request = OutgoingRequest(
+            self._origin, head, pieces, self._timeouts, self._deadline
+        )
         try:
             pool = await self._take_slot()
-            exchange = self._wire = pool.exchange(outgoing)
+            exchange = self._wire = pool.exchange(outgoing_request)
             await self._send_request(exchange)
             while self._reader.head is None:
                 await self._receive(exchange)
@@ -166,8 +168,8 @@ class BorrowedExchange(Exchange):
             ) from None
         except (CutOff, OSError) as error:
             raise self._connection_lost(error) from None
-        except BodySourceFailed as failed:
-            raise self._body_failed(failed.error, sent=exchange.sent) from failed.error
+        except BodySourceFailed as failed_value:
+            raise self._body_failed(failed_value.error, sent=exchange.sent) from failed_value.error
 
     def __del__(self) -> None:
         # The exchange was not closed. The library would keep its connection reserved.

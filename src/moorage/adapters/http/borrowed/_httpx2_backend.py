@@ -91,9 +91,9 @@ async def _connect_in_turn(
     timeout: float | None,
     connect: Callable[[Where, float], Awaitable[_Stream]],
 ) -> _Stream:
-    until = inf if timeout is None else monotonic() + timeout
+    end_time = inf if timeout is None else monotonic() + timeout
     try:
-        return await resolver.reach(host, port, until, connect)
+        return await resolver.reach(host, port, end_time, connect)
     except TimeIsUp:
         raise httpcore2.ConnectTimeout from None
     except (OSError, ValueError) as error:

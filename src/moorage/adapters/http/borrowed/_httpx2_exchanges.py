@@ -92,7 +92,11 @@ class _Httpx2Exchange(LibraryExchange):
 
     def _request(self) -> httpx2.Request:
         method, target, fields = self.outgoing.parts()
-        origin, timeouts, until = self.outgoing.origin, self.outgoing.timeouts, self.outgoing.until
+        origin, timeouts, end_time = (
+            self.outgoing.origin,
+            self.outgoing.timeouts,
+            self.outgoing.until,
+        )
         return httpx2.Request(
             method,
             url_of(origin, target),
@@ -100,7 +104,7 @@ class _Httpx2Exchange(LibraryExchange):
             stream=_Body(self),
             extensions={
                 "timeout": {
-                    step: seconds_left(getattr(timeouts, step), until)
+                    step: seconds_left(getattr(timeouts, step), end_time)
                     for step in ("connect", "read", "write", "pool")
                 },
                 "target": target.encode("ascii"),
@@ -141,9 +145,9 @@ class _Httpx2Exchange(LibraryExchange):
 
         The connection is not public, so it is searched for in the pool.
         """
-        for queued in list(getattr(self._pool, "_requests", ())):
-            if queued.request.extensions.get(_EXCHANGE) is self:
-                connection = queued.connection
+        for queued_value in list(getattr(self._pool, "_requests", ())):
+            if queued_value.request.extensions.get(_EXCHANGE) is self:
+                connection = queued_value.connection
                 while connection is not None and not isinstance(connection, _HTTP11_CONNECTIONS):
                     connection = getattr(connection, "_connection", None)
                 return connection
@@ -166,8 +170,8 @@ class _Httpx2Exchange(LibraryExchange):
         """Return the received bytes that were not parsed, as far as they are known."""
         if self._connection is None:
             return b""
-        unread: bytes = self._connection._h11_state.trailing_data[0]  # noqa: SLF001 - not public otherwise
-        return unread
+        unread_bytes: bytes = self._connection._h11_state.trailing_data[0]  # noqa: SLF001 - not public otherwise
+        return unread_bytes
 
 
 class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):

@@ -290,12 +290,12 @@ class LibraryExchange(ABC):
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
-        named = {name.lower(): value for name, value in fields}
+        named_chunks = {name.lower(): value for name, value in fields}
         if self._to_head or status in {204, 304}:
             self._remaining = 0
-        elif b"transfer-encoding" in named:
+        elif b"transfer-encoding" in named_chunks:
             self._chunked = True
-        elif (length := named.get(b"content-length", b"")).isdigit():
+        elif (length := named_chunks.get(b"content-length", b"")).isdigit():
             self._remaining = int(length)
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 

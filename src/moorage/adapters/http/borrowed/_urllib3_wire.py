@@ -89,9 +89,9 @@ class Connections:
         except (ConnectorError, TimeIsUp) as error:
             failure = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
-            refused = _REFUSED.search(str(error))
-            if refused is not None and gateway is not None:
-                failure = gateway.refused(origin, int(refused[1]))
+            refused_match = _REFUSED.search(str(error))
+            if refused_match is not None and gateway is not None:
+                failure = gateway.refused(origin, int(refused_match[1]))
             else:
                 failure = system_error(error)
         # Raised after the handling of urllib3's error, which may show the proxy's password.
@@ -125,10 +125,10 @@ class Connections:
         make = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._resolver is not None or _connects_as_usual(type(connection)):
             make = partial(_connect_in_turn, self._resolver or _ANYWHERE, connection, until)
-        made = _NewConnection(make)
-        connection._new_conn = made  # noqa: SLF001 - the same
+        new_connection = _NewConnection(make)
+        connection._new_conn = new_connection  # noqa: SLF001 - the same
         try:
-            with WATCHDOG.limit(until, made.cut) as timer:
+            with WATCHDOG.limit(until, new_connection.cut) as timer:
                 try:
                     if tunnel and pool.proxy is not None:
                         pool._prepare_proxy(connection)  # noqa: SLF001 - as urllib3 does
@@ -141,7 +141,7 @@ class Connections:
                 raise TimeIsUp
         finally:
             del connection._new_conn  # noqa: SLF001 - the same
-            made.close()
+            new_connection.close()
 
 
 def _connect_in_turn(
@@ -165,10 +165,10 @@ def _connect_in_turn(
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
     """Raise an error for a connection without verified certificates."""
     if origin.secure:
-        verified = connection.is_verified
+        verified_value = connection.is_verified
     else:
-        verified = pool.scheme == "http" or connection.proxy_is_verified
-    if not verified:
+        verified_value = pool.scheme == "http" or connection.proxy_is_verified
+    if not verified_value:
         raise unverified("session")
 
 
@@ -218,15 +218,15 @@ class Urllib3Wire:
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
         """Send all bytes."""
-        rest = memoryview(data)
-        while rest:
+        remaining_bytes = memoryview(data)
+        while remaining_bytes:
             self._sock.settimeout(seconds_left(None, until))
             try:
-                sent = self._sock.send(rest)
+                sent_value = self._sock.send(remaining_bytes)
             except TimeoutError:
                 raise TimeIsUp from None
-            self.written += sent
-            rest = rest[sent:]
+            self.written += sent_value
+            remaining_bytes = remaining_bytes[sent_value:]
 
     async def receive(self, until: float) -> bytes:
         """Return the next bytes; b"" at the end."""

@@ -172,12 +172,12 @@ class _TransportSource:
             pool._network_backend = AsyncGuardedBackend(pool._network_backend, self._resolver)  # noqa: SLF001 - the same
         if proxy is None:
             return _Transports(None, lambda _: direct, (direct,))
-        through = make(proxy=_proxy(proxy, settings.tls or Tls()))
+        through_value = make(proxy=_proxy(proxy, settings.tls or Tls()))
         serves = lru_cache(maxsize=256)(proxy.serves)
         return _Transports(
             None,
-            lambda origin: through if serves(origin.host) else direct,
-            (direct, through),
+            lambda origin: through_value if serves(origin.host) else direct,
+            (direct, through_value),
         )
 
     def _check(self, client: Any) -> None:

@@ -166,11 +166,11 @@ class _SessionConnections(SyncLibraryClient):
                 path="session",
                 remedy="Mount a requests.adapters.HTTPAdapter for this origin.",
             )
-        merged = self._merged(url)
-        verify, cert = merged["verify"], merged["cert"]
-        prepared = requests.Request("GET", url).prepare()
+        merged_value = self._merged(url)
+        verify, cert = merged_value["verify"], merged_value["cert"]
+        prepared_request = requests.Request("GET", url).prepare()
         pool = adapter.get_connection_with_tls_context(
-            prepared, verify, proxies=merged["proxies"], cert=cert
+            prepared_request, verify, proxies=merged_value["proxies"], cert=cert
         )
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # an untyped library
         return pool

@@ -140,16 +140,16 @@ class ReaderWatch:
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float, event: int
     ) -> None:
         """Suspend the task until the socket is ready."""
-        waiter, number, writing = _Waiter(loop), sock.fileno(), event == self.writable
+        waiter, number, is_writing = _Waiter(loop), sock.fileno(), event == self.writable
         try:
-            (loop.add_writer if writing else loop.add_reader)(number, waiter.settle, True)
+            (loop.add_writer if is_writing else loop.add_reader)(number, waiter.settle, True)
         except NotImplementedError:  # the default loop of Windows
-            await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
+            await _ready_by_thread(loop, partial(wait, sock, writing=is_writing), until)
             return
         try:
             await waiter.wait(until)
         finally:
-            (loop.remove_writer if writing else loop.remove_reader)(number)
+            (loop.remove_writer if is_writing else loop.remove_reader)(number)
 
 
 async def _ready_by_thread(

@@ -89,10 +89,10 @@ class Pool:
         """Return the idle connection that was used last and is still open."""
         while True:
             with self._lock:
-                idle = self._origin_pools[origin].idle
-                if not idle:
+                idle_pairs = self._origin_pools[origin].idle
+                if not idle_pairs:
                     return None
-                wire, good_until = idle.pop()
+                wire, good_until = idle_pairs.pop()
             if monotonic() < good_until and not wire.stale():
                 return wire
             wire.close()

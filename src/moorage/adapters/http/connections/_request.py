@@ -88,9 +88,9 @@ class Upload:
 
     async def next(self, until: float) -> bytes:
         """Return the next piece, framed for sending; b"" after the last."""
-        ended = self._finished
+        is_ended = self._finished
         piece = await self.piece(until)
-        if self._remaining is not None or ended:
+        if self._remaining is not None or is_ended:
             return piece
         return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n"
 

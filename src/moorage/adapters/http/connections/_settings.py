@@ -78,11 +78,11 @@ def _with_arguments(text: str, inherited: str) -> str:
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")
-    if others := _ARGUMENTS.search(text):
-        start = others.start("lines")
+    if other_match := _ARGUMENTS.search(text):
+        start = other_match.start("lines")
         return f"{text[:start]}{lines}\n{text[start:]}"
-    summary, attributes, rest = text.partition("\n\nAttributes:")
-    return f"{summary}\n\nArgs:\n{lines}{attributes}{rest}"
+    summary, attributes, remaining_text = text.partition("\n\nAttributes:")
+    return f"{summary}\n\nArgs:\n{lines}{attributes}{remaining_text}"
 
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
@@ -111,9 +111,9 @@ class PoolSettings:
     def __init_subclass__(cls) -> None:
         """Complete the docstring with the arguments of the base class."""
         super().__init_subclass__()
-        inherited = next(base for base in cls.__mro__[1:] if issubclass(base, PoolSettings))
+        inherited_class = next(base for base in cls.__mro__[1:] if issubclass(base, PoolSettings))
         # Without docstrings, as under `python -OO`, there is nothing to complete.
-        cls.__doc__ = cls.__doc__ and _with_arguments(cls.__doc__, inherited.__doc__ or "")
+        cls.__doc__ = cls.__doc__ and _with_arguments(cls.__doc__, inherited_class.__doc__ or "")
 
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)

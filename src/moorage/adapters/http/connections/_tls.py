@@ -97,9 +97,9 @@ class TlsWire:
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
         """Send all bytes."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._tls.write(rest) :]
+        remaining_bytes = memoryview(data)
+        while remaining_bytes:
+            remaining_bytes = remaining_bytes[self._tls.write(remaining_bytes) :]
         await self._flush(until)
 
     async def receive(self, until: float) -> bytes:

@@ -33,7 +33,7 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         ConfigurationError: a file cannot be read, or is not what it should be.
     """
     try:
-        context = _trusting(tls.authorities)
+        context = _trust_context(tls.authorities)
     except OSError as error:
         raise _unusable("authorities", "The authorities are no certificates", error) from None
     context.minimum_version = _VERSIONS[tls.minimum]
@@ -44,12 +44,14 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         try:
             _carry(context, tls.certificate, tls.key, tls.password)
         except OSError as error:
-            why = "The certificate is none, or its private key is another's or is not opened"
-            raise _unusable("certificate", why, error) from None
+            reason_text = (
+                "The certificate is none, or its private key is another's or is not opened"
+            )
+            raise _unusable("certificate", reason_text, error) from None
     return context
 
 
-def _trusting(authorities: str | bytes | None) -> ssl.SSLContext:
+def _trust_context(authorities: str | bytes | None) -> ssl.SSLContext:
     if isinstance(authorities, bytes):
         return ssl.create_default_context(cadata=authorities.decode("ascii", "replace"))
     return ssl.create_default_context(cafile=authorities)
@@ -83,7 +85,7 @@ def _carry(
             certificate = _file(files, b"\n".join(_CERTIFICATES.findall(certificate)))
         if isinstance(key, Secret):
             own_password, password = password, Secret(token_hex())
-            key = _file(files, _sealed(key, own_password, password))
+            key = _file(files, _encrypted_key(key, own_password, password))
         # Without a function that returns a password, OpenSSL would prompt at the terminal.
         context.load_cert_chain(certificate, key, password.reveal if password else str)
 
@@ -94,7 +96,7 @@ def _file(files: ExitStack, content: bytes) -> str:
     return str(path)
 
 
-def _sealed(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
+def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
     """Return the key encrypted with another password, so that no file has it in plain text."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds

@@ -23,19 +23,21 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
     """
     poll = select.poll()
     poll.register(sock, select.POLLOUT if writing else select.POLLIN)
-    while not poll.poll(ceil(_remaining(until) * 1000)):
+    while not poll.poll(ceil(_remaining_seconds(until) * 1000)):
         pass
 
 
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
     """Block until the socket is ready, like `by_poll`, on systems without poll."""
-    reading, sending = ([], [sock]) if writing else ([sock], [])
+    reading, sending_sockets = ([], [sock]) if writing else ([sock], [])
     # Windows reports a connection that failed as exceptional.
-    while not any(select.select(reading, sending, sending, _remaining(until))):
+    while not any(
+        select.select(reading, sending_sockets, sending_sockets, _remaining_seconds(until))
+    ):
         pass
 
 
-def _remaining(until: float) -> float:
+def _remaining_seconds(until: float) -> float:
     left = until - monotonic()
     if left <= 0:
         raise TimeIsUp

@@ -82,8 +82,8 @@ class EpollWatch:
     def _on_timer(self) -> None:
         self._timers.pop()
         now = monotonic()
-        for number, (_, until) in list(self._waiting.items()):
-            if until <= now:
+        for number, (_, end_time) in list(self._waiting.items()):
+            if end_time <= now:
                 self._settle(number, in_time=False)
         earliest = min((until for _, until in self._waiting.values()), default=inf)
         if earliest < self._timers[-1]:

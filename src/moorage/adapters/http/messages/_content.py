@@ -29,8 +29,8 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
 
     A body with an unknown coding is returned as it was received; its headers name the coding.
     """
-    listed = ",".join(headers.get_all("content-encoding")).lower().split(",")
-    codings = [coding.strip() for coding in listed if coding.strip() not in {"", "identity"}]
+    listed_texts = ",".join(headers.get_all("content-encoding")).lower().split(",")
+    codings = [coding.strip() for coding in listed_texts if coding.strip() not in {"", "identity"}]
     windows = [_WINDOWS[coding] for coding in codings if coding in _WINDOWS]
     if not windows or len(windows) < len(codings) or len(codings) > _MAX_CODINGS:
         return None

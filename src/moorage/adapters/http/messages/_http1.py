@@ -242,7 +242,7 @@ class ResponseReader:
         end = self._find_end(limit, "has a head")
         if not end:
             return False
-        status_line, *lines = _lines(buffer[:end])
+        status_line, *lines = _header_lines(buffer[:end])
         match = _STATUS_LINE.fullmatch(status_line)
         if match is None:
             raise NotHttp("has a malformed status line")
@@ -253,9 +253,11 @@ class ResponseReader:
             check_status(status)
             self._interim_bytes += end
             return True
-        old = match[1] == "0"
-        self.head = Head(status, match[3] or "", headers, _idle(headers, old=old))
-        self._frame(status, headers, old=old)
+        old_value = match[1] == "0"
+        self.head = Head(
+            status, match[3] or "", headers, _keep_alive_seconds(headers, old=old_value)
+        )
+        self._frame(status, headers, old=old_value)
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
@@ -274,9 +276,9 @@ class ResponseReader:
         for line in lines:
             name, colon, value = line.partition(":")
             if line.startswith((" ", "\t")) and pairs:  # folded: RFC 9112, 5.2
-                name, begun = pairs.pop()
-                folded = line.lstrip(" \t")
-                pairs.append((name, f"{begun} {folded}"))
+                name, start_text = pairs.pop()
+                folded_text = line.lstrip(" \t")
+                pairs.append((name, f"{start_text} {folded_text}"))
             elif not colon:
                 raise NotHttp("has a malformed header field")
             else:
@@ -290,8 +292,8 @@ class ResponseReader:
         if self._to_head or status in BODILESS:
             self.done = True
             return
-        chunked, length = framing(headers, old=old)
-        if chunked:
+        is_chunked, length = framing(headers, old=old)
+        if is_chunked:
             self._step = ResponseReader._chunk_size
         elif length is not None:
             self._remaining = length
@@ -376,13 +378,13 @@ class ResponseReader:
             end = self._find_end(self._limits.head, "has trailers")
             if not end:
                 return False
-            self._fields(_lines(buffer[:end]))
+            self._fields(_header_lines(buffer[:end]))
         del buffer[:end]
         self.done = True
         return False
 
 
-def _lines(head: bytearray) -> list[str]:
+def _header_lines(head: bytearray) -> list[str]:
     # A bare line feed ends a line too; a bare carriage return does not.
     return head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
 
@@ -408,8 +410,8 @@ def framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     if lengths is None:
         return False, None
     if "," in lengths:
-        lengths, *others = {length.strip(" \t") for length in lengths.split(",")}
-        lengths = "contradictory" if others else lengths
+        lengths, *other_texts = {length.strip(" \t") for length in lengths.split(",")}
+        lengths = "contradictory" if other_texts else lengths
     if not _LENGTH.fullmatch(lengths):
         raise NotHttp("has invalid or contradictory lengths")
     return False, int(lengths)
@@ -423,7 +425,7 @@ def _combined(headers: Headers, name: str) -> str | None:
     return ",".join(headers.get_all(name))
 
 
-def _idle(headers: Headers, *, old: bool) -> float | None:
+def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
     """Return the vendor's keep-alive time in seconds; negative if it closes the connection."""
     options = _combined(headers, "connection")
     connection_options = (

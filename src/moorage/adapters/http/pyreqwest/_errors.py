@@ -48,9 +48,9 @@ def meaning_of(error: Exception) -> Meaning:
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)
-    unsent = any("(Connect)" in cause for cause in causes)
+    is_unsent = any("(Connect)" in cause for cause in causes)
     return Meaning(
-        sent=not unsent,
+        sent=not is_unsent,
         timed_out=isinstance(error, RequestTimeoutError),
         malformed=isinstance(error, DecodeError) and not _CUT_OFF.search(reason),
         too_large=_HEAD_TOO_LARGE in reason,

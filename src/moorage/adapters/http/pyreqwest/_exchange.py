@@ -181,11 +181,11 @@ class PyreqwestExchange(ExchangeBase):
     # --- sending -----------------------------------------------------------
 
     async def _wait_for_slot(self, pool: Pool) -> None:
-        until, timeout = self._deadline, self._timeouts.pool
+        end_time, timeout = self._deadline, self._timeouts.pool
         if timeout is not None:
-            until = min(until, monotonic() + timeout)
+            end_time = min(end_time, monotonic() + timeout)
         try:
-            await self._runtime.perform(pool.take(self._origin, self._holder, until))
+            await self._runtime.perform(pool.take(self._origin, self._holder, end_time))
         except TimeIsUp:
             raise self._timed_out("pool", "had no connection free", sent=False) from None
 
@@ -215,8 +215,12 @@ class PyreqwestExchange(ExchangeBase):
             self._reader = response.body_reader
             self.status = response.status
             self.headers = headers = headers_of(response)
-        except TimeIsUp as passed:
-            failure = self._translate(passed) if self._source_error else self._passed(str(passed))
+        except TimeIsUp as passed_value:
+            failure = (
+                self._translate(passed_value)
+                if self._source_error
+                else self._passed(str(passed_value))
+            )
         except Exception as error:  # noqa: BLE001 - every error is replaced
             failure = self._translate(error)
         else:
@@ -236,10 +240,10 @@ class PyreqwestExchange(ExchangeBase):
             if not to_head and self.status not in BODILESS:
                 framing(self.headers, old=False)
         except NotHttp as error:
-            refused = self._bad_response(error)
+            refused_error = self._bad_response(error)
         else:
             return
-        raise refused
+        raise refused_error
 
     def _check_proxy(self, gateway: Gateway) -> None:
         if self.status == AUTHENTICATION_REQUIRED and not self._origin.secure:
@@ -292,11 +296,11 @@ class PyreqwestExchange(ExchangeBase):
     def _release(self) -> None:
         """Give up the response and the slot; a repeated call does nothing."""
         self._abandoned = True
-        outgoing, self._outgoing = self._outgoing, None
-        if outgoing is not None and self._reader is not None:
+        outgoing_value, self._outgoing = self._outgoing, None
+        if outgoing_value is not None and self._reader is not None:
             self._reader = None
             with contextlib.suppress(Exception):
-                self._runtime.leave(outgoing)
+                self._runtime.leave(outgoing_value)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.give(self._origin, self._holder)

@@ -31,13 +31,13 @@ def exact_url(url: str, target: str) -> Url:
         InvalidData: pyreqwest would change the request target. The message does not repeat it.
     """
     try:
-        parsed = Url(url.partition("#")[0])
+        parsed_url = Url(url.partition("#")[0])
     except ValueError:
         raise _inexact("has a host that pyreqwest does not accept") from None
-    text = str(parsed)
+    text = str(parsed_url)
     if text[text.find("/", _AFTER_SCHEME) :] != target:
         raise _inexact("has a part that pyreqwest would change")
-    return parsed
+    return parsed_url
 
 
 def _inexact(problem: str) -> InvalidData:

@@ -111,18 +111,18 @@ class Exchange(ExchangeBase):
     async def start(self, request: Request, target: str, host: str) -> None:
         """Send the request and read its response up to the body."""
         # Memory views, because crash reporters print locals, and a view does not show its bytes.
-        first, later, upload = self._head_of(request, target, host), None, None
+        first, later_bytes, upload = self._head_of(request, target, host), None, None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body)
             first = memoryview(b"".join((first, upload.first)))
         elif len(request.body) > _PIECE_SIZE:
-            later = memoryview(request.body)
+            later_bytes = memoryview(request.body)
         elif request.body:
             first = memoryview(b"".join((first, request.body)))
         try:
             wire = await self._send_first(await self._take_slot(), first)
-            if later is not None and self._send_error is None:
-                await self._send(wire, later)
+            if later_bytes is not None and self._send_error is None:
+                await self._send(wire, later_bytes)
             if upload is not None:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
